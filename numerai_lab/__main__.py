@@ -1,0 +1,5 @@
+"""`python -m numerai_lab` is `nlab`."""
+
+from numerai_lab.cli import main
+
+main()

@@ -1,0 +1,67 @@
+"""What every module may need: the user's error, array types, random streams, and how long work says how far it is."""
+
+import difflib
+import hashlib
+import io
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Int8 = NDArray[np.int8]
+Int32 = NDArray[np.int32]
+Int64 = NDArray[np.int64]
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+
+Tick = Callable[[int, int], None]
+"""Called with (done, total) by work that takes long."""
+
+
+def silent(done: int, total: int) -> None:
+    """The tick of those who want no progress."""
+
+
+class NlabError(Exception):
+    """Something the user can mend: one message, exit code 2, no traceback."""
+
+
+class NlabFailure(NlabError):
+    """Something that went wrong while running: one message, exit code 1, no traceback."""
+
+
+def rng_for(seed: int, *path: str | int) -> np.random.Generator:
+    """The random stream of one component: the same for the same (seed, path), independent of every other."""
+    digest = hashlib.sha256("/".join(map(str, path)).encode()).digest()
+    return np.random.default_rng([seed, *np.frombuffer(digest, dtype=np.uint32).tolist()])
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """A half-sentence that helps after a wrong name: `did you mean 'umap'?` or the list of known names."""
+    known = list(known)
+    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}"
+
+
+def human_bytes(n_bytes: float) -> str:
+    """`1.4 GB`: decimal units, as disks are sold and `du --si` counts."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.1f} TB"
+
+
+def arrays_to_bytes(arrays: Mapping[str, Array]) -> bytes:
+    """Arrays as the content of an .npz file, which executes nothing when read."""
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **dict(arrays))
+    return buffer.getvalue()
+
+
+def arrays_from_bytes(content: bytes) -> dict[str, Array]:
+    """The inverse of `arrays_to_bytes`."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return dict(arrays)

@@ -1,0 +1,204 @@
+"""The `nlab` command: parses arguments, calls one function, prints. Heavy imports live inside the commands."""
+
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from numerai_lab.config import Config
+
+Format = Literal["table", "json", "csv", "md"]
+ConfigFile = Annotated[Path, typer.Argument(help="a YAML config", show_default=False)]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override a key of the config, such as data.size=tiny; repeatable")]
+HowShown = Annotated[Format, typer.Option("--format", help="how the table is printed")]
+
+app = typer.Typer(
+    help="Find out whether unsupervised features and synthetic rows make Numerai models better.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.command()
+def run(
+    config: ConfigFile,
+    overrides: Set = None,
+    runs_dir: Annotated[Path, typer.Option(help="where run folders go")] = Path("runs"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be done, and do nothing")] = False,
+    how: HowShown = "table",
+) -> None:
+    """Run a config: data, generators, models, scores, report, in a new run folder."""
+    from numerai_lab.config import load_config
+
+    loaded, remarks = load_config(config, overrides or [])
+    if dry_run:
+        _print_plan(loaded, remarks, how)
+        return
+    from numerai_lab.experiment import run as run_experiment
+    from numerai_lab.report.page import heading
+    from numerai_lab.report.tables import summary_columns
+
+    done = run_experiment(loaded, runs_dir, _progress(), remarks)
+    _print_table(done.scores, how, summary_columns(loaded.scoring.legacy), [done.name, *heading(done.manifest)])
+    _say(f"run folder: {done.path}")
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="run folders", show_default=False)],
+    sort: Annotated[str, typer.Option(help="column to rank by, over val1 and val2 together; best first")] = "corr_mean",
+    reference: Annotated[str | None, typer.Option(help="variant, or run/variant, that others are compared with")] = None,
+    how: HowShown = "table",
+    out: Annotated[Path | None, typer.Option(help="write the table into this file instead of printing it")] = None,
+) -> None:
+    """Set runs side by side: one table a group of runs that may be ranked together."""
+    import polars as pl
+
+    from numerai_lab.report.comparison import compare as compare_runs
+    from numerai_lab.report.tables import summary_columns
+
+    found = compare_runs(runs, sort, reference)
+    for line in (*found.skipped, *found.differences):
+        _say(line)
+    if how == "table" and out is None:
+        for group in found.groups:
+            _print_table(group.table, how, summary_columns(False), [f"Δ against {group.reference}", _data_line(group.comparable)])
+        return
+    tables = [group.table.with_columns(pl.lit(i).alias("group")) for i, group in enumerate(found.groups, start=1)]
+    _print_table(pl.concat(tables, how="diagonal_relaxed"), how if how != "table" else _by_suffix(out), (), (), out)
+
+
+@app.command()
+def validate(config: ConfigFile, overrides: Set = None) -> None:
+    """Check a config, and say every problem at once."""
+    from numerai_lab.config import load_config
+
+    loaded, remarks = load_config(config, overrides or [])
+    for remark in remarks:
+        _say(remark)
+    print(f"{config}: valid; {len(loaded.variants)} variants: {', '.join(loaded.variants)}")
+
+
+@app.command("list")
+def list_(family: Annotated[str, typer.Argument(help="generators, augmenters, models, metrics or sources")], how: HowShown = "table") -> None:
+    """List what there is of a family, a line each."""
+    import polars as pl
+
+    from numerai_lab.catalogue import entries
+    from numerai_lab.report.tables import Shown
+
+    _print_table(pl.DataFrame(entries(family)), how, (Shown("name", family, "s"), Shown("gives", "gives", "s")))
+
+
+@app.command()
+def describe(name: Annotated[str, typer.Argument(help="a generator, augmenter, model, metric or source")], how: HowShown = "table") -> None:
+    """Explain a component: parameters, defaults, what it emits, where it comes from."""
+    import polars as pl
+
+    from numerai_lab.catalogue import description
+    from numerai_lab.report.tables import Shown
+
+    found = description(name)
+    if how == "json":
+        print(json.dumps(found, indent=1, ensure_ascii=False))
+        return
+    parameters = pl.DataFrame(found["parameters"], schema=dict.fromkeys(("name", "type", "default", "says"), pl.String))
+    print(f"{found['name']} ({found['family']})\n\n{found['text']}\n")
+    _print_table(parameters, how, (Shown("name", "parameter", "s"), Shown("type", "type", "s"), Shown("default", "default", "s"), Shown("says", "says", "s")), wrap=True)
+
+
+def main() -> None:
+    """Entry point: exit code 0, 1 (failure), 2 (bad input)."""
+    _log_to_stderr()
+    from numerai_lab.basics import NlabError, NlabFailure
+
+    try:
+        app()
+    except NlabError as error:
+        _say(f"nlab: {error}")
+        sys.exit(1 if isinstance(error, NlabFailure) else 2)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of a pipe went away: not our error
+        sys.exit(1)
+
+
+def _print_plan(config: "Config", remarks: list[str], how: Format) -> None:
+    from numerai_lab.plan import plan
+
+    found = plan(config)
+    for remark in remarks:
+        _say(remark)
+    if how == "json":
+        print(json.dumps({"config": config.resolved(), **found.as_dict()}, indent=1, ensure_ascii=False))
+        return
+    print(config.to_yaml())
+    print("\n".join(found.lines()))
+
+
+def _print_table(
+    table: "pl.DataFrame", how: Format, columns: Any, head: Any = (), out: Path | None = None, *, wrap: bool = False
+) -> None:
+    from rich.console import Console
+
+    from numerai_lab.report.tables import NOTES, exported, rendered, with_interval
+
+    if how != "table":
+        text = exported(table, how)
+        out.write_text(text + "\n", encoding="utf-8") if out else print(text)
+        return
+    console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120, highlight=False)
+    for line in head:
+        console.print(line, markup=False, soft_wrap=True)
+    if "corr_mean" in table.columns:
+        table = with_interval(table)
+        if any(table["notes"].fill_null("").to_list()):
+            columns = (*columns[:3], NOTES, *columns[3:])
+    console.print(rendered(table, columns, None if wrap else console.width))
+
+
+def _data_line(comparable: dict[str, Any]) -> str:
+    return "; ".join(f"{key} {value}" for key, value in comparable.items() if key != "scored rows")
+
+
+def _by_suffix(out: Path | None) -> Format:
+    suffixes: dict[str, Format] = {".json": "json", ".csv": "csv", ".md": "md"}
+    if out is None or out.suffix not in suffixes:
+        _stop(f"--out: {out} ends in none of {', '.join(suffixes)}; or say --format")
+    return suffixes[out.suffix]
+
+
+def _stop(message: str) -> NoReturn:
+    from numerai_lab.basics import NlabError
+
+    raise NlabError(message)
+
+
+def _progress() -> Any:
+    from rich.console import Console
+
+    from numerai_lab.report.progress import Bars, Lines
+
+    console = Console(stderr=True)
+    return Bars(console) if console.is_terminal else Lines()
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _log_to_stderr() -> None:
+    log = logging.getLogger("nlab")
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log.addHandler(handler)

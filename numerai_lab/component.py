@@ -1,0 +1,38 @@
+"""What generators, augmenters, models and sources have in common: typed parameters, documented, checked, and learned state."""
+
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from numerai_lab.basics import Array
+
+
+class Component(BaseModel):
+    """A typed bag of parameters; `fit` adds what was learned under names that end with `_`.
+
+    Every field carries a description: it is what `nlab describe` prints. Every subclass declares
+    `kind: Literal["its name"]` and a docstring whose first line says what it gives.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, validate_default=True, allow_inf_nan=False)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name.endswith("_"):
+            self.__dict__[name] = value  # learned, not a parameter: never validated, dumped or compared
+        else:
+            super().__setattr__(name, value)
+
+    def fresh(self) -> Self:
+        """The same parameters with nothing learned."""
+        return type(self).model_validate(self.model_dump())
+
+    def state(self) -> dict[str, Array]:
+        """What was learned, as arrays that `numpy.savez` writes and nothing executes."""
+        return {name: value for name, value in self.__dict__.items() if name.endswith("_")}
+
+    def restored(self, state: dict[str, Array]) -> Self:
+        """A fitted component with these parameters and this state; its inverse is `state`."""
+        fitted = self.fresh()
+        for name, value in state.items():
+            setattr(fitted, name, value)
+        return fitted

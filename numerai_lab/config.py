@@ -1,0 +1,334 @@
+"""The YAML of a run as strict pydantic models: every problem of a config at once, each with its path."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic_core import ErrorDetails
+
+from numerai_lab.augmenters import AUGMENTERS, Augmenter
+from numerai_lab.basics import NlabError, nearest
+from numerai_lab.component import Component
+from numerai_lab.data import SOURCES, Source
+from numerai_lab.generators import GENERATORS, Generator
+from numerai_lab.models import MODELS, Model
+from numerai_lab.splits import Embargo, SplitsConfig, era_range
+
+NAME = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"
+RAW = "raw"
+KIND_KEYS = {"source": SOURCES, "kind": GENERATORS | AUGMENTERS | MODELS}
+
+
+def _one_of(registry: Mapping[str, type[Component]], key: str) -> Any:
+    """The union of a registry's classes, told apart by `key`."""
+    members = tuple(Annotated[cls, Tag(name)] for name, cls in registry.items())
+    union: Any = members[0]
+    for member in members[1:]:
+        union = union | member
+
+    def tag(value: Any) -> Any:
+        return value.get(key) if isinstance(value, Mapping) else getattr(value, key, None)
+
+    return Annotated[union, Discriminator(tag)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Neutralize(_Strict):
+    """Takes out of a variant's predictions, era by era, what a feature set explains linearly."""
+
+    features: str = Field(description="the feature set to neutralise against")
+    proportion: float = Field(1.0, gt=0, le=1, description="how much of the linear fit is taken out")
+
+
+class Variant(_Strict):
+    """One way to put raw features, generators and augmenters together, or a mean of other variants."""
+
+    features: list[str] | None = Field(None, min_length=1, description="`raw` and generators, by name; default [raw]")
+    augment: list[str] = Field(default_factory=list, description="augmenters, by name")
+    ensemble: list[str] | None = Field(None, min_length=2, description="variants whose per-era ranks are averaged")
+    neutralize: Neutralize | None = Field(None, description="neutralise the predictions of this variant")
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """What the model reads: `raw` and generator names."""
+        return tuple(self.features or [RAW])
+
+
+class ScoringConfig(_Strict):
+    """What scores are computed against."""
+
+    reference: str | None = Field(None, description="the variant that others are compared with; default `baseline`, else the first")
+    fnc_features: str | None = Field(None, description="feature set of FNC and exposures; default the one that models read")
+    meta_model: str = Field("numerai_meta_model", description="column of the meta model among the data's extras")
+    benchmark: str | None = Field(None, description="column of the benchmark model for BMC; default the first there is")
+    legacy: bool = Field(False, description="show the forum's set of scores first: rank_corr, compound drawdown, max exposure")
+
+
+class Config(_Strict):
+    """A run: data, splits, generators, augmenters, a model, and the variants to compare."""
+
+    name: str = Field(pattern=f"^{NAME}$", max_length=80, description="the run folder's name ends with it")
+    seeds: list[int] = Field(default_factory=lambda: [0], min_length=1, description="every variant is trained once a seed")
+    data: _one_of(SOURCES, "source")  # type: ignore[valid-type]
+    splits: SplitsConfig = Field(default_factory=SplitsConfig, description="which eras train and validate")
+    generators: dict[str, _one_of(GENERATORS, "kind")] = Field(default_factory=dict, description="columns to learn, by name")  # type: ignore[valid-type]
+    augmenters: dict[str, _one_of(AUGMENTERS, "kind")] = Field(default_factory=dict, description="rows to make, by name")  # type: ignore[valid-type]
+    model: _one_of(MODELS, "kind")  # type: ignore[valid-type]
+    variants: dict[str, Variant] = Field(default_factory=dict, description="default: baseline, and raw + each generator and augmenter")
+    scoring: ScoringConfig = Field(default_factory=ScoringConfig, description="what scores are computed against")
+
+    @property
+    def reference(self) -> str:
+        """The variant that others are compared with."""
+        return self.scoring.reference or ("baseline" if "baseline" in self.variants else next(iter(self.variants)))
+
+    @property
+    def fnc_features(self) -> str:
+        """The feature set of FNC and exposures."""
+        return self.scoring.fnc_features or str(self.data.feature_set)
+
+    @property
+    def extra_sets(self) -> tuple[str, ...]:
+        """Feature sets that scoring and neutralisation read beyond the models' own."""
+        named = [self.fnc_features, *(v.neutralize.features for v in self.variants.values() if v.neutralize)]
+        return tuple(name for name in dict.fromkeys(named) if name != self.data.feature_set)
+
+    def resolved(self) -> dict[str, Any]:
+        """Plain values with every default written out; loading them gives this config again."""
+        dumped = self.model_dump()
+        dumped["scoring"] |= {"reference": self.reference, "fnc_features": self.fnc_features}
+        return dumped
+
+    def to_yaml(self) -> str:
+        """`resolved` as YAML."""
+        return yaml.safe_dump(self.resolved(), sort_keys=False, allow_unicode=True, width=120)
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> tuple[Config, list[str]]:
+    """The config in a YAML file with `a.b=c` overrides, and remarks on what the overrides left out.
+
+    Raises NlabError with every problem, each with its path in the file.
+    """
+    raw = read_yaml(path)
+    if not isinstance(raw, dict):
+        raise NlabError(f"{path}: a config is a mapping with keys such as name, data and model; got {type(raw).__name__}")
+    remarks = [remark for override in overrides for remark in _override(raw, override)]
+    return parse_config(raw, str(path)), remarks
+
+
+def parse_config(raw: dict[str, Any], where: str) -> Config:
+    """A config from plain values. Raises NlabError with every problem."""
+    raw = {**raw, "variants": raw.get("variants") or _default_variants(raw)}
+    problems: list[str] = []
+    config = None
+    try:
+        config = Config.model_validate(raw)
+    except ValidationError as error:
+        problems = [_sentence(detail, raw) for detail in error.errors()]
+    problems += _cross_checks(raw)
+    if problems or config is None:
+        count = f"{len(problems)} problem{'s' * (len(problems) != 1)}"
+        raise NlabError("\n".join([f"{where}: {count}", *(f"  {problem}" for problem in problems)]))
+    return config
+
+
+def read_yaml(path: Path) -> Any:
+    """A YAML file's value; duplicate keys are refused and `1e-3` is a number."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise NlabError(f"{path}: can't be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise NlabError(f"{path}: not a text file in UTF-8") from error
+    return _parsed(text, str(path))
+
+
+def _parsed(text: str, where: str) -> Any:
+    try:
+        return yaml.load(text, _Loader)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise NlabError(f"{where}: not valid YAML: {' '.join(str(error).split()) or 'nested too deeply'}") from error
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader without its two traps: `1e-3` read as text, and the last of two equal keys kept silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, list | dict):
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is not a name", key_node.start_mark)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:[0-9][0-9_]*)(?:\.[0-9_]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789"),
+)
+
+
+def _override(raw: dict[str, Any], text: str) -> list[str]:
+    """Sets `a.b=c` in place (c is YAML). A new `source` or `kind` drops the file's keys that it has no use for."""
+    path, equals, value = text.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
+        raise NlabError(f"--set {text!r}: wanted key=value with dots between keys, such as data.size=tiny")
+    at = raw
+    for depth, key in enumerate(keys[:-1], start=1):
+        at = at.setdefault(key, {})
+        if not isinstance(at, dict):
+            raise NlabError(f"--set {text!r}: {'.'.join(keys[:depth])} is {at!r}, not a mapping")
+    last, parsed = keys[-1], _parsed(value, f"--set {text!r}")
+    changed = at.get(last) != parsed
+    at[last] = parsed
+    if not changed or last not in KIND_KEYS or parsed not in KIND_KEYS[last]:
+        return []
+    fields = KIND_KEYS[last][parsed].model_fields
+    foreign = [key for key in at if key not in fields]
+    for key in foreign:
+        del at[key]
+    return [f"{'.'.join([*keys[:-1], key])}: left out, {last} {parsed} has no such parameter" for key in foreign]
+
+
+def _default_variants(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """`baseline`, and raw + each generator and augmenter."""
+    variants: dict[str, Any] = {"baseline": {"features": [RAW]}}
+    for name in _mapping(raw, "generators"):
+        variants[f"{RAW}+{name}"] = {"features": [RAW, name]}
+    for name in _mapping(raw, "augmenters"):
+        variants[name] = {"features": [RAW], "augment": [name]}
+    return variants
+
+
+def _mapping(raw: Mapping[str, Any], key: str) -> Mapping[Any, Any]:
+    value = raw.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _cross_checks(raw: Mapping[str, Any]) -> list[str]:
+    """What one field alone can't tell; written for raw values, so that it speaks even when other fields are wrong."""
+    generators, augmenters = _mapping(raw, "generators"), _mapping(raw, "augmenters")
+    variants = {name: v for name, v in _mapping(raw, "variants").items() if isinstance(v, Mapping)}
+    problems = _bad_names(generators, augmenters, _mapping(raw, "variants"))
+    for name, variant in variants.items():
+        where = f"variants.{name}"
+        problems += _unknown(f"{where}.features", variant.get("features"), [RAW, *generators], "generator")
+        problems += _unknown(f"{where}.augment", variant.get("augment"), list(augmenters), "augmenter")
+        plain = [other for other, v in variants.items() if v.get("ensemble") is None]
+        problems += _unknown(f"{where}.ensemble", variant.get("ensemble"), plain, "variant that is no ensemble")
+        if variant.get("ensemble") is not None and (variant.get("features") or variant.get("augment")):
+            problems.append(f"{where}: an ensemble averages other variants; leave out features and augment")
+    reference = _mapping(raw, "scoring").get("reference")
+    if isinstance(reference, str) and reference not in variants:
+        problems.append(f"scoring.reference: no variant {reference!r}; {nearest(reference, map(str, variants))}")
+    seeds = raw.get("seeds")
+    if isinstance(seeds, list) and len(set(map(str, seeds))) < len(seeds):
+        problems.append(f"seeds: {seeds} names a seed twice")
+    return problems + _overlaps(_mapping(raw, "splits"))
+
+
+def _bad_names(generators: Mapping[Any, Any], augmenters: Mapping[Any, Any], variants: Mapping[Any, Any]) -> list[str]:
+    problems = []
+    for family, names in (("generators", generators), ("augmenters", augmenters), ("variants", variants)):
+        for name in names:
+            if not isinstance(name, str) or not re.fullmatch(NAME, name):
+                problems.append(f"{family}: {name!r} is not a name (letters, digits and _ . + - after the first)")
+            elif name == RAW and family != "variants":
+                problems.append(f"{family}.{RAW}: this name stands for the raw features; choose another")
+    return problems
+
+
+def _unknown(where: str, names: Any, known: Sequence[Any], noun: str) -> list[str]:
+    if not isinstance(names, list):
+        return []
+    known = list(map(str, known))
+    twice = {name for name in names if isinstance(name, str) and names.count(name) > 1}
+    return [f"{where}: no {noun} {name!r}; {nearest(name, known)}" for name in names if isinstance(name, str) and name not in known] + [
+        f"{where}: {name!r} stands twice" for name in sorted(twice)
+    ]
+
+
+def _overlaps(splits: Mapping[Any, Any]) -> list[str]:
+    """Explicit ranges that overlap or stand in the wrong order."""
+    spans = []
+    for name in ("train", "val1", "val2"):
+        try:
+            spans.append((name, era_range(str(splits.get(name)))))
+        except ValueError:
+            continue
+    return [
+        f"splits.{later}: {splits[later]} must begin after {name} ({splits[name]}) ends"
+        for (name, span), (later, later_span) in zip(spans, spans[1:], strict=False)
+        if later_span[0] <= span[1]
+    ]
+
+
+def _sentence(detail: ErrorDetails, raw: Any) -> str:
+    """One pydantic error as: path: what came, what was wanted and the nearest known name."""
+    path, known = _walk(detail["loc"], raw)
+    kind, came = detail["type"], detail["input"]
+    if kind == "extra_forbidden":
+        return f"{path}: unknown key, {nearest(detail['loc'][-1], known)}"
+    if kind == "missing":
+        return f"{path}: missing"
+    key = "source" if path == "data" else "kind"
+    if kind == "union_tag_not_found":
+        if not isinstance(came, Mapping):
+            return f"{path}: got {came!r}, wanted a mapping with the key {key}"
+        return f"{path}.{key}: missing, known: {', '.join(_registry(path))}"
+    if kind == "union_tag_invalid":
+        tag = detail["ctx"]["tag"]
+        return f"{path}.{key}: unknown {tag!r}, {nearest(tag, _registry(path))}; `nlab list {_family(path)}` lists all"
+    if kind == "string_pattern_mismatch":
+        return f"{path}: got {came!r}, wanted letters, digits and _ . + - after the first"
+    wanted = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    said = "" if kind == "value_error" else f"got {came!r}, wanted "
+    if kind == "literal_error" and isinstance(came, str):
+        options = re.findall(r"'([^']+)'", detail["ctx"]["expected"])
+        wanted += f"; {nearest(came, options)}" if nearest(came, options).startswith("did") else ""
+    return f"{path}: {said}{wanted}"
+
+
+def _family(path: str) -> str:
+    return {"data": "sources", "model": "models"}.get(path, path.split(".")[0])
+
+
+def _registry(path: str) -> list[str]:
+    registries = {"sources": SOURCES, "models": MODELS, "generators": GENERATORS, "augmenters": AUGMENTERS}
+    return list(registries[_family(path)])
+
+
+MODELS_BY_KEY: dict[str, type[BaseModel]] = {
+    **{"splits": SplitsConfig, "embargo": Embargo, "scoring": ScoringConfig, "variants": Variant, "neutralize": Neutralize},
+    **{name: cls for registry in (SOURCES, GENERATORS, AUGMENTERS, MODELS) for name, cls in registry.items()},
+}
+TAGS = {*SOURCES, *GENERATORS, *AUGMENTERS, *MODELS, "override"}
+
+
+def _walk(loc: Sequence[int | str], raw: Any) -> tuple[str, list[str]]:
+    """The path of an error in the user's file, and the keys known there.
+
+    pydantic's locations also hold the tags of unions, which are no keys of the file: they only name the model.
+    """
+    model: type[BaseModel] = Config
+    path, node = "", raw
+    for i, key in enumerate(loc):
+        inside = isinstance(node, Mapping | list)
+        if i < len(loc) - 1:
+            model = MODELS_BY_KEY.get(str(key), model)
+        if not inside or (key in TAGS and isinstance(node, Mapping) and key not in node):
+            continue
+        path += f"[{key}]" if isinstance(key, int) else f".{key}" if path else str(key)
+        node = node.get(key) if isinstance(node, Mapping) else node[int(key)]
+    return path, list(model.model_fields)

@@ -1,0 +1,62 @@
+"""What a source of data is: it names files; one reader turns them into a store."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import Field
+
+from numerai_lab.basics import Tick, silent
+from numerai_lab.component import Component
+from numerai_lab.splits import EraTable
+
+
+@dataclass(frozen=True)
+class Tournament:
+    """Files in the tournament's layout.
+
+    tables: rows with id, era, features and targets; extras: meta model and benchmark predictions, joined by id;
+    feature_sets: names → feature names, as features.json holds them, empty when there is none.
+    """
+
+    tables: tuple[Path, ...]
+    extras: tuple[Path, ...] = ()
+    feature_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What is known of the data before it is ingested: eras, rows an era, columns, target and its horizon."""
+
+    table: EraTable
+    n_rows: tuple[int, ...]
+    n_columns: int
+    target: str
+    horizon_days: int | None
+    in_store: bool
+
+
+class Source(Component):
+    """Where panels come from."""
+
+    feature_set: str = Field("medium", description="the features that generators and models read, by name of the set")
+    target: str = Field("target", description="the target to learn and to be scored on, by column name")
+    horizon_days: int | None = Field(
+        None, gt=0, description="business days the target looks ahead; read off names that end in _20 or _60"
+    )
+    id_column: str = Field("id", description="column of row ids; the parquet index is found under its own name")
+    era_column: str = Field("era", description="column of eras: `0001`, `era1` or integers; X is live and left out")
+    feature_prefix: str = Field("feature", description="how feature columns begin where no features.json lists them")
+
+    @abstractmethod
+    def files(self, tick: Tick = silent) -> Tournament:
+        """The files, made or fetched if they are not there yet."""
+
+    @abstractmethod
+    def version_label(self) -> str:
+        """The data's version, by which `compare` tells whether two runs saw the same data."""
+
+    def planned(self) -> Outline | None:
+        """What the files will hold, where that is known without making them; else None."""
+        return None

@@ -1,0 +1,155 @@
+"""The whole story of a run, from a config to a scored run folder. Read `run` first."""
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from numerai_lab.config import Config
+from numerai_lab.data.reader import Loaded, load
+from numerai_lab.metrics.scoring import Predictions, Scoring, per_era, score_table
+from numerai_lab.panel import Panel
+from numerai_lab.report import write_report
+from numerai_lab.runs import Run, RunFolder, new_run, read_run
+from numerai_lab.splits import EraTable, Splits, make_splits
+from numerai_lab.store import scratch
+from numerai_lab.variants import Show, fit_generators, train_and_predict
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = None) -> Run:
+    """Data → splits → columns → models → predictions → scores → report, in a new folder under `runs_dir`."""
+    with new_run(runs_dir, config) as folder:
+        for remark in remarks or []:
+            folder.warn(remark)
+        with folder.stage("data"), show.task("data") as tick:
+            loaded = load(config.data, config.extra_sets, tick)
+            splits = make_splits(config.splits, era_table(loaded.panel), loaded.horizon_days)
+        folder.reached_data = True
+        scoring = scoring_of(config, loaded)
+        folder.manifest |= _facts(config, loaded, splits, scoring)
+        for note in (*loaded.notes, *([splits.leak] if splits.leak else [])):
+            folder.warn(note)
+        with scratch() as space:
+            with folder.stage("transform"):
+                fitted = fit_generators(config, loaded.panel, splits, space, show, folder.write_bytes)
+            with folder.stage("train"):
+                predictions = train_and_predict(config, loaded.panel, splits, fitted, space, show, folder.write_bytes)
+        folder.write_table("predictions.parquet", prediction_table(loaded.panel, splits, predictions))
+        with folder.stage("score"), show.task("score") as tick:
+            eras = per_era(loaded.panel, predictions, splits, scoring, tick)
+            scores = score_table(eras, scoring, notes_of(config, splits))
+        folder.write_table("per_era.parquet", eras)
+        folder.write_table("scores.csv", scores)
+        _warn_of_missing(folder, eras)
+        with folder.stage("report"):
+            write_report(folder, config, eras, scores)
+    return read_run(folder.work)
+
+
+def era_table(panel: Panel) -> EraTable:
+    """What splitting needs to know of a panel."""
+    assert panel.target is not None
+    known = tuple(bool(np.isfinite(panel.target[panel.rows(era)]).sum() >= 2) for era in panel.eras.tolist())
+    return EraTable(tuple(panel.eras.tolist()), panel.data_types, known)
+
+
+def scoring_of(config: Config, loaded: Loaded) -> Scoring:
+    """What scores are computed against, given what the data holds."""
+    extras = loaded.panel.extras
+    meta = config.scoring.meta_model
+    others = [name for name in extras if name != meta]
+    benchmark = config.scoring.benchmark or (others[0] if others else None)
+    return Scoring(
+        reference=config.reference,
+        fnc_features=config.fnc_features,
+        meta_model=meta if meta in extras else None,
+        benchmark=benchmark if benchmark in extras else None,
+        horizon_days=loaded.horizon_days,
+    )
+
+
+def prediction_table(panel: Panel, splits: Splits, predictions: Predictions) -> "pl.DataFrame":
+    """id, era, target, split, and a column a variant (`<variant>@<seed>` where there are several seeds)."""
+    import polars as pl
+
+    future = panel.only(splits.validation)
+    counts = future.bounds[:, 1] - future.bounds[:, 0]
+    several = len({column.seed for column in predictions.columns}) > 1
+    assert panel.target is not None
+    frame: dict[str, object] = {
+        "id": [name.decode() for name in panel.ids[predictions.rows].tolist()],
+        "era": np.repeat(future.eras, counts),
+        "target": panel.target[predictions.rows],
+        "split": np.repeat([splits.name_of(era) for era in future.eras.tolist()], counts).tolist(),
+    }
+    for i, column in enumerate(predictions.columns):
+        frame[f"{column.variant}@{column.seed}" if several else column.variant] = predictions.values[:, i]
+    return pl.DataFrame(frame)
+
+
+def notes_of(config: Config, splits: Splits) -> dict[str, str]:
+    """What has to stand beside a variant's numbers in every table: transductive generators, a lowered embargo."""
+
+    def transductive(name: str) -> bool:
+        variant = config.variants[name]
+        if variant.ensemble is not None:
+            return any(transductive(member) for member in variant.ensemble)
+        return any(config.generators[g].fit_on == "all" for g in variant.inputs if g != "raw")
+
+    return {
+        name: "; ".join(part for part in ("transductive" if transductive(name) else "", splits.leak) if part) for name in config.variants
+    }
+
+
+def _facts(config: Config, loaded: Loaded, splits: Splits, scoring: Scoring) -> dict[str, object]:
+    """What the manifest says of data and splits; `compare` ranks only runs that agree in `comparable`."""
+    panel = loaded.panel
+    assert panel.target is not None
+    digest = hashlib.sha256()
+    for era in splits.scored:
+        rows = panel.rows(era)
+        digest.update(panel.ids[rows].tobytes() + panel.target[rows].tobytes())
+    train = panel.only(splits.train)
+    return {
+        "data": {
+            "source": config.data.model_dump()["source"],
+            "synthetic": config.data.model_dump()["source"] == "synthetic",
+            "identity": loaded.identity,
+            "store": loaded.store.folder.name,
+            "store_made": loaded.made,
+            "rows": len(panel.ids),
+            "train_rows": train.n_rows,
+            "features": panel.n_raw,
+            "target": config.data.target,
+            "resolved_target": loaded.target,
+            "horizon_days": loaded.horizon_days,
+        },
+        "comparable": {
+            "data version": config.data.version_label(),
+            "target": loaded.target,
+            "horizon (days)": loaded.horizon_days,
+            "val1": span(splits.val1),
+            "val2": span(splits.val2),
+            "scored rows": digest.hexdigest()[:16],
+        },
+        "splits": {name: list(getattr(splits, name)) for name in ("train", "embargo", "val1", "val2")},
+        "leak": splits.leak,
+        "scoring": {"reference": scoring.reference, "fnc": f"fnc[{scoring.fnc_features}]@{loaded.target}", "meta_model": scoring.meta_model, "benchmark": scoring.benchmark},
+    }
+
+
+def span(eras: tuple[int, ...]) -> str:
+    """`579-880 (302 eras)`."""
+    return f"{eras[0]}-{eras[-1]} ({len(eras)} eras)" if eras else "none"
+
+
+def _warn_of_missing(folder: RunFolder, eras: "pl.DataFrame") -> None:
+    import polars as pl
+
+    lost = eras.filter(pl.col("corr").is_nan()).group_by("variant", "seed", maintain_order=True).agg(pl.col("era"))
+    for variant, seed, gone in lost.iter_rows():
+        folder.warn(f"{variant}@{seed}: no corr in {len(gone)} eras (constant predictions or targets), the first is era {gone[0]}")

@@ -1,0 +1,7 @@
+"""Models that learn from a block stream. A new one is one file and one line here."""
+
+from numerai_lab.models.base import Model
+from numerai_lab.models.boosting import LightGBM, XGBoost
+from numerai_lab.models.linear import Ridge
+
+MODELS: dict[str, type[Model]] = {"xgboost": XGBoost, "lightgbm": LightGBM, "ridge": Ridge}

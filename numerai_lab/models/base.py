@@ -1,0 +1,34 @@
+"""The contract of models: they learn from a stream of era blocks and predict a block."""
+
+from abc import abstractmethod
+from typing import Self
+
+import numpy as np
+
+from numerai_lab.basics import Float32, Tick, silent
+from numerai_lab.component import Component
+from numerai_lab.stream import BlockStream
+
+
+class Model(Component):
+    """Learns a regression of the target on the stream's inputs."""
+
+    @abstractmethod
+    def fit(self, blocks: BlockStream, rng: np.random.Generator, tick: Tick = silent) -> Self:
+        """Learns from every batch of the stream; never holds them all as floats."""
+
+    @abstractmethod
+    def predict(self, X: Float32) -> Float32:
+        """Predictions for rows × inputs, float32."""
+
+    @abstractmethod
+    def saved(self) -> tuple[str, bytes]:
+        """File suffix and content, in a format whose loading executes nothing."""
+
+    @abstractmethod
+    def loaded(self, content: bytes) -> Self:
+        """A fitted model with these parameters; the inverse of `saved`."""
+
+    @abstractmethod
+    def training_bytes(self, n_rows: int, n_columns: int) -> int:
+        """An estimate of the memory that training takes beyond one era's block."""

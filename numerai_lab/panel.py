@@ -1,0 +1,145 @@
+"""Panel: the one table every module works on; views over memory-maps, never a float copy of the whole."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numerai_lab.basics import Array, Float32, Int32, Int64
+
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows of one era.
+
+    features: int8 (bins 0..4) or float32, rows × raw features; `top` is the largest value a feature takes:
+    4 for binned features, 1 for continuous ones. target: float32, rows, NaN where unknown; None where the
+    reader may not see it. columns: generated float32 columns by generator name.
+    """
+
+    era: int
+    features: Array
+    top: float
+    target: Float32 | None = None
+    columns: Mapping[str, Float32] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def unit(self) -> Float32:
+        """Features on 0..1, float32."""
+        return self.features.astype(np.float32) / np.float32(self.top)
+
+    def matrix(self, inputs: Sequence[str]) -> Float32:
+        """What a model reads: `raw` features in their own units and generated columns side by side, float32."""
+        parts = [self.features if name == "raw" else self.columns[name] for name in inputs]
+        out = np.empty((len(self), sum(part.shape[1] for part in parts)), np.float32)
+        start = 0
+        for part in parts:
+            out[:, start : start + part.shape[1]] = part
+            start += part.shape[1]
+        return out
+
+    def take(self, rows: NDArray[np.bool_]) -> "Block":
+        """The block of the rows where `rows` is true."""
+        if rows.all():
+            return self
+        return replace(
+            self,
+            features=self.features[rows],
+            target=None if self.target is None else self.target[rows],
+            columns={name: values[rows] for name, values in self.columns.items()},
+        )
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Eras of a tournament as views over memory-maps.
+
+    features: int8 or float32, rows × columns, C order, rows sorted by (era, id). Its first `n_raw` columns are the
+    feature set that generators and models read; the rest serve scoring and neutralisation only.
+    eras: int32, one an era of this view; bounds: int64, eras × 2, the first and one past the last row of each.
+    ids: bytes, one a row. target, extras (meta model, benchmarks): float32, one a row, NaN where unknown.
+    feature_sets: name → positions among the columns. columns: generated float32 blocks, rows × k, by generator name.
+    """
+
+    feature_names: tuple[str, ...]
+    features: Array
+    n_raw: int
+    top: float
+    ids: NDArray[np.bytes_]
+    eras: Int32
+    bounds: Int64
+    data_types: tuple[str, ...]
+    target: Float32 | None
+    extras: Mapping[str, Float32] = field(default_factory=dict)
+    feature_sets: Mapping[str, Int64] = field(default_factory=dict)
+    columns: Mapping[str, Float32] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.eras) != len(self.bounds) or len(self.eras) != len(self.data_types):
+            raise ValueError("eras, bounds and data_types must have one entry an era")
+        if np.any(np.diff(self.eras) <= 0):
+            raise ValueError("eras must rise strictly")
+
+    @cached_property
+    def _position(self) -> dict[int, int]:
+        return {int(era): i for i, era in enumerate(self.eras)}
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of this view's eras."""
+        return int((self.bounds[:, 1] - self.bounds[:, 0]).sum())
+
+    @property
+    def raw_names(self) -> tuple[str, ...]:
+        """Names of the features that generators and models read."""
+        return self.feature_names[: self.n_raw]
+
+    def rows(self, era: int) -> slice:
+        """The rows of an era."""
+        first, last = self.bounds[self._position[era]]
+        return slice(int(first), int(last))
+
+    def only(self, eras: Sequence[int]) -> "Panel":
+        """A view on some eras, in rising order; no row is copied."""
+        keep = np.isin(self.eras, np.asarray(eras, np.int32))
+        missing = set(eras) - set(self.eras[keep].tolist())
+        if missing:
+            raise ValueError(f"eras not in this panel: {sorted(missing)}")
+        kept_types = tuple(kind for kind, kept in zip(self.data_types, keep, strict=True) if kept)
+        return replace(self, eras=self.eras[keep], bounds=self.bounds[keep], data_types=kept_types)
+
+    def without_target(self) -> "Panel":
+        """The same view for those who may not see the target."""
+        return replace(self, target=None)
+
+    def with_columns(self, name: str, values: Float32) -> "Panel":
+        """The same view with one more generated block (float32, all rows × k)."""
+        return replace(self, columns={**self.columns, name: values})
+
+    def block(self, era: int) -> Block:
+        """One era as a block of views."""
+        rows = self.rows(era)
+        return Block(
+            era=era,
+            features=self.features[rows, : self.n_raw],
+            top=self.top,
+            target=None if self.target is None else self.target[rows],
+            columns={name: values[rows] for name, values in self.columns.items()},
+        )
+
+    def blocks(self) -> Iterator[Block]:
+        """Every era of this view, in rising order."""
+        return (self.block(int(era)) for era in self.eras)
+
+    def set_of(self, name: str, era: int) -> Array:
+        """An era's columns of a feature set: rows × columns, in the dtype of the store."""
+        columns = self.feature_sets[name]
+        block = self.features[self.rows(era)]
+        contiguous = len(columns) > 0 and np.array_equal(columns, np.arange(columns[0], columns[0] + len(columns)))
+        return block[:, columns[0] : columns[0] + len(columns)] if contiguous else block[:, columns]

@@ -1,0 +1,79 @@
+"""What a run would do and cost, without doing it: `nlab run --dry-run`."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from numerai_lab.basics import human_bytes
+from numerai_lab.config import Config
+from numerai_lab.data.reader import outline
+from numerai_lab.data.source import Outline
+from numerai_lab.experiment import span
+from numerai_lab.splits import Splits, make_splits
+
+INTERPRETER_BYTES = 450_000_000
+"""Python with the libraries of a run loaded."""
+BATCH_BYTES = 400_000_000
+"""The reader's batches and one era's float blocks."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Eras and rows of each split, and estimates of memory and disk in bytes."""
+
+    outline: Outline
+    splits: Splits
+    rows: dict[str, int]
+    memory_bytes: int
+    disk_bytes: int
+    trainings: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for `--format json`."""
+        splits = {name: span(getattr(self.splits, name)) for name in self.rows}
+        return {
+            "target": self.outline.target,
+            "horizon_days": self.outline.horizon_days,
+            "splits": {name: {"eras": splits[name], "rows": self.rows[name]} for name in self.rows},
+            "leak": self.splits.leak,
+            "trainings": self.trainings,
+            "memory_bytes": self.memory_bytes,
+            "disk_bytes": self.disk_bytes,
+            "store": "in cache" if self.outline.in_store else "to be made",
+            "outline": {key: value for key, value in asdict(self.outline).items() if key in ("n_columns", "in_store")},
+        }
+
+    def lines(self) -> list[str]:
+        """The plan as lines for people."""
+        horizon = f"{self.outline.horizon_days}-day" if self.outline.horizon_days else "unknown horizon"
+        lines = [f"target   {self.outline.target} ({horizon})"]
+        lines += [f"{name:8} {self.rows[name]:>9,} rows, eras {span(getattr(self.splits, name))}" for name in self.rows]
+        lines += [f"models   {self.trainings} to train"]
+        lines += [f"memory   about {human_bytes(self.memory_bytes)}; disk about {human_bytes(self.disk_bytes)} (estimates)"]
+        lines += [f"store    {'in cache' if self.outline.in_store else 'not in cache, will be made'}; {self.outline.n_columns} features"]
+        return lines + ([self.splits.leak] if self.splits.leak else [])
+
+
+def plan(config: Config) -> Plan:
+    """Reads eras and targets of the data (or what is known of data still to be made); writes nothing."""
+    found = outline(config.data, config.extra_sets)
+    splits = make_splits(config.splits, found.table, found.horizon_days)
+    n_rows = dict(zip(found.table.eras, found.n_rows, strict=True))
+    rows = {name: sum(n_rows[era] for era in getattr(splits, name)) for name in ("train", "embargo", "val1", "val2")}
+    recipes = {(v.inputs, tuple(v.augment)) for v in config.variants.values() if v.ensemble is None}
+    widths = {name: len(generator.names_out()) for name, generator in config.generators.items()}
+    widths["raw"] = found.n_columns
+    training = max(
+        config.model.training_bytes(
+            rows["train"] * (1 + sum(config.augmenters[a].copies for a in augment)), sum(widths[name] for name in inputs)
+        )
+        for inputs, augment in recipes
+    )
+    generated = sum(4 * sum(found.n_rows) * widths[name] for name in config.generators) * len(config.seeds)
+    return Plan(
+        outline=found,
+        splits=splits,
+        rows=rows,
+        memory_bytes=INTERPRETER_BYTES + BATCH_BYTES + training,
+        disk_bytes=sum(found.n_rows) * found.n_columns + generated,
+        trainings=len(recipes) * len(config.seeds),
+    )

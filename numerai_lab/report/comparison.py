@@ -1,0 +1,144 @@
+"""Runs side by side: ranked only with runs that saw the same data, target, horizon and validation eras."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from numerai_lab.basics import NlabError, nearest
+from numerai_lab.metrics import METRICS
+from numerai_lab.metrics.scoring import SPLITS
+from numerai_lab.metrics.significance import block_length, paired_difference
+from numerai_lab.runs import Run, read_run
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that may be ranked together. table: a row a run × variant × split; reference: `run/variant`."""
+
+    runs: tuple[str, ...]
+    comparable: dict[str, Any]
+    reference: str
+    table: "pl.DataFrame"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Groups of comparable runs, and a line for each folder that was skipped and each pair of groups that differ."""
+
+    groups: tuple[Group, ...]
+    skipped: tuple[str, ...]
+    differences: tuple[str, ...]
+
+
+def compare(paths: Sequence[Path], sort: str = "corr_mean", reference: str | None = None) -> Comparison:
+    """Reads run folders and ranks their variants, best first by `sort` over val1 and val2 together.
+
+    reference: a variant name, or `run/variant`; by default the reference variant of each group's first run. Differences
+    are paired by era (scores averaged over seeds first). Raises NlabError when no folder can be read, or a name is unknown.
+    """
+    runs, skipped = _read(paths)
+    groups: list[list[Run]] = []
+    for run in runs:
+        for group in groups:
+            if group[0].manifest["comparable"] == run.manifest["comparable"]:
+                group.append(run)
+                break
+        else:
+            groups.append([run])
+    return Comparison(
+        groups=tuple(_ranked(group, sort, reference) for group in groups),
+        skipped=tuple(skipped),
+        differences=tuple(_differ(groups[0][0], group[0]) for group in groups[1:]),
+    )
+
+
+def _read(paths: Sequence[Path]) -> tuple[list[Run], list[str]]:
+    runs, skipped = [], []
+    for path in paths:
+        try:
+            run = read_run(path)
+            if not isinstance(run.manifest.get("comparable"), dict):
+                raise NlabError(f"{path}: its manifest does not say what it may be compared with")
+            runs.append(run)
+        except NlabError as error:
+            skipped.append(f"skipped {error}")
+    if not runs:
+        raise NlabError("\n".join(["no run to compare", *skipped]))
+    return runs, skipped
+
+
+def _differ(first: Run, other: Run) -> str:
+    mine, theirs = first.manifest["comparable"], other.manifest["comparable"]
+    ways = [f"{key} ({mine.get(key)} against {theirs.get(key)})" for key in mine | theirs if mine.get(key) != theirs.get(key)]
+    return f"not ranked together: {first.name} and {other.name} differ in {'; '.join(ways)}"
+
+
+def _ranked(runs: Sequence[Run], sort: str, reference: str | None) -> Group:
+    import polars as pl
+
+    first = runs[0]
+    wanted = reference or first.manifest["scoring"]["reference"]
+    run_name, _, variant = wanted.rpartition("/")
+    base_run = next((run for run in runs if run.name == run_name), None) if run_name else first
+    if base_run is None or variant not in base_run.scores["variant"].to_list():
+        known = [f"{run.name}/{name}" for run in runs for name in run.scores["variant"].unique(maintain_order=True).to_list()]
+        raise NlabError(f"--reference: no variant {wanted!r} among these runs; {nearest(wanted, known)}")
+    frames = [_with_deltas(run, base_run, variant) for run in runs]
+    table = pl.concat(frames, how="diagonal_relaxed")
+    if sort not in table.columns or not table[sort].dtype.is_numeric():
+        raise NlabError(f"--sort: no column {sort!r}; {nearest(sort, [name for name in table.columns if table[name].dtype.is_numeric()])}")
+    return Group(tuple(run.name for run in runs), dict(first.manifest["comparable"]), f"{base_run.name}/{variant}", _sorted(table, sort))
+
+
+def _with_deltas(run: Run, base: Run, variant: str) -> "pl.DataFrame":
+    """A run's scores, its differences taken against a variant of another run."""
+    import polars as pl
+
+    block = block_length(base.manifest["data"]["horizon_days"])
+    rows = []
+    for name, split in run.scores.select("variant", "split").rows():
+        own, other = _by_era(run, name, split), _by_era(base, variant, split)
+        shared = sorted(own.keys() & other.keys())
+        if run is base and name == variant:
+            rows.append(dict.fromkeys(_DELTAS))
+            continue
+        found = paired_difference(np.array([own[era] - other[era] for era in shared]), block)
+        rows.append(dict(zip(_DELTAS, (found.mean, found.low, found.high, found.p), strict=True)))
+    plain = run.scores.select([name for name in run.scores.columns if not name.startswith("delta_")])
+    frame = plain.with_columns(pl.DataFrame(rows, schema=dict.fromkeys(_DELTAS, pl.Float64)))
+    return frame.select(pl.lit(run.name).alias("run"), pl.all())
+
+
+_DELTAS = ("delta_corr_mean", "delta_corr_mean_low", "delta_corr_mean_high", "delta_corr_mean_p")
+
+
+def _by_era(run: Run, variant: str, split: str) -> dict[int, float]:
+    """corr by era, averaged over seeds; eras without a score are left out."""
+    import polars as pl
+
+    own = run.per_era.filter((pl.col("variant") == variant) & pl.col("split").is_in(SPLITS[split]))
+    mean = own.group_by("era").agg(pl.col("corr").mean()).drop_nans("corr").drop_nulls("corr")
+    return dict(mean.select("era", "corr").iter_rows())
+
+
+def _sorted(table: "pl.DataFrame", sort: str) -> "pl.DataFrame":
+    """Variants best first by `sort` over the whole validation period, each with its splits together."""
+    import polars as pl
+
+    metric = re.sub(r"^delta_", "", sort)
+    name = max((name for name in METRICS if metric.startswith(name)), key=len, default="corr")
+    best_is_high = METRICS[name].higher_is_better and not metric.endswith(("_std", "_max_drawdown"))
+    both = table.filter(pl.col("split") == "val").with_columns(pl.col(sort).cast(pl.Float64).fill_null(np.nan).alias("place"))
+    # NaN sorts last whichever way is best.
+    place = pl.when(pl.col("place").is_nan()).then(np.inf).otherwise(-pl.col("place") if best_is_high else pl.col("place"))
+    places = both.select("run", "variant", place.alias("place"))
+    order = pl.col("split").replace_strict({"val1": 0, "val2": 1, "val": 2}, return_dtype=pl.Int8)
+    ranked = table.join(places, on=["run", "variant"], how="left", maintain_order="left")
+    return ranked.sort("place", "run", "variant", order).drop("place")

@@ -1,0 +1,68 @@
+"""The files of a run that people read: scores.md, plots and report.html."""
+
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from numerai_lab.config import Config
+from numerai_lab.report.plots import cumulative, drawn, improvement
+from numerai_lab.report.tables import NOTES, Shown, formatted, markdown, summary_columns, with_interval
+from numerai_lab.runs import RunFolder
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def write_report(folder: RunFolder, config: Config, eras: "pl.DataFrame", scores: "pl.DataFrame") -> None:
+    """scores.md, plots/*.svg and report.html into the run folder."""
+    import polars as pl
+
+    columns = (*summary_columns(config.scoring.legacy), NOTES)
+    table = with_interval(scores)
+    head = heading(folder.manifest)
+    folder.write_text("scores.md", "\n".join([f"# {config.name}", "", *head, "", markdown(table, columns), ""]))
+    late = eras.filter(pl.col("split") == "val2")["era"]
+    starts = None if late.is_empty() else int(late.to_numpy().min())
+    plots = {
+        "cumulative_corr": drawn(cumulative(eras), "Cumulative corr", "cumulative corr", starts),
+        "improvement": drawn(
+            improvement(eras, config.reference), f"Cumulative improvement over {config.reference}", "Δ cumulative corr", starts
+        ),
+    }
+    for name, svg in plots.items():
+        folder.write_text(f"plots/{name}.svg", svg)
+    folder.write_text("report.html", _page(folder, config, table, columns, plots))
+
+
+def heading(manifest: dict[str, Any]) -> list[str]:
+    """What has to stand above every table: the data, said to be synthetic if it is, target, splits, leaks."""
+    data, comparable = manifest["data"], manifest["comparable"]
+    horizon = f"{data['horizon_days']}-day" if data["horizon_days"] else "unknown horizon"
+    lines = [
+        f"{'SYNTHETIC data' if data['synthetic'] else 'data'}: {comparable['data version']}; "
+        f"target {data['resolved_target']} ({horizon}); {manifest['scoring']['fnc']}",
+        f"train {data['train_rows']:,} rows; val1 eras {comparable['val1']}; val2 eras {comparable['val2']}",
+    ]
+    return lines + ([manifest["leak"]] if manifest["leak"] else [])
+
+
+def _page(folder: RunFolder, config: Config, table: "pl.DataFrame", columns: tuple[Shown, ...], plots: dict[str, str]) -> str:
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+    template = files("numerai_lab.report").joinpath("report.html").read_text(encoding="utf-8")
+    shown = [column for column in columns if column.name in table.columns]
+    rows = [
+        [formatted(value, column.style) for value, column in zip(row, shown, strict=True)]
+        for row in table.select([column.name for column in shown]).rows()
+    ]
+    svgs = {name: Markup(svg[svg.index("<svg") :]) for name, svg in plots.items()}  # drawn by us; labels escaped by matplotlib
+    return Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(template).render(
+        config=config,
+        heading=heading(folder.manifest),
+        columns=shown,
+        rows=rows,
+        plots=svgs,
+        manifest=folder.manifest,
+        stages=folder.stages,
+        config_yaml=config.to_yaml(),
+    )

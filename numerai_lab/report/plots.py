@@ -1,0 +1,57 @@
+"""Plots of a run as SVG text."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Curves = Mapping[str, tuple[Sequence[int], NDArray[np.float64]]]
+
+
+def cumulative(eras: "pl.DataFrame") -> Curves:
+    """Variant → scored eras and the cumulative sum of its corr, averaged over seeds."""
+    import polars as pl
+
+    mean = eras.group_by("variant", "era", maintain_order=True).agg(pl.col("corr").fill_nan(None).mean())
+    out = {}
+    for variant in dict.fromkeys(eras["variant"].to_list()):
+        own = mean.filter(variant=variant).sort("era")
+        out[variant] = (own["era"].to_list(), np.cumsum(own["corr"].fill_null(0).to_numpy()))
+    return out
+
+
+def improvement(eras: "pl.DataFrame", reference: str) -> Curves:
+    """Variant → scored eras and its cumulative corr less the reference's."""
+    curves = cumulative(eras)
+    base = curves[reference][1]
+    return {name: (at, values - base) for name, (at, values) in curves.items() if name != reference}
+
+
+def drawn(curves: Curves, title: str, ylabel: str, val2_starts: int | None) -> str:
+    """Curves over eras as an SVG; a grey line marks where val2 begins."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context({"svg.hashsalt": "nlab", "font.size": 10, "svg.fonttype": "none"}):
+        figure = Figure(figsize=(9, 4.2), layout="constrained")
+        axes = figure.subplots()
+        for name, (eras, values) in curves.items():
+            axes.plot(eras, values, label=name, linewidth=1.4)
+        axes.axhline(0, color="0.6", linewidth=0.8)
+        if val2_starts is not None:
+            axes.axvline(val2_starts, color="0.6", linewidth=0.8, linestyle="--")
+            axes.annotate("val2", (val2_starts, 1), xycoords=("data", "axes fraction"), xytext=(4, -12), textcoords="offset points", color="0.4")
+        axes.set(title=title, xlabel="era", ylabel=ylabel)
+        axes.spines[["top", "right"]].set_visible(False)
+        if curves:
+            axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()

@@ -1,0 +1,46 @@
+"""Progress of long work: bars on a terminal, a line now and then otherwise; always on stderr."""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from numerai_lab.basics import Tick
+
+log = logging.getLogger("nlab")
+LINE_EVERY = 30.0
+"""Seconds between two lines where there is no terminal."""
+
+
+class Bars:
+    """One bar a task, gone when the task is done."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    @contextmanager
+    def task(self, label: str) -> Iterator[Tick]:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=self.console, transient=True) as progress:
+            task = progress.add_task(label, total=None)
+            yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+class Lines:
+    """A line when a task has taken a while, with the time left as far as it can be told."""
+
+    @contextmanager
+    def task(self, label: str) -> Iterator[Tick]:
+        start = said = time.monotonic()
+
+        def tick(done: int, total: int) -> None:
+            nonlocal said
+            now = time.monotonic()
+            if now - said >= LINE_EVERY and done:
+                said = now
+                log.info("%s: %d of %d, about %.0f s left", label, done, total, (now - start) / done * (total - done))
+
+        yield tick

@@ -1,0 +1,120 @@
+"""Tables in four formats: for the terminal, JSON, CSV and Markdown."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import polars as pl
+    from rich.table import Table
+
+Format = Literal["table", "json", "csv", "md"]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A column as people see it: where its values come from, its heading, and how numbers are written."""
+
+    name: str
+    heading: str
+    style: str = "+.4f"
+
+
+LABELS = (Shown("run", "run", "s"), Shown("variant", "variant", "s"), Shown("split", "split", "s"), Shown("n_eras", "eras", "d"))
+CORR = (
+    Shown("corr_mean", "corr"),
+    Shown("corr_sharpe", "sharpe", ".2f"),
+    Shown("delta_corr_mean", "Δ corr"),
+    Shown("interval", "95 % of Δ", "s"),
+)
+REST = (
+    Shown("fnc_mean", "fnc"),
+    Shown("max_feature_exposure_mean", "max exp", ".3f"),
+    Shown("mmc_mean", "mmc"),
+    Shown("delta_corr_mean_p", "p", ".3f"),
+    Shown("corr_max_drawdown", "drawdown", ".3f"),
+)
+LEGACY = (
+    Shown("rank_corr_mean", "rank corr"),
+    Shown("rank_corr_std", "std", ".4f"),
+    Shown("rank_corr_sharpe", "sharpe", ".3f"),
+    Shown("rank_corr_max_drawdown_compound", "drawdown", ".3f"),
+    Shown("max_feature_exposure_mean", "max exp", ".3f"),
+)
+NOTES = Shown("notes", "notes", "s")
+
+
+def summary_columns(legacy: bool) -> tuple[Shown, ...]:
+    """What the printed score table shows, most wanted first; the forum's set with `scoring.legacy`."""
+    return (*LABELS, *LEGACY, *CORR) if legacy else (*LABELS, *CORR, *REST)
+
+
+def with_interval(scores: "pl.DataFrame") -> "pl.DataFrame":
+    """The score table with the interval of Δ corr as one text column, and empty columns where nothing was compared."""
+    import polars as pl
+
+    for name in ("delta_corr_mean", "delta_corr_mean_low", "delta_corr_mean_high", "delta_corr_mean_p"):
+        if name not in scores.columns:
+            scores = scores.with_columns(pl.lit(None, pl.Float64).alias(name))
+    ends = scores.select("delta_corr_mean_low", "delta_corr_mean_high").rows()
+    text = ["" if _blank(low) else f"{low:+.4f} … {high:+.4f}" for low, high in ends]
+    return scores.with_columns(pl.Series("interval", text))
+
+
+def rendered(table: "pl.DataFrame", columns: Sequence[Shown], width: int | None = None) -> "Table":
+    """A rich table of the columns that the data has and that fit the width, notes last where there are any."""
+    from rich import box
+    from rich.table import Table
+
+    shown = [column for column in columns if column.name in table.columns]
+    cells = {column.name: [formatted(value, column.style) for value in table[column.name].to_list()] for column in shown}
+    if width is not None:
+        shown = _fitting(shown, cells, width)
+    out = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    for column in shown:
+        out.add_column(column.heading, justify="left" if column.style == "s" else "right", no_wrap=column.name != "run", overflow="fold")
+    for i in range(len(table)):
+        out.add_row(*[cells[column.name][i] for column in shown])
+    return out
+
+
+def _fitting(shown: list[Shown], cells: dict[str, list[str]], width: int) -> list[Shown]:
+    fitting, used = [], 0
+    for column in shown:
+        used += max(map(len, [column.heading, *cells[column.name]])) + 3
+        if used <= width:
+            fitting.append(column)
+    return fitting
+
+
+def exported(table: "pl.DataFrame", how: Format) -> str:
+    """The whole table, every column and digit, as JSON (a list of objects), CSV or Markdown."""
+    if how == "json":
+        rows = [{key: None if _blank(value) else value for key, value in row.items()} for row in table.to_dicts()]
+        return json.dumps(rows, indent=1, ensure_ascii=False)
+    if how == "csv":
+        return table.write_csv().rstrip("\n")
+    return markdown(table, [Shown(name, name, "s" if table[name].dtype.is_(str) else ".6g") for name in table.columns])
+
+
+def markdown(table: "pl.DataFrame", columns: Sequence[Shown]) -> str:
+    """A Markdown table of some columns."""
+    shown = [column for column in columns if column.name in table.columns]
+    lines = ["| " + " | ".join(column.heading for column in shown) + " |", "|" + " --- |" * len(shown)]
+    for row in table.select([column.name for column in shown]).rows():
+        cells = [formatted(value, column.style).replace("|", "\\|") for value, column in zip(row, shown, strict=True)]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def formatted(value: Any, style: str) -> str:
+    """A cell: empty for nothing and NaN."""
+    if _blank(value):
+        return ""
+    return str(value) if isinstance(value, str) or style == "s" else format(value, style)
+
+
+def _blank(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and not math.isfinite(value))

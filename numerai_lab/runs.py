@@ -1,0 +1,182 @@
+"""The run folder: written under a temporary name, complete or absent; the only module that writes results."""
+
+import json
+import logging
+import os
+import platform
+import resource
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numerai_lab import __version__
+from numerai_lab.basics import NlabError
+from numerai_lab.config import Config
+
+if TYPE_CHECKING:
+    import polars as pl
+
+log = logging.getLogger("nlab")
+PACKAGES = ("numpy", "pandas", "polars", "pydantic", "scikit-learn", "umap-learn", "xgboost", "lightgbm", "arch")
+FAILED = "failed"
+TEMPORARY = ".unfinished-"
+
+
+class RunFolder:
+    """A run folder under construction."""
+
+    def __init__(self, work: Path, config: Config) -> None:
+        self.work = work
+        self.stages: dict[str, dict[str, float]] = {}
+        self.manifest: dict[str, Any] = {
+            "name": config.name,
+            "nlab": __version__,
+            "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+            "command": sys.argv[1:],
+            "seeds": config.seeds,
+            "python": platform.python_version(),
+            "packages": {name: version(name) for name in PACKAGES},
+            "machine": {"platform": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count(), "memory_bytes": _memory()},
+            "warnings": [],
+        }
+        self.reached_data = False
+        self.write_text("config.yaml", config.to_yaml())
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Times a stage and notes the largest resident memory the process has had by its end."""
+        log.info("%s …", name)
+        start = time.perf_counter()
+        yield
+        seconds = time.perf_counter() - start
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        self.stages[name] = {"seconds": round(seconds, 3), "peak_bytes": peak}
+        log.info("%s: %.1f s, peak memory %.2f GB", name, seconds, peak / 1e9)
+
+    def warn(self, message: str) -> None:
+        """A remark that belongs beside the numbers: in the log, the manifest and the report."""
+        log.warning("%s", message)
+        self.manifest["warnings"].append(message)
+
+    def write_text(self, name: str, text: str) -> None:
+        self._path(name).write_text(text, encoding="utf-8")
+
+    def write_bytes(self, name: str, content: bytes) -> None:
+        self._path(name).write_bytes(content)
+
+    def write_table(self, name: str, table: "pl.DataFrame") -> None:
+        """A table as .parquet or .csv, by its name."""
+        path = self._path(name)
+        table.write_parquet(path) if path.suffix == ".parquet" else table.write_csv(path)
+
+    def write_manifest(self) -> None:
+        self.write_text("manifest.json", json.dumps({**self.manifest, "stages": self.stages}, indent=1, default=str))
+
+    def _path(self, name: str) -> Path:
+        path = self.work / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+
+@contextmanager
+def new_run(runs_dir: Path, config: Config) -> Iterator[RunFolder]:
+    """A folder that takes its final name when the block ends well.
+
+    Otherwise it is kept as `…-failed` with its log and failed.txt, or, when the input was bad and no data had been
+    read yet, removed.
+    """
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=runs_dir))
+    except OSError as error:
+        raise NlabError(f"{runs_dir}: can't hold run folders ({error.strerror}); choose another with --runs-dir") from error
+    work.chmod(0o755)
+    handler = logging.FileHandler(work / "log.txt", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    folder = None
+    try:
+        folder = RunFolder(work, config)
+        yield folder
+        folder.write_manifest()
+        handler.close()
+        folder.work = _rename(work, runs_dir / f"{stamp}_{config.name}")
+    except BaseException as error:
+        _fail(work, runs_dir / f"{stamp}_{config.name}-{FAILED}", error, keep=folder is not None and folder.reached_data)
+        raise
+    finally:
+        handler.close()
+        log.removeHandler(handler)
+
+
+def _fail(work: Path, final: Path, error: BaseException, keep: bool) -> None:
+    if not keep and isinstance(error, NlabError | KeyboardInterrupt):
+        shutil.rmtree(work, ignore_errors=True)
+        return
+    said = str(error) if isinstance(error, NlabError) else "".join(traceback.format_exception(error))
+    log.error("failed: %s", said)
+    try:
+        (work / "failed.txt").write_text(f"{said or type(error).__name__}\n", encoding="utf-8")
+        log.error("log and error are kept in %s", _rename(work, final))
+    except OSError:  # the disk may be what failed; the first error is the one to show
+        log.error("what was written is left in %s", work)
+
+
+def _rename(work: Path, final: Path) -> Path:
+    """Gives the folder its final name, with -2, -3 … where another run of the same second has it."""
+    for number in range(1, 1000):
+        path = final if number == 1 else final.with_name(f"{final.name}-{number}")
+        if not path.exists():
+            try:
+                return work.rename(path)
+            except OSError:
+                if not path.exists():
+                    raise
+    raise NlabError(f"{final}: a thousand runs already have this name")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run as it was written."""
+
+    path: Path
+    manifest: dict[str, Any]
+    scores: "pl.DataFrame"
+    per_era: "pl.DataFrame"
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+
+def read_run(path: Path) -> Run:
+    """A run folder. Raises NlabError when it is no run folder, failed, or damaged."""
+    import polars as pl
+
+    if (path / "failed.txt").is_file():
+        raise NlabError(f"{path}: this run failed ({(path / 'failed.txt').read_text(encoding='utf-8').strip().splitlines()[-1]})")
+    if not (path / "manifest.json").is_file():
+        raise NlabError(f"{path}: not a run folder (no manifest.json)")
+    try:
+        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        scores = pl.read_csv(path / "scores.csv", infer_schema_length=None)
+        return Run(path, manifest, scores, pl.read_parquet(path / "per_era.parquet"))
+    except (ValueError, OSError, pl.exceptions.PolarsError) as error:
+        raise NlabError(f"{path}: damaged run folder ({str(error).splitlines()[0]})") from error
+
+
+def _memory() -> int:
+    import psutil
+
+    return int(psutil.virtual_memory().total)

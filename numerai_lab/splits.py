@@ -1,0 +1,228 @@
+"""Which eras a model learns from and which it is scored on: embargo, val1, val2. Pure functions of era numbers."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
+
+from numerai_lab.basics import NlabError
+
+Eras = NDArray[np.int_]
+
+DAYS_AN_ERA = 5
+"""Eras are weekly, targets are counted in business days."""
+
+
+class Embargo(BaseModel):
+    """An embargo below what the target's horizon asks for, taken knowingly."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    eras: int = Field(ge=0, description="eras left out between train and val1 and between val1 and val2")
+    allow_leak: bool = Field(False, description="allow fewer eras than the horizon asks for; stamped on every table")
+
+
+def _embargo_tag(value: Any) -> str:
+    return "auto" if isinstance(value, str) else "override" if isinstance(value, Mapping | Embargo) else "number"
+
+
+EmbargoSpec = Annotated[
+    Annotated[Literal["auto"], Tag("auto")] | Annotated[int, Field(ge=0), Tag("number")] | Annotated[Embargo, Tag("override")],
+    Discriminator(_embargo_tag),
+]
+
+
+class SplitsConfig(BaseModel):
+    """Which eras train and which validate."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    train: str = Field(
+        "train", description="`train` (rows whose data_type is train), a share of the eras (`60%`), or a range (`1-574`)"
+    )
+    embargo: EmbargoSpec = Field(
+        "auto",
+        description="eras left out before val1 and before val2: auto = 8 for 20-day, 16 for 60-day targets; "
+        "a number may raise it; `{eras: n, allow_leak: true}` lowers it",
+    )
+    val1: str = Field("first_half", description="`first_half` of the eras after train and embargo, or a range")
+    val2: str = Field("second_half", description="`second_half`, or a range")
+
+    @field_validator("train")
+    @classmethod
+    def _train_reads(cls, text: str) -> str:
+        if text != "train" and share_of(text) is None:
+            era_range(text)
+        return text
+
+    @field_validator("val1", "val2")
+    @classmethod
+    def _validation_reads(cls, text: str) -> str:
+        if text not in ("first_half", "second_half"):
+            era_range(text)
+        return text
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Eras by what they are for, each tuple rising. `embargo` are eras that are predicted but never scored."""
+
+    train: tuple[int, ...]
+    embargo: tuple[int, ...]
+    val1: tuple[int, ...]
+    val2: tuple[int, ...]
+    embargo_eras: int
+    required_eras: int
+
+    @property
+    def validation(self) -> tuple[int, ...]:
+        """Every era that is predicted: embargo, val1 and val2."""
+        return tuple(sorted((*self.embargo, *self.val1, *self.val2)))
+
+    @property
+    def scored(self) -> tuple[int, ...]:
+        """val1 and val2."""
+        return (*self.val1, *self.val2)
+
+    @property
+    def leak(self) -> str:
+        """What to stamp on every table; empty when the embargo is long enough."""
+        return f"LEAK: embargo {self.embargo_eras} < {self.required_eras}" if self.embargo_eras < self.required_eras else ""
+
+    def name_of(self, era: int) -> str:
+        """The split of a predicted era, as predictions.parquet names it."""
+        return "val1" if era in self.val1 else "val2" if era in self.val2 else "embargo"
+
+
+@dataclass(frozen=True)
+class EraTable:
+    """What splitting needs to know of the data: eras (rising), the data_type of each, whether its target is known."""
+
+    eras: tuple[int, ...]
+    data_types: tuple[str, ...]
+    has_target: tuple[bool, ...]
+
+
+def era_range(text: str) -> tuple[int, int]:
+    """`579-880` → (579, 880), both ends meant."""
+    match = re.fullmatch(r"\s*(\d+)\s*-\s*(\d+)\s*", text)
+    if match is None or int(match[1]) > int(match[2]):
+        raise ValueError(f"not a range of eras such as '579-880': {text!r}")
+    return int(match[1]), int(match[2])
+
+
+def share_of(text: str) -> float | None:
+    """`60%` → 0.6; None for anything else."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", text)
+    if match is None or not 0 < float(match[1]) < 100:
+        return None
+    return float(match[1]) / 100
+
+
+def embargo_for(horizon_days: int) -> int:
+    """Eras to leave out for a target's horizon in business days: 8 for 20 days, 16 for 60 (overlap plus four eras)."""
+    return horizon_days // DAYS_AN_ERA + 4
+
+
+def make_splits(config: SplitsConfig, table: EraTable, horizon_days: int | None) -> Splits:
+    """Train, embargo, val1 and val2 eras.
+
+    Eras whose target is unknown are neither trained on nor scored. Raises NlabError, all problems at once, when the
+    splits overlap, come too near to each other for the target's horizon, or leave nothing to learn from or to score.
+    """
+    embargo, required = _embargo_eras(config.embargo, horizon_days)
+    known = np.array([era for era, has in zip(table.eras, table.has_target, strict=True) if has], dtype=int)
+    if not len(known):
+        raise NlabError("splits: no era has a known target")
+    train = _train_eras(config.train, table, known)
+    if not len(train):
+        raise NlabError(f"splits.train: {config.train!r} names no era with a known target ({_span(known)} have one)")
+    val1, val2 = _validation_eras(config, known, int(train.max()), embargo)
+    _check(train, val1, val2, embargo)
+    scored = {*val1.tolist(), *val2.tolist()}
+    between = [era for era in table.eras if train.max() < era < max(scored) and era not in scored]
+    return Splits(
+        train=tuple(train.tolist()),
+        embargo=tuple(between),
+        val1=tuple(val1.tolist()),
+        val2=tuple(val2.tolist()),
+        embargo_eras=embargo,
+        required_eras=required,
+    )
+
+
+def _embargo_eras(spec: EmbargoSpec, horizon_days: int | None) -> tuple[int, int]:
+    required = None if horizon_days is None else embargo_for(horizon_days)
+    if spec == "auto":
+        if required is None:
+            raise NlabError(
+                "splits.embargo: auto, but the target's horizon is unknown (its name ends in neither _20 nor _60); "
+                "set data.horizon_days, or splits.embargo to a number of eras"
+            )
+        return required, required
+    eras, allowed = (spec.eras, spec.allow_leak) if isinstance(spec, Embargo) else (int(spec), False)
+    if required is not None and eras < required and not allowed:
+        raise NlabError(
+            f"splits.embargo: {eras} eras, but a {horizon_days}-day target needs {required}; "
+            f"to lower it knowingly write {{eras: {eras}, allow_leak: true}}"
+        )
+    return eras, eras if required is None else required
+
+
+def _train_eras(text: str, table: EraTable, known: Eras) -> Eras:
+    if text == "train":
+        named = {era for era, kind in zip(table.eras, table.data_types, strict=True) if kind == "train"}
+        if not named:
+            raise NlabError(
+                "splits.train: the data has no data_type column that says which eras train; give a share or a range, "
+                "such as splits.train: 60%"
+            )
+        return known[np.isin(known, list(named))]
+    share = share_of(text)
+    if share is not None:
+        return known[: int(len(known) * share)]
+    first, last = era_range(text)
+    return known[(known >= first) & (known <= last)]
+
+
+def _validation_eras(config: SplitsConfig, known: Eras, train_end: int, embargo: int) -> tuple[Eras, Eras]:
+    after = known[known > train_end + embargo]
+    # Halves lose the eras of the embargo between them in equal parts, so that they stay equally long.
+    middle = (int(after[0]) + int(after[-1]) + 1) / 2 if len(after) else 0.0
+    halves = {"first_half": after[after < middle - embargo / 2], "second_half": after[after >= middle + embargo / 2]}
+
+    def eras(text: str) -> Eras:
+        if text in halves:
+            return halves[text]
+        first, last = era_range(text)
+        return known[(known >= first) & (known <= last)]
+
+    return eras(config.val1), eras(config.val2)
+
+
+def _check(train: Eras, val1: Eras, val2: Eras, embargo: int) -> None:
+    problems = [
+        f"splits.{name}: no era with a known target is left (train ends at {train.max()}, embargo {embargo} eras)"
+        for name, eras in (("val1", val1), ("val2", val2))
+        if not len(eras)
+    ]
+    parts = [("train", train), ("val1", val1), ("val2", val2)]
+    for (name, eras), (later_name, later) in zip(parts, parts[1:], strict=False):
+        if not len(eras) or not len(later):
+            continue
+        between = int(later.min()) - int(eras.max()) - 1
+        if between < 0:
+            problems.append(f"splits.{later_name}: {_span(later)} overlap {name}: {_span(eras)}; splits must follow each other")
+        elif between < embargo:
+            problems.append(
+                f"splits.{later_name}: starts {between} eras after {name} ends (era {eras.max()}), the embargo is {embargo}; "
+                f"start it at era {int(eras.max()) + embargo + 1} or later"
+            )
+    if problems:
+        raise NlabError("\n".join(problems))
+
+
+def _span(eras: Eras) -> str:
+    return f"eras {eras.min()}-{eras.max()}" if len(eras) else "no eras"

@@ -1,0 +1,138 @@
+"""The on-disk era store behind a Panel, and the folders that the cache and a run's scratch live in."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib.format import open_memmap
+
+from numerai_lab.basics import Array, Float32
+from numerai_lab.panel import Panel
+
+STORE_VERSION = 1
+
+
+def cache_dir() -> Path:
+    """Where stores and made data are kept: `$NLAB_CACHE`, else `numerai_lab` in the user's cache folder."""
+    named = os.environ.get("NLAB_CACHE")
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(named) if named else Path(home) / "numerai_lab"
+
+
+def key_of(*facts: object) -> str:
+    """A short name for what these facts (JSON values) determine together."""
+    text = json.dumps(facts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+@contextmanager
+def built(folder: Path) -> Iterator[Path]:
+    """A temporary folder beside `folder` that takes its name when the block ends well and vanishes otherwise."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        yield work
+        if folder.exists():  # another process was faster; its bytes are the same
+            shutil.rmtree(work)
+        else:
+            work.chmod(0o755)
+            work.rename(folder)
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+
+
+@dataclass(frozen=True)
+class Store:
+    """A folder of .npy files: features, ids, eras, bounds, target, extras; and meta.json, which says what they are."""
+
+    folder: Path
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What was stored: names, feature sets, target, horizon, data types, notes."""
+        meta: dict[str, Any] = json.loads((self.folder / "meta.json").read_text())
+        return meta
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes on disk."""
+        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+
+    def panel(self) -> Panel:
+        """The store as a panel of read-only views."""
+        meta = self.meta
+        return Panel(
+            feature_names=tuple(meta["feature_names"]),
+            features=_load(self.folder / "features.npy"),
+            n_raw=meta["n_raw"],
+            top=meta["top"],
+            ids=_load(self.folder / "ids.npy"),
+            eras=np.load(self.folder / "eras.npy", allow_pickle=False),
+            bounds=np.load(self.folder / "bounds.npy", allow_pickle=False),
+            data_types=tuple(meta["data_types"]),
+            target=_load(self.folder / "target.npy"),
+            extras={name: _load(self.folder / f"extra-{i}.npy") for i, name in enumerate(meta["extras"])},
+            feature_sets={name: np.array(at, np.int64) for name, at in meta["feature_sets"].items()},
+        )
+
+
+def create_features(folder: Path, n_rows: int, n_columns: int, dtype: str) -> Array:
+    """The empty features file of a store under construction, as a writable memory-map."""
+    features: Array = open_memmap(folder / "features.npy", mode="w+", dtype=np.dtype(dtype), shape=(n_rows, n_columns))
+    return features
+
+
+def write_store(folder: Path, arrays: Mapping[str, Array], extras: Mapping[str, Float32], meta: Mapping[str, Any]) -> None:
+    """Everything of a store but its features."""
+    for name, values in arrays.items():
+        np.save(folder / f"{name}.npy", values, allow_pickle=False)
+    for i, values in enumerate(extras.values()):
+        np.save(folder / f"extra-{i}.npy", values, allow_pickle=False)
+    (folder / "meta.json").write_text(json.dumps({**meta, "extras": list(extras), "version": STORE_VERSION}, indent=1))
+
+
+class Scratch:
+    """A run's own folder for generated columns; gone when the run ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._kept: dict[str, Path] = {}
+
+    def columns(self, n_rows: int, n_columns: int) -> Float32:
+        """A new float32 memory-map, rows × columns, NaN wherever nothing is written."""
+        path = self.folder / f"columns-{len(list(self.folder.iterdir()))}.npy"
+        values: Float32 = open_memmap(path, mode="w+", dtype=np.float32, shape=(n_rows, n_columns))
+        values[:] = np.nan
+        return values
+
+    def fetch(self, key: str) -> Float32 | None:
+        """What `keep` was given under this key, or None."""
+        return _load(self._kept[key]) if key in self._kept else None
+
+    def keep(self, key: str, values: Float32) -> None:
+        """Writes an array down until the run ends."""
+        path = self.folder / f"kept-{key_of(key)}.npy"
+        np.save(path, values, allow_pickle=False)
+        self._kept[key] = path
+
+
+@contextmanager
+def scratch() -> Iterator[Scratch]:
+    """A Scratch inside the cache folder."""
+    (cache_dir() / "scratch").mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="run-", dir=cache_dir() / "scratch", ignore_cleanup_errors=True) as folder:
+        yield Scratch(Path(folder))
+
+
+def _load(path: Path) -> Array:
+    array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+    return array
