@@ -5,38 +5,31 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.basics import NlabError, nearest
 from numerai_lab.component import Component
-from numerai_lab.data import SOURCES
-from numerai_lab.generators import GENERATORS
 from numerai_lab.metrics import METRICS, Metric
-from numerai_lab.models import MODELS
+from numerai_lab.sentences import FAMILIES
 
-FAMILIES: dict[str, Mapping[str, type[Component] | Metric]] = {
-    "generators": GENERATORS,
-    "augmenters": AUGMENTERS,
-    "models": MODELS,
-    "metrics": METRICS,
-    "sources": SOURCES,
-}
+CATALOGUE: dict[str, Mapping[str, type[Component] | Metric]] = {**FAMILIES, "metrics": METRICS}
 
 
 def entries(family: str) -> list[dict[str, str]]:
     """Name and one line of every entry of a family."""
-    if family not in FAMILIES:
-        raise NlabError(f"list: no family {family!r}; {nearest(family, FAMILIES)}")
-    return [{"name": name, "gives": _text(entry).splitlines()[0]} for name, entry in FAMILIES[family].items()]
+    if family not in CATALOGUE:
+        raise NlabError(f"list: no family {family!r}; {nearest(family, CATALOGUE)}")
+    return [{"name": name, "gives": _text(entry).splitlines()[0]} for name, entry in CATALOGUE[family].items()]
 
 
 def description(name: str) -> dict[str, Any]:
     """Everything there is to say about a component or metric."""
-    for family, members in FAMILIES.items():
+    for family, members in CATALOGUE.items():
         if name in members:
             entry = members[name]
             parameters = [] if isinstance(entry, Metric) else _parameters(entry)
             return {"name": name, "family": family, "text": _text(entry), "parameters": parameters}
-    raise NlabError(f"describe: nothing is called {name!r}; {nearest(name, [n for members in FAMILIES.values() for n in members])}")
+    raise NlabError(
+        f"describe: nothing is called {name!r}; {nearest(name, [n for members in CATALOGUE.values() for n in members])}"
+    )
 
 
 def _text(entry: type[Component] | Metric) -> str:
@@ -61,7 +54,9 @@ def _parameters(cls: type[Component]) -> list[dict[str, str]]:
 def _type_name(annotation: Any) -> str:
     text = getattr(annotation, "__name__", None) if isinstance(annotation, type) else None
     text = text or str(annotation).replace("typing.", "")
-    return re.sub(r"Literal\[(.*?)\]", lambda m: " or ".join(m[1].replace("'", "").split(", ")), text).replace(" | None", " or none")
+    return re.sub(r"Literal\[(.*?)\]", lambda m: " or ".join(m[1].replace("'", "").split(", ")), text).replace(
+        " | None", " or none"
+    )
 
 
 def _bounds(metadata: list[Any]) -> str:

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 Format = Literal["table", "json", "csv", "md"]
 ConfigFile = Annotated[Path, typer.Argument(help="a YAML config", show_default=False)]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override a key of the config, such as data.size=tiny; repeatable")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="override a key of the config, such as data.size=tiny; repeatable"),
+]
 HowShown = Annotated[Format, typer.Option("--format", help="how the table is printed")]
 
 app = typer.Typer(
@@ -89,7 +92,10 @@ def validate(config: ConfigFile, overrides: Set = None) -> None:
 
 
 @app.command("list")
-def list_(family: Annotated[str, typer.Argument(help="generators, augmenters, models, metrics or sources")], how: HowShown = "table") -> None:
+def list_(
+    family: Annotated[str, typer.Argument(help="generators, augmenters, models, metrics or sources")],
+    how: HowShown = "table",
+) -> None:
     """List what there is of a family, a line each."""
     import polars as pl
 
@@ -100,7 +106,10 @@ def list_(family: Annotated[str, typer.Argument(help="generators, augmenters, mo
 
 
 @app.command()
-def describe(name: Annotated[str, typer.Argument(help="a generator, augmenter, model, metric or source")], how: HowShown = "table") -> None:
+def describe(
+    name: Annotated[str, typer.Argument(help="a generator, augmenter, model, metric or source")],
+    how: HowShown = "table",
+) -> None:
     """Explain a component: parameters, defaults, what it emits, where it comes from."""
     import polars as pl
 
@@ -113,7 +122,17 @@ def describe(name: Annotated[str, typer.Argument(help="a generator, augmenter, m
         return
     parameters = pl.DataFrame(found["parameters"], schema=dict.fromkeys(("name", "type", "default", "says"), pl.String))
     print(f"{found['name']} ({found['family']})\n\n{found['text']}\n")
-    _print_table(parameters, how, (Shown("name", "parameter", "s"), Shown("type", "type", "s"), Shown("default", "default", "s"), Shown("says", "says", "s")), wrap=True)
+    _print_table(
+        parameters,
+        how,
+        (
+            Shown("name", "parameter", "s"),
+            Shown("type", "type", "s"),
+            Shown("default", "default", "s"),
+            Shown("says", "says", "s"),
+        ),
+        wrap=True,
+    )
 
 
 def main() -> None:

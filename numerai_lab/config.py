@@ -1,13 +1,13 @@
 """The YAML of a run as strict pydantic models: every problem of a config at once, each with its path."""
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
-from pydantic_core import ErrorDetails
 
 from numerai_lab.augmenters import AUGMENTERS, Augmenter
 from numerai_lab.basics import NlabError, nearest
@@ -15,11 +15,13 @@ from numerai_lab.component import Component
 from numerai_lab.data import SOURCES, Source
 from numerai_lab.generators import GENERATORS, Generator
 from numerai_lab.models import MODELS, Model
+from numerai_lab.sentences import sentence
 from numerai_lab.splits import Embargo, SplitsConfig, era_range
+from numerai_lab.yamlfile import parse_yaml, read_yaml
 
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"
 RAW = "raw"
-KIND_KEYS = {"source": SOURCES, "kind": GENERATORS | AUGMENTERS | MODELS}
+KIND_KEYS: dict[str, dict[str, type[Component]]] = {"source": {**SOURCES}, "kind": {**GENERATORS, **AUGMENTERS, **MODELS}}
 
 
 def _one_of(registry: Mapping[str, type[Component]], key: str) -> Any:
@@ -33,6 +35,16 @@ def _one_of(registry: Mapping[str, type[Component]], key: str) -> Any:
         return value.get(key) if isinstance(value, Mapping) else getattr(value, key, None)
 
     return Annotated[union, Discriminator(tag)]
+
+
+if TYPE_CHECKING:
+    AnySource = Source
+    AnyGenerator = Generator
+    AnyAugmenter = Augmenter
+    AnyModel = Model
+else:
+    AnySource, AnyModel = _one_of(SOURCES, "source"), _one_of(MODELS, "kind")
+    AnyGenerator, AnyAugmenter = _one_of(GENERATORS, "kind"), _one_of(AUGMENTERS, "kind")
 
 
 class _Strict(BaseModel):
@@ -63,7 +75,9 @@ class Variant(_Strict):
 class ScoringConfig(_Strict):
     """What scores are computed against."""
 
-    reference: str | None = Field(None, description="the variant that others are compared with; default `baseline`, else the first")
+    reference: str | None = Field(
+        None, description="the variant that others are compared with; default `baseline`, else the first"
+    )
     fnc_features: str | None = Field(None, description="feature set of FNC and exposures; default the one that models read")
     meta_model: str = Field("numerai_meta_model", description="column of the meta model among the data's extras")
     benchmark: str | None = Field(None, description="column of the benchmark model for BMC; default the first there is")
@@ -75,12 +89,14 @@ class Config(_Strict):
 
     name: str = Field(pattern=f"^{NAME}$", max_length=80, description="the run folder's name ends with it")
     seeds: list[int] = Field(default_factory=lambda: [0], min_length=1, description="every variant is trained once a seed")
-    data: _one_of(SOURCES, "source")  # type: ignore[valid-type]
+    data: AnySource
     splits: SplitsConfig = Field(default_factory=SplitsConfig, description="which eras train and validate")
-    generators: dict[str, _one_of(GENERATORS, "kind")] = Field(default_factory=dict, description="columns to learn, by name")  # type: ignore[valid-type]
-    augmenters: dict[str, _one_of(AUGMENTERS, "kind")] = Field(default_factory=dict, description="rows to make, by name")  # type: ignore[valid-type]
-    model: _one_of(MODELS, "kind")  # type: ignore[valid-type]
-    variants: dict[str, Variant] = Field(default_factory=dict, description="default: baseline, and raw + each generator and augmenter")
+    generators: dict[str, AnyGenerator] = Field(default_factory=dict, description="columns to learn, by name")
+    augmenters: dict[str, AnyAugmenter] = Field(default_factory=dict, description="rows to make, by name")
+    model: AnyModel
+    variants: dict[str, Variant] = Field(
+        default_factory=dict, description="default: baseline, and raw + each generator and augmenter"
+    )
     scoring: ScoringConfig = Field(default_factory=ScoringConfig, description="what scores are computed against")
 
     @property
@@ -110,6 +126,16 @@ class Config(_Strict):
         return yaml.safe_dump(self.resolved(), sort_keys=False, allow_unicode=True, width=120)
 
 
+SECTIONS: dict[str, type[BaseModel]] = {
+    "splits": SplitsConfig,
+    "embargo": Embargo,
+    "scoring": ScoringConfig,
+    "variants": Variant,
+    "neutralize": Neutralize,
+}
+"""The models under keys that have no kind of their own."""
+
+
 def load_config(path: Path, overrides: Sequence[str] = ()) -> tuple[Config, list[str]]:
     """The config in a YAML file with `a.b=c` overrides, and remarks on what the overrides left out.
 
@@ -130,52 +156,12 @@ def parse_config(raw: dict[str, Any], where: str) -> Config:
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:
-        problems = [_sentence(detail, raw) for detail in error.errors()]
+        problems = [sentence(detail, raw, Config, SECTIONS) for detail in error.errors()]
     problems += _cross_checks(raw)
     if problems or config is None:
         count = f"{len(problems)} problem{'s' * (len(problems) != 1)}"
         raise NlabError("\n".join([f"{where}: {count}", *(f"  {problem}" for problem in problems)]))
     return config
-
-
-def read_yaml(path: Path) -> Any:
-    """A YAML file's value; duplicate keys are refused and `1e-3` is a number."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise NlabError(f"{path}: can't be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise NlabError(f"{path}: not a text file in UTF-8") from error
-    return _parsed(text, str(path))
-
-
-def _parsed(text: str, where: str) -> Any:
-    try:
-        return yaml.load(text, _Loader)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise NlabError(f"{where}: not valid YAML: {' '.join(str(error).split()) or 'nested too deeply'}") from error
-
-
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader without its two traps: `1e-3` read as text, and the last of two equal keys kept silently."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, list | dict):
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is not a name", key_node.start_mark)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:[0-9][0-9_]*)(?:\.[0-9_]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
-)
 
 
 def _override(raw: dict[str, Any], text: str) -> list[str]:
@@ -189,7 +175,7 @@ def _override(raw: dict[str, Any], text: str) -> list[str]:
         at = at.setdefault(key, {})
         if not isinstance(at, dict):
             raise NlabError(f"--set {text!r}: {'.'.join(keys[:depth])} is {at!r}, not a mapping")
-    last, parsed = keys[-1], _parsed(value, f"--set {text!r}")
+    last, parsed = keys[-1], parse_yaml(value, f"--set {text!r}")
     changed = at.get(last) != parsed
     at[last] = parsed
     if not changed or last not in KIND_KEYS or parsed not in KIND_KEYS[last]:
@@ -254,9 +240,9 @@ def _unknown(where: str, names: Any, known: Sequence[Any], noun: str) -> list[st
         return []
     known = list(map(str, known))
     twice = {name for name in names if isinstance(name, str) and names.count(name) > 1}
-    return [f"{where}: no {noun} {name!r}; {nearest(name, known)}" for name in names if isinstance(name, str) and name not in known] + [
-        f"{where}: {name!r} stands twice" for name in sorted(twice)
-    ]
+    return [
+        f"{where}: no {noun} {name!r}; {nearest(name, known)}" for name in names if isinstance(name, str) and name not in known
+    ] + [f"{where}: {name!r} stands twice" for name in sorted(twice)]
 
 
 def _overlaps(splits: Mapping[Any, Any]) -> list[str]:
@@ -269,66 +255,6 @@ def _overlaps(splits: Mapping[Any, Any]) -> list[str]:
             continue
     return [
         f"splits.{later}: {splits[later]} must begin after {name} ({splits[name]}) ends"
-        for (name, span), (later, later_span) in zip(spans, spans[1:], strict=False)
+        for (name, span), (later, later_span) in itertools.pairwise(spans)
         if later_span[0] <= span[1]
     ]
-
-
-def _sentence(detail: ErrorDetails, raw: Any) -> str:
-    """One pydantic error as: path: what came, what was wanted and the nearest known name."""
-    path, known = _walk(detail["loc"], raw)
-    kind, came = detail["type"], detail["input"]
-    if kind == "extra_forbidden":
-        return f"{path}: unknown key, {nearest(detail['loc'][-1], known)}"
-    if kind == "missing":
-        return f"{path}: missing"
-    key = "source" if path == "data" else "kind"
-    if kind == "union_tag_not_found":
-        if not isinstance(came, Mapping):
-            return f"{path}: got {came!r}, wanted a mapping with the key {key}"
-        return f"{path}.{key}: missing, known: {', '.join(_registry(path))}"
-    if kind == "union_tag_invalid":
-        tag = detail["ctx"]["tag"]
-        return f"{path}.{key}: unknown {tag!r}, {nearest(tag, _registry(path))}; `nlab list {_family(path)}` lists all"
-    if kind == "string_pattern_mismatch":
-        return f"{path}: got {came!r}, wanted letters, digits and _ . + - after the first"
-    wanted = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    said = "" if kind == "value_error" else f"got {came!r}, wanted "
-    if kind == "literal_error" and isinstance(came, str):
-        options = re.findall(r"'([^']+)'", detail["ctx"]["expected"])
-        wanted += f"; {nearest(came, options)}" if nearest(came, options).startswith("did") else ""
-    return f"{path}: {said}{wanted}"
-
-
-def _family(path: str) -> str:
-    return {"data": "sources", "model": "models"}.get(path, path.split(".")[0])
-
-
-def _registry(path: str) -> list[str]:
-    registries = {"sources": SOURCES, "models": MODELS, "generators": GENERATORS, "augmenters": AUGMENTERS}
-    return list(registries[_family(path)])
-
-
-MODELS_BY_KEY: dict[str, type[BaseModel]] = {
-    **{"splits": SplitsConfig, "embargo": Embargo, "scoring": ScoringConfig, "variants": Variant, "neutralize": Neutralize},
-    **{name: cls for registry in (SOURCES, GENERATORS, AUGMENTERS, MODELS) for name, cls in registry.items()},
-}
-TAGS = {*SOURCES, *GENERATORS, *AUGMENTERS, *MODELS, "override"}
-
-
-def _walk(loc: Sequence[int | str], raw: Any) -> tuple[str, list[str]]:
-    """The path of an error in the user's file, and the keys known there.
-
-    pydantic's locations also hold the tags of unions, which are no keys of the file: they only name the model.
-    """
-    model: type[BaseModel] = Config
-    path, node = "", raw
-    for i, key in enumerate(loc):
-        inside = isinstance(node, Mapping | list)
-        if i < len(loc) - 1:
-            model = MODELS_BY_KEY.get(str(key), model)
-        if not inside or (key in TAGS and isinstance(node, Mapping) and key not in node):
-            continue
-        path += f"[{key}]" if isinstance(key, int) else f".{key}" if path else str(key)
-        node = node.get(key) if isinstance(node, Mapping) else node[int(key)]
-    return path, list(model.model_fields)

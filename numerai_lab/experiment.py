@@ -101,7 +101,8 @@ def notes_of(config: Config, splits: Splits) -> dict[str, str]:
         return any(config.generators[g].fit_on == "all" for g in variant.inputs if g != "raw")
 
     return {
-        name: "; ".join(part for part in ("transductive" if transductive(name) else "", splits.leak) if part) for name in config.variants
+        name: "; ".join(part for part in ("transductive" if transductive(name) else "", splits.leak) if part)
+        for name in config.variants
     }
 
 
@@ -138,7 +139,12 @@ def _facts(config: Config, loaded: Loaded, splits: Splits, scoring: Scoring) -> 
         },
         "splits": {name: list(getattr(splits, name)) for name in ("train", "embargo", "val1", "val2")},
         "leak": splits.leak,
-        "scoring": {"reference": scoring.reference, "fnc": f"fnc[{scoring.fnc_features}]@{loaded.target}", "meta_model": scoring.meta_model, "benchmark": scoring.benchmark},
+        "scoring": {
+            "reference": scoring.reference,
+            "fnc": f"fnc[{scoring.fnc_features}]@{loaded.target}",
+            "meta_model": scoring.meta_model,
+            "benchmark": scoring.benchmark,
+        },
     }
 
 
@@ -152,4 +158,6 @@ def _warn_of_missing(folder: RunFolder, eras: "pl.DataFrame") -> None:
 
     lost = eras.filter(pl.col("corr").is_nan()).group_by("variant", "seed", maintain_order=True).agg(pl.col("era"))
     for variant, seed, gone in lost.iter_rows():
-        folder.warn(f"{variant}@{seed}: no corr in {len(gone)} eras (constant predictions or targets), the first is era {gone[0]}")
+        folder.warn(
+            f"{variant}@{seed}: no corr in {len(gone)} eras (constant predictions or targets), the first is era {gone[0]}"
+        )

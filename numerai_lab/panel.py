@@ -4,12 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-
 import numpy as np
 from numpy.typing import NDArray
 
 from numerai_lab.basics import Array, Float32, Int32, Int64
-
 
 
 @dataclass(frozen=True)

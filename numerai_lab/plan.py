@@ -49,7 +49,9 @@ class Plan:
         lines += [f"{name:8} {self.rows[name]:>9,} rows, eras {span(getattr(self.splits, name))}" for name in self.rows]
         lines += [f"models   {self.trainings} to train"]
         lines += [f"memory   about {human_bytes(self.memory_bytes)}; disk about {human_bytes(self.disk_bytes)} (estimates)"]
-        lines += [f"store    {'in cache' if self.outline.in_store else 'not in cache, will be made'}; {self.outline.n_columns} features"]
+        lines += [
+            f"store    {'in cache' if self.outline.in_store else 'not in cache, will be made'}; {self.outline.n_columns} features"
+        ]
         return lines + ([self.splits.leak] if self.splits.leak else [])
 
 
@@ -64,7 +66,8 @@ def plan(config: Config) -> Plan:
     widths["raw"] = found.n_columns
     training = max(
         config.model.training_bytes(
-            rows["train"] * (1 + sum(config.augmenters[a].copies for a in augment)), sum(widths[name] for name in inputs)
+            rows["train"] * (1 + sum(config.augmenters[a].copies for a in augment)),
+            sum(widths[name] for name in inputs),
         )
         for inputs, augment in recipes
     )

@@ -45,7 +45,12 @@ class RunFolder:
             "seeds": config.seeds,
             "python": platform.python_version(),
             "packages": {name: version(name) for name in PACKAGES},
-            "machine": {"platform": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count(), "memory_bytes": _memory()},
+            "machine": {
+                "platform": platform.platform(),
+                "processor": platform.machine(),
+                "cores": os.cpu_count(),
+                "memory_bytes": _memory(),
+            },
             "warnings": [],
         }
         self.reached_data = False

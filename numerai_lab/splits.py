@@ -1,5 +1,6 @@
 """Which eras a model learns from and which it is scored on: embargo, val1, val2. Pure functions of era numbers."""
 
+import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,7 +41,8 @@ class SplitsConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
     train: str = Field(
-        "train", description="`train` (rows whose data_type is train), a share of the eras (`60%`), or a range (`1-574`)"
+        "train",
+        description="`train` (rows whose data_type is train), a share of the eras (`60%`), or a range (`1-574`)",
     )
     embargo: EmbargoSpec = Field(
         "auto",
@@ -209,7 +211,7 @@ def _check(train: Eras, val1: Eras, val2: Eras, embargo: int) -> None:
         if not len(eras)
     ]
     parts = [("train", train), ("val1", val1), ("val2", val2)]
-    for (name, eras), (later_name, later) in zip(parts, parts[1:], strict=False):
+    for (name, eras), (later_name, later) in itertools.pairwise(parts):
         if not len(eras) or not len(later):
             continue
         between = int(later.min()) - int(eras.max()) - 1

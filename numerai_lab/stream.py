@@ -113,7 +113,9 @@ class BlockStream:
 
     def targets(self) -> Float32:
         """The target of every row, batch after batch, float32."""
-        return np.concatenate([self[i].y if source.augmenter else self._own(source.era).target for i, source in enumerate(self.sources)])
+        return np.concatenate(
+            [self[i].y if source.augmenter else self._own(source.era).target for i, source in enumerate(self.sources)]
+        )
 
     def _own(self, era: int) -> Block:
         block = self.panel.block(era)

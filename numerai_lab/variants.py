@@ -127,9 +127,16 @@ def train_and_predict(
 
 
 def _stream(
-    train: Panel, inputs: tuple[str, ...], seed: int, augmenters: Mapping[str, Augmenter], fitted: Mapping[str, Fitted], space: Scratch
+    train: Panel,
+    inputs: tuple[str, ...],
+    seed: int,
+    augmenters: Mapping[str, Augmenter],
+    fitted: Mapping[str, Fitted],
+    space: Scratch,
 ) -> BlockStream:
-    names = [n for i in inputs for n in (train.raw_names if i == "raw" else [f"{i}_{c}" for c in fitted[i].generator.names_out()])]
+    names = [
+        n for i in inputs for n in (train.raw_names if i == "raw" else [f"{i}_{c}" for c in fitted[i].generator.names_out()])
+    ]
     return BlockStream(
         panel=_with_columns(train, inputs, fitted),
         inputs=inputs,

@@ -5,3 +5,5 @@ from numerai_lab.data.source import Source
 from numerai_lab.data.synthetic import Synthetic
 
 SOURCES: dict[str, type[Source]] = {"synthetic": Synthetic, "files": Files}
+
+__all__ = ["SOURCES", "Source"]

@@ -5,3 +5,5 @@ from numerai_lab.generators.linear import PCA, FactorAnalysis
 from numerai_lab.generators.umap import UMAP
 
 GENERATORS: dict[str, type[Generator]] = {"pca": PCA, "factor_analysis": FactorAnalysis, "umap": UMAP}
+
+__all__ = ["GENERATORS", "Generator"]

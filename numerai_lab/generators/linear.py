@@ -18,7 +18,8 @@ class _Linear(Generator):
 
     n_components: int = Field(16, gt=0, description="columns to emit")
     covariance: Literal["pooled", "era_mean"] = Field(
-        "pooled", description="pooled: over all rows; era_mean: the mean of the eras' own covariances, each era weighing the same"
+        "pooled",
+        description="pooled: over all rows; era_mean: the mean of the eras' own covariances, each era weighing the same",
     )
 
     def _moments(self, panel: Panel) -> "Moments":
@@ -153,16 +154,15 @@ def factor_analysis(S: Float64, k: int, tolerance: float, max_iterations: int) -
 
     p = len(S)
     diagonal = np.diag(S).copy()
-    psi = np.ones(p) * diagonal
-    for step in range(1, max_iterations + 1):
+    psi, step, moved = diagonal.copy(), 0, np.inf
+    while moved >= tolerance and step < max_iterations:
+        step += 1
         root = np.sqrt(psi)
         values, vectors = eigh(S / np.outer(root, root), subset_by_index=[p - k, p - 1])
         weights = root[:, None] * vectors[:, ::-1] * np.sqrt(np.maximum(values[::-1] - 1, 0))
         updated = np.maximum(diagonal - (weights**2).sum(1), PSI_FLOOR)
         moved = np.abs(updated - psi).max()
         psi = updated
-        if moved < tolerance:
-            break
     return _signed(weights), psi, step
 
 

@@ -35,7 +35,10 @@ class UMAP(Generator):
     )
     n_epochs: int | None = Field(None, gt=0, description="passes of the layout; none = umap-learn's choice (200 or 500)")
     landmarks: int = Field(
-        10_000, ge=100, le=100_000, description="rows to fit on, drawn evenly from the eras; about 3 s each 1,000 at 60 columns"
+        10_000,
+        ge=100,
+        le=100_000,
+        description="rows to fit on, drawn evenly from the eras; about 3 s each 1,000 at 60 columns",
     )
 
     def fit(self, panel: Panel, rng: np.random.Generator) -> Self:

@@ -17,20 +17,32 @@ class Metric:
 
 METRICS: dict[str, Metric] = {
     "corr": Metric(
-        "Numerai's CORR: correlation of gaussianised predictions and target, both to the power 1.5", _SCORE, "numerai_tools.scoring.numerai_corr"
+        "Numerai's CORR: correlation of gaussianised predictions and target, both to the power 1.5",
+        _SCORE,
+        "numerai_tools.scoring.numerai_corr",
     ),
     "rank_corr": Metric(
-        "correlation of ranked predictions (ties broken by id) with the target: the score of 2020–22", _SCORE, "numerai_tools.scoring.tie_broken_rank_correlation"
+        "correlation of ranked predictions (ties broken by id) with the target: the score of 2020–22",
+        _SCORE,
+        "numerai_tools.scoring.tie_broken_rank_correlation",
     ),
     "fnc": Metric(
         "corr of what is left of the gaussianised predictions after a least-squares fit on the scoring features",
         _SCORE,
-        "numerai_tools.scoring.feature_neutral_corr; TC needs Numerai's optimiser and can't be computed locally, this is its closest proxy",
+        "numerai_tools.scoring.feature_neutral_corr; the closest local proxy of TC, which needs Numerai's own optimiser",
     ),
     "max_feature_exposure": Metric(
-        "largest absolute correlation of the predictions with a scoring feature", ("mean", "max"), "numerai_tools.scoring.max_feature_correlation", False
+        "largest absolute correlation of the predictions with a scoring feature",
+        ("mean", "max"),
+        "numerai_tools.scoring.max_feature_correlation",
+        False,
     ),
-    "feature_exposure": Metric("root mean square over scoring features of their correlation with the predictions", ("mean",), "Numerai forum", False),
+    "feature_exposure": Metric(
+        "root mean square over scoring features of their correlation with the predictions",
+        ("mean",),
+        "Numerai forum",
+        False,
+    ),
     "mmc": Metric(
         "meta model contribution: target times what of the predictions is orthogonal to the meta model; missing without one",
         ("mean", "std", "sharpe", "max_drawdown"),
@@ -41,6 +53,10 @@ METRICS: dict[str, Metric] = {
         ("mean", "std", "sharpe", "max_drawdown"),
         "numerai_tools.scoring.correlation_contribution",
     ),
-    "corr_with_meta_model": Metric("correlation of gaussianised predictions with the gaussianised meta model", ("mean",), "this project", False),
-    "corr_with_reference": Metric("correlation of gaussianised predictions with those of the reference variant", ("mean",), "this project", False),
+    "corr_with_meta_model": Metric(
+        "correlation of gaussianised predictions with the gaussianised meta model", ("mean",), "this project", False
+    ),
+    "corr_with_reference": Metric(
+        "correlation of gaussianised predictions with those of the reference variant", ("mean",), "this project", False
+    ),
 }

@@ -44,7 +44,8 @@ def pearson(x: Float64, y: Float64) -> Float64:
     constant = (np.ptp(x, axis=0) == 0) | (np.ptp(y) == 0)
     x, y = x - x.mean(0), y - y.mean()
     norms = np.sqrt((x**2).sum(0) * (y**2).sum())
-    return np.divide(x.T @ y, norms, out=np.full(x.shape[1], np.nan), where=~constant & (norms > 0))
+    correlations: Float64 = np.divide(x.T @ y, norms, out=np.full(x.shape[1], np.nan), where=~constant & (norms > 0))
+    return correlations
 
 
 def numerai_corr(predictions: Float64, target: Float64) -> Float64:
@@ -52,7 +53,11 @@ def numerai_corr(predictions: Float64, target: Float64) -> Float64:
 
     Source: numerai_tools.scoring.numerai_corr.
     """
-    return pearson(power15(gauss(predictions)), power15(target - target.mean())) if len(target) else np.full(predictions.shape[1], np.nan)
+    return (
+        pearson(power15(gauss(predictions)), power15(target - target.mean()))
+        if len(target)
+        else np.full(predictions.shape[1], np.nan)
+    )
 
 
 def rank_corr(predictions: Float64, target: Float64) -> Float64:
@@ -111,7 +116,8 @@ class Exposures:
         norms = np.sqrt((p**2).sum(0))
         constant = np.ptp(predictions, axis=0) == 0
         scaled = np.divide(p, norms, out=np.full_like(p, np.nan), where=~constant)
-        return self.centred.T @ scaled
+        correlations: Float64 = self.centred.T @ scaled
+        return correlations
 
     def neutralised(self, values: Float64, proportion: float = 1.0) -> Float64:
         """Columns less `proportion` times their least-squares fit on the features and a constant (minimum norm).
@@ -170,7 +176,9 @@ def score_era(predictions: Float64, data: EraData) -> dict[str, Float64]:
         "rank_corr": rank_corr(predictions[known], target),
         "fnc": np.where(undefined, np.nan, fnc),
         "max_feature_exposure": correlations.max(0) if with_features else np.full(predictions.shape[1], np.nan),
-        "max_feature": exposures.alive[correlations.argmax(0)].astype(float) if with_features else np.full(predictions.shape[1], np.nan),
+        "max_feature": exposures.alive[correlations.argmax(0)].astype(float)
+        if with_features
+        else np.full(predictions.shape[1], np.nan),
         "feature_exposure": np.sqrt((correlations**2).mean(0)) if with_features else np.full(predictions.shape[1], np.nan),
         "mmc": _against(predictions, data.meta_model, data.target),
         "bmc": _against(predictions, data.benchmark, data.target),
@@ -200,13 +208,14 @@ def _with_other(normal: Float64, predictions: Float64, other: Float64 | None) ->
 def _scatter(features: Array) -> tuple[Float64, Float64]:
     """Column means and centred scatter matrix; int8 products are summed by float32 BLAS, which is exact below 2²⁴."""
     n = len(features)
-    exact = features.dtype == np.int8 and n * 16 < 2**24
-    x = features.astype(np.float32 if exact else np.float64)
-    mean = x.mean(0, dtype=np.float64)
-    if not exact:
-        x -= mean
-        return mean, x.T @ x
-    return mean, (x.T @ x).astype(np.float64) - n * np.outer(mean, mean)
+    if features.dtype == np.int8 and n * 16 < 2**24:
+        small = features.astype(np.float32)
+        mean = small.mean(0, dtype=np.float64)
+        return mean, (small.T @ small).astype(np.float64) - n * np.outer(mean, mean)
+    x = features.astype(np.float64)
+    mean = x.mean(0)
+    x -= mean
+    return mean, x.T @ x
 
 
 def _factorised(scaled: Float64) -> "tuple[str, Float64, Float64]":
@@ -216,9 +225,10 @@ def _factorised(scaled: Float64) -> "tuple[str, Float64, Float64]":
     try:
         lower = np.linalg.cholesky(scaled)
         if np.diag(lower).min() > MIN_PIVOT:
-            return "cholesky", lower, np.zeros(0)
+            return "cholesky", np.asarray(lower, np.float64), np.zeros(0)
     except np.linalg.LinAlgError:
         pass
     values, vectors = np.linalg.eigh(scaled)
     kept = values > RANK_TOLERANCE * values[-1]
-    return "eigen", vectors, np.divide(1, values, out=np.zeros_like(values), where=kept)
+    inverse: Float64 = np.divide(1, values, out=np.zeros_like(values), where=kept)
+    return "eigen", vectors, inverse

@@ -105,7 +105,12 @@ def score_table(table: "pl.DataFrame", scoring: Scoring, notes: Mapping[str, str
         within = table.filter(pl.col("split").is_in(parts))
         series = {variant: _series(within.filter(variant=variant)) for variant in dict.fromkeys(table["variant"].to_list())}
         for variant, own in series.items():
-            row: dict[str, object] = {"variant": variant, "split": split, "notes": notes.get(variant, ""), **_stats(own)}
+            row: dict[str, object] = {
+                "variant": variant,
+                "split": split,
+                "notes": notes.get(variant, ""),
+                **_stats(own),
+            }
             if variant != scoring.reference:
                 row |= _deltas(own, series[scoring.reference], block_length(scoring.horizon_days))
             rows.append(row)

@@ -5,3 +5,5 @@ from numerai_lab.models.boosting import LightGBM, XGBoost
 from numerai_lab.models.linear import Ridge
 
 MODELS: dict[str, type[Model]] = {"xgboost": XGBoost, "lightgbm": LightGBM, "ridge": Ridge}
+
+__all__ = ["MODELS", "Model"]

@@ -93,8 +93,15 @@ def _ranked(runs: Sequence[Run], sort: str, reference: str | None) -> Group:
     frames = [_with_deltas(run, base_run, variant) for run in runs]
     table = pl.concat(frames, how="diagonal_relaxed")
     if sort not in table.columns or not table[sort].dtype.is_numeric():
-        raise NlabError(f"--sort: no column {sort!r}; {nearest(sort, [name for name in table.columns if table[name].dtype.is_numeric()])}")
-    return Group(tuple(run.name for run in runs), dict(first.manifest["comparable"]), f"{base_run.name}/{variant}", _sorted(table, sort))
+        raise NlabError(
+            f"--sort: no column {sort!r}; {nearest(sort, [name for name in table.columns if table[name].dtype.is_numeric()])}"
+        )
+    return Group(
+        tuple(run.name for run in runs),
+        dict(first.manifest["comparable"]),
+        f"{base_run.name}/{variant}",
+        _sorted(table, sort),
+    )
 
 
 def _with_deltas(run: Run, base: Run, variant: str) -> "pl.DataFrame":

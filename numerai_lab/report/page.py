@@ -25,7 +25,10 @@ def write_report(folder: RunFolder, config: Config, eras: "pl.DataFrame", scores
     plots = {
         "cumulative_corr": drawn(cumulative(eras), "Cumulative corr", "cumulative corr", starts),
         "improvement": drawn(
-            improvement(eras, config.reference), f"Cumulative improvement over {config.reference}", "Δ cumulative corr", starts
+            improvement(eras, config.reference),
+            f"Cumulative improvement over {config.reference}",
+            "Δ cumulative corr",
+            starts,
         ),
     }
     for name, svg in plots.items():
@@ -56,13 +59,17 @@ def _page(folder: RunFolder, config: Config, table: "pl.DataFrame", columns: tup
         for row in table.select([column.name for column in shown]).rows()
     ]
     svgs = {name: Markup(svg[svg.index("<svg") :]) for name, svg in plots.items()}  # drawn by us; labels escaped by matplotlib
-    return Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(template).render(
-        config=config,
-        heading=heading(folder.manifest),
-        columns=shown,
-        rows=rows,
-        plots=svgs,
-        manifest=folder.manifest,
-        stages=folder.stages,
-        config_yaml=config.to_yaml(),
+    return (
+        Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+        .from_string(template)
+        .render(
+            config=config,
+            heading=heading(folder.manifest),
+            columns=shown,
+            rows=rows,
+            plots=svgs,
+            manifest=folder.manifest,
+            stages=folder.stages,
+            config_yaml=config.to_yaml(),
+        )
     )

@@ -47,7 +47,14 @@ def drawn(curves: Curves, title: str, ylabel: str, val2_starts: int | None) -> s
         axes.axhline(0, color="0.6", linewidth=0.8)
         if val2_starts is not None:
             axes.axvline(val2_starts, color="0.6", linewidth=0.8, linestyle="--")
-            axes.annotate("val2", (val2_starts, 1), xycoords=("data", "axes fraction"), xytext=(4, -12), textcoords="offset points", color="0.4")
+            axes.annotate(
+                "val2",
+                (val2_starts, 1),
+                xycoords=("data", "axes fraction"),
+                xytext=(4, -12),
+                textcoords="offset points",
+                color="0.4",
+            )
         axes.set(title=title, xlabel="era", ylabel=ylabel)
         axes.spines[["top", "right"]].set_visible(False)
         if curves:

@@ -22,7 +22,12 @@ class Shown:
     style: str = "+.4f"
 
 
-LABELS = (Shown("run", "run", "s"), Shown("variant", "variant", "s"), Shown("split", "split", "s"), Shown("n_eras", "eras", "d"))
+LABELS = (
+    Shown("run", "run", "s"),
+    Shown("variant", "variant", "s"),
+    Shown("split", "split", "s"),
+    Shown("n_eras", "eras", "d"),
+)
 CORR = (
     Shown("corr_mean", "corr"),
     Shown("corr_sharpe", "sharpe", ".2f"),
@@ -74,7 +79,12 @@ def rendered(table: "pl.DataFrame", columns: Sequence[Shown], width: int | None 
         shown = _fitting(shown, cells, width)
     out = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     for column in shown:
-        out.add_column(column.heading, justify="left" if column.style == "s" else "right", no_wrap=column.name != "run", overflow="fold")
+        out.add_column(
+            column.heading,
+            justify="left" if column.style == "s" else "right",
+            no_wrap=column.name != "run",
+            overflow="fold",
+        )
     for i in range(len(table)):
         out.add_row(*[cells[column.name][i] for column in shown])
     return out

@@ -1,0 +1,192 @@
+"""The rows of one or several files as polars sees them: which columns, which order, which target."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numerai_lab.basics import Float32, Int64, NlabError, nearest
+from numerai_lab.data.source import Source, Tournament
+from numerai_lab.splits import EraTable
+from numerai_lab.store import STORE_VERSION, key_of
+
+if TYPE_CHECKING:
+    import polars as pl
+
+INDEX_NAMES = ("id", "__index_level_0__", "index")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of all files in store order. destination: file row → store row, −1 for rows left out (live)."""
+
+    destination: Int64
+    ids: NDArray[np.bytes_]
+    eras: NDArray[np.int32]
+    bounds: Int64
+    data_types: tuple[str, ...]
+    target: Float32
+
+    def era_table(self) -> EraTable:
+        known = tuple(bool(np.isfinite(self.target[first:last]).sum() >= 2) for first, last in self.bounds)
+        return EraTable(tuple(self.eras.tolist()), self.data_types, known)
+
+
+class Table:
+    """The rows of one or several files as polars sees them, scanned lazily."""
+
+    def __init__(self, source: Source, tournament: Tournament) -> None:
+        self.source, self.tournament = source, tournament
+        self.scans = [scan(path) for path in tournament.tables]
+        self.schema = _schema(self.scans[0], tournament.tables[0])
+        for lazy, path in zip(self.scans[1:], tournament.tables[1:], strict=True):
+            missing = set(self.schema) - set(_schema(lazy, path))
+            if missing:
+                raise NlabError(f"{path}: lacks {len(missing)} columns of {tournament.tables[0].name}, such as {min(missing)!r}")
+
+    def identity(self) -> str:
+        """A name for these very files: their names, sizes and times of change."""
+        paths = (*self.tournament.tables, *self.tournament.extras)
+        return key_of(*[(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths])
+
+    def key(self, columns: Sequence[str], sets: dict[str, list[int]]) -> str:
+        asked = (self.source.target, self.source.horizon_days, self.source.id_column, self.source.era_column)
+        return key_of(STORE_VERSION, self.identity(), columns, sets, asked)
+
+    def columns(self, also: Sequence[str]) -> tuple[list[str], dict[str, list[int]]]:
+        """Columns to store, those of the source's feature set first, and the position of each feature set in them."""
+        known = {name: list(names) for name, names in self.tournament.feature_sets.items()}
+        known.setdefault("all", [name for name in self.schema if name.startswith(self.source.feature_prefix)])
+        for name, where in ((self.source.feature_set, "data.feature_set"), *((name, "feature set") for name in also)):
+            if name not in known:
+                raise NlabError(f"{where}: the data has no feature set {name!r}; {nearest(name, known)}")
+            if not known[name]:
+                raise NlabError(f"{where}: {name!r} is empty: no column begins with {self.source.feature_prefix!r}")
+            absent = [column for column in known[name] if column not in self.schema]
+            if absent:
+                raise NlabError(f"{where}: {len(absent)} features of {name!r} are not in the data, such as {absent[0]!r}")
+        raw = dict.fromkeys(known[self.source.feature_set])
+        columns = list(raw) + [c for c in dict.fromkeys(c for name in also for c in known[name]) if c not in raw]
+        position = {column: i for i, column in enumerate(columns)}
+        wanted = dict.fromkeys((self.source.feature_set, *also))
+        return columns, {name: sorted(position[column] for column in known[name]) for name in wanted}
+
+    @property
+    def id_column(self) -> str:
+        """The column that holds row ids."""
+        return self._named(self.source.id_column, "data.id_column", INDEX_NAMES if self.source.id_column == "id" else ())
+
+    @property
+    def target_column(self) -> str:
+        """The column of the chosen target."""
+        return self._named(self.source.target, "data.target")
+
+    def _named(self, name: str, where: str, aliases: Sequence[str] = ()) -> str:
+        for candidate in (name, *aliases):
+            if candidate in self.schema:
+                return candidate
+        others = [column for column in self.schema if not column.startswith(self.source.feature_prefix)]
+        raise NlabError(f"{where}: {self.tournament.tables[0]} has no column {name!r}; {nearest(name, others)}")
+
+    def collect(self, *expressions: "pl.Expr") -> "pl.DataFrame":
+        """Expressions over the rows of all files, in file order."""
+        import polars as pl
+
+        with reading(self.tournament.tables[0]):
+            return pl.concat(
+                [lazy.select(*expressions).collect(engine="streaming") for lazy in self.scans], how="vertical_relaxed"
+            )
+
+    def resolved_target(self) -> tuple[str, int | None]:
+        """The named target that the chosen one equals, and its horizon in business days."""
+        import polars as pl
+
+        name = self.target_column
+        others = [c for c in self.schema if c.startswith("target") and c != name] if _horizon(name) is None else []
+        if others:
+            same = self.collect(*[pl.col(name).eq_missing(pl.col(other)).all().alias(other) for other in others])
+            name = next((other for other in others if same[other].all()), name)
+        return name, self.source.horizon_days or _horizon(name)
+
+    def rows(self) -> Rows:
+        """Order, eras and targets of all rows; duplicates of (era, id) and eras that are no numbers are refused."""
+        import polars as pl
+
+        has_type = "data_type" in self.schema
+        era_column = self._named(self.source.era_column, "data.era_column")
+        frame = self.collect(
+            pl.col(self.id_column).cast(pl.String).alias("id"),
+            pl.col(era_column).cast(pl.String).alias("text"),
+            (pl.col("data_type").cast(pl.String) if has_type else pl.lit("")).alias("data_type"),
+            pl.col(self.target_column).cast(pl.Float32).fill_null(np.nan).alias("target"),
+        )
+        frame = frame.with_columns(pl.col("text").str.extract(r"^(?:era)?0*(\d+)$").cast(pl.Int32).alias("era")).with_row_index(
+            "row"
+        )
+        self._refuse(frame)
+        kept = frame.filter(pl.col("era").is_not_null()).sort("era", "id")
+        twice = kept.filter(pl.struct("era", "id").is_duplicated())
+        if len(twice):
+            raise NlabError(f"{self.tournament.tables[0]}: id {twice['id'][0]!r} stands twice in era {twice['era'][0]}")
+        destination = np.full(len(frame), -1, np.int64)
+        destination[kept["row"].to_numpy()] = np.arange(len(kept))
+        per_era = kept.group_by("era", maintain_order=True).agg(pl.len(), pl.col("data_type").first())
+        ends = np.cumsum(per_era["len"].to_numpy()).astype(np.int64)
+        return Rows(
+            destination,
+            np.array(kept["id"].to_list(), dtype=np.bytes_),
+            per_era["era"].to_numpy(),
+            np.column_stack([ends - per_era["len"].to_numpy(), ends]),
+            tuple(per_era["data_type"].to_list()),
+            kept["target"].to_numpy(),
+        )
+
+    def _refuse(self, frame: "pl.DataFrame") -> None:
+        import polars as pl
+
+        odd = frame.filter(pl.col("era").is_null() & ~pl.col("text").is_in(["X", "eraX"]).fill_null(False))
+        if len(odd):
+            raise NlabError(
+                f"{self.tournament.tables[0]}: era {odd['text'][0]!r} of id {odd['id'][0]!r} is not a number "
+                "(wanted: 0001, era1 or 1; X for live)"
+            )
+        if frame["id"].null_count():
+            raise NlabError(f"{self.tournament.tables[0]}: {frame['id'].null_count()} rows have no id")
+
+
+def scan(path: Path) -> "pl.LazyFrame":
+    """A parquet or CSV file, read when asked."""
+    import polars as pl
+
+    return pl.scan_parquet(path) if path.suffix == ".parquet" else pl.scan_csv(path, infer_schema_length=2000)
+
+
+def _schema(scan: "pl.LazyFrame", path: Path) -> "dict[str, Any]":
+    with reading(path):
+        return dict(scan.collect_schema())
+
+
+class reading:
+    """Turns polars' errors about a file into one sentence for the user."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        from polars.exceptions import PolarsError
+
+        if isinstance(error, PolarsError | OSError):
+            raise NlabError(f"{self.path}: can't be read: {str(error).splitlines()[0]}") from error
+
+
+def _horizon(name: str) -> int | None:
+    """`target_ender_20` → 20 business days."""
+    match = re.search(r"_(\d+)d?$", name)
+    return int(match[1]) if match else None
