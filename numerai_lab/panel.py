@@ -1,5 +1,6 @@
 """Panel: the one table every module works on; views over memory-maps, never a float copy of the whole."""
 
+import mmap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -133,7 +134,16 @@ class Panel:
 
     def blocks(self) -> Iterator[Block]:
         """Every era of this view, in rising order."""
-        return (self.block(int(era)) for era in self.eras)
+        for era in self.eras.tolist():
+            yield self.block(era)
+            self.release()
+
+    def release(self) -> None:
+        """Takes the pages of the memory-maps out of the process; they stay in the page cache, and views stay valid."""
+        for array in (self.features, *self.columns.values()):
+            mapped = getattr(array, "_mmap", None)
+            if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+                mapped.madvise(mmap.MADV_DONTNEED)
 
     def set_of(self, name: str, era: int) -> Array:
         """An era's columns of a feature set: rows × columns, in the dtype of the store."""

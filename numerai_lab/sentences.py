@@ -62,7 +62,7 @@ def _walk(
     model = root
     path, node = "", raw
     for i, key in enumerate(loc):
-        inside = isinstance(node, Mapping | list)
+        inside = isinstance(node, Mapping) or (isinstance(node, list) and isinstance(key, int))
         if i < len(loc) - 1:
             model = sections.get(str(key)) or KINDS.get(str(key)) or model
         if not inside or (key in TAGS and isinstance(node, Mapping) and key not in node):

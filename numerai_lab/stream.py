@@ -109,7 +109,15 @@ class BlockStream:
     def __getitem__(self, i: int) -> Batch:
         block = self._block(self.sources[i])
         assert block.target is not None
-        return Batch(block.era, block.matrix(self.inputs), block.target)
+        batch = Batch(block.era, block.matrix(self.inputs), np.array(block.target))
+        self.panel.release()
+        return batch
+
+    @cached_property
+    def binned(self) -> bool:
+        """Every input is a small integer: raw binned features alone, in the panel and in what augmenters make of it."""
+        firsts = {source.augmenter: source for source in reversed(self.sources)}
+        return self.inputs == ("raw",) and all(self._block(source).features.dtype == np.int8 for source in firsts.values())
 
     def targets(self) -> Float32:
         """The target of every row, batch after batch, float32."""

@@ -63,7 +63,7 @@ class UMAP(Generator):
         return [f"u{i + 1}" for i in range(self.n_components)]
 
     def state(self) -> dict[str, Array]:
-        return {"landmarks_": self.landmarks_, "embedding_": self.embedding_, "seed_": self.seed_}
+        return {name: values for name, values in super().state().items() if name != "reducer_"}
 
     def restored(self, state: dict[str, Array]) -> Self:
         """Builds umap-learn's object anew around the stored layout: the neighbour index follows from rows and seed."""

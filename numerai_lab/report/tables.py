@@ -73,8 +73,9 @@ def rendered(table: "pl.DataFrame", columns: Sequence[Shown], width: int | None 
     from rich import box
     from rich.table import Table
 
-    shown = [column for column in columns if column.name in table.columns]
-    cells = {column.name: [formatted(value, column.style) for value in table[column.name].to_list()] for column in shown}
+    known = [column for column in columns if column.name in table.columns]
+    cells = {column.name: [formatted(value, column.style) for value in table[column.name].to_list()] for column in known}
+    shown = [column for column in known if any(cells[column.name])]
     if width is not None:
         shown = _fitting(shown, cells, width)
     out = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))

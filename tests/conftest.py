@@ -1,0 +1,104 @@
+"""What tests share: a cache of their own, panels made in memory, quick parameters for every registered component."""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+# Before anything reads it: tests never touch the user's cache.
+os.environ["NLAB_CACHE"] = tempfile.mkdtemp(prefix="nlab-tests-")
+
+from numerai_lab.augmenters import AUGMENTERS
+from numerai_lab.basics import Tick, silent
+from numerai_lab.config import Config, parse_config
+from numerai_lab.data.reader import Loaded, load
+from numerai_lab.data.synthetic import Synthetic
+from numerai_lab.generators import GENERATORS
+from numerai_lab.models import MODELS
+from numerai_lab.panel import Panel
+from numerai_lab.store import Scratch
+
+QUICK: Mapping[str, dict[str, Any]] = {
+    "pca": {"n_components": 3},
+    "factor_analysis": {"n_components": 3},
+    "umap": {"n_components": 2, "landmarks": 300, "n_epochs": 20, "n_neighbors": 5},
+    "xgboost": {"n_estimators": 15, "learning_rate": 0.2, "colsample_bytree": 0.5},
+    "lightgbm": {"n_estimators": 15, "learning_rate": 0.2, "colsample_bytree": 0.5},
+}
+"""Parameters that make a component quick; one that is not named here is tested with its defaults."""
+
+
+def quick(kind: str) -> dict[str, Any]:
+    """A config slice of a component."""
+    return {"kind": kind, **QUICK.get(kind, {})}
+
+
+def component(kind: str, **parameters: Any) -> Any:
+    """A component with quick parameters."""
+    return (GENERATORS | AUGMENTERS | MODELS)[kind](**{**QUICK.get(kind, {}), **parameters})
+
+
+class Quiet:
+    """Progress that nobody sees."""
+
+    def task(self, label: str) -> AbstractContextManager[Tick]:
+        return nullcontext(silent)
+
+
+def make_panel(n_eras: int = 30, n_rows: int = 40, n_features: int = 12, seed: int = 0, binned: bool = True) -> Panel:
+    """Factor features and a target with a linear signal; eras 1 … n_eras, the first half of them `train`."""
+    rng = np.random.default_rng(seed)
+    n = n_eras * n_rows
+    latent = rng.normal(size=(n, 3))
+    values = latent @ rng.normal(size=(3, n_features)) + rng.normal(size=(n, n_features))
+    ranks = np.argsort(np.argsort(values, axis=0), axis=0) / n
+    features = (ranks * 5).astype(np.int8) if binned else ranks.astype(np.float32)
+    signal = latent[:, 0] + rng.normal(size=n)
+    target = (np.searchsorted([0.05, 0.25, 0.75, 0.95], np.argsort(np.argsort(signal)) / n) / 4).astype(np.float32)
+    starts = np.arange(n_eras) * n_rows
+    return Panel(
+        feature_names=tuple(f"feature_{i}" for i in range(n_features)),
+        features=features,
+        n_raw=n_features,
+        top=4.0 if binned else 1.0,
+        ids=np.array([f"n{i:06d}" for i in range(n)], np.bytes_),
+        eras=np.arange(1, n_eras + 1, dtype=np.int32),
+        bounds=np.column_stack([starts, starts + n_rows]),
+        data_types=tuple("train" if i < n_eras // 2 else "validation" for i in range(n_eras)),
+        target=target,
+        extras={"numerai_meta_model": rng.uniform(size=n).astype(np.float32)},
+        feature_sets={"all": np.arange(n_features)},
+    )
+
+
+def make_config(**changes: Any) -> Config:
+    """A small valid config; `changes` replace its keys."""
+    raw: dict[str, Any] = {
+        "name": "test",
+        "data": {"source": "synthetic", "size": "tiny"},
+        "splits": {"train": "train", "embargo": {"eras": 2, "allow_leak": True}},
+        "model": {"kind": "ridge"},
+    }
+    return parse_config({**raw, **changes}, "test.yaml")
+
+
+@pytest.fixture
+def panel() -> Panel:
+    return make_panel()
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Loaded:
+    """The tiny synthetic tournament."""
+    return load(Synthetic(size="tiny"), ["all"])
+
+
+@pytest.fixture
+def space(tmp_path: Path) -> Scratch:
+    (tmp_path / "scratch").mkdir()
+    return Scratch(tmp_path / "scratch")

@@ -1,0 +1,115 @@
+"""The synthetic tournament: the real one's files, and a truth that holds."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from numerai_lab.data.reader import Loaded, load, outline
+from numerai_lab.data.synthetic import TARGETS, Synthetic, write_tournament
+from numerai_lab.data.world import Size
+from numerai_lab.metrics.era import numerai_corr
+
+SMALL_WORLD = Size(n_eras=40, n_rows=60, n_small=6, n_medium=12)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("world")
+    write_tournament(path, SMALL_WORLD, seed=3)
+    return path
+
+
+def test_files_have_the_tournaments_names_columns_and_dtypes(folder: Path) -> None:
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        "features.json", "train.parquet", "validation.parquet", "live.parquet", "meta_model.parquet", "truth.parquet",
+        "train_benchmark_models.parquet", "validation_benchmark_models.parquet", "live_benchmark_models.parquet",
+    }  # fmt: skip
+    train = pl.read_parquet(folder / "train.parquet")
+    assert train["era"][0] == "0001"
+    assert set(train["data_type"]) == {"train"}
+    assert all(train.schema[name] == pl.Int8 for name in train.columns if name.startswith("feature"))
+    assert all(train.schema[name] == pl.Float32 for name in TARGETS)
+    assert set(pl.read_parquet(folder / "live.parquet")["era"]) == {"X"}
+    assert pl.read_parquet(folder / "validation.parquet")["data_type"].unique(maintain_order=True).to_list() == [
+        "validation",
+        "test",
+    ]
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_gives_others(folder: Path, tmp_path: Path) -> None:
+    for seed, same in ((3, True), (4, False)):
+        (tmp_path / str(seed)).mkdir()
+        write_tournament(tmp_path / str(seed), SMALL_WORLD, seed)
+        for name in ("train.parquet", "truth.parquet", "meta_model.parquet"):
+            assert ((tmp_path / str(seed) / name).read_bytes() == (folder / name).read_bytes()) is same
+
+
+def test_targets_have_exact_proportions_and_alias_the_20_day_one(folder: Path) -> None:
+    train = pl.read_parquet(folder / "train.parquet")
+    for _, era in train.group_by("era"):
+        assert np.bincount((era["target"].to_numpy() * 4).astype(int)).tolist() == [3, 12, 30, 12, 3]
+    assert train["target"].equals(train["target_ender_20"])
+    assert not train["target"].equals(train["target_ender_60"])
+
+
+def test_some_features_are_missing_in_early_eras_only(folder: Path) -> None:
+    train = pl.read_parquet(folder / "train.parquet")
+    features = [name for name in train.columns if name.startswith("feature")]
+    early, late = train.filter(pl.col("era") <= "0006"), train.filter(pl.col("era") > "0006")
+    assert sum((early[name] == 2).all() for name in features) == len(features) // 10
+    assert not any((late[name] == 2).all() for name in features)
+
+
+def test_targets_of_neighbouring_eras_overlap_as_far_as_their_horizon(tmp_path: Path) -> None:
+    write_tournament(tmp_path, Size(n_eras=60, n_rows=400, n_small=6, n_medium=6), seed=0)
+    train = pl.read_parquet(tmp_path / "train.parquet")
+    # Rows keep their order: row i of every era is the same stock.
+    returns = np.stack([era["target_ender_20"].to_numpy() for _, era in train.group_by("era", maintain_order=True)])
+
+    def overlap(lag: int) -> float:
+        return float(np.mean([np.corrcoef(returns[i], returns[i + lag])[0, 1] for i in range(len(returns) - lag)]))
+
+    assert overlap(1) > 0.5 > overlap(2) > overlap(3) > 0.1
+    assert abs(overlap(5)) < 0.1
+
+
+def test_small_lies_outside_medium_and_groups_overlap_both(folder: Path) -> None:
+    sets = Synthetic(size="tiny")
+    found = load(sets, ["small", "intelligence"]).panel
+    small, raw = set(found.feature_sets["small"].tolist()), set(range(found.n_raw))
+    assert (len(raw), len(small), small & raw) == (60, 42, set())
+    assert set(found.feature_sets["intelligence"].tolist()) & raw
+    assert set(found.feature_sets["intelligence"].tolist()) & small
+
+
+def test_what_is_planned_is_what_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NLAB_CACHE", str(tmp_path))
+    for target in ("target", "target_ender_60"):
+        source = Synthetic(size="tiny", target=target, seed=5)
+        planned = source.planned() or outline(source)
+        found = load(source)
+        made = outline(source)
+        assert (planned.table, planned.n_rows, planned.n_columns) == (made.table, made.n_rows, made.n_columns)
+        assert (planned.target, planned.horizon_days) == (found.target, found.horizon_days)
+        monkeypatch.setenv("NLAB_CACHE", str(tmp_path / "other"))
+
+
+def test_the_meta_model_and_the_truth_know_what_they_are_said_to_know(tiny: Loaded) -> None:
+    panel = tiny.panel
+    assert panel.target is not None
+    covered = [era for era in panel.eras.tolist() if np.isfinite(panel.extras["numerai_meta_model"][panel.rows(era)]).all()]
+    assert covered == list(range(85, 101))
+    truth = pl.read_parquet(Synthetic(size="tiny").folder / "truth.parquet").filter(pl.col("era") != "X")
+    expected = dict(truth.select("id", "expected_20").iter_rows())
+    scores = {"truth": [], "meta": []}
+    for era in range(85, 97):
+        rows = panel.rows(era)
+        attainable = np.array([expected[name.decode()] for name in panel.ids[rows]], float)[:, None]
+        meta = panel.extras["numerai_meta_model"][rows].astype(float)[:, None]
+        scores["truth"].append(numerai_corr(attainable, panel.target[rows].astype(float))[0])
+        scores["meta"].append(numerai_corr(meta, panel.target[rows].astype(float))[0])
+    assert np.mean(scores["truth"]) > 0.05
+    assert np.isfinite(scores["meta"]).all()

@@ -1,0 +1,76 @@
+"""What every registered model promises."""
+
+import numpy as np
+import pytest
+
+from numerai_lab.models import MODELS, Model
+from numerai_lab.panel import Panel
+from numerai_lab.stream import BlockStream
+from tests.conftest import component, make_panel
+
+kinds = pytest.mark.parametrize("kind", MODELS)
+
+
+def stream(panel: Panel, **augmenters: object) -> BlockStream:
+    return BlockStream(panel.only(range(1, 21)), ("raw",), panel.raw_names, 0, augmenters)  # type: ignore[arg-type]
+
+
+def fitted(kind: str, panel: Panel, **augmenters: object) -> Model:
+    model: Model = component(kind).fit(stream(panel, **augmenters), np.random.default_rng(0))
+    return model
+
+
+@kinds
+def test_the_registry_and_the_class_agree_on_the_name(kind: str) -> None:
+    assert MODELS[kind].model_fields["kind"].default == kind
+
+
+@kinds
+@pytest.mark.parametrize("binned", [True, False])
+def test_it_learns_a_planted_signal_and_predicts_float32(kind: str, binned: bool) -> None:
+    panel = make_panel(n_rows=200, binned=binned)
+    model = fitted(kind, panel)
+    block = panel.block(25)
+    predictions = model.predict(block.matrix(["raw"]))
+    assert predictions.dtype == np.float32
+    assert predictions.shape == (len(block),)
+    assert np.corrcoef(predictions, block.target)[0, 1] > 0.3  # type: ignore[arg-type]
+
+
+@kinds
+def test_the_same_seed_gives_the_same_bytes(kind: str, panel: Panel) -> None:
+    X = panel.block(25).matrix(["raw"])
+    np.testing.assert_array_equal(fitted(kind, panel).predict(X), fitted(kind, panel).predict(X))
+
+
+@kinds
+def test_a_stream_that_was_walked_before_gives_the_same_model(kind: str, panel: Panel) -> None:
+    X = panel.block(25).matrix(["raw"])
+    blocks = stream(panel, c=component("cutout"), n=component("gaussian_noise"))
+    list(blocks)
+    blocks[7]
+    walked = component(kind).fit(blocks, np.random.default_rng(0)).predict(X)
+    fresh = fitted(kind, panel, c=component("cutout"), n=component("gaussian_noise")).predict(X)
+    np.testing.assert_array_equal(walked, fresh)
+
+
+@kinds
+def test_augmented_rows_change_the_model(kind: str, panel: Panel) -> None:
+    X = panel.block(25).matrix(["raw"])
+    assert not np.array_equal(fitted(kind, panel).predict(X), fitted(kind, panel, n=component("gaussian_noise")).predict(X))
+
+
+@kinds
+def test_saved_and_loaded_it_predicts_the_same(kind: str, panel: Panel) -> None:
+    X = panel.block(25).matrix(["raw"])
+    model = fitted(kind, panel)
+    suffix, content = model.saved()
+    assert suffix in (".json", ".txt", ".npz", ".safetensors")
+    np.testing.assert_array_equal(component(kind).loaded(content).predict(X), model.predict(X))
+
+
+@kinds
+def test_ticks_end_at_the_total(kind: str, panel: Panel) -> None:
+    seen: list[tuple[int, int]] = []
+    component(kind).fit(stream(panel), np.random.default_rng(0), lambda done, total: seen.append((done, total)))
+    assert seen[-1][0] == seen[-1][1]

@@ -1,0 +1,94 @@
+"""Streamed training gives what the libraries give for the same rows in memory."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from numerai_lab.models import LightGBM, Ridge, XGBoost
+from numerai_lab.stream import BlockStream
+from tests.conftest import component, make_panel
+
+
+@pytest.fixture
+def blocks() -> BlockStream:
+    panel = make_panel(n_rows=100)
+    return BlockStream(panel.only(range(1, 21)), ("raw",), panel.raw_names, 0, {"c": component("cutout")})
+
+
+def in_memory(blocks: BlockStream) -> tuple[np.ndarray, np.ndarray]:
+    return np.concatenate([batch.X for batch in blocks]), np.concatenate([batch.y for batch in blocks])
+
+
+def test_ridge_equals_scikit_learns_on_standardised_inputs(blocks: BlockStream) -> None:
+    from sklearn.linear_model import Ridge as Oracle
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    X, y = in_memory(blocks)
+    oracle = make_pipeline(StandardScaler(), Oracle(10.0)).fit(X.astype(np.float64), y.astype(np.float64))
+    ours = Ridge(alpha=10.0).fit(blocks, np.random.default_rng(0))
+    np.testing.assert_allclose(ours.predict(X), oracle.predict(X), rtol=0, atol=1e-6)
+
+
+def test_ridge_gives_a_constant_input_no_weight() -> None:
+    panel = make_panel()
+    constant = panel.features.copy()
+    constant[:, 3] = 2
+    still = replace(panel, features=constant)
+    fitted = Ridge(alpha=0.0).fit(BlockStream(still.only([1, 2, 3]), ("raw",), still.raw_names, 0), np.random.default_rng(0))
+    assert fitted.weights_[3] == 0
+    assert np.isfinite(fitted.weights_).all()
+
+
+def test_xgboost_equals_training_on_the_whole_matrix(blocks: BlockStream) -> None:
+    import xgboost
+
+    X, y = in_memory(blocks)
+    ours = XGBoost(n_estimators=20, learning_rate=0.1, colsample_bytree=1.0).fit(blocks, np.random.default_rng(0))
+    parameters = {"tree_method": "hist", "learning_rate": 0.1, "max_depth": 5, "max_bin": 16}
+    theirs = xgboost.train(parameters, xgboost.QuantileDMatrix(X, y, max_bin=16), 20)
+    np.testing.assert_allclose(ours.predict(X), theirs.inplace_predict(X), rtol=0, atol=1e-5)
+
+
+def test_lightgbm_equals_training_on_the_whole_matrix(blocks: BlockStream) -> None:
+    import lightgbm
+
+    X, y = in_memory(blocks)
+    ours = LightGBM(n_estimators=20, learning_rate=0.1, colsample_bytree=1.0).fit(blocks, np.random.default_rng(0))
+    parameters = {
+        "learning_rate": 0.1,
+        "max_depth": 5,
+        "num_leaves": 31,
+        "verbosity": -1,
+        "deterministic": True,
+        "force_row_wise": True,
+    }
+    theirs = lightgbm.train({**parameters, "max_bin": 15}, lightgbm.Dataset(X, y), 20)
+    np.testing.assert_allclose(ours.predict(X), theirs.predict(X), rtol=0, atol=1e-6)
+
+
+def test_no_float_copy_of_all_rows_is_ever_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches are dropped as they go: at no time are more than a few of them alive."""
+    import gc
+    import weakref
+
+    panel = make_panel(n_eras=40, n_rows=50)
+    alive: list[weakref.ref[np.ndarray]] = []
+    most = 0
+    original = BlockStream.__getitem__
+
+    def watched(self: BlockStream, i: int) -> object:
+        nonlocal most
+        batch = original(self, i)
+        alive.append(weakref.ref(batch.X))
+        gc.collect()
+        most = max(most, sum(ref() is not None for ref in alive))
+        return batch
+
+    monkeypatch.setattr(BlockStream, "__getitem__", watched)
+    for kind in ("xgboost", "lightgbm", "ridge"):
+        alive.clear()
+        component(kind).fit(BlockStream(panel, ("raw",), panel.raw_names, 0), np.random.default_rng(0))
+        assert len(alive) >= 40
+    assert most <= 3

@@ -1,0 +1,217 @@
+"""Strict configs: every problem at once, no silent trap, overrides, and a resolved form that means the same."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from numerai_lab.basics import NlabError
+from numerai_lab.config import load_config, parse_config
+from numerai_lab.yamlfile import parse_yaml
+
+VALID = """
+name: ok
+data: {source: synthetic, size: tiny}
+generators: {p: {kind: pca, n_components: 3}}
+augmenters: {c: {kind: cutout}}
+model: {kind: xgboost}
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "config.yaml"
+    path.write_text(text)
+    return path
+
+
+def complaint(raw: dict[str, Any]) -> str:
+    with pytest.raises(NlabError) as caught:
+        parse_config(raw, "x.yaml")
+    return str(caught.value)
+
+
+def broken(**changes: Any) -> str:
+    return complaint({**yaml.safe_load(VALID), **changes})
+
+
+def test_every_problem_is_said_in_one_message() -> None:
+    said = broken(
+        nmae="x",
+        seeds=[1, "two"],
+        generators={"p": {"kind": "umpa"}, "q": {"kind": "pca", "n_components": -1, "whitn": True}},
+        model={"kind": "xgboost", "learning_rate": "fast"},
+        variants={"a": {"features": ["raw", "pp"]}, "b": {"neutralize": {"featurs": "x"}}},
+        splits={"train": "1-100", "val1": "90-120", "embargo": -1},
+    )
+    assert said.splitlines()[0] == "x.yaml: 11 problems"
+    for line in (
+        "nmae: unknown key, did you mean 'name'?",
+        "seeds[1]: got 'two', wanted a valid integer",
+        "generators.p.kind: unknown 'umpa', did you mean 'umap'?; `nlab list generators` lists all",
+        "generators.q.n_components: got -1, wanted greater than 0",
+        "generators.q.whitn: unknown key, did you mean 'whiten'?",
+        "model.learning_rate: got 'fast', wanted a valid number",
+        "variants.a.features: no generator 'pp'; did you mean 'p'?",
+        "variants.b.neutralize.features: missing",
+        "variants.b.neutralize.featurs: unknown key, did you mean 'features'?",
+        "splits.embargo: got -1, wanted greater than or equal to 0",
+        "splits.val1: 90-120 must begin after train (1-100) ends",
+    ):
+        assert f"  {line}" in said.splitlines()
+
+
+def test_an_unknown_key_is_answered_with_the_nearest_known_one() -> None:
+    assert "splts: unknown key, did you mean 'splits'?" in broken(splts={})
+    assert "splits.embrago: unknown key, did you mean 'embargo'?" in broken(splits={"embrago": 3})
+    assert "splits.embargo.allow_leaks: unknown key, did you mean 'allow_leak'?" in broken(
+        splits={"embargo": {"eras": 1, "allow_leaks": True}}
+    )
+    assert "data.sise: unknown key, did you mean 'size'?" in broken(data={"source": "synthetic", "sise": "tiny"})
+
+
+def test_a_kind_that_is_missing_or_no_mapping_is_told_from_an_unknown_one() -> None:
+    assert "model.kind: missing, known: xgboost, lightgbm, ridge" in broken(model={"alpha": 1.0})
+    assert "model: got 'xgboost', wanted a mapping with the key kind" in broken(model="xgboost")
+    assert "data.source: unknown 'web', known: synthetic, files; `nlab list sources` lists all" in broken(data={"source": "web"})
+
+
+def test_variants_are_checked_against_what_they_name() -> None:
+    assert "variants.a.augment: no augmenter 'cutuot'; known: c" in broken(variants={"a": {"augment": ["cutuot"]}})
+    assert "an ensemble averages other variants" in broken(
+        variants={"a": {}, "b": {}, "e": {"ensemble": ["a", "b"], "augment": ["c"]}}
+    )
+    nested = {"a": {}, "b": {}, "e": {"ensemble": ["a", "b"]}, "f": {"ensemble": ["a", "e"]}}
+    assert "variants.f.ensemble: no variant that is no ensemble 'e'" in broken(variants=nested)
+    assert "scoring.reference: no variant 'basline'; did you mean 'baseline'?" in broken(scoring={"reference": "basline"})
+    assert "generators.raw: this name stands for the raw features" in broken(generators={"raw": {"kind": "pca"}})
+    assert "variants: '../up' is not a name" in broken(variants={"../up": {}})
+    assert "seeds: [1, 1] names a seed twice" in broken(seeds=[1, 1])
+
+
+def test_types_are_strict() -> None:
+    assert "got '3', wanted a valid integer" in broken(generators={"p": {"kind": "pca", "n_components": "3"}})
+    assert "got 1.5, wanted a valid integer" in broken(model={"kind": "xgboost", "n_estimators": 1.5})
+    assert "got True, wanted a valid integer" in broken(seeds=[True])
+
+
+def test_scientific_notation_is_a_number(tmp_path: Path) -> None:
+    config, _ = load_config(
+        write(tmp_path, VALID + "name2: x\n".replace("name2: x\n", "seeds: [1]\n")), ["model.learning_rate=1e-3"]
+    )
+    assert config.model.model_dump()["learning_rate"] == 0.001
+    assert parse_yaml("[1e-3, 1E5, -2e+4, 1.5e3, e3, 1e]", "x") == [0.001, 100000.0, -20000.0, 1500.0, "e3", "1e"]
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NlabError, match="key 'name' stands twice"):
+        load_config(write(tmp_path, VALID + "name: again\n"))
+
+
+def test_yaml_that_would_run_code_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NlabError, match="not valid YAML"):
+        load_config(write(tmp_path, "name: !!python/object/apply:os.system ['true']\n"))
+
+
+def test_set_overrides_any_key_and_reads_yaml(tmp_path: Path) -> None:
+    config, remarks = load_config(write(tmp_path, VALID), ["seeds=[3, 4]", "generators.p.n_components=7", "scoring.legacy=true"])
+    assert config.seeds == [3, 4]
+    assert config.generators["p"].model_dump()["n_components"] == 7
+    assert config.scoring.legacy is True
+    assert remarks == []
+
+
+def test_set_of_another_kind_drops_what_the_new_one_does_not_know_and_says_so(tmp_path: Path) -> None:
+    text = VALID.replace("{kind: xgboost}", "{kind: xgboost, n_estimators: 5, max_depth: 3}")
+    config, remarks = load_config(write(tmp_path, text), ["model.kind=ridge", "model.alpha=2"])
+    assert config.model.model_dump() == {"kind": "ridge", "alpha": 2.0}
+    assert remarks[0] == "model.n_estimators: left out, kind ridge has no such parameter"
+
+
+@pytest.mark.parametrize("override", ["seeds", "=3", "a..b=1", "name.x=1", "seeds=[1"])
+def test_an_override_that_makes_no_sense_is_one_sentence(tmp_path: Path, override: str) -> None:
+    with pytest.raises(NlabError, match=r"--set"):
+        load_config(write(tmp_path, VALID), [override])
+
+
+def test_omitted_variants_are_the_baseline_and_raw_plus_each_method() -> None:
+    config = parse_config(yaml.safe_load(VALID), "x")
+    assert {name: (v.inputs, v.augment) for name, v in config.variants.items()} == {
+        "baseline": (("raw",), []),
+        "raw+p": (("raw", "p"), []),
+        "c": (("raw",), ["c"]),
+    }
+    assert config.reference == "baseline"
+
+
+def test_the_resolved_config_loads_to_itself_with_every_default_written_out() -> None:
+    config = parse_config(yaml.safe_load(VALID), "x")
+    again = parse_config(parse_yaml(config.to_yaml(), "y"), "y")
+    assert again.resolved() == config.resolved()
+    assert config.resolved()["model"]["min_child_weight"] == 1.0
+
+
+@pytest.mark.parametrize("path", sorted(Path("configs").glob("*.yaml")), ids=lambda path: path.name)
+def test_every_shipped_config_is_valid(path: Path) -> None:
+    config, _ = load_config(path)
+    assert config.name == path.stem
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+paths = st.sampled_from(
+    [
+        "name",
+        "seeds",
+        "data",
+        "data.source",
+        "splits",
+        "splits.embargo",
+        "splits.val1",
+        "generators",
+        "generators.p",
+        "generators.p.kind",
+        "augmenters",
+        "model",
+        "model.kind",
+        "variants",
+        "variants.a",
+        "variants.a.features",
+        "variants.a.neutralize",
+        "scoring",
+        "extra",
+    ]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(paths, json_values), min_size=1, max_size=4))
+def test_any_value_anywhere_gives_a_config_or_one_message(changes: list[tuple[str, Any]]) -> None:
+    raw = yaml.safe_load(VALID)
+    for path, value in changes:
+        *parents, last = path.split(".")
+        at = raw
+        for key in parents:
+            at = at.setdefault(key, {}) if isinstance(at, dict) else {}
+        if isinstance(at, dict):
+            at[last] = value
+    try:
+        config = parse_config(raw, "x")
+    except NlabError as error:
+        assert "problem" in str(error)
+    else:
+        assert config.variants
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(alphabet="ab:{}[]-\n '\"!&*#%0e.", max_size=60))
+def test_any_text_gives_a_value_or_one_message(text: str) -> None:
+    try:
+        parse_yaml(text, "x")
+    except NlabError as error:
+        assert str(error).startswith("x: not valid YAML")

@@ -1,0 +1,167 @@
+"""What a fit may see: poison what it may not see, and nothing may change. Runs over every registered component."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from numerai_lab.augmenters import AUGMENTERS
+from numerai_lab.basics import Float32
+from numerai_lab.config import Config
+from numerai_lab.generators import GENERATORS
+from numerai_lab.generators.linear import PCA
+from numerai_lab.models import MODELS
+from numerai_lab.panel import Panel
+from numerai_lab.splits import Splits
+from numerai_lab.store import Scratch
+from numerai_lab.variants import fit_generators, train_and_predict
+from tests.conftest import Quiet, make_config, make_panel, quick
+
+SPLITS = Splits(tuple(range(1, 16)), (16, 17, 22, 23), tuple(range(18, 22)), tuple(range(24, 31)), 2, 2)
+
+
+def outcome(config: Config, panel: Panel, folder: Path) -> tuple[dict[str, Float32], Float32]:
+    """Generated columns of the training eras, by generator, and all predictions."""
+    folder.mkdir(parents=True)
+    space = Scratch(folder)
+    fitted = fit_generators(config, panel, SPLITS, space, Quiet(), lambda name, content: None)
+    predictions = train_and_predict(config, panel, SPLITS, fitted, space, Quiet(), lambda name, content: None)
+    train = slice(0, panel.rows(15).stop)
+    return {name: np.array(fit.columns[train]) for (name, _), fit in fitted.items()}, predictions.values
+
+
+def poisoned_targets(panel: Panel) -> Panel:
+    """Every target after the training eras replaced by garbage."""
+    assert panel.target is not None
+    target = panel.target.copy()
+    later = slice(panel.rows(15).stop, None)
+    target[later] = np.random.default_rng(1).uniform(-9, 9, len(target[later]))
+    return replace(panel, target=target)
+
+
+def poisoned_features(panel: Panel) -> Panel:
+    """Every feature after the training eras replaced by garbage."""
+    features = panel.features.copy()
+    later = slice(panel.rows(15).stop, None)
+    features[later] = np.random.default_rng(1).choice([0, 4], features[later].shape)
+    return replace(panel, features=features)
+
+
+def poisoned_extras(panel: Panel) -> Panel:
+    """Other people's predictions replaced by garbage."""
+    return replace(panel, extras={name: -values for name, values in panel.extras.items()})
+
+
+def with_everything(model: str = "ridge", fit_on: str = "train") -> Config:
+    """All generators and augmenters, with and without post-processing."""
+    names = list(GENERATORS)
+    variants: dict[str, Any] = {
+        "baseline": {},
+        **{f"raw+{name}": {"features": ["raw", name]} for name in names},
+        **{name: {"augment": [name]} for name in AUGMENTERS},
+        "both": {"features": ["raw", "pca"], "augment": list(AUGMENTERS)},
+        "blend": {"ensemble": ["baseline", "both"]},
+        "neutral": {"neutralize": {"features": "all", "proportion": 0.5}},
+    }
+    return make_config(
+        data={"source": "synthetic", "size": "tiny", "feature_set": "all"},
+        generators={name: {**quick(name), "fit_on": fit_on} for name in names},
+        augmenters={name: quick(name) for name in AUGMENTERS},
+        model=quick(model),
+        variants=variants,
+    )
+
+
+@pytest.mark.parametrize("poison", [poisoned_targets, poisoned_extras])
+@pytest.mark.parametrize("fit_on", ["train", "all"])
+def test_garbage_in_validation_targets_changes_no_column_and_no_prediction(
+    tmp_path: Path, poison: Callable[[Panel], Panel], fit_on: str
+) -> None:
+    panel = make_panel()
+    clean = outcome(with_everything(fit_on=fit_on), panel, tmp_path / "clean")
+    dirty = outcome(with_everything(fit_on=fit_on), poison(panel), tmp_path / "dirty")
+    for name in GENERATORS:
+        np.testing.assert_array_equal(clean[0][name], dirty[0][name])
+    np.testing.assert_array_equal(clean[1], dirty[1])
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_garbage_in_validation_targets_changes_no_models_predictions(tmp_path: Path, model: str) -> None:
+    panel = make_panel()
+    config = make_config(model=quick(model), augmenters={name: quick(name) for name in AUGMENTERS})
+    clean = outcome(config, panel, tmp_path / "clean")[1]
+    np.testing.assert_array_equal(clean, outcome(config, poisoned_targets(panel), tmp_path / "dirty")[1])
+    assert clean.std() > 0
+
+
+def test_garbage_in_validation_features_changes_no_training_column(tmp_path: Path) -> None:
+    panel = make_panel()
+    clean = outcome(with_everything(), panel, tmp_path / "clean")
+    dirty = outcome(with_everything(), poisoned_features(panel), tmp_path / "dirty")
+    for name in GENERATORS:
+        np.testing.assert_array_equal(clean[0][name], dirty[0][name])
+    assert not np.array_equal(clean[1], dirty[1])
+
+
+def test_a_generator_fitted_on_all_does_see_validation_features(tmp_path: Path) -> None:
+    panel = make_panel()
+    clean = outcome(with_everything(fit_on="all"), panel, tmp_path / "clean")[0]
+    dirty = outcome(with_everything(fit_on="all"), poisoned_features(panel), tmp_path / "dirty")[0]
+    for name in GENERATORS:
+        assert not np.array_equal(clean[name], dirty[name])
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_prediction_depends_on_no_other_validation_row(tmp_path: Path, model: str) -> None:
+    panel = make_panel()
+    features = panel.features.copy()
+    features[panel.rows(30)] = 4 - features[panel.rows(30)]
+    changed = replace(panel, features=features)
+    config = make_config(model=quick(model), generators={"pca": quick("pca")})
+    clean, dirty = (outcome(config, p, tmp_path / str(i))[1] for i, p in enumerate((panel, changed)))
+    np.testing.assert_array_equal(clean[:-40], dirty[:-40])
+    assert not np.array_equal(clean[-40:], dirty[-40:])
+
+
+class Peeking(PCA):
+    """A cheat: centres on all rows of the table instead of the eras it was given."""
+
+    def fit(self, panel: Panel, rng: np.random.Generator) -> "Peeking":
+        super().fit(panel, rng)
+        self.mean_ = panel.features.mean(0) / panel.top - 0.5
+        return self
+
+
+def test_these_tests_catch_a_generator_that_peeks(tmp_path: Path) -> None:
+    panel = make_panel()
+    config = make_config(generators={"cheat": quick("pca")})
+    config.generators["cheat"] = Peeking(n_components=3)
+    clean = outcome(config, panel, tmp_path / "clean")[0]
+    dirty = outcome(config, poisoned_features(panel), tmp_path / "dirty")[0]
+    assert not np.array_equal(clean["cheat"], dirty["cheat"])
+
+
+def test_a_generator_is_given_no_target() -> None:
+    seen: list[object] = []
+
+    class Curious(PCA):
+        def fit(self, panel: Panel, rng: np.random.Generator) -> "Curious":
+            seen.extend([panel.target, *(block.target for block in panel.blocks())])
+            return super().fit(panel, rng)
+
+    config = make_config(generators={"g": quick("pca")})
+    config.generators["g"] = Curious(n_components=3)
+    panel = make_panel()
+
+    class Nowhere(Scratch):
+        def __init__(self) -> None: ...
+
+        def columns(self, n_rows: int, n_columns: int) -> Float32:
+            return np.full((n_rows, n_columns), np.nan, np.float32)
+
+    fit_generators(config, panel, SPLITS, Nowhere(), Quiet(), lambda name, content: None)
+    assert len(seen) == 1 + len(SPLITS.train)
+    assert all(target is None for target in seen)

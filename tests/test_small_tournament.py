@@ -1,0 +1,88 @@
+"""The synthetic `small` tournament: XGBoost finds what is there and nothing where nothing is."""
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from numerai_lab.data.reader import Loaded, load
+from numerai_lab.data.synthetic import Synthetic
+from numerai_lab.experiment import era_table
+from numerai_lab.metrics.era import numerai_corr
+from numerai_lab.panel import Panel
+from numerai_lab.splits import Splits, SplitsConfig, make_splits
+from numerai_lab.store import Scratch
+from numerai_lab.variants import train_and_predict
+from tests.conftest import Quiet, make_config
+
+SMALL = Synthetic(size="small")
+CONFIG = make_config(
+    data={"source": "synthetic", "size": "small"},
+    model={"kind": "xgboost", "n_estimators": 200, "learning_rate": 0.05},
+    variants={"baseline": {}},
+)
+
+
+@pytest.fixture(scope="module")
+def small() -> Loaded:
+    return load(SMALL)
+
+
+@pytest.fixture(scope="module")
+def splits(small: Loaded) -> Splits:
+    return make_splits(SplitsConfig(), era_table(small.panel), small.horizon_days)
+
+
+def corr_by_era(panel: Panel, splits: Splits, eras: tuple[int, ...], truth: Panel, space: Scratch) -> np.ndarray:
+    """Train on `panel`, score on the targets of `truth`."""
+    predictions = train_and_predict(CONFIG, panel, splits, {}, space, Quiet(), lambda name, content: None)
+    assert truth.target is not None
+    return np.array(
+        [numerai_corr(predictions.at(panel, era).astype(float), truth.target[truth.rows(era)].astype(float))[0] for era in eras]
+    )
+
+
+def attainable(small: Loaded, eras: tuple[int, ...]) -> np.ndarray:
+    """corr of the planted expected returns, from truth.parquet, which no run reads."""
+    truth = pl.read_parquet(SMALL.folder / "truth.parquet", columns=["id", "expected_20"])
+    expected = dict(truth.iter_rows())
+    panel = small.panel
+    assert panel.target is not None
+    return np.array(
+        [
+            numerai_corr(
+                np.array([[expected[name.decode()]] for name in panel.ids[panel.rows(era)]], float),
+                panel.target[panel.rows(era)].astype(float),
+            )[0]
+            for era in eras
+        ]
+    )
+
+
+def standard_error(scores: np.ndarray) -> float:
+    """Of the mean, for eras whose 20-day targets overlap four at a time."""
+    return float(scores.std() / np.sqrt(len(scores) / 4))
+
+
+def test_xgboost_is_clearly_above_0_and_below_what_the_truth_allows(small: Loaded, splits: Splits, space: Scratch) -> None:
+    scores = corr_by_era(small.panel, splits, splits.val1, small.panel, space)
+    best = attainable(small, splits.val1)
+    assert scores.mean() > 3 * standard_error(scores)
+    assert scores.mean() < best.mean()
+
+
+def test_val2_is_harder_than_val1_by_the_truth(small: Loaded, splits: Splits) -> None:
+    assert attainable(small, splits.val2).mean() < attainable(small, splits.val1).mean()
+
+
+def test_with_targets_shuffled_within_training_eras_nothing_is_found(small: Loaded, splits: Splits, space: Scratch) -> None:
+    panel = small.panel
+    assert panel.target is not None
+    rng = np.random.default_rng(0)
+    target = np.array(panel.target)
+    for era in splits.train:
+        target[panel.rows(era)] = rng.permutation(target[panel.rows(era)])
+    shuffled = replace(panel, target=target)
+    scores = corr_by_era(shuffled, splits, splits.scored, panel, space)
+    assert abs(scores.mean()) < 3 * standard_error(scores)

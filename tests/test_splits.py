@@ -1,0 +1,101 @@
+"""Embargo, halves and ranges: no era on two sides, none too near."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from numerai_lab.basics import NlabError
+from numerai_lab.splits import EraTable, SplitsConfig, embargo_for, era_range, make_splits
+
+
+def table(n_train: int, n_validation: int, unresolved: int = 0) -> EraTable:
+    n = n_train + n_validation
+    kinds = ("train",) * n_train + ("validation",) * n_validation
+    return EraTable(tuple(range(1, n + 1)), kinds, tuple(i < n - unresolved for i in range(n)))
+
+
+def complaint(config: SplitsConfig, eras: EraTable, horizon: int | None = 20) -> str:
+    with pytest.raises(NlabError) as caught:
+        make_splits(config, eras, horizon)
+    return str(caught.value)
+
+
+def test_automatic_splits_leave_8_eras_before_val1_and_before_val2_for_a_20_day_target() -> None:
+    splits = make_splits(SplitsConfig(), table(60, 40), 20)
+    assert splits.train == tuple(range(1, 61))
+    assert splits.val1 == tuple(range(69, 81))
+    assert splits.val2 == tuple(range(89, 101))
+    assert splits.embargo == (*range(61, 69), *range(81, 89))
+    assert splits.leak == ""
+
+
+def test_a_60_day_target_takes_16() -> None:
+    splits = make_splits(SplitsConfig(), table(60, 80), 60)
+    assert splits.val1[0] == 60 + 16 + 1
+    assert splits.val2[0] - splits.val1[-1] - 1 == 16
+
+
+def test_eras_without_a_target_are_not_scored() -> None:
+    splits = make_splits(SplitsConfig(), table(60, 40, unresolved=4), 20)
+    assert splits.val2[-1] == 96
+
+
+@given(st.integers(1, 200), st.integers(1, 200), st.sampled_from([20, 60]), st.integers(0, 12))
+def test_automatic_splits_never_overlap_and_keep_their_distance(
+    n_train: int, n_validation: int, horizon: int, unresolved: int
+) -> None:
+    eras = table(n_train, n_validation, min(unresolved, n_validation - 1))
+    gap = embargo_for(horizon)
+    try:
+        splits = make_splits(SplitsConfig(), eras, horizon)
+    except NlabError:
+        assert n_validation - unresolved <= 2 * gap + 2
+        return
+    assert splits.val1[0] - splits.train[-1] > gap
+    assert splits.val2[0] - splits.val1[-1] > gap
+    assert abs(len(splits.val1) - len(splits.val2)) <= 1
+    everything = [*splits.train, *splits.embargo, *splits.val1, *splits.val2]
+    assert len(set(everything)) == len(everything)
+
+
+def test_explicit_ranges_one_era_too_near_are_refused_with_the_first_allowed_era() -> None:
+    near = SplitsConfig(train="1-60", val1="68-80", val2="89-100")
+    assert "start it at era 69 or later" in complaint(near, table(60, 40))
+    assert make_splits(SplitsConfig(train="1-60", val1="69-80", val2="89-100"), table(60, 40), 20).val1[0] == 69
+
+
+def test_overlaps_and_wrong_order_are_refused() -> None:
+    said = complaint(SplitsConfig(train="1-60", val1="50-70", val2="65-90"), table(60, 40))
+    assert "splits.val1" in said
+    assert "splits.val2" in said
+
+
+def test_a_number_may_raise_the_embargo_but_lowering_it_must_be_said_and_is_stamped() -> None:
+    assert make_splits(SplitsConfig(embargo=10), table(60, 60), 20).val1[0] == 71
+    assert "allow_leak: true" in complaint(SplitsConfig(embargo=3), table(60, 60))
+    lowered = SplitsConfig.model_validate({"embargo": {"eras": 3, "allow_leak": True}})
+    assert make_splits(lowered, table(60, 60), 20).leak == "LEAK: embargo 3 < 8"
+
+
+def test_an_unknown_horizon_asks_for_a_number() -> None:
+    assert "data.horizon_days" in complaint(SplitsConfig(), table(60, 40), horizon=None)
+    assert make_splits(SplitsConfig(embargo=5), table(60, 40), None).leak == ""
+
+
+def test_without_data_type_a_share_trains() -> None:
+    eras = EraTable(tuple(range(1, 101)), ("",) * 100, (True,) * 100)
+    assert "60%" in complaint(SplitsConfig(), eras)
+    assert make_splits(SplitsConfig(train="60%"), eras, 20).train == tuple(range(1, 61))
+
+
+def test_eras_are_counted_by_number_not_by_place() -> None:
+    every_fourth = EraTable(tuple(range(1, 401, 4)), ("train",) * 60 + ("validation",) * 40, (True,) * 100)
+    splits = make_splits(SplitsConfig(), every_fourth, 20)
+    assert splits.val1[0] - splits.train[-1] > 8
+    assert len(splits.val1) > 15
+
+
+@pytest.mark.parametrize("text", ["1", "5-3", "a-b", "1-2-3", ""])
+def test_what_is_no_range_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a range"):
+        era_range(text)
