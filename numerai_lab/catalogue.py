@@ -5,9 +5,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from numerai_lab.augmenters import Augmenter
 from numerai_lab.basics import NlabError, nearest
 from numerai_lab.component import Component
+from numerai_lab.generators import Generator
 from numerai_lab.metrics import METRICS, Metric
+from numerai_lab.models import Model
 from numerai_lab.sentences import FAMILIES
 
 CATALOGUE: dict[str, Mapping[str, type[Component] | Metric]] = {**FAMILIES, "metrics": METRICS}
@@ -26,7 +29,7 @@ def description(name: str) -> dict[str, Any]:
         if name in members:
             entry = members[name]
             parameters = [] if isinstance(entry, Metric) else _parameters(entry)
-            return {"name": name, "family": family, "text": _text(entry), "parameters": parameters}
+            return {"name": name, "family": family, "text": _text(entry), "emits": _emits(entry), "parameters": parameters}
     raise NlabError(
         f"describe: nothing is called {name!r}; {nearest(name, [n for members in CATALOGUE.values() for n in members])}"
     )
@@ -36,6 +39,19 @@ def _text(entry: type[Component] | Metric) -> str:
     if isinstance(entry, Metric):
         return f"{entry.says}\n\nSummaries over eras: {', '.join(entry.stats)}.\n\nSource: {entry.source}"
     return inspect.getdoc(entry) or ""
+
+
+def _emits(entry: type[Component] | Metric) -> str:
+    """What a component gives with its default parameters."""
+    if isinstance(entry, Metric):
+        return "one number an era and variant"
+    if issubclass(entry, Generator):
+        names = entry().names_out()
+        shape = "the same for a row whatever comes with it" if not entry.whole_era else "repeatable for whole eras only"
+        return f"{len(names)} float32 columns by default ({names[0]} … {names[-1]}), {shape}"
+    if issubclass(entry, Augmenter):
+        return "as many training rows an era as the era has, times `copies`"
+    return "a prediction a row, float32" if issubclass(entry, Model) else "a panel"
 
 
 def _parameters(cls: type[Component]) -> list[dict[str, str]]:

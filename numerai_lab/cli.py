@@ -39,7 +39,7 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be done, and do nothing")] = False,
     how: HowShown = "table",
 ) -> None:
-    """Run a config: data, generators, models, scores, report, in a new run folder."""
+    """Run a config into a new, scored run folder."""
     from numerai_lab.config import load_config
 
     loaded, remarks = load_config(config, overrides or [])
@@ -63,7 +63,10 @@ def compare(
     how: HowShown = "table",
     out: Annotated[Path | None, typer.Option(help="write the table into this file instead of printing it")] = None,
 ) -> None:
-    """Set runs side by side: one table a group of runs that may be ranked together."""
+    """Set runs side by side.
+
+    One table a group of runs that saw the same data, target, horizon and eras.
+    """
     import polars as pl
 
     from numerai_lab.report.comparison import compare as compare_runs
@@ -110,7 +113,7 @@ def describe(
     name: Annotated[str, typer.Argument(help="a generator, augmenter, model, metric or source")],
     how: HowShown = "table",
 ) -> None:
-    """Explain a component: parameters, defaults, what it emits, where it comes from."""
+    """Explain a method: parameters, output, source."""
     import polars as pl
 
     from numerai_lab.catalogue import description
@@ -121,7 +124,7 @@ def describe(
         print(json.dumps(found, indent=1, ensure_ascii=False))
         return
     parameters = pl.DataFrame(found["parameters"], schema=dict.fromkeys(("name", "type", "default", "says"), pl.String))
-    print(f"{found['name']} ({found['family']})\n\n{found['text']}\n")
+    print(f"{found['name']} ({found['family']})\n\n{found['text']}\n\nEmits: {found['emits']}.")
     _print_table(
         parameters,
         how,

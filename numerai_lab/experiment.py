@@ -149,8 +149,13 @@ def _facts(config: Config, loaded: Loaded, splits: Splits, scoring: Scoring) -> 
 
 
 def span(eras: tuple[int, ...]) -> str:
-    """`579-880 (302 eras)`."""
-    return f"{eras[0]}-{eras[-1]} ({len(eras)} eras)" if eras else "none"
+    """`579-880 (302 eras)`; with gaps `61-68, 79-86 (16 eras)`."""
+    if not eras:
+        return "none"
+    breaks = [i for i in range(1, len(eras)) if eras[i] != eras[i - 1] + 1]
+    parts = [eras[a:b] for a, b in zip([0, *breaks], [*breaks, len(eras)], strict=True)]
+    shown = parts if len(parts) <= 3 else [eras]
+    return f"{', '.join(f'{part[0]}-{part[-1]}' for part in shown)} ({len(eras)} eras)"
 
 
 def _warn_of_missing(folder: RunFolder, eras: "pl.DataFrame") -> None:

@@ -10,10 +10,10 @@ from numerai_lab.data.source import Outline
 from numerai_lab.experiment import span
 from numerai_lab.splits import Splits, make_splits
 
-INTERPRETER_BYTES = 450_000_000
-"""Python with the libraries of a run loaded."""
-BATCH_BYTES = 400_000_000
-"""The reader's batches and one era's float blocks."""
+LIBRARIES_BYTES = 300_000_000
+"""Python with the libraries of a run loaded, and one era's float blocks."""
+INGEST_BYTES = 700_000_000
+"""The reader's peak, which does not depend on the size of the files; only when the store is not there yet."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def plan(config: Config) -> Plan:
         outline=found,
         splits=splits,
         rows=rows,
-        memory_bytes=INTERPRETER_BYTES + BATCH_BYTES + training,
+        memory_bytes=max(0 if found.in_store else INGEST_BYTES, LIBRARIES_BYTES + training),
         disk_bytes=sum(found.n_rows) * found.n_columns + generated,
         trainings=len(recipes) * len(config.seeds),
     )

@@ -49,6 +49,8 @@ LEGACY = (
     Shown("max_feature_exposure_mean", "max exp", ".3f"),
 )
 NOTES = Shown("notes", "notes", "s")
+WRAPPING = ("run", "gives", "type", "says")
+"""Columns of prose, which may take several lines."""
 
 
 def summary_columns(legacy: bool) -> tuple[Shown, ...]:
@@ -83,7 +85,7 @@ def rendered(table: "pl.DataFrame", columns: Sequence[Shown], width: int | None 
         out.add_column(
             column.heading,
             justify="left" if column.style == "s" else "right",
-            no_wrap=column.name != "run",
+            no_wrap=column.name not in WRAPPING,
             overflow="fold",
         )
     for i in range(len(table)):

@@ -1,0 +1,57 @@
+"""Tables fit the terminal, and the exports hold every digit."""
+
+import csv
+import io
+import json
+
+import polars as pl
+import pytest
+from rich.console import Console
+
+from numerai_lab.report.tables import exported, rendered, summary_columns, with_interval
+
+SCORES = pl.DataFrame(
+    {
+        "variant": ["baseline", "a|b"],
+        "split": ["val1", "val1"],
+        "notes": ["", "transductive"],
+        "n_eras": [30, 30],
+        "corr_mean": [0.0123456789, float("nan")],
+        "corr_sharpe": [1.5, 0.25],
+        "fnc_mean": [0.01, -0.002],
+        "max_feature_exposure_mean": [0.3, 0.4],
+        "mmc_mean": [None, None],
+        "delta_corr_mean": [None, -0.001],
+        "delta_corr_mean_low": [None, -0.003],
+        "delta_corr_mean_high": [None, 0.001],
+        "delta_corr_mean_p": [None, 0.4],
+    },
+    schema_overrides={"mmc_mean": pl.Float64},
+)
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_printed_table_fits_and_cuts_no_cell(width: int) -> None:
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    console.print(rendered(with_interval(SCORES), summary_columns(False), width))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert max(map(len, text.splitlines())) <= width
+    assert "+0.0123" in text
+    assert "…" not in text.replace("-0.0030 … +0.0010", "")
+    assert "mmc" not in text
+    assert ("-0.0030 … +0.0010" in text) is (width >= 80)
+
+
+def test_json_is_a_list_of_objects_with_null_for_what_is_missing() -> None:
+    rows = json.loads(exported(SCORES, "json"))
+    assert rows[0]["corr_mean"] == 0.0123456789
+    assert rows[1]["corr_mean"] is None
+    assert rows[0]["delta_corr_mean"] is None
+
+
+def test_csv_and_markdown_hold_every_row() -> None:
+    rows = list(csv.DictReader(io.StringIO(exported(SCORES, "csv"))))
+    assert [row["variant"] for row in rows] == ["baseline", "a|b"]
+    lines = exported(SCORES, "md").splitlines()
+    assert len(lines) == 4
+    assert "a\\|b" in lines[3]

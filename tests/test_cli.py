@@ -1,0 +1,154 @@
+"""The command as a user meets it: exit codes, one message on stderr, data on stdout, nothing created by mistake."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+TINY = ["--set", "data.size=tiny", "--set", "model.n_estimators=10"]
+HEAVY = ("torch", "umap", "xgboost", "lightgbm", "sklearn", "pandas", "polars", "matplotlib", "scipy")
+
+
+def nlab(*arguments: str | Path, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "numerai_lab", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env={**os.environ, **environment}, check=False)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "name: cli\ndata: {source: synthetic, size: tiny}\n"
+        "generators: {pca: {kind: pca, n_components: 3}}\n"
+        "augmenters: {cut: {kind: cutout}}\nmodel: {kind: ridge}\n"
+    )
+    return path
+
+
+def test_help_comes_in_under_half_a_second() -> None:
+    nlab("--help")  # compile what Python compiles once
+    start = time.perf_counter()
+    found = nlab("--help")
+    assert found.returncode == 0
+    assert time.perf_counter() - start < 0.5
+
+
+@pytest.mark.parametrize("module", ["numerai_lab", "numerai_lab.cli", "numerai_lab.config", "numerai_lab.variants"])
+def test_importing_loads_no_heavy_library(module: str) -> None:
+    code = f"import sys, {module}; print([name for name in {HEAVY} if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_run_prints_the_table_on_stdout_and_progress_on_stderr(config: Path, tmp_path: Path) -> None:
+    found = nlab("run", config, "--runs-dir", tmp_path / "runs")
+    assert found.returncode == 0, found.stderr
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert "SYNTHETIC data" in found.stdout
+    assert all(name in found.stdout for name in ("baseline", "raw+pca", "cut", "val1", "val2"))
+    assert f"run folder: {folder}" in found.stderr
+    assert "train:" in found.stderr
+    assert "\x1b" not in found.stdout + found.stderr
+
+
+@pytest.mark.parametrize("how", ["json", "csv", "md"])
+def test_stdout_holds_the_data_alone_in_other_formats(config: Path, tmp_path: Path, how: str) -> None:
+    found = nlab("run", config, "--runs-dir", tmp_path / "runs", "--format", how)
+    lines = found.stdout.strip().splitlines()
+    if how == "json":
+        assert len(json.loads(found.stdout)) == 9
+    else:
+        assert len(lines) == {"csv": 1, "md": 2}[how] + 9
+
+
+def test_compare_ranks_skips_and_writes(config: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    for alpha in ("1", "100"):
+        nlab("run", config, "--runs-dir", runs, "--set", f"model.alpha={alpha}")
+    (runs / "broken").mkdir()
+    found = nlab("compare", *sorted(runs.iterdir()), "--sort", "corr_sharpe")
+    assert found.returncode == 0, found.stderr
+    assert "skipped" in found.stderr
+    assert found.stdout.count("baseline") >= 6
+    out = tmp_path / "table.csv"
+    assert nlab("compare", *sorted(runs.iterdir()), "--out", out).returncode == 0
+    assert len(out.read_text().splitlines()) == 1 + 2 * 9
+    assert nlab("compare", runs / "broken").returncode == 2
+
+
+@pytest.mark.parametrize("arguments", [["run"], ["validate"], ["run", "--dry-run"]])
+def test_a_bad_config_is_one_message_exit_code_2_and_creates_nothing(tmp_path: Path, arguments: list[str]) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text("name: bad\nmodle: {kind: ridge}\ndata: {source: synthetic, sise: tiny}\n")
+    cache = tmp_path / "cache"
+    found = nlab(*arguments, path, cwd=tmp_path, NLAB_CACHE=str(cache))
+    assert found.returncode == 2
+    assert found.stdout == ""
+    assert "modle: unknown key, did you mean 'model'?" in found.stderr
+    assert "data.sise: unknown key, did you mean 'size'?" in found.stderr
+    assert "Traceback" not in found.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.yaml"]
+
+
+def test_dry_run_shows_config_splits_and_costs_and_creates_nothing(config: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    found = nlab("run", config, "--dry-run", cwd=tmp_path, NLAB_CACHE=str(cache))
+    assert found.returncode == 0, found.stderr
+    assert "min_child_weight" not in found.stdout
+    assert "alpha: 1.0" in found.stdout
+    assert "train        4,800 rows, eras 1-60 (60 eras)" in found.stdout
+    assert "embargo      1,280 rows, eras 61-68, 79-86 (16 eras)" in found.stdout
+    assert "memory   about" in found.stdout
+    assert "not in cache" in found.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
+    plan = json.loads(nlab("run", config, "--dry-run", "--format", "json", cwd=tmp_path, NLAB_CACHE=str(cache)).stdout)
+    assert plan["splits"]["train"]["rows"] == 4800
+    assert plan["config"]["model"] == {"kind": "ridge", "alpha": 1.0}
+    assert plan["memory_bytes"] > 1e8
+
+
+def test_a_runs_folder_that_cannot_be_made_is_bad_input(config: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    found = nlab("run", config, "--runs-dir", tmp_path / "file" / "runs")
+    assert found.returncode == 2
+    assert "choose another with --runs-dir" in found.stderr
+
+
+@pytest.mark.parametrize("family", ["generators", "augmenters", "models", "metrics", "sources"])
+def test_list_gives_objects_with_names_and_describe_explains_each(family: str) -> None:
+    entries = json.loads(nlab("list", family, "--format", "json").stdout)
+    assert len(entries) >= 2
+    for entry in entries[:3]:
+        found = json.loads(nlab("describe", entry["name"], "--format", "json").stdout)
+        assert found["family"] == family
+        assert "Source:" in found["text"]
+        assert all(parameter["says"] for parameter in found["parameters"])
+
+
+def test_unknown_names_are_answered_with_the_nearest() -> None:
+    for arguments, said in (
+        (["describe", "umpa"], "did you mean 'umap'?"),
+        (["list", "generator"], "did you mean 'generators'?"),
+    ):
+        found = nlab(*arguments)
+        assert found.returncode == 2
+        assert said in found.stderr
+    assert nlab("frobnicate").returncode == 2
+    assert nlab("run").returncode == 2
+
+
+def test_a_bug_keeps_its_traceback_and_exits_with_1(config: Path, tmp_path: Path) -> None:
+    code = (
+        "import numerai_lab.models.linear as m\n"
+        "def broken(self, *a): raise ZeroDivisionError('a bug')\n"
+        "m.Ridge.fit = broken\nfrom numerai_lab.cli import main\nmain()"
+    )
+    command = [sys.executable, "-c", code, "run", str(config), "--runs-dir", str(tmp_path / "runs")]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert found.returncode == 1
+    assert "Traceback" in found.stderr
+    assert "a bug" in next((tmp_path / "runs").glob("*-failed/failed.txt")).read_text()
