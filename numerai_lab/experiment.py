@@ -14,7 +14,7 @@ from numerai_lab.report import write_report
 from numerai_lab.runs import Run, RunFolder, new_run, read_run
 from numerai_lab.splits import EraTable, Splits, make_splits
 from numerai_lab.store import scratch
-from numerai_lab.variants import Show, fit_generators, train_and_predict
+from numerai_lab.variants import Setting, Show, fit_generators, train_and_predict
 
 if TYPE_CHECKING:
     import polars as pl
@@ -34,10 +34,11 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
         for note in (*loaded.notes, *([splits.leak] if splits.leak else [])):
             folder.warn(note)
         with scratch() as space:
+            setting = Setting(config, loaded.panel, splits, space, show, folder.write_bytes)
             with folder.stage("transform"):
-                fitted = fit_generators(config, loaded.panel, splits, space, show, folder.write_bytes)
+                fitted = fit_generators(setting)
             with folder.stage("train"):
-                predictions = train_and_predict(config, loaded.panel, splits, fitted, space, show, folder.write_bytes)
+                predictions = train_and_predict(setting, fitted)
         folder.write_table("predictions.parquet", prediction_table(loaded.panel, splits, predictions))
         with folder.stage("score"), show.task("score") as tick:
             eras = per_era(loaded.panel, predictions, splits, scoring, tick)

@@ -17,7 +17,7 @@ from numerai_lab.models import MODELS
 from numerai_lab.panel import Panel
 from numerai_lab.splits import Splits
 from numerai_lab.store import Scratch
-from numerai_lab.variants import fit_generators, train_and_predict
+from numerai_lab.variants import Setting, fit_generators, train_and_predict
 from tests.conftest import Quiet, make_config, make_panel, quick
 
 SPLITS = Splits(tuple(range(1, 16)), (16, 17, 22, 23), tuple(range(18, 22)), tuple(range(24, 31)), 2, 2)
@@ -27,8 +27,9 @@ def outcome(config: Config, panel: Panel, folder: Path) -> tuple[dict[str, Float
     """Generated columns of the training eras, by generator, and all predictions."""
     folder.mkdir(parents=True)
     space = Scratch(folder)
-    fitted = fit_generators(config, panel, SPLITS, space, Quiet(), lambda name, content: None)
-    predictions = train_and_predict(config, panel, SPLITS, fitted, space, Quiet(), lambda name, content: None)
+    setting = Setting(config, panel, SPLITS, space, Quiet(), lambda name, content: None)
+    fitted = fit_generators(setting)
+    predictions = train_and_predict(setting, fitted)
     train = slice(0, panel.rows(15).stop)
     return {name: np.array(fit.columns[train]) for (name, _), fit in fitted.items()}, predictions.values
 
@@ -162,6 +163,6 @@ def test_a_generator_is_given_no_target() -> None:
         def columns(self, n_rows: int, n_columns: int) -> Float32:
             return np.full((n_rows, n_columns), np.nan, np.float32)
 
-    fit_generators(config, panel, SPLITS, Nowhere(), Quiet(), lambda name, content: None)
+    fit_generators(Setting(config, panel, SPLITS, Nowhere(), Quiet(), lambda name, content: None))
     assert len(seen) == 1 + len(SPLITS.train)
     assert all(target is None for target in seen)

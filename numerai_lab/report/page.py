@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from numerai_lab.config import Config
 from numerai_lab.report.plots import cumulative, drawn, improvement
-from numerai_lab.report.tables import NOTES, Shown, formatted, markdown, summary_columns, with_interval
+from numerai_lab.report.tables import NOTES, Shown, formatted, markdown, summary_columns, with_interval, with_values
 from numerai_lab.runs import RunFolder
 
 if TYPE_CHECKING:
@@ -16,19 +16,17 @@ def write_report(folder: RunFolder, config: Config, eras: "pl.DataFrame", scores
     """scores.md, plots/*.svg and report.html into the run folder."""
     import polars as pl
 
-    columns = (*summary_columns(config.scoring.legacy), NOTES)
     table = with_interval(scores)
+    columns = with_values(table, (*summary_columns(config.scoring.legacy), NOTES))
     head = heading(folder.manifest)
     folder.write_text("scores.md", "\n".join([f"# {config.name}", "", *head, "", markdown(table, columns), ""]))
     late = eras.filter(pl.col("split") == "val2")["era"]
     starts = None if late.is_empty() else int(late.to_numpy().min())
+    order = list(config.variants)
     plots = {
-        "cumulative_corr": drawn(cumulative(eras), "Cumulative corr", "cumulative corr", starts),
+        "cumulative_corr": drawn(cumulative(eras), "Cumulative corr", order, starts),
         "improvement": drawn(
-            improvement(eras, config.reference),
-            f"Cumulative improvement over {config.reference}",
-            "Δ cumulative corr",
-            starts,
+            improvement(eras, config.reference), f"Cumulative improvement over {config.reference}", order, starts
         ),
     }
     for name, svg in plots.items():
@@ -48,15 +46,14 @@ def heading(manifest: dict[str, Any]) -> list[str]:
     return lines + ([manifest["leak"]] if manifest["leak"] else [])
 
 
-def _page(folder: RunFolder, config: Config, table: "pl.DataFrame", columns: tuple[Shown, ...], plots: dict[str, str]) -> str:
+def _page(folder: RunFolder, config: Config, table: "pl.DataFrame", columns: list[Shown], plots: dict[str, str]) -> str:
     from jinja2 import Environment
     from markupsafe import Markup
 
     template = files("numerai_lab.report").joinpath("report.html").read_text(encoding="utf-8")
-    shown = [column for column in columns if column.name in table.columns]
     rows = [
-        [formatted(value, column.style) for value, column in zip(row, shown, strict=True)]
-        for row in table.select([column.name for column in shown]).rows()
+        [formatted(value, column.style) for value, column in zip(row, columns, strict=True)]
+        for row in table.select([column.name for column in columns]).rows()
     ]
     svgs = {name: Markup(svg[svg.index("<svg") :]) for name, svg in plots.items()}  # drawn by us; labels escaped by matplotlib
     return (
@@ -65,7 +62,7 @@ def _page(folder: RunFolder, config: Config, table: "pl.DataFrame", columns: tup
         .render(
             config=config,
             heading=heading(folder.manifest),
-            columns=shown,
+            columns=columns,
             rows=rows,
             plots=svgs,
             manifest=folder.manifest,

@@ -32,8 +32,8 @@ def improvement(eras: "pl.DataFrame", reference: str) -> Curves:
     return {name: (at, values - base) for name, (at, values) in curves.items() if name != reference}
 
 
-def drawn(curves: Curves, title: str, ylabel: str, val2_starts: int | None) -> str:
-    """Curves over eras as an SVG; a grey line marks where val2 begins."""
+def drawn(curves: Curves, title: str, order: Sequence[str], val2_starts: int | None) -> str:
+    """Curves over eras as an SVG; a variant's colour follows its place in `order`, a grey line marks where val2 begins."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -43,7 +43,7 @@ def drawn(curves: Curves, title: str, ylabel: str, val2_starts: int | None) -> s
         figure = Figure(figsize=(9, 4.2), layout="constrained")
         axes = figure.subplots()
         for name, (eras, values) in curves.items():
-            axes.plot(eras, values, label=name, linewidth=1.4)
+            axes.plot(*_broken(eras, values), label=name, linewidth=1.4, color=f"C{order.index(name) % 10}")
         axes.axhline(0, color="0.6", linewidth=0.8)
         if val2_starts is not None:
             axes.axvline(val2_starts, color="0.6", linewidth=0.8, linestyle="--")
@@ -55,10 +55,16 @@ def drawn(curves: Curves, title: str, ylabel: str, val2_starts: int | None) -> s
                 textcoords="offset points",
                 color="0.4",
             )
-        axes.set(title=title, xlabel="era", ylabel=ylabel)
+        axes.set(title=title, xlabel="era", ylabel="sum of per-era corr")
         axes.spines[["top", "right"]].set_visible(False)
         if curves:
             axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
+
+
+def _broken(eras: Sequence[int], values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The curve with a gap wherever eras are left out, such as the embargo."""
+    gaps = np.flatnonzero(np.diff(eras) > np.median(np.diff(eras))) + 1 if len(eras) > 1 else np.array([], int)
+    return np.insert(np.asarray(eras, float), gaps, np.nan), np.insert(values, gaps, np.nan)

@@ -75,9 +75,8 @@ def rendered(table: "pl.DataFrame", columns: Sequence[Shown], width: int | None 
     from rich import box
     from rich.table import Table
 
-    known = [column for column in columns if column.name in table.columns]
-    cells = {column.name: [formatted(value, column.style) for value in table[column.name].to_list()] for column in known}
-    shown = [column for column in known if any(cells[column.name])]
+    shown = with_values(table, columns)
+    cells = {column.name: [formatted(value, column.style) for value in table[column.name].to_list()] for column in shown}
     if width is not None:
         shown = _fitting(shown, cells, width)
     out = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
@@ -91,6 +90,11 @@ def rendered(table: "pl.DataFrame", columns: Sequence[Shown], width: int | None 
     for i in range(len(table)):
         out.add_row(*[cells[column.name][i] for column in shown])
     return out
+
+
+def with_values(table: "pl.DataFrame", columns: Sequence[Shown]) -> list[Shown]:
+    """The columns that have something to show."""
+    return [c for c in columns if c.name in table.columns and any(formatted(v, c.style) for v in table[c.name].to_list())]
 
 
 def _fitting(shown: list[Shown], cells: dict[str, list[str]], width: int) -> list[Shown]:

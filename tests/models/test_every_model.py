@@ -74,3 +74,12 @@ def test_ticks_end_at_the_total(kind: str, panel: Panel) -> None:
     seen: list[tuple[int, int]] = []
     component(kind).fit(stream(panel), np.random.default_rng(0), lambda done, total: seen.append((done, total)))
     assert seen[-1][0] == seen[-1][1]
+
+
+@kinds
+def test_predicting_in_batches_of_any_size_changes_nothing(kind: str, panel: Panel) -> None:
+    X = panel.block(25).matrix(["raw"])
+    model = fitted(kind, panel)
+    for n_batches in (2, 7, len(X)):
+        parts = [model.predict(part) for part in np.array_split(X, n_batches)]
+        np.testing.assert_array_equal(np.concatenate(parts), model.predict(X))
