@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
@@ -141,6 +142,7 @@ def describe(
 def main() -> None:
     """Entry point: exit code 0, 1 (failure), 2 (bad input)."""
     _log_to_stderr()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill ends as Ctrl-C does: nothing half-written stays
     from numerai_lab.basics import NlabError, NlabFailure
 
     try:

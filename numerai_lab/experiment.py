@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from numerai_lab.basics import NlabError, nearest
 from numerai_lab.config import Config
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.metrics.scoring import Predictions, Scoring, per_era, score_table
@@ -28,8 +29,8 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
         with folder.stage("data"), show.task("data") as tick:
             loaded = load(config.data, config.extra_sets, tick)
             splits = make_splits(config.splits, era_table(loaded.panel), loaded.horizon_days)
+            scoring = scoring_of(config, loaded)
         folder.reached_data = True
-        scoring = scoring_of(config, loaded)
         folder.manifest |= _facts(config, loaded, splits, scoring)
         for note in (*loaded.notes, *([splits.leak] if splits.leak else [])):
             folder.warn(note)
@@ -59,16 +60,19 @@ def era_table(panel: Panel) -> EraTable:
 
 
 def scoring_of(config: Config, loaded: Loaded) -> Scoring:
-    """What scores are computed against, given what the data holds."""
+    """What scores are computed against, given what the data holds; a model asked for by name must be there."""
     extras = loaded.panel.extras
-    meta = config.scoring.meta_model
-    others = [name for name in extras if name != meta]
-    benchmark = config.scoring.benchmark or (others[0] if others else None)
+    wanted = config.scoring
+    for key in ("meta_model", "benchmark"):
+        name = getattr(wanted, key)
+        if name is not None and name not in extras and name != type(wanted).model_fields[key].default:
+            raise NlabError(f"scoring.{key}: the data has no predictions {name!r}; {nearest(name, extras)}")
+    others = [name for name in extras if name != wanted.meta_model]
     return Scoring(
         reference=config.reference,
         fnc_features=config.fnc_features,
-        meta_model=meta if meta in extras else None,
-        benchmark=benchmark if benchmark in extras else None,
+        meta_model=wanted.meta_model if wanted.meta_model in extras else None,
+        benchmark=wanted.benchmark or (others[0] if others else None),
         horizon_days=loaded.horizon_days,
     )
 

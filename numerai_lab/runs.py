@@ -128,10 +128,13 @@ def _fail(work: Path, final: Path, error: BaseException, keep: bool) -> None:
     if not keep and isinstance(error, NlabError | KeyboardInterrupt):
         shutil.rmtree(work, ignore_errors=True)
         return
-    said = str(error) if isinstance(error, NlabError) else "".join(traceback.format_exception(error))
+    if isinstance(error, KeyboardInterrupt):
+        said = "interrupted"
+    else:
+        said = str(error) if isinstance(error, NlabError) else "".join(traceback.format_exception(error))
     log.error("failed: %s", said)
     try:
-        (work / "failed.txt").write_text(f"{said or type(error).__name__}\n", encoding="utf-8")
+        (work / "failed.txt").write_text(f"{said}\n", encoding="utf-8")
         log.error("log and error are kept in %s", _rename(work, final))
     except OSError:  # the disk may be what failed; the first error is the one to show
         log.error("what was written is left in %s", work)

@@ -152,3 +152,22 @@ def test_a_bug_keeps_its_traceback_and_exits_with_1(config: Path, tmp_path: Path
     assert found.returncode == 1
     assert "Traceback" in found.stderr
     assert "a bug" in next((tmp_path / "runs").glob("*-failed/failed.txt")).read_text()
+
+
+def test_a_run_that_is_told_to_stop_is_kept_as_failed_and_leaves_no_other_trace(config: Path, tmp_path: Path) -> None:
+    runs, cache = tmp_path / "runs", tmp_path / "cache"
+    nlab("run", config, "--runs-dir", tmp_path / "first", NLAB_CACHE=str(cache))
+    arguments = ["run", config, "--runs-dir", runs, "--set", "model.kind=lightgbm", "--set", "model.n_estimators=100000"]
+    command = [sys.executable, "-m", "numerai_lab", *map(str, arguments)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "NLAB_CACHE": str(cache)}) as process:
+        assert process.stderr is not None
+        while "train …" not in process.stderr.readline():
+            pass
+        time.sleep(3)
+        process.terminate()
+        process.stderr.read()
+    assert process.returncode == 130
+    (folder,) = runs.iterdir()
+    assert folder.name.endswith("-failed")
+    assert (folder / "failed.txt").read_text() == "interrupted\n"
+    assert list((cache / "scratch").iterdir()) == []

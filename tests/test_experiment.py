@@ -175,8 +175,13 @@ def test_a_lowered_embargo_is_stamped_on_every_table(tmp_path: Path) -> None:
 
 
 def test_bad_input_found_in_the_data_leaves_nothing(tmp_path: Path) -> None:
-    for wrong in ({"splits": {"val1": "500-600"}}, {"data": {"source": "files", "path": str(tmp_path / "absent.parquet")}}):
-        with pytest.raises(NlabError):
+    absent = {"source": "files", "path": str(tmp_path / "absent.parquet")}
+    for wrong, said in (
+        ({"splits": {"val1": "500-600"}}, "splits.val1: no era with a known target"),
+        ({"data": absent}, "data.path: no file or folder"),
+        ({"scoring": {"benchmark": "lab_lgbm_ender2"}}, "did you mean 'lab_lgbm_ender20'"),
+    ):
+        with pytest.raises(NlabError, match=said):
             go(config(**wrong), tmp_path / "runs")
     assert list((tmp_path / "runs").iterdir()) == []
 

@@ -32,6 +32,7 @@ class Rows:
     target: Float32
 
     def era_table(self) -> EraTable:
+        """What splitting needs to know."""
         known = tuple(bool(np.isfinite(self.target[first:last]).sum() >= 2) for first, last in self.bounds)
         return EraTable(tuple(self.eras.tolist()), self.data_types, known)
 
@@ -54,6 +55,7 @@ class Table:
         return key_of(*[(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths])
 
     def key(self, columns: Sequence[str], sets: dict[str, list[int]]) -> str:
+        """The name of the store that these columns of these files belong in."""
         asked = (self.source.target, self.source.horizon_days, self.source.id_column, self.source.era_column)
         return key_of(STORE_VERSION, self.identity(), columns, sets, asked)
 
@@ -106,8 +108,8 @@ class Table:
         import polars as pl
 
         name = self.target_column
-        others = [c for c in self.schema if c.startswith("target") and c != name] if _horizon(name) is None else []
-        if others:
+        others = [c for c, dtype in self.schema.items() if c.startswith("target") and c != name and dtype.is_numeric()]
+        if others and _horizon(name) is None and self.schema[name].is_numeric():
             same = self.collect(*[pl.col(name).eq_missing(pl.col(other)).all().alias(other) for other in others])
             name = next((other for other in others if same[other].all()), name)
         return name, self.source.horizon_days or _horizon(name)
@@ -124,9 +126,8 @@ class Table:
             (pl.col("data_type").cast(pl.String) if has_type else pl.lit("")).alias("data_type"),
             pl.col(self.target_column).cast(pl.Float32).fill_null(np.nan).alias("target"),
         )
-        frame = frame.with_columns(pl.col("text").str.extract(r"^(?:era)?0*(\d+)$").cast(pl.Int32).alias("era")).with_row_index(
-            "row"
-        )
+        number = pl.col("text").str.extract(r"^(?:era)?0*(\d+)$").cast(pl.Int32)
+        frame = frame.with_columns(number.alias("era")).with_row_index("row")
         self._refuse(frame)
         kept = frame.filter(pl.col("era").is_not_null()).sort("era", "id")
         twice = kept.filter(pl.struct("era", "id").is_duplicated())

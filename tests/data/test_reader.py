@@ -113,9 +113,11 @@ def test_a_file_that_is_none_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_an_alias_is_resolved_to_the_target_it_equals(tmp_path: Path) -> None:
-    same = frame()["target_ender_20"]
+    known = [0.5, 0.25, float("nan")] * 3
+    same = pl.Series(known, dtype=pl.Float32)
+    words = {"target_name": ["unrelated"] * ROWS}
     other = pl.Series([0.0, 1.0, 0.5] * 3, dtype=pl.Float32)
-    found = loaded(tmp_path, frame(target=same, target_other_60=other), target="target")
+    found = loaded(tmp_path, frame(target=same, target_other_60=other, target_ender_20=same, **words), target="target")
     assert (found.target, found.horizon_days) == ("target_ender_20", 20)
     longer = loaded(tmp_path, frame(target=other, target_other_60=other), target="target")
     assert (longer.target, longer.horizon_days) == ("target_other_60", 60)
