@@ -1,13 +1,18 @@
 """A synthetic tournament with a planted truth, written as files of the real one's names, columns and dtypes."""
 
 import json
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import Field
 
-from numerai_lab.basics import Float32, Float64, Tick, rng_for, silent
+from numerai_lab.basics import Float32, Float64, Int8, Tick, rng_for, silent
 from numerai_lab.data.files import Files
 from numerai_lab.data.source import Outline, Source, Tournament
 from numerai_lab.data.world import Era, Size, World, ranks
@@ -24,25 +29,42 @@ GROUPS = ("intelligence", "charisma", "strength", "dexterity", "constitution", "
 UNRESOLVED = {"20": 4, "60": 12}
 """Last validation eras whose 20- and 60-day targets are not known yet; without a 20-day target the data_type is `test`."""
 TARGET_SHARES = (0.05, 0.25, 0.75, 0.95)
+CELLS_WORTH_A_PROCESS = 200_000_000
 TARGETS = ("target", "target_ender_20", "target_ender_60", "target_cyrusd_20", "target_cyrusd_60")
 
 
-SIZES = {"tiny": Size(100, 80, 42, 60), "small": Size(200, 800, 42, 120)}
+def _tournament_size() -> Size:
+    """v5.3's own eras and rows: 574 training eras of 2,314 to 6,009 rows, 2,746,268 in all; 660 later ones of about 6,260."""
+    train = np.rint(np.linspace(0, 1, 574) ** 0.4959 * (6009 - 2314) + 2314).astype(int)
+    train[-200:] += np.diff(np.linspace(0, 2_746_268 - train.sum(), 201).astype(int))
+    validation = np.rint(np.linspace(6009, 6507, 660)).astype(int)
+    return Size((*train.tolist(), *validation.tolist()), len(train), 0, 780)
+
+
+SIZES = {
+    "tiny": Size.even(100, 80, 42, 60),
+    "small": Size.even(200, 800, 42, 120),
+    "medium": Size.even(300, 2000, 0, 780),
+    "full": _tournament_size(),
+}
 
 
 class Synthetic(Source):
     """A synthetic tournament with planted factors, a non-linear manifold, drifting regimes and a known attainable corr.
 
-    tiny: 100 eras × 80 rows × (42 `small` + 60 `medium`) features; small: 200 × 800 × (42 + 120). The first 60 % of the
-    eras train. Returns come from latents with weekly coefficients that drift and change regime and fade with time, so
-    that val2 is harder than val1; 20- and 60-day targets of neighbouring eras overlap; a tenth of the features is
-    missing (all 2) in early eras. `target` equals `target_ender_20`. A meta model covers the last 40 % of validation.
+    tiny: 100 eras × 80 rows × (42 `small` + 60 `medium`) features; small: 200 × 800 × (42 + 120); medium: 300 × 2,000 × 780;
+    full: 1,234 eras and 6.9 million rows × 780, the size of v5.3. The first 60 % of the eras train (full: 574).
+    Returns come from latents with weekly coefficients that drift, change regime and fade with time, so that val2 is harder
+    than val1; 20- and 60-day targets of neighbouring eras overlap; a tenth of the features is missing (all 2) in early eras.
+    `target` equals `target_ender_20`. A meta model covers the last 40 % of validation.
 
     Source: this project; the layout and dtypes are those of Numerai's v5 files.
     """
 
     source: Literal["synthetic"] = "synthetic"
-    size: Literal["tiny", "small"] = Field("small", description="tiny (8,000 rows) or small (160,000 rows)")
+    size: Literal["tiny", "small", "medium", "full"] = Field(
+        "small", description="tiny (8,000 rows), small (160,000), medium (600,000) or full (6.9 million)"
+    )
     seed: int = Field(0, ge=0, description="the world that is drawn")
 
     @property
@@ -53,7 +75,7 @@ class Synthetic(Source):
     def files(self, tick: Tick = silent) -> Tournament:
         if not self.folder.is_dir():
             with built(self.folder) as work:
-                write_tournament(work, SIZES[self.size], self.seed, tick)
+                write_tournament(work, SIZES[self.size], self.seed, tick, os.cpu_count() or 1)
         return Files(path=str(self.folder)).files()
 
     def version_label(self) -> str:
@@ -71,7 +93,7 @@ class Synthetic(Source):
                 tuple(_data_type(size, era) for era in eras),
                 tuple(_resolved(size, era, self.target) for era in eras),
             ),
-            n_rows=(size.n_rows,) * size.n_eras,
+            n_rows=size.rows,
             n_columns=len(sets.get(self.feature_set, sets["all"])),
             target="target_ender_20" if self.target == "target" else self.target,
             horizon_days=60 if self.target.endswith("_60") else 20,
@@ -80,27 +102,41 @@ class Synthetic(Source):
 
 
 def feature_sets(size: Size) -> dict[str, list[str]]:
-    """`small`, `medium`, `all`, one set a group, and `fncv3_features` (two thirds of medium), as features.json has them."""
+    """`small` (where there is one), `medium`, `all`, `fncv3_features` (two thirds of medium) and one set a group."""
     names = [f"feature_{GROUPS[i % len(GROUPS)]}_{i:04d}" for i in range(size.n_features)]
-    medium = names[size.n_small :]
+    small, medium = names[: size.n_small], names[size.n_small :]
+    sets = {"small": small, "medium": medium, "all": names, "fncv3_features": medium[: len(medium) * 2 // 3]}
     groups = {group: [name for name in names if f"_{group}_" in name] for group in GROUPS}
-    return {
-        "small": names[: size.n_small],
-        "medium": medium,
-        "all": names,
-        "fncv3_features": medium[: len(medium) * 2 // 3],
-        **groups,
-    }
+    return {name: members for name, members in (sets | groups).items() if members}
 
 
-def write_tournament(folder: Path, size: Size, seed: int, tick: Tick = silent) -> None:
-    """Writes every file of a tournament into `folder`, era by era, in constant memory."""
+def write_tournament(folder: Path, size: Size, seed: int, tick: Tick = silent, processes: int = 1) -> None:
+    """Writes every file of a tournament into `folder`, era by era, in constant memory.
+
+    The bytes depend on size and seed alone, not on the number of processes that make features.
+    """
     sets = feature_sets(size)
     (folder / "features.json").write_text(json.dumps({"feature_sets": sets, "targets": list(TARGETS)}, indent=1))
-    with _Files(folder) as files:
-        for era in World(size, seed).eras():
+    with _Files(folder, size) as files:
+        for era, features in _drawn(World(size, seed), processes):
+            files.add(era, features)
             tick(era.number, size.n_eras)
-            files.add(era, _data_type(size, era.number), size)
+
+
+def _drawn(world: World, processes: int) -> Iterator[tuple[Era, Int8]]:
+    """Every era with its features, in order. States follow each other week by week; features are made side by side."""
+    n_cells = sum(world.size.rows) * world.size.n_features
+    if processes == 1 or n_cells < CELLS_WORTH_A_PROCESS:
+        yield from ((era, world.features(era.number, era.latents)) for era in world.eras())
+        return
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        ahead: deque[tuple[Era, Future[Int8]]] = deque()
+        for era in world.eras():
+            ahead.append((era, pool.submit(world.features, era.number, era.latents)))
+            if len(ahead) > 2 * processes:
+                first, features = ahead.popleft()
+                yield first, features.result()
+        yield from ((era, features.result()) for era, features in ahead)
 
 
 def _data_type(size: Size, era: int) -> str:
@@ -124,8 +160,9 @@ def _target(returns: Float64) -> Float32:
 class _Files:
     """The open parquet files of a tournament under construction."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, size: Size) -> None:
+        self.folder, self.size = folder, size
+        self.feature_names = feature_sets(size)["all"]
         self._writers: dict[str, pq.ParquetWriter] = {}
 
     def __enter__(self) -> "_Files":
@@ -135,25 +172,27 @@ class _Files:
         for writer in self._writers.values():
             writer.close()
 
-    def add(self, era: Era, kind: str, size: Size) -> None:
+    def add(self, era: Era, features: Int8) -> None:
         """One era into every file that has it."""
         import pandas as pd
 
+        kind, n_eras = _data_type(self.size, era.number), self.size.n_eras
         index = pd.Index(_ids(era), name="id")
-        label = "X" if kind == "live" else f"{era.number:04d}"
-        head = pd.DataFrame({"era": label, "data_type": kind}, index=index)
-        features = pd.DataFrame(era.features, index=index, columns=feature_sets(size)["all"])
+        head = pd.DataFrame({"era": "X" if kind == "live" else f"{era.number:04d}", "data_type": kind}, index=index)
         part = {"test": "validation"}.get(kind, kind)
-        self._write(part, pd.concat([head, features, _targets(era, size, index)], axis=1))
-        if era.number > size.n_eras // 4:
-            models = pd.DataFrame(_unit_ranks(era.models[:, 1:]), index=index, columns=["lab_lgbm_ender20", "lab_lgbm_ender60"])
+        columns = pd.DataFrame(features, index=index, columns=self.feature_names)
+        self._write(part, pd.concat([head, columns, _targets(era, self.size, index)], axis=1))
+        ranks = _unit_ranks(era.models)
+        if era.number > n_eras // 4:
+            names = ["lab_lgbm_ender20", "lab_lgbm_ender60"]
+            models = pd.DataFrame(ranks[:, 1:], index=index, columns=names)
             self._write(f"{part}_benchmark_models", pd.concat([head, models], axis=1))
-        if kind != "live" and era.number > size.n_eras - (size.n_eras - size.n_train) * 4 // 10:
-            meta = pd.DataFrame(_unit_ranks(era.models[:, :1]), index=index, columns=["numerai_meta_model"])
+        if kind != "live" and era.number > n_eras - (n_eras - self.size.n_train) * 4 // 10:
+            meta = pd.DataFrame(ranks[:, :1], index=index, columns=["numerai_meta_model"])
             self._write("meta_model", pd.concat([head, meta], axis=1))
-        columns = ["expected_20", "expected_60", *(f"latent_{i}" for i in range(era.latents.shape[1]))]
-        truth = pd.DataFrame(np.hstack([era.expected, era.latents]), index=index, columns=columns)
-        self._write("truth", pd.concat([head[["era"]], truth.astype(np.float32)], axis=1))
+        names = ["expected_20", "expected_60", *(f"latent_{i}" for i in range(era.latents.shape[1]))]
+        truth = pd.DataFrame(np.hstack([era.expected, era.latents]).astype(np.float32), index=index, columns=names)
+        self._write("truth", pd.concat([head[["era"]], truth], axis=1))
 
     def _write(self, name: str, frame: "pd.DataFrame") -> None:
         import pyarrow as pa
@@ -166,7 +205,7 @@ class _Files:
 
 
 def _ids(era: Era) -> list[str]:
-    numbers = rng_for(era.number, "synthetic", "ids").choice(16**7, size=len(era.features), replace=False)
+    numbers = rng_for(era.number, "synthetic", "ids").choice(16**7, size=len(era.latents), replace=False)
     return [f"n{era.number:08x}{number:07x}" for number in numbers]
 
 

@@ -3,10 +3,11 @@
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
-from numerai_lab.basics import Array, Float32, Float64, rng_for
+from numerai_lab.basics import Array, Float64, Int8, rng_for
 
 N_FACTORS = 8
 N_REGIMES = 3
@@ -21,32 +22,39 @@ N_GROUPS = 6
 
 @dataclass(frozen=True)
 class Size:
-    """How large a synthetic tournament is; a set's features are counted, `small` lies outside `medium`."""
+    """How large a synthetic tournament is: rows of each era, eras that train, features of `small` and (apart) `medium`."""
 
-    n_eras: int
-    n_rows: int
+    rows: tuple[int, ...]
+    n_train: int
     n_small: int
     n_medium: int
+
+    @classmethod
+    def even(cls, n_eras: int, n_rows: int, n_small: int, n_medium: int) -> Self:
+        """Eras of the same size, 60 % of them training ones."""
+        return cls((n_rows,) * n_eras, n_eras * 6 // 10, n_small, n_medium)
+
+    @property
+    def n_eras(self) -> int:
+        return len(self.rows)
 
     @property
     def n_features(self) -> int:
         return self.n_small + self.n_medium
 
-    @property
-    def n_train(self) -> int:
-        """Eras of train.parquet; the rest is validation.parquet."""
-        return self.n_eras * 6 // 10
-
 
 @dataclass(frozen=True)
 class Era:
-    """One drawn cross-section. returns and expected: float64, rows × (20 days, 60 days, the same without factor 1)."""
+    """One drawn cross-section but for its features.
+
+    latents: rows × 10; returns: rows × (20 days, 60 days, the same without factor 1); expected: rows × (20, 60 days);
+    models: rows × (meta model, 20-day and 60-day benchmark); all float64.
+    """
 
     number: int
-    features: Array
+    latents: Float64
     returns: Float64
     expected: Float64
-    latents: Float32
     models: Float64
 
 
@@ -81,7 +89,7 @@ class World:
 
         n_weeks = self.size.n_eras + 1 + LOOK_AHEAD
         coefficients = self._coefficients(n_weeks)
-        state = rng_for(self.seed, "synthetic", "start").normal(size=(self.size.n_rows, N_FACTORS + 2))
+        state = rng_for(self.seed, "synthetic", "start").normal(size=(max(self.size.rows), N_FACTORS + 2))
         window: deque[tuple[Float64, Float64, Float64]] = deque(maxlen=LOOK_AHEAD + 1)
         for week in range(n_weeks):
             rng = rng_for(self.seed, "synthetic", "week", week)
@@ -110,35 +118,42 @@ class World:
 
     def _era(self, index: int, window: "deque[tuple[Float64, Float64, Float64]]", coefficients: Float64) -> Era:
         rng = rng_for(self.seed, "synthetic", "era", index)
-        latents, drivers, _ = window[0]
-        weeks = [week for _, _, week in window][1:]
+        listed = self.size.rows[min(index, self.size.n_eras - 1)]  # stocks list over time: an era holds the first so many
+        latents, drivers = (values[:listed] for values in window[0][:2])
+        weeks = [week[:listed] for _, _, week in window][1:]
         decay = PERSISTENCE ** np.arange(1, LOOK_AHEAD + 1)[:, None]
         ahead = decay * coefficients[index + 1 : index + 1 + LOOK_AHEAD]
         expected = np.stack([drivers @ ahead[:4].sum(0), drivers @ ahead.sum(0)], axis=1)
         returns = np.stack([np.sum(weeks[:4], axis=0), np.sum(weeks, axis=0)], axis=1)
         first = latents[:, :1] - latents[:, :1].mean()
         without = returns - first * (first.T @ returns) / (first**2).sum()
-        noise = rng.normal(size=(len(latents), 3))
         skilled = expected[:, [0, 0, 1]] / expected[:, [0, 0, 1]].std(0)
         skill = np.array([0.5, 0.6, 0.4])
-        return Era(
-            number=index + 1,
-            features=self._features(index, latents, rng),
-            returns=np.hstack([returns, without]),
-            expected=expected,
-            latents=latents.astype(np.float32),
-            models=skill * skilled + np.sqrt(1 - skill**2) * noise,
-        )
+        models = skill * skilled + np.sqrt(1 - skill**2) * rng.normal(size=skilled.shape)
+        return Era(index + 1, latents, np.hstack([returns, without]), expected, models)
 
-    def _features(self, index: int, latents: Float64, rng: np.random.Generator) -> Array:
-        linear = latents[:, :N_FACTORS] @ self.loadings.T
-        angle = self.frequency * (latents[:, N_FACTORS:] @ self.mixing.T) + self.phase
-        curved = 1.4 * np.cos(2 * np.pi * angle)
-        values = np.where(self.curved, curved, linear) + rng.normal(0, 0.8, linear.shape)
-        bins = (5 * ranks(values) // len(values)).astype(np.int8)
-        if index < self.size.n_eras * 15 // 100:
+    def features(self, era: int, latents: Float64) -> Int8:
+        """An era's features, rows × features, bins 0 to 4 in equal parts; depends on nothing but its arguments."""
+        rng = rng_for(self.seed, "synthetic", "features", era)
+        values = latents[:, :N_FACTORS] @ self.loadings.T
+        angle = self.frequency[self.curved] * (latents[:, N_FACTORS:] @ self.mixing[self.curved].T) + self.phase[self.curved]
+        values[:, self.curved] = 1.4 * np.cos(2 * np.pi * angle)
+        values += 0.8 * rng.standard_normal(values.shape, dtype=np.float32)
+        bins = _fifths(values)
+        if era <= self.size.n_eras * 15 // 100:
             bins[:, self.missing] = 2
         return bins
+
+
+def _fifths(values: Float64) -> Int8:
+    """Which fifth of its column a value lies in, 0 to 4."""
+    columns = np.ascontiguousarray(values.T)
+    places = [-(-len(values) * i // 5) for i in range(1, 5)]
+    cuts = np.partition(columns, places, axis=1)[:, places]
+    bins = np.zeros(columns.shape, np.int8)
+    for cut in cuts.T:
+        bins += columns >= cut[:, None]
+    return np.ascontiguousarray(bins.T)
 
 
 def _drivers(latents: Float64) -> Float64:

@@ -16,7 +16,7 @@ import yaml
 from numerai_lab.data.synthetic import write_tournament
 from numerai_lab.data.world import Size
 
-SIZE = Size(n_eras=100, n_rows=4000, n_small=0, n_medium=780)
+SIZE = Size.even(n_eras=100, n_rows=4000, n_small=0, n_medium=780)
 
 
 @pytest.fixture(scope="module")

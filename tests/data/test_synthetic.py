@@ -6,12 +6,13 @@ import numpy as np
 import polars as pl
 import pytest
 
+from numerai_lab.data import synthetic
 from numerai_lab.data.reader import Loaded, load, outline
-from numerai_lab.data.synthetic import TARGETS, Synthetic, write_tournament
-from numerai_lab.data.world import Size
+from numerai_lab.data.synthetic import SIZES, TARGETS, Synthetic, write_tournament
+from numerai_lab.data.world import Size, _fifths, ranks
 from numerai_lab.metrics.era import numerai_corr
 
-SMALL_WORLD = Size(n_eras=40, n_rows=60, n_small=6, n_medium=12)
+SMALL_WORLD = Size.even(n_eras=40, n_rows=60, n_small=6, n_medium=12)
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,29 @@ def test_the_same_seed_gives_the_same_bytes_and_another_gives_others(folder: Pat
             assert ((tmp_path / str(seed) / name).read_bytes() == (folder / name).read_bytes()) is same
 
 
+def test_the_bytes_do_not_depend_on_the_number_of_processes(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(synthetic, "CELLS_WORTH_A_PROCESS", 0)
+    write_tournament(tmp_path, SMALL_WORLD, 3, processes=2)
+    for path in folder.iterdir():
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+
+
+def test_full_has_the_eras_and_rows_of_the_real_tournament() -> None:
+    full = SIZES["full"]
+    assert (full.n_eras, full.n_train, full.n_features) == (1234, 574, 780)
+    assert sum(full.rows[:574]) == 2_746_268
+    assert abs(sum(full.rows[574:]) - 4_130_000) < 1000
+    assert (full.rows[0], full.rows[573]) == (2314, pytest.approx(6009, abs=10))
+
+
+@pytest.mark.parametrize("n", [50, 60, 61, 99])
+def test_features_fall_into_fifths_as_their_ranks_do(n: int) -> None:
+    values = np.random.default_rng(n).normal(size=(n, 4))
+    np.testing.assert_array_equal(_fifths(values), 5 * ranks(values) // n)
+
+
 def test_targets_have_exact_proportions_and_alias_the_20_day_one(folder: Path) -> None:
     train = pl.read_parquet(folder / "train.parquet")
     for _, era in train.group_by("era"):
@@ -64,7 +88,7 @@ def test_some_features_are_missing_in_early_eras_only(folder: Path) -> None:
 
 
 def test_targets_of_neighbouring_eras_overlap_as_far_as_their_horizon(tmp_path: Path) -> None:
-    write_tournament(tmp_path, Size(n_eras=60, n_rows=400, n_small=6, n_medium=6), seed=0)
+    write_tournament(tmp_path, Size.even(n_eras=60, n_rows=400, n_small=6, n_medium=6), seed=0)
     train = pl.read_parquet(tmp_path / "train.parquet")
     # Rows keep their order: row i of every era is the same stock.
     returns = np.stack([era["target_ender_20"].to_numpy() for _, era in train.group_by("era", maintain_order=True)])

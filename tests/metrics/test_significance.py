@@ -37,6 +37,13 @@ def test_the_block_is_the_overlap_of_the_targets_and_at_least_four() -> None:
     assert [block_length(days) for days in (None, 5, 20, 60)] == [4, 4, 4, 12]
 
 
+def test_p_is_below_5_percent_just_where_the_interval_leaves_out_0() -> None:
+    rng = np.random.default_rng(3)
+    for shift in np.linspace(0, 0.6, 30):
+        found = paired_difference(shift + overlapping_noise(rng), block=12, resamples=400)
+        assert (found.p < 0.05) == (not found.low <= 0 <= found.high) or abs(found.p - 0.05) < 0.01
+
+
 def test_the_same_seed_gives_the_same_interval() -> None:
     noise = overlapping_noise(np.random.default_rng(2))
     assert paired_difference(noise, 4) == paired_difference(noise, 4)
