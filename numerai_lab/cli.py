@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
+from numerai_lab.cli_data import data_app
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -30,6 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(data_app, name="data")
 
 
 @app.command()
@@ -49,9 +52,10 @@ def run(
         return
     from numerai_lab.experiment import run as run_experiment
     from numerai_lab.report.page import heading
+    from numerai_lab.report.progress import shown
     from numerai_lab.report.tables import summary_columns
 
-    done = run_experiment(loaded, runs_dir, _progress(), remarks)
+    done = run_experiment(loaded, runs_dir, shown(), remarks)
     _print_table(done.scores, how, summary_columns(loaded.scoring.legacy), [done.name, *heading(done.manifest)])
     _say(f"run folder: {done.path}")
 
@@ -204,15 +208,6 @@ def _stop(message: str) -> NoReturn:
     from numerai_lab.basics import NlabError
 
     raise NlabError(message)
-
-
-def _progress() -> Any:
-    from rich.console import Console
-
-    from numerai_lab.report.progress import Bars, Lines
-
-    console = Console(stderr=True)
-    return Bars(console) if console.is_terminal else Lines()
 
 
 def _say(line: str) -> None:

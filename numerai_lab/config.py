@@ -148,6 +148,16 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> tuple[Config, list
     return parse_config(raw, str(path)), remarks
 
 
+def load_data(path: Path | None, overrides: Sequence[str]) -> Source:
+    """The data of a config, or of `overrides` alone on top of the synthetic source."""
+    raw = read_yaml(path) if path else {"data": {"source": "synthetic"}}
+    raw = {"data": raw.get("data") if isinstance(raw, dict) else None}
+    for override in overrides:
+        _override(raw, override)
+    config = parse_config({"name": "data", "model": {"kind": "ridge"}, **raw}, str(path or "--set"))
+    return config.data
+
+
 def parse_config(raw: dict[str, Any], where: str) -> Config:
     """A config from plain values. Raises NlabError with every problem."""
     raw = {**raw, "variants": raw.get("variants") or _default_variants(raw)}

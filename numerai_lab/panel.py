@@ -141,9 +141,7 @@ class Panel:
     def release(self) -> None:
         """Takes the pages of the memory-maps out of the process; they stay in the page cache, and views stay valid."""
         for array in (self.features, *self.columns.values()):
-            mapped = getattr(array, "_mmap", None)
-            if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
-                mapped.madvise(mmap.MADV_DONTNEED)
+            release_pages(array)
 
     def set_of(self, name: str, era: int) -> Array:
         """An era's columns of a feature set: rows × columns, in the dtype of the store."""
@@ -151,3 +149,10 @@ class Panel:
         block = self.features[self.rows(era)]
         contiguous = len(columns) > 0 and np.array_equal(columns, np.arange(columns[0], columns[0] + len(columns)))
         return block[:, columns[0] : columns[0] + len(columns)] if contiguous else block[:, columns]
+
+
+def release_pages(array: Array) -> None:
+    """Takes a memory-map's pages out of the process, written ones too: they live on in the page cache and the file."""
+    mapped = getattr(array, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)

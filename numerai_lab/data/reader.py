@@ -1,5 +1,7 @@
 """From parquet or CSV files to an int8 era store: the one reader that every source goes through."""
 
+import logging
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,16 +11,18 @@ import numpy as np
 
 from numerai_lab.basics import Array, Float32, Int64, NlabError, Tick, silent
 from numerai_lab.data.source import Outline, Source
-from numerai_lab.data.table import INDEX_NAMES, Rows, Table, reading, scan
-from numerai_lab.panel import Panel
+from numerai_lab.data.table import INDEX_NAMES, Rows, Table, as_bytes, reading, scan
+from numerai_lab.panel import Panel, release_pages
 from numerai_lab.store import Store, built, cache_dir, create_features, write_store
 
 if TYPE_CHECKING:
     import polars as pl
 
+log = logging.getLogger("nlab")
 BINS = 5
 BATCH_CELLS = 40_000_000
 """Cells decoded at a time: bounds the reader's memory whatever the size of the file."""
+EXTRA_ROWS = 500_000
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,10 @@ def load(source: Source, also: Sequence[str] = (), tick: Tick = silent) -> Loade
     table = Table(source, source.files(tick))
     columns, sets = table.columns(also)
     folder = cache_dir() / "stores" / table.key(columns, sets)
+    damage = Store(folder).damage() if folder.is_dir() else ""
+    if damage:
+        log.warning("store %s is damaged (%s) and is made anew", folder.name, damage)
+        shutil.rmtree(folder)
     made = not folder.is_dir()
     if made:
         with built(folder) as work:
@@ -71,6 +79,7 @@ def _ingest(table: Table, columns: list[str], sets: dict[str, list[int]], folder
     encoding = _encoding(table, columns)
     features = create_features(folder, len(rows.ids), len(columns), encoding.dtype)
     n_missing = _fill(table, columns, encoding, rows.destination, features, tick)
+    absent = [_n_absent(features, slice(first, last), encoding.top) for first, last in rows.bounds]
     del features
     notes = [f"{n_missing} missing feature values were set to the middle bin"] if n_missing else []
     n_raw = len(sets[table.source.feature_set])
@@ -82,6 +91,7 @@ def _ingest(table: Table, columns: list[str], sets: dict[str, list[int]], folder
         "feature_sets": sets,
         "target": target,
         "horizon_days": horizon,
+        "absent_features": absent,
         "notes": notes,
     }
     arrays = {"ids": rows.ids, "eras": rows.eras, "bounds": rows.bounds, "target": rows.target}
@@ -127,6 +137,7 @@ def _fill(table: Table, columns: list[str], encoding: _Encoding, destination: In
                 cells, missing = _cells(frame, encoding, path)
                 to = destination[start : start + len(cells)]
                 features[to[to >= 0]] = cells[to >= 0]
+                release_pages(features)
                 start, n_missing = start + len(cells), n_missing + missing
                 tick(start, len(destination))
     return n_missing
@@ -154,24 +165,39 @@ def _cells(frame: "pl.DataFrame", encoding: _Encoding, path: Path) -> tuple[Arra
     return cells.astype(encoding.dtype, copy=False), missing
 
 
+def _n_absent(features: Array, rows: slice, top: float) -> int:
+    """Features that are the middle bin for every row of an era: not there yet."""
+    n_absent = int(((features[rows].min(0) == top / 2) & (features[rows].max(0) == top / 2)).sum())
+    release_pages(features)
+    return n_absent
+
+
 def _has_nulls(frame: "pl.DataFrame") -> bool:
     return any(frame.null_count().row(0))
 
 
 def _extras(table: Table, rows: Rows) -> dict[str, Float32]:
-    """Columns of the extra files by id, NaN for rows they lack."""
+    """Columns of the extra files by id, NaN for rows they lack; read in pieces."""
     import polars as pl
 
-    ids = pl.DataFrame({"id": [name.decode() for name in rows.ids.tolist()]}).with_row_index("row")
     out: dict[str, Float32] = {}
+    if not table.tournament.extras:
+        return out
+    order = np.argsort(rows.ids)
     for path in table.tournament.extras:
-        frame = scan(path).collect(engine="streaming")
-        id_column = next((name for name in INDEX_NAMES if name in frame.columns), None)
-        if id_column is None:
-            raise NlabError(f"{path}: has no id column")
-        names = [c for c in frame.columns if frame.schema[c].is_float()]
-        found = frame.select(pl.col(id_column).cast(pl.String).alias("id"), *names).join(ids, on="id", how="inner")
-        for name in names:
-            values = out.setdefault(name, np.full(len(rows.ids), np.nan, np.float32))
-            values[found["row"].to_numpy()] = found[name].cast(pl.Float32).fill_null(np.nan).to_numpy()
+        with reading(path):
+            lazy = scan(path)
+            schema = dict(lazy.collect_schema())
+            id_column = next((name for name in INDEX_NAMES if name in schema), None)
+            if id_column is None:
+                raise NlabError(f"{path}: has no id column")
+            names = [name for name, dtype in schema.items() if dtype.is_float()]
+            columns = [pl.col(id_column).cast(pl.String), *(pl.col(name).cast(pl.Float32).fill_null(np.nan) for name in names)]
+            for frame in lazy.select(columns).collect_batches(chunk_size=EXTRA_ROWS):
+                ids = as_bytes(frame[id_column])
+                place = order[np.minimum(np.searchsorted(rows.ids, ids, sorter=order), len(order) - 1)]
+                found = rows.ids[place] == ids
+                for name in names:
+                    values = out.setdefault(name, np.full(len(rows.ids), np.nan, np.float32))
+                    values[place[found]] = frame[name].to_numpy()[found]
     return out

@@ -17,6 +17,7 @@ from numerai_lab.store import STORE_VERSION, key_of
 if TYPE_CHECKING:
     import polars as pl
 
+ID_PIECE = 200_000
 INDEX_NAMES = ("id", "__index_level_0__", "index")
 
 
@@ -119,44 +120,54 @@ class Table:
         import polars as pl
 
         has_type = "data_type" in self.schema
-        era_column = self._named(self.source.era_column, "data.era_column")
+        text = pl.col(self._named(self.source.era_column, "data.era_column")).cast(pl.String)
+        name, number = pl.col(self.id_column).cast(pl.String), text.str.extract(r"^(?:era)?0*(\d+)$").cast(pl.Int32)
+        self._refuse(name, text, number)
         frame = self.collect(
-            pl.col(self.id_column).cast(pl.String).alias("id"),
-            pl.col(era_column).cast(pl.String).alias("text"),
-            (pl.col("data_type").cast(pl.String) if has_type else pl.lit("")).alias("data_type"),
+            name.alias("id"),
+            number.alias("era"),
+            (pl.col("data_type").cast(pl.String) if has_type else pl.lit("")).cast(pl.Categorical).alias("data_type"),
             pl.col(self.target_column).cast(pl.Float32).fill_null(np.nan).alias("target"),
-        )
-        number = pl.col("text").str.extract(r"^(?:era)?0*(\d+)$").cast(pl.Int32)
-        frame = frame.with_columns(number.alias("era")).with_row_index("row")
-        self._refuse(frame)
+        ).with_row_index("row")
         kept = frame.filter(pl.col("era").is_not_null()).sort("era", "id")
-        twice = kept.filter(pl.struct("era", "id").is_duplicated())
+        n_rows = len(frame)
+        del frame
+        twice = kept.filter((pl.col("era") == pl.col("era").shift()) & (pl.col("id") == pl.col("id").shift()))
         if len(twice):
             raise NlabError(f"{self.tournament.tables[0]}: id {twice['id'][0]!r} stands twice in era {twice['era'][0]}")
-        destination = np.full(len(frame), -1, np.int64)
+        destination = np.full(n_rows, -1, np.int64)
         destination[kept["row"].to_numpy()] = np.arange(len(kept))
-        per_era = kept.group_by("era", maintain_order=True).agg(pl.len(), pl.col("data_type").first())
+        per_era = kept.group_by("era", maintain_order=True).agg(pl.len(), pl.col("data_type").first().cast(pl.String))
         ends = np.cumsum(per_era["len"].to_numpy()).astype(np.int64)
         return Rows(
             destination,
-            np.array(kept["id"].to_list(), dtype=np.bytes_),
+            as_bytes(kept["id"]),
             per_era["era"].to_numpy(),
             np.column_stack([ends - per_era["len"].to_numpy(), ends]),
             tuple(per_era["data_type"].to_list()),
             kept["target"].to_numpy(),
         )
 
-    def _refuse(self, frame: "pl.DataFrame") -> None:
-        import polars as pl
+    def _refuse(self, name: "pl.Expr", text: "pl.Expr", number: "pl.Expr") -> None:
+        odd = number.is_null() & ~text.is_in(["X", "eraX"]).fill_null(False)
+        for lazy, path in zip(self.scans, self.tournament.tables, strict=True):
+            with reading(path):
+                wrong = lazy.filter(odd | name.is_null()).select(name.alias("id"), text.alias("era")).head(1).collect()
+            for row, era in wrong.iter_rows():
+                if row is None:
+                    raise NlabError(f"{path}: a row of era {era!r} has no id")
+                raise NlabError(f"{path}: era {era!r} of id {row!r} is not a number (wanted: 0001, era1 or 1; X for live)")
 
-        odd = frame.filter(pl.col("era").is_null() & ~pl.col("text").is_in(["X", "eraX"]).fill_null(False))
-        if len(odd):
-            raise NlabError(
-                f"{self.tournament.tables[0]}: era {odd['text'][0]!r} of id {odd['id'][0]!r} is not a number "
-                "(wanted: 0001, era1 or 1; X for live)"
-            )
-        if frame["id"].null_count():
-            raise NlabError(f"{self.tournament.tables[0]}: {frame['id'].null_count()} rows have no id")
+
+def as_bytes(names: "pl.Series") -> NDArray[np.bytes_]:
+    """Strings as fixed-width bytes, piece by piece: millions of Python strings at once would take gigabytes."""
+    widest = names.str.len_bytes().max()
+    width = widest if isinstance(widest, int) and widest > 0 else 1
+    out = np.empty(len(names), dtype=f"S{width}")
+    for start in range(0, len(names), ID_PIECE):
+        piece = names[start : start + ID_PIECE]
+        out[start : start + ID_PIECE] = [name.encode() for name in piece.to_list()]
+    return out
 
 
 def scan(path: Path) -> "pl.LazyFrame":

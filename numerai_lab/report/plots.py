@@ -2,10 +2,14 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from numerai_lab.basics import NlabError
+from numerai_lab.data.inventory import Inventory
 
 if TYPE_CHECKING:
     import polars as pl
@@ -68,3 +72,20 @@ def _broken(eras: Sequence[int], values: NDArray[np.float64]) -> tuple[NDArray[n
     """The curve with a gap wherever eras are left out, such as the embargo."""
     gaps = np.flatnonzero(np.diff(eras) > np.median(np.diff(eras))) + 1 if len(eras) > 1 else np.array([], int)
     return np.insert(np.asarray(eras, float), gaps, np.nan), np.insert(values, gaps, np.nan)
+
+
+def draw_inventory(found: Inventory, path: Path) -> None:
+    """Rows an era, and how many features are absent in it, into a .png or .svg file."""
+    from matplotlib.figure import Figure
+
+    if path.suffix not in (".png", ".svg"):
+        raise NlabError(f"--plot: {path} ends in neither .png nor .svg")
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    above, below = figure.subplots(2, sharex=True)
+    above.step(found.eras, found.n_rows, where="mid", linewidth=1.2)
+    above.set(ylabel="rows", ylim=(0, None), title="Rows and absent features by era")
+    below.fill_between(found.eras, found.n_absent, step="mid", color="C1", linewidth=0)
+    below.set(ylabel="absent features", xlabel="era", ylim=(0, None))
+    for axes in (above, below):
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path)

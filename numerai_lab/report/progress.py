@@ -50,3 +50,9 @@ class Lines:
                 log.info("%s: %d of %d, about %.0f s left", label, done, total, (now - start) / done * (total - done))
 
         yield tick
+
+
+def shown() -> Bars | Lines:
+    """Bars where stderr is a terminal, lines elsewhere."""
+    console = Console(stderr=True)
+    return Bars(console) if console.is_terminal else Lines()

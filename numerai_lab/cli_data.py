@@ -1,0 +1,83 @@
+"""`nlab data …`: what data there is, where it lies, and what it holds."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="a setting of the data, such as data.source=synthetic; repeatable"),
+]
+ConfigFile = Annotated[Path | None, typer.Argument(help="take the data of this config", show_default=False)]
+
+data_app = typer.Typer(help="Make data and look at it.", no_args_is_help=True)
+
+
+@data_app.command()
+def synth(
+    out: Annotated[Path, typer.Option(help="folder for the files; it must not exist yet")],
+    size: Annotated[str, typer.Option(help="tiny, small, medium or full")] = "small",
+    seed: Annotated[int, typer.Option(help="the world that is drawn", min=0)] = 0,
+    jobs: Annotated[int, typer.Option(help="processes that make features; the bytes do not depend on it", min=1)] = 2,
+) -> None:
+    """Write a synthetic tournament: the real one's files."""
+    from numerai_lab.basics import NlabError, nearest
+    from numerai_lab.data.synthetic import SIZES, write_tournament
+    from numerai_lab.report.progress import shown
+    from numerai_lab.store import built
+
+    if size not in SIZES:
+        raise NlabError(f"--size: no size {size!r}; {nearest(size, SIZES)}")
+    if out.exists():
+        raise NlabError(f"--out: {out} exists already; name a new folder")
+    with shown().task(f"synthetic {size}") as tick, built(out) as work:
+        write_tournament(work, SIZES[size], seed, tick, jobs)
+    print(out)
+
+
+@data_app.command()
+def info(
+    config: ConfigFile = None,
+    settings: Settings = None,
+    how: Annotated[Literal["table", "json"], typer.Option("--format", help="how it is printed")] = "table",
+    plot: Annotated[Path | None, typer.Option(help="draw rows and absent features by era into this .png or .svg")] = None,
+) -> None:
+    """Print what the data holds, era by era with --format json."""
+    from numerai_lab.config import load_data
+    from numerai_lab.data.inventory import inventory
+    from numerai_lab.data.reader import load
+    from numerai_lab.report.plots import draw_inventory
+    from numerai_lab.report.progress import shown
+
+    with shown().task("data") as tick:
+        found = inventory(load(load_data(config, settings or []), tick=tick))
+    if plot is not None:
+        draw_inventory(found, plot)
+    if how == "json":
+        print(json.dumps(found.as_dict(), indent=1, ensure_ascii=False))
+        return
+    width = max(map(len, found.facts))
+    for name, value in found.facts.items():
+        print(f"{name:{width}}  {value}")
+
+
+@data_app.command("list")
+def list_() -> None:
+    """List the data in the cache, with sizes."""
+    from numerai_lab.basics import human_bytes
+    from numerai_lab.store import cache_dir
+
+    for family in ("synthetic", "stores"):
+        for folder in sorted((cache_dir() / family).glob("[!.]*")):
+            size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+            print(f"{family}/{folder.name}  {human_bytes(size)}")
+
+
+@data_app.command()
+def path() -> None:
+    """Print the cache folder ($NLAB_CACHE sets it)."""
+    from numerai_lab.store import cache_dir
+
+    print(cache_dir())

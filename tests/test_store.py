@@ -1,0 +1,79 @@
+"""Stores: found broken and made anew, never used; folders complete or absent."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from numerai_lab.data.reader import load
+from numerai_lab.data.synthetic import Synthetic
+from numerai_lab.store import built, key_of, scratch
+
+TINY = Synthetic(size="tiny")
+
+
+@pytest.mark.parametrize("name", ["features.npy", "ids.npy", "target.npy", "bounds.npy", "extra-0.npy", "meta.json"])
+@pytest.mark.parametrize("how", ["flip", "cut", "gone"])
+def test_a_damaged_store_is_made_anew_with_a_line_saying_so(
+    name: str, how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("numerai_lab.data.reader.cache_dir", lambda: tmp_path)
+    whole = load(TINY)
+    wanted = np.array(whole.panel.features)
+    path = whole.store.folder / name
+    content = bytearray(path.read_bytes())
+    if how == "gone":
+        path.unlink()
+    else:
+        content[len(content) // 2] ^= 255
+        path.write_bytes(content if how == "flip" else content[: len(content) // 2])
+    with caplog.at_level(logging.WARNING, "nlab"):
+        again = load(TINY)
+    assert again.made
+    assert "is damaged" in caplog.text
+    np.testing.assert_array_equal(again.panel.features, wanted)
+    assert not load(TINY).made
+
+
+def test_absent_features_are_counted_era_by_era(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("numerai_lab.data.reader.cache_dir", lambda: tmp_path)
+    absent = load(Synthetic(size="tiny", feature_set="all")).store.meta["absent_features"]
+    assert absent == [10] * 15 + [0] * 85
+
+
+def half_build(folder: Path) -> None:
+    with built(folder) as work:
+        (work / "half").write_text("x")
+        raise OSError("disk full")
+
+
+def test_a_folder_that_fails_while_it_is_built_vanishes(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="disk full"):
+        half_build(tmp_path / "store")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_of_two_builders_of_the_same_folder_the_first_wins(tmp_path: Path) -> None:
+    with built(tmp_path / "store") as slow:
+        (slow / "by").write_text("slow")
+        with built(tmp_path / "store") as fast:
+            (fast / "by").write_text("fast")
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+    assert (tmp_path / "store" / "by").read_text() == "fast"
+
+
+def test_keys_depend_on_every_fact_and_on_nothing_else() -> None:
+    assert key_of(1, {"a": 2, "b": 3}) == key_of(1, {"b": 3, "a": 2})
+    assert len({key_of(1, {"a": 2}), key_of(1, {"a": 3}), key_of(2, {"a": 2})}) == 3
+
+
+def test_scratch_is_gone_when_the_run_ends() -> None:
+    with scratch() as space:
+        columns = space.columns(5, 2)
+        assert np.isnan(columns).all()
+        space.keep("k", np.ones((2, 2), np.float32))
+        np.testing.assert_array_equal(space.fetch("k"), np.ones((2, 2)))
+        assert space.fetch("other") is None
+        folder = space.folder
+    assert not folder.exists()
