@@ -177,7 +177,7 @@ def _print_table(
 ) -> None:
     from rich.console import Console
 
-    from numerai_lab.report.tables import NOTES, exported, rendered, with_interval
+    from numerai_lab.report.tables import exported, footnoted, rendered, with_interval
 
     if how != "table":
         text = exported(table, how)
@@ -186,11 +186,12 @@ def _print_table(
     console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120, highlight=False)
     for line in head:
         console.print(line, markup=False, soft_wrap=True)
+    below: list[str] = []
     if "corr_mean" in table.columns:
-        table = with_interval(table)
-        if any(table["notes"].fill_null("").to_list()):
-            columns = (*columns[:3], NOTES, *columns[3:])
+        table, below = footnoted(with_interval(table))
     console.print(rendered(table, columns, None if wrap else console.width))
+    for line in below:
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def _data_line(comparable: dict[str, Any]) -> str:

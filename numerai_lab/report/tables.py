@@ -49,6 +49,7 @@ LEGACY = (
     Shown("max_feature_exposure_mean", "max exp", ".3f"),
 )
 NOTES = Shown("notes", "notes", "s")
+MARKS = "†‡§¶*"
 WRAPPING = ("run", "gives", "type", "says")
 """Columns of prose, which may take several lines."""
 
@@ -68,6 +69,16 @@ def with_interval(scores: "pl.DataFrame") -> "pl.DataFrame":
     ends = scores.select("delta_corr_mean_low", "delta_corr_mean_high").rows()
     text = ["" if _blank(low) else f"{low:+.4f} … {high:+.4f}" for low, high in ends]
     return scores.with_columns(pl.Series("interval", text))
+
+
+def footnoted(table: "pl.DataFrame") -> tuple["pl.DataFrame", list[str]]:
+    """The table with a mark behind each variant that has notes, and the notes as lines to stand below it."""
+    import polars as pl
+
+    notes = table["notes"].fill_null("").to_list()
+    marks = {note: MARKS[i % len(MARKS)] for i, note in enumerate(dict.fromkeys(note for note in notes if note))}
+    names = [f"{name} {marks[note]}" if note else name for name, note in zip(table["variant"].to_list(), notes, strict=True)]
+    return table.with_columns(pl.Series("variant", names)), [f"{mark} {note}" for note, mark in marks.items()]
 
 
 def rendered(table: "pl.DataFrame", columns: Sequence[Shown], width: int | None = None) -> "Table":

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from numerai_lab.report.tables import exported, rendered, summary_columns, with_interval
+from numerai_lab.report.tables import exported, footnoted, rendered, summary_columns, with_interval
 
 SCORES = pl.DataFrame(
     {
@@ -40,6 +40,12 @@ def test_the_printed_table_fits_and_cuts_no_cell(width: int) -> None:
     assert "…" not in text.replace("-0.0030 … +0.0010", "")
     assert "mmc" not in text
     assert ("-0.0030 … +0.0010" in text) is (width >= 80)
+
+
+def test_notes_become_marks_and_lines_below() -> None:
+    marked, below = footnoted(SCORES)
+    assert marked["variant"].to_list() == ["baseline", "a|b †"]
+    assert below == ["† transductive"]
 
 
 def test_json_is_a_list_of_objects_with_null_for_what_is_missing() -> None:
