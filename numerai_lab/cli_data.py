@@ -12,7 +12,7 @@ Settings = Annotated[
 ]
 ConfigFile = Annotated[Path | None, typer.Argument(help="take the data of this config", show_default=False)]
 
-data_app = typer.Typer(help="Make data and look at it.", no_args_is_help=True)
+data_app = typer.Typer(help="Make, fetch and look at data.", no_args_is_help=True)
 
 
 @data_app.command()
@@ -69,7 +69,7 @@ def list_() -> None:
     from numerai_lab.basics import human_bytes
     from numerai_lab.store import cache_dir
 
-    for family in ("synthetic", "stores"):
+    for family in ("numerai", "synthetic", "stores"):
         for folder in sorted((cache_dir() / family).glob("[!.]*")):
             size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
             print(f"{family}/{folder.name}  {human_bytes(size)}")
@@ -81,3 +81,31 @@ def path() -> None:
     from numerai_lab.store import cache_dir
 
     print(cache_dir())
+
+
+@data_app.command()
+def download(config: ConfigFile = None, settings: Settings = None) -> None:
+    """Fetch the files of a tournament version."""
+    from numerai_lab.config import load_data
+    from numerai_lab.report.progress import shown
+
+    source = load_data(config, settings or [], "numerai")
+    with shown().task("download") as tick:
+        found = source.files(tick)
+    print("\n".join(str(path) for path in (*found.tables, *found.extras)))
+
+
+@data_app.command()
+def update(config: ConfigFile = None, settings: Settings = None) -> None:
+    """Fetch again what has changed, such as validation."""
+    from numerai_lab.basics import NlabError
+    from numerai_lab.config import load_data
+    from numerai_lab.data.numerai import Numerai
+    from numerai_lab.report.progress import shown
+
+    source = load_data(config, settings or [], "numerai")
+    if not isinstance(source, Numerai):
+        raise NlabError("data update: only data.source=numerai can be updated")
+    with shown().task("update") as tick:
+        renewed = source.update(tick)
+    print("\n".join(renewed) if renewed else "nothing has changed")

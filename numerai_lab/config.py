@@ -148,9 +148,9 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> tuple[Config, list
     return parse_config(raw, str(path)), remarks
 
 
-def load_data(path: Path | None, overrides: Sequence[str]) -> Source:
-    """The data of a config, or of `overrides` alone on top of the synthetic source."""
-    raw = read_yaml(path) if path else {"data": {"source": "synthetic"}}
+def load_data(path: Path | None, overrides: Sequence[str], default: str = "synthetic") -> Source:
+    """The data of a config, or of `overrides` alone on top of a default source."""
+    raw = read_yaml(path) if path else {"data": {"source": default}}
     raw = {"data": raw.get("data") if isinstance(raw, dict) else None}
     for override in overrides:
         _override(raw, override)

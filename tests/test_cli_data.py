@@ -47,6 +47,7 @@ def test_path_and_list_tell_where_data_lies(tmp_path: Path) -> None:
         (["synth", "--out", "."], "exists already"),
         (["info", "--set", "data.sise=tiny"], "data.sise: unknown key, did you mean 'size'?"),
         (["info", "absent.yaml"], "absent.yaml: can't be read"),
+        (["update", "--set", "data.source=synthetic"], "only data.source=numerai can be updated"),
     ],
 )
 def test_bad_input_is_one_message(arguments: list[str], said: str) -> None:

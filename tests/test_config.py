@@ -75,7 +75,8 @@ def test_an_unknown_key_is_answered_with_the_nearest_known_one() -> None:
 def test_a_kind_that_is_missing_or_no_mapping_is_told_from_an_unknown_one() -> None:
     assert "model.kind: missing, known: xgboost, lightgbm, ridge" in broken(model={"alpha": 1.0})
     assert "model: got 'xgboost', wanted a mapping with the key kind" in broken(model="xgboost")
-    assert "data.source: unknown 'web', known: synthetic, files; `nlab list sources` lists all" in broken(data={"source": "web"})
+    said = "data.source: unknown 'web', known: synthetic, numerai, files; `nlab list sources` lists all"
+    assert said in broken(data={"source": "web"})
 
 
 def test_variants_are_checked_against_what_they_name() -> None:

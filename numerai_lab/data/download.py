@@ -1,0 +1,227 @@
+"""One file fetched from a server that may misbehave: complete and checked under its name, or absent."""
+
+import json
+import logging
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from numerai_lab.basics import NlabError, Tick, silent
+
+if TYPE_CHECKING:
+    import requests
+
+log = logging.getLogger("nlab")
+ATTEMPTS, SPOILT_RETRIES = 6, 2
+TIMEOUT = (10.0, 60.0)  # seconds to connect, seconds between two reads
+CHUNK = 1 << 16
+SETTLED = 60  # seconds after which a Last-Modified names one version only (RFC 7232, 2.2.2)
+RESUME, AFRESH, SPOILT, REFUSED = "resume", "afresh", "spoilt", "refused"  # what follows from a failure
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A version of a file as its server describes it; size in bytes."""
+
+    etag: str | None
+    size: int
+    modified: str | None
+
+
+class _Failure(Exception):
+    """An attempt's end; args: the reason, and what follows from it."""
+
+
+def download(url: str, path: Path, tick: Tick = silent, pause: Callable[[float], None] = time.sleep) -> Remote:
+    """The server's file at `path`, fetched unless that version is there; what broke off is resumed where versions are named."""
+    from filelock import FileLock
+
+    part = Path(f"{path}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{path}.lock"):
+            try:
+                return _persist(lambda: _attempt(url, path, tick), url, path, pause)
+            finally:
+                if not _prefix(part)[0]:
+                    _discard(part)
+    except OSError as error:
+        raise NlabError(f"{path}: can't be written ({error.strerror or error}); free space or choose another folder") from error
+
+
+def remote_state(url: str, pause: Callable[[float], None] = time.sleep) -> Remote:
+    """The version that the server has now."""
+
+    def attempt() -> Remote:
+        with _answer("HEAD", url) as response:
+            if response.status_code not in (403, 405):
+                return _described(response)
+        with _answer("GET", url) as response:  # URLs signed for GET refuse HEAD; the body is left unread
+            return _described(response)
+
+    return _persist(attempt, url, None, pause)
+
+
+def changed(path: Path, remote: Remote) -> bool:
+    """Whether the file at `path` may be another version than `remote`; true when nothing tells."""
+    recorded = _read(Path(f"{path}.meta.json"))
+    if recorded is None or not path.is_file() or not path.stat().st_size == recorded.size == remote.size:
+        return True
+    same = (remote.etag or "").startswith('"') and remote.etag == recorded.etag
+    return not same and (recorded != remote or remote.etag is remote.modified is None)
+
+
+def _persist(attempt: Callable[[], Remote], url: str, path: Path | None, pause: Callable[[float], None]) -> Remote:
+    """The attempt's result; NlabError after ATTEMPTS failures in a row that brought nothing new of a version."""
+    part = Path(f"{path}.part") if path else None
+    shown = f"{urlsplit(url).hostname}: {urlsplit(url).path.rsplit('/', 1)[-1]}"  # queries and user names can be credentials
+    known, done = _prefix(part)
+    furthest = {known: done} if known else {}
+    n_idle = n_spoilt = 0
+    while True:
+        try:
+            return attempt()
+        except _Failure as failure:
+            reason, then = failure.args
+        if part and then in (AFRESH, SPOILT):
+            _discard(part)
+        n_idle, n_spoilt = n_idle + 1, n_spoilt + (then == SPOILT)
+        known, done = _prefix(part)
+        if known:
+            # A second version is no progress over the first, or a file that keeps changing would never end.
+            n_idle = 0 if done > furthest.get(known, done if furthest else 0) else n_idle
+            furthest[known] = max(done, furthest.get(known, 0))
+        if then == REFUSED or n_idle >= ATTEMPTS or n_spoilt > SPOILT_RETRIES:
+            by_hand = f"put the file at {path} by hand" if path else "try again later"
+            raise NlabError(f"{shown} can't be fetched ({reason}); {by_hand} or use --set data.source=synthetic")
+        log.info("%s: %s; trying again", shown, reason)
+        pause(2.0**n_idle / 2)
+
+
+def _attempt(url: str, path: Path, tick: Tick) -> Remote:
+    part, meta = Path(f"{path}.part"), Path(f"{path}.meta.json")
+    known, done = _prefix(part)
+    offset = min(done, known.size - 1) if known else 0  # of a whole part the last byte, to have its version confirmed
+    headers = {"Range": f"bytes={offset}-", "If-Range": known.etag or known.modified or ""} if known else {}
+    with _answer("GET", url, headers) as response:
+        remote = _described(response, offset)
+        if not changed(path, remote):
+            _discard(part)
+            return remote
+        if response.status_code == 200:
+            offset = 0
+            _begin(part, remote, response.headers.get("Date", ""))
+        elif not known or not _continues(remote, known):
+            raise _Failure("the file changed meanwhile", AFRESH)
+        _receive(response, part, offset, remote.size, tick)
+    _check(part, path.name)
+    meta.unlink(missing_ok=True)  # never the new record beside the old file
+    os.replace(part, path)
+    meta.write_text(json.dumps(asdict(remote)), encoding="utf-8")
+    _discard(part)
+    return remote
+
+
+@contextmanager
+def _answer(method: str, url: str, headers: dict[str, str] | None = None) -> Iterator["requests.Response"]:
+    """A response whose body is still to come. Of errors only the kind is passed on: their texts hold the URL."""
+    import requests
+    import urllib3
+
+    sent = {"Accept-Encoding": "identity", **(headers or {})}
+    try:
+        with requests.request(method, url, headers=sent, timeout=TIMEOUT, stream=True) as response:
+            yield response
+    except (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError) as error:
+        cause = getattr(error.args[0] if error.args else error, "reason", error)
+        raise _Failure(type(cause).__name__, RESUME) from None
+    except requests.RequestException as error:
+        raise _Failure(type(error).__name__, REFUSED) from None
+
+
+def _described(response: "requests.Response", offset: int = 0) -> Remote:
+    """What a good answer says of the file; raises for every other answer."""
+    status, size = response.status_code, response.headers.get("Content-Length", "")
+    if status not in (200, 206):
+        then = AFRESH if status == 416 else RESUME if status == 429 or status >= 500 else REFUSED
+        raise _Failure(f"it answered {status}", then)
+    if status == 206:
+        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
+        if not found or int(found[1]) != offset:
+            raise _Failure("it sent another part than was asked for", AFRESH)
+        size = found[2]
+    if not size.isdecimal():
+        raise _Failure("it doesn't say how large the file is", RESUME)
+    return Remote(response.headers.get("ETag"), int(size), response.headers.get("Last-Modified"))
+
+
+def _continues(remote: Remote, known: Remote) -> bool:
+    same = remote.etag == known.etag if known.etag else remote.modified == known.modified
+    return same and remote.size == known.size
+
+
+def _begin(part: Path, remote: Remote, date: str) -> None:
+    """An empty part, and beside it the strong validator it can be resumed by, if there is one."""
+    _discard(part)  # a validator never stands beside bytes of another version
+    part.touch()
+    try:
+        settled = (parsedate_to_datetime(date) - parsedate_to_datetime(remote.modified or "")).total_seconds() >= SETTLED
+    except (ValueError, TypeError):
+        settled = False
+    if (remote.etag or "").startswith('"') or (remote.etag is None and settled):
+        Path(f"{part}.json").write_text(json.dumps(asdict(remote)), encoding="utf-8")
+
+
+def _receive(response: "requests.Response", part: Path, offset: int, size: int, tick: Tick) -> None:
+    done = offset
+    with part.open("r+b") as file:
+        file.seek(offset)
+        # Undecoded reads hand out what came before a connection broke; iter_content drops it.
+        while done <= size and (chunk := response.raw.read(CHUNK, decode_content=False)):
+            file.write(chunk)
+            done += len(chunk)
+            tick(min(done, size), size)
+        file.flush()
+        os.fsync(file.fileno())
+    if done != size:
+        raise _Failure(f"the transfer ended at {done} of {size} bytes", RESUME if done < size else AFRESH)
+
+
+def _check(part: Path, name: str) -> None:
+    """Refuses what came whole and is not what its name says."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        if name.endswith(".parquet"):
+            pq.ParquetFile(part).close()
+        elif name.endswith(".json"):
+            json.loads(part.read_bytes())
+    except (pa.ArrowException, OSError, ValueError):
+        raise _Failure(f"what it sent is no whole {name.rsplit('.', 1)[-1]} file", SPOILT) from None
+
+
+def _prefix(part: Path | None) -> tuple[Remote | None, int]:
+    """The version and the number of good bytes of a part that can be resumed; None, 0 where there is none."""
+    known = _read(Path(f"{part}.json")) if part and part.is_file() else None
+    done = part.stat().st_size if part and known else 0
+    return (known, done) if known and 0 < done <= known.size else (None, 0)
+
+
+def _discard(part: Path) -> None:
+    Path(f"{part}.json").unlink(missing_ok=True)
+    part.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> Remote | None:
+    try:
+        return Remote(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):  # absent, or torn by a crash
+        return None

@@ -1,0 +1,141 @@
+"""`source: numerai` with the real numerapi client, against a server on this machine that speaks its two GraphQL calls."""
+
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numerapi.base_api
+import numpy as np
+import pytest
+
+from numerai_lab.basics import NlabError
+from numerai_lab.data.numerai import Numerai
+from numerai_lab.data.reader import load, outline
+from numerai_lab.data.synthetic import write_tournament
+from numerai_lab.data.world import Size
+
+
+class Server(ThreadingHTTPServer):
+    """Publishes a folder as version v5.3 and remembers what it was asked."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.folder, self.asked, self.refusing = folder, list[str](), False
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.asked.append(" ".join(body["query"].split())[:60])
+        if self.server.refusing:
+            self._answer(503, b"")
+        elif "listDatasets" in body["query"]:
+            names = [f"v5.3/{path.name}" for path in self.server.folder.iterdir()] + ["v5.2/train.parquet", "signals.csv"]
+            self._answer(200, json.dumps({"data": {"listDatasets": names}}).encode())
+        else:
+            address = f"{self.server.address}/{body['variables']['filename']}?signature=secret"
+            self._answer(200, json.dumps({"data": {"dataset": address}}).encode())
+
+    def do_GET(self) -> None:
+        name = self.path.split("?")[0].split("/")[-1]
+        self.server.asked.append(f"{self.command} {name}")
+        content = (self.server.folder / name).read_bytes()
+        self._answer(200, content, {"ETag": f'"{hash(content)}"'})
+
+    do_HEAD = do_GET
+
+    def _answer(self, status: int, content: bytes, headers: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        for key, value in {"Content-Length": str(len(content)), **(headers or {})}.items():
+            self.send_header(key, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    def log_message(self, format: str, *args: object) -> None: ...
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    folder = tmp_path / "published"
+    folder.mkdir()
+    write_tournament(folder, Size.even(40, 30, 6, 12), seed=0)
+    (folder / "truth.parquet").unlink()
+    with Server(folder) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(numerapi.base_api, "API_TOURNAMENT_URL", server.address)
+        monkeypatch.setattr("numerapi.utils.time.sleep", lambda seconds: None)
+        monkeypatch.setenv("NLAB_CACHE", str(tmp_path / "cache"))
+        yield server
+        server.shutdown()
+
+
+def test_a_version_is_downloaded_once_byte_for_byte_and_then_needs_no_network(server: Server) -> None:
+    source = Numerai(version="v5.3", feature_set="medium")
+    panel = load(source).panel
+    assert (panel.n_raw, len(panel.eras)) == (12, 40)
+    assert set(panel.extras) == {"numerai_meta_model", "lab_lgbm_ender20", "lab_lgbm_ender60"}
+    wanted = {"features.json", "train.parquet", "validation.parquet", "meta_model.parquet"}
+    wanted |= {"train_benchmark_models.parquet", "validation_benchmark_models.parquet"}
+    assert {name.removeprefix("GET ") for name in server.asked if name.startswith("GET")} == wanted
+    for name in wanted:
+        assert (source.folder / name).read_bytes() == (server.folder / name).read_bytes()
+    server.asked.clear()
+    np.testing.assert_array_equal(load(source).panel.features, panel.features)
+    assert server.asked == []
+
+
+def test_files_put_there_by_hand_are_used_without_asking(server: Server, tmp_path: Path) -> None:
+    assert load(Numerai(version="v5.3", path=str(server.folder))).panel.n_raw == 12
+    assert server.asked == []
+
+
+def test_update_fetches_what_has_grown_and_nothing_else(server: Server, tmp_path: Path) -> None:
+    source = Numerai(version="v5.3")
+    before = load(source).identity
+    assert source.update() == []
+    grown = tmp_path / "grown"
+    grown.mkdir()
+    write_tournament(grown, Size.even(40, 31, 6, 12), seed=0)
+    (server.folder / "validation.parquet").write_bytes((grown / "validation.parquet").read_bytes())
+    assert load(source).identity == before
+    assert source.update() == ["validation.parquet"]
+    assert load(source).identity != before
+
+
+def test_a_plan_fetches_nothing(server: Server) -> None:
+    source = Numerai(version="v5.3")
+    with pytest.raises(NlabError, match="a plan fetches nothing; run `nlab data download"):
+        outline(source)
+    assert server.asked == []
+    load(source)
+    assert len(outline(source).table.eras) == 40
+
+
+def test_an_unknown_version_is_answered_with_the_nearest(server: Server) -> None:
+    with pytest.raises(NlabError, match="Numerai has no 'v5.4'; did you mean 'v5.3'"):
+        load(Numerai(version="v5.4"))
+
+
+def test_a_refusing_server_is_one_sentence_with_the_way_out_and_no_secret(
+    server: Server, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.refusing = True
+    monkeypatch.setenv("NUMERAI_PUBLIC_ID", "PUBLIC")
+    monkeypatch.setenv("NUMERAI_SECRET_KEY", "SECRETKEY")
+    source = Numerai(version="v5.3")
+    with caplog.at_level(logging.DEBUG), pytest.raises(NlabError) as caught:
+        load(source)
+    assert "by hand, or use --set data.source=synthetic" in str(caught.value)
+    assert str(source.folder) in str(caught.value)
+    assert "SECRETKEY" not in str(caught.value) + caplog.text
+    assert not source.folder.exists()
