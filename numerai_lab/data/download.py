@@ -22,7 +22,6 @@ log = logging.getLogger("nlab")
 ATTEMPTS, SPOILT_RETRIES = 6, 2
 TIMEOUT = (10.0, 60.0)  # seconds to connect, seconds between two reads
 CHUNK = 1 << 16
-SETTLED = 60  # seconds after which a Last-Modified names one version only (RFC 7232, 2.2.2)
 RESUME, AFRESH, SPOILT, REFUSED = "resume", "afresh", "spoilt", "refused"  # what follows from a failure
 
 
@@ -90,9 +89,9 @@ def _persist(attempt: Callable[[], Remote], url: str, path: Path | None, pause: 
             return attempt()
         except _Failure as failure:
             reason, then = failure.args
+        n_idle, n_spoilt = n_idle + 1, n_spoilt + (then == SPOILT)
         if part and then in (AFRESH, SPOILT):
             _discard(part)
-        n_idle, n_spoilt = n_idle + 1, n_spoilt + (then == SPOILT)
         known, done = _prefix(part)
         if known:
             # A second version is no progress over the first, or a file that keeps changing would never end.
@@ -118,7 +117,7 @@ def _attempt(url: str, path: Path, tick: Tick) -> Remote:
         if response.status_code == 200:
             offset = 0
             _begin(part, remote, response.headers.get("Date", ""))
-        elif not known or not _continues(remote, known):
+        elif not known or known.size != remote.size or headers["If-Range"] not in (remote.etag, remote.modified):
             raise _Failure("the file changed meanwhile", AFRESH)
         _receive(response, part, offset, remote.size, tick)
     _check(part, path.name)
@@ -141,7 +140,7 @@ def _answer(method: str, url: str, headers: dict[str, str] | None = None) -> Ite
             yield response
     except (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError) as error:
         cause = getattr(error.args[0] if error.args else error, "reason", error)
-        raise _Failure(type(cause).__name__, RESUME) from None
+        raise _Failure(f"connection failed: {type(cause).__name__}", RESUME) from None
     except requests.RequestException as error:
         raise _Failure(type(error).__name__, REFUSED) from None
 
@@ -162,17 +161,11 @@ def _described(response: "requests.Response", offset: int = 0) -> Remote:
     return Remote(response.headers.get("ETag"), int(size), response.headers.get("Last-Modified"))
 
 
-def _continues(remote: Remote, known: Remote) -> bool:
-    same = remote.etag == known.etag if known.etag else remote.modified == known.modified
-    return same and remote.size == known.size
-
-
 def _begin(part: Path, remote: Remote, date: str) -> None:
     """An empty part, and beside it the strong validator it can be resumed by, if there is one."""
     _discard(part)  # a validator never stands beside bytes of another version
-    part.touch()
-    try:
-        settled = (parsedate_to_datetime(date) - parsedate_to_datetime(remote.modified or "")).total_seconds() >= SETTLED
+    try:  # after a minute a Last-Modified names one version only (RFC 7232, 2.2.2)
+        settled = (parsedate_to_datetime(date) - parsedate_to_datetime(remote.modified or "")).total_seconds() >= 60
     except (ValueError, TypeError):
         settled = False
     if (remote.etag or "").startswith('"') or (remote.etag is None and settled):
@@ -181,7 +174,7 @@ def _begin(part: Path, remote: Remote, date: str) -> None:
 
 def _receive(response: "requests.Response", part: Path, offset: int, size: int, tick: Tick) -> None:
     done = offset
-    with part.open("r+b") as file:
+    with part.open("r+b" if offset else "wb") as file:
         file.seek(offset)
         # Undecoded reads hand out what came before a connection broke; iter_content drops it.
         while done <= size and (chunk := response.raw.read(CHUNK, decode_content=False)):
