@@ -56,8 +56,10 @@ def human_bytes(n_bytes: float) -> str:
 
 def arrays_to_bytes(arrays: Mapping[str, Array]) -> bytes:
     """Arrays as the content of an .npz file, which executes nothing when read."""
+    if any(array.dtype.hasobject for array in arrays.values()):
+        raise TypeError(f"arrays of Python objects can't be saved: {sorted(n for n, a in arrays.items() if a.dtype.hasobject)}")
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **dict(arrays))
+    np.savez(buffer, **dict(arrays))  # type: ignore[arg-type]  # the stubs take any name for the option allow_pickle
     return buffer.getvalue()
 
 

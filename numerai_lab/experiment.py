@@ -55,8 +55,7 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
 def era_table(panel: Panel) -> EraTable:
     """What splitting needs to know of a panel."""
     assert panel.target is not None
-    known = tuple(bool(np.isfinite(panel.target[panel.rows(era)]).sum() >= 2) for era in panel.eras.tolist())
-    return EraTable(tuple(panel.eras.tolist()), panel.data_types, known)
+    return EraTable.of(panel.eras, panel.bounds, panel.data_types, panel.target)
 
 
 def scoring_of(config: Config, loaded: Loaded) -> Scoring:

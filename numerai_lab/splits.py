@@ -4,7 +4,7 @@ import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,6 +105,14 @@ class EraTable:
     eras: tuple[int, ...]
     data_types: tuple[str, ...]
     has_target: tuple[bool, ...]
+
+    @classmethod
+    def of(
+        cls, eras: NDArray[np.int32], bounds: NDArray[np.int64], data_types: tuple[str, ...], target: NDArray[np.float32]
+    ) -> Self:
+        """From a panel's arrays; an era's target is known when two rows or more have one."""
+        known = tuple(bool(np.isfinite(target[first:last]).sum() >= 2) for first, last in bounds)
+        return cls(tuple(eras.tolist()), data_types, known)
 
 
 def era_range(text: str) -> tuple[int, int]:

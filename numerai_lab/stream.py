@@ -1,7 +1,7 @@
 """Training data as a stream of era blocks: the panel's own rows, then each augmenter's, made when they are asked for."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -47,7 +47,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Source:
+class Origin:
     """Where one batch comes from: an era, and, for synthetic rows, the augmenter and which of its copies."""
 
     era: int
@@ -73,15 +73,15 @@ class BlockStream:
     shelf: Shelf | None = None
 
     @cached_property
-    def sources(self) -> tuple[Source, ...]:
+    def origins(self) -> tuple[Origin, ...]:
         """One entry a batch: every era's own rows, then each augmenter's eras, copy after copy."""
         eras = self.panel.eras.tolist()
         replaced = any(augmenter.replaces for augmenter in self.augmenters.values())
-        own = [] if replaced else [Source(era) for era in eras]
+        own = [] if replaced else [Origin(era) for era in eras]
         return tuple(
             own
             + [
-                Source(era, name, copy)
+                Origin(era, name, copy)
                 for name, augmenter in self.augmenters.items()
                 for copy in range(augmenter.copies)
                 for era in eras
@@ -95,19 +95,14 @@ class BlockStream:
         target = self.panel.target
         return {era: int(np.isfinite(target[self.panel.rows(era)]).sum()) for era in self.panel.eras.tolist()}
 
-    @property
-    def n_rows(self) -> int:
-        """Rows over all batches."""
-        return sum(self.n_known[source.era] for source in self.sources)
-
     def __len__(self) -> int:
-        return len(self.sources)
+        return len(self.origins)
 
     def __iter__(self) -> Iterator[Batch]:
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, i: int) -> Batch:
-        block = self._block(self.sources[i])
+        block = self._block(self.origins[i])
         assert block.target is not None
         batch = Batch(block.era, block.matrix(self.inputs), np.array(block.target))
         self.panel.release()
@@ -116,31 +111,31 @@ class BlockStream:
     @cached_property
     def binned(self) -> bool:
         """Every input is a small integer: raw binned features alone, in the panel and in what augmenters make of it."""
-        firsts = {source.augmenter: source for source in reversed(self.sources)}
-        return self.inputs == ("raw",) and all(self._block(source).features.dtype == np.int8 for source in firsts.values())
+        firsts = {origin.augmenter: origin for origin in reversed(self.origins)}
+        return self.inputs == ("raw",) and all(self._rows(origin).features.dtype == np.int8 for origin in firsts.values())
 
     def targets(self) -> Float32:
         """The target of every row, batch after batch, float32."""
-        return np.concatenate(
-            [self[i].y if source.augmenter else self._own(source.era).target for i, source in enumerate(self.sources)]
-        )
+        return np.concatenate([self._rows(origin).target for origin in self.origins])
 
-    def _own(self, era: int) -> Block:
-        block = self.panel.block(era)
-        assert block.target is not None
-        return block.take(np.isfinite(block.target))
+    def _block(self, origin: Origin) -> Block:
+        """The rows with the columns that the model reads."""
+        rows = self._rows(origin)
+        if not origin.augmenter:
+            return rows
+        return replace(rows, columns={name: self._columns(name, origin, rows) for name in self.inputs if name != "raw"})
 
-    def _block(self, source: Source) -> Block:
-        block = self._own(source.era)
-        if not source.augmenter:
-            return block
-        rng = rng_for(self.seed, "augment", source.augmenter, source.era, source.copy)
-        made = self.augmenters[source.augmenter].augment(block, rng)
-        columns = {name: self._columns(name, source, made) for name in self.inputs if name != "raw"}
-        return Block(made.era, made.features, made.top, made.target, columns)
+    def _rows(self, origin: Origin) -> Block:
+        own = self.panel.block(origin.era)
+        assert own.target is not None
+        own = own.take(np.isfinite(own.target))
+        if not origin.augmenter:
+            return own
+        rng = rng_for(self.seed, "augment", origin.augmenter, origin.era, origin.copy)
+        return self.augmenters[origin.augmenter].augment(own, rng)
 
-    def _columns(self, name: str, source: Source, made: Block) -> Float32:
-        key = f"{name}-{source.augmenter}-{source.era}-{source.copy}-{self.seed}"
+    def _columns(self, name: str, origin: Origin, made: Block) -> Float32:
+        key = f"{name}-{origin.augmenter}-{origin.era}-{origin.copy}-{self.seed}"
         kept = self.shelf.fetch(key) if self.shelf else None
         if kept is None:
             kept = self.generators[name].transform(made)

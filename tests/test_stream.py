@@ -8,7 +8,7 @@ import pytest
 from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.panel import Panel
 from numerai_lab.store import Scratch
-from numerai_lab.stream import BlockStream, Source
+from numerai_lab.stream import BlockStream, Origin
 from tests.conftest import component
 
 
@@ -18,16 +18,16 @@ def stream(panel: Panel, seed: int = 0, **augmenters: object) -> BlockStream:
 
 def test_own_rows_come_first_then_each_augmenter_copy_after_copy(panel: Panel) -> None:
     blocks = stream(panel.only([1, 2]), cut=component("cutout", copies=2))
-    assert blocks.sources == (
-        Source(1), Source(2), Source(1, "cut", 0), Source(2, "cut", 0), Source(1, "cut", 1), Source(2, "cut", 1),
+    assert blocks.origins == (
+        Origin(1), Origin(2), Origin(1, "cut", 0), Origin(2, "cut", 0), Origin(1, "cut", 1), Origin(2, "cut", 1),
     )  # fmt: skip
-    assert blocks.n_rows == 6 * 40
+    assert [len(batch.y) for batch in blocks] == [40] * 6
 
 
 def test_replace_leaves_the_own_rows_out(panel: Panel) -> None:
-    assert stream(panel.only([1, 2]), n=component("gaussian_noise", mode="replace")).sources == (
-        Source(1, "n", 0),
-        Source(2, "n", 0),
+    assert stream(panel.only([1, 2]), n=component("gaussian_noise", mode="replace")).origins == (
+        Origin(1, "n", 0),
+        Origin(2, "n", 0),
     )
 
 

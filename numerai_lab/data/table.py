@@ -34,8 +34,7 @@ class Rows:
 
     def era_table(self) -> EraTable:
         """What splitting needs to know."""
-        known = tuple(bool(np.isfinite(self.target[first:last]).sum() >= 2) for first, last in self.bounds)
-        return EraTable(tuple(self.eras.tolist()), self.data_types, known)
+        return EraTable.of(self.eras, self.bounds, self.data_types, self.target)
 
 
 class Table:

@@ -102,7 +102,7 @@ class Exposures:
         """Centres the features and factorises their correlation matrix."""
         mean, covariance = _scatter(features)
         variance = np.diag(covariance)
-        alive = np.flatnonzero(variance > 1e-9 * np.maximum(1, mean**2) * len(features))
+        alive = np.flatnonzero(variance > 1e-12 * mean**2 * len(features))
         norms = np.sqrt(variance[alive])
         centred = features[:, alive].astype(np.float64)
         centred -= mean[alive]

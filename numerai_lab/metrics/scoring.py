@@ -82,6 +82,7 @@ def per_era(panel: Panel, predictions: Predictions, splits: Splits, scoring: Sco
             values = {name: float(values[i]) for name, values in scores.items()}
             head = {"variant": column.variant, "seed": column.seed, "era": era, "split": splits.name_of(era)}
             rows.append({**head, "n_rows": int(np.isfinite(data.target).sum()), **values, "max_feature": holder})
+        panel.release()
         tick(done, len(splits.scored))
     schema = {"variant": pl.String, "seed": pl.Int64, "era": pl.Int32, "split": pl.String, "n_rows": pl.Int64}
     return pl.DataFrame(rows, schema={**schema, **dict.fromkeys(METRICS, pl.Float64), "max_feature": pl.String})
@@ -124,7 +125,7 @@ Series = dict[str, Float64]
 def _series(table: "pl.DataFrame") -> Series:
     ordered = table.sort("seed", "era")
     shape = (ordered["seed"].n_unique(), -1)
-    return {name: ordered[name].to_numpy().reshape(shape) for name in METRICS} if len(ordered) else {}
+    return {name: ordered[name].to_numpy().reshape(shape) for name in METRICS}
 
 
 def _stats(series: Series) -> dict[str, object]:

@@ -177,7 +177,7 @@ def _sequences(blocks: BlockStream) -> list[Any]:
             return kept[self.i][rows].astype(np.float64)  # LightGBM samples doubles only
 
         def __len__(self) -> int:
-            return blocks.n_known[blocks.sources[self.i].era]
+            return blocks.n_known[blocks.origins[self.i].era]
 
     return [Batch(i) for i in range(len(blocks))]
 

@@ -134,6 +134,16 @@ def test_neutralised_predictions_have_no_exposure_and_half_as_much_at_one_half(c
     np.testing.assert_allclose(half - half.mean(0), (normal - normal.mean(0) + full) / 2, atol=1e-10)
 
 
+@pytest.mark.parametrize("scale", [1e-7, 1e5])
+def test_the_scale_of_features_changes_nothing(scale: float) -> None:
+    predictions, target, features, _ = era("continuous", 0)
+    plain, scaled = (
+        score_era(predictions, EraData(target, x, None, None, [0, 0, 0])) for x in (features, features * np.float64(scale))
+    )
+    for name in ("fnc", "max_feature_exposure", "feature_exposure"):
+        np.testing.assert_allclose(plain[name], scaled[name], rtol=0, atol=1e-9)
+
+
 def test_neutralising_agrees_with_numerai_tools() -> None:
     predictions, _, features, _ = era("collinear", 0)
     wanted = scoring.neutralize(pd.DataFrame(predictions[:, :2]), pd.DataFrame(features.astype(float)), 0.7).to_numpy()
