@@ -4,6 +4,7 @@ import difflib
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,22 @@ Tick = Callable[[int, int], None]
 
 def silent(done: int, total: int) -> None:
     """The tick of those who want no progress."""
+
+
+@dataclass(frozen=True)
+class Aid:
+    """What a long fit is handed: where its progress goes, and a place for checkpoints.
+
+    kept gives the arrays of this very fit's last checkpoint, or None; keep puts a new checkpoint in its place.
+    """
+
+    tick: Tick = silent
+    kept: Callable[[], dict[str, Array] | None] = lambda: None
+    keep: Callable[[Mapping[str, Array]], None] = lambda arrays: None
+
+
+ALONE = Aid()
+"""No progress shown, no checkpoint kept."""
 
 
 class NlabError(Exception):

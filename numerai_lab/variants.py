@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from numerai_lab.basics import Float32, NlabFailure, Tick, arrays_to_bytes, rng_for
+from numerai_lab.basics import Aid, Float32, NlabFailure, Tick, arrays_to_bytes, rng_for
 from numerai_lab.config import RAW, Config, Neutralize, Variant
 from numerai_lab.generators import Generator
 from numerai_lab.metrics.era import Exposures, gauss, rank
@@ -68,8 +68,8 @@ def fit_generators(setting: Setting) -> dict[tuple[str, int], Fitted]:
                 out[name, seed] = out[name, config.seeds[0]]
                 continue
             eras = (*splits.train, *splits.validation) if template.fit_on == "all" else splits.train
-            with setting.show.task(f"fit {name}@{seed}"):
-                generator = template.fresh().fit(blind.only(eras), rng_for(seed, "generator", name))
+            with setting.show.task(f"fit {name}@{seed}") as tick:
+                generator = template.fresh().fit(blind.only(eras), rng_for(seed, "generator", name), Aid(tick))
             setting.save(f"models/generator-{name}@{seed}.npz", arrays_to_bytes(generator.state()))
             with setting.show.task(f"columns {name}@{seed}") as tick:
                 out[name, seed] = Fitted(generator, _columns(name, generator, setting, tick))
@@ -127,7 +127,7 @@ def _trained(name: str, setting: Setting, future: Panel, fitted: Mapping[str, Fi
     variant = setting.config.variants[name]
     stream = _stream(setting, variant, fitted, seed)
     with setting.show.task(f"train {name}@{seed}") as tick:
-        model = setting.config.model.fresh().fit(stream, rng_for(seed, "model"), tick)
+        model = setting.config.model.fresh().fit(stream, rng_for(seed, "model"), Aid(tick))
     suffix, content = model.saved()
     setting.save(f"models/{name}@{seed}{suffix}", content)
     seen = _with_columns(future, variant.inputs, fitted)

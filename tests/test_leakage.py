@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from numerai_lab.augmenters import AUGMENTERS
-from numerai_lab.basics import Float32
+from numerai_lab.basics import ALONE, Aid, Float32
 from numerai_lab.config import Config
 from numerai_lab.generators import GENERATORS
 from numerai_lab.generators.linear import PCA
@@ -130,7 +130,7 @@ def test_a_prediction_depends_on_no_other_validation_row(tmp_path: Path, model: 
 class Peeking(PCA):
     """A cheat: centres on all rows of the table instead of the eras it was given."""
 
-    def fit(self, panel: Panel, rng: np.random.Generator) -> "Peeking":
+    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> "Peeking":
         super().fit(panel, rng)
         self.mean_ = panel.features.mean(0) / panel.top - 0.5
         return self
@@ -149,7 +149,7 @@ def test_a_generator_is_given_no_target() -> None:
     seen: list[object] = []
 
     class Curious(PCA):
-        def fit(self, panel: Panel, rng: np.random.Generator) -> "Curious":
+        def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> "Curious":
             seen.extend([panel.target, *(block.target for block in panel.blocks())])
             return super().fit(panel, rng)
 

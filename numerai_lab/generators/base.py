@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from numerai_lab.basics import Float32
+from numerai_lab.basics import ALONE, Aid, Float32
 from numerai_lab.component import Component
 from numerai_lab.panel import Block, Panel
 
@@ -28,7 +28,7 @@ class Generator(Component):
     )
 
     @abstractmethod
-    def fit(self, panel: Panel, rng: np.random.Generator) -> Self:
+    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
         """Learns from every era of the panel, whose target is hidden."""
 
     @abstractmethod

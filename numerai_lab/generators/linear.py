@@ -6,7 +6,7 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import Field
 
-from numerai_lab.basics import Array, Float32, Float64, NlabError
+from numerai_lab.basics import ALONE, Aid, Array, Float32, Float64, NlabError
 from numerai_lab.generators.base import Generator
 from numerai_lab.panel import Block, Panel
 
@@ -40,7 +40,7 @@ class PCA(_Linear):
     correlation: bool = Field(False, description="divide every feature by its standard deviation first")
     whiten: bool = Field(False, description="divide every score by its standard deviation")
 
-    def fit(self, panel: Panel, rng: np.random.Generator) -> Self:
+    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
         found = self._moments(panel)
         scale = np.sqrt(np.diag(found.covariance)) if self.correlation else np.ones(panel.n_raw)
         inverse = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
@@ -77,7 +77,7 @@ class FactorAnalysis(_Linear):
     tolerance: float = Field(1e-8, gt=0, description="stop when no noise variance (in units of its feature's) moves by more")
     max_iterations: int = Field(2000, gt=0, description="stop here at the latest")
 
-    def fit(self, panel: Panel, rng: np.random.Generator) -> Self:
+    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
         found = self._moments(panel)
         deviation = np.sqrt(np.diag(found.covariance))
         alive = deviation > 0

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from numerai_lab.basics import Array, Float32, NlabError
+from numerai_lab.basics import ALONE, Aid, Array, Float32, NlabError
 from numerai_lab.generators.base import Generator
 from numerai_lab.panel import Block, Panel
 
@@ -41,7 +41,7 @@ class UMAP(Generator):
         description="rows to fit on, drawn evenly from the eras; about 3 s each 1,000 at 60 columns",
     )
 
-    def fit(self, panel: Panel, rng: np.random.Generator) -> Self:
+    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
         self.landmarks_ = _sample(panel, self.landmarks, rng)
         if len(self.landmarks_) <= self.n_neighbors:
             raise NlabError(f"umap: {len(self.landmarks_)} rows to fit on, n_neighbors {self.n_neighbors} needs more")

@@ -5,7 +5,7 @@ from typing import Self
 
 import numpy as np
 
-from numerai_lab.basics import Float32, Tick, silent
+from numerai_lab.basics import ALONE, Aid, Float32
 from numerai_lab.component import Component
 from numerai_lab.stream import BlockStream
 
@@ -14,7 +14,7 @@ class Model(Component):
     """Learns a regression of the target on the stream's inputs."""
 
     @abstractmethod
-    def fit(self, blocks: BlockStream, rng: np.random.Generator, tick: Tick = silent) -> Self:
+    def fit(self, blocks: BlockStream, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
         """Learns from every batch of the stream; never holds them all as floats."""
 
     @abstractmethod

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from numerai_lab.basics import Array, Float32, Tick, silent
+from numerai_lab.basics import ALONE, Aid, Array, Float32, Tick
 from numerai_lab.models.base import Model
 from numerai_lab.stream import BlockStream
 
@@ -45,7 +45,7 @@ class XGBoost(_Boosting):
     reg_lambda: float = Field(1.0, ge=0, description="L2 penalty on leaf values")
     reg_alpha: float = Field(0.0, ge=0, description="L1 penalty on leaf values")
 
-    def fit(self, blocks: BlockStream, rng: np.random.Generator, tick: Tick = silent) -> Self:
+    def fit(self, blocks: BlockStream, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
         import xgboost
 
         parameters = {
@@ -57,7 +57,7 @@ class XGBoost(_Boosting):
             "max_bin": self._bins(blocks),
         }
         matrix = xgboost.QuantileDMatrix(_iterator(blocks), max_bin=self._bins(blocks), nthread=self.n_jobs or None)
-        callbacks = [_ticking_callback(self.n_estimators, tick)]
+        callbacks = [_ticking_callback(self.n_estimators, aid.tick)]
         self.booster_ = xgboost.train(parameters, matrix, self.n_estimators, callbacks=callbacks)
         return self
 
@@ -93,7 +93,7 @@ class LightGBM(_Boosting):
     min_data_in_leaf: int = Field(20, ge=1, description="least number of rows in a leaf")
     reg_lambda: float = Field(0.0, ge=0, description="L2 penalty on leaf values")
 
-    def fit(self, blocks: BlockStream, rng: np.random.Generator, tick: Tick = silent) -> Self:
+    def fit(self, blocks: BlockStream, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
         import lightgbm
 
         parameters = {
@@ -114,7 +114,7 @@ class LightGBM(_Boosting):
             "verbosity": -1,
         }
         data = lightgbm.Dataset(_sequences(blocks), label=blocks.targets(), params=parameters, free_raw_data=True)
-        callback = _after_each(lambda environment: tick(environment.iteration + 1, self.n_estimators))
+        callback = _after_each(lambda environment: aid.tick(environment.iteration + 1, self.n_estimators))
         self.booster_ = lightgbm.train(parameters, data, self.n_estimators, callbacks=[callback])
         return self
 

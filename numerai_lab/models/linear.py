@@ -5,7 +5,7 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import Field
 
-from numerai_lab.basics import Float32, Tick, arrays_from_bytes, arrays_to_bytes, silent
+from numerai_lab.basics import ALONE, Aid, Float32, arrays_from_bytes, arrays_to_bytes
 from numerai_lab.models.base import Model
 from numerai_lab.stream import BlockStream
 
@@ -21,7 +21,7 @@ class Ridge(Model):
     kind: Literal["ridge"] = "ridge"
     alpha: float = Field(1.0, ge=0, description="penalty, on inputs of standard deviation 1 and squared errors summed over rows")
 
-    def fit(self, blocks: BlockStream, rng: np.random.Generator, tick: Tick = silent) -> Self:
+    def fit(self, blocks: BlockStream, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
         p = len(blocks.input_names)
         n, sum_x, sum_y, xx, xy = 0, np.zeros(p), 0.0, np.zeros((p, p)), np.zeros(p)
         for i, batch in enumerate(blocks):
@@ -29,7 +29,7 @@ class Ridge(Model):
             n, sum_x, sum_y = n + len(y), sum_x + x.sum(0), sum_y + y.sum()
             xx += x.T @ x
             xy += x.T @ y
-            tick(i + 1, len(blocks))
+            aid.tick(i + 1, len(blocks))
         mean = sum_x / n
         covariance = xx - n * np.outer(mean, mean)
         variance = np.diag(covariance) / n
