@@ -19,21 +19,31 @@ data_app = typer.Typer(help="Make, fetch and look at data.", no_args_is_help=Tru
 def synth(
     out: Annotated[Path, typer.Option(help="folder for the files; it must not exist yet")],
     size: Annotated[str, typer.Option(help="tiny, small, medium or full")] = "small",
+    layout: Annotated[str, typer.Option(help="v5, or an older release: v4, v3, nomi, kazutsugi or 2018")] = "v5",
     seed: Annotated[int, typer.Option(help="the world that is drawn", min=0)] = 0,
     jobs: Annotated[int, typer.Option(help="processes that make features; the bytes do not depend on it", min=1)] = 2,
 ) -> None:
-    """Write a synthetic tournament: the real one's files."""
+    """Write a synthetic tournament: the real one's files.
+
+    What is broken off goes on where it stopped when it is called again.
+    """
     from numerai_lab.basics import NlabError, nearest
+    from numerai_lab.data.older import LAYOUTS, write_older
     from numerai_lab.data.synthetic import SIZES, write_tournament
     from numerai_lab.report.progress import shown
-    from numerai_lab.store import built
+    from numerai_lab.store import build_resumably
 
     if size not in SIZES:
         raise NlabError(f"--size: no size {size!r}; {nearest(size, SIZES)}")
+    if layout not in ("v5", *LAYOUTS):
+        raise NlabError(f"--layout: no layout {layout!r}; {nearest(layout, ('v5', *LAYOUTS))}")
     if out.exists():
         raise NlabError(f"--out: {out} exists already; name a new folder")
-    with shown().task(f"synthetic {size}") as tick, built(out) as work:
-        write_tournament(work, SIZES[size], seed, tick, jobs)
+    with shown().task(f"synthetic {size}") as tick:
+        if layout == "v5":
+            build_resumably(out, lambda work: write_tournament(work, SIZES[size], seed, tick, jobs))
+        else:
+            build_resumably(out, lambda work: write_older(work, layout, size, seed, tick))
     print(out)
 
 
@@ -69,7 +79,7 @@ def list_() -> None:
     from numerai_lab.basics import human_bytes
     from numerai_lab.store import cache_dir
 
-    for family in ("numerai", "synthetic", "stores"):
+    for family in ("numerai", "synthetic", "stores", "labels"):
         for folder in sorted((cache_dir() / family).glob("[!.]*")):
             size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
             print(f"{family}/{folder.name}  {human_bytes(size)}")

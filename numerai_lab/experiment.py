@@ -32,7 +32,7 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
             scoring = scoring_of(config, loaded)
         folder.reached_data = True
         folder.manifest |= _facts(config, loaded, splits, scoring)
-        for note in (*loaded.notes, *([splits.leak] if splits.leak else [])):
+        for note in (*loaded.notes, *(stamp for stamp in (splits.leak, loaded.alias) if stamp)):
             folder.warn(note)
         with scratch() as space:
             setting = Setting(config, loaded.panel, splits, space, show, folder.write_bytes)
@@ -43,7 +43,7 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
         folder.write_table("predictions.parquet", prediction_table(loaded.panel, splits, predictions))
         with folder.stage("score"), show.task("score") as tick:
             eras = per_era(loaded.panel, predictions, splits, scoring, tick)
-            scores = score_table(eras, scoring, notes_of(config, splits))
+            scores = score_table(eras, scoring, notes_of(config, splits, loaded.alias))
         folder.write_table("per_era.parquet", eras)
         folder.write_table("scores.csv", scores)
         _warn_of_missing(folder, eras)
@@ -95,8 +95,8 @@ def prediction_table(panel: Panel, splits: Splits, predictions: Predictions) -> 
     return pl.DataFrame(frame)
 
 
-def notes_of(config: Config, splits: Splits) -> dict[str, str]:
-    """What has to stand beside a variant's numbers in every table: transductive generators, a lowered embargo."""
+def notes_of(config: Config, splits: Splits, alias: str) -> dict[str, str]:
+    """What has to stand beside a variant's numbers in every table: transductive generators, a lowered embargo, a moved alias."""
 
     def transductive(name: str) -> bool:
         variant = config.variants[name]
@@ -105,7 +105,7 @@ def notes_of(config: Config, splits: Splits) -> dict[str, str]:
         return any(config.generators[g].fit_on == "all" for g in variant.inputs if g != "raw")
 
     return {
-        name: "; ".join(part for part in ("transductive" if transductive(name) else "", splits.leak) if part)
+        name: "; ".join(part for part in ("transductive" if transductive(name) else "", splits.leak, alias) if part)
         for name in config.variants
     }
 
@@ -125,6 +125,7 @@ def _facts(config: Config, loaded: Loaded, splits: Splits, scoring: Scoring) -> 
             "synthetic": config.data.model_dump()["source"] == "synthetic",
             "identity": loaded.identity,
             "store": loaded.store.folder.name,
+            "labels": loaded.labels.folder.name,
             "store_made": loaded.made,
             "rows": len(panel.ids),
             "train_rows": train.n_rows,

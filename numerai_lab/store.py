@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
 
 from numerai_lab.basics import Array, Float32
 from numerai_lab.panel import Panel
 
-STORE_VERSION = 1
+STORE_VERSION = 2
 PIECE = 1 << 24
 
 
@@ -52,15 +53,36 @@ def built(folder: Path) -> Iterator[Path]:
         raise
 
 
+def build_resumably(folder: Path, make: Callable[[Path], None]) -> None:
+    """Has `folder` made under another name, which stays where it is when that fails, to be gone on with next time.
+
+    Of two processes one makes it and the other waits.
+    """
+    from filelock import FileLock
+
+    work = folder.with_name(f".{folder.name}.part")
+    work.mkdir(parents=True, exist_ok=True)
+    with FileLock(work / ".lock"):
+        if folder.exists():  # the other process was done first; what it holds the lock on is gone with the rename
+            shutil.rmtree(work, ignore_errors=True)
+            return
+        make(work)
+        (work / ".lock").unlink()
+        work.rename(folder)
+
+
 @dataclass(frozen=True)
 class Store:
-    """A folder of .npy files: features, ids, eras, bounds, target, extras; and meta.json, which says what they are."""
+    """A folder of .npy files and meta.json, which says what they are.
+
+    A store of rows holds features, ids, eras, bounds, absent (eras × features, bool) and extras, a store of labels a target.
+    """
 
     folder: Path
 
     @property
     def meta(self) -> dict[str, Any]:
-        """What was stored: names, feature sets, target, horizon, data types, notes."""
+        """What was stored: names, feature sets, data types, notes; or the target's name and horizon."""
         meta: dict[str, Any] = json.loads((self.folder / "meta.json").read_text())
         return meta
 
@@ -81,8 +103,13 @@ class Store:
                 return f"{name} is not what was written"
         return ""
 
-    def panel(self) -> Panel:
-        """The store as a panel of read-only views."""
+    def absent(self) -> NDArray[np.bool_]:
+        """eras × features: which features are the middle bin for a whole era."""
+        absent: NDArray[np.bool_] = np.load(self.folder / "absent.npy", allow_pickle=False)
+        return absent
+
+    def panel(self, labels: "Store") -> Panel:
+        """A store of rows and one of labels as a panel of read-only views."""
         meta = self.meta
         return Panel(
             feature_names=tuple(meta["feature_names"]),
@@ -93,7 +120,7 @@ class Store:
             eras=np.load(self.folder / "eras.npy", allow_pickle=False),
             bounds=np.load(self.folder / "bounds.npy", allow_pickle=False),
             data_types=tuple(meta["data_types"]),
-            target=_load(self.folder / "target.npy"),
+            target=_load(labels.folder / "target.npy"),
             extras={name: _load(self.folder / f"extra-{i}.npy") for i, name in enumerate(meta["extras"])},
             feature_sets={name: np.array(at, np.int64) for name, at in meta["feature_sets"].items()},
         )
@@ -106,7 +133,7 @@ def create_features(folder: Path, n_rows: int, n_columns: int, dtype: str) -> Ar
 
 
 def write_store(folder: Path, arrays: Mapping[str, Array], extras: Mapping[str, Float32], meta: Mapping[str, Any]) -> None:
-    """Everything of a store but its features."""
+    """Everything of a store but features, which lie there already."""
     for name, values in arrays.items():
         np.save(folder / f"{name}.npy", values, allow_pickle=False)
     for i, values in enumerate(extras.values()):

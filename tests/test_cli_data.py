@@ -37,7 +37,7 @@ def test_path_and_list_tell_where_data_lies(tmp_path: Path) -> None:
     assert nlab("data", "list", NLAB_CACHE=str(tmp_path)).stdout == ""
     nlab("data", "info", "--set", "data.size=tiny", NLAB_CACHE=str(tmp_path))
     lines = nlab("data", "list", NLAB_CACHE=str(tmp_path)).stdout.splitlines()
-    assert [line.split("/")[0] for line in lines] == ["synthetic", "stores"]
+    assert [line.split("/")[0] for line in lines] == ["synthetic", "stores", "labels"]
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,7 @@ def test_path_and_list_tell_where_data_lies(tmp_path: Path) -> None:
     [
         (["synth", "--size", "huge", "--out", "x"], "--size: no size 'huge'"),
         (["synth", "--out", "."], "exists already"),
+        (["synth", "--layout", "v2", "--out", "x"], "--layout: no layout 'v2'"),
         (["info", "--set", "data.sise=tiny"], "data.sise: unknown key, did you mean 'size'?"),
         (["info", "absent.yaml"], "absent.yaml: can't be read"),
         (["update", "--set", "data.source=synthetic"], "only data.source=numerai can be updated"),

@@ -13,7 +13,9 @@ from numerai_lab.store import built, key_of, scratch
 TINY = Synthetic(size="tiny")
 
 
-@pytest.mark.parametrize("name", ["features.npy", "ids.npy", "target.npy", "bounds.npy", "extra-0.npy", "meta.json"])
+@pytest.mark.parametrize(
+    "name", ["features.npy", "ids.npy", "target.npy", "bounds.npy", "extra-0.npy", "absent.npy", "meta.json"]
+)
 @pytest.mark.parametrize("how", ["flip", "cut", "gone"])
 def test_a_damaged_store_is_made_anew_with_a_line_saying_so(
     name: str, how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -21,7 +23,7 @@ def test_a_damaged_store_is_made_anew_with_a_line_saying_so(
     monkeypatch.setattr("numerai_lab.data.reader.cache_dir", lambda: tmp_path)
     whole = load(TINY)
     wanted = np.array(whole.panel.features)
-    path = whole.store.folder / name
+    path = (whole.labels if name == "target.npy" else whole.store).folder / name
     content = bytearray(path.read_bytes())
     if how == "gone":
         path.unlink()

@@ -22,6 +22,7 @@ log = logging.getLogger("nlab")
 ATTEMPTS, SPOILT_RETRIES = 6, 2
 TIMEOUT = (10.0, 60.0)  # seconds to connect, seconds between two reads
 CHUNK = 1 << 16
+LONGEST_WAIT = 120.0
 RESUME, AFRESH, SPOILT, REFUSED = "resume", "afresh", "spoilt", "refused"  # what follows from a failure
 
 
@@ -35,7 +36,7 @@ class Remote:
 
 
 class _Failure(Exception):
-    """An attempt's end; args: the reason, and what follows from it."""
+    """An attempt's end; args: the reason, what follows from it, and the seconds that the server asks to wait."""
 
 
 def download(url: str, path: Path, tick: Tick = silent, pause: Callable[[float], None] = time.sleep) -> Remote:
@@ -58,14 +59,15 @@ def download(url: str, path: Path, tick: Tick = silent, pause: Callable[[float],
 def remote_state(url: str, pause: Callable[[float], None] = time.sleep) -> Remote:
     """The version that the server has now."""
 
-    def attempt() -> Remote:
-        with _answer("HEAD", url) as response:
-            if response.status_code not in (403, 405):
-                return _described(response)
-        with _answer("GET", url) as response:  # URLs signed for GET refuse HEAD; the body is left unread
-            return _described(response)
+    return _persist(lambda: _asked(url), url, None, pause)
 
-    return _persist(attempt, url, None, pause)
+
+def glimpse(url: str) -> Remote | None:
+    """The version that the server has now, asked once; None without an answer."""
+    try:
+        return _asked(url)
+    except _Failure:
+        return None
 
 
 def changed(path: Path, remote: Remote) -> bool:
@@ -75,6 +77,14 @@ def changed(path: Path, remote: Remote) -> bool:
         return True
     same = (remote.etag or "").startswith('"') and remote.etag == recorded.etag
     return not same and (recorded != remote or remote.etag is remote.modified is None)
+
+
+def _asked(url: str) -> Remote:
+    with _answer("HEAD", url) as response:
+        if response.status_code not in (403, 405):
+            return _described(response)
+    with _answer("GET", url) as response:  # URLs signed for GET refuse HEAD; the body is left unread
+        return _described(response)
 
 
 def _persist(attempt: Callable[[], Remote], url: str, path: Path | None, pause: Callable[[float], None]) -> Remote:
@@ -88,7 +98,7 @@ def _persist(attempt: Callable[[], Remote], url: str, path: Path | None, pause: 
         try:
             return attempt()
         except _Failure as failure:
-            reason, then = failure.args
+            reason, then, *asked = failure.args
         n_idle, n_spoilt = n_idle + 1, n_spoilt + (then == SPOILT)
         if part and then in (AFRESH, SPOILT):
             _discard(part)
@@ -101,7 +111,7 @@ def _persist(attempt: Callable[[], Remote], url: str, path: Path | None, pause: 
             by_hand = f"put the file at {path} by hand" if path else "try again later"
             raise NlabError(f"{shown} can't be fetched ({reason}); {by_hand} or use --set data.source=synthetic")
         log.info("%s: %s; trying again", shown, reason)
-        pause(2.0**n_idle / 2)
+        pause(max(2.0**n_idle / 2, *asked, 0.0))
 
 
 def _attempt(url: str, path: Path, tick: Tick) -> Remote:
@@ -137,6 +147,8 @@ def _answer(method: str, url: str, headers: dict[str, str] | None = None) -> Ite
     sent = {"Accept-Encoding": "identity", **(headers or {})}
     try:
         with requests.request(method, url, headers=sent, timeout=TIMEOUT, stream=True) as response:
+            if url.startswith("https:") and not response.url.startswith("https:"):
+                raise _Failure("it leads from https to an address that is not encrypted", REFUSED)
             yield response
     except (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError) as error:
         cause = getattr(error.args[0] if error.args else error, "reason", error)
@@ -150,7 +162,8 @@ def _described(response: "requests.Response", offset: int = 0) -> Remote:
     status, size = response.status_code, response.headers.get("Content-Length", "")
     if status not in (200, 206):
         then = AFRESH if status == 416 else RESUME if status == 429 or status >= 500 else REFUSED
-        raise _Failure(f"it answered {status}", then)
+        wait = response.headers.get("Retry-After", "")
+        raise _Failure(f"it answered {status}", then, min(float(wait), LONGEST_WAIT) if wait.isdecimal() else 0.0)
     if status == 206:
         found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
         if not found or int(found[1]) != offset:

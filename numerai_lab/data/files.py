@@ -1,6 +1,7 @@
 """Files on the user's disk: one parquet or CSV, or a folder in the tournament's layout."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -9,12 +10,35 @@ from pydantic import Field
 from numerai_lab.basics import NlabError, Tick, silent
 from numerai_lab.data.source import Source, Tournament
 
-TABLES = ("train.parquet", "validation.parquet")
+FEATURES = "features.json"
 EXTRAS = ("meta_model.parquet", "train_benchmark_models.parquet", "validation_benchmark_models.parquet")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a release of the tournament names its files. horizon_days: of its targets, where their names don't tell."""
+
+    tables: tuple[str, str]
+    horizon_days: int | None = None
+
+
+LAYOUTS = (
+    Layout(("train.parquet", "validation.parquet")),
+    Layout(("train_int8.parquet", "validation_int8.parquet")),
+    Layout(("numerai_training_data_int8.parquet", "numerai_validation_data_int8.parquet")),
+    Layout(("numerai_training_data.parquet", "numerai_validation_data.parquet")),
+    Layout(("numerai_training_data.csv", "numerai_tournament_data.csv"), 20),
+    Layout(("numerai_training_data.csv.gz", "numerai_tournament_data.csv.gz"), 20),
+)
+"""v5 and v4; their int8 twins; v3 and its; the CSVs of 2019 to 2021. A folder is read by the first that it holds a file of."""
 
 
 class Files(Source):
     """Parquet or CSV files with id, era, target and feature columns; also a folder of downloaded tournament files.
+
+    A folder's layout is told by its file names (v5, v4, v3, or the CSVs of 2019 to 2021), the values of features by what
+    they hold: bins 0..4 and 0, .25 … 1 become int8, continuous features on 0..1 stay float32. In files that list no feature
+    sets, `feature_charisma7` belongs to the set `charisma`.
 
     Source: the layout of numer.ai's data API (`numerapi download-dataset v5.0/train.parquet`).
     """
@@ -22,7 +46,7 @@ class Files(Source):
     source: Literal["files"] = "files"
     path: str = Field(
         description="a .parquet, .csv or .csv.gz file, or a folder with train.parquet, validation.parquet, features.json, "
-        "meta_model.parquet and *_benchmark_models.parquet as far as they exist"
+        "meta_model.parquet and *_benchmark_models.parquet as far as they exist, or with the files of an older release"
     )
     feature_set: str = Field("all", description="a set of the folder's features.json; `all` = every feature column")
 
@@ -42,14 +66,17 @@ class Files(Source):
 
 
 def _folder(folder: Path) -> Tournament:
-    tables = tuple(folder / name for name in TABLES if (folder / name).is_file())
-    if not tables:
-        raise NlabError(f"data.path: {str(folder)!r} holds neither {' nor '.join(TABLES)}")
-    return Tournament(
-        tables=tables,
-        extras=tuple(folder / name for name in EXTRAS if (folder / name).is_file()),
-        feature_sets=_feature_sets(folder / "features.json"),
-    )
+    for layout in LAYOUTS:
+        tables = tuple(folder / name for name in layout.tables if (folder / name).is_file())
+        if tables:
+            return Tournament(
+                tables=tables,
+                extras=tuple(folder / name for name in EXTRAS if (folder / name).is_file()),
+                feature_sets=_feature_sets(folder / FEATURES),
+                horizon_days=layout.horizon_days,
+            )
+    known = "; ".join(" + ".join(layout.tables) for layout in LAYOUTS)
+    raise NlabError(f"data.path: {str(folder)!r} holds none of the tournament's tables ({known})")
 
 
 def _feature_sets(path: Path) -> dict[str, tuple[str, ...]]:

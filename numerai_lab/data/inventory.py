@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numerai_lab.basics import Int64, human_bytes
 from numerai_lab.data.reader import Loaded
@@ -11,37 +12,37 @@ from numerai_lab.data.reader import Loaded
 
 @dataclass(frozen=True)
 class Inventory:
-    """Counts of a panel. eras, n_rows, n_absent (features that are all middle bin): one entry an era."""
+    """Counts of a panel. eras, n_rows: one entry an era; absent: eras × features, true where a feature is all middle bin."""
 
     eras: list[int]
     n_rows: list[int]
-    n_absent: list[int]
+    absent: NDArray[np.bool_]
     facts: dict[str, str]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for `--format json`."""
-        eras = zip(self.eras, self.n_rows, self.n_absent, strict=True)
+        eras = zip(self.eras, self.n_rows, self.absent.sum(1).tolist(), strict=True)
         return {**self.facts, "by_era": [{"era": e, "rows": n, "absent_features": a} for e, n, a in eras]}
 
 
 def inventory(loaded: Loaded) -> Inventory:
     """Rows, eras, data types, target distribution, coverage of other models, absent features, sizes."""
-    panel, meta = loaded.panel, loaded.store.meta
+    panel = loaded.panel
     n_rows = panel.bounds[:, 1] - panel.bounds[:, 0]
-    absent = meta["absent_features"]
+    absent = loaded.store.absent()[:, : panel.n_raw]
     facts = {
         "rows": f"{len(panel.ids):,}",
         "eras": f"{panel.eras[0]} to {panel.eras[-1]} ({len(panel.eras)}), {n_rows.min():,} to {n_rows.max():,} rows each",
         "data types": ", ".join(f"{kind or 'none'} {n} eras" for kind, n in _counted(panel.data_types)),
         "features": f"{panel.n_raw} ({panel.features.dtype})",
-        "absent features": _absent(panel.eras.tolist(), absent),
+        "absent features": _absent(panel.eras.tolist(), absent.sum(1).tolist()),
         "target": f"{loaded.target} ({loaded.horizon_days or 'unknown'} days)",
         "target values": _distribution(loaded),
         **{f"extra {name}": _coverage(loaded, name, n_rows) for name in panel.extras},
         "store": f"{loaded.store.folder.name}, {human_bytes(loaded.store.n_bytes)} on disk",
         "as float32": f"{human_bytes(4.0 * panel.features.size)} in memory, which nlab never needs",
     }
-    return Inventory(panel.eras.tolist(), n_rows.tolist(), list(absent), facts)
+    return Inventory(panel.eras.tolist(), n_rows.tolist(), absent, facts)
 
 
 def _counted(values: tuple[str, ...]) -> list[tuple[str, int]]:

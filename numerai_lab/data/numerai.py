@@ -1,30 +1,37 @@
 """The live tournament: numerapi says where a file is, the download is ours; files already there are used as they are."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
 from numerai_lab.basics import NlabError, Tick, nearest, silent
-from numerai_lab.data.download import changed, download, remote_state
-from numerai_lab.data.files import EXTRAS, TABLES, Files
+from numerai_lab.data.download import changed, download, glimpse, remote_state
+from numerai_lab.data.files import EXTRAS, FEATURES, LAYOUTS, Files
 from numerai_lab.data.source import Outline, Source, Tournament
 from numerai_lab.store import cache_dir
 
-REQUIRED = ("features.json", *TABLES)
+REQUIRED = (FEATURES, *LAYOUTS[0].tables)
+A_DAY = 86_400.0
 ADDRESS = """query ($filename: String! $round: Int $tournament: Int) {
     dataset(filename: $filename round: $round tournament: $tournament)
 }"""
 """The query that numerapi's own download_dataset sends; numerapi has no call that gives the address alone."""
 
 
+GROWN = "validation has grown at the source since it was downloaded; `nlab data update` fetches it"
+
+
 class Numerai(Source):
     """The files of a tournament version, downloaded once, verified, and kept; no account is needed.
 
-    Files that lie in the folder already are used as they are and nothing is asked of the network; `nlab data update`
-    fetches those that have changed since, such as the weekly growing validation.
+    Files that lie in the folder already are used as they are. Once a day a run asks whether the validation that was
+    downloaded has grown at the source and says so; only `nlab data update` fetches what has changed. Of files put there by
+    hand nothing is asked.
 
     Source: numer.ai's data API by the PyPI package `numerapi`; the data's licence forbids passing it on.
     """
@@ -51,14 +58,38 @@ class Numerai(Source):
 
     @property
     def _complete(self) -> bool:
-        return all((self.folder / name).is_file() for name in REQUIRED)
+        return (self.folder / FEATURES).is_file() and self._tables is not None
+
+    @property
+    def _tables(self) -> tuple[str, str] | None:
+        """The two tables that lie in the folder."""
+        pairs = (layout.tables for layout in LAYOUTS)
+        return next((pair for pair in pairs if all((self.folder / name).is_file() for name in pair)), None)
 
     def files(self, tick: Tick = silent) -> Tournament:
         if not self._complete:
             for name in self._published():
                 if not (self.folder / name).is_file():
                     download(self._address(name), self.folder / name, tick)
-        return Files(path=str(self.folder)).files()
+        found = Files(path=str(self.folder)).files()
+        return replace(found, notes=(GROWN,)) if self._has_grown() else found
+
+    def _has_grown(self) -> bool:
+        """Whether validation is larger at the source than here; asked once a day, no answer is taken for no."""
+        path = self.folder / (self._tables or REQUIRED[1:])[1]
+        record, stamp = Path(f"{path}.meta.json"), self.folder / ".asked"
+        times = [each.stat().st_mtime for each in (record, stamp) if each.is_file()]
+        if not record.is_file():
+            return False
+        if time.time() - max(times) < A_DAY:
+            return stamp.is_file() and stamp.stat().st_mtime > record.stat().st_mtime and stamp.read_text() == GROWN
+        try:
+            remote = glimpse(self._address(path.name))
+        except NlabError:
+            remote = None
+        grown = remote is not None and changed(path, remote)
+        stamp.write_text(GROWN if grown else "")
+        return grown
 
     def update(self, tick: Tick = silent) -> list[str]:
         """Downloads what is missing or has changed at the source; returns the names of the files that are new."""
@@ -77,7 +108,11 @@ class Numerai(Source):
         versions = sorted({name.split("/")[0] for name in names if "/" in name})
         if self.version not in versions:
             raise NlabError(f"data.version: Numerai has no {self.version!r}; {nearest(self.version, versions)}")
-        return [name for name in (*REQUIRED, *EXTRAS) if f"{self.version}/{name}" in names]
+        there = {name.removeprefix(f"{self.version}/") for name in names if name.startswith(f"{self.version}/")}
+        tables = next((layout.tables for layout in LAYOUTS if there.issuperset(layout.tables)), None)
+        if tables is None:
+            raise NlabError(f"data.version: the reader knows none of the tables of {self.version}; take a newer version")
+        return [name for name in (FEATURES, *tables, *EXTRAS) if name in there]
 
     def _address(self, name: str) -> str:
         client = _client()

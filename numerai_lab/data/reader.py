@@ -5,21 +5,18 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numerai_lab.basics import Array, Float32, Int64, NlabError, Tick, silent
+from numerai_lab.data.cells import BadCell, Encoding, encoding_of
 from numerai_lab.data.source import Outline, Source
 from numerai_lab.data.table import INDEX_NAMES, Rows, Table, as_bytes, reading, scan
 from numerai_lab.panel import Panel, release_pages
 from numerai_lab.store import Store, built, cache_dir, create_features, write_store
 
-if TYPE_CHECKING:
-    import polars as pl
-
 log = logging.getLogger("nlab")
-BINS = 5
 BATCH_CELLS = 40_000_000
 """Cells decoded at a time: bounds the reader's memory whatever the size of the file."""
 EXTRA_ROWS = 500_000
@@ -31,9 +28,11 @@ class Loaded:
 
     panel: Panel
     store: Store
+    labels: Store
     identity: str
     target: str
     horizon_days: int | None
+    alias: str
     made: bool
     notes: tuple[str, ...]
 
@@ -45,18 +44,29 @@ def load(source: Source, also: Sequence[str] = (), tick: Tick = silent) -> Loade
     """
     table = Table(source, source.files(tick))
     columns, sets = table.columns(also)
-    folder = cache_dir() / "stores" / table.key(columns, sets)
-    damage = Store(folder).damage() if folder.is_dir() else ""
-    if damage:
-        log.warning("store %s is damaged (%s) and is made anew", folder.name, damage)
-        shutil.rmtree(folder)
-    made = not folder.is_dir()
-    if made:
-        with built(folder) as work:
-            _ingest(table, columns, sets, work, tick)
-    store = Store(folder)
-    meta = store.meta
-    return Loaded(store.panel(), store, table.identity(), meta["target"], meta["horizon_days"], made, tuple(meta["notes"]))
+    store = Store(cache_dir() / "stores" / table.key(columns, sets))
+    labels = Store(cache_dir() / "labels" / table.label_key())
+    missing = [each.folder for each in (store, labels) if not _sound(each)]
+    if missing:
+        rows = table.rows()
+        if store.folder in missing:
+            with built(store.folder) as work:
+                _ingest(table, rows, columns, sets, work, tick)
+        if labels.folder in missing:
+            with built(labels.folder) as work:
+                _label(table, rows, work)
+    meta = labels.meta
+    return Loaded(
+        panel=store.panel(labels),
+        store=store,
+        labels=labels,
+        identity=table.identity(),
+        target=meta["target"],
+        horizon_days=meta["horizon_days"],
+        alias=meta["alias"],
+        made=bool(missing),
+        notes=(*table.tournament.notes, *store.meta["notes"]),
+    )
 
 
 def outline(source: Source, also: Sequence[str] = ()) -> Outline:
@@ -73,15 +83,29 @@ def outline(source: Source, also: Sequence[str] = ()) -> Outline:
     return Outline(rows.era_table(), counts, len(columns), target, horizon, folder.is_dir())
 
 
-def _ingest(table: Table, columns: list[str], sets: dict[str, list[int]], folder: Path, tick: Tick) -> None:
-    rows = table.rows()
+def _sound(store: Store) -> bool:
+    """Whether the store is there and whole; a damaged one is removed, with a line."""
+    damage = store.damage() if store.folder.is_dir() else ""
+    if damage:
+        log.warning("store %s is damaged (%s) and is made anew", store.folder.name, damage)
+        shutil.rmtree(store.folder)
+    return store.folder.is_dir()
+
+
+def _label(table: Table, rows: Rows, folder: Path) -> None:
     target, horizon = table.resolved_target()
-    encoding = _encoding(table, columns)
+    meta = {"target": target, "horizon_days": horizon, "alias": table.alias_note(target, horizon)}
+    write_store(folder, {"target": rows.target}, {}, meta)
+
+
+def _ingest(table: Table, rows: Rows, columns: list[str], sets: dict[str, list[int]], folder: Path, tick: Tick) -> None:
+    encoding = encoding_of(table, columns)
     features = create_features(folder, len(rows.ids), len(columns), encoding.dtype)
-    n_missing = _fill(table, columns, encoding, rows.destination, features, tick)
-    absent = [_n_absent(features, slice(first, last), encoding.top) for first, last in rows.bounds]
+    n_missing = _fill(table, columns, encoding, rows, features, tick)
+    absent = np.stack([_absent(features, slice(first, last), encoding.top) for first, last in rows.bounds])
     del features
     notes = [f"{n_missing} missing feature values were set to the middle bin"] if n_missing else []
+    notes += [encoding.note] if encoding.note else []
     n_raw = len(sets[table.source.feature_set])
     meta = {
         "feature_names": columns,
@@ -89,43 +113,14 @@ def _ingest(table: Table, columns: list[str], sets: dict[str, list[int]], folder
         "top": encoding.top,
         "data_types": rows.data_types,
         "feature_sets": sets,
-        "target": target,
-        "horizon_days": horizon,
-        "absent_features": absent,
+        "absent_features": absent.sum(1).tolist(),
         "notes": notes,
     }
-    arrays = {"ids": rows.ids, "eras": rows.eras, "bounds": rows.bounds, "target": rows.target}
+    arrays = {"ids": rows.ids, "eras": rows.eras, "bounds": rows.bounds, "absent": absent}
     write_store(folder, arrays, _extras(table, rows), meta)
 
 
-@dataclass(frozen=True)
-class _Encoding:
-    """How columns become cells. factor: what each column is multiplied by to give bins (int8) or 0..1 (float32)."""
-
-    dtype: str
-    top: float
-    factor: Float32
-
-
-def _encoding(table: Table, columns: list[str]) -> _Encoding:
-    """int8 if every column holds bins 0..4 or 0, .25 … 1; float32 if any is continuous."""
-    import polars as pl
-
-    is_float = np.array([table.schema[column].is_float() for column in columns])
-    others = [c for c in columns if not (table.schema[c].is_float() or table.schema[c].is_integer())]
-    if others:
-        raise NlabError(f"{table.tournament.tables[0]}: feature {others[0]!r} holds {table.schema[others[0]]}, not numbers")
-    floats = [column for column in columns if table.schema[column].is_float()]
-    quarters = [(pl.col(c).drop_nans() * 4 == (pl.col(c).drop_nans() * 4).round()).all().alias(c) for c in floats]
-    within = [pl.col(c).drop_nans().is_between(0, 1).all().alias(f"within {c}") for c in floats]
-    facts = table.collect(*quarters, *within) if floats else None
-    ordinal = facts is None or all(facts[name].all() for name in facts.columns)
-    if ordinal:
-        return _Encoding("int8", BINS - 1.0, np.where(is_float, BINS - 1, 1).astype(np.float32))
-    return _Encoding("float32", 1.0, np.where(is_float, 1, 1 / (BINS - 1)).astype(np.float32))
-
-
-def _fill(table: Table, columns: list[str], encoding: _Encoding, destination: Int64, features: Array, tick: Tick) -> int:
+def _fill(table: Table, columns: list[str], encoding: Encoding, rows: Rows, features: Array, tick: Tick) -> int:
     """Streams every file into `features`, row by row to its place; returns how many cells were missing."""
     import polars as pl
 
@@ -134,46 +129,36 @@ def _fill(table: Table, columns: list[str], encoding: _Encoding, destination: In
     for lazy, path in zip(table.scans, table.tournament.tables, strict=True):
         with reading(path):
             for frame in lazy.select(pl.col(columns)).collect_batches(chunk_size=chunk, maintain_order=True):
-                cells, missing = _cells(frame, encoding, path)
-                to = destination[start : start + len(cells)]
-                features[to[to >= 0]] = cells[to >= 0]
+                to = rows.destination[start : start + len(frame)]
+                try:
+                    cells, missing = encoding.cells(frame)
+                except BadCell as bad:
+                    row, column = bad.args
+                    name = f" (id {rows.ids[to[row]].decode()!r})" if to[row] >= 0 else ""
+                    raise NlabError(
+                        f"{path}: feature {columns[column]!r} holds {frame[row, column]} in row {start + row + 1}{name}, "
+                        f"wanted {encoding.wanted}"
+                    ) from None
+                _place(cells, to, features)
                 release_pages(features)
                 start, n_missing = start + len(cells), n_missing + missing
-                tick(start, len(destination))
+                tick(start, len(rows.destination))
     return n_missing
 
 
-def _cells(frame: "pl.DataFrame", encoding: _Encoding, path: Path) -> tuple[Array, int]:
-    """A batch in the store's dtype and how many of its cells were missing."""
-    import polars as pl
-
-    if encoding.dtype == "int8" and all(dtype.is_integer() for dtype in frame.dtypes) and not _has_nulls(frame):
-        cells: Array = frame.to_numpy(order="c")
-        missing = 0
+def _place(cells: Array, to: Int64, features: Array) -> None:
+    """Rows to their places; rows that stay together, as in the tournament's own files, are copied as a slice."""
+    if len(to) and to[0] >= 0 and np.all(np.diff(to) == 1):
+        features[to[0] : to[0] + len(to)] = cells
     else:
-        values = frame.select(pl.all().cast(pl.Float32)).to_numpy(order="c") * encoding.factor
-        empty = np.isnan(values)
-        missing = int(empty.sum())
-        cells = np.where(empty, np.float32(encoding.top / 2), values)
-    if encoding.dtype == "int8":
-        wrong = (cells < 0) | (cells >= BINS)
-        if wrong.any():
-            row, column = np.argwhere(wrong)[0]
-            raise NlabError(
-                f"{path}: feature {frame.columns[column]!r} holds {frame[int(row), int(column)]}, wanted bins 0 to {BINS - 1}"
-            )
-    return cells.astype(encoding.dtype, copy=False), missing
+        features[to[to >= 0]] = cells[to >= 0]
 
 
-def _n_absent(features: Array, rows: slice, top: float) -> int:
-    """Features that are the middle bin for every row of an era: not there yet."""
-    n_absent = int(((features[rows].min(0) == top / 2) & (features[rows].max(0) == top / 2)).sum())
+def _absent(features: Array, rows: slice, top: float) -> NDArray[np.bool_]:
+    """Which features are the middle bin for every row of an era: not there yet."""
+    absent: NDArray[np.bool_] = (features[rows] == np.asarray(top / 2, features.dtype)).all(0)
     release_pages(features)
-    return n_absent
-
-
-def _has_nulls(frame: "pl.DataFrame") -> bool:
-    return any(frame.null_count().row(0))
+    return absent
 
 
 def _extras(table: Table, rows: Rows) -> dict[str, Float32]:

@@ -17,12 +17,15 @@ class Tournament:
     """Files in the tournament's layout.
 
     tables: rows with id, era, features and targets; extras: meta model and benchmark predictions, joined by id;
-    feature_sets: names → feature names, as features.json holds them, empty when there is none.
+    feature_sets: names → feature names, as features.json holds them, empty when there is none. horizon_days: of every
+    target, where the format alone tells it. notes: what a user should know of the files.
     """
 
     tables: tuple[Path, ...]
     extras: tuple[Path, ...] = ()
     feature_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    horizon_days: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

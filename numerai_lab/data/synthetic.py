@@ -1,10 +1,13 @@
 """A synthetic tournament with a planted truth, written as files of the real one's names, columns and dtypes."""
 
+import itertools
 import json
 import os
+import shutil
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -12,12 +15,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from numerai_lab.basics import Float32, Float64, Int8, Tick, rng_for, silent
+from numerai_lab.basics import Float32, Float64, Int8, Tick, silent
 from numerai_lab.data.files import Files
 from numerai_lab.data.source import Outline, Source, Tournament
-from numerai_lab.data.world import Era, Size, World, ranks
+from numerai_lab.data.world import Era, Size, World, ranks, row_ids, target_bins
 from numerai_lab.splits import EraTable
-from numerai_lab.store import built, cache_dir
+from numerai_lab.store import build_resumably, built, cache_dir, key_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,8 +31,9 @@ VERSION = 1
 GROUPS = ("intelligence", "charisma", "strength", "dexterity", "constitution", "wisdom")
 UNRESOLVED = {"20": 4, "60": 12}
 """Last validation eras whose 20- and 60-day targets are not known yet; without a 20-day target the data_type is `test`."""
-TARGET_SHARES = (0.05, 0.25, 0.75, 0.95)
 CELLS_WORTH_A_PROCESS = 200_000_000
+ERAS_A_PART = 25
+"""Eras that are lost at most when the work is broken off."""
 TARGETS = ("target", "target_ender_20", "target_ender_60", "target_cyrusd_20", "target_cyrusd_60")
 
 
@@ -74,8 +78,9 @@ class Synthetic(Source):
 
     def files(self, tick: Tick = silent) -> Tournament:
         if not self.folder.is_dir():
-            with built(self.folder) as work:
-                write_tournament(work, SIZES[self.size], self.seed, tick, os.cpu_count() or 1)
+            build_resumably(
+                self.folder, lambda work: write_tournament(work, SIZES[self.size], self.seed, tick, os.cpu_count() or 1)
+            )
         return Files(path=str(self.folder)).files()
 
     def version_label(self) -> str:
@@ -113,25 +118,52 @@ def feature_sets(size: Size) -> dict[str, list[str]]:
 def write_tournament(folder: Path, size: Size, seed: int, tick: Tick = silent, processes: int = 1) -> None:
     """Writes every file of a tournament into `folder`, era by era, in constant memory.
 
-    The bytes depend on size and seed alone, not on the number of processes that make features.
+    The bytes depend on size and seed alone, not on the number of processes that make features, nor on how often the work
+    was broken off: eras are written in parts, and a part that is there already is not made again.
     """
     sets = feature_sets(size)
     (folder / "features.json").write_text(json.dumps({"feature_sets": sets, "targets": list(TARGETS)}, indent=1))
-    with _Files(folder, size) as files:
-        for era, features in _drawn(World(size, seed), processes):
-            files.add(era, features)
-            tick(era.number, size.n_eras)
+    parts = folder / f"parts-{key_of(asdict(size), seed, VERSION)}"
+    for other in set(folder.glob("parts-*")) - {parts}:
+        shutil.rmtree(other)
+    made = {int(part.name) for part in parts.glob("[!.]*")}
+    todo = {era for era in range(1, size.n_eras + 2) if _part(era) not in made}
+    drawn = _drawn(World(size, seed), processes, todo)
+    for part, eras in itertools.groupby(drawn, key=lambda drawn: _part(drawn[0].number)):
+        with built(parts / f"{part:04d}") as work, _Files(work, size) as files:
+            for era, features in eras:
+                files.add(era, features)
+                tick(era.number, size.n_eras)
+    _join(sorted(parts.glob("[!.]*")), folder)
+    shutil.rmtree(parts)
 
 
-def _drawn(world: World, processes: int) -> Iterator[tuple[Era, Int8]]:
-    """Every era with its features, in order. States follow each other week by week; features are made side by side."""
+def _part(era: int) -> int:
+    return era // ERAS_A_PART
+
+
+def _join(parts: list[Path], folder: Path) -> None:
+    """The files of all parts end to end, a row group an era."""
+    import pyarrow.parquet as pq
+
+    for name in dict.fromkeys(path.name for part in parts for path in sorted(part.iterdir())):
+        pieces = [pq.ParquetFile(part / name) for part in parts if (part / name).is_file()]
+        with pq.ParquetWriter(folder / name, pieces[0].schema_arrow) as writer:
+            for piece in pieces:
+                for i in range(piece.num_row_groups):
+                    writer.write_table(piece.read_row_group(i))
+
+
+def _drawn(world: World, processes: int, todo: Container[int]) -> Iterator[tuple[Era, Int8]]:
+    """Eras to do with their features, in order. States follow each other week by week; features are made side by side."""
+    wanted = (era for era in world.eras() if era.number in todo)
     n_cells = sum(world.size.rows) * world.size.n_features
     if processes == 1 or n_cells < CELLS_WORTH_A_PROCESS:
-        yield from ((era, world.features(era.number, era.latents)) for era in world.eras())
+        yield from ((era, world.features(era.number, era.latents)) for era in wanted)
         return
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         ahead: deque[tuple[Era, Future[Int8]]] = deque()
-        for era in world.eras():
+        for era in wanted:
             ahead.append((era, pool.submit(world.features, era.number, era.latents)))
             if len(ahead) > 2 * processes:
                 first, features = ahead.popleft()
@@ -149,12 +181,6 @@ def _data_type(size: Size, era: int) -> str:
 
 def _resolved(size: Size, era: int, target: str) -> bool:
     return era <= size.n_eras - UNRESOLVED["60" if target.endswith("_60") else "20"]
-
-
-def _target(returns: Float64) -> Float32:
-    """Bins of 5, 20, 50, 20 and 5 % at 0, .25, .5, .75 and 1."""
-    shares = (ranks(returns[:, None])[:, 0] + 0.5) / len(returns)
-    return (np.searchsorted(TARGET_SHARES, shares) / 4).astype(np.float32)
 
 
 class _Files:
@@ -177,7 +203,7 @@ class _Files:
         import pandas as pd
 
         kind, n_eras = _data_type(self.size, era.number), self.size.n_eras
-        index = pd.Index(_ids(era), name="id")
+        index = pd.Index(row_ids(era), name="id")
         head = pd.DataFrame({"era": "X" if kind == "live" else f"{era.number:04d}", "data_type": kind}, index=index)
         part = {"test": "validation"}.get(kind, kind)
         columns = pd.DataFrame(features, index=index, columns=self.feature_names)
@@ -204,15 +230,10 @@ class _Files:
         self._writers[name].write_table(table)
 
 
-def _ids(era: Era) -> list[str]:
-    numbers = rng_for(era.number, "synthetic", "ids").choice(16**7, size=len(era.latents), replace=False)
-    return [f"n{era.number:08x}{number:07x}" for number in numbers]
-
-
 def _targets(era: Era, size: Size, index: "pd.Index[str]") -> "pd.DataFrame":
     import pandas as pd
 
-    values = {name: _target(era.returns[:, i]) for i, name in enumerate(TARGETS[1:])}
+    values = {name: target_bins(era.returns[:, i]) for i, name in enumerate(TARGETS[1:])}
     values = {"target": values["target_ender_20"], **values}
     known = {
         name: column if _resolved(size, era.number, name) else np.full_like(column, np.nan) for name, column in values.items()

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 ID_PIECE = 200_000
+ALIAS, ALIAS_DAYS = "target", 20
+"""Until v5.2 the alias `target` equalled a 20-day target, in v5.3 it equals a 60-day one."""
 INDEX_NAMES = ("id", "__index_level_0__", "index")
 
 
@@ -42,7 +44,7 @@ class Table:
 
     def __init__(self, source: Source, tournament: Tournament) -> None:
         self.source, self.tournament = source, tournament
-        self.scans = [scan(path) for path in tournament.tables]
+        self.scans = [scan(path, source.feature_prefix) for path in tournament.tables]
         self.schema = _schema(self.scans[0], tournament.tables[0])
         for lazy, path in zip(self.scans[1:], tournament.tables[1:], strict=True):
             missing = set(self.schema) - set(_schema(lazy, path))
@@ -56,13 +58,18 @@ class Table:
 
     def key(self, columns: Sequence[str], sets: dict[str, list[int]]) -> str:
         """The name of the store that these columns of these files belong in."""
-        asked = (self.source.target, self.source.horizon_days, self.source.id_column, self.source.era_column)
-        return key_of(STORE_VERSION, self.identity(), columns, sets, asked)
+        return key_of(STORE_VERSION, self.identity(), columns, sets, self.source.id_column, self.source.era_column)
+
+    def label_key(self) -> str:
+        """The name of the store that the chosen target of these files belongs in."""
+        asked = (self.target_column, self.source.horizon_days or self.tournament.horizon_days)
+        return key_of(STORE_VERSION, self.identity(), asked, self.source.id_column, self.source.era_column)
 
     def columns(self, also: Sequence[str]) -> tuple[list[str], dict[str, list[int]]]:
         """Columns to store, those of the source's feature set first, and the position of each feature set in them."""
-        known = {name: list(names) for name, names in self.tournament.feature_sets.items()}
-        known.setdefault("all", [name for name in self.schema if name.startswith(self.source.feature_prefix)])
+        every = [name for name in self.schema if name.startswith(self.source.feature_prefix)]
+        known = {name: list(names) for name, names in self.tournament.feature_sets.items()} or _groups(every)
+        known.setdefault("all", every)
         for name, where in ((self.source.feature_set, "data.feature_set"), *((name, "feature set") for name in also)):
             if name not in known:
                 raise NlabError(f"{where}: the data has no feature set {name!r}; {nearest(name, known)}")
@@ -84,8 +91,10 @@ class Table:
 
     @property
     def target_column(self) -> str:
-        """The column of the chosen target."""
-        return self._named(self.source.target, "data.target")
+        """The column of the chosen target; where there is but one, `target` means it."""
+        targets = [column for column in self.schema if column.startswith("target")]
+        alone = targets if self.source.target == ALIAS and len(targets) == 1 else []
+        return self._named(self.source.target, "data.target", alone)
 
     def _named(self, name: str, where: str, aliases: Sequence[str] = ()) -> str:
         for candidate in (name, *aliases):
@@ -112,7 +121,14 @@ class Table:
         if others and _horizon(name) is None and self.schema[name].is_numeric():
             same = self.collect(*[pl.col(name).eq_missing(pl.col(other)).all().alias(other) for other in others])
             name = next((other for other in others if same[other].all()), name)
-        return name, self.source.horizon_days or _horizon(name)
+        return name, self.source.horizon_days or _horizon(name) or self.tournament.horizon_days
+
+    def alias_note(self, resolved: str, horizon_days: int | None) -> str:
+        """What to stamp on tables when `target` no longer means the 20-day target; empty otherwise."""
+        shorter = re.sub(r"_\d+d?$", f"_{ALIAS_DAYS}", resolved)
+        if self.source.target != ALIAS or horizon_days == ALIAS_DAYS or shorter == resolved or shorter not in self.schema:
+            return ""
+        return f"ALIAS: target is {resolved} here, in older versions it was a {ALIAS_DAYS}-day one"
 
     def rows(self) -> Rows:
         """Order, eras and targets of all rows; duplicates of (era, id) and eras that are no numbers are refused."""
@@ -169,11 +185,27 @@ def as_bytes(names: "pl.Series") -> NDArray[np.bytes_]:
     return out
 
 
-def scan(path: Path) -> "pl.LazyFrame":
+def scan(path: Path, feature_prefix: str = "feature") -> "pl.LazyFrame":
     """A parquet or CSV file, read when asked."""
     import polars as pl
 
-    return pl.scan_parquet(path) if path.suffix == ".parquet" else pl.scan_csv(path, infer_schema_length=2000)
+    if path.suffix == ".parquet":
+        return pl.scan_parquet(path)
+    with reading(path):
+        names = pl.scan_csv(path, infer_schema_length=0).collect_schema().names()
+    # Guessed from the first rows, a column of 0s and 1s would be integers, and an unresolved target text.
+    numbers = {name: pl.Float32 for name in names if name.startswith((feature_prefix, "target"))}
+    return pl.scan_csv(path, infer_schema_length=2000, schema_overrides=numbers)
+
+
+def _groups(features: list[str]) -> dict[str, list[str]]:
+    """Feature sets of files that list none: `feature_charisma7` belongs to `charisma`, as in 2019 to 2021."""
+    groups: dict[str, list[str]] = {}
+    for name in features:
+        match = re.fullmatch(r"feature_([a-z]+)\d+", name)
+        if match:
+            groups.setdefault(match[1], []).append(name)
+    return groups
 
 
 def _schema(scan: "pl.LazyFrame", path: Path) -> "dict[str, Any]":

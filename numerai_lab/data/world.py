@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from numerai_lab.basics import Array, Float64, Int8, rng_for
+from numerai_lab.basics import Array, Float32, Float64, Int8, rng_for
 
 N_FACTORS = 8
 N_REGIMES = 3
@@ -18,6 +18,7 @@ PERSISTENCE = 0.98
 SIGNAL = 0.07
 """Standard deviation of a week's expected return where its noise has 1."""
 N_GROUPS = 6
+TARGET_SHARES = (0.05, 0.25, 0.75, 0.95)
 
 
 @dataclass(frozen=True)
@@ -166,3 +167,15 @@ def _drivers(latents: Float64) -> Float64:
 def ranks(values: Float64) -> Array:
     """Ranks 0 … n − 1 in every column."""
     return np.argsort(np.argsort(values, axis=0, kind="stable"), axis=0, kind="stable")
+
+
+def target_bins(returns: Float64) -> Float32:
+    """Bins of 5, 20, 50, 20 and 5 % at 0, .25, .5, .75 and 1."""
+    shares = (ranks(returns[:, None])[:, 0] + 0.5) / len(returns)
+    return (np.searchsorted(TARGET_SHARES, shares) / 4).astype(np.float32)
+
+
+def row_ids(era: Era) -> list[str]:
+    """Ids of an era's rows, as random as the tournament's, never the same in two eras."""
+    numbers = rng_for(era.number, "synthetic", "ids").choice(16**7, size=len(era.latents), replace=False)
+    return [f"n{era.number:08x}{number:07x}" for number in numbers]

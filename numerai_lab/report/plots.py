@@ -83,9 +83,10 @@ def draw_inventory(found: Inventory, path: Path) -> None:
     figure = Figure(figsize=(9, 5), layout="constrained")
     above, below = figure.subplots(2, sharex=True)
     above.step(found.eras, found.n_rows, where="mid", linewidth=1.2)
-    above.set(ylabel="rows", ylim=(0, None), title="Rows and absent features by era")
-    below.fill_between(found.eras, found.n_absent, step="mid", color="C1", linewidth=0)
-    below.set(ylabel="absent features", xlabel="era", ylim=(0, None))
+    above.set(ylabel="rows", ylim=(0, None), title="Rows an era, and which features are absent in it (dark)")
+    edges = np.append(found.eras, found.eras[-1] + 1) - 0.5
+    below.pcolormesh(edges, np.arange(found.absent.shape[1] + 1), found.absent.T, cmap="Greys", vmin=0, vmax=1, rasterized=True)
+    below.set(ylabel="feature", xlabel="era")
     for axes in (above, below):
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path)

@@ -87,6 +87,8 @@ def test_continuous_features_stay_float32(tmp_path: Path) -> None:
 
 
 def test_what_is_wrong_is_named(tmp_path: Path) -> None:
+    row_three = pl.Series([0, 1, 7, 3, 4, 0, 1, 2, 3], dtype=pl.Int8)
+    assert "feature 'feature_x' holds 7 in row 3 (id 'b'), wanted bins 0 to 4" in refusal(tmp_path, frame(feature_x=row_three))
     assert "feature 'feature_x' holds 7" in refusal(tmp_path, frame(feature_x=pl.Series([7] * ROWS, dtype=pl.Int8)))
     assert "feature 'feature_x' holds -1" in refusal(tmp_path, frame(feature_x=pl.Series([-1] * ROWS, dtype=pl.Int8)))
     assert "id 'a' stands twice in era 2" in refusal(tmp_path, frame(id=["a", "a", "b", "f", "e", "d", "i", "h", "g"]))
@@ -121,6 +123,29 @@ def test_an_alias_is_resolved_to_the_target_it_equals(tmp_path: Path) -> None:
     assert (found.target, found.horizon_days) == ("target_ender_20", 20)
     longer = loaded(tmp_path, frame(target=other, target_other_60=other), target="target")
     assert (longer.target, longer.horizon_days) == ("target_other_60", 60)
+
+
+def test_an_alias_that_is_no_longer_the_20_day_target_is_stamped(tmp_path: Path) -> None:
+    short = pl.Series([0.0, 1.0, 0.5] * 3, dtype=pl.Float32)
+    long = pl.Series([0.5, 0.25, 1.0] * 3, dtype=pl.Float32)
+    moved = frame(target=long, target_ender_60=long, target_ender_20=short)
+    assert loaded(tmp_path, moved, target="target").alias == (
+        "ALIAS: target is target_ender_60 here, in older versions it was a 20-day one"
+    )
+    assert loaded(tmp_path, moved, target="target_ender_60").alias == ""
+    assert loaded(tmp_path, frame(target=short, target_ender_60=long, target_ender_20=short), target="target").alias == ""
+
+
+def test_another_target_takes_the_store_of_rows_that_is_there(tmp_path: Path) -> None:
+    other = pl.Series([0.5, 0.25, 1.0] * 3, dtype=pl.Float32)
+    first = loaded(tmp_path, frame(target_other_60=other))
+    path = tmp_path / "data.parquet"
+    written = (first.store.folder / "features.npy").stat().st_mtime_ns
+    second = load(Files(path=str(path), target="target_other_60"))
+    assert second.store.folder == first.store.folder
+    assert (second.store.folder / "features.npy").stat().st_mtime_ns == written
+    assert second.labels.folder != first.labels.folder
+    np.testing.assert_array_equal(second.panel.target, np.float32([1.0, 0.25, 0.5, 0.25, 1.0, 0.5, 1.0, 0.25, 0.5]))
 
 
 def test_batches_of_any_size_fill_the_same_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """The synthetic tournament: the real one's files, and a truth that holds."""
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 from numerai_lab.data import synthetic
 from numerai_lab.data.reader import Loaded, load, outline
 from numerai_lab.data.synthetic import SIZES, TARGETS, Synthetic, write_tournament
-from numerai_lab.data.world import Size, _fifths, ranks
+from numerai_lab.data.world import Size, World, _fifths, ranks
 from numerai_lab.metrics.era import numerai_corr
+from numerai_lab.store import build_resumably
 
 SMALL_WORLD = Size.even(n_eras=40, n_rows=60, n_small=6, n_medium=12)
 
@@ -55,6 +57,41 @@ def test_the_bytes_do_not_depend_on_the_number_of_processes(
     write_tournament(tmp_path, SMALL_WORLD, 3, processes=2)
     for path in folder.iterdir():
         assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+
+
+def test_what_was_broken_off_goes_on_and_ends_with_the_same_bytes(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    features = World.features
+    monkeypatch.setattr(World, "features", lambda self, era, latents: made.append(era) or features(self, era, latents))
+
+    def power_cut(done: int, total: int) -> None:
+        if done == 30:
+            raise KeyboardInterrupt
+
+    write = functools.partial(write_tournament, size=SMALL_WORLD, seed=3)
+    with pytest.raises(KeyboardInterrupt):
+        build_resumably(tmp_path / "world", functools.partial(write, tick=power_cut))
+    assert not (tmp_path / "world").exists()
+    build_resumably(tmp_path / "world", write)
+    assert made == [*range(1, 31), *range(25, 42)]
+    assert [path.name for path in tmp_path.iterdir()] == ["world"]
+    assert {path.name for path in (tmp_path / "world").iterdir()} == {path.name for path in folder.iterdir()}
+    for path in folder.iterdir():
+        assert (tmp_path / "world" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_parts_of_another_world_are_not_gone_on_with(folder: Path, tmp_path: Path) -> None:
+    def stop(done: int, total: int) -> None:
+        if done == 30:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_tournament(tmp_path, SMALL_WORLD, 4, stop)
+    write_tournament(tmp_path, SMALL_WORLD, 3)
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in folder.iterdir()}
+    assert (tmp_path / "train.parquet").read_bytes() == (folder / "train.parquet").read_bytes()
 
 
 def test_full_has_the_eras_and_rows_of_the_real_tournament() -> None:

@@ -1,0 +1,142 @@
+"""A synthetic tournament in the formats of older releases, column for column: for those who hold such files, and for tests."""
+
+import gzip
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from numerai_lab.basics import Float32, Float64, Int8, Tick, rng_for, silent
+from numerai_lab.data.world import Era, Size, World, ranks, row_ids, target_bins
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LAYOUTS = ("kazutsugi", "nomi", "v3", "v4", "2018")
+ROWS = {"tiny": 40, "small": 400, "medium": 2000, "full": 4200}
+"""Rows an era."""
+LAST_ERA = 216
+TRAIN, VALIDATION = range(1, 121), (*range(121, 133), *range(197, 213))
+"""As from 2019 to 2021; the eras between and after them are `test`, without a target."""
+GROUPS = {"intelligence": 12, "charisma": 86, "strength": 38, "dexterity": 14, "constitution": 114, "wisdom": 46}
+BINARY = ("bernie", "elizabeth", "jordan", "ken", "charles", "frank", "hillary")
+
+
+def write_older(folder: Path, layout: str, size: str, seed: int, tick: Tick = silent) -> None:
+    """Writes train and later rows of a synthetic world into `folder`, as that release named and typed them.
+
+    kazutsugi, nomi: CSVs of 310 features in quarters (2019–20, 2020–21). v3: parquet, float32 quarters; v4: the same as
+    int8 bins, with an index of ids. 2018: one CSV.gz of 50 continuous features and seven binary targets. Eras 1–120 train,
+    121–132 and 197–212 validate, the rest are `test` without targets, and one is live.
+    """
+    frames = _frames(layout, ROWS[size], seed, tick)
+    if layout in ("v3", "v4"):
+        _write_parquet(folder, layout, frames)
+    elif layout == "2018":
+        with gzip.GzipFile(folder / "numerai_2018.csv.gz", "wb", mtime=0) as file:
+            _write_csv(io.TextIOWrapper(file, encoding="utf-8"), frames)
+    else:
+        _write_split_csv(folder, frames)
+
+
+def _frames(layout: str, n_rows: int, seed: int, tick: Tick) -> Iterator["pd.DataFrame"]:
+    """An era's rows at a time: id, era, data_type, features, targets."""
+    import pandas as pd
+
+    names = feature_names(layout)
+    world = World(Size((n_rows,) * LAST_ERA, len(TRAIN), 0, len(names)), seed)
+    for era in world.eras():
+        bins = world.features(era.number, era.latents)
+        kind = _data_type(era.number)
+        head = pd.DataFrame({"id": row_ids(era), "era": _era_name(layout, era.number), "data_type": kind})
+        targets = pd.DataFrame(_targets(layout, era))
+        if kind in ("test", "live"):
+            targets[:] = np.nan
+        yield pd.concat([head, pd.DataFrame(_cells(layout, bins, era.number), columns=names), targets], axis=1)
+        tick(era.number, LAST_ERA + 1)
+
+
+def feature_names(layout: str) -> list[str]:
+    """`feature1` … `feature50`, or 310 names `feature_intelligence1` … in six groups."""
+    if layout == "2018":
+        return [f"feature{i}" for i in range(1, 51)]
+    return [f"feature_{group}{i}" for group, n in GROUPS.items() for i in range(1, n + 1)]
+
+
+def _cells(layout: str, bins: Int8, era: int) -> Int8 | Float32:
+    if layout == "v4":
+        return bins
+    if layout == "2018":
+        jitter = rng_for(era, "older", "jitter").uniform(size=bins.shape)
+        return ((bins + jitter) / 5).astype(np.float32)
+    return bins.astype(np.float32) / np.float32(4)
+
+
+def _targets(layout: str, era: Era) -> dict[str, Float32]:
+    returns = era.returns
+    if layout == "kazutsugi":
+        return {"target_kazutsugi": _fifths(returns[:, 0])}
+    if layout == "nomi":
+        return {"target": target_bins(returns[:, 0])}
+    if layout == "2018":
+        tilted = {name: returns[:, 0] + 0.3 * i * returns[:, 1] for i, name in enumerate(BINARY)}
+        return {f"target_{name}": (values > np.median(values)).astype(np.float32) for name, values in tilted.items()}
+    short, long = target_bins(returns[:, 0]), target_bins(returns[:, 1])
+    return {"target": short, "target_nomi_20": short, "target_nomi_60": long}
+
+
+def _fifths(returns: Float64) -> Float32:
+    return (ranks(returns[:, None])[:, 0] * 5 // len(returns) / 4).astype(np.float32)
+
+
+def _data_type(era: int) -> str:
+    if era in TRAIN:
+        return "train"
+    return "validation" if era in VALIDATION else "live" if era > LAST_ERA else "test"
+
+
+def _era_name(layout: str, era: int) -> str:
+    name = "X" if era > LAST_ERA else f"{era:04d}" if layout in ("v3", "v4") else str(era)
+    return name if layout in ("v3", "v4") else f"era{name}"
+
+
+def _write_split_csv(folder: Path, frames: Iterator["pd.DataFrame"]) -> None:
+    train, later = folder / "numerai_training_data.csv", folder / "numerai_tournament_data.csv"
+    with train.open("w", encoding="utf-8") as first, later.open("w", encoding="utf-8") as second:
+        for frame in frames:
+            part = first if frame["data_type"].iat[0] == "train" else second
+            frame.to_csv(part, index=False, header=part.tell() == 0)
+
+
+def _write_csv(file: io.TextIOWrapper, frames: Iterator["pd.DataFrame"]) -> None:
+    for i, frame in enumerate(frames):
+        frame.to_csv(file, index=False, header=i == 0)
+    file.flush()
+
+
+def _write_parquet(folder: Path, layout: str, frames: Iterator["pd.DataFrame"]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    stems = {"v3": "numerai_{}_data", "v4": "{}_int8"}
+    parts = {"v3": ("training", "validation"), "v4": ("train", "validation")}[layout]
+    groups = {group: [f"feature_{group}{i}" for i in range(1, n + 1)] for group, n in GROUPS.items()}
+    every = feature_names(layout)
+    sets = {"legacy": every, "medium": every[:100], **groups}
+    (folder / "features.json").write_text(json.dumps({"feature_sets": sets}, indent=1))
+    writers: dict[str, pq.ParquetWriter] = {}
+    for frame in frames:
+        kind = str(frame["data_type"].iat[0])
+        if kind == "live":
+            continue
+        part = parts[0 if kind == "train" else 1]
+        targets = [str(name) for name in frame.columns if str(name).startswith("target")]
+        table = pa.Table.from_pandas(frame.set_index("id").astype(dict.fromkeys(targets, np.float32)))
+        if part not in writers:
+            writers[part] = pq.ParquetWriter(folder / f"{stems[layout].format(part)}.parquet", table.schema)
+        writers[part].write_table(table)
+    for writer in writers.values():
+        writer.close()
