@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -110,6 +111,45 @@ def test_update_fetches_what_has_grown_and_nothing_else(server: Server, tmp_path
     assert load(source).identity == before
     assert source.update() == ["validation.parquet"]
     assert load(source).identity != before
+
+
+def test_grown_validation_is_noticed_once_a_day_and_fetched_only_when_asked(server: Server) -> None:
+    source = Numerai(version="v5.3")
+    identity = load(source).identity
+    record = source.folder / "validation.parquet.meta.json"
+    os.utime(record, (0, 0))
+    server.asked.clear()
+    assert load(source).notes == ()
+    assert [line for line in server.asked if "validation" in line] == ["HEAD validation.parquet"]
+    os.utime(source.folder / ".asked", (1, 1))
+    path = server.folder / "validation.parquet"
+    path.write_bytes(path.read_bytes() + b"more")
+    found = load(source)
+    assert found.notes == ("validation has grown at the source since it was downloaded; `nlab data update` fetches it",)
+    assert found.identity == identity
+    server.asked.clear()
+    assert load(source).notes == found.notes
+    assert server.asked == []
+
+
+def test_a_run_goes_on_where_nobody_answers_whether_validation_has_grown(server: Server) -> None:
+    source = Numerai(version="v5.3")
+    load(source)
+    os.utime(source.folder / "validation.parquet.meta.json", (0, 0))
+    server.refusing = True
+    assert load(source).notes == ()
+
+
+def test_a_version_of_older_file_names_is_read_too(server: Server) -> None:
+    for part in ("train", "validation"):
+        (server.folder / f"{part}.parquet").rename(server.folder / f"{part}_int8.parquet")
+    found = load(Numerai(version="v5.3", feature_set="medium"))
+    assert (found.panel.n_raw, len(found.panel.eras)) == (12, 40)
+
+
+def test_a_version_without_tables_that_the_reader_knows_says_so(server: Server) -> None:
+    with pytest.raises(NlabError, match=r"the reader knows none of the tables of v5\.2"):
+        load(Numerai(version="v5.2"))
 
 
 def test_a_plan_fetches_nothing(server: Server) -> None:
