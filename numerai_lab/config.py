@@ -13,6 +13,7 @@ from numerai_lab.augmenters import AUGMENTERS, Augmenter
 from numerai_lab.basics import NlabError, nearest
 from numerai_lab.component import Component
 from numerai_lab.data import SOURCES, Source
+from numerai_lab.folds import CrossValidation
 from numerai_lab.generators import GENERATORS, Generator
 from numerai_lab.models import MODELS, Model
 from numerai_lab.sentences import sentence
@@ -91,6 +92,9 @@ class Config(_Strict):
     seeds: list[int] = Field(default_factory=lambda: [0], min_length=1, description="every variant is trained once a seed")
     data: AnySource
     splits: SplitsConfig = Field(default_factory=SplitsConfig, description="which eras train and validate")
+    cv: CrossValidation | None = Field(
+        None, description="cross-validation inside the training eras, scored apart from validation"
+    )
     generators: dict[str, AnyGenerator] = Field(default_factory=dict, description="columns to learn, by name")
     augmenters: dict[str, AnyAugmenter] = Field(default_factory=dict, description="rows to make, by name")
     model: AnyModel
@@ -128,6 +132,7 @@ class Config(_Strict):
 
 SECTIONS: dict[str, type[BaseModel]] = {
     "splits": SplitsConfig,
+    "cv": CrossValidation,
     "embargo": Embargo,
     "scoring": ScoringConfig,
     "variants": Variant,

@@ -142,7 +142,7 @@ def make_splits(config: SplitsConfig, table: EraTable, horizon_days: int | None)
     Eras whose target is unknown are neither trained on nor scored. Raises NlabError, all problems at once, when the
     splits overlap, come too near to each other for the target's horizon, or leave nothing to learn from or to score.
     """
-    embargo, required = _embargo_eras(config.embargo, horizon_days)
+    embargo, required = embargo_eras(config.embargo, horizon_days, "splits.embargo")
     known = np.array([era for era, has in zip(table.eras, table.has_target, strict=True) if has], dtype=int)
     if not len(known):
         raise NlabError("splits: no era has a known target")
@@ -163,19 +163,20 @@ def make_splits(config: SplitsConfig, table: EraTable, horizon_days: int | None)
     )
 
 
-def _embargo_eras(spec: EmbargoSpec, horizon_days: int | None) -> tuple[int, int]:
+def embargo_eras(spec: EmbargoSpec, horizon_days: int | None, where: str) -> tuple[int, int]:
+    """Eras to leave out, and how many the horizon asks for. Raises NlabError that begins with `where`."""
     required = None if horizon_days is None else embargo_for(horizon_days)
     if spec == "auto":
         if required is None:
             raise NlabError(
-                "splits.embargo: auto, but the target's horizon is unknown (its name ends in neither _20 nor _60); "
-                "set data.horizon_days, or splits.embargo to a number of eras"
+                f"{where}: auto, but the target's horizon is unknown (its name ends in neither _20 nor _60); "
+                f"set data.horizon_days, or {where} to a number of eras"
             )
         return required, required
     eras, allowed = (spec.eras, spec.allow_leak) if isinstance(spec, Embargo) else (int(spec), False)
     if required is not None and eras < required and not allowed:
         raise NlabError(
-            f"splits.embargo: {eras} eras, but a {horizon_days}-day target needs {required}; "
+            f"{where}: {eras} eras, but a {horizon_days}-day target needs {required}; "
             f"to lower it knowingly write {{eras: {eras}, allow_leak: true}}"
         )
     return eras, eras if required is None else required

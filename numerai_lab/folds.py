@@ -1,0 +1,55 @@
+"""Cross-validation inside the training eras: folds that are predicted by models that saw none of their neighbours."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from numerai_lab.basics import NlabError
+from numerai_lab.splits import EmbargoSpec, Splits, embargo_eras
+
+
+class CrossValidation(BaseModel):
+    """Out-of-fold predictions of the training eras, beside validation and never mixed with it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    folds: int = Field(5, ge=2, le=50, description="blocks of training eras that are predicted in turn")
+    scheme: Literal["expanding", "blocked"] = Field(
+        "expanding", description="train on earlier eras only, or on both sides of the block that is predicted"
+    )
+    embargo: EmbargoSpec = Field("auto", description="eras left out on each side of a block; as in splits.embargo")
+
+
+@dataclass(frozen=True)
+class Fold(Splits):
+    """Training eras and the block of eras, `val1`, that a model trained on them predicts."""
+
+    number: int = 0
+
+    def name_of(self, era: int) -> str:
+        return f"cv{self.number}"
+
+
+def make_folds(config: CrossValidation, train: tuple[int, ...], horizon_days: int | None) -> tuple[Fold, ...]:
+    """Folds of the training eras (rising), in order of the blocks they predict.
+
+    blocked: as many equal blocks as folds, each predicted by all other eras that are further than the embargo from it.
+    expanding: one block more, each but the first predicted by the eras that end before the embargo in front of it.
+    Raises NlabError when a fold has nothing to learn from.
+    """
+    embargo, required = embargo_eras(config.embargo, horizon_days, "cv.embargo")
+    eras = np.array(train)
+    expanding = config.scheme == "expanding"
+    blocks = [block for block in np.array_split(eras, config.folds + expanding) if len(block)]
+    folds = []
+    for number, block in enumerate(blocks[1:] if expanding else blocks, start=1):
+        near = (eras >= block[0] - embargo) & (eras <= block[-1] + embargo)
+        seen = eras[(eras < block[0] - embargo) if expanding else ~near]
+        if len(seen) < 2 or len(blocks) < config.folds + expanding:
+            raise NlabError(
+                f"cv.folds: fold {number} of {config.folds} has {len(seen)} eras to learn from ({len(eras)} training eras, "
+                f"embargo {embargo}); take fewer folds"
+            )
+        folds.append(Fold(tuple(seen.tolist()), (), tuple(block.tolist()), (), embargo, required, number))
+    return tuple(folds)
