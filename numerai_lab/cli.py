@@ -99,6 +99,41 @@ def validate(config: ConfigFile, overrides: Set = None) -> None:
     print(f"{config}: valid; {len(loaded.variants)} variants: {', '.join(loaded.variants)}")
 
 
+@app.command()
+def audit(
+    config: ConfigFile,
+    overrides: Set = None,
+    how: HowShown = "table",
+    out: Annotated[Path, typer.Option(help="the report, as Markdown")] = Path("audit.md"),
+) -> None:
+    """Train a config on broken data, where no score may survive.
+
+    Targets permuted and exchanged, validation features replaced; and what each generator saw. Exit code 1 if a check fails.
+    """
+    import polars as pl
+
+    from numerai_lab.audit import audit as audit_config
+    from numerai_lab.basics import NlabFailure
+    from numerai_lab.config import load_config
+    from numerai_lab.report.progress import shown
+    from numerai_lab.report.tables import Shown, markdown
+
+    loaded, remarks = load_config(config, overrides or [])
+    for remark in remarks:
+        _say(remark)
+    found = audit_config(loaded, shown())
+    table, columns = pl.DataFrame(found.rows()), [Shown(name, name, "s") for name in ("verdict", "check", "subject", "numbers")]
+    verdict = f"{loaded.name}: {len(found.checks) - len(found.failed)} of {len(found.checks)} checks passed"
+    out.write_text("\n".join([f"# Audit of {loaded.name}", "", verdict, "", markdown(table, columns), ""]), encoding="utf-8")
+    _print_table(table, how, columns, wrap=True)
+    _say(f"{verdict}; written to {out}")
+    if found.failed:
+        first = found.failed[0]
+        raise NlabFailure(
+            f"audit: {len(found.failed)} checks failed, the first: {first.check} ({first.subject}): {first.numbers}"
+        )
+
+
 @app.command("list")
 def list_(
     family: Annotated[str, typer.Argument(help="generators, augmenters, models, metrics or sources")],

@@ -17,10 +17,11 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from numerai_lab.basics import Array, Float32
-from numerai_lab.panel import Panel
+from numerai_lab.panel import Panel, release_pages
 
 STORE_VERSION = 2
 PIECE = 1 << 24
+COPY_ROWS = 100_000
 
 
 def cache_dir() -> Path:
@@ -165,6 +166,16 @@ class Scratch:
         values: Float32 = open_memmap(path, mode="w+", dtype=np.float32, shape=(n_rows, n_columns))
         values[:] = np.nan
         return values
+
+    def copy_of(self, values: Array) -> Array:
+        """A writable memory-map with the same content, copied in pieces."""
+        path = self.folder / f"copy-{len(list(self.folder.iterdir()))}.npy"
+        copy: Array = open_memmap(path, mode="w+", dtype=values.dtype, shape=values.shape)
+        for start in range(0, len(values), COPY_ROWS):
+            copy[start : start + COPY_ROWS] = values[start : start + COPY_ROWS]
+            release_pages(copy)
+            release_pages(values)
+        return copy
 
     def fetch(self, key: str) -> Float32 | None:
         """What `keep` was given under this key, or None."""

@@ -50,7 +50,7 @@ LEGACY = (
 )
 NOTES = Shown("notes", "notes", "s")
 MARKS = "†‡§¶*"
-WRAPPING = ("run", "gives", "type", "says")
+WRAPPING = ("run", "gives", "type", "says", "check", "numbers")
 """Columns of prose, which may take several lines."""
 
 

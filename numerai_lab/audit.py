@@ -1,0 +1,245 @@
+"""`nlab audit`: does a config score where nothing can be known? The same run on data that was broken on purpose."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from numerai_lab.basics import Array, Float32, Float64, rng_for
+from numerai_lab.config import Config
+from numerai_lab.data.reader import Loaded, load
+from numerai_lab.experiment import era_table
+from numerai_lab.metrics.era import numerai_corr
+from numerai_lab.metrics.scoring import Predictions
+from numerai_lab.panel import Panel
+from numerai_lab.splits import Splits, make_splits
+from numerai_lab.store import Scratch, scratch
+from numerai_lab.variants import Fitted, Setting, Show, fit_generators, train_and_predict
+
+FALSE_ALARM = 0.001
+"""Chance that an honest config fails any of its collapse checks."""
+TOO_GOOD = 0.5
+"""A feature that correlates with the target this much in an era is the target."""
+BEYOND = 3.0
+"""A generated column may correlate with the target up to this many times as much as the best raw feature."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question, what it was asked of, whether the answer is as it must be, and the numbers."""
+
+    check: str
+    subject: str
+    passed: bool
+    numbers: str
+
+
+@dataclass(frozen=True)
+class Audit:
+    """All checks of a config, and the plain run's scores to set the others against."""
+
+    config: Config
+    checks: tuple[Check, ...]
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        return tuple(check for check in self.checks if not check.passed)
+
+    def rows(self) -> list[dict[str, str]]:
+        """A row a check, failures first."""
+        ordered = sorted(self.checks, key=lambda check: check.passed)
+        return [
+            {"verdict": "pass" if c.passed else "FAIL", "check": c.check, "subject": c.subject, "numbers": c.numbers}
+            for c in ordered
+        ]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A run of the config on some panel: corr, variants × scored eras, and the generated columns' digests by generator."""
+
+    corr: Mapping[str, Float64]
+    in_training: Mapping[str, str]
+    everywhere: Mapping[str, str]
+    column_corr: Mapping[str, Float64]
+
+
+def audit(config: Config, show: Show) -> Audit:
+    """Trains the config, with its first seed, on the data as it is and on three broken copies, and checks what must hold.
+
+    Targets permuted within eras, targets exchanged between eras (rows keep their order), features of validation eras replaced
+    by training ones: wherever a score survives, predictions know what they must not. Bands are those of Student's t over
+    eras for a family-wise false alarm of FALSE_ALARM.
+    """
+    config = config.model_copy(update={"seeds": config.seeds[:1]})
+    with show.task("data") as tick:
+        loaded = load(config.data, config.extra_sets, tick)
+        splits = make_splits(config.splits, era_table(loaded.panel), loaded.horizon_days)
+    panel = loaded.panel
+    rng = rng_for(config.seeds[0], "audit")
+    plain = _trial(config, panel, splits, show)
+    permuted = _trial(config, replace(panel, target=permuted_targets(panel, rng)), splits, show)
+    exchanged = _trial(config, replace(panel, target=exchanged_targets(panel, splits, rng)), splits, show)
+    with scratch() as space:
+        replaced = _trial(config, replace(panel, features=replaced_features(panel, splits, space, rng)), splits, show)
+    hidden = _generated(config, replace(panel, target=permuted_targets(panel, rng, splits.validation)), splits, show)
+    collapses = {
+        "collapses when targets are permuted within eras": permuted,
+        "collapses when eras exchange their targets": exchanged,
+        "collapses when validation features are replaced by training ones": replaced,
+    }
+    return Audit(
+        config,
+        (
+            *_data_checks(loaded, splits),
+            *(check for name, trial in collapses.items() for check in _collapsed(name, trial, plain, 3 * len(plain.corr))),
+            *_scope_checks(config, plain, hidden, replaced),
+            *_column_checks(plain, _best_raw(panel, splits)),
+        ),
+    )
+
+
+def permuted_targets(panel: Panel, rng: np.random.Generator, eras: tuple[int, ...] | None = None) -> Float32:
+    """The target with the rows of each era (or of some eras) in random order."""
+    assert panel.target is not None
+    target = np.array(panel.target)
+    for era in panel.eras.tolist() if eras is None else eras:
+        target[panel.rows(era)] = rng.permutation(target[panel.rows(era)])
+    return target
+
+
+def exchanged_targets(panel: Panel, splits: Splits, rng: np.random.Generator) -> Float32:
+    """Every era with the targets of another era of its kind (train, scored), stretched to its rows, which keep their order."""
+    assert panel.target is not None
+    target = np.array(panel.target)
+    for eras in (splits.train, splits.scored):
+        order = rng.permutation(len(eras))
+        for place, other in zip(order, np.roll(order, 1), strict=True):
+            to, of = panel.rows(eras[place]), panel.rows(eras[other])
+            n_to, n_of = to.stop - to.start, of.stop - of.start
+            target[to] = panel.target[of][np.arange(n_to) * n_of // n_to]
+    return target
+
+
+def replaced_features(panel: Panel, splits: Splits, space: Scratch, rng: np.random.Generator) -> Array:
+    """The features with the rows of every validation era drawn from a training era instead."""
+    features = space.copy_of(panel.features)
+    for era in splits.validation:
+        to, of = panel.rows(era), panel.rows(int(rng.choice(splits.train)))
+        drawn = np.resize(rng.permutation(np.arange(of.start, of.stop)), to.stop - to.start)
+        features[to] = panel.features[drawn]
+    return features
+
+
+def _trial(config: Config, panel: Panel, splits: Splits, show: Show) -> Trial:
+    with scratch() as space:
+        setting = Setting(config, panel, splits, space, show, lambda name, content: None)
+        fitted = fit_generators(setting)
+        predictions = train_and_predict(setting, fitted)
+        return Trial(
+            corr=_corr_by_variant(panel, splits, predictions),
+            in_training=_digests(panel, splits.train, fitted),
+            everywhere=_digests(panel, (*splits.train, *splits.validation), fitted),
+            column_corr={name: _mean_corr(panel, splits, fit.columns) for (name, _), fit in fitted.items()},
+        )
+
+
+def _generated(config: Config, panel: Panel, splits: Splits, show: Show) -> dict[str, str]:
+    with scratch() as space:
+        fitted = fit_generators(Setting(config, panel, splits, space, show, lambda name, content: None))
+        return _digests(panel, (*splits.train, *splits.validation), fitted)
+
+
+def _corr_by_variant(panel: Panel, splits: Splits, predictions: Predictions) -> dict[str, Float64]:
+    scores = []
+    for era in splits.scored:
+        target, known = _known_target(panel, era)
+        scores.append(numerai_corr(predictions.at(panel, era)[known].astype(np.float64), target))
+    by_variant = np.array(scores).T
+    return {column.variant: by_variant[i] for i, column in enumerate(predictions.columns)}
+
+
+def _known_target(panel: Panel, era: int) -> tuple[Float64, Array]:
+    assert panel.target is not None
+    target = panel.target[panel.rows(era)].astype(np.float64)
+    known = np.isfinite(target)
+    return target[known], known
+
+
+def _digests(panel: Panel, eras: tuple[int, ...], fitted: Mapping[tuple[str, int], Fitted]) -> dict[str, str]:
+    out = {}
+    for (name, _), fit in fitted.items():
+        digest = hashlib.sha256()
+        for era in eras:
+            digest.update(np.ascontiguousarray(fit.columns[panel.rows(era)]).tobytes())
+        out[name] = digest.hexdigest()
+    return out
+
+
+def _mean_corr(panel: Panel, splits: Splits, columns: Array) -> Float64:
+    """Mean over scored eras of each column's corr with the target."""
+    scores = []
+    for era in splits.scored:
+        target, known = _known_target(panel, era)
+        scores.append(np.nan_to_num(numerai_corr(columns[panel.rows(era)][known].astype(np.float64), target)))
+    mean: Float64 = np.array(scores).mean(0)
+    return mean
+
+
+def _best_raw(panel: Panel, splits: Splits) -> tuple[str, float]:
+    """The raw feature of the largest mean corr with the target over scored eras, and that corr."""
+    corr = np.abs(_mean_corr(panel, splits, panel.features[:, : panel.n_raw]))
+    return panel.raw_names[int(corr.argmax())], float(corr.max())
+
+
+def _collapsed(name: str, trial: Trial, plain: Trial, n_checks: int) -> Iterator[Check]:
+    from scipy.stats import t as student
+
+    for variant, scores in trial.corr.items():
+        known = scores[np.isfinite(scores)]
+        if len(known) < 2 or known.std() == 0:
+            yield Check(name, variant, True, "no score left: constant predictions")
+            continue
+        band = float(student.isf(FALSE_ALARM / n_checks / 2, len(known) - 1)) * known.std(ddof=1) / np.sqrt(len(known))
+        before = float(np.nanmean(plain.corr[variant]))
+        numbers = f"corr {known.mean():+.4f}, must lie within ±{band:.4f}; {before:+.4f} on the data as it is"
+        numbers += "" if abs(before) > band else ", which this many rows can't tell from 0 either"
+        yield Check(name, variant, bool(abs(known.mean()) <= band), numbers)
+
+
+def _data_checks(loaded: Loaded, splits: Splits) -> Iterator[Check]:
+    panel = loaded.panel
+    horizon = f"{loaded.horizon_days} days" if loaded.horizon_days else "unknown: the embargo is what the config says"
+    yield Check("horizon is known", loaded.target, loaded.horizon_days is not None, horizon)
+    embargo = f"{splits.embargo_eras} eras, the horizon asks for {splits.required_eras}"
+    yield Check("embargo covers the horizon", "splits", not splits.leak, embargo)
+    seen = panel.only(splits.train)
+    train_ids = np.concatenate([panel.ids[first:last] for first, last in seen.bounds])
+    later = panel.only(splits.validation)
+    repeated = int(np.isin(np.concatenate([panel.ids[first:last] for first, last in later.bounds]), train_ids).sum())
+    yield Check("no id of training stands in validation", "data", not repeated, f"{repeated} ids")
+    corr = np.abs(_mean_corr(panel, splits, panel.features[:, : panel.n_raw]))
+    odd = [name for name, value in zip(panel.raw_names, corr, strict=True) if "target" in name or value > TOO_GOOD]
+    numbers = f"{', '.join(odd[:3]) or 'none'} of {panel.n_raw}; largest corr {corr.max():.4f}"
+    yield Check("no target among the features", "data", not odd, numbers)
+
+
+def _scope_checks(config: Config, plain: Trial, hidden: Mapping[str, str], replaced: Trial) -> Iterator[Check]:
+    for name in plain.everywhere:
+        same = plain.everywhere[name] == hidden[name]
+        yield Check("columns do not change with validation targets", name, same, "equal bytes" if same else "other bytes")
+        if config.generators[name].fit_on == "all":
+            yield Check("columns of training eras and validation features", name, True, "fit_on: all, transductive by choice")
+            continue
+        same = plain.in_training[name] == replaced.in_training[name]
+        said = "equal bytes" if same else "other bytes, though fit_on is train"
+        yield Check("columns of training eras do not change with validation features", name, same, said)
+
+
+def _column_checks(plain: Trial, best_raw: tuple[str, float]) -> Iterator[Check]:
+    feature, raw = best_raw
+    for name, corr in plain.column_corr.items():
+        best = float(np.abs(corr).max())
+        numbers = f"largest |corr| of a column {best:.4f}, of a raw feature {raw:.4f} ({feature}); at most {BEYOND:g} ×"
+        yield Check("columns correlate with the target as features do", name, best <= max(BEYOND * raw, 0.02), numbers)
