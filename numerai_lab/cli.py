@@ -54,9 +54,12 @@ def run(
     from numerai_lab.report.page import heading
     from numerai_lab.report.progress import shown
     from numerai_lab.report.tables import summary_columns
+    from numerai_lab.report.verdicts import verdicts
 
     done = run_experiment(loaded, runs_dir, shown(), remarks)
     _print_table(done.scores, how, summary_columns(loaded.scoring.legacy), [done.name, *heading(done.manifest)])
+    if how == "table":
+        print("", *verdicts(done.scores), sep="\n")
     _say(f"run folder: {done.path}")
 
 

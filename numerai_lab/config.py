@@ -73,6 +73,13 @@ class Variant(_Strict):
         return tuple(self.features or [RAW])
 
 
+class Payout(_Strict):
+    """What the tournament multiplies scores by."""
+
+    corr: float = Field(description="multiplier of corr")
+    mmc: float = Field(description="multiplier of mmc")
+
+
 class ScoringConfig(_Strict):
     """What scores are computed against."""
 
@@ -82,6 +89,11 @@ class ScoringConfig(_Strict):
     fnc_features: str | None = Field(None, description="feature set of FNC and exposures; default the one that models read")
     meta_model: str = Field("numerai_meta_model", description="column of the meta model among the data's extras")
     benchmark: str | None = Field(None, description="column of the benchmark model for BMC; default the first there is")
+    payout: Payout | None = Field(
+        None,
+        description="multipliers of payout_proxy; default 3 and 15 for 60-day targets (Numerai's since 2026-08-28), "
+        "else 0.75 and 2.25 (20-day targets in 2026 before that; 2024 and 2025 had 0.5 and 2)",
+    )
     legacy: bool = Field(False, description="show the forum's set of scores first: rank_corr, compound drawdown, max exposure")
 
 
@@ -135,6 +147,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "cv": CrossValidation,
     "embargo": Embargo,
     "scoring": ScoringConfig,
+    "payout": Payout,
     "variants": Variant,
     "neutralize": Neutralize,
 }

@@ -73,6 +73,7 @@ def scoring_of(config: Config, loaded: Loaded) -> Scoring:
         meta_model=wanted.meta_model if wanted.meta_model in extras else None,
         benchmark=wanted.benchmark or (others[0] if others else None),
         horizon_days=loaded.horizon_days,
+        payout=(wanted.payout.corr, wanted.payout.mmc) if wanted.payout else None,
     )
 
 
@@ -149,6 +150,7 @@ def _facts(config: Config, loaded: Loaded, splits: Splits, scoring: Scoring) -> 
             "fnc": f"fnc[{scoring.fnc_features}]@{loaded.target}",
             "meta_model": scoring.meta_model,
             "benchmark": scoring.benchmark,
+            "payout": dict(zip(("corr", "mmc"), scoring.multipliers, strict=True)),
         },
     }
 

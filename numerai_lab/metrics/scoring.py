@@ -8,8 +8,10 @@ import numpy as np
 
 from numerai_lab.basics import Float32, Float64, Int64, Tick, silent
 from numerai_lab.metrics import METRICS
+from numerai_lab.metrics.changes import SURENESS, Series, changes, series_of
+from numerai_lab.metrics.churn import seed_churn
 from numerai_lab.metrics.era import EraData, score_era
-from numerai_lab.metrics.significance import Difference, block_length, paired_difference
+from numerai_lab.metrics.significance import block_length
 from numerai_lab.metrics.summary import summarise
 from numerai_lab.panel import Panel
 from numerai_lab.splits import Splits
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
 
 SPLITS = {"val1": ("val1",), "val2": ("val2",), "val": ("val1", "val2")}
 """Rows of a score table: each half of the validation period, and both."""
-DELTAS = (("corr", "sharpe"), ("fnc", "mean"), ("max_feature_exposure", "mean"), ("mmc", "mean"))
+PAYOUT = {60: (3.0, 15.0)}
+PAYOUT_BEFORE = (0.75, 2.25)
+"""Payout multipliers of corr and mmc: on 60-day targets since 28 August 2026; on 20-day ones in 2026 before that."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,12 @@ class Scoring:
     meta_model: str | None
     benchmark: str | None
     horizon_days: int | None
+    payout: tuple[float, float] | None = None
+
+    @property
+    def multipliers(self) -> tuple[float, float]:
+        """Of corr and mmc in `payout_proxy`: the ones asked for, else the tournament's for this horizon."""
+        return self.payout or PAYOUT.get(self.horizon_days or 0, PAYOUT_BEFORE)
 
 
 def per_era(panel: Panel, predictions: Predictions, splits: Splits, scoring: Scoring, tick: Tick = silent) -> "pl.DataFrame":
@@ -76,6 +86,8 @@ def per_era(panel: Panel, predictions: Predictions, splits: Splits, scoring: Sco
             reference=reference,
         )
         scores = score_era(predictions.at(panel, era).astype(np.float64), data)
+        scores["payout_proxy"] = np.array(scoring.multipliers) @ [scores["corr"], scores["mmc"]]
+        scores["seed_churn"] = seed_churn(predictions.at(panel, era).astype(np.float64), [column.variant for column in columns])
         holders = scores.pop("max_feature")
         for i, column in enumerate(columns):
             holder = names[int(holders[i])] if np.isfinite(scores["max_feature_exposure"][i]) else None
@@ -96,36 +108,24 @@ def score_table(table: "pl.DataFrame", scoring: Scoring, notes: Mapping[str, str
     """A row a variant × split (val1, val2, val): `<metric>_<stat>`, then the change against the reference.
 
     Statistics are taken over eras for each seed and then averaged over seeds; `corr_mean_seed_std` is their spread.
-    Eras without a score (constant predictions, no meta model) are left out and counted in `corr_n_missing`, `mmc_n_eras`.
-    Differences are paired by era and seed; `delta_corr_mean` comes with a 95 % interval and a p-value.
+    Eras without a score (constant predictions, no meta model) are left out and counted in `corr_n_missing`, `mmc_n_eras`,
+    `bmc_n_eras`; `corr_mean_mmc_eras` is corr over just the eras that mmc has. The change is as `changes` says.
     """
     import polars as pl
 
     rows = []
     for split, parts in SPLITS.items():
         within = table.filter(pl.col("split").is_in(parts))
-        series = {variant: _series(within.filter(variant=variant)) for variant in dict.fromkeys(table["variant"].to_list())}
+        eras = within["era"].unique().sort().to_list()
+        series = {
+            variant: series_of(within.filter(variant=variant), eras) for variant in dict.fromkeys(table["variant"].to_list())
+        }
+        changed = changes(series, scoring.reference, block_length(scoring.horizon_days))
         for variant, own in series.items():
-            row: dict[str, object] = {
-                "variant": variant,
-                "split": split,
-                "notes": notes.get(variant, ""),
-                **_stats(own),
-            }
-            if variant != scoring.reference:
-                row |= _deltas(own, series[scoring.reference], block_length(scoring.horizon_days))
-            rows.append(row)
-    return pl.DataFrame(rows, infer_schema_length=None).select(_order(rows))
-
-
-Series = dict[str, Float64]
-"""Metric name → seeds × eras."""
-
-
-def _series(table: "pl.DataFrame") -> Series:
-    ordered = table.sort("seed", "era")
-    shape = (ordered["seed"].n_unique(), -1)
-    return {name: ordered[name].to_numpy().reshape(shape) for name in METRICS}
+            head = {"variant": variant, "split": split, "notes": notes.get(variant, "")}
+            rows.append({**head, **_stats(own), **changed[variant]})
+    frame = pl.DataFrame(rows, infer_schema_length=None).select(_order(rows))
+    return frame.with_columns(pl.col("eras_needed").cast(pl.Int64), pl.col("in_mcs").cast(pl.Boolean))
 
 
 def _stats(series: Series) -> dict[str, object]:
@@ -133,8 +133,11 @@ def _stats(series: Series) -> dict[str, object]:
     out: dict[str, object] = {
         "n_eras": corr.shape[1],
         "corr_n_missing": int(np.isnan(corr).any(0).sum()),
-        "mmc_n_eras": int(np.isfinite(series["mmc"]).all(0).sum()),
     }
+    for name in ("mmc", "bmc"):
+        has = np.isfinite(series[name]).all(0)
+        out[f"{name}_n_eras"] = int(has.sum())
+        out[f"corr_mean_{name}_eras"] = mean_over_seeds(corr[:, has], "mean")
     for name, metric in METRICS.items():
         for stat in metric.stats:
             out[f"{name}_{stat}"] = mean_over_seeds(series[name], stat)
@@ -148,25 +151,8 @@ def mean_over_seeds(scores: Float64, stat: str) -> float:
     return float(np.mean([summarise(seed, stat) for seed in scores]))
 
 
-def _deltas(own: Series, reference: Series, block: int) -> dict[str, object]:
-    found = paired(own["corr"], reference["corr"], block)
-    out: dict[str, object] = {
-        "delta_corr_mean": found.mean,
-        "delta_corr_mean_low": found.low,
-        "delta_corr_mean_high": found.high,
-        "delta_corr_mean_p": found.p,
-    }
-    for name, stat in DELTAS:
-        out[f"delta_{name}_{stat}"] = mean_over_seeds(own[name], stat) - mean_over_seeds(reference[name], stat)
-    return out
-
-
-def paired(own: Float64, reference: Float64, block: int) -> Difference:
-    """The bootstrap of the per-era difference (seeds × eras, averaged over seeds), over eras both have."""
-    return paired_difference((own - reference).mean(0), block)
-
-
 def _order(rows: Sequence[Mapping[str, object]]) -> list[str]:
     """Column names as they first appear, differences last."""
     names = list(dict.fromkeys(name for row in rows for name in row))
-    return [name for name in names if not name.startswith("delta_")] + [name for name in names if name.startswith("delta_")]
+    last = [name for name in names if name.startswith("delta_")] + list(SURENESS)
+    return [name for name in names if name not in last] + last

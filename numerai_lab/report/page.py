@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from numerai_lab.config import Config
 from numerai_lab.report.plots import cumulative, drawn, improvement
-from numerai_lab.report.tables import NOTES, Shown, formatted, markdown, summary_columns, with_interval, with_values
+from numerai_lab.report.tables import NOTES, Shown, coverage, formatted, markdown, summary_columns, with_interval, with_values
+from numerai_lab.report.verdicts import verdicts
 from numerai_lab.runs import RunFolder
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ def write_report(folder: RunFolder, config: Config, eras: "pl.DataFrame", scores
     table = with_interval(scores)
     columns = with_values(table, (*summary_columns(config.scoring.legacy), NOTES))
     head = heading(folder.manifest)
-    folder.write_text("scores.md", "\n".join([f"# {config.name}", "", *head, "", markdown(table, columns), ""]))
+    said = [*coverage(scores), "", *(f"- {line}" for line in verdicts(scores))]
+    folder.write_text("scores.md", "\n".join([f"# {config.name}", "", *head, "", markdown(table, columns), "", *said, ""]))
     late = eras.filter(pl.col("split") == "val2")["era"]
     starts = None if late.is_empty() else int(late.to_numpy().min())
     order = list(config.variants)
@@ -64,6 +66,8 @@ def _page(folder: RunFolder, config: Config, table: "pl.DataFrame", columns: lis
             heading=heading(folder.manifest),
             columns=columns,
             rows=rows,
+            coverage=coverage(table),
+            verdicts=verdicts(table),
             plots=svgs,
             manifest=folder.manifest,
             stages=folder.stages,
