@@ -1,6 +1,7 @@
 """The whole story of a run, from a config to a scored run folder. Read `run` first."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import numpy as np
 from numerai_lab.basics import NlabError, nearest
 from numerai_lab.config import Config
 from numerai_lab.data.reader import Loaded, load
+from numerai_lab.folds import Fold, make_folds
 from numerai_lab.metrics.scoring import Predictions, Scoring, per_era, score_table
 from numerai_lab.panel import Panel
 from numerai_lab.report import write_report
@@ -23,12 +25,15 @@ if TYPE_CHECKING:
 
 def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = None) -> Run:
     """Data → splits → columns → models → predictions → scores → report, in a new folder under `runs_dir`."""
+    import polars as pl
+
     with new_run(runs_dir, config) as folder:
         for remark in remarks or []:
             folder.warn(remark)
         with folder.stage("data"), show.task("data") as tick:
             loaded = load(config.data, config.extra_sets, tick)
             splits = make_splits(config.splits, era_table(loaded.panel), loaded.horizon_days)
+            folds = make_folds(config.cv, splits.train, loaded.horizon_days) if config.cv else ()
             scoring = scoring_of(config, loaded)
         folder.reached_data = True
         folder.manifest |= _facts(config, loaded, splits, scoring)
@@ -39,10 +44,13 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
             with folder.stage("transform"):
                 fitted = fit_generators(setting)
             with folder.stage("train"):
-                predictions = train_and_predict(setting, fitted)
-        folder.write_table("predictions.parquet", prediction_table(loaded.panel, splits, predictions))
+                predicted: list[tuple[Splits, Predictions]] = [(splits, train_and_predict(setting, fitted))]
+            for fold in folds:
+                with folder.stage(f"cross-validate {fold.number} of {len(folds)}"):
+                    predicted.append((fold, _out_of_fold(setting, fold)))
+        folder.write_table("predictions.parquet", pl.concat([prediction_table(loaded.panel, *each) for each in predicted]))
         with folder.stage("score"), show.task("score") as tick:
-            eras = per_era(loaded.panel, predictions, splits, scoring, tick)
+            eras = pl.concat([per_era(loaded.panel, each, of, scoring, tick) for of, each in predicted])
             scores = score_table(eras, scoring, notes_of(config, splits, loaded.alias))
         folder.write_table("per_era.parquet", eras)
         folder.write_table("scores.csv", scores)
@@ -52,13 +60,20 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
     return read_run(folder.work)
 
 
+def _out_of_fold(setting: Setting, fold: Fold) -> Predictions:
+    """Predictions of a fold's eras by generators and models that were fitted on its training eras alone, and are not kept."""
+    with scratch() as space:
+        inside = replace(setting, splits=fold, space=space, save=lambda name, content: None)
+        return train_and_predict(inside, fit_generators(inside))
+
+
 def era_table(panel: Panel) -> EraTable:
     """What splitting needs to know of a panel."""
     assert panel.target is not None
     return EraTable.of(panel.eras, panel.bounds, panel.data_types, panel.target)
 
 
-def scoring_of(config: Config, loaded: Loaded) -> Scoring:
+def scoring_of(config: Config, loaded: Loaded, reference: str | None = None) -> Scoring:
     """What scores are computed against, given what the data holds; a model asked for by name must be there."""
     extras = loaded.panel.extras
     wanted = config.scoring
@@ -68,7 +83,7 @@ def scoring_of(config: Config, loaded: Loaded) -> Scoring:
             raise NlabError(f"scoring.{key}: the data has no predictions {name!r}; {nearest(name, extras)}")
     others = [name for name in extras if name != wanted.meta_model]
     return Scoring(
-        reference=config.reference,
+        reference=reference or config.reference,
         fnc_features=config.fnc_features,
         meta_model=wanted.meta_model if wanted.meta_model in extras else None,
         benchmark=wanted.benchmark or (others[0] if others else None),
@@ -145,6 +160,7 @@ def _facts(config: Config, loaded: Loaded, splits: Splits, scoring: Scoring) -> 
         },
         "splits": {name: list(getattr(splits, name)) for name in ("train", "embargo", "val1", "val2")},
         "leak": splits.leak,
+        "cv": config.cv.model_dump() if config.cv else None,
         "scoring": {
             "reference": scoring.reference,
             "fnc": f"fnc[{scoring.fnc_features}]@{loaded.target}",

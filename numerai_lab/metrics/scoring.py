@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 SPLITS = {"val1": ("val1",), "val2": ("val2",), "val": ("val1", "val2")}
 """Rows of a score table: each half of the validation period, and both."""
+FOLD = "cv"
+"""How the names of cross-validation folds begin; together they are the split `cv`, which is never mixed with validation."""
 PAYOUT = {60: (3.0, 15.0)}
 PAYOUT_BEFORE = (0.75, 2.25)
 """Payout multipliers of corr and mmc: on 60-day targets since 28 August 2026; on 20-day ones in 2026 before that."""
@@ -104,8 +106,15 @@ def _extra(panel: Panel, name: str | None, place: slice) -> Float64 | None:
     return None if name is None else panel.extras[name][place].astype(np.float64)
 
 
+def splits_of(table: "pl.DataFrame") -> dict[str, tuple[str, ...]]:
+    """The rows of the score table of these per-era scores: name → the splits of eras that it is over."""
+    there = set(table["split"].unique().to_list())
+    known = {**SPLITS, FOLD: tuple(sorted(name for name in there if name.startswith(FOLD)))}
+    return {name: parts for name, parts in known.items() if there.intersection(parts)}
+
+
 def score_table(table: "pl.DataFrame", scoring: Scoring, notes: Mapping[str, str]) -> "pl.DataFrame":
-    """A row a variant × split (val1, val2, val): `<metric>_<stat>`, then the change against the reference.
+    """A row a variant × split (val1, val2, val; cv where there is one): `<metric>_<stat>`, then the change against the reference.
 
     Statistics are taken over eras for each seed and then averaged over seeds; `corr_mean_seed_std` is their spread.
     Eras without a score (constant predictions, no meta model) are left out and counted in `corr_n_missing`, `mmc_n_eras`,
@@ -114,7 +123,7 @@ def score_table(table: "pl.DataFrame", scoring: Scoring, notes: Mapping[str, str
     import polars as pl
 
     rows = []
-    for split, parts in SPLITS.items():
+    for split, parts in splits_of(table).items():
         within = table.filter(pl.col("split").is_in(parts))
         eras = within["era"].unique().sort().to_list()
         series = {

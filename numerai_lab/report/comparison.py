@@ -11,7 +11,7 @@ import numpy as np
 from numerai_lab.basics import NlabError, nearest
 from numerai_lab.metrics import METRICS
 from numerai_lab.metrics.changes import SURENESS, changes, series_of
-from numerai_lab.metrics.scoring import SPLITS
+from numerai_lab.metrics.scoring import FOLD, splits_of
 from numerai_lab.metrics.significance import block_length
 from numerai_lab.runs import Run, read_run
 
@@ -109,7 +109,9 @@ def _with_changes(runs: Sequence[Run], reference: tuple[str, str]) -> "pl.DataFr
 
     block = block_length(runs[0].manifest["data"]["horizon_days"])
     changed = []
-    for split, parts in SPLITS.items():
+    for split, parts in splits_of(pl.concat([run.per_era.select("split") for run in runs])).items():
+        if split == FOLD and any(run.manifest.get("cv") != runs[0].manifest.get("cv") for run in runs):
+            continue
         within = {run.name: run.per_era.filter(pl.col("split").is_in(parts)) for run in runs}
         eras = sorted({era for table in within.values() for era in table["era"].unique().to_list()})
         members = {
@@ -146,6 +148,6 @@ def _sorted(table: "pl.DataFrame", sort: str) -> "pl.DataFrame":
     # NaN sorts last whichever way is best.
     place = pl.when(pl.col("place").is_nan()).then(np.inf).otherwise(-pl.col("place") if best_is_high else pl.col("place"))
     places = both.select("run", "variant", place.alias("place"))
-    order = pl.col("split").replace_strict({"val1": 0, "val2": 1, "val": 2}, return_dtype=pl.Int8)
+    order = pl.col("split").replace_strict({"val1": 0, "val2": 1, "val": 2, FOLD: 3}, return_dtype=pl.Int8)
     ranked = table.join(places, on=["run", "variant"], how="left", maintain_order="left")
     return ranked.sort("place", "run", "variant", order).drop("place")

@@ -22,6 +22,7 @@ def write_report(folder: RunFolder, config: Config, eras: "pl.DataFrame", scores
     head = heading(folder.manifest)
     said = [*coverage(scores), "", *(f"- {line}" for line in verdicts(scores))]
     folder.write_text("scores.md", "\n".join([f"# {config.name}", "", *head, "", markdown(table, columns), "", *said, ""]))
+    eras = eras.filter(pl.col("split").is_in(("val1", "val2")))
     late = eras.filter(pl.col("split") == "val2")["era"]
     starts = None if late.is_empty() else int(late.to_numpy().min())
     order = list(config.variants)
@@ -45,6 +46,9 @@ def heading(manifest: dict[str, Any]) -> list[str]:
         f"target {data['resolved_target']} ({horizon}); {manifest['scoring']['fnc']}",
         f"train {data['train_rows']:,} rows; val1 eras {comparable['val1']}; val2 eras {comparable['val2']}",
     ]
+    if manifest.get("cv"):
+        cv = manifest["cv"]
+        lines.append(f"cv: the training eras out of fold ({cv['folds']} folds, {cv['scheme']}), which is no validation")
     return lines + ([manifest["leak"]] if manifest["leak"] else [])
 
 
