@@ -11,7 +11,8 @@ import numpy as np
 from numerai_lab.basics import Aid, Float32, NlabFailure, Tick, arrays_to_bytes, rng_for
 from numerai_lab.config import RAW, Config, Neutralize, Variant
 from numerai_lab.generators import Generator
-from numerai_lab.metrics.era import Exposures, gauss, rank
+from numerai_lab.metrics.era import gauss, rank
+from numerai_lab.metrics.exposures import Exposures
 from numerai_lab.metrics.scoring import Column, Predictions
 from numerai_lab.panel import Panel
 from numerai_lab.splits import Splits

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from numerai_lab.basics import Float32, Float64, Int64, Tick, silent
+from numerai_lab.basics import Array, Float32, Float64, Int64, Tick, silent
 from numerai_lab.metrics import METRICS
 from numerai_lab.metrics.changes import SURENESS, Series, changes, series_of
 from numerai_lab.metrics.churn import seed_churn
 from numerai_lab.metrics.era import EraData, score_era
 from numerai_lab.metrics.significance import block_length
 from numerai_lab.metrics.summary import summarise
+from numerai_lab.metrics.threads import side_by_side
 from numerai_lab.panel import Panel
 from numerai_lab.splits import Splits
 
@@ -38,7 +39,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions of every variant and seed. rows: panel rows, rising; values: float32, rows × columns, no NaN."""
+    """Predictions of every variant and seed. rows: panel rows, rising; values: float32, rows × columns; a row with a NaN is not scored."""
 
     columns: tuple[Column, ...]
     rows: Int64
@@ -76,34 +77,47 @@ def per_era(panel: Panel, predictions: Predictions, splits: Splits, scoring: Sco
     reference = [columns.index(Column(scoring.reference, column.seed)) for column in columns]
     of_set = panel.feature_sets[scoring.fnc_features]
     names = [panel.feature_names[i] for i in of_set]
+
+    def score(era: int) -> tuple[int, dict[str, Float64]]:
+        return _scores_of(era, panel, predictions, scoring, reference)
+
     rows: list[dict[str, object]] = []
-    for done, era in enumerate(splits.scored, start=1):
-        place = panel.rows(era)
-        assert panel.target is not None
-        data = EraData(
-            target=panel.target[place].astype(np.float64),
-            features=panel.set_of(scoring.fnc_features, era),
-            meta_model=_extra(panel, scoring.meta_model, place),
-            benchmark=_extra(panel, scoring.benchmark, place),
-            reference=reference,
-        )
-        scores = score_era(predictions.at(panel, era).astype(np.float64), data)
-        scores["payout_proxy"] = np.array(scoring.multipliers) @ [scores["corr"], scores["mmc"]]
-        scores["seed_churn"] = seed_churn(predictions.at(panel, era).astype(np.float64), [column.variant for column in columns])
+    for done, (era, (n_rows, scores)) in enumerate(zip(splits.scored, side_by_side(score, splits.scored), strict=True), start=1):
         holders = scores.pop("max_feature")
         for i, column in enumerate(columns):
             holder = names[int(holders[i])] if np.isfinite(scores["max_feature_exposure"][i]) else None
             values = {name: float(values[i]) for name, values in scores.items()}
             head = {"variant": column.variant, "seed": column.seed, "era": era, "split": splits.name_of(era)}
-            rows.append({**head, "n_rows": int(np.isfinite(data.target).sum()), **values, "max_feature": holder})
-        panel.release()
+            rows.append({**head, "n_rows": n_rows, **values, "max_feature": holder})
         tick(done, len(splits.scored))
     schema = {"variant": pl.String, "seed": pl.Int64, "era": pl.Int32, "split": pl.String, "n_rows": pl.Int64}
     return pl.DataFrame(rows, schema={**schema, **dict.fromkeys(METRICS, pl.Float64), "max_feature": pl.String})
 
 
-def _extra(panel: Panel, name: str | None, place: slice) -> Float64 | None:
-    return None if name is None else panel.extras[name][place].astype(np.float64)
+def _scores_of(
+    era: int, panel: Panel, predictions: Predictions, scoring: Scoring, reference: list[int]
+) -> tuple[int, dict[str, Float64]]:
+    """Rows with a known target, and the scores of every column. Safe to call from several threads."""
+    place, values = panel.rows(era), predictions.at(panel, era).astype(np.float64)
+    there = np.isfinite(values).all(1)
+    rows = slice(None) if there.all() else there
+    assert panel.target is not None
+    data = EraData(
+        target=panel.target[place][rows].astype(np.float64),
+        features=panel.set_of(scoring.fnc_features, era)[rows],
+        meta_model=_extra(panel, scoring.meta_model, place, rows),
+        benchmark=_extra(panel, scoring.benchmark, place, rows),
+        reference=reference,
+    )
+    scores = score_era(values[rows], data)
+    scores["payout_proxy"] = np.array(scoring.multipliers) @ [scores["corr"], scores["mmc"]]
+    scores["seed_churn"] = seed_churn(values[rows], [column.variant for column in predictions.columns])
+    panel.release()
+    return int(np.isfinite(data.target).sum()), scores
+
+
+def _extra(panel: Panel, name: str | None, place: slice, rows: slice | Array) -> Float64 | None:
+    return None if name is None else panel.extras[name][place][rows].astype(np.float64)
 
 
 def splits_of(table: "pl.DataFrame") -> dict[str, tuple[str, ...]]:
