@@ -51,6 +51,8 @@ def test_run_prints_the_table_on_stdout_and_progress_on_stderr(config: Path, tmp
     (folder,) = (tmp_path / "runs").iterdir()
     assert "SYNTHETIC data" in found.stdout
     assert all(name in found.stdout for name in ("baseline", "raw+pca", "cut", "val1", "val2"))
+    assert "\ncut: corr " in found.stdout
+    assert "\nraw+pca: corr " in found.stdout
     assert f"run folder: {folder}" in found.stderr
     assert "train:" in found.stderr
     assert "\x1b" not in found.stdout + found.stderr

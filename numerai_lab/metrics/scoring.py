@@ -39,7 +39,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions of every variant and seed. rows: panel rows, rising; values: float32, rows × columns; a row with a NaN is not scored."""
+    """Predictions of every variant and seed. rows: panel rows, rising; values: float32, rows × columns, NaN where missing."""
 
     columns: tuple[Column, ...]
     rows: Int64

@@ -11,7 +11,7 @@ from tests.metrics.test_significance import overlapping_noise
 def test_step_down_counts_the_largest_of_what_is_left() -> None:
     t = np.array([1.0, 3.0, 2.0])
     draws = np.array([[0.5, 0.1, 2.5], [1.5, 0.2, 0.3], [0.2, 0.3, 0.4]])
-    # 3.0 against max of all three (2.5, 1.5, .4): none; 2.0 against columns 0 and 2: one; 1.0 against 0: one.
+    # 3.0 against the largest of all (2.5, 1.5, .4): none. 2.0 against columns 0 and 2 (the same): one. 1.0 against column 0: one.
     np.testing.assert_allclose(stepdown(t, draws), [2 / 4, 1 / 4, 2 / 4])
 
 
