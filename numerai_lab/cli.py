@@ -6,24 +6,16 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from numerai_lab.cli_checks import audit, score
 from numerai_lab.cli_data import data_app
+from numerai_lab.terminal import ConfigFile, Format, HowShown, Set, by_suffix, print_table, say
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from numerai_lab.config import Config
-
-Format = Literal["table", "json", "csv", "md"]
-ConfigFile = Annotated[Path, typer.Argument(help="a YAML config", show_default=False)]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="override a key of the config, such as data.size=tiny; repeatable"),
-]
-HowShown = Annotated[Format, typer.Option("--format", help="how the table is printed")]
 
 app = typer.Typer(
     help="Find out whether unsupervised features and synthetic rows make Numerai models better.",
@@ -57,10 +49,10 @@ def run(
     from numerai_lab.report.verdicts import verdicts
 
     done = run_experiment(loaded, runs_dir, shown(), remarks)
-    _print_table(done.scores, how, summary_columns(loaded.scoring.legacy), [done.name, *heading(done.manifest)])
+    print_table(done.scores, how, summary_columns(loaded.scoring.legacy), [done.name, *heading(done.manifest)])
     if how == "table":
         print("", *verdicts(done.scores), sep="\n")
-    _say(f"run folder: {done.path}")
+    say(f"run folder: {done.path}")
 
 
 @app.command()
@@ -82,13 +74,21 @@ def compare(
 
     found = compare_runs(runs, sort, reference)
     for line in (*found.skipped, *found.differences):
-        _say(line)
+        say(line)
     if how == "table" and out is None:
         for group in found.groups:
-            _print_table(group.table, how, summary_columns(False), [f"Δ against {group.reference}", _data_line(group.comparable)])
+            print_table(
+                group.table,
+                how,
+                summary_columns(False),
+                [
+                    f"Δ against {group.reference}",
+                    "; ".join(f"{key} {value}" for key, value in group.comparable.items() if key != "scored rows"),
+                ],
+            )
         return
     tables = [group.table.with_columns(pl.lit(i).alias("group")) for i, group in enumerate(found.groups, start=1)]
-    _print_table(pl.concat(tables, how="diagonal_relaxed"), how if how != "table" else _by_suffix(out), (), (), out)
+    print_table(pl.concat(tables, how="diagonal_relaxed"), how if how != "table" else by_suffix(out), (), (), out)
 
 
 @app.command()
@@ -98,43 +98,12 @@ def validate(config: ConfigFile, overrides: Set = None) -> None:
 
     loaded, remarks = load_config(config, overrides or [])
     for remark in remarks:
-        _say(remark)
+        say(remark)
     print(f"{config}: valid; {len(loaded.variants)} variants: {', '.join(loaded.variants)}")
 
 
-@app.command()
-def audit(
-    config: ConfigFile,
-    overrides: Set = None,
-    how: HowShown = "table",
-    out: Annotated[Path, typer.Option(help="the report, as Markdown")] = Path("audit.md"),
-) -> None:
-    """Train a config on broken data, where no score may survive.
-
-    Targets permuted and exchanged, validation features replaced; and what each generator saw. Exit code 1 if a check fails.
-    """
-    import polars as pl
-
-    from numerai_lab.audit import audit as audit_config
-    from numerai_lab.basics import NlabFailure
-    from numerai_lab.config import load_config
-    from numerai_lab.report.progress import shown
-    from numerai_lab.report.tables import Shown, markdown
-
-    loaded, remarks = load_config(config, overrides or [])
-    for remark in remarks:
-        _say(remark)
-    found = audit_config(loaded, shown())
-    table, columns = pl.DataFrame(found.rows()), [Shown(name, name, "s") for name in ("verdict", "check", "subject", "numbers")]
-    verdict = f"{loaded.name}: {len(found.checks) - len(found.failed)} of {len(found.checks)} checks passed"
-    out.write_text("\n".join([f"# Audit of {loaded.name}", "", verdict, "", markdown(table, columns), ""]), encoding="utf-8")
-    _print_table(table, how, columns, wrap=True)
-    _say(f"{verdict}; written to {out}")
-    if found.failed:
-        first = found.failed[0]
-        raise NlabFailure(
-            f"audit: {len(found.failed)} checks failed, the first: {first.check} ({first.subject}): {first.numbers}"
-        )
+app.command()(score)
+app.command()(audit)
 
 
 @app.command("list")
@@ -148,7 +117,7 @@ def list_(
     from numerai_lab.catalogue import entries
     from numerai_lab.report.tables import Shown
 
-    _print_table(pl.DataFrame(entries(family)), how, (Shown("name", family, "s"), Shown("gives", "gives", "s")))
+    print_table(pl.DataFrame(entries(family)), how, (Shown("name", family, "s"), Shown("gives", "gives", "s")))
 
 
 @app.command()
@@ -168,7 +137,7 @@ def describe(
         return
     parameters = pl.DataFrame(found["parameters"], schema=dict.fromkeys(("name", "type", "default", "says"), pl.String))
     print(f"{found['name']} ({found['family']})\n\n{found['text']}\n\nEmits: {found['emits']}.")
-    _print_table(
+    print_table(
         parameters,
         how,
         (
@@ -190,7 +159,7 @@ def main() -> None:
     try:
         app()
     except NlabError as error:
-        _say(f"nlab: {error}")
+        say(f"nlab: {error}")
         sys.exit(1 if isinstance(error, NlabFailure) else 2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of a pipe went away: not our error
@@ -202,55 +171,12 @@ def _print_plan(config: "Config", remarks: list[str], how: Format) -> None:
 
     found = plan(config)
     for remark in remarks:
-        _say(remark)
+        say(remark)
     if how == "json":
         print(json.dumps({"config": config.resolved(), **found.as_dict()}, indent=1, ensure_ascii=False))
         return
     print(config.to_yaml())
     print("\n".join(found.lines()))
-
-
-def _print_table(
-    table: "pl.DataFrame", how: Format, columns: Any, head: Any = (), out: Path | None = None, *, wrap: bool = False
-) -> None:
-    from rich.console import Console
-
-    from numerai_lab.report.tables import exported, footnoted, rendered, with_interval
-
-    if how != "table":
-        text = exported(table, how)
-        out.write_text(text + "\n", encoding="utf-8") if out else print(text)
-        return
-    console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120, highlight=False)
-    for line in head:
-        console.print(line, markup=False, soft_wrap=True)
-    below: list[str] = []
-    if "corr_mean" in table.columns:
-        table, below = footnoted(with_interval(table))
-    console.print(rendered(table, columns, None if wrap else console.width))
-    for line in below:
-        console.print(line, markup=False, soft_wrap=True)
-
-
-def _data_line(comparable: dict[str, Any]) -> str:
-    return "; ".join(f"{key} {value}" for key, value in comparable.items() if key != "scored rows")
-
-
-def _by_suffix(out: Path | None) -> Format:
-    suffixes: dict[str, Format] = {".json": "json", ".csv": "csv", ".md": "md"}
-    if out is None or out.suffix not in suffixes:
-        _stop(f"--out: {out} ends in none of {', '.join(suffixes)}; or say --format")
-    return suffixes[out.suffix]
-
-
-def _stop(message: str) -> NoReturn:
-    from numerai_lab.basics import NlabError
-
-    raise NlabError(message)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)
 
 
 def _log_to_stderr() -> None:

@@ -168,12 +168,17 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> tuple[Config, list
 
 def load_data(path: Path | None, overrides: Sequence[str], default: str = "synthetic") -> Source:
     """The data of a config, or of `overrides` alone on top of a default source."""
+    return load_part(path, overrides, ("data",), default).data
+
+
+def load_part(path: Path | None, overrides: Sequence[str], keys: Sequence[str], default: str = "synthetic") -> Config:
+    """A config of these keys of a file, or of `overrides` alone on top of a default source; the rest is of no account."""
     raw = read_yaml(path) if path else {"data": {"source": default}}
-    raw = {"data": raw.get("data") if isinstance(raw, dict) else None}
+    raw = {key: raw[key] for key in keys if key in raw} if isinstance(raw, dict) else {}
     for override in overrides:
         _override(raw, override)
-    config = parse_config({"name": "data", "model": {"kind": "ridge"}, **raw}, str(path or "--set"))
-    return config.data
+    reference = _mapping(raw, "scoring").get("reference") or "baseline"  # names a variant, and these are not known here
+    return parse_config({"name": "part", "model": {"kind": "ridge"}, "variants": {reference: {}}, **raw}, str(path or "--set"))
 
 
 def parse_config(raw: dict[str, Any], where: str) -> Config:

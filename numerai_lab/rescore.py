@@ -10,7 +10,7 @@ from numerai_lab.basics import Array, Float32, Int32, Int64, NlabError, nearest
 from numerai_lab.config import Config
 from numerai_lab.data.reader import load
 from numerai_lab.data.table import INDEX_NAMES, as_bytes, reading, scan
-from numerai_lab.experiment import era_table, scoring_of
+from numerai_lab.experiment import era_table, is_synthetic, scoring_of, span
 from numerai_lab.metrics.scoring import Column, Predictions, per_era, score_table
 from numerai_lab.panel import Panel
 from numerai_lab.splits import Splits, make_splits
@@ -26,13 +26,11 @@ NO_PREDICTIONS = ("era", "data_type", "split", "target")
 
 @dataclass(frozen=True)
 class Scored:
-    """Per-era scores, the score table, and what a reader has to know of the file."""
+    """Per-era scores, the score table, and lines that belong above it."""
 
     eras: "pl.DataFrame"
     scores: "pl.DataFrame"
-    reference: str
-    facts: dict[str, object]
-    notes: tuple[str, ...]
+    head: tuple[str, ...]
 
 
 def score_predictions(path: Path, config: Config, show: Show, reference: str | None = None) -> Scored:
@@ -51,18 +49,19 @@ def score_predictions(path: Path, config: Config, show: Show, reference: str | N
     splits = make_splits(config.splits, era_table(panel), loaded.horizon_days)
     rows, notes = _joined(path, frame, panel)
     scored, values = _on_scored_eras(path, frame.select(names).to_numpy(), rows, panel, splits)
-    reference = reference or names[0]
-    scoring = scoring_of(config, loaded, reference)
+    scoring = scoring_of(config, loaded, reference or names[0])
     columns = tuple(Column(name, 0) for name in names)
     future = panel.only(scored.scored)
     places = np.concatenate([np.arange(first, last) for first, last in future.bounds])
     with show.task("score") as tick:
         eras = per_era(panel, Predictions(columns, places, values[places]), scored, scoring, tick)
     stamp = "; ".join(part for part in (splits.leak, loaded.alias) if part)
-    facts = {"data": config.data.version_label(), "target": loaded.target, "horizon_days": loaded.horizon_days}
-    missing = int(np.isnan(values[places]).any(1).sum())
-    notes += [f"{missing} rows of scored eras have no prediction and are left out"] if missing else []
-    return Scored(eras, score_table(eras, scoring, dict.fromkeys(names, stamp)), reference, facts, tuple(notes))
+    missing = int((~_complete(values[places])).sum())
+    notes += [f"{missing:,} rows of scored eras have no prediction and are left out of their eras"] if missing else []
+    data = f"{'SYNTHETIC data' if is_synthetic(config) else 'data'}: {config.data.version_label()}; target {loaded.target}"
+    head = [f"{data}; fnc[{scoring.fnc_features}]@{loaded.target}; Δ against {scoring.reference}"]
+    head.append(f"val1 eras {span(scored.val1)}; val2 eras {span(scored.val2)}")
+    return Scored(eras, score_table(eras, scoring, dict.fromkeys(names, stamp)), (*head, *notes))
 
 
 def _read(path: Path) -> tuple["pl.DataFrame", list[str]]:
@@ -137,4 +136,4 @@ def _on_scored_eras(path: Path, given: Float32, rows: Int64, panel: Panel, split
 
 
 def _complete(values: Float32) -> Array:
-    return np.isfinite(values).all(1)
+    return np.asarray(np.isfinite(values).all(axis=1))

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from numerai_lab import __version__
 from numerai_lab.basics import NlabError
 from numerai_lab.config import Config
+from numerai_lab.store import built
 
 if TYPE_CHECKING:
     import polars as pl
@@ -122,6 +123,16 @@ def new_run(runs_dir: Path, config: Config) -> Iterator[RunFolder]:
     finally:
         handler.close()
         log.removeHandler(handler)
+
+
+def write_scores(folder: Path, per_era: "pl.DataFrame", scores: "pl.DataFrame", text: str) -> None:
+    """scores.csv, scores.md and per_era.parquet in a new folder, complete or absent. Raises NlabError if it exists."""
+    if folder.exists():
+        raise NlabError(f"--out: {folder} exists already; name a new folder")
+    with built(folder) as work:
+        scores.write_csv(work / "scores.csv")
+        per_era.write_parquet(work / "per_era.parquet")
+        (work / "scores.md").write_text(text, encoding="utf-8")
 
 
 def _fail(work: Path, final: Path, error: BaseException, keep: bool) -> None:

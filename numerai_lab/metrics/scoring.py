@@ -99,7 +99,7 @@ def _scores_of(
 ) -> tuple[int, dict[str, Float64]]:
     """Rows with a known target, and the scores of every column. Safe to call from several threads."""
     place, values = panel.rows(era), predictions.at(panel, era).astype(np.float64)
-    there = np.isfinite(values).all(1)
+    there = np.asarray(np.isfinite(values).all(axis=1))
     rows = slice(None) if there.all() else there
     assert panel.target is not None
     data = EraData(

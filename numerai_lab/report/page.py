@@ -1,5 +1,6 @@
 """The files of a run that people read: scores.md, plots and report.html."""
 
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,7 @@ def write_report(folder: RunFolder, config: Config, eras: "pl.DataFrame", scores
 
     table = with_interval(scores)
     columns = with_values(table, (*summary_columns(config.scoring.legacy), NOTES))
-    head = heading(folder.manifest)
-    said = [*coverage(scores), "", *(f"- {line}" for line in verdicts(scores))]
-    folder.write_text("scores.md", "\n".join([f"# {config.name}", "", *head, "", markdown(table, columns), "", *said, ""]))
+    folder.write_text("scores.md", scores_page(config.name, heading(folder.manifest), scores, config.scoring.legacy))
     eras = eras.filter(pl.col("split").is_in(("val1", "val2")))
     late = eras.filter(pl.col("split") == "val2")["era"]
     starts = None if late.is_empty() else int(late.to_numpy().min())
@@ -35,6 +34,14 @@ def write_report(folder: RunFolder, config: Config, eras: "pl.DataFrame", scores
     for name, svg in plots.items():
         folder.write_text(f"plots/{name}.svg", svg)
     folder.write_text("report.html", _page(folder, config, table, columns, plots))
+
+
+def scores_page(title: str, head: Sequence[str], scores: "pl.DataFrame", legacy: bool) -> str:
+    """The score table as Markdown, with what stands above and below it."""
+    table = with_interval(scores)
+    columns = with_values(table, (*summary_columns(legacy), NOTES))
+    said = [*coverage(scores), "", *(f"- {line}" for line in verdicts(scores))]
+    return "\n".join([f"# {title}", "", *head, "", markdown(table, columns), "", *said, ""])
 
 
 def heading(manifest: dict[str, Any]) -> list[str]:
