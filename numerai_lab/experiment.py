@@ -1,12 +1,15 @@
 """The whole story of a run, from a config to a scored run folder. Read `run` first."""
 
 import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from numerai_lab.basics import NlabError, nearest
+from numerai_lab.cache import STAGES, Cache
 from numerai_lab.config import Config
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.metrics.scoring import Predictions, Scoring, per_era, score_table
@@ -14,16 +17,30 @@ from numerai_lab.panel import Panel
 from numerai_lab.report import write_report
 from numerai_lab.runs import Run, RunFolder, new_run, read_run
 from numerai_lab.splits import EraTable, Splits, make_splits
-from numerai_lab.store import scratch
-from numerai_lab.variants import Setting, Show, fit_generators, train_and_predict
+from numerai_lab.stages import Setting, Show
+from numerai_lab.store import cache_dir, scratch
+from numerai_lab.variants import fit_generators, train_and_predict
 
 if TYPE_CHECKING:
     import polars as pl
 
 
-def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = None) -> Run:
+@dataclass(frozen=True)
+class How:
+    """cached: share finished stages. unfinished: the folder of a killed run to go on in. expected: estimates of the plan."""
+
+    cached: bool = True
+    unfinished: Path | None = None
+    expected: Mapping[str, object] = field(default_factory=dict)
+
+
+AFRESH = How()
+
+
+def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = None, how: How = AFRESH) -> Run:
     """Data → splits → columns → models → predictions → scores → report, in a new folder under `runs_dir`."""
-    with new_run(runs_dir, config) as folder:
+    with new_run(runs_dir, config, how.unfinished) as folder:
+        folder.manifest["expected"] = how.expected
         for remark in remarks or []:
             folder.warn(remark)
         with folder.stage("data"), show.task("data") as tick:
@@ -34,12 +51,14 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
         folder.manifest |= _facts(config, loaded, splits, scoring)
         for note in (*loaded.notes, *([splits.leak] if splits.leak else [])):
             folder.warn(note)
-        with scratch() as space:
-            setting = Setting(config, loaded.panel, splits, space, show, folder.write_bytes)
+        with scratch() as space, Cache(cache_dir() / STAGES if how.cached else space.folder / STAGES) as cache:
+            data = loaded.store.folder.name
+            setting = Setting(config, loaded.panel, splits, space, show, folder.write_bytes, cache, data)
             with folder.stage("transform"):
                 fitted = fit_generators(setting)
             with folder.stage("train"):
                 predictions = train_and_predict(setting, fitted)
+        folder.note_hits(cache.hits)
         folder.write_table("predictions.parquet", prediction_table(loaded.panel, splits, predictions))
         with folder.stage("score"), show.task("score") as tick:
             eras = per_era(loaded.panel, predictions, splits, scoring, tick)
