@@ -1,13 +1,15 @@
 """The whole story of a run, from a config to a scored run folder. Read `run` first."""
 
 import hashlib
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from numerai_lab.basics import NlabError, nearest
+from numerai_lab.cache import STAGES, Cache
 from numerai_lab.config import Config
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.folds import Fold, make_folds
@@ -16,18 +18,32 @@ from numerai_lab.panel import Panel
 from numerai_lab.report import write_report
 from numerai_lab.runs import Run, RunFolder, new_run, read_run
 from numerai_lab.splits import EraTable, Splits, make_splits
-from numerai_lab.store import scratch
-from numerai_lab.variants import Setting, Show, fit_generators, train_and_predict
+from numerai_lab.stages import Setting, Show
+from numerai_lab.store import cache_dir, scratch
+from numerai_lab.variants import fit_generators, train_and_predict
 
 if TYPE_CHECKING:
     import polars as pl
 
 
-def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = None) -> Run:
+@dataclass(frozen=True)
+class How:
+    """cached: share finished stages. unfinished: the folder of a killed run to go on in. expected: estimates of the plan."""
+
+    cached: bool = True
+    unfinished: Path | None = None
+    expected: Mapping[str, object] = field(default_factory=dict)
+
+
+AFRESH = How()
+
+
+def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = None, how: How = AFRESH) -> Run:
     """Data → splits → columns → models → predictions → scores → report, in a new folder under `runs_dir`."""
     import polars as pl
 
-    with new_run(runs_dir, config) as folder:
+    with new_run(runs_dir, config, how.unfinished) as folder:
+        folder.manifest["expected"] = how.expected
         for remark in remarks or []:
             folder.warn(remark)
         with folder.stage("data"), show.task("data") as tick:
@@ -39,8 +55,9 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
         folder.manifest |= _facts(config, loaded, splits, scoring)
         for note in (*loaded.notes, *(stamp for stamp in (splits.leak, loaded.alias) if stamp)):
             folder.warn(note)
-        with scratch() as space:
-            setting = Setting(config, loaded.panel, splits, space, show, folder.write_bytes)
+        with scratch() as space, Cache(cache_dir() / STAGES if how.cached else space.folder / STAGES) as cache:
+            data = f"{loaded.store.folder.name}-{loaded.labels.folder.name}"
+            setting = Setting(config, loaded.panel, splits, space, show, folder.write_bytes, cache, data)
             with folder.stage("transform"):
                 fitted = fit_generators(setting)
             with folder.stage("train"):
@@ -48,6 +65,7 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
             for fold in folds:
                 with folder.stage(f"cross-validate {fold.number} of {len(folds)}"):
                     predicted.append((fold, _out_of_fold(setting, fold)))
+        folder.note_hits(cache.hits)
         folder.write_table("predictions.parquet", pl.concat([prediction_table(loaded.panel, *each) for each in predicted]))
         with folder.stage("score"), show.task("score") as tick:
             eras = pl.concat([per_era(loaded.panel, each, of, scoring, tick) for of, each in predicted])

@@ -154,18 +154,11 @@ def checksum(path: Path) -> int:
 
 
 class Scratch:
-    """A run's own folder for generated columns; gone when the run ends."""
+    """A run's own folder for arrays that are dear to make twice; gone when the run ends."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._kept: dict[str, Path] = {}
-
-    def columns(self, n_rows: int, n_columns: int) -> Float32:
-        """A new float32 memory-map, rows × columns, NaN wherever nothing is written."""
-        path = self.folder / f"columns-{len(list(self.folder.iterdir()))}.npy"
-        values: Float32 = open_memmap(path, mode="w+", dtype=np.float32, shape=(n_rows, n_columns))
-        values[:] = np.nan
-        return values
 
     def copy_of(self, values: Array) -> Array:
         """A writable memory-map with the same content, copied in pieces."""

@@ -12,8 +12,9 @@ from numerai_lab.experiment import run
 from numerai_lab.folds import CrossValidation, make_folds
 from numerai_lab.panel import Panel
 from numerai_lab.report.comparison import compare
+from numerai_lab.stages import Setting
 from numerai_lab.store import Scratch
-from numerai_lab.variants import Setting, fit_generators, train_and_predict
+from numerai_lab.variants import fit_generators, train_and_predict
 from tests.conftest import Quiet, make_config, make_panel, quick
 
 ERAS = tuple(range(1, 101))

@@ -136,8 +136,8 @@ def test_forty_eras_are_scored_30_times_faster_than_by_numerai_tools_and_100_tim
         ratio = best[quicker] / (ours["seconds"] / 40)
         print(
             f"{n_columns} column(s), 40 eras × 5,000 × {N_FEATURES}, {allowed[0]} threads: "
-            f"ours {ours['seconds']:.2f} s for all 40; numerai-tools, called once a column,\n  {best[quicker] * n_eras:.1f} s for {n_eras} era(s) at its better number of "
-            f"BLAS threads, {quicker}, scaled {best[quicker] * 40:.0f} s for 40: ratio {ratio:.0f}, asked {asked}"
+            f"ours {ours['seconds']:.2f} s for all 40; numerai-tools, called once a column,\n"
+            f"  {best[quicker] * n_eras:.1f} s for {n_eras} era(s) at its better number of BLAS threads, {quicker}, scaled {best[quicker] * 40:.0f} s for 40: ratio {ratio:.0f}, asked {asked}"
         )
         print(f"  anonymous memory that rose: ours {ours['rise'] / 1e6:.0f} MB, numerai-tools {theirs['rise'] / 1e6:.0f} MB")
         for name, bound in (("corr", 1e-9), ("fnc", 1e-5), ("max_feature_exposure", 1e-5), ("mmc", 1e-9)):
