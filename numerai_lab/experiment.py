@@ -52,6 +52,7 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
         for note in (*loaded.notes, *([splits.leak] if splits.leak else [])):
             folder.warn(note)
         with scratch() as space, Cache(cache_dir() / STAGES if how.cached else space.folder / STAGES) as cache:
+            cache.hold(loaded.store.folder)
             data = loaded.store.folder.name
             setting = Setting(config, loaded.panel, splits, space, show, folder.write_bytes, cache, data)
             with folder.stage("transform"):

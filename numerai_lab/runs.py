@@ -23,6 +23,7 @@ from numerai_lab.basics import NlabError
 from numerai_lab.cache import write_whole
 from numerai_lab.config import Config
 from numerai_lab.lock import Lock
+from numerai_lab.store import LOCK
 
 if TYPE_CHECKING:
     import polars as pl
@@ -32,7 +33,6 @@ PACKAGES = ("numpy", "pandas", "polars", "pydantic", "scikit-learn", "umap-learn
 FAILED = "failed"
 CONFIG = "config.yaml"
 UNFINISHED = ".unfinished-"
-LOCK = ".lock"
 
 
 class RunFolder:
