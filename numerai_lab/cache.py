@@ -108,6 +108,12 @@ class Cache:
             self._taken[stage.key] = entry
         return self._taken[stage.key]
 
+    def hold(self, folder: Path) -> None:
+        """Keeps another folder of the cache, such as a store, from being pruned until this is closed."""
+        lock = Lock(folder.with_name(f".{folder.name}.lock"))
+        lock.take("read", wait=True)
+        self._locks.append(lock)
+
     def close(self) -> None:
         """Gives all locks back."""
         for lock in self._locks:

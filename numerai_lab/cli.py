@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from numerai_lab.cli_cache import cache_app
 from numerai_lab.cli_checks import audit, score
 from numerai_lab.cli_data import data_app
 from numerai_lab.terminal import ConfigFile, Format, HowShown, Set, by_suffix, print_table, say
 
 if TYPE_CHECKING:
     from numerai_lab.config import Config
+    from numerai_lab.experiment import How
 
 app = typer.Typer(
     help="Find out whether unsupervised features and synthetic rows make Numerai models better.",
@@ -25,6 +27,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(data_app, name="data")
+app.add_typer(cache_app, name="cache")
 
 
 @app.command()
@@ -33,26 +36,41 @@ def run(
     overrides: Set = None,
     runs_dir: Annotated[Path, typer.Option(help="where run folders go")] = Path("runs"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be done, and do nothing")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with the newest killed run of this config")] = False,
+    cached: Annotated[bool, typer.Option("--cache/--no-cache", help="take finished stages from the cache")] = True,
     how: HowShown = "table",
 ) -> None:
     """Run a config into a new, scored run folder."""
     from numerai_lab.config import load_config
+    from numerai_lab.runs import unfinished_runs
 
     loaded, remarks = load_config(config, overrides or [])
     if dry_run:
         _print_plan(loaded, remarks, how)
         return
-    from numerai_lab.experiment import run as run_experiment
-    from numerai_lab.report.page import heading
-    from numerai_lab.report.progress import shown
-    from numerai_lab.report.tables import summary_columns
-    from numerai_lab.report.verdicts import verdicts
+    from numerai_lab.experiment import How
 
-    done = run_experiment(loaded, runs_dir, shown(), remarks)
-    print_table(done.scores, how, summary_columns(loaded.scoring.legacy), [done.name, *heading(done.manifest)])
-    if how == "table":
-        print("", *verdicts(done.scores), sep="\n")
-    say(f"run folder: {done.path}")
+    unfinished = unfinished_runs(runs_dir, loaded)
+    if resume and not unfinished:
+        say(f"no unfinished run of this config in {runs_dir}: starting a new one")
+    if unfinished and not resume:
+        say(f"unfinished run of this config: `nlab resume {unfinished[0]}` goes on with it")
+    _run(loaded, runs_dir, remarks, How(cached, unfinished[0] if resume and unfinished else None), how)
+
+
+@app.command()
+def resume(
+    folder: Annotated[Path, typer.Argument(help="the .unfinished-… folder of a run that was killed", show_default=False)],
+    how: HowShown = "table",
+) -> None:
+    """Go on with a run that was killed."""
+    from numerai_lab.config import load_config
+    from numerai_lab.experiment import How
+    from numerai_lab.runs import CONFIG, unfinished_run
+
+    found = unfinished_run(folder)
+    loaded, remarks = load_config(found / CONFIG)
+    _run(loaded, found.parent, remarks, How(unfinished=found), how)
 
 
 @app.command()
@@ -164,6 +182,20 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of a pipe went away: not our error
         sys.exit(1)
+
+
+def _run(config: "Config", runs_dir: Path, remarks: list[str], manner: "How", how: Format) -> None:
+    from numerai_lab.experiment import run as run_experiment
+    from numerai_lab.report.page import heading
+    from numerai_lab.report.progress import shown
+    from numerai_lab.report.tables import summary_columns
+    from numerai_lab.report.verdicts import verdicts
+
+    done = run_experiment(config, runs_dir, shown(), remarks, manner)
+    print_table(done.scores, how, summary_columns(config.scoring.legacy), [done.name, *heading(done.manifest)])
+    if how == "table":
+        print("", *verdicts(done.scores), sep="\n")
+    say(f"run folder: {done.path}")
 
 
 def _print_plan(config: "Config", remarks: list[str], how: Format) -> None:

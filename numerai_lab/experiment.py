@@ -56,6 +56,8 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
         for note in (*loaded.notes, *(stamp for stamp in (splits.leak, loaded.alias) if stamp)):
             folder.warn(note)
         with scratch() as space, Cache(cache_dir() / STAGES if how.cached else space.folder / STAGES) as cache:
+            cache.hold(loaded.store.folder)
+            cache.hold(loaded.labels.folder)
             data = f"{loaded.store.folder.name}-{loaded.labels.folder.name}"
             setting = Setting(config, loaded.panel, splits, space, show, folder.write_bytes, cache, data)
             with folder.stage("transform"):

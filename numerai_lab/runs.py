@@ -23,7 +23,7 @@ from numerai_lab.basics import NlabError
 from numerai_lab.cache import write_whole
 from numerai_lab.config import Config
 from numerai_lab.lock import Lock
-from numerai_lab.store import built
+from numerai_lab.store import LOCK, built
 
 if TYPE_CHECKING:
     import polars as pl
@@ -33,7 +33,6 @@ PACKAGES = ("numpy", "pandas", "polars", "pydantic", "scikit-learn", "umap-learn
 FAILED = "failed"
 CONFIG = "config.yaml"
 UNFINISHED = ".unfinished-"
-LOCK = ".lock"
 
 
 class RunFolder:
