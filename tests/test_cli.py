@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import time
 import subprocess
 import sys
 from pathlib import Path
