@@ -112,6 +112,17 @@ def test_features_that_are_almost_combinations_of_others_are_neutralised_as_by_l
 
 
 @quick
+@given(seeds)
+def test_the_rounding_that_a_gram_matrix_of_near_twins_brings_is_taken_back(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(120, 12))
+    features[:, -1] = features[:, 0] + 3e-5 * rng.normal(size=120)
+    values = features[:, [0]] + 0.1 * rng.normal(size=(120, 1))
+    left = Exposures.of(features).neutralised(values)
+    assert np.abs(np.linalg.qr(features - features.mean(0))[0].T @ left).max() < 1e-9
+
+
+@quick
 @given(seeds, st.floats(-1e6, 1e6), dtypes)
 def test_constant_predictions_score_nothing_and_leave_the_others_alone(seed: int, value: float, dtype: type) -> None:
     rng = np.random.default_rng(seed)
