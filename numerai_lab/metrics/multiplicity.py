@@ -66,7 +66,6 @@ def _included(losses: Float64, block: int, seed: int) -> Array:
     from arch.bootstrap import MCS
 
     losses = losses - (1 - _due(losses, block)) * losses.mean(0)
-
     found = MCS(
         losses,
         size=MCS_SIZE,
