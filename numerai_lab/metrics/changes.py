@@ -11,6 +11,7 @@ from numerai_lab.metrics.multiplicity import adjusted, confidence_set
 from numerai_lab.metrics.significance import (
     LEVEL,
     Differences,
+    Statistic,
     draw,
     eras_needed,
     mean_differences,
@@ -78,11 +79,8 @@ def _differences(pairs: Sequence[tuple[Float64, Float64]], stat: str, block: int
     if stat == "mean":
         return mean_differences(means[scored], block)
     drawn = draw(int(scored.sum()), block)
-    each = [studentised(sharpe_difference(own[:, scored], reference[:, scored], drawn), drawn) for own, reference in pairs]
-    return Differences(*(np.concatenate([np.atleast_1d(getattr(one, name)) for one in each], axis=-1) for name in _FIELDS))
-
-
-_FIELDS = tuple(Differences.__dataclass_fields__)
+    each = [sharpe_difference(own[:, scored], reference[:, scored], drawn) for own, reference in pairs]
+    return studentised(Statistic(*(np.concatenate(parts, axis=-1) for parts in zip(*each, strict=True))), drawn)
 
 
 def _undecided(found: Differences, p: Float64, pairs: Sequence[tuple[Float64, Float64]]) -> list[int | None]:

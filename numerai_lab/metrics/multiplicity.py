@@ -3,7 +3,7 @@
 import numpy as np
 
 from numerai_lab.basics import Array, Float64
-from numerai_lab.metrics.significance import MIN_BLOCKS, Differences, seen_share
+from numerai_lab.metrics.significance import MIN_BLOCKS, Differences, mean_differences, seen_share
 
 MCS_SIZE = 0.05
 MCS_RESAMPLES = 1000
@@ -65,8 +65,7 @@ def confidence_set(scores: Float64, block: int, seed: int = 0) -> list[bool | No
 def _included(losses: Float64, block: int, seed: int) -> Array:
     from arch.bootstrap import MCS
 
-    # The bootstrap shows too little variance (see `seen_share`); shrinking the mean losses by its root makes up for it.
-    losses = losses - (1 - np.sqrt(seen_share(len(losses), block))) * losses.mean(0)
+    losses = losses - (1 - _due(losses, block)) * losses.mean(0)
     found = MCS(
         losses,
         size=MCS_SIZE,
@@ -78,3 +77,15 @@ def _included(losses: Float64, block: int, seed: int) -> Array:
     with np.errstate(invalid="ignore", divide="ignore"):
         found.compute()
     return np.isin(np.arange(losses.shape[1]), found.included)
+
+
+def _due(losses: Float64, block: int) -> float:
+    """What is due of the differences of mean losses, so that arch's test, whose bootstrap is not studentised, keeps its level.
+
+    The bootstrap shows too little variance (`seen_share`), and its tails lack what few blocks add to those of a normal law.
+    """
+    from scipy.special import ndtri
+
+    found = mean_differences(losses - losses.mean(1, keepdims=True), block, resamples=MCS_RESAMPLES)
+    tail = np.quantile(found.draws.max(1), 1 - MCS_SIZE, method="higher") / ndtri(1 - MCS_SIZE / 2 / losses.shape[1])
+    return float(np.sqrt(seen_share(len(losses), block)) / max(1.0, tail))

@@ -105,7 +105,7 @@ def test_eras_needed_is_n_times_the_square_of_280_errors_over_the_difference() -
 def test_forty_variants_over_600_eras_take_well_under_a_second() -> None:
     x = overlapping_noise(np.random.default_rng(5), 600, 40)
     drawn = draw(600, 4)
-    start = time.perf_counter()
+    start = time.process_time()
     mean_differences(x, 4)
     studentised(sharpe_difference(x[:, :1].T, x[:, 1:2].T, drawn), drawn)
-    assert time.perf_counter() - start < 1  # measured .2 s; resample by resample it takes 3
+    assert time.process_time() - start < 1  # measured .2 s; resample by resample it takes 3
