@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 NLAB := $(VENV)/bin/nlab
 
-.PHONY: run test check bench bench-full clean
+.PHONY: run test check bench bench-full soak clean
 
 run: $(VENV)/.installed
 	$(NLAB) run configs/quickstart.yaml
@@ -21,6 +21,10 @@ bench: $(VENV)/.installed-dev
 # The synthetic tournament at its full size, 6.9 million rows × 780, XGBoost on every training row: minutes and gigabytes.
 bench-full: $(VENV)/.installed
 	$(NLAB) run tests/bench/full.yaml
+
+# Thirty kills of a run of each generator and augmenter: hours.
+soak: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m pytest -m soak
 
 $(VENV)/.installed: pyproject.toml
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)

@@ -1,0 +1,116 @@
+"""`kill -9` at any moment: the resumed run ends with the predictions of an undisturbed one. Covers every registered method.
+
+In the normal suite one run of everything is killed six times, each time further on; `make soak` kills runs of each method
+alone, thirty times each, at random moments.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from numerai_lab.augmenters import AUGMENTERS
+from numerai_lab.generators import GENERATORS
+from numerai_lab.runs import unfinished_runs
+from numerai_lab.upkeep import damaged, orphans, prune
+from tests.conftest import quick
+
+MOMENTS = 6
+SOAKED = 30
+
+
+def written(folder: Path, generators: list[str], augmenters: list[str], model: str = "ridge") -> Path:
+    """A config with these methods, one variant each, and one with all of them together."""
+    config: dict[str, Any] = {
+        "name": "killed",
+        "data": {"source": "synthetic", "size": "tiny"},
+        "generators": {kind: quick(kind) for kind in generators},
+        "augmenters": {kind: quick(kind) for kind in augmenters},
+        "model": quick(model),
+        "variants": {
+            "baseline": {},
+            **{f"raw+{kind}": {"features": ["raw", kind]} for kind in generators},
+            **{kind: {"augment": [kind]} for kind in augmenters},
+            "all": {"features": ["raw", *generators[:1]], "augment": augmenters},
+        },
+    }
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def start(config: Path, place: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "numerai_lab", "run", str(config), "--resume", "--runs-dir", str(place / "runs")]
+    silence = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, env={**os.environ, "NLAB_CACHE": str(place / "cache")}, **silence)  # type: ignore[call-overload, no-any-return]
+
+
+def finished(config: Path, place: Path) -> Path:
+    """The folder of a run that nobody disturbs any more."""
+    process = start(config, place)
+    said = process.communicate()[1].decode()
+    assert process.returncode == 0, said
+    (folder,) = (place / "runs").iterdir()
+    return folder
+
+
+def n_stages(place: Path) -> int:
+    return len(list((place / "cache" / "stages").glob("*/[!.]*/meta.json")))
+
+
+def kill_when(process: subprocess.Popen[bytes], place: Path, stages: int, delay: float) -> bool:
+    """Kills a run some time after it has finished that many stages; False when it was over before."""
+    while process.poll() is None and n_stages(place) < stages:
+        time.sleep(0.01)
+    time.sleep(delay)
+    alive = process.poll() is None
+    process.kill()
+    process.communicate()
+    return alive
+
+
+def assert_nothing_is_half_written(place: Path) -> None:
+    assert [path.name for path in (place / "runs").iterdir() if path.name.startswith(".")] == []
+    checked = list(damaged(place / "cache"))
+    assert checked
+    assert [damage for _, damage in checked if damage] == []
+    prune(place / "cache", 10**12, data=False)
+    assert orphans(place / "cache") == []
+    assert not list((place / "cache" / "stages").glob("*/.*/*"))
+
+
+def test_a_run_of_every_method_killed_again_and_again_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
+    config = written(tmp_path, [*GENERATORS], [*AUGMENTERS])
+    whole, place = tmp_path / "whole", tmp_path / "killed"
+    wanted = (finished(config, whole) / "predictions.parquet").read_bytes()
+    rng, total, kills = np.random.default_rng(0), n_stages(whole), 0
+    for moment in range(MOMENTS):
+        kills += kill_when(start(config, place), place, moment * total // MOMENTS, rng.uniform(0, 1))
+    assert kills >= MOMENTS - 1  # the last may come too late
+    assert unfinished_runs(place / "runs") or kills < MOMENTS
+    assert (finished(config, place) / "predictions.parquet").read_bytes() == wanted
+    assert_nothing_is_half_written(place)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", [*GENERATORS, *AUGMENTERS])
+def test_each_method_is_killed_at_thirty_random_moments(kind: str, tmp_path: Path) -> None:
+    of = {True: [kind], False: []}
+    config = written(tmp_path, of[kind in GENERATORS], of[kind in AUGMENTERS], "xgboost")
+    begun = time.monotonic()
+    wanted = (finished(config, tmp_path / "whole") / "predictions.parquet").read_bytes()
+    seconds = time.monotonic() - begun
+    rng = np.random.default_rng(list(kind.encode()))
+    for moment in range(SOAKED):
+        place = tmp_path / f"{moment}"
+        if kill_when(start(config, place), place, 0, rng.uniform(0, seconds)):
+            assert (finished(config, place) / "predictions.parquet").read_bytes() == wanted, moment
+            assert_nothing_is_half_written(place)
+        shutil.rmtree(place, ignore_errors=True)
