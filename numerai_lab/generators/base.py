@@ -15,11 +15,14 @@ class Generator(Component):
     """Learns from the features of the eras it is given, without labels, and emits float32 columns.
 
     stochastic: another seed gives other columns. whole_era: a row's columns depend on which rows come with it, so
-    `transform` is promised to be repeatable only era by era, which is how it is always called.
+    `transform` is promised to be repeatable only era by era, which is how it is always called. learns: the values of
+    features in `fit` matter to the columns. per_era: all rows of an era get the same columns.
     """
 
     stochastic: ClassVar[bool] = False
     whole_era: ClassVar[bool] = False
+    learns: ClassVar[bool] = True
+    per_era: ClassVar[bool] = False
 
     fit_on: Literal["train", "all"] = Field(
         "train",
