@@ -15,6 +15,7 @@ from numerai_lab.component import Component
 from numerai_lab.data import SOURCES, Source
 from numerai_lab.folds import CrossValidation
 from numerai_lab.generators import GENERATORS, Generator
+from numerai_lab.generators.select import Select
 from numerai_lab.models import MODELS, Model
 from numerai_lab.sentences import sentence
 from numerai_lab.splits import Embargo, SplitsConfig, era_range
@@ -137,6 +138,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "scoring": ScoringConfig,
     "variants": Variant,
     "neutralize": Neutralize,
+    "select": Select,
 }
 """The models under keys that have no kind of their own."""
 

@@ -13,7 +13,8 @@ from numerai_lab.config import RAW, Config, Neutralize, Variant
 from numerai_lab.generators import Generator
 from numerai_lab.metrics.era import Exposures, gauss, rank
 from numerai_lab.metrics.scoring import Column, Predictions
-from numerai_lab.panel import Panel
+from numerai_lab.panel import Block, Panel
+from numerai_lab.selection import adopted, shown_to
 from numerai_lab.splits import Splits
 from numerai_lab.store import Scratch
 from numerai_lab.stream import BlockStream
@@ -37,6 +38,10 @@ class Fitted:
     generator: Generator
     columns: Float32
 
+    def transform(self, block: Block) -> Float32:
+        """Columns for rows that no memory-map holds."""
+        return self.generator.emit(block)
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -51,12 +56,12 @@ class Setting:
 
 
 def fit_generators(setting: Setting) -> dict[tuple[str, int], Fitted]:
-    """(generator name, seed) → fitted generator and its columns. No fit sees a target.
+    """(generator name, seed) → fitted generator and its columns. No fit sees a target; `select` may see that of training eras.
 
     A generator sees training eras, or with `fit_on: all` also the features of validation eras. One that draws nothing
     at random is fitted once for all seeds.
     """
-    config, splits, blind = setting.config, setting.splits, setting.panel.without_target()
+    config = setting.config
     used = {name for variant in config.variants.values() for name in variant.inputs if variant.ensemble is None}
     out: dict[tuple[str, int], Fitted] = {}
     for name, template in config.generators.items():
@@ -67,13 +72,21 @@ def fit_generators(setting: Setting) -> dict[tuple[str, int], Fitted]:
             if not template.stochastic and seed != config.seeds[0]:
                 out[name, seed] = out[name, config.seeds[0]]
                 continue
-            eras = (*splits.train, *splits.validation) if template.fit_on == "all" else splits.train
-            with setting.show.task(f"fit {name}@{seed}") as tick:
-                generator = template.fresh().fit(blind.only(eras), rng_for(seed, "generator", name), Aid(tick))
+            generator = fit_generator(setting, name, seed)
             setting.save(f"models/generator-{name}@{seed}.npz", arrays_to_bytes(generator.state()))
             with setting.show.task(f"columns {name}@{seed}") as tick:
                 out[name, seed] = Fitted(generator, _columns(name, generator, setting, tick))
     return out
+
+
+def fit_generator(setting: Setting, name: str, seed: int) -> Generator:
+    """One generator fitted on the eras it may see, with the raw features it selects."""
+    splits, template = setting.splits, setting.config.generators[name]
+    eras = (*splits.train, *splits.validation) if template.fit_on == "all" else splits.train
+    shown = shown_to(template, setting.panel, splits.train, eras, setting.space)
+    with setting.show.task(f"fit {name}@{seed}") as tick:
+        generator = template.fresh().fit(shown, rng_for(seed, "generator", name), Aid(tick))
+    return adopted(generator, shown, setting.panel)
 
 
 def _columns(name: str, generator: Generator, setting: Setting, tick: Tick) -> Float32:
@@ -84,7 +97,7 @@ def _columns(name: str, generator: Generator, setting: Setting, tick: Tick) -> F
     eras = (*setting.splits.train, *setting.splits.validation)
     for done, era in enumerate(eras, start=1):
         block = panel.block(era)
-        values = generator.transform(block)
+        values = generator.emit(block)
         if values.shape != (len(block), width) or not np.isfinite(values).all():
             raise NlabFailure(
                 f"generators.{name}: gave {values.shape[0]} rows × {values.shape[1]} columns with "
@@ -139,8 +152,8 @@ def _trained(name: str, setting: Setting, future: Panel, fitted: Mapping[str, Fi
 
 def _stream(setting: Setting, variant: Variant, fitted: Mapping[str, Fitted], seed: int) -> BlockStream:
     train = _with_columns(setting.panel.only(setting.splits.train), variant.inputs, fitted)
-    generators = {name: fitted[name].generator for name in variant.inputs if name != RAW}
-    names = {RAW: train.raw_names, **{n: tuple(f"{n}_{c}" for c in g.names_out()) for n, g in generators.items()}}
+    generators = {name: fitted[name] for name in variant.inputs if name != RAW}
+    names = {RAW: train.raw_names, **{n: tuple(f"{n}_{c}" for c in g.generator.names_out()) for n, g in generators.items()}}
     return BlockStream(
         panel=train,
         inputs=variant.inputs,

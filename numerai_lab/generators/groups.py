@@ -44,7 +44,7 @@ class GroupStats(Generator):
     kind: Literal["group_stats"] = "group_stats"
     groups: list[str] | None = Field(None, min_length=1, description="feature sets to take as groups; none = found, see above")
     stats: list[Literal["mean", "std", "skew"]] = Field(
-        list(STATS), min_length=1, max_length=3, description="which statistics to emit of each group"
+        ["mean", "std", "skew"], min_length=1, description="which statistics to emit of each group"
     )
 
     def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
@@ -67,12 +67,12 @@ class GroupStats(Generator):
         n = self.members_.sum(0, dtype=np.float64)
         first, second, third = ((power @ members).astype(np.float64) / n for power in (x, x * x, x * x * x))
         stats = dict(zip(STATS, _moments(first, second, third, block.top), strict=True))
-        return np.stack([stats[name] for name in self.stats], axis=2).reshape(len(block), -1).astype(np.float32)
+        return np.stack([stats[name] for name in dict.fromkeys(self.stats)], axis=2).reshape(len(block), -1).astype(np.float32)
 
     def names_out(self) -> list[str]:
         fitted = self.state().get("names_")
         names = fitted.tolist() if fitted is not None else self.groups or GROUPS
-        return [f"{name}_{stat}" for name in names for stat in self.stats]
+        return [f"{name}_{stat}" for name in names for stat in dict.fromkeys(self.stats)]
 
     def _groups(self, panel: Panel) -> dict[str, list[int]]:
         sets = {name: [i for i in at.tolist() if i < panel.n_raw] for name, at in panel.feature_sets.items()}
