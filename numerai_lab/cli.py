@@ -6,24 +6,18 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from numerai_lab.cli_cache import cache_app
+from numerai_lab.cli_checks import audit, score
 from numerai_lab.cli_data import data_app
+from numerai_lab.terminal import ConfigFile, Format, HowShown, Set, by_suffix, print_table, say
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from numerai_lab.config import Config
-
-Format = Literal["table", "json", "csv", "md"]
-ConfigFile = Annotated[Path, typer.Argument(help="a YAML config", show_default=False)]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="override a key of the config, such as data.size=tiny; repeatable"),
-]
-HowShown = Annotated[Format, typer.Option("--format", help="how the table is printed")]
+    from numerai_lab.experiment import How
 
 app = typer.Typer(
     help="Find out whether unsupervised features and synthetic rows make Numerai models better.",
@@ -33,6 +27,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(data_app, name="data")
+app.add_typer(cache_app, name="cache")
 
 
 @app.command()
@@ -41,23 +36,41 @@ def run(
     overrides: Set = None,
     runs_dir: Annotated[Path, typer.Option(help="where run folders go")] = Path("runs"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be done, and do nothing")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with the newest killed run of this config")] = False,
+    cached: Annotated[bool, typer.Option("--cache/--no-cache", help="take finished stages from the cache")] = True,
     how: HowShown = "table",
 ) -> None:
     """Run a config into a new, scored run folder."""
     from numerai_lab.config import load_config
+    from numerai_lab.runs import unfinished_runs
 
     loaded, remarks = load_config(config, overrides or [])
     if dry_run:
         _print_plan(loaded, remarks, how)
         return
-    from numerai_lab.experiment import run as run_experiment
-    from numerai_lab.report.page import heading
-    from numerai_lab.report.progress import shown
-    from numerai_lab.report.tables import summary_columns
+    from numerai_lab.experiment import How
 
-    done = run_experiment(loaded, runs_dir, shown(), remarks)
-    _print_table(done.scores, how, summary_columns(loaded.scoring.legacy), [done.name, *heading(done.manifest)])
-    _say(f"run folder: {done.path}")
+    unfinished = unfinished_runs(runs_dir, loaded)
+    if resume and not unfinished:
+        say(f"no unfinished run of this config in {runs_dir}: starting a new one")
+    if unfinished and not resume:
+        say(f"unfinished run of this config: `nlab resume {unfinished[0]}` goes on with it")
+    _run(loaded, runs_dir, remarks, How(cached, unfinished[0] if resume and unfinished else None), how)
+
+
+@app.command()
+def resume(
+    folder: Annotated[Path, typer.Argument(help="the .unfinished-… folder of a run that was killed", show_default=False)],
+    how: HowShown = "table",
+) -> None:
+    """Go on with a run that was killed."""
+    from numerai_lab.config import load_config
+    from numerai_lab.experiment import How
+    from numerai_lab.runs import CONFIG, unfinished_run
+
+    found = unfinished_run(folder)
+    loaded, remarks = load_config(found / CONFIG)
+    _run(loaded, found.parent, remarks, How(unfinished=found), how)
 
 
 @app.command()
@@ -79,13 +92,21 @@ def compare(
 
     found = compare_runs(runs, sort, reference)
     for line in (*found.skipped, *found.differences):
-        _say(line)
+        say(line)
     if how == "table" and out is None:
         for group in found.groups:
-            _print_table(group.table, how, summary_columns(False), [f"Δ against {group.reference}", _data_line(group.comparable)])
+            print_table(
+                group.table,
+                how,
+                summary_columns(False),
+                [
+                    f"Δ against {group.reference}",
+                    "; ".join(f"{key} {value}" for key, value in group.comparable.items() if key != "scored rows"),
+                ],
+            )
         return
     tables = [group.table.with_columns(pl.lit(i).alias("group")) for i, group in enumerate(found.groups, start=1)]
-    _print_table(pl.concat(tables, how="diagonal_relaxed"), how if how != "table" else _by_suffix(out), (), (), out)
+    print_table(pl.concat(tables, how="diagonal_relaxed"), how if how != "table" else by_suffix(out), (), (), out)
 
 
 @app.command()
@@ -95,43 +116,12 @@ def validate(config: ConfigFile, overrides: Set = None) -> None:
 
     loaded, remarks = load_config(config, overrides or [])
     for remark in remarks:
-        _say(remark)
+        say(remark)
     print(f"{config}: valid; {len(loaded.variants)} variants: {', '.join(loaded.variants)}")
 
 
-@app.command()
-def audit(
-    config: ConfigFile,
-    overrides: Set = None,
-    how: HowShown = "table",
-    out: Annotated[Path, typer.Option(help="the report, as Markdown")] = Path("audit.md"),
-) -> None:
-    """Train a config on broken data, where no score may survive.
-
-    Targets permuted and exchanged, validation features replaced; and what each generator saw. Exit code 1 if a check fails.
-    """
-    import polars as pl
-
-    from numerai_lab.audit import audit as audit_config
-    from numerai_lab.basics import NlabFailure
-    from numerai_lab.config import load_config
-    from numerai_lab.report.progress import shown
-    from numerai_lab.report.tables import Shown, markdown
-
-    loaded, remarks = load_config(config, overrides or [])
-    for remark in remarks:
-        _say(remark)
-    found = audit_config(loaded, shown())
-    table, columns = pl.DataFrame(found.rows()), [Shown(name, name, "s") for name in ("verdict", "check", "subject", "numbers")]
-    verdict = f"{loaded.name}: {len(found.checks) - len(found.failed)} of {len(found.checks)} checks passed"
-    out.write_text("\n".join([f"# Audit of {loaded.name}", "", verdict, "", markdown(table, columns), ""]), encoding="utf-8")
-    _print_table(table, how, columns, wrap=True)
-    _say(f"{verdict}; written to {out}")
-    if found.failed:
-        first = found.failed[0]
-        raise NlabFailure(
-            f"audit: {len(found.failed)} checks failed, the first: {first.check} ({first.subject}): {first.numbers}"
-        )
+app.command()(score)
+app.command()(audit)
 
 
 @app.command("list")
@@ -145,7 +135,7 @@ def list_(
     from numerai_lab.catalogue import entries
     from numerai_lab.report.tables import Shown
 
-    _print_table(pl.DataFrame(entries(family)), how, (Shown("name", family, "s"), Shown("gives", "gives", "s")))
+    print_table(pl.DataFrame(entries(family)), how, (Shown("name", family, "s"), Shown("gives", "gives", "s")))
 
 
 @app.command()
@@ -165,7 +155,7 @@ def describe(
         return
     parameters = pl.DataFrame(found["parameters"], schema=dict.fromkeys(("name", "type", "default", "says"), pl.String))
     print(f"{found['name']} ({found['family']})\n\n{found['text']}\n\nEmits: {found['emits']}.")
-    _print_table(
+    print_table(
         parameters,
         how,
         (
@@ -187,11 +177,25 @@ def main() -> None:
     try:
         app()
     except NlabError as error:
-        _say(f"nlab: {error}")
+        say(f"nlab: {error}")
         sys.exit(1 if isinstance(error, NlabFailure) else 2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of a pipe went away: not our error
         sys.exit(1)
+
+
+def _run(config: "Config", runs_dir: Path, remarks: list[str], manner: "How", how: Format) -> None:
+    from numerai_lab.experiment import run as run_experiment
+    from numerai_lab.report.page import heading
+    from numerai_lab.report.progress import shown
+    from numerai_lab.report.tables import summary_columns
+    from numerai_lab.report.verdicts import verdicts
+
+    done = run_experiment(config, runs_dir, shown(), remarks, manner)
+    print_table(done.scores, how, summary_columns(config.scoring.legacy), [done.name, *heading(done.manifest)])
+    if how == "table":
+        print("", *verdicts(done.scores), sep="\n")
+    say(f"run folder: {done.path}")
 
 
 def _print_plan(config: "Config", remarks: list[str], how: Format) -> None:
@@ -199,55 +203,12 @@ def _print_plan(config: "Config", remarks: list[str], how: Format) -> None:
 
     found = plan(config)
     for remark in remarks:
-        _say(remark)
+        say(remark)
     if how == "json":
         print(json.dumps({"config": config.resolved(), **found.as_dict()}, indent=1, ensure_ascii=False))
         return
     print(config.to_yaml())
     print("\n".join(found.lines()))
-
-
-def _print_table(
-    table: "pl.DataFrame", how: Format, columns: Any, head: Any = (), out: Path | None = None, *, wrap: bool = False
-) -> None:
-    from rich.console import Console
-
-    from numerai_lab.report.tables import exported, footnoted, rendered, with_interval
-
-    if how != "table":
-        text = exported(table, how)
-        out.write_text(text + "\n", encoding="utf-8") if out else print(text)
-        return
-    console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120, highlight=False)
-    for line in head:
-        console.print(line, markup=False, soft_wrap=True)
-    below: list[str] = []
-    if "corr_mean" in table.columns:
-        table, below = footnoted(with_interval(table))
-    console.print(rendered(table, columns, None if wrap else console.width))
-    for line in below:
-        console.print(line, markup=False, soft_wrap=True)
-
-
-def _data_line(comparable: dict[str, Any]) -> str:
-    return "; ".join(f"{key} {value}" for key, value in comparable.items() if key != "scored rows")
-
-
-def _by_suffix(out: Path | None) -> Format:
-    suffixes: dict[str, Format] = {".json": "json", ".csv": "csv", ".md": "md"}
-    if out is None or out.suffix not in suffixes:
-        _stop(f"--out: {out} ends in none of {', '.join(suffixes)}; or say --format")
-    return suffixes[out.suffix]
-
-
-def _stop(message: str) -> NoReturn:
-    from numerai_lab.basics import NlabError
-
-    raise NlabError(message)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)
 
 
 def _log_to_stderr() -> None:

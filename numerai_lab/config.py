@@ -74,6 +74,13 @@ class Variant(_Strict):
         return tuple(self.features or [RAW])
 
 
+class Payout(_Strict):
+    """What the tournament multiplies scores by."""
+
+    corr: float = Field(description="multiplier of corr")
+    mmc: float = Field(description="multiplier of mmc")
+
+
 class ScoringConfig(_Strict):
     """What scores are computed against."""
 
@@ -83,6 +90,11 @@ class ScoringConfig(_Strict):
     fnc_features: str | None = Field(None, description="feature set of FNC and exposures; default the one that models read")
     meta_model: str = Field("numerai_meta_model", description="column of the meta model among the data's extras")
     benchmark: str | None = Field(None, description="column of the benchmark model for BMC; default the first there is")
+    payout: Payout | None = Field(
+        None,
+        description="multipliers of payout_proxy; default 3 and 15 for 60-day targets (Numerai's since 2026-08-28), "
+        "else 0.75 and 2.25 (20-day targets in 2026 before that; 2024 and 2025 had 0.5 and 2)",
+    )
     legacy: bool = Field(False, description="show the forum's set of scores first: rank_corr, compound drawdown, max exposure")
 
 
@@ -136,6 +148,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "cv": CrossValidation,
     "embargo": Embargo,
     "scoring": ScoringConfig,
+    "payout": Payout,
     "variants": Variant,
     "neutralize": Neutralize,
     "select": Select,
@@ -157,12 +170,17 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> tuple[Config, list
 
 def load_data(path: Path | None, overrides: Sequence[str], default: str = "synthetic") -> Source:
     """The data of a config, or of `overrides` alone on top of a default source."""
+    return load_part(path, overrides, ("data",), default).data
+
+
+def load_part(path: Path | None, overrides: Sequence[str], keys: Sequence[str], default: str = "synthetic") -> Config:
+    """A config of these keys of a file, or of `overrides` alone on top of a default source; the rest is of no account."""
     raw = read_yaml(path) if path else {"data": {"source": default}}
-    raw = {"data": raw.get("data") if isinstance(raw, dict) else None}
+    raw = {key: raw[key] for key in keys if key in raw} if isinstance(raw, dict) else {}
     for override in overrides:
         _override(raw, override)
-    config = parse_config({"name": "data", "model": {"kind": "ridge"}, **raw}, str(path or "--set"))
-    return config.data
+    reference = _mapping(raw, "scoring").get("reference") or "baseline"  # names a variant, and these are not known here
+    return parse_config({"name": "part", "model": {"kind": "ridge"}, "variants": {reference: {}}, **raw}, str(path or "--set"))
 
 
 def parse_config(raw: dict[str, Any], where: str) -> Config:

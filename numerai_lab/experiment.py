@@ -1,14 +1,18 @@
 """The whole story of a run, from a config to a scored run folder. Read `run` first."""
 
 import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from numerai_lab.basics import NlabError, nearest
+from numerai_lab.cache import STAGES, Cache
 from numerai_lab.config import Config
 from numerai_lab.data.reader import Loaded, load
+from numerai_lab.folds import Fold, make_folds
 from numerai_lab.generators import Generator
 from numerai_lab.metrics.scoring import Predictions, Scoring, per_era, score_table
 from numerai_lab.panel import Panel
@@ -16,35 +20,59 @@ from numerai_lab.report import write_report
 from numerai_lab.runs import Run, RunFolder, new_run, read_run
 from numerai_lab.selection import LABELLED
 from numerai_lab.splits import EraTable, Splits, make_splits
-from numerai_lab.store import scratch
-from numerai_lab.variants import Setting, Show, fit_generators, train_and_predict
+from numerai_lab.stages import Setting, Show
+from numerai_lab.store import cache_dir, scratch
+from numerai_lab.variants import fit_generators, train_and_predict
 
 if TYPE_CHECKING:
     import polars as pl
 
 
-def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = None) -> Run:
+@dataclass(frozen=True)
+class How:
+    """cached: share finished stages. unfinished: the folder of a killed run to go on in. expected: estimates of the plan."""
+
+    cached: bool = True
+    unfinished: Path | None = None
+    expected: Mapping[str, object] = field(default_factory=dict)
+
+
+AFRESH = How()
+
+
+def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = None, how: How = AFRESH) -> Run:
     """Data → splits → columns → models → predictions → scores → report, in a new folder under `runs_dir`."""
-    with new_run(runs_dir, config) as folder:
+    import polars as pl
+
+    with new_run(runs_dir, config, how.unfinished) as folder:
+        folder.manifest["expected"] = how.expected
         for remark in remarks or []:
             folder.warn(remark)
         with folder.stage("data"), show.task("data") as tick:
             loaded = load(config.data, config.extra_sets, tick)
             splits = make_splits(config.splits, era_table(loaded.panel), loaded.horizon_days)
+            folds = make_folds(config.cv, splits.train, loaded.horizon_days) if config.cv else ()
             scoring = scoring_of(config, loaded)
         folder.reached_data = True
         folder.manifest |= _facts(config, loaded, splits, scoring)
         for note in (*loaded.notes, *(stamp for stamp in (splits.leak, loaded.alias) if stamp)):
             folder.warn(note)
-        with scratch() as space:
-            setting = Setting(config, loaded.panel, splits, space, show, folder.write_bytes)
+        with scratch() as space, Cache(cache_dir() / STAGES if how.cached else space.folder / STAGES) as cache:
+            cache.hold(loaded.store.folder)
+            cache.hold(loaded.labels.folder)
+            data = f"{loaded.store.folder.name}-{loaded.labels.folder.name}"
+            setting = Setting(config, loaded.panel, splits, space, show, folder.write_bytes, cache, data)
             with folder.stage("transform"):
                 fitted = fit_generators(setting)
             with folder.stage("train"):
-                predictions = train_and_predict(setting, fitted)
-        folder.write_table("predictions.parquet", prediction_table(loaded.panel, splits, predictions))
+                predicted: list[tuple[Splits, Predictions]] = [(splits, train_and_predict(setting, fitted))]
+            for fold in folds:
+                with folder.stage(f"cross-validate {fold.number} of {len(folds)}"):
+                    predicted.append((fold, _out_of_fold(setting, fold)))
+        folder.note_hits(cache.hits)
+        folder.write_table("predictions.parquet", pl.concat([prediction_table(loaded.panel, *each) for each in predicted]))
         with folder.stage("score"), show.task("score") as tick:
-            eras = per_era(loaded.panel, predictions, splits, scoring, tick)
+            eras = pl.concat([per_era(loaded.panel, each, of, scoring, tick) for of, each in predicted])
             scores = score_table(eras, scoring, notes_of(config, splits, loaded.alias))
         folder.write_table("per_era.parquet", eras)
         folder.write_table("scores.csv", scores)
@@ -54,13 +82,20 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
     return read_run(folder.work)
 
 
+def _out_of_fold(setting: Setting, fold: Fold) -> Predictions:
+    """Predictions of a fold's eras by generators and models that were fitted on its training eras alone, and are not kept."""
+    with scratch() as space:
+        inside = replace(setting, splits=fold, space=space, save=lambda name, content: None)
+        return train_and_predict(inside, fit_generators(inside))
+
+
 def era_table(panel: Panel) -> EraTable:
     """What splitting needs to know of a panel."""
     assert panel.target is not None
     return EraTable.of(panel.eras, panel.bounds, panel.data_types, panel.target)
 
 
-def scoring_of(config: Config, loaded: Loaded) -> Scoring:
+def scoring_of(config: Config, loaded: Loaded, reference: str | None = None) -> Scoring:
     """What scores are computed against, given what the data holds; a model asked for by name must be there."""
     extras = loaded.panel.extras
     wanted = config.scoring
@@ -70,12 +105,18 @@ def scoring_of(config: Config, loaded: Loaded) -> Scoring:
             raise NlabError(f"scoring.{key}: the data has no predictions {name!r}; {nearest(name, extras)}")
     others = [name for name in extras if name != wanted.meta_model]
     return Scoring(
-        reference=config.reference,
+        reference=reference or config.reference,
         fnc_features=config.fnc_features,
         meta_model=wanted.meta_model if wanted.meta_model in extras else None,
         benchmark=wanted.benchmark or (others[0] if others else None),
         horizon_days=loaded.horizon_days,
+        payout=(wanted.payout.corr, wanted.payout.mmc) if wanted.payout else None,
     )
+
+
+def is_synthetic(config: Config) -> bool:
+    """Whether the data was made up by this project, which every table must say."""
+    return bool(config.data.model_dump()["source"] == "synthetic")
 
 
 def prediction_table(panel: Panel, splits: Splits, predictions: Predictions) -> "pl.DataFrame":
@@ -129,7 +170,7 @@ def _facts(config: Config, loaded: Loaded, splits: Splits, scoring: Scoring) -> 
     return {
         "data": {
             "source": config.data.model_dump()["source"],
-            "synthetic": config.data.model_dump()["source"] == "synthetic",
+            "synthetic": is_synthetic(config),
             "identity": loaded.identity,
             "store": loaded.store.folder.name,
             "labels": loaded.labels.folder.name,
@@ -151,11 +192,13 @@ def _facts(config: Config, loaded: Loaded, splits: Splits, scoring: Scoring) -> 
         },
         "splits": {name: list(getattr(splits, name)) for name in ("train", "embargo", "val1", "val2")},
         "leak": splits.leak,
+        "cv": config.cv.model_dump() if config.cv else None,
         "scoring": {
             "reference": scoring.reference,
             "fnc": f"fnc[{scoring.fnc_features}]@{loaded.target}",
             "meta_model": scoring.meta_model,
             "benchmark": scoring.benchmark,
+            "payout": dict(zip(("corr", "mmc"), scoring.multipliers, strict=True)),
         },
     }
 

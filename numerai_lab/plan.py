@@ -8,6 +8,7 @@ from numerai_lab.config import Config
 from numerai_lab.data.reader import outline
 from numerai_lab.data.source import Outline
 from numerai_lab.experiment import span
+from numerai_lab.folds import make_folds
 from numerai_lab.splits import Splits, make_splits
 
 LIBRARIES_BYTES = 300_000_000
@@ -26,6 +27,7 @@ class Plan:
     memory_bytes: int
     disk_bytes: int
     trainings: int
+    folds: int
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for `--format json`."""
@@ -36,6 +38,7 @@ class Plan:
             "splits": {name: {"eras": splits[name], "rows": self.rows[name]} for name in self.rows},
             "leak": self.splits.leak,
             "trainings": self.trainings,
+            "folds": self.folds,
             "memory_bytes": self.memory_bytes,
             "disk_bytes": self.disk_bytes,
             "store": "in cache" if self.outline.in_store else "to be made",
@@ -47,7 +50,7 @@ class Plan:
         horizon = f"{self.outline.horizon_days}-day" if self.outline.horizon_days else "unknown horizon"
         lines = [f"target   {self.outline.target} ({horizon})"]
         lines += [f"{name:8} {self.rows[name]:>9,} rows, eras {span(getattr(self.splits, name))}" for name in self.rows]
-        lines += [f"models   {self.trainings} to train"]
+        lines += [f"models   {self.trainings} to train" + (f", {self.folds} folds among them" if self.folds else "")]
         lines += [f"memory   about {human_bytes(self.memory_bytes)}; disk about {human_bytes(self.disk_bytes)} (estimates)"]
         lines += [
             f"store    {'in cache' if self.outline.in_store else 'not in cache, will be made'}; {self.outline.n_columns} features"
@@ -59,6 +62,7 @@ def plan(config: Config) -> Plan:
     """Reads eras and targets of the data (or what is known of data still to be made); writes nothing."""
     found = outline(config.data, config.extra_sets)
     splits = make_splits(config.splits, found.table, found.horizon_days)
+    folds = make_folds(config.cv, splits.train, found.horizon_days) if config.cv else ()
     n_rows = dict(zip(found.table.eras, found.n_rows, strict=True))
     rows = {name: sum(n_rows[era] for era in getattr(splits, name)) for name in ("train", "embargo", "val1", "val2")}
     recipes = {(v.inputs, tuple(v.augment)) for v in config.variants.values() if v.ensemble is None}
@@ -78,5 +82,6 @@ def plan(config: Config) -> Plan:
         rows=rows,
         memory_bytes=max(0 if found.in_store else INGEST_BYTES, LIBRARIES_BYTES + training),
         disk_bytes=sum(found.n_rows) * found.n_columns + generated,
-        trainings=len(recipes) * len(config.seeds),
+        trainings=len(recipes) * len(config.seeds) * (1 + len(folds)),
+        folds=len(folds),
     )

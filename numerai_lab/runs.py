@@ -20,7 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 from numerai_lab import __version__
 from numerai_lab.basics import NlabError
+from numerai_lab.cache import write_whole
 from numerai_lab.config import Config
+from numerai_lab.lock import Lock
+from numerai_lab.store import LOCK, built
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,7 +31,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("nlab")
 PACKAGES = ("numpy", "pandas", "polars", "pydantic", "scikit-learn", "umap-learn", "xgboost", "lightgbm", "arch")
 FAILED = "failed"
-TEMPORARY = ".unfinished-"
+CONFIG = "config.yaml"
+UNFINISHED = ".unfinished-"
 
 
 class RunFolder:
@@ -52,9 +56,10 @@ class RunFolder:
                 "memory_bytes": _memory(),
             },
             "warnings": [],
+            "cache_hits": [],
         }
         self.reached_data = False
-        self.write_text("config.yaml", config.to_yaml())
+        write_whole(work / CONFIG, config.to_yaml().encode())
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -71,6 +76,12 @@ class RunFolder:
         """A remark that belongs beside the numbers: in the log, the manifest and the report."""
         log.warning("%s", message)
         self.manifest["warnings"].append(message)
+
+    def note_hits(self, hits: list[dict[str, Any]]) -> None:
+        """Which stages came from the cache, in the manifest, and in the log what that saved."""
+        self.manifest["cache_hits"] = hits
+        if hits:
+            log.info("%d stages from the cache, %.1f s saved", len(hits), sum(hit["seconds_saved"] for hit in hits))
 
     def write_text(self, name: str, text: str) -> None:
         self._path(name).write_text(text, encoding="utf-8")
@@ -93,35 +104,83 @@ class RunFolder:
 
 
 @contextmanager
-def new_run(runs_dir: Path, config: Config) -> Iterator[RunFolder]:
-    """A folder that takes its final name when the block ends well.
+def new_run(runs_dir: Path, config: Config, unfinished: Path | None = None) -> Iterator[RunFolder]:
+    """A folder that takes its final name when the block ends well; `unfinished`: go on in the folder of a killed run.
 
     Otherwise it is kept as `…-failed` with its log and failed.txt, or, when the input was bad and no data had been
     read yet, removed.
     """
-    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    try:
-        runs_dir.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=runs_dir))
-    except OSError as error:
-        raise NlabError(f"{runs_dir}: can't hold run folders ({error.strerror}); choose another with --runs-dir") from error
-    work.chmod(0o755)
+    work = unfinished or _begun(runs_dir, config.name)
+    lock = Lock(work / LOCK)
+    if not lock.take():
+        raise NlabError(f"{work}: this run is not dead, another process works on it")
+    final = work.with_name(work.name.removeprefix(UNFINISHED).rpartition("-")[0])
     handler = logging.FileHandler(work / "log.txt", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
     folder = None
     try:
         folder = RunFolder(work, config)
+        if unfinished:
+            log.info("going on with %s", work.name)
+            folder.manifest["resumed"] = True
         yield folder
         folder.write_manifest()
         handler.close()
-        folder.work = _rename(work, runs_dir / f"{stamp}_{config.name}")
+        lock.remove()
+        folder.work = _rename(work, final)
     except BaseException as error:
-        _fail(work, runs_dir / f"{stamp}_{config.name}-{FAILED}", error, keep=folder is not None and folder.reached_data)
+        lock.remove()
+        _fail(work, final.with_name(f"{final.name}-{FAILED}"), error, keep=folder is not None and folder.reached_data)
         raise
     finally:
         handler.close()
         log.removeHandler(handler)
+
+
+def write_scores(folder: Path, per_era: "pl.DataFrame", scores: "pl.DataFrame", text: str) -> None:
+    """scores.csv, scores.md and per_era.parquet in a new folder, complete or absent. Raises NlabError if it exists."""
+    if folder.exists():
+        raise NlabError(f"--out: {folder} exists already; name a new folder")
+    with built(folder) as work:
+        scores.write_csv(work / "scores.csv")
+        per_era.write_parquet(work / "per_era.parquet")
+        (work / "scores.md").write_text(text, encoding="utf-8")
+
+
+def unfinished_runs(runs_dir: Path, config: Config | None = None) -> list[Path]:
+    """Folders of runs that were killed and that nobody works on, the newest first; of this resolved config, if one is given."""
+    found = []
+    for path in sorted(runs_dir.glob(f"{UNFINISHED}*"), reverse=True):
+        text = (path / CONFIG).read_text(encoding="utf-8") if (path / CONFIG).is_file() else ""
+        with Lock(path / LOCK) as lock:
+            if text and (config is None or text == config.to_yaml()) and lock.take():
+                found.append(path)
+    return found
+
+
+def unfinished_run(path: Path) -> Path:
+    """The folder of a killed run, which may be named as it would have been called; NlabError when there is none."""
+    named = path.with_name(f"{UNFINISHED}{path.name.removeprefix(UNFINISHED)}")
+    found = [folder for folder in sorted(path.parent.glob(f"{UNFINISHED}*")) if folder.name.startswith(named.name)]
+    if len(found) == 1 and (found[0] / CONFIG).is_file():
+        return found[0]
+    others = [folder.name for folder in unfinished_runs(path.parent)]
+    raise NlabError(
+        f"{path}: not the folder of one unfinished run; "
+        + (f"unfinished there: {', '.join(others)}" if others else f"no run in {path.parent} is unfinished")
+    )
+
+
+def _begun(runs_dir: Path, name: str) -> Path:
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f"{UNFINISHED}{stamp}_{name}-", dir=runs_dir))
+    except OSError as error:
+        raise NlabError(f"{runs_dir}: can't hold run folders ({error.strerror}); choose another with --runs-dir") from error
+    work.chmod(0o755)
+    return work
 
 
 def _fail(work: Path, final: Path, error: BaseException, keep: bool) -> None:

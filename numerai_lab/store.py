@@ -17,11 +17,14 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from numerai_lab.basics import Array, Float32
+from numerai_lab.lock import Lock
 from numerai_lab.panel import Panel, release_pages
 
 STORE_VERSION = 2
 PIECE = 1 << 24
 COPY_ROWS = 100_000
+LOCK = ".lock"
+"""In a temporary folder: held by the process that fills it, so that others can tell whether it lives."""
 
 
 def cache_dir() -> Path:
@@ -42,14 +45,18 @@ def built(folder: Path) -> Iterator[Path]:
     """A temporary folder beside `folder` that takes its name when the block ends well and vanishes otherwise."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    lock = Lock(work / LOCK)
+    lock.take()
     try:
         yield work
+        lock.remove()
         if folder.exists():  # another process was faster; its bytes are the same
             shutil.rmtree(work)
         else:
             work.chmod(0o755)
             work.rename(folder)
     except BaseException:
+        lock.free()
         shutil.rmtree(work, ignore_errors=True)
         raise
 
@@ -154,18 +161,11 @@ def checksum(path: Path) -> int:
 
 
 class Scratch:
-    """A run's own folder for generated columns; gone when the run ends."""
+    """A run's own folder for arrays that are dear to make twice; gone when the run ends."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._kept: dict[str, Path] = {}
-
-    def columns(self, n_rows: int, n_columns: int) -> Float32:
-        """A new float32 memory-map, rows × columns, NaN wherever nothing is written."""
-        path = self.folder / f"columns-{len(list(self.folder.iterdir()))}.npy"
-        values: Float32 = open_memmap(path, mode="w+", dtype=np.float32, shape=(n_rows, n_columns))
-        values[:] = np.nan
-        return values
 
     def features(self, n_rows: int, n_columns: int, dtype: np.dtype[Any]) -> Array:
         """A new memory-map for features, rows × columns, 0 wherever nothing is written."""
@@ -198,7 +198,9 @@ class Scratch:
 def scratch() -> Iterator[Scratch]:
     """A Scratch inside the cache folder."""
     (cache_dir() / "scratch").mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="run-", dir=cache_dir() / "scratch", ignore_cleanup_errors=True) as folder:
+    place = tempfile.TemporaryDirectory(prefix="run-", dir=cache_dir() / "scratch", ignore_cleanup_errors=True)
+    with place as folder, Lock(Path(folder) / LOCK) as lock:
+        lock.take()
         yield Scratch(Path(folder))
 
 

@@ -1,58 +1,19 @@
 """Variants: fits each generator and model once, and puts predictions together. Validation targets reach none of it."""
 
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping
 
 import numpy as np
 
-from numerai_lab.basics import Aid, Float32, NlabFailure, Tick, arrays_to_bytes, rng_for
-from numerai_lab.config import RAW, Config, Neutralize, Variant
-from numerai_lab.generators import Generator
-from numerai_lab.metrics.era import Exposures, gauss, rank
+from numerai_lab.basics import Float32
+from numerai_lab.config import Neutralize
+from numerai_lab.metrics.era import gauss, rank
+from numerai_lab.metrics.exposures import Exposures
 from numerai_lab.metrics.scoring import Column, Predictions
-from numerai_lab.panel import Block, Panel
-from numerai_lab.selection import adopted, shown_to
-from numerai_lab.splits import Splits
-from numerai_lab.store import Scratch
-from numerai_lab.stream import BlockStream
+from numerai_lab.panel import Panel
+from numerai_lab.stages import Fitted, Setting, fitted_generator, trained
 
 log = logging.getLogger("nlab")
-
-Save = Callable[[str, bytes], None]
-"""Keeps a fitted component: file name in the run folder, content."""
-
-
-class Show(Protocol):
-    """Where progress goes."""
-
-    def task(self, label: str) -> AbstractContextManager[Tick]: ...
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A generator fitted with a seed, and its columns for every row of train and validation (NaN elsewhere)."""
-
-    generator: Generator
-    columns: Float32
-
-    def transform(self, block: Block) -> Float32:
-        """Columns for rows that no memory-map holds."""
-        return self.generator.emit(block)
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What variants are made from, where generated columns lie, and where progress and fitted components go."""
-
-    config: Config
-    panel: Panel
-    splits: Splits
-    space: Scratch
-    show: Show
-    save: Save
 
 
 def fit_generators(setting: Setting) -> dict[tuple[str, int], Fitted]:
@@ -72,41 +33,9 @@ def fit_generators(setting: Setting) -> dict[tuple[str, int], Fitted]:
             if not template.stochastic and seed != config.seeds[0]:
                 out[name, seed] = out[name, config.seeds[0]]
                 continue
-            generator = fit_generator(setting, name, seed)
-            setting.save(f"models/generator-{name}@{seed}.npz", arrays_to_bytes(generator.state()))
-            with setting.show.task(f"columns {name}@{seed}") as tick:
-                out[name, seed] = Fitted(generator, _columns(name, generator, setting, tick))
+            out[name, seed] = fitted_generator(setting, name, seed)
+            setting.save(f"models/generator-{name}@{seed}.npz", out[name, seed].state)
     return out
-
-
-def fit_generator(setting: Setting, name: str, seed: int) -> Generator:
-    """One generator fitted on the eras it may see, with the raw features it selects."""
-    splits, template = setting.splits, setting.config.generators[name]
-    eras = (*splits.train, *splits.validation) if template.fit_on == "all" else splits.train
-    shown = shown_to(template, setting.panel, splits.train, eras, setting.space)
-    with setting.show.task(f"fit {name}@{seed}") as tick:
-        generator = template.fresh().fit(shown, rng_for(seed, "generator", name), Aid(tick))
-    return adopted(generator, shown, setting.panel)
-
-
-def _columns(name: str, generator: Generator, setting: Setting, tick: Tick) -> Float32:
-    """A generator's columns, era by era: the way live data arrives, for training eras too."""
-    width = len(generator.names_out())
-    panel = setting.panel.without_target()
-    columns = setting.space.columns(len(panel.ids), width)
-    eras = (*setting.splits.train, *setting.splits.validation)
-    for done, era in enumerate(eras, start=1):
-        block = panel.block(era)
-        values = generator.emit(block)
-        if values.shape != (len(block), width) or not np.isfinite(values).all():
-            raise NlabFailure(
-                f"generators.{name}: gave {values.shape[0]} rows × {values.shape[1]} columns with "
-                f"{int((~np.isfinite(values)).sum())} not finite for era {era}; wanted {len(block)} × {width}, all finite"
-            )
-        columns[panel.rows(era)] = values
-        panel.release()
-        tick(done, len(eras))
-    return columns
 
 
 def train_and_predict(setting: Setting, fitted: Mapping[tuple[str, int], Fitted]) -> Predictions:
@@ -124,7 +53,7 @@ def train_and_predict(setting: Setting, fitted: Mapping[tuple[str, int], Fitted]
             recipe = (variant.inputs, tuple(variant.augment))
             if variant.ensemble is None:
                 if recipe not in made:
-                    made[recipe] = _trained(name, setting, future, generators, seed)
+                    made[recipe] = trained(name, setting, future, generators, seed)
                 values[Column(name, seed)] = _neutralised(future, made[recipe], variant.neutralize)
         for name, variant in config.variants.items():
             if variant.ensemble is not None:
@@ -133,43 +62,6 @@ def train_and_predict(setting: Setting, fitted: Mapping[tuple[str, int], Fitted]
     columns = tuple(Column(name, seed) for name in config.variants for seed in config.seeds)
     rows = np.concatenate([np.arange(first, last) for first, last in future.bounds])
     return Predictions(columns, rows, np.column_stack([values[column] for column in columns]))
-
-
-def _trained(name: str, setting: Setting, future: Panel, fitted: Mapping[str, Fitted], seed: int) -> Float32:
-    """Trains a variant's model on the stream of its training eras, saves it, and predicts the future."""
-    variant = setting.config.variants[name]
-    stream = _stream(setting, variant, fitted, seed)
-    with setting.show.task(f"train {name}@{seed}") as tick:
-        model = setting.config.model.fresh().fit(stream, rng_for(seed, "model"), Aid(tick))
-    suffix, content = model.saved()
-    setting.save(f"models/{name}@{seed}{suffix}", content)
-    seen = _with_columns(future, variant.inputs, fitted)
-    values = np.concatenate([model.predict(block.matrix(variant.inputs)) for block in seen.blocks()])
-    if not np.isfinite(values).all():
-        raise NlabFailure(f"variants.{name}: the model predicted NaN or infinity for {int((~np.isfinite(values)).sum())} rows")
-    return values
-
-
-def _stream(setting: Setting, variant: Variant, fitted: Mapping[str, Fitted], seed: int) -> BlockStream:
-    train = _with_columns(setting.panel.only(setting.splits.train), variant.inputs, fitted)
-    generators = {name: fitted[name] for name in variant.inputs if name != RAW}
-    names = {RAW: train.raw_names, **{n: tuple(f"{n}_{c}" for c in g.generator.names_out()) for n, g in generators.items()}}
-    return BlockStream(
-        panel=train,
-        inputs=variant.inputs,
-        input_names=tuple(column for name in variant.inputs for column in names[name]),
-        seed=seed,
-        augmenters={name: setting.config.augmenters[name] for name in variant.augment},
-        generators=generators,
-        shelf=setting.space,
-    )
-
-
-def _with_columns(panel: Panel, inputs: tuple[str, ...], fitted: Mapping[str, Fitted]) -> Panel:
-    for name in inputs:
-        if name != RAW:
-            panel = panel.with_columns(name, fitted[name].columns)
-    return panel
 
 
 def _by_era(future: Panel, values: Float32) -> list[Float32]:

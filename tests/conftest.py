@@ -1,6 +1,7 @@
 """What tests share: a cache of their own, panels made in memory, quick parameters for every registered component."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -15,13 +16,14 @@ os.environ["NLAB_CACHE"] = tempfile.mkdtemp(prefix="nlab-tests-")
 
 from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.basics import Tick, silent
+from numerai_lab.cache import STAGES
 from numerai_lab.config import Config, parse_config
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.data.synthetic import Synthetic
 from numerai_lab.generators import GENERATORS
 from numerai_lab.models import MODELS
 from numerai_lab.panel import Panel
-from numerai_lab.store import Scratch
+from numerai_lab.store import Scratch, cache_dir
 
 QUICK: Mapping[str, dict[str, Any]] = {
     "pca": {"n_components": 3},
@@ -88,6 +90,12 @@ def make_config(**changes: Any) -> Config:
         "model": {"kind": "ridge"},
     }
     return parse_config({**raw, **changes}, "test.yaml")
+
+
+@pytest.fixture(autouse=True)
+def no_stages() -> None:
+    """Every test computes its own stages: what another one left in the cache would hide a fault."""
+    shutil.rmtree(cache_dir() / STAGES, ignore_errors=True)
 
 
 @pytest.fixture

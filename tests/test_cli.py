@@ -2,9 +2,9 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -31,11 +31,13 @@ def config(tmp_path: Path) -> Path:
 
 def test_help_comes_in_under_half_a_second() -> None:
     def seconds() -> float:
-        start = time.perf_counter()
+        """Of processor time, so that a busy machine makes no difference."""
+        start = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert nlab("--help").returncode == 0
-        return time.perf_counter() - start
+        end = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime
 
-    assert min(seconds() for _ in range(4)) < 0.5  # the first compiles; others may meet a busy machine
+    assert min(seconds() for _ in range(3)) < 0.5  # the first compiles
 
 
 @pytest.mark.parametrize("module", ["numerai_lab", "numerai_lab.cli", "numerai_lab.config", "numerai_lab.variants"])
@@ -51,6 +53,8 @@ def test_run_prints_the_table_on_stdout_and_progress_on_stderr(config: Path, tmp
     (folder,) = (tmp_path / "runs").iterdir()
     assert "SYNTHETIC data" in found.stdout
     assert all(name in found.stdout for name in ("baseline", "raw+pca", "cut", "val1", "val2"))
+    assert "\ncut: corr " in found.stdout
+    assert "\nraw+pca: corr " in found.stdout
     assert f"run folder: {folder}" in found.stderr
     assert "train:" in found.stderr
     assert "\x1b" not in found.stdout + found.stderr

@@ -11,7 +11,7 @@ import pytest
 from numerai_lab.basics import NlabError, NlabFailure
 from numerai_lab.config import Config, load_config
 from numerai_lab.data.reader import Loaded
-from numerai_lab.experiment import run
+from numerai_lab.experiment import How, run
 from numerai_lab.generators.linear import PCA
 from numerai_lab.metrics.era import numerai_corr
 from numerai_lab.panel import Block
@@ -115,6 +115,24 @@ def test_the_table_has_a_row_a_variant_and_split_and_differences_against_the_ref
     assert other["delta_fnc_mean"] == pytest.approx(other["fnc_mean"] - base["fnc_mean"], abs=1e-12)
 
 
+def test_each_variant_has_a_verdict_in_the_files_that_people_read(done: Run) -> None:
+    for name in ("scores.md", "report.html"):
+        text = (done.path / name).read_text()
+        assert all(f"{variant}: corr " in text for variant in ("raw+pca", "umap_only", "noisy", "blend", "neutral"))
+        assert "baseline: corr" not in text
+        assert "mmc over fewer eras: val 10 of 20 eras" in text
+
+
+def test_payout_and_churn_are_scored_by_era(done: Run) -> None:
+    eras = done.per_era.filter(variant="baseline", split="val2")
+    np.testing.assert_allclose(eras["payout_proxy"], 0.75 * eras["corr"] + 2.25 * eras["mmc"], atol=1e-15)
+    assert done.per_era.filter(split="val1")["payout_proxy"].is_nan().all()
+    one, two = (predictions(done).filter(era=90)[f"baseline@{seed}"] for seed in (1, 2))
+    wanted = 1 - np.corrcoef(one.rank(), two.rank())[0, 1]
+    np.testing.assert_allclose(eras.filter(era=90)["seed_churn"], wanted, atol=1e-12)
+    assert done.manifest["scoring"]["payout"] == {"corr": 0.75, "mmc": 2.25}
+
+
 def test_transductive_generators_are_flagged_in_every_row_that_used_them(done: Run) -> None:
     flagged = set(done.scores.filter(pl.col("notes") == "transductive")["variant"])
     assert flagged == {"raw+pca", "blend"}
@@ -125,7 +143,8 @@ def test_transductive_generators_are_flagged_in_every_row_that_used_them(done: R
 def test_the_same_config_gives_the_same_bytes_and_so_does_the_resolved_one(done: Run, tmp_path: Path) -> None:
     again = go(config(), tmp_path / "again")
     resolved, _ = load_config(done.path / "config.yaml")
-    from_resolved = go(resolved, tmp_path / "resolved")
+    from_resolved = run(resolved, tmp_path / "resolved", Quiet(), how=How(cached=False))
+    assert from_resolved.manifest["cache_hits"] == []
     bytes_ = [(one.path / "predictions.parquet").read_bytes() for one in (done, again, from_resolved)]
     assert bytes_[0] == bytes_[1] == bytes_[2]
 

@@ -1,9 +1,21 @@
 """Folds of the training eras: every neighbour of what is predicted is left out."""
 
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
 import pytest
 
-from numerai_lab.basics import NlabError
+from numerai_lab.basics import Float32, NlabError
+from numerai_lab.experiment import run
 from numerai_lab.folds import CrossValidation, make_folds
+from numerai_lab.panel import Panel
+from numerai_lab.report.comparison import compare
+from numerai_lab.stages import Setting
+from numerai_lab.store import Scratch
+from numerai_lab.variants import fit_generators, train_and_predict
+from tests.conftest import Quiet, make_config, make_panel, quick
 
 ERAS = tuple(range(1, 101))
 
@@ -35,3 +47,60 @@ def test_folds_that_leave_nothing_to_learn_from_are_refused() -> None:
         make_folds(CrossValidation(folds=20), ERAS, 20)
     with pytest.raises(NlabError, match="take fewer folds"):
         make_folds(CrossValidation(folds=40, scheme="blocked"), ERAS[:30], 20)
+
+
+def test_a_fold_is_predicted_by_what_saw_neither_its_targets_nor_its_neighbours(tmp_path: Path) -> None:
+    panel = make_panel(n_eras=40)
+    fold = make_folds(CrossValidation(folds=4, scheme="blocked", embargo=3), tuple(range(1, 41)), None)[1]
+    config = make_config(generators={"pca": quick("pca")}, augmenters={"cutout": {"kind": "cutout"}})
+    assert fold.val1 == tuple(range(11, 21))
+
+    def predicted(panel: Panel, name: str) -> Float32:
+        (tmp_path / name).mkdir()
+        setting = Setting(config, panel, fold, Scratch(tmp_path / name), Quiet(), lambda name, content: None)
+        return train_and_predict(setting, fit_generators(setting)).values
+
+    assert panel.target is not None
+    eras = np.repeat(panel.eras, 40)
+    near, fold_itself = (eras >= 8) & (eras <= 23), (eras >= 11) & (eras <= 20)
+    targets = replace(panel, target=np.where(near, 1 - panel.target, panel.target))
+    features = np.where((near & ~fold_itself)[:, None], 4 - panel.features, panel.features)
+    clean = predicted(panel, "clean")
+    np.testing.assert_array_equal(clean, predicted(targets, "targets"))
+    np.testing.assert_array_equal(clean, predicted(replace(panel, features=features), "features"))
+    seen = replace(panel, target=np.where(eras == 7, 1 - panel.target, panel.target))
+    assert not np.array_equal(clean, predicted(seen, "seen"))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("runs")
+    splits = {"train": "train", "embargo": "auto"}
+    configs = [make_config(splits=splits, **cv) for cv in ({"cv": {"folds": 3, "scheme": "blocked"}}, {"cv": {"folds": 2}}, {})]
+    return [run(config, folder, Quiet()).path for config in configs]
+
+
+def test_a_run_scores_its_folds_apart_from_validation(runs: list[Path]) -> None:
+    predictions = pl.read_parquet(runs[0] / "predictions.parquet")
+    assert predictions.group_by("split").len().sort("split")["split"].to_list() == [
+        "cv1",
+        "cv2",
+        "cv3",
+        "embargo",
+        "val1",
+        "val2",
+    ]
+    folds = predictions.filter(pl.col("split").str.starts_with("cv"))
+    assert sorted(folds["era"].unique().to_list()) == list(range(1, 61))
+    assert folds["id"].n_unique() == len(folds) == 4800
+    scores, plain = (pl.read_csv(path / "scores.csv") for path in (runs[0], runs[2]))
+    assert scores["split"].to_list() == ["val1", "val2", "val", "cv"]
+    assert scores["n_eras"].to_list() == [10, 10, 20, 60]
+    assert scores["corr_mean"].to_list()[:3] == plain["corr_mean"].to_list()
+    assert "cv: the training eras out of fold (3 folds, blocked), which is no validation" in (runs[0] / "scores.md").read_text()
+
+
+def test_folds_are_compared_only_between_runs_of_the_same_folds(runs: list[Path]) -> None:
+    (group,) = compare(runs[:2]).groups
+    changed = dict(group.table.filter(run=runs[1].name).select("split", "delta_corr_mean").rows())
+    assert changed == {"val1": 0, "val2": 0, "val": 0, "cv": None}

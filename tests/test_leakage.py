@@ -145,7 +145,7 @@ def test_these_tests_catch_a_generator_that_peeks(tmp_path: Path) -> None:
     assert not np.array_equal(clean["cheat"], dirty["cheat"])
 
 
-def test_a_generator_is_given_no_target() -> None:
+def test_a_generator_is_given_no_target(space: Scratch) -> None:
     seen: list[object] = []
 
     class Curious(PCA):
@@ -157,12 +157,6 @@ def test_a_generator_is_given_no_target() -> None:
     config.generators["g"] = Curious(n_components=3)
     panel = make_panel()
 
-    class Nowhere(Scratch):
-        def __init__(self) -> None: ...
-
-        def columns(self, n_rows: int, n_columns: int) -> Float32:
-            return np.full((n_rows, n_columns), np.nan, np.float32)
-
-    fit_generators(Setting(config, panel, SPLITS, Nowhere(), Quiet(), lambda name, content: None))
+    fit_generators(Setting(config, panel, SPLITS, space, Quiet(), lambda name, content: None))
     assert len(seen) == 1 + len(SPLITS.train)
     assert all(target is None for target in seen)

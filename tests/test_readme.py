@@ -50,9 +50,21 @@ def test_every_method_stands_in_its_tables_and_every_name_there_exists() -> None
     assert set(re.findall(r"`([a-z_]+)`", section)) - {"transform"} == there
 
 
-@pytest.mark.parametrize("command", ["run", "compare", "validate", "list", "describe"])
+@pytest.mark.parametrize("command", ["run", "resume", "compare", "score", "audit", "validate", "list", "describe"])
 def test_every_command_is_in_its_table(command: str) -> None:
     from numerai_lab.cli import app
 
     assert re.search(rf"^\| `nlab {command} ", README, flags=re.MULTILINE)
-    assert len(app.registered_commands) == 5
+    assert len(app.registered_commands) == 8
+
+
+@pytest.mark.parametrize("group", ["data", "cache"])
+def test_every_command_of_a_group_is_in_its_table(group: str) -> None:
+    from numerai_lab.cli_cache import cache_app
+    from numerai_lab.cli_data import data_app
+
+    registered = {"data": data_app, "cache": cache_app}[group].registered_commands
+    for command in registered:
+        assert command.callback is not None
+        name = command.name or command.callback.__name__
+        assert f"`nlab {group} {name}" in README

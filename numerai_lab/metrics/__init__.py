@@ -59,4 +59,15 @@ METRICS: dict[str, Metric] = {
     "corr_with_reference": Metric(
         "correlation of gaussianised predictions with those of the reference variant", ("mean",), "this project", False
     ),
+    "payout_proxy": Metric(
+        "a · corr + b · mmc with the payout multipliers of `scoring.payout`; missing without a meta model",
+        ("mean", "sharpe"),
+        "Numerai's payout rules, without its clipping and its payout factor",
+    ),
+    "seed_churn": Metric(
+        "1 − Spearman correlation of the predictions of two seeds, over all pairs of seeds; missing with one seed",
+        ("mean",),
+        "this project",
+        False,
+    ),
 }

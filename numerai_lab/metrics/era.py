@@ -5,12 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from numerai_lab.basics import Array, Float64
+from numerai_lab.metrics.exposures import Exposures
 
-RANK_TOLERANCE = 1e-11
-"""Eigenvalues of the scaled Gram matrix below this share of the largest count as zero (singular values: its root)."""
-MIN_PIVOT = 1e-5
-NOTHING_LEFT = 1e-6
-"""A residual below this share of what was neutralised is rounding, not a prediction."""
 MIN_COVERAGE = 0.8
 """Share of an era's rows that need another model's prediction for MMC, as numerai-tools asks."""
 
@@ -53,11 +49,14 @@ def numerai_corr(predictions: Float64, target: Float64) -> Float64:
 
     Source: numerai_tools.scoring.numerai_corr.
     """
-    return (
-        pearson(power15(gauss(predictions)), power15(target - target.mean()))
-        if len(target)
-        else np.full(predictions.shape[1], np.nan)
-    )
+    return _corr(gauss(predictions), target)
+
+
+def _corr(normal: Float64, target: Float64) -> Float64:
+    """`numerai_corr` of predictions that are gaussianised already."""
+    if not len(target):
+        return np.full(normal.shape[1], np.nan)
+    return pearson(power15(normal), power15(target - target.mean()))
 
 
 def rank_corr(predictions: Float64, target: Float64) -> Float64:
@@ -65,10 +64,11 @@ def rank_corr(predictions: Float64, target: Float64) -> Float64:
 
     Source: numerai_tools.scoring.tie_broken_rank_correlation.
     """
-    order = np.argsort(np.argsort(predictions, axis=0, kind="stable"), axis=0, kind="stable")
-    correlations = pearson(order.astype(np.float64), target)
+    order = np.argsort(predictions, axis=0, kind="stable")
+    ranks = np.empty(predictions.shape)
+    np.put_along_axis(ranks, order, np.arange(len(ranks), dtype=np.float64)[:, None], axis=0)
     constant = np.ptp(predictions, axis=0) == 0 if len(predictions) else np.ones(predictions.shape[1], bool)
-    return np.where(constant, np.nan, correlations)
+    return np.where(constant, np.nan, pearson(ranks, target))
 
 
 def contribution(predictions: Float64, other: Float64, target: Float64) -> Float64:
@@ -76,71 +76,18 @@ def contribution(predictions: Float64, other: Float64, target: Float64) -> Float
 
     Source: numerai_tools.scoring.correlation_contribution. NaN for constant predictions or a constant other model.
     """
-    p, m = gauss(predictions), gauss(other[:, None])[:, 0]
-    if len(m) < 2 or np.ptp(other) == 0:
+    return _contribution(gauss(predictions), gauss(other[:, None])[:, 0], target)
+
+
+def _contribution(p: Float64, m: Float64, target: Float64) -> Float64:
+    """`contribution` of predictions that are gaussianised already."""
+    if len(m) < 2 or np.ptp(m) == 0:
         return np.full(p.shape[1], np.nan)
-    residual = p - np.outer(m, (m @ p) / (m @ m))
     scaled = target * 4 if target.min() >= 0 and target.max() <= 1 else target
-    scores = (scaled - scaled.mean()) @ residual / len(target)
-    return np.where(np.ptp(predictions, axis=0) == 0, np.nan, scores)
-
-
-@dataclass(frozen=True)
-class Exposures:
-    """An era's scoring features as what serves exposures and neutralisation: one Gram matrix for all of them.
-
-    features: rows × q, int8 or float32. Constant features take no part.
-    """
-
-    centred: Float64
-    norms: Float64
-    alive: Array
-    solver: "tuple[str, Float64, Float64]"
-
-    @classmethod
-    def of(cls, features: Array) -> "Exposures":
-        """Centres the features and factorises their correlation matrix."""
-        mean, covariance = _scatter(features)
-        variance = np.diag(covariance)
-        alive = np.flatnonzero(variance > 1e-12 * mean**2 * len(features))
-        norms = np.sqrt(variance[alive])
-        centred = features[:, alive].astype(np.float64)
-        centred -= mean[alive]
-        centred /= norms
-        scaled = covariance[np.ix_(alive, alive)] / np.outer(norms, norms)
-        return cls(centred, norms, alive, _factorised(scaled))
-
-    def correlations(self, predictions: Float64) -> Float64:
-        """ρ(p, f): alive features × m; NaN for constant predictions."""
-        p = predictions - predictions.mean(0)
-        norms = np.sqrt((p**2).sum(0))
-        constant = np.ptp(predictions, axis=0) == 0
-        scaled = np.divide(p, norms, out=np.full_like(p, np.nan), where=~constant)
-        correlations: Float64 = self.centred.T @ scaled
-        return correlations
-
-    def neutralised(self, values: Float64, proportion: float = 1.0) -> Float64:
-        """Columns less `proportion` times their least-squares fit on the features and a constant (minimum norm).
-
-        With proportion 1, NaN where nothing but rounding is left: the features explain the column wholly.
-        Source: numerai_tools.scoring.neutralize.
-        """
-        centred = values - values.mean(0)
-        fit = self._fit(centred)
-        fit += self._fit(centred - fit)  # one step of refinement takes back what the Gram matrix's rounding cost
-        rest: Float64 = centred - fit
-        lost = np.sqrt((rest**2).sum(0)) <= NOTHING_LEFT * np.sqrt((centred**2).sum(0))
-        left = rest if proportion == 1.0 else values - proportion * (fit + values.mean(0))
-        return np.where(lost, np.nan, left) if proportion == 1.0 else left
-
-    def _fit(self, centred: Float64) -> Float64:
-        how, factor, inverse = self.solver
-        products = self.centred.T @ centred
-        if how == "cholesky":
-            from scipy.linalg import cho_solve
-
-            return self.centred @ cho_solve((factor, True), products)
-        return self.centred @ (factor @ (inverse[:, None] * (factor.T @ products)))
+    scaled = scaled - scaled.mean()
+    # The orthogonal part of p and the target in one product each: p is never copied.
+    scores = (scaled @ p - (scaled @ m) * (m @ p) / (m @ m)) / len(target)
+    return np.where(np.ptp(p, axis=0) == 0, np.nan, scores)
 
 
 @dataclass(frozen=True)
@@ -164,71 +111,63 @@ def score_era(predictions: Float64, data: EraData) -> dict[str, Float64]:
     """
     known = np.isfinite(data.target)
     target = data.target[known]
+    ranked = _Ranked(predictions, gauss(predictions))
     exposures = Exposures.of(data.features)
-    correlations = np.abs(exposures.correlations(predictions))
-    normal = gauss(predictions)
-    neutral = exposures.neutralised(normal)
+    neutral = exposures.neutralised(ranked.normal)
     fnc = numerai_corr(np.nan_to_num(neutral[known]), target)
     undefined = np.isnan(neutral).any(0) | (np.ptp(predictions, axis=0) == 0)
-    with_features = correlations.shape[0] > 0
     return {
-        "corr": numerai_corr(predictions[known], target),
+        "corr": _corr(ranked.among(known), target),
         "rank_corr": rank_corr(predictions[known], target),
         "fnc": np.where(undefined, np.nan, fnc),
-        "max_feature_exposure": correlations.max(0) if with_features else np.full(predictions.shape[1], np.nan),
-        "max_feature": exposures.alive[correlations.argmax(0)].astype(float)
-        if with_features
-        else np.full(predictions.shape[1], np.nan),
-        "feature_exposure": np.sqrt((correlations**2).mean(0)) if with_features else np.full(predictions.shape[1], np.nan),
-        "mmc": _against(predictions, data.meta_model, data.target),
-        "bmc": _against(predictions, data.benchmark, data.target),
-        "corr_with_meta_model": _with_other(normal, predictions, data.meta_model),
-        "corr_with_reference": np.array([pearson(normal[:, [i]], normal[:, j])[0] for i, j in enumerate(data.reference)]),
+        **_exposure(exposures, predictions),
+        "mmc": _against(ranked, data.meta_model, data.target),
+        "bmc": _against(ranked, data.benchmark, data.target),
+        "corr_with_meta_model": _with_other(ranked, data.meta_model),
+        "corr_with_reference": _with_reference(ranked.normal, data.reference),
     }
 
 
-def _against(predictions: Float64, other: Float64 | None, target: Float64) -> Float64:
-    missing = np.full(predictions.shape[1], np.nan)
+@dataclass(frozen=True)
+class _Ranked:
+    """Predictions and what they are gaussianised over all rows, so that only a subset of rows is ranked again."""
+
+    predictions: Float64
+    normal: Float64
+
+    def among(self, rows: Array) -> Float64:
+        return self.normal if rows.all() else gauss(self.predictions[rows])
+
+
+def _exposure(exposures: Exposures, predictions: Float64) -> dict[str, Float64]:
+    if not len(exposures.alive):
+        missing = np.full(predictions.shape[1], np.nan)
+        return dict.fromkeys(("max_feature_exposure", "max_feature", "feature_exposure"), missing)
+    size = np.abs(exposures.correlations(predictions))
+    return {
+        "max_feature_exposure": size.max(0),
+        "max_feature": exposures.alive[size.argmax(0)].astype(np.float64),
+        "feature_exposure": np.sqrt((size**2).mean(0)),
+    }
+
+
+def _against(ranked: _Ranked, other: Float64 | None, target: Float64) -> Float64:
+    missing = np.full(ranked.normal.shape[1], np.nan)
     if other is None:
         return missing
     known = np.isfinite(target)
     rows = known & np.isfinite(other)
     if rows.sum() < 2 or rows.sum() < MIN_COVERAGE * known.sum():
         return missing
-    return contribution(predictions[rows], other[rows], target[rows])
+    return _contribution(ranked.among(rows), gauss(other[rows, None])[:, 0], target[rows])
 
 
-def _with_other(normal: Float64, predictions: Float64, other: Float64 | None) -> Float64:
-    rows = np.zeros(len(normal), bool) if other is None else np.isfinite(other)
+def _with_other(ranked: _Ranked, other: Float64 | None) -> Float64:
+    rows = np.zeros(len(ranked.normal), bool) if other is None else np.isfinite(other)
     if other is None or rows.sum() < max(2, MIN_COVERAGE * len(rows)):
-        return np.full(normal.shape[1], np.nan)
-    return pearson(normal if rows.all() else gauss(predictions[rows]), gauss(other[rows][:, None])[:, 0])
+        return np.full(ranked.normal.shape[1], np.nan)
+    return pearson(ranked.among(rows), gauss(other[rows, None])[:, 0])
 
 
-def _scatter(features: Array) -> tuple[Float64, Float64]:
-    """Column means and centred scatter matrix; int8 products are summed by float32 BLAS, which is exact below 2²⁴."""
-    n = len(features)
-    if features.dtype == np.int8 and n * 16 < 2**24:
-        small = features.astype(np.float32)
-        mean = small.mean(0, dtype=np.float64)
-        return mean, (small.T @ small).astype(np.float64) - n * np.outer(mean, mean)
-    x = features.astype(np.float64)
-    mean = x.mean(0)
-    x -= mean
-    return mean, x.T @ x
-
-
-def _factorised(scaled: Float64) -> "tuple[str, Float64, Float64]":
-    """Cholesky where the features are independent, else eigenvectors and inverse eigenvalues (0 for the null space)."""
-    if not len(scaled):
-        return "eigen", np.zeros((0, 0)), np.zeros(0)
-    try:
-        lower = np.linalg.cholesky(scaled)
-        if np.diag(lower).min() > MIN_PIVOT:
-            return "cholesky", np.asarray(lower, np.float64), np.zeros(0)
-    except np.linalg.LinAlgError:
-        pass
-    values, vectors = np.linalg.eigh(scaled)
-    kept = values > RANK_TOLERANCE * values[-1]
-    inverse: Float64 = np.divide(1, values, out=np.zeros_like(values), where=kept)
-    return "eigen", vectors, inverse
+def _with_reference(normal: Float64, reference: list[int]) -> Float64:
+    return np.array([pearson(normal[:, [i]], normal[:, j])[0] for i, j in enumerate(reference)])

@@ -10,8 +10,9 @@ import numpy as np
 
 from numerai_lab.basics import NlabError, nearest
 from numerai_lab.metrics import METRICS
-from numerai_lab.metrics.scoring import SPLITS
-from numerai_lab.metrics.significance import block_length, paired_difference
+from numerai_lab.metrics.changes import SURENESS, changes, series_of
+from numerai_lab.metrics.scoring import FOLD, splits_of
+from numerai_lab.metrics.significance import block_length
 from numerai_lab.runs import Run, read_run
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def compare(paths: Sequence[Path], sort: str = "corr_mean", reference: str | Non
     """Reads run folders and ranks their variants, best first by `sort` over val1 and val2 together.
 
     reference: a variant name, or `run/variant`; by default the reference variant of each group's first run. Differences
-    are paired by era (scores averaged over seeds first). Raises NlabError when no folder can be read, or a name is unknown.
+    are paired by era; adjusted p-values and the confidence set are over all variants of all runs of a group. Raises
+    NlabError when no folder can be read, or a name is unknown.
     """
     runs, skipped = _read(paths)
     groups: list[list[Run]] = []
@@ -81,8 +83,6 @@ def _differ(first: Run, other: Run) -> str:
 
 
 def _ranked(runs: Sequence[Run], sort: str, reference: str | None) -> Group:
-    import polars as pl
-
     first = runs[0]
     wanted = reference or first.manifest["scoring"]["reference"]
     run_name, _, variant = wanted.rpartition("/")
@@ -90,8 +90,7 @@ def _ranked(runs: Sequence[Run], sort: str, reference: str | None) -> Group:
     if base_run is None or variant not in base_run.scores["variant"].to_list():
         known = [f"{run.name}/{name}" for run in runs for name in run.scores["variant"].unique(maintain_order=True).to_list()]
         raise NlabError(f"--reference: no variant {wanted!r} among these runs; {nearest(wanted, known)}")
-    frames = [_with_deltas(run, base_run, variant) for run in runs]
-    table = pl.concat(frames, how="diagonal_relaxed")
+    table = _with_changes(runs, (base_run.name, variant))
     if sort not in table.columns or not table[sort].dtype.is_numeric():
         raise NlabError(
             f"--sort: no column {sort!r}; {nearest(sort, [name for name in table.columns if table[name].dtype.is_numeric()])}"
@@ -104,35 +103,38 @@ def _ranked(runs: Sequence[Run], sort: str, reference: str | None) -> Group:
     )
 
 
-def _with_deltas(run: Run, base: Run, variant: str) -> "pl.DataFrame":
-    """A run's scores, its differences taken against a variant of another run."""
+def _with_changes(runs: Sequence[Run], reference: tuple[str, str]) -> "pl.DataFrame":
+    """The scores of comparable runs, their changes taken against one variant of one of them."""
     import polars as pl
 
-    block = block_length(base.manifest["data"]["horizon_days"])
-    rows = []
-    for name, split in run.scores.select("variant", "split").rows():
-        own, other = _by_era(run, name, split), _by_era(base, variant, split)
-        shared = sorted(own.keys() & other.keys())
-        if run is base and name == variant:
-            rows.append(dict.fromkeys(_DELTAS))
+    block = block_length(runs[0].manifest["data"]["horizon_days"])
+    changed = []
+    for split, parts in splits_of(pl.concat([run.per_era.select("split") for run in runs])).items():
+        if split == FOLD and any(run.manifest.get("cv") != runs[0].manifest.get("cv") for run in runs):
             continue
-        found = paired_difference(np.array([own[era] - other[era] for era in shared]), block)
-        rows.append(dict(zip(_DELTAS, (found.mean, found.low, found.high, found.p), strict=True)))
-    plain = run.scores.select([name for name in run.scores.columns if not name.startswith("delta_")])
-    frame = plain.with_columns(pl.DataFrame(rows, schema=dict.fromkeys(_DELTAS, pl.Float64)))
-    return frame.select(pl.lit(run.name).alias("run"), pl.all())
-
-
-_DELTAS = ("delta_corr_mean", "delta_corr_mean_low", "delta_corr_mean_high", "delta_corr_mean_p")
-
-
-def _by_era(run: Run, variant: str, split: str) -> dict[int, float]:
-    """corr by era, averaged over seeds; eras without a score are left out."""
-    import polars as pl
-
-    own = run.per_era.filter((pl.col("variant") == variant) & pl.col("split").is_in(SPLITS[split]))
-    mean = own.group_by("era").agg(pl.col("corr").mean()).drop_nans("corr").drop_nulls("corr")
-    return dict(mean.select("era", "corr").iter_rows())
+        within = {run.name: run.per_era.filter(pl.col("split").is_in(parts)) for run in runs}
+        eras = sorted({era for table in within.values() for era in table["era"].unique().to_list()})
+        members = {
+            (run.name, variant): series_of(within[run.name].filter(variant=variant), eras)
+            for run in runs
+            for variant in run.scores.filter(split=split)["variant"].to_list()
+        }
+        rows = changes(members, reference, block)
+        changed += [{"run": run, "variant": variant, "split": split, **row} for (run, variant), row in rows.items()]
+    plain = [
+        run.scores.select(
+            pl.lit(run.name).alias("run"),
+            *[name for name in run.scores.columns if not name.startswith("delta_") and name not in SURENESS],
+        )
+        for run in runs
+    ]
+    found = pl.DataFrame(changed, infer_schema_length=None).with_columns(
+        pl.col("eras_needed").cast(pl.Int64), pl.col("in_mcs").cast(pl.Boolean)
+    )
+    last = [name for name in found.columns if name.startswith("delta_")] + list(SURENESS)
+    return pl.concat(plain, how="diagonal_relaxed").join(
+        found.select("run", "variant", "split", *last), on=["run", "variant", "split"], how="left", maintain_order="left"
+    )
 
 
 def _sorted(table: "pl.DataFrame", sort: str) -> "pl.DataFrame":
@@ -146,6 +148,6 @@ def _sorted(table: "pl.DataFrame", sort: str) -> "pl.DataFrame":
     # NaN sorts last whichever way is best.
     place = pl.when(pl.col("place").is_nan()).then(np.inf).otherwise(-pl.col("place") if best_is_high else pl.col("place"))
     places = both.select("run", "variant", place.alias("place"))
-    order = pl.col("split").replace_strict({"val1": 0, "val2": 1, "val": 2}, return_dtype=pl.Int8)
+    order = pl.col("split").replace_strict({"val1": 0, "val2": 1, "val": 2, FOLD: 3}, return_dtype=pl.Int8)
     ranked = table.join(places, on=["run", "variant"], how="left", maintain_order="left")
     return ranked.sort("place", "run", "variant", order).drop("place")

@@ -1,11 +1,13 @@
 """The files of a run that people read: scores.md, plots and report.html."""
 
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from numerai_lab.config import Config
 from numerai_lab.report.plots import cumulative, drawn, improvement
-from numerai_lab.report.tables import NOTES, Shown, formatted, markdown, summary_columns, with_interval, with_values
+from numerai_lab.report.tables import NOTES, Shown, coverage, formatted, markdown, summary_columns, with_interval, with_values
+from numerai_lab.report.verdicts import verdicts
 from numerai_lab.runs import RunFolder
 
 if TYPE_CHECKING:
@@ -18,8 +20,8 @@ def write_report(folder: RunFolder, config: Config, eras: "pl.DataFrame", scores
 
     table = with_interval(scores)
     columns = with_values(table, (*summary_columns(config.scoring.legacy), NOTES))
-    head = heading(folder.manifest)
-    folder.write_text("scores.md", "\n".join([f"# {config.name}", "", *head, "", markdown(table, columns), ""]))
+    folder.write_text("scores.md", scores_page(config.name, heading(folder.manifest), scores, config.scoring.legacy))
+    eras = eras.filter(pl.col("split").is_in(("val1", "val2")))
     late = eras.filter(pl.col("split") == "val2")["era"]
     starts = None if late.is_empty() else int(late.to_numpy().min())
     order = list(config.variants)
@@ -34,6 +36,14 @@ def write_report(folder: RunFolder, config: Config, eras: "pl.DataFrame", scores
     folder.write_text("report.html", _page(folder, config, table, columns, plots))
 
 
+def scores_page(title: str, head: Sequence[str], scores: "pl.DataFrame", legacy: bool) -> str:
+    """The score table as Markdown, with what stands above and below it."""
+    table = with_interval(scores)
+    columns = with_values(table, (*summary_columns(legacy), NOTES))
+    said = [*coverage(scores), "", *(f"- {line}" for line in verdicts(scores))]
+    return "\n".join([f"# {title}", "", *head, "", markdown(table, columns), "", *said, ""])
+
+
 def heading(manifest: dict[str, Any]) -> list[str]:
     """What has to stand above every table: the data, said to be synthetic if it is, target, splits, leaks."""
     data, comparable = manifest["data"], manifest["comparable"]
@@ -43,6 +53,9 @@ def heading(manifest: dict[str, Any]) -> list[str]:
         f"target {data['resolved_target']} ({horizon}); {manifest['scoring']['fnc']}",
         f"train {data['train_rows']:,} rows; val1 eras {comparable['val1']}; val2 eras {comparable['val2']}",
     ]
+    if manifest.get("cv"):
+        cv = manifest["cv"]
+        lines.append(f"cv: the training eras out of fold ({cv['folds']} folds, {cv['scheme']}), which is no validation")
     return lines + ([manifest["leak"]] if manifest["leak"] else [])
 
 
@@ -64,6 +77,8 @@ def _page(folder: RunFolder, config: Config, table: "pl.DataFrame", columns: lis
             heading=heading(folder.manifest),
             columns=columns,
             rows=rows,
+            coverage=coverage(table),
+            verdicts=verdicts(table),
             plots=svgs,
             manifest=folder.manifest,
             stages=folder.stages,

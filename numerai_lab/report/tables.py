@@ -34,11 +34,16 @@ CORR = (
     Shown("delta_corr_mean", "Δ corr"),
     Shown("interval", "95 % of Δ", "s"),
 )
+SURE = (
+    Shown("delta_corr_mean_p", "p", ".3f"),
+    Shown("delta_corr_mean_p_adjusted", "p adj", ".3f"),
+    Shown("mcs", "MCS", "s"),
+    Shown("eras_needed", "needed", ",d"),
+)
 REST = (
     Shown("fnc_mean", "fnc"),
-    Shown("max_feature_exposure_mean", "max exp", ".3f"),
     Shown("mmc_mean", "mmc"),
-    Shown("delta_corr_mean_p", "p", ".3f"),
+    Shown("max_feature_exposure_mean", "max exp", ".3f"),
     Shown("corr_max_drawdown", "drawdown", ".3f"),
 )
 LEGACY = (
@@ -56,11 +61,11 @@ WRAPPING = ("run", "gives", "type", "says", "check", "numbers")
 
 def summary_columns(legacy: bool) -> tuple[Shown, ...]:
     """What the printed score table shows, most wanted first; the forum's set with `scoring.legacy`."""
-    return (*LABELS, *LEGACY, *CORR) if legacy else (*LABELS, *CORR, *REST)
+    return (*LABELS, *LEGACY, *CORR, *SURE) if legacy else (*LABELS, *CORR, *SURE, *REST)
 
 
 def with_interval(scores: "pl.DataFrame") -> "pl.DataFrame":
-    """The score table with the interval of Δ corr as one text column, and empty columns where nothing was compared."""
+    """The score table with the interval of Δ corr and membership of the confidence set as text, empty where not compared."""
     import polars as pl
 
     for name in ("delta_corr_mean", "delta_corr_mean_low", "delta_corr_mean_high", "delta_corr_mean_p"):
@@ -68,17 +73,35 @@ def with_interval(scores: "pl.DataFrame") -> "pl.DataFrame":
             scores = scores.with_columns(pl.lit(None, pl.Float64).alias(name))
     ends = scores.select("delta_corr_mean_low", "delta_corr_mean_high").rows()
     text = ["" if _blank(low) else f"{low:+.4f} … {high:+.4f}" for low, high in ends]
-    return scores.with_columns(pl.Series("interval", text))
+    within = scores["in_mcs"].to_list() if "in_mcs" in scores.columns else [None] * len(scores)
+    mcs = ["" if _blank(value) else "in" if value else "out" for value in within]
+    return scores.with_columns(pl.Series("interval", text), pl.Series("mcs", mcs))
+
+
+def coverage(scores: "pl.DataFrame") -> list[str]:
+    """A line where mmc or bmc is over fewer eras than the other scores."""
+    lines = []
+    for name in ("mmc", "bmc"):
+        columns = ("split", f"{name}_n_eras", "n_eras")
+        if not set(columns) <= set(scores.columns):
+            continue
+        fewer = [f"{split} {n} of {of} eras" for split, n, of in dict.fromkeys(scores.select(columns).rows()) if 0 < n < of]
+        if fewer:
+            lines.append(f"{name} over fewer eras: {', '.join(fewer)} (corr over the same eras: corr_mean_{name}_eras)")
+    return lines
 
 
 def footnoted(table: "pl.DataFrame") -> tuple["pl.DataFrame", list[str]]:
-    """The table with a mark behind each variant that has notes, and the notes as lines to stand below it."""
+    """The table with a mark behind each variant that has notes, and lines to stand below it: the notes, and `coverage`."""
     import polars as pl
 
     notes = table["notes"].fill_null("").to_list()
     marks = {note: MARKS[i % len(MARKS)] for i, note in enumerate(dict.fromkeys(note for note in notes if note))}
     names = [f"{name} {marks[note]}" if note else name for name, note in zip(table["variant"].to_list(), notes, strict=True)]
-    return table.with_columns(pl.Series("variant", names)), [f"{mark} {note}" for note, mark in marks.items()]
+    return table.with_columns(pl.Series("variant", names)), [
+        *(f"{mark} {note}" for note, mark in marks.items()),
+        *coverage(table),
+    ]
 
 
 def rendered(table: "pl.DataFrame", columns: Sequence[Shown], width: int | None = None) -> "Table":
@@ -90,7 +113,7 @@ def rendered(table: "pl.DataFrame", columns: Sequence[Shown], width: int | None 
     cells = {column.name: [formatted(value, column.style) for value in table[column.name].to_list()] for column in shown}
     if width is not None:
         shown = _fitting(shown, cells, width)
-    out = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    out = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
     for column in shown:
         out.add_column(
             column.heading,
@@ -111,7 +134,7 @@ def with_values(table: "pl.DataFrame", columns: Sequence[Shown]) -> list[Shown]:
 def _fitting(shown: list[Shown], cells: dict[str, list[str]], width: int) -> list[Shown]:
     fitting, used = [], 0
     for column in shown:
-        used += max(map(len, [column.heading, *cells[column.name]])) + 3
+        used += max(map(len, [column.heading, *cells[column.name]])) + 2
         if used <= width:
             fitting.append(column)
     return fitting

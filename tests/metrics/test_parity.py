@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numerai_tools import scoring
 
-from numerai_lab.metrics.era import EraData, Exposures, contribution, gauss, numerai_corr, rank_corr, score_era
+from numerai_lab.metrics.era import EraData, contribution, gauss, numerai_corr, rank_corr, score_era
+from numerai_lab.metrics.exposures import Exposures
 
 CASES = [
     "plain",

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from numerai_lab.report.tables import exported, footnoted, rendered, summary_columns, with_interval
+from numerai_lab.report.tables import coverage, exported, footnoted, rendered, summary_columns, with_interval
 
 SCORES = pl.DataFrame(
     {
@@ -25,6 +25,9 @@ SCORES = pl.DataFrame(
         "delta_corr_mean_low": [None, -0.003],
         "delta_corr_mean_high": [None, 0.001],
         "delta_corr_mean_p": [None, 0.4],
+        "delta_corr_mean_p_adjusted": [None, 0.6],
+        "eras_needed": [None, 1234],
+        "in_mcs": [True, False],
     },
     schema_overrides={"mmc_mean": pl.Float64},
 )
@@ -40,12 +43,23 @@ def test_the_printed_table_fits_and_cuts_no_cell(width: int) -> None:
     assert "…" not in text.replace("-0.0030 … +0.0010", "")
     assert "mmc" not in text
     assert ("-0.0030 … +0.0010" in text) is (width >= 80)
+    assert ("0.400" in text) is (width >= 80)
+    for cell in ("0.600", " in ", " out ", "1,234"):
+        assert (cell in text) is (width >= 120)
 
 
 def test_notes_become_marks_and_lines_below() -> None:
     marked, below = footnoted(SCORES)
     assert marked["variant"].to_list() == ["baseline", "a|b †"]
     assert below == ["† transductive"]
+
+
+def test_a_line_says_where_mmc_is_over_fewer_eras_than_the_rest() -> None:
+    counted = SCORES.with_columns(mmc_n_eras=pl.Series([12, 12]), bmc_n_eras=pl.Series([30, 30]))
+    (line,) = coverage(counted)
+    assert line == "mmc over fewer eras: val1 12 of 30 eras (corr over the same eras: corr_mean_mmc_eras)"
+    assert footnoted(counted)[1] == ["† transductive", line]
+    assert coverage(counted.with_columns(mmc_n_eras=0)) == []
 
 
 def test_json_is_a_list_of_objects_with_null_for_what_is_missing() -> None:

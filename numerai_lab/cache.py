@@ -1,0 +1,291 @@
+"""The cache of finished stages: an entry is named by all that its content depends on; whole and checked, or absent."""
+
+import contextlib
+import json
+import logging
+import os
+import shutil
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.lib.format import open_memmap
+
+from numerai_lab.basics import Aid, Array, Float32, Tick, arrays_from_bytes, arrays_to_bytes
+from numerai_lab.lock import Lock
+from numerai_lab.store import checksum, key_of
+
+log = logging.getLogger("nlab")
+STAGES = "stages"
+META = "meta.json"
+CHECKPOINT = "checkpoint.npz"
+JOURNAL = "journal.jsonl"
+PASSING = (CHECKPOINT, f"{CHECKPOINT}.part", JOURNAL, META, f"{META}.part")
+"""What may lie in a folder under construction beside what the stage makes: a checkpoint, a journal, the end of a killed try."""
+PAUSE = 0.5
+"""Seconds between two looks at an entry that another process holds."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of a run. label: what people call it; facts: all that its content depends on, as JSON values."""
+
+    family: str
+    label: str
+    facts: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        """The name of the stage's entry."""
+        return key_of(self.family, self.facts)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A finished stage: a folder of files, and meta.json, which says what they are."""
+
+    folder: Path
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """The facts of the key, when it was made, in how many seconds, and the bytes and checksums of its files."""
+        meta: dict[str, Any] = json.loads((self.folder / META).read_text(encoding="utf-8"))
+        return meta
+
+    @property
+    def used(self) -> float:
+        """When it was last used, in seconds since 1970."""
+        return (self.folder / META).stat().st_mtime
+
+    def damage(self) -> str:
+        """What is wrong with it, by its own checksums; empty when it is whole."""
+        try:
+            meta = self.meta
+            stamp, files = meta.pop("stamp"), dict(meta["files"])
+            if stamp != _stamp(meta) or key_of(meta["family"], meta["facts"]) != self.folder.name:
+                return f"{META} is not what was written"
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            return f"{META} can't be read ({error!r})"
+        there = {path.name for path in self.folder.iterdir()} - {META}
+        if there != set(files):
+            return f"{min(there ^ set(files))} is {'too much' if there - set(files) else 'missing'}"
+        for name, wanted in files.items():
+            path = self.folder / name
+            if path.is_symlink() or not path.is_file() or checksum(path) != wanted:
+                return f"{name} is not what was written"
+        return ""
+
+
+@dataclass
+class Cache:
+    """What a run takes from the cache and adds to it. Entries that were taken stay locked, safe from pruning, until it is closed.
+
+    hits: a dict for each entry that was there already, with the seconds that making it had taken.
+    """
+
+    folder: Path
+    hits: list[dict[str, Any]] = field(default_factory=list)
+    _taken: dict[str, Entry] = field(default_factory=dict)
+    _locks: list[Lock] = field(default_factory=list)
+
+    def obtain(self, stage: Stage, make: Callable[[Path], None]) -> Entry:
+        """The stage's entry; if it is not there, or damaged, `make` writes its files into the folder it is given.
+
+        Of two processes that want the same entry one makes it and the other waits. A folder that a killed process left
+        is handed on to the next one, which may go on from what it can check.
+        """
+        if stage.key not in self._taken:
+            lock = Lock(self.folder / stage.family / f".{stage.key}.lock")
+            self._locks.append(lock)
+            entry = None
+            while entry is None:
+                entry = self._found(stage, lock) or self._made(stage, lock, make)
+            self._taken[stage.key] = entry
+        return self._taken[stage.key]
+
+    def hold(self, folder: Path) -> None:
+        """Keeps another folder of the cache, such as a store, from being pruned until this is closed."""
+        lock = Lock(folder.with_name(f".{folder.name}.lock"))
+        lock.take("read", wait=True)
+        self._locks.append(lock)
+
+    def close(self) -> None:
+        """Gives all locks back."""
+        for lock in self._locks:
+            lock.free()
+        self._locks.clear()
+        self._taken.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *gone: object) -> None:
+        self.close()
+
+    def _found(self, stage: Stage, lock: Lock) -> Entry | None:
+        entry = Entry(self.folder / stage.family / stage.key)
+        if not lock.take("read"):
+            log.info("%s: another process makes it, waiting", stage.label)
+            lock.take("read", wait=True)
+        if not entry.folder.is_dir():
+            return None
+        damage = entry.damage()
+        if damage:
+            log.warning("%s: its cache entry %s is damaged (%s) and is made anew", stage.label, stage.key, damage)
+            return None
+        os.utime(entry.folder / META)
+        seconds = float(entry.meta["seconds"])
+        self.hits.append({"stage": stage.label, "family": stage.family, "key": stage.key, "seconds_saved": seconds})
+        log.info("%s: from the cache, %.1f s saved", stage.label, seconds)
+        return entry
+
+    def _made(self, stage: Stage, lock: Lock, make: Callable[[Path], None]) -> Entry | None:
+        """The entry, made here; None where another process was faster."""
+        lock.free()
+        if not lock.take():
+            time.sleep(PAUSE)
+            return None
+        entry = Entry(self.folder / stage.family / stage.key)
+        if entry.folder.is_dir() and not entry.damage():
+            return None
+        work = work_folder(entry.folder)
+        work.mkdir(exist_ok=True)
+        try:
+            start = time.perf_counter()
+            make(work)
+            _finish(work, stage, time.perf_counter() - start)
+            shutil.rmtree(entry.folder, ignore_errors=True)
+            work.rename(entry.folder)
+            _sync(entry.folder.parent)
+        except Exception:
+            shutil.rmtree(work, ignore_errors=True)  # an interrupt is no Exception: what was reached is kept for the next run
+            raise
+        lock.take("read", wait=True)
+        return entry if entry.folder.is_dir() else None
+
+
+def work_folder(entry: Path) -> Path:
+    """Where an entry is under construction."""
+    return entry.with_name(f".{entry.name}")
+
+
+def spans(eras: Iterable[int]) -> str:
+    """Eras in few words, losing nothing: `1-3, 7`."""
+    parts: list[list[int]] = []
+    for era in eras:
+        if parts and era == parts[-1][1] + 1:
+            parts[-1][1] = era
+        else:
+            parts.append([era, era])
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in parts)
+
+
+def aid(work: Path, tick: Tick) -> Aid:
+    """Progress, and the checkpoint of the stage that is made in `work`."""
+    path = work / CHECKPOINT
+
+    def kept() -> dict[str, Array] | None:
+        if not path.is_file():
+            return None
+        try:
+            found = arrays_from_bytes(path.read_bytes())
+        except Exception as error:  # zip, zlib, header, size: whatever a broken file makes numpy raise
+            log.warning("the checkpoint in %s is damaged (%s): starting this stage anew", work.name, error)
+            return None
+        log.info("going on from a checkpoint")
+        return found
+
+    def keep(arrays: Mapping[str, Array]) -> None:
+        write_whole(path, arrays_to_bytes(arrays))
+
+    return Aid(tick, kept, keep)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """A file with all of its content on the disk, or as it was before."""
+    part = path.with_name(f"{path.name}.part")
+    with part.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def journaled(path: Path, shape: tuple[int, int]) -> tuple[Float32, "Journal"]:
+    """A float32 memory-map to be written era by era, and which of its eras a killed try has written."""
+    journal = Journal(path.with_name(JOURNAL))
+    with contextlib.suppress(OSError, ValueError):
+        found: Float32 = open_memmap(path, mode="r+")
+        if found.shape == shape and found.dtype == np.float32:
+            return found, journal
+    journal.path.unlink(missing_ok=True)
+    return open_memmap(path, mode="w+", dtype=np.float32, shape=shape), journal
+
+
+@dataclass(frozen=True)
+class Journal:
+    """Which eras of an array are written, each with the checksum of its rows."""
+
+    path: Path
+
+    def read(self, rows_of: Callable[[int], Array]) -> set[int]:
+        """Eras whose rows are still what was written."""
+        done = set()
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            for line in self.path.read_text().splitlines():
+                era, crc = json.loads(line)
+                if _crc(rows_of(int(era))) == crc:
+                    done.add(int(era))
+        return done
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Callable[[int, Array], None]]:
+        """A function that notes an era and its rows, which must be in the array's file already."""
+        with self.path.open("a") as file:
+
+            def note(era: int, rows: Array) -> None:
+                file.write(json.dumps([era, _crc(rows)]) + "\n")
+                file.flush()
+
+            yield note
+
+
+def _crc(rows: Array) -> int:
+    return zlib.crc32(np.ascontiguousarray(rows).data)
+
+
+def _finish(work: Path, stage: Stage, seconds: float) -> None:
+    for name in PASSING:
+        (work / name).unlink(missing_ok=True)
+    paths = sorted(work.iterdir())
+    for path in paths:
+        _sync(path)
+    meta = {
+        "family": stage.family,
+        "label": stage.label,
+        "facts": stage.facts,
+        "created": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "seconds": round(seconds, 3),
+        "bytes": sum(path.stat().st_size for path in paths),
+        "files": {path.name: checksum(path) for path in paths},
+    }
+    meta = json.loads(json.dumps(meta, default=str))
+    write_whole(work / META, json.dumps({**meta, "stamp": _stamp(meta)}, indent=1).encode())
+    _sync(work)
+
+
+def _stamp(meta: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(meta, sort_keys=True).encode())
+
+
+def _sync(path: Path) -> None:
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

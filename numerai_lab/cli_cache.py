@@ -1,0 +1,91 @@
+"""`nlab cache …`: what finished stages are kept, whether they are whole, and how much of them."""
+
+from typing import Annotated, Any
+
+import typer
+
+from numerai_lab.terminal import Format, HowShown, print_table
+
+cache_app = typer.Typer(help="Look at, check and prune what runs keep.", no_args_is_help=True)
+
+
+@cache_app.command("list")
+def list_(how: HowShown = "table") -> None:
+    """List stages and data, last used first."""
+    from numerai_lab.store import cache_dir
+    from numerai_lab.upkeep import items
+
+    _print([item.as_dict() for item in items(cache_dir())], how)
+
+
+@cache_app.command()
+def info(how: HowShown = "table") -> None:
+    """Print entries, size and worth by family."""
+    from numerai_lab.store import cache_dir
+    from numerai_lab.upkeep import items, orphans
+
+    rows: dict[str, dict[str, Any]] = {}
+    for item in items(cache_dir()):
+        row = rows.setdefault(item.family, {"family": item.family, "entries": 0, "n_bytes": 0, "seconds": 0.0})
+        row["entries"] += 1
+        row["n_bytes"] += item.n_bytes
+        row["seconds"] += item.seconds or 0.0
+    total = {key: sum(row[key] for row in rows.values()) for key in ("entries", "n_bytes", "seconds")}
+    _print([*(rows[family] for family in sorted(rows)), {"family": "all", **total}], how)
+    left = len(orphans(cache_dir()))
+    typer.echo(f"{cache_dir()}; left by dead processes: {left}{' (`nlab cache prune` removes them)' * bool(left)}", err=True)
+
+
+@cache_app.command()
+def prune(
+    keep: Annotated[str, typer.Option(help="bytes that may stay, such as 20GB; the least recently used go first")],
+    data: Annotated[bool, typer.Option("--data", help="count and remove data too, not only stages")] = False,
+) -> None:
+    """Remove what was not used for longest; never what is in use."""
+    from numerai_lab.basics import human_bytes
+    from numerai_lab.store import cache_dir
+    from numerai_lab.upkeep import bytes_of
+    from numerai_lab.upkeep import prune as prune_cache
+
+    removed, left = prune_cache(cache_dir(), bytes_of(keep), data=data)
+    for what, n_bytes in removed:
+        print(f"removed {what}  {human_bytes(n_bytes)}")
+    print(f"{len(removed)} removed, {human_bytes(sum(n for _, n in removed))}; {human_bytes(left)} left")
+
+
+@cache_app.command()
+def verify(
+    repair: Annotated[bool, typer.Option("--repair", help="remove what is damaged; the next run makes it anew")] = False,
+) -> None:
+    """Check every checksum; exit code 1 if one is wrong."""
+    from numerai_lab.basics import NlabFailure
+    from numerai_lab.store import cache_dir
+    from numerai_lab.upkeep import damaged, remove
+
+    found = list(damaged(cache_dir()))
+    wrong = [(item, damage) for item, damage in found if damage]
+    left = 0
+    for item, damage in wrong:
+        gone = repair and remove(item)
+        left += not gone
+        print(
+            f"{item.family}/{item.path.name}  {item.what}: {damage}{'; removed' if gone else '; in use, left' if repair else ''}"
+        )
+    print(f"{len(found)} checked, {len(wrong)} damaged")
+    if left:
+        raise NlabFailure(f"cache verify: {left} damaged; runs never use them, --repair removes them")
+
+
+def _print(rows: list[dict[str, Any]], how: Format) -> None:
+    import polars as pl
+
+    from numerai_lab.basics import human_bytes
+    from numerai_lab.report.tables import Shown
+
+    if not rows and how == "table":
+        return
+    table = pl.DataFrame(rows, infer_schema_length=None)
+    if how == "table":
+        table = table.with_columns(pl.Series("size", [human_bytes(row["n_bytes"]) for row in rows]))
+    texts, numbers = ("family", "what", "size", "used", "key"), {"entries": "d", "seconds": ".1f"}
+    print_table(table, how, [Shown(name, name, numbers.get(name, "s")) for name in (*texts[:3], *numbers, *texts[3:])])

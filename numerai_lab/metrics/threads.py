@@ -1,0 +1,27 @@
+"""Eras side by side: as many as BLAS would use threads, and one BLAS thread for each of them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+
+MOST = 8
+"""Eras in flight, each with a float32 block and a float64 Gram matrix of its features."""
+
+
+def side_by_side(score: Callable[[int], T], eras: Sequence[int]) -> Iterator[T]:
+    """`score` of every era, in their order; the results do not depend on the number of threads.
+
+    Factorising a matrix of some hundred features gains little from a second BLAS thread, and nothing where threads
+    wait for a busy core; whole eras share nothing. OMP_NUM_THREADS and the like hold: they set the number of eras.
+    """
+    import scipy.linalg
+    from threadpoolctl import ThreadpoolController
+
+    # scipy brings a BLAS of its own, which must be loaded before its threads can be limited.
+    assert scipy.linalg
+    blas = ThreadpoolController().select(user_api="blas")
+    threads = max((library["num_threads"] for library in blas.info()), default=1)
+    with blas.limit(limits=1), ThreadPoolExecutor(min(threads, MOST)) as pool:
+        yield from pool.map(score, eras)

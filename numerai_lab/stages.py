@@ -1,0 +1,222 @@
+"""What a run computes once and keeps: a generator's fit, its columns, and a model with its predictions."""
+
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import uuid4
+
+import numpy as np
+
+from numerai_lab import selection
+from numerai_lab.basics import Float32, NlabFailure, Tick, arrays_from_bytes, arrays_to_bytes, rng_for
+from numerai_lab.cache import STAGES, Cache, Entry, Stage, aid, journaled, spans
+from numerai_lab.component import Component
+from numerai_lab.config import RAW, Config, Variant
+from numerai_lab.generators import Generator
+from numerai_lab.panel import Block, Panel, release_pages
+from numerai_lab.provenance import code_version, library_versions, source_version
+from numerai_lab.selection import adopted, shown_to
+from numerai_lab.splits import Splits
+from numerai_lab.store import Scratch
+from numerai_lab.stream import BlockStream
+
+log = logging.getLogger("nlab")
+STATE, COLUMNS, PREDICTIONS = "state.npz", "columns.npy", "predictions.npy"
+
+Save = Callable[[str, bytes], None]
+"""Keeps a fitted component: file name in the run folder, content."""
+
+
+class Show(Protocol):
+    """Where progress goes."""
+
+    def task(self, label: str) -> AbstractContextManager[Tick]: ...
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What variants are made from, and where things go: arrays of this run alone, progress, fitted components, finished stages.
+
+    cache: None = nothing outlives the run. identity: a name for the panel's content; by default it is like no other.
+    """
+
+    config: Config
+    panel: Panel
+    splits: Splits
+    space: Scratch
+    show: Show
+    save: Save
+    cache: Cache | None = None
+    identity: str = field(default_factory=lambda: uuid4().hex)
+
+    @cached_property
+    def stages(self) -> Cache:
+        """Where finished stages are taken from and put."""
+        return self.cache or Cache(self.space.folder / STAGES)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A generator fitted with a seed, and its columns for every row of train and validation (NaN elsewhere).
+
+    key: the cache entry of the columns. state: what `Generator.state` gave, as bytes.
+    """
+
+    template: Generator
+    state: bytes
+    columns: Float32
+    key: str
+
+    @cached_property
+    def generator(self) -> Generator:
+        """The fitted generator, restored when it is first asked for: only synthetic rows need it."""
+        return self.template.restored(arrays_from_bytes(self.state))
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Names of the emitted columns; what a class rebuilds from its arrays when it is restored is not needed for them."""
+        return Component.restored(self.template, arrays_from_bytes(self.state)).names_out()
+
+    def transform(self, block: Block) -> Float32:
+        """Columns for rows that no memory-map holds."""
+        return self.generator.emit(block)
+
+
+def fitted_generator(setting: Setting, name: str, seed: int) -> Fitted:
+    """Two stages: the fit, which sees no target (`select` may see that of training eras), and the columns."""
+    template, splits = setting.config.generators[name], setting.splits
+    eras = (*splits.train, *splits.validation) if template.fit_on == "all" else splits.train
+    live: list[Generator] = []
+
+    def fit(work: Path) -> None:
+        shown = shown_to(template, setting.panel, splits.train, eras, setting.space)
+        with setting.show.task(f"fit {name}@{seed}") as tick:
+            fitted = template.fresh().fit(shown, rng_for(seed, "generator", name), aid(work, tick))
+        live.append(adopted(fitted, shown, setting.panel))
+        (work / STATE).write_bytes(arrays_to_bytes(live[0].state()))
+
+    facts = {**_facts(setting, template), "name": name, "fitted on": spans(eras), "seed": seed if template.stochastic else None}
+    if template.select is not None:
+        facts["selected"] = [spans(splits.train), source_version(Path(selection.__file__))]
+    fit_entry = setting.stages.obtain(Stage("fit", f"fit {name}@{seed}", facts), fit)
+    state = (fit_entry.folder / STATE).read_bytes()
+
+    def columns(work: Path) -> None:
+        generator = live[0] if live else template.restored(arrays_from_bytes(state))
+        with setting.show.task(f"columns {name}@{seed}") as tick:
+            _write_columns(work, name, generator, setting, tick)
+
+    places = {"fit": fit_entry.folder.name, "columns for": spans(sorted((*splits.train, *splits.validation)))}
+    stage = Stage("columns", f"columns {name}@{seed}", {**facts, **places})
+    entry = setting.stages.obtain(stage, columns)
+    return Fitted(template, state, _array(entry, COLUMNS, len(setting.panel.ids)), stage.key)
+
+
+def _write_columns(work: Path, name: str, generator: Generator, setting: Setting, tick: Tick) -> None:
+    """A generator's columns, era by era: the way live data arrives, for training eras too. Goes on where a killed try stopped."""
+    width = len(generator.names_out())
+    panel = setting.panel.without_target()
+    columns, journal = journaled(work / COLUMNS, (len(panel.ids), width))
+    done = journal.read(lambda era: columns[panel.rows(era)])
+    wanted = {*setting.splits.train, *setting.splits.validation}
+    with journal.writing() as note:
+        for i, era in enumerate(panel.eras.tolist(), start=1):
+            rows = panel.rows(era)
+            if era not in wanted:
+                columns[rows] = np.nan
+            elif era not in done:
+                columns[rows] = _finite(name, generator, panel.block(era))
+                note(era, columns[rows])
+            panel.release()
+            release_pages(columns)
+            tick(i, len(panel.eras))
+
+
+def _finite(name: str, generator: Generator, block: Block) -> Float32:
+    values, width = generator.emit(block), len(generator.names_out())
+    if values.shape != (len(block), width) or not np.isfinite(values).all():
+        raise NlabFailure(
+            f"generators.{name}: gave {values.shape[0]} rows × {values.shape[1]} columns with "
+            f"{int((~np.isfinite(values)).sum())} not finite for era {block.era}; wanted {len(block)} × {width}, all finite"
+        )
+    return values
+
+
+def trained(name: str, setting: Setting, future: Panel, fitted: Mapping[str, Fitted], seed: int) -> Float32:
+    """Trains a variant's model on the stream of its training eras, saves it, and predicts the future."""
+    variant, model = setting.config.variants[name], setting.config.model
+
+    def make(work: Path) -> None:
+        stream = _stream(setting, variant, fitted, seed)
+        with setting.show.task(f"train {name}@{seed}") as tick:
+            done = model.fresh().fit(stream, rng_for(seed, "model"), aid(work, tick))
+        suffix, content = done.saved()
+        (work / f"model{suffix}").write_bytes(content)
+        seen = _with_columns(future, variant.inputs, fitted)
+        values = np.concatenate([done.predict(block.matrix(variant.inputs)) for block in seen.blocks()])
+        if not np.isfinite(values).all():
+            wrong = int((~np.isfinite(values)).sum())
+            raise NlabFailure(f"variants.{name}: the model predicted NaN or infinity for {wrong} rows")
+        np.save(work / PREDICTIONS, values, allow_pickle=False)
+
+    augmenters = [setting.config.augmenters[augmenter] for augmenter in variant.augment]
+    facts = {
+        **_facts(setting, model, *augmenters),
+        "inputs": [fitted[name].key if name != RAW else RAW for name in variant.inputs],
+        "augmenters": {name: setting.config.augmenters[name].model_dump() for name in variant.augment},
+        "augmenters in order": variant.augment,
+        "trained on": spans(setting.splits.train),
+        "predicts": spans(future.eras.tolist()),
+        "seed": seed,
+    }
+    entry = setting.stages.obtain(Stage("models", f"train {name}@{seed}", facts), make)
+    (path,) = entry.folder.glob("model.*")
+    setting.save(f"models/{name}@{seed}{path.suffix}", path.read_bytes())
+    return np.array(_array(entry, PREDICTIONS, future.n_rows))
+
+
+def _facts(setting: Setting, *components: Component) -> dict[str, Any]:
+    """What every stage depends on: parameters, data, and code down to the libraries."""
+    kinds = [type(component) for component in components]
+    return {
+        "parameters": components[0].model_dump(),
+        "data": setting.identity,
+        "code": [code_version(*kinds), source_version(Path(__file__))],
+        "libraries": library_versions(*kinds),
+    }
+
+
+def _array(entry: Entry, name: str, n_rows: int) -> Float32:
+    array: Float32 = np.load(entry.folder / name, mmap_mode="r", allow_pickle=False)
+    if array.dtype != np.float32 or len(array) != n_rows:
+        raise NlabFailure(
+            f"cache entry {entry.folder}: {name} holds {len(array)} rows of {array.dtype}, wanted {n_rows} of float32; "
+            "somebody else's? `nlab cache verify --repair`, or --no-cache"
+        )
+    return array
+
+
+def _stream(setting: Setting, variant: Variant, fitted: Mapping[str, Fitted], seed: int) -> BlockStream:
+    train = _with_columns(setting.panel.only(setting.splits.train), variant.inputs, fitted)
+    generators = {name: fitted[name] for name in variant.inputs if name != RAW}
+    names = {RAW: train.raw_names, **{n: tuple(f"{n}_{c}" for c in g.names) for n, g in generators.items()}}
+    return BlockStream(
+        panel=train,
+        inputs=variant.inputs,
+        input_names=tuple(column for name in variant.inputs for column in names[name]),
+        seed=seed,
+        augmenters={name: setting.config.augmenters[name] for name in variant.augment},
+        generators=generators,
+        shelf=setting.space,
+    )
+
+
+def _with_columns(panel: Panel, inputs: tuple[str, ...], fitted: Mapping[str, Fitted]) -> Panel:
+    for name in inputs:
+        if name != RAW:
+            panel = panel.with_columns(name, fitted[name].columns)
+    return panel

@@ -1,0 +1,62 @@
+"""What commands print: tables on stdout, everything else on stderr."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Format = Literal["table", "json", "csv", "md"]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="override a key of the config, such as data.size=tiny; repeatable"),
+]
+ConfigFile = Annotated[Path, typer.Argument(help="a YAML config", show_default=False)]
+HowShown = Annotated[Format, typer.Option("--format", help="how the table is printed")]
+
+
+def print_table(
+    table: "pl.DataFrame", how: Format, columns: Any, head: Any = (), out: Path | None = None, *, wrap: bool = False
+) -> None:
+    """A table as asked for, `head` above it, notes of variants below; without `wrap`, what does not fit is left out."""
+    from rich.console import Console
+
+    from numerai_lab.report.tables import exported, footnoted, rendered, with_interval
+
+    if how != "table":
+        text = exported(table, how)
+        out.write_text(text + "\n", encoding="utf-8") if out else print(text)
+        return
+    console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120, highlight=False)
+    for line in head:
+        console.print(line, markup=False, soft_wrap=True)
+    below: list[str] = []
+    if "corr_mean" in table.columns:
+        table, below = footnoted(with_interval(table))
+    console.print(rendered(table, columns, None if wrap else console.width))
+    for line in below:
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def by_suffix(out: Path | None) -> Format:
+    """The format that a file's name asks for."""
+    suffixes: dict[str, Format] = {".json": "json", ".csv": "csv", ".md": "md"}
+    if out is None or out.suffix not in suffixes:
+        stop(f"--out: {out} ends in none of {', '.join(suffixes)}; or say --format")
+    return suffixes[out.suffix]
+
+
+def stop(message: str) -> NoReturn:
+    """Ends the command with a sentence for the user."""
+    from numerai_lab.basics import NlabError
+
+    raise NlabError(message)
+
+
+def say(line: str) -> None:
+    """A line on stderr."""
+    print(line, file=sys.stderr)

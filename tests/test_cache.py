@@ -1,0 +1,270 @@
+"""The stage cache: what an entry depends on, what happens to broken ones, and that two processes make it once."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from numerai_lab.basics import ALONE, Aid
+from numerai_lab.cache import CHECKPOINT, META, Cache, Entry, Stage, aid, journaled, spans
+from numerai_lab.generators.linear import PCA
+from numerai_lab.metrics.scoring import Predictions
+from numerai_lab.panel import Panel
+from numerai_lab.splits import Splits
+from numerai_lab.store import Scratch, checksum
+from numerai_lab.variants import Setting, fit_generators, train_and_predict
+from tests.conftest import Quiet, make_config, make_panel, quick
+
+SPLITS = Splits(tuple(range(1, 16)), (16, 17, 22, 23), tuple(range(18, 22)), tuple(range(24, 31)), 2, 2)
+STAGE = Stage("fit", "fit x", {"what": 1})
+
+
+def writes(text: str) -> Callable[[Path], None]:
+    return lambda work: (work / "file").write_text(text) and None
+
+
+def never(work: Path) -> None:
+    raise AssertionError("made again")
+
+
+def outcome(tmp_path: Path, panel: Panel | None = None, identity: str = "data", **changes: Any) -> tuple[list[str], Predictions]:
+    """Labels of the stages that came from the cache, and the predictions."""
+    base: dict[str, Any] = {
+        "seeds": [1],
+        "generators": {"pca": quick("pca"), "factors": quick("factor_analysis")},
+        "augmenters": {"cut": quick("cutout")},
+        "variants": {"baseline": {}, "raw+pca": {"features": ["raw", "pca"], "augment": ["cut"]}, "f": {"features": ["factors"]}},
+    }
+    folder = tmp_path / "space"
+    folder.mkdir(exist_ok=True)
+    with Cache(tmp_path / "cache") as cache:
+        setting = Setting(
+            config=make_config(**{**base, **changes}),
+            panel=panel or make_panel(),
+            splits=SPLITS,
+            space=Scratch(folder),
+            show=Quiet(),
+            save=lambda name, content: None,
+            cache=cache,
+            identity=identity,
+        )
+        predictions = train_and_predict(setting, fit_generators(setting))
+        return [hit["stage"] for hit in cache.hits], predictions
+
+
+FITS = ["fit pca@1", "columns pca@1", "fit factors@1", "columns factors@1"]
+TRAININGS = ["train baseline@1", "train raw+pca@1", "train f@1"]
+
+
+def test_the_same_run_again_computes_nothing_and_predicts_the_same(tmp_path: Path) -> None:
+    nothing, first = outcome(tmp_path)
+    everything, again = outcome(tmp_path)
+    assert nothing == []
+    assert everything == FITS + TRAININGS
+    np.testing.assert_array_equal(first.values, again.values)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reused"),
+    [
+        ({"model": {"kind": "ridge", "alpha": 2.0}}, FITS),
+        ({"generators": {"pca": {"kind": "pca", "n_components": 4}, "factors": quick("factor_analysis")}},
+         [*FITS[2:], TRAININGS[0], TRAININGS[2]]),
+        ({"augmenters": {"cut": {"kind": "cutout", "fraction": 0.5}}}, [*FITS, TRAININGS[0], TRAININGS[2]]),
+        ({"identity": "other data"}, []),
+        ({"variants": {"new": {"features": ["pca"]}, "baseline": {}}}, [*FITS[:2], TRAININGS[0]]),
+        ({"variants": {"baseline": {"neutralize": {"features": "all"}}}}, TRAININGS[:1]),
+        ({"seeds": [2]}, ["fit pca@2", "columns pca@2", "fit factors@2", "columns factors@2"]),
+    ],
+)  # fmt: skip
+def test_a_change_recomputes_what_depends_on_it_and_nothing_else(
+    tmp_path: Path, changes: dict[str, Any], reused: list[str]
+) -> None:
+    outcome(tmp_path)
+    assert outcome(tmp_path, **changes)[0] == reused
+
+
+def test_a_stage_whose_code_changed_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import numerai_lab.provenance as provenance
+
+    outcome(tmp_path)
+    original = provenance._digest
+    monkeypatch.setattr(
+        provenance, "_digest", lambda path: b"new" if path.parts[-2:] == ("generators", "linear.py") else original(path)
+    )
+    assert outcome(tmp_path)[0] == ["train baseline@1"]
+
+
+def test_code_reaches_through_imports_and_knows_classes_without_a_file() -> None:
+    import numerai_lab.models.linear as module
+    from numerai_lab.generators.umap import UMAP
+    from numerai_lab.models import Ridge
+    from numerai_lab.provenance import _reached, code_version, library_versions
+
+    reached = {path.name for path in _reached(Path(module.__file__))}
+    assert {"linear.py", "base.py", "stream.py", "panel.py", "component.py", "basics.py"} == reached
+    assert code_version(Ridge) == code_version(Ridge) != code_version(UMAP)
+    assert {"umap-learn", "numba"} <= set(library_versions(UMAP))
+    space: dict[str, Any] = {"PCA": PCA}
+    exec("class Typed(PCA): pass", space)
+    assert code_version(space["Typed"]) != code_version(space["Typed"])
+
+
+class Doubled(PCA):
+    """A generator of somebody's notebook under the kind of ours."""
+
+    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> "Doubled":
+        super().fit(panel, rng)
+        self.loadings_ = 2 * self.loadings_
+        return self
+
+
+def test_a_class_of_the_same_kind_from_elsewhere_is_another_stage(tmp_path: Path) -> None:
+    outcome(tmp_path)
+    config = make_config(generators={"pca": quick("pca")})
+    config.generators["pca"] = Doubled(n_components=3)
+    with Cache(tmp_path / "cache") as cache:
+        setting = Setting(config, make_panel(), SPLITS, Scratch(tmp_path / "space"), Quiet(), lambda *_: None, cache, "data")
+        fit_generators(setting)
+        assert cache.hits == []
+
+
+@pytest.mark.parametrize("how", ["flip", "cut", "gone", "more", "facts", "no json"])
+def test_a_damaged_entry_is_made_anew_with_a_line_and_never_used(
+    tmp_path: Path, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Cache(tmp_path) as cache:
+        entry = cache.obtain(STAGE, writes("right"))
+    file, meta = entry.folder / "file", entry.folder / META
+    if how == "flip":
+        file.write_text("wrong")
+    elif how == "cut":
+        file.write_text("rig")
+    elif how == "gone":
+        file.unlink()
+    elif how == "more":
+        (entry.folder / "more").write_text("x")
+    elif how == "facts":
+        meta.write_text(json.dumps({**entry.meta, "facts": {"what": 2}}))
+    else:
+        meta.write_text(meta.read_text()[:-20])
+    with caplog.at_level(logging.WARNING, "nlab"), Cache(tmp_path) as cache:
+        again = cache.obtain(STAGE, writes("right"))
+        assert cache.hits == []
+    assert "is damaged" in caplog.text
+    assert again.damage() == ""
+    assert (again.folder / "file").read_text() == "right"
+    assert sorted(path.name for path in again.folder.iterdir()) == ["file", META]
+
+
+def test_an_entry_says_what_it_is_and_checks_itself(tmp_path: Path) -> None:
+    with Cache(tmp_path) as cache:
+        entry = cache.obtain(STAGE, writes("right"))
+    assert entry.folder == tmp_path / "fit" / STAGE.key
+    meta = entry.meta
+    assert (meta["family"], meta["facts"], meta["bytes"]) == ("fit", {"what": 1}, 5)
+    assert meta["files"] == {"file": checksum(entry.folder / "file")}
+
+
+def test_a_stage_that_fails_leaves_nothing_and_one_that_is_interrupted_what_it_reached(tmp_path: Path) -> None:
+    def breaks(error: BaseException) -> Callable[[Path], None]:
+        def make(work: Path) -> None:
+            aid(work, ALONE.tick).keep({"round": np.array(7)})
+            raise error
+
+        return make
+
+    for error, left in ((OSError("disk full"), False), (KeyboardInterrupt(), True)):
+        with Cache(tmp_path) as cache, pytest.raises(type(error)):
+            cache.obtain(STAGE, breaks(error))
+        assert (tmp_path / "fit" / f".{STAGE.key}" / CHECKPOINT).exists() is left
+    assert not (tmp_path / "fit" / STAGE.key).exists()
+
+    def goes_on(work: Path) -> None:
+        kept = aid(work, ALONE.tick).kept()
+        assert kept is not None
+        (work / "file").write_text(str(kept["round"]))
+
+    with Cache(tmp_path) as cache:
+        entry = cache.obtain(STAGE, goes_on)
+    assert (entry.folder / "file").read_text() == "7"
+    assert sorted(path.name for path in entry.folder.iterdir()) == ["file", META]
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn", b"\x80\x04\x95 a pickle"])
+def test_a_broken_checkpoint_is_ignored_with_a_line(tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / CHECKPOINT).write_bytes(content)
+    with caplog.at_level(logging.WARNING, "nlab"):
+        assert aid(tmp_path, ALONE.tick).kept() is None
+    assert "is damaged" in caplog.text
+
+
+def test_a_journal_trusts_only_eras_whose_rows_are_what_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "columns.npy"
+    values, journal = journaled(path, (6, 2))
+    with journal.writing() as note:
+        for era in (1, 2, 3):
+            values[2 * era - 2 : 2 * era] = era
+            note(era, values[2 * era - 2 : 2 * era])
+    values[2] = 99
+    with (tmp_path / "journal.jsonl").open("a") as file:
+        file.write("[4, ")  # killed while it wrote
+    again, journal = journaled(path, (6, 2))
+    assert journal.read(lambda era: again[2 * era - 2 : 2 * era]) == {1, 3}
+    fresh, journal = journaled(path, (6, 3))
+    assert journal.read(lambda era: fresh[2 * era - 2 : 2 * era]) == set()
+
+
+PROGRAM = """
+import sys, time
+from pathlib import Path
+from numerai_lab.cache import Cache, Stage
+def make(work):
+    with open(sys.argv[2], "a") as file: file.write("made\\n")
+    time.sleep(1)
+    (work / "file").write_text("x")
+with Cache(Path(sys.argv[1])) as cache:
+    assert (cache.obtain(Stage("fit", "fit x", {"what": 1}), make).folder / "file").read_text() == "x"
+    print(len(cache.hits))
+"""
+
+
+def test_of_two_processes_that_want_the_same_entry_one_makes_it_and_the_other_waits(tmp_path: Path) -> None:
+    count = tmp_path / "count"
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path / "cache"), str(count)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    said = [process.communicate(timeout=60)[0].strip() for process in processes]
+    assert count.read_text() == "made\n"
+    assert sorted(said) == ["0", "1", "1"]
+
+
+def test_an_entry_whose_maker_was_killed_is_made_by_the_next(tmp_path: Path) -> None:
+    count = tmp_path / "count"
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path / "cache"), str(count)]
+    with subprocess.Popen(command) as process:
+        while not count.exists():
+            time.sleep(0.02)
+        process.kill()
+    assert not (tmp_path / "cache" / "fit" / STAGE.key).exists()
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "0"
+    assert Entry(tmp_path / "cache" / "fit" / STAGE.key).damage() == ""
+    names = sorted(os.listdir(tmp_path / "cache" / "fit"))
+    assert names == [f".{STAGE.key}.lock", STAGE.key]
+
+
+def test_spans_of_eras_lose_nothing() -> None:
+    assert spans([1, 2, 3, 7, 9, 10]) == "1-3, 7, 9-10"
+    assert spans([]) == ""
+
+
+def test_a_panel_without_a_name_is_like_no_other(tmp_path: Path) -> None:
+    one, other = (Setting(make_config(), make_panel(), SPLITS, Scratch(tmp_path), Quiet(), lambda *_: None) for _ in range(2))
+    assert one.identity != other.identity

@@ -1,0 +1,110 @@
+"""A killed run goes on where it stopped and ends as an undisturbed one would have."""
+
+import logging
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import polars as pl
+import pytest
+
+from numerai_lab.basics import NlabError
+from numerai_lab.config import Config
+from numerai_lab.experiment import How, run
+from numerai_lab.generators.linear import PCA
+from numerai_lab.lock import Lock
+from numerai_lab.panel import Block
+from numerai_lab.runs import LOCK, UNFINISHED, unfinished_run, unfinished_runs
+from tests.conftest import Quiet, make_config, quick
+from tests.test_cli import nlab
+
+
+def small(**changes: object) -> Config:
+    return make_config(**{"name": "small", "splits": {}, "generators": {"pca": quick("pca")}, **changes})
+
+
+def left_unfinished(runs: Path, config: Config) -> Path:
+    """The folder of a run that died: the files of its first moments, and nobody who holds its lock."""
+    folder = runs / f"{UNFINISHED}20260102-030405_{config.name}-abc"
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(config.to_yaml())
+    (folder / "log.txt").write_text("before\n")
+    (folder / "predictions.parquet").write_text("torn")
+    (folder / LOCK).touch()
+    return folder
+
+
+def test_a_resumed_run_takes_the_folder_and_the_name_of_the_killed_one(tmp_path: Path) -> None:
+    whole = run(small(), tmp_path / "whole", Quiet(), how=How(cached=False))
+    folder = left_unfinished(tmp_path / "runs", small())
+    resumed = run(small(), tmp_path / "runs", Quiet(), how=How(unfinished=folder))
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["20260102-030405_small"]
+    assert resumed.manifest["resumed"] is True
+    assert (resumed.path / "log.txt").read_text().startswith("before\n")
+    assert not (resumed.path / LOCK).exists()
+    assert (resumed.path / "predictions.parquet").read_bytes() == (whole.path / "predictions.parquet").read_bytes()
+
+
+def test_only_runs_of_the_same_config_that_nobody_works_on_are_found(tmp_path: Path) -> None:
+    folder = left_unfinished(tmp_path, small())
+    assert unfinished_runs(tmp_path, small()) == [folder]
+    assert unfinished_runs(tmp_path, small(seeds=[5])) == []
+    with Lock(folder / LOCK) as lock:
+        lock.take()
+        assert unfinished_runs(tmp_path, small()) == []
+        with pytest.raises(NlabError, match="is not dead"):
+            run(small(), tmp_path, Quiet(), how=How(unfinished=folder))
+    assert unfinished_run(tmp_path / "20260102-030405_small") == folder
+    with pytest.raises(NlabError, match="unfinished there: .unfinished-20260102-030405_small-abc"):
+        unfinished_run(tmp_path / "other")
+
+
+class Dies(PCA):
+    """A generator whose process is told to stop in era 70, once."""
+
+    died: ClassVar[bool] = False
+
+    def transform(self, block: Block) -> np.ndarray:
+        if block.era == 70 and not Dies.died:
+            Dies.died = True
+            raise KeyboardInterrupt
+        asked.append(block.era)
+        return super().transform(block)
+
+
+asked: list[int] = []
+
+
+def test_columns_go_on_after_the_last_era_that_was_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    config = small()
+    config.generators["pca"] = Dies(n_components=3)
+    with pytest.raises(KeyboardInterrupt):
+        run(config, tmp_path / "runs", Quiet())
+    first = list(asked)
+    asked.clear()
+    with caplog.at_level(logging.INFO, "nlab"):
+        again = run(config, tmp_path / "runs", Quiet())
+    assert first == list(range(1, 70))
+    assert asked == list(range(70, 97))
+    assert [hit["stage"] for hit in again.manifest["cache_hits"]] == ["fit pca@0"]
+    whole = run(config, tmp_path / "whole", Quiet(), how=How(cached=False))
+    assert pl.read_parquet(again.path / "predictions.parquet").equals(pl.read_parquet(whole.path / "predictions.parquet"))
+
+
+def test_the_commands_resume(tmp_path: Path) -> None:
+    config = small()
+    path = tmp_path / "config.yaml"
+    path.write_text(config.to_yaml())
+    runs = tmp_path / "runs"
+    left_unfinished(runs, config)
+    found = nlab("run", path, "--runs-dir", runs, "--resume")
+    assert found.returncode == 0, found.stderr
+    assert "going on with" in found.stderr
+    folder = left_unfinished(runs, config)
+    found = nlab("resume", runs / folder.name.removeprefix(UNFINISHED), "--format", "json")
+    assert found.returncode == 0, found.stderr
+    assert sorted(path.name for path in runs.iterdir()) == ["20260102-030405_small", "20260102-030405_small-2"]
+    found = nlab("run", path, "--runs-dir", runs, "--resume")
+    assert "no unfinished run of this config" in found.stderr
+    assert "stages from the cache" in found.stderr
+    assert nlab("resume", runs / "x").returncode == 2

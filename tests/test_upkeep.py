@@ -1,0 +1,124 @@
+"""`nlab cache`: what is kept is listed, checked and pruned, oldest use first, and never what is in use."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from numerai_lab.basics import NlabError
+from numerai_lab.cache import Cache, Entry, Stage
+from numerai_lab.store import LOCK, built, scratch
+from numerai_lab.upkeep import bytes_of, damaged, items, orphans, prune
+from tests.test_cli import nlab
+
+
+def writes(n_bytes: int) -> Callable[[Path], None]:
+    return lambda work: (work / "file").write_bytes(b"x" * n_bytes) and None
+
+
+def filled(cache: Path, n: int = 3) -> list[Entry]:
+    """Entries of 100 kB, the first one used longest ago."""
+    with Cache(cache / "stages") as stages:
+        entries = [stages.obtain(Stage("fit", f"fit {i}", {"i": i}), writes(100_000)) for i in range(n)]
+    for i, entry in enumerate(entries):
+        os.utime(entry.folder / "meta.json", (1e9 + i, 1e9 + i))
+    return entries
+
+
+def test_pruning_takes_what_was_not_used_for_longest(tmp_path: Path) -> None:
+    first, second, third = filled(tmp_path)
+    with Cache(tmp_path / "stages") as stages:
+        stages.obtain(Stage("fit", "fit 0", {"i": 0}), writes(1))  # used again
+    removed, left = prune(tmp_path, 210_000, data=False)
+    assert [what.split("  ")[1] for what, _ in removed] == ["fit 1"]
+    assert first.folder.exists()
+    assert not second.folder.exists()
+    assert third.folder.exists()
+    assert 200_000 < left < 210_000
+
+
+def test_pruning_leaves_what_is_in_use(tmp_path: Path) -> None:
+    first, *rest = filled(tmp_path)
+    with Cache(tmp_path / "stages") as stages:
+        stages.obtain(Stage("fit", "fit 0", {"i": 0}), writes(1))
+        prune(tmp_path, 0, data=False)
+        assert [item.in_use for item in items(tmp_path)] == [True]
+    assert first.damage() == ""
+    assert not any(entry.folder.exists() for entry in rest)
+    prune(tmp_path, 0, data=False)
+    assert [path.name for path in (tmp_path / "stages" / "fit").iterdir()] == []
+
+
+def test_data_is_pruned_only_when_asked_for(tmp_path: Path) -> None:
+    filled(tmp_path, 1)
+    with built(tmp_path / "stores" / "abc") as work:
+        (work / "features.npy").write_bytes(b"x" * 1000)
+    prune(tmp_path, 0, data=False)
+    assert [item.family for item in items(tmp_path)] == ["stores"]
+    prune(tmp_path, 0, data=True)
+    assert items(tmp_path) == []
+
+
+def test_what_dead_processes_left_is_removed_and_what_live_ones_build_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("numerai_lab.store.cache_dir", lambda: tmp_path)
+    for dead in (tmp_path / "scratch" / "run-dead", tmp_path / "stores" / ".abc-dead"):
+        dead.mkdir(parents=True)
+        (dead / LOCK).touch()
+    with scratch() as space, built(tmp_path / "stores" / "live") as work:
+        assert {path.name for path in orphans(tmp_path)} == {"run-dead", ".abc-dead"}
+        prune(tmp_path, 10**9, data=False)
+        assert orphans(tmp_path) == []
+        assert space.folder.exists()
+        assert work.exists()
+
+
+def test_a_stage_that_was_interrupted_is_listed_and_kept_until_space_is_wanted(tmp_path: Path) -> None:
+    def interrupted(work: Path) -> None:
+        (work / "checkpoint.npz").write_bytes(b"x" * 500)
+        raise KeyboardInterrupt
+
+    with Cache(tmp_path / "stages") as stages, pytest.raises(KeyboardInterrupt):
+        stages.obtain(Stage("fit", "fit x", {}), interrupted)
+    (item,) = items(tmp_path)
+    assert (item.unfinished, item.n_bytes) == (True, 500)
+    prune(tmp_path, 500, data=False)
+    assert items(tmp_path) == [item]
+    prune(tmp_path, 499, data=False)
+    assert items(tmp_path) == []
+
+
+@pytest.mark.parametrize(("text", "n_bytes"), [("20GB", 20 * 10**9), ("1.5 MB", 1_500_000), ("0", 0), ("7kB", 7000)])
+def test_sizes_are_read_as_people_write_them(text: str, n_bytes: int) -> None:
+    assert bytes_of(text) == n_bytes
+
+
+@pytest.mark.parametrize("text", ["", "-1GB", "20 apples", "GB", "1e3"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(NlabError, match="is no size"):
+        bytes_of(text)
+
+
+def test_the_commands_list_verify_repair_and_prune(tmp_path: Path) -> None:
+    first, *_ = filled(tmp_path)
+    place = {"NLAB_CACHE": str(tmp_path)}
+    listed = json.loads(nlab("cache", "list", "--format", "json", **place).stdout)
+    assert [(row["family"], row["what"], row["in_use"]) for row in listed] == [
+        ("stages/fit", f"fit {i}", False) for i in (2, 1, 0)
+    ]
+    assert json.loads(nlab("cache", "info", "--format", "json", **place).stdout)[-1]["entries"] == 3
+    assert nlab("cache", "verify", **place).stdout == "3 checked, 0 damaged\n"
+    (first.folder / "file").write_text("wrong")
+    found = nlab("cache", "verify", **place)
+    assert found.returncode == 1
+    assert "fit 0: file is not what was written" in found.stdout
+    assert "--repair removes them" in found.stderr
+    assert nlab("cache", "verify", "--repair", **place).returncode == 0
+    assert not first.folder.exists()
+    assert [damage for _, damage in damaged(tmp_path)] == ["", ""]
+    assert "2 removed" in nlab("cache", "prune", "--keep", "0", **place).stdout
+    assert nlab("cache", "list", **place).stdout == ""
+    assert nlab("cache", "prune", "--keep", "lots", **place).returncode == 2
