@@ -69,7 +69,7 @@ def _parameters(cls: type[Component]) -> list[dict[str, str]]:
 
 def _type_name(annotation: Any) -> str:
     text = getattr(annotation, "__name__", None) if isinstance(annotation, type) else None
-    text = text or str(annotation).replace("typing.", "")
+    text = text or re.sub(r"[a-z_]+\.", "", str(annotation))
     return re.sub(r"Literal\[(.*?)\]", lambda m: " or ".join(m[1].replace("'", "").split(", ")), text).replace(
         " | None", " or none"
     )

@@ -13,15 +13,17 @@ from numerai_lab.augmenters import AUGMENTERS, Augmenter
 from numerai_lab.basics import NlabError, nearest
 from numerai_lab.component import Component
 from numerai_lab.data import SOURCES, Source
+from numerai_lab.defaults import RAW as RAW
+from numerai_lab.defaults import mapping, with_variants
 from numerai_lab.folds import CrossValidation
 from numerai_lab.generators import GENERATORS, Generator
+from numerai_lab.generators.select import Select
 from numerai_lab.models import MODELS, Model
 from numerai_lab.sentences import sentence
 from numerai_lab.splits import Embargo, SplitsConfig, era_range
 from numerai_lab.yamlfile import parse_yaml, read_yaml
 
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"
-RAW = "raw"
 KIND_KEYS: dict[str, dict[str, type[Component]]] = {"source": {**SOURCES}, "kind": {**GENERATORS, **AUGMENTERS, **MODELS}}
 
 
@@ -111,7 +113,8 @@ class Config(_Strict):
     augmenters: dict[str, AnyAugmenter] = Field(default_factory=dict, description="rows to make, by name")
     model: AnyModel
     variants: dict[str, Variant] = Field(
-        default_factory=dict, description="default: baseline, and raw + each generator and augmenter"
+        default_factory=dict,
+        description="default: baseline, each generator alone and with raw, each augmenter, placebos",
     )
     scoring: ScoringConfig = Field(default_factory=ScoringConfig, description="what scores are computed against")
 
@@ -150,6 +153,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "payout": Payout,
     "variants": Variant,
     "neutralize": Neutralize,
+    "select": Select,
 }
 """The models under keys that have no kind of their own."""
 
@@ -177,13 +181,13 @@ def load_part(path: Path | None, overrides: Sequence[str], keys: Sequence[str], 
     raw = {key: raw[key] for key in keys if key in raw} if isinstance(raw, dict) else {}
     for override in overrides:
         _override(raw, override)
-    reference = _mapping(raw, "scoring").get("reference") or "baseline"  # names a variant, and these are not known here
+    reference = mapping(raw, "scoring").get("reference") or "baseline"  # names a variant, and these are not known here
     return parse_config({"name": "part", "model": {"kind": "ridge"}, "variants": {reference: {}}, **raw}, str(path or "--set"))
 
 
 def parse_config(raw: dict[str, Any], where: str) -> Config:
     """A config from plain values. Raises NlabError with every problem."""
-    raw = {**raw, "variants": raw.get("variants") or _default_variants(raw)}
+    raw = raw if raw.get("variants") else with_variants(raw)
     problems: list[str] = []
     config = None
     try:
@@ -220,26 +224,11 @@ def _override(raw: dict[str, Any], text: str) -> list[str]:
     return [f"{'.'.join([*keys[:-1], key])}: left out, {last} {parsed} has no such parameter" for key in foreign]
 
 
-def _default_variants(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """`baseline`, and raw + each generator and augmenter."""
-    variants: dict[str, Any] = {"baseline": {"features": [RAW]}}
-    for name in _mapping(raw, "generators"):
-        variants[f"{RAW}+{name}"] = {"features": [RAW, name]}
-    for name in _mapping(raw, "augmenters"):
-        variants[name] = {"features": [RAW], "augment": [name]}
-    return variants
-
-
-def _mapping(raw: Mapping[str, Any], key: str) -> Mapping[Any, Any]:
-    value = raw.get(key)
-    return value if isinstance(value, Mapping) else {}
-
-
 def _cross_checks(raw: Mapping[str, Any]) -> list[str]:
     """What one field alone can't tell; written for raw values, so that it speaks even when other fields are wrong."""
-    generators, augmenters = _mapping(raw, "generators"), _mapping(raw, "augmenters")
-    variants = {name: v for name, v in _mapping(raw, "variants").items() if isinstance(v, Mapping)}
-    problems = _bad_names(generators, augmenters, _mapping(raw, "variants"))
+    generators, augmenters = mapping(raw, "generators"), mapping(raw, "augmenters")
+    variants = {name: v for name, v in mapping(raw, "variants").items() if isinstance(v, Mapping)}
+    problems = _bad_names(generators, augmenters, mapping(raw, "variants"))
     for name, variant in variants.items():
         where = f"variants.{name}"
         problems += _unknown(f"{where}.features", variant.get("features"), [RAW, *generators], "generator")
@@ -248,13 +237,13 @@ def _cross_checks(raw: Mapping[str, Any]) -> list[str]:
         problems += _unknown(f"{where}.ensemble", variant.get("ensemble"), plain, "variant that is no ensemble")
         if variant.get("ensemble") is not None and (variant.get("features") or variant.get("augment")):
             problems.append(f"{where}: an ensemble averages other variants; leave out features and augment")
-    reference = _mapping(raw, "scoring").get("reference")
+    reference = mapping(raw, "scoring").get("reference")
     if isinstance(reference, str) and reference not in variants:
         problems.append(f"scoring.reference: no variant {reference!r}; {nearest(reference, map(str, variants))}")
     seeds = raw.get("seeds")
     if isinstance(seeds, list) and len(set(map(str, seeds))) < len(seeds):
         problems.append(f"seeds: {seeds} names a seed twice")
-    return problems + _overlaps(_mapping(raw, "splits"))
+    return problems + _overlaps(mapping(raw, "splits"))
 
 
 def _bad_names(generators: Mapping[Any, Any], augmenters: Mapping[Any, Any], variants: Mapping[Any, Any]) -> list[str]:

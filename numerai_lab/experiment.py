@@ -13,10 +13,12 @@ from numerai_lab.cache import STAGES, Cache
 from numerai_lab.config import Config
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.folds import Fold, make_folds
+from numerai_lab.generators import Generator
 from numerai_lab.metrics.scoring import Predictions, Scoring, per_era, score_table
 from numerai_lab.panel import Panel
 from numerai_lab.report import write_report
 from numerai_lab.runs import Run, RunFolder, new_run, read_run
+from numerai_lab.selection import LABELLED
 from numerai_lab.splits import EraTable, Splits, make_splits
 from numerai_lab.stages import Setting, Show
 from numerai_lab.store import cache_dir, scratch
@@ -137,18 +139,23 @@ def prediction_table(panel: Panel, splits: Splits, predictions: Predictions) -> 
 
 
 def notes_of(config: Config, splits: Splits, alias: str) -> dict[str, str]:
-    """What has to stand beside a variant's numbers in every table: transductive generators, a lowered embargo, a moved alias."""
+    """What has to stand beside a variant's numbers in every table.
 
-    def transductive(name: str) -> bool:
+    Transductive generators, features selected with training labels, a lowered embargo, a moved alias.
+    """
+
+    def generators(name: str) -> list[Generator]:
         variant = config.variants[name]
         if variant.ensemble is not None:
-            return any(transductive(member) for member in variant.ensemble)
-        return any(config.generators[g].fit_on == "all" for g in variant.inputs if g != "raw")
+            return [generator for member in variant.ensemble for generator in generators(member)]
+        return [config.generators[g] for g in variant.inputs if g != "raw"]
 
-    return {
-        name: "; ".join(part for part in ("transductive" if transductive(name) else "", splits.leak, alias) if part)
-        for name in config.variants
-    }
+    def parts(used: list[Generator]) -> tuple[str, ...]:
+        transductive = any(generator.fit_on == "all" for generator in used)
+        labelled = any(generator.select is not None and generator.select.by is not None for generator in used)
+        return ("transductive" if transductive else "", LABELLED if labelled else "", splits.leak, alias)
+
+    return {name: "; ".join(part for part in parts(generators(name)) if part) for name in config.variants}
 
 
 def _facts(config: Config, loaded: Loaded, splits: Splits, scoring: Scoring) -> dict[str, object]:

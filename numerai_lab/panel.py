@@ -63,7 +63,8 @@ class Panel:
     feature set that generators and models read; the rest serve scoring and neutralisation only.
     eras: int32, one an era of this view; bounds: int64, eras × 2, the first and one past the last row of each.
     ids: bytes, one a row. target, extras (meta model, benchmarks): float32, one a row, NaN where unknown.
-    feature_sets: name → positions among the columns. columns: generated float32 blocks, rows × k, by generator name.
+    feature_sets: name → positions among the columns; of sets that no one asked for, the members that are here.
+    columns: generated float32 blocks, rows × k, by generator name.
     """
 
     feature_names: tuple[str, ...]

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import numpy as np
 
+from numerai_lab import selection
 from numerai_lab.basics import Float32, NlabFailure, Tick, arrays_from_bytes, arrays_to_bytes, rng_for
 from numerai_lab.cache import STAGES, Cache, Entry, Stage, aid, journaled, spans
 from numerai_lab.component import Component
@@ -18,6 +19,7 @@ from numerai_lab.config import RAW, Config, Variant
 from numerai_lab.generators import Generator
 from numerai_lab.panel import Block, Panel, release_pages
 from numerai_lab.provenance import code_version, library_versions, source_version
+from numerai_lab.selection import adopted, shown_to
 from numerai_lab.splits import Splits
 from numerai_lab.store import Scratch
 from numerai_lab.stream import BlockStream
@@ -74,24 +76,32 @@ class Fitted:
         """The fitted generator, restored when it is first asked for: only synthetic rows need it."""
         return self.template.restored(arrays_from_bytes(self.state))
 
+    @cached_property
+    def names(self) -> list[str]:
+        """Names of the emitted columns; what a class rebuilds from its arrays when it is restored is not needed for them."""
+        return Component.restored(self.template, arrays_from_bytes(self.state)).names_out()
+
     def transform(self, block: Block) -> Float32:
         """Columns for rows that no memory-map holds."""
-        return self.generator.transform(block)
+        return self.generator.emit(block)
 
 
 def fitted_generator(setting: Setting, name: str, seed: int) -> Fitted:
-    """Two stages: the fit, which sees no target, and the columns."""
-    template = setting.config.generators[name]
-    splits, blind = setting.splits, setting.panel.without_target()
+    """Two stages: the fit, which sees no target (`select` may see that of training eras), and the columns."""
+    template, splits = setting.config.generators[name], setting.splits
     eras = (*splits.train, *splits.validation) if template.fit_on == "all" else splits.train
     live: list[Generator] = []
 
     def fit(work: Path) -> None:
+        shown = shown_to(template, setting.panel, splits.train, eras, setting.space)
         with setting.show.task(f"fit {name}@{seed}") as tick:
-            live.append(template.fresh().fit(blind.only(eras), rng_for(seed, "generator", name), aid(work, tick)))
+            fitted = template.fresh().fit(shown, rng_for(seed, "generator", name), aid(work, tick))
+        live.append(adopted(fitted, shown, setting.panel))
         (work / STATE).write_bytes(arrays_to_bytes(live[0].state()))
 
     facts = {**_facts(setting, template), "name": name, "fitted on": spans(eras), "seed": seed if template.stochastic else None}
+    if template.select is not None:
+        facts["selected"] = [spans(splits.train), source_version(Path(selection.__file__))]
     fit_entry = setting.stages.obtain(Stage("fit", f"fit {name}@{seed}", facts), fit)
     state = (fit_entry.folder / STATE).read_bytes()
 
@@ -127,7 +137,7 @@ def _write_columns(work: Path, name: str, generator: Generator, setting: Setting
 
 
 def _finite(name: str, generator: Generator, block: Block) -> Float32:
-    values, width = generator.transform(block), len(generator.names_out())
+    values, width = generator.emit(block), len(generator.names_out())
     if values.shape != (len(block), width) or not np.isfinite(values).all():
         raise NlabFailure(
             f"generators.{name}: gave {values.shape[0]} rows × {values.shape[1]} columns with "
@@ -193,7 +203,7 @@ def _array(entry: Entry, name: str, n_rows: int) -> Float32:
 def _stream(setting: Setting, variant: Variant, fitted: Mapping[str, Fitted], seed: int) -> BlockStream:
     train = _with_columns(setting.panel.only(setting.splits.train), variant.inputs, fitted)
     generators = {name: fitted[name] for name in variant.inputs if name != RAW}
-    names = {RAW: train.raw_names, **{n: tuple(f"{n}_{c}" for c in g.template.names_out()) for n, g in generators.items()}}
+    names = {RAW: train.raw_names, **{n: tuple(f"{n}_{c}" for c in g.names) for n, g in generators.items()}}
     return BlockStream(
         panel=train,
         inputs=variant.inputs,

@@ -167,6 +167,12 @@ class Scratch:
         self.folder = folder
         self._kept: dict[str, Path] = {}
 
+    def features(self, n_rows: int, n_columns: int, dtype: np.dtype[Any]) -> Array:
+        """A new memory-map for features, rows × columns, 0 wherever nothing is written."""
+        path = self.folder / f"features-{len(list(self.folder.iterdir()))}.npy"
+        features: Array = open_memmap(path, mode="w+", dtype=dtype, shape=(n_rows, n_columns))
+        return features
+
     def copy_of(self, values: Array) -> Array:
         """A writable memory-map with the same content, copied in pieces."""
         path = self.folder / f"copy-{len(list(self.folder.iterdir()))}.npy"

@@ -17,7 +17,7 @@ log = logging.getLogger("nlab")
 
 
 def fit_generators(setting: Setting) -> dict[tuple[str, int], Fitted]:
-    """(generator name, seed) → fitted generator and its columns. No fit sees a target.
+    """(generator name, seed) → fitted generator and its columns. No fit sees a target; `select` may see that of training eras.
 
     A generator sees training eras, or with `fit_on: all` also the features of validation eras. One that draws nothing
     at random is fitted once for all seeds.

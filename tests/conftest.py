@@ -29,6 +29,9 @@ QUICK: Mapping[str, dict[str, Any]] = {
     "pca": {"n_components": 3},
     "factor_analysis": {"n_components": 3},
     "umap": {"n_components": 2, "landmarks": 300, "n_epochs": 20, "n_neighbors": 5},
+    "log_ratio_pairs": {"n_pairs": 5},
+    "local_density": {"landmarks": 200},
+    "random_columns": {"n_columns": 3},
     "xgboost": {"n_estimators": 15, "learning_rate": 0.2, "colsample_bytree": 0.5},
     "lightgbm": {"n_estimators": 15, "learning_rate": 0.2, "colsample_bytree": 0.5},
 }

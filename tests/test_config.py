@@ -8,8 +8,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.basics import NlabError
-from numerai_lab.config import load_config, parse_config
+from numerai_lab.config import Config, load_config, parse_config
+from numerai_lab.defaults import with_variants
 from numerai_lab.yamlfile import parse_yaml
 
 VALID = """
@@ -137,14 +139,55 @@ def test_an_override_that_makes_no_sense_is_one_sentence(tmp_path: Path, overrid
         load_config(write(tmp_path, VALID), [override])
 
 
-def test_omitted_variants_are_the_baseline_and_raw_plus_each_method() -> None:
+def recipes(config: Config) -> dict[str, tuple[tuple[str, ...], list[str]]]:
+    return {name: (v.inputs, v.augment) for name, v in config.variants.items()}
+
+
+def test_omitted_variants_are_each_method_beside_its_placebo() -> None:
     config = parse_config(yaml.safe_load(VALID), "x")
-    assert {name: (v.inputs, v.augment) for name, v in config.variants.items()} == {
+    found = recipes(config)
+    duplicate = {"duplicate": (("raw",), ["duplicate"])} if "duplicate" in AUGMENTERS else {}
+    assert found == {
         "baseline": (("raw",), []),
+        "p_only": (("p",), []),
         "raw+p": (("raw", "p"), []),
+        "raw+placebo": (("raw", "placebo"), []),
         "c": (("raw",), ["c"]),
+        **duplicate,
     }
+    assert config.generators["placebo"].names_out() == [f"noise{i + 1}" for i in range(3)]  # as many columns as p emits
     assert config.reference == "baseline"
+
+
+def test_generators_of_several_widths_get_a_placebo_of_each() -> None:
+    generators = {
+        "p": {"kind": "pca", "n_components": 5},
+        "q": {"kind": "pca", "n_components": 5},
+        "f": {"kind": "factor_analysis", "n_components": 5},
+    }
+    config = parse_config({**yaml.safe_load(VALID), "generators": generators}, "x")
+    assert [name for name in config.variants if "placebo" in name] == ["raw+placebo_5", "raw+placebo_6"]
+    assert [len(config.generators[name].names_out()) for name in ("placebo_5", "placebo_6")] == [5, 6]
+
+
+def test_a_config_with_a_placebo_of_its_own_or_with_variants_gets_none() -> None:
+    noise = {"p": {"kind": "pca"}, "n": {"kind": "random_columns", "n_columns": 3}}
+    own = parse_config({**yaml.safe_load(VALID), "generators": noise}, "x")
+    assert [name for name in own.variants if "c" != name != "duplicate"] == ["baseline", "p_only", "raw+p", "raw+n"]
+    named = parse_config({**yaml.safe_load(VALID), "variants": {"a": {}}}, "x")
+    assert list(named.generators) == ["p"]
+    assert list(named.augmenters) == ["c"]
+
+
+def test_the_same_rows_again_stand_beside_augmenters_that_add_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("numerai_lab.defaults.AUGMENTERS", {**AUGMENTERS, "duplicate": AUGMENTERS["cutout"]})
+    augmenters = {"a": {"kind": "cutout"}, "b": {"kind": "cutout", "copies": 3}, "r": {"kind": "cutout", "mode": "replace"}}
+    found = with_variants({"augmenters": augmenters})
+    assert found["augmenters"]["duplicate_1"] == {"kind": "duplicate", "copies": 1}
+    assert found["augmenters"]["duplicate_3"] == {"kind": "duplicate", "copies": 3}
+    assert list(found["variants"]) == ["baseline", "a", "b", "r", "duplicate_1", "duplicate_3"]
+    replacing = with_variants({"augmenters": {"r": augmenters["r"]}})
+    assert list(replacing["variants"]) == ["baseline", "r"]
 
 
 def test_the_resolved_config_loads_to_itself_with_every_default_written_out() -> None:

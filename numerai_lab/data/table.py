@@ -66,7 +66,10 @@ class Table:
         return key_of(STORE_VERSION, self.identity(), asked, self.source.id_column, self.source.era_column)
 
     def columns(self, also: Sequence[str]) -> tuple[list[str], dict[str, list[int]]]:
-        """Columns to store, those of the source's feature set first, and the position of each feature set in them."""
+        """Columns to store, those of the source's feature set first, and the position of each feature set in them.
+
+        Of sets that nobody asked for, such as the tournament's groups, the members that are stored for others' sake.
+        """
         every = [name for name in self.schema if name.startswith(self.source.feature_prefix)]
         known = {name: list(names) for name, names in self.tournament.feature_sets.items()} or _groups(every)
         known.setdefault("all", every)
@@ -81,8 +84,8 @@ class Table:
         raw = dict.fromkeys(known[self.source.feature_set])
         columns = list(raw) + [c for c in dict.fromkeys(c for name in also for c in known[name]) if c not in raw]
         position = {column: i for i, column in enumerate(columns)}
-        wanted = dict.fromkeys((self.source.feature_set, *also))
-        return columns, {name: sorted(position[column] for column in known[name]) for name in wanted}
+        places = {name: sorted(position[column] for column in members if column in position) for name, members in known.items()}
+        return columns, {name: at for name, at in places.items() if at}
 
     @property
     def id_column(self) -> str:

@@ -1,9 +1,23 @@
 """Generators: columns learned from features. A new one is one file and one line here."""
 
 from numerai_lab.generators.base import Generator
+from numerai_lab.generators.density import LocalDensity
+from numerai_lab.generators.era import EraCode
+from numerai_lab.generators.groups import GroupStats
 from numerai_lab.generators.linear import PCA, FactorAnalysis
+from numerai_lab.generators.noise import RandomColumns
+from numerai_lab.generators.ratios import LogRatioPairs
 from numerai_lab.generators.umap import UMAP
 
-GENERATORS: dict[str, type[Generator]] = {"pca": PCA, "factor_analysis": FactorAnalysis, "umap": UMAP}
+GENERATORS: dict[str, type[Generator]] = {
+    "pca": PCA,
+    "factor_analysis": FactorAnalysis,
+    "umap": UMAP,
+    "group_stats": GroupStats,
+    "log_ratio_pairs": LogRatioPairs,
+    "local_density": LocalDensity,
+    "era_code": EraCode,
+    "random_columns": RandomColumns,
+}
 
 __all__ = ["GENERATORS", "Generator"]

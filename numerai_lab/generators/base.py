@@ -1,6 +1,7 @@
 """The contract of generators: they learn from features and emit columns."""
 
 from abc import abstractmethod
+from dataclasses import replace
 from typing import ClassVar, Literal, Self
 
 import numpy as np
@@ -8,6 +9,7 @@ from pydantic import Field
 
 from numerai_lab.basics import ALONE, Aid, Float32
 from numerai_lab.component import Component
+from numerai_lab.generators.select import Select
 from numerai_lab.panel import Block, Panel
 
 
@@ -15,16 +17,24 @@ class Generator(Component):
     """Learns from the features of the eras it is given, without labels, and emits float32 columns.
 
     stochastic: another seed gives other columns. whole_era: a row's columns depend on which rows come with it, so
-    `transform` is promised to be repeatable only era by era, which is how it is always called.
+    `transform` is promised to be repeatable only era by era, which is how it is always called. learns: the values of
+    features in `fit` matter to the columns. per_era: all rows of an era get the same columns.
     """
 
     stochastic: ClassVar[bool] = False
     whole_era: ClassVar[bool] = False
+    learns: ClassVar[bool] = True
+    per_era: ClassVar[bool] = False
 
     fit_on: Literal["train", "all"] = Field(
         "train",
         description="eras whose features are learned from; all = validation features too (label-free, but transductive: "
         "every table says so)",
+    )
+    select: Select | None = Field(
+        None,
+        description="raw features that are read: {features: [feature sets], by: variance, keep: lowest or highest, top_k: n}; "
+        "none = all",
     )
 
     @abstractmethod
@@ -33,7 +43,12 @@ class Generator(Component):
 
     @abstractmethod
     def transform(self, block: Block) -> Float32:
-        """Columns for the rows of a block: float32, rows × len(names_out()), no NaN."""
+        """Columns for the rows of a block of the features that `fit` saw: float32, rows × len(names_out()), no NaN."""
+
+    def emit(self, block: Block) -> Float32:
+        """`transform` of a block of all raw features: those that are not selected are left out first."""
+        selected = self.state().get("selected_")
+        return self.transform(block if selected is None else replace(block, features=block.features[:, selected]))
 
     @abstractmethod
     def names_out(self) -> list[str]:

@@ -69,6 +69,26 @@ def test_pca_equals_scikit_learns_up_to_sign() -> None:
         np.testing.assert_allclose(np.abs(ours), np.abs(theirs), rtol=0, atol=1e-5)
 
 
+def test_pca_of_correlations_equals_scikit_learns_on_standardised_features() -> None:
+    from sklearn.decomposition import PCA as Oracle
+
+    panel = replace(make_panel(), features=make_panel().features // np.array([1, 2, 4] * 4, np.int8))
+    x = unit(panel)
+    scaled = (x - x.mean(0)) / x.std(0)
+    for whiten in (False, True):
+        ours = PCA(n_components=4, correlation=True, whiten=whiten).fit(panel, RNG).transform(panel.block(3))
+        theirs = Oracle(4, svd_solver="full").fit(scaled).transform(scaled)
+        theirs /= theirs.std(0) if whiten else 1
+        np.testing.assert_allclose(np.abs(ours), np.abs(theirs[80:120]), rtol=0, atol=1e-5)
+
+
+def test_whitened_scores_have_unit_variance_and_no_correlation_on_training_rows() -> None:
+    panel = make_panel()
+    fitted = PCA(n_components=4, whiten=True).fit(panel, RNG)
+    scores = np.concatenate([fitted.transform(block) for block in panel.blocks()])
+    np.testing.assert_allclose(np.cov(scores.T, bias=True), np.eye(4), rtol=0, atol=1e-5)
+
+
 def test_each_components_largest_loading_is_positive() -> None:
     loadings = PCA(n_components=5).fit(make_panel(), RNG).loadings_
     assert (loadings[np.abs(loadings).argmax(0), np.arange(5)] > 0).all()

@@ -1,0 +1,78 @@
+"""What a config that names no variants compares: what the forum argues with, each method beside its placebo."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from numerai_lab.augmenters import AUGMENTERS
+from numerai_lab.generators import GENERATORS
+
+RAW = "raw"
+NOISE, SAME_ROWS = "random_columns", "duplicate"
+"""The kinds of placebos: as many columns of noise, and the same rows once more."""
+
+
+def with_variants(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The plain values of a config with variants written out, and the placebos they need.
+
+    Of each generator NAME alone and raw+NAME, of each augmenter its rows; raw + a placebo of as many columns, one for each
+    width there is; and a placebo of as many copies, where there is one among the augmenters. Works on values that were
+    not checked yet: what is wrong with them is said elsewhere.
+    """
+    generators, augmenters = mapping(raw, "generators"), mapping(raw, "augmenters")
+    noise, same = _noise(generators), _same_rows(augmenters)
+    variants: dict[str, Any] = {"baseline": {"features": [RAW]}}
+    for name, values in generators.items():
+        if _kind(values) != NOISE:
+            variants[f"{name}_only"] = {"features": [name]}
+        variants[f"{RAW}+{name}"] = {"features": [RAW, name]}
+    variants |= {f"{RAW}+{name}": {"features": [RAW, name]} for name in noise}
+    variants |= {name: {"features": [RAW], "augment": [name]} for name in (*augmenters, *same)}
+    added = {"generators": {**generators, **noise}} if noise else {}
+    added |= {"augmenters": {**augmenters, **same}} if same else {}
+    return {**raw, **added, "variants": variants}
+
+
+def mapping(raw: Mapping[str, Any], key: str) -> Mapping[Any, Any]:
+    """The mapping under a key of unchecked values; empty where there is something else."""
+    value = raw.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _noise(generators: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
+    """A placebo for each width, unless the config has one of its own."""
+    if any(_kind(values) == NOISE for values in generators.values()):
+        return {}
+    widths = dict.fromkeys(width for values in generators.values() if (width := _width(values)))
+    return _named("placebo", {width: {"kind": NOISE, "n_columns": width} for width in widths}, generators)
+
+
+def _same_rows(augmenters: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
+    """A placebo for each number of copies that are added to an era's own rows, unless the config has one of its own."""
+    if SAME_ROWS not in AUGMENTERS or any(_kind(values) == SAME_ROWS for values in augmenters.values()):
+        return {}
+    adding = [values for values in augmenters.values() if isinstance(values, Mapping) and values.get("mode") != "replace"]
+    copies = {n: {"kind": SAME_ROWS, "copies": n} for values in adding if isinstance(n := values.get("copies", 1), int) and n > 0}
+    return _named(SAME_ROWS, copies, augmenters)
+
+
+def _named(name: str, placebos: dict[int, dict[str, Any]], taken: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
+    """`placebo`; of several `placebo_12`, `placebo_60`. A name that the config uses for something else is left to it."""
+    names = {name if len(placebos) == 1 else f"{name}_{size}": values for size, values in placebos.items()}
+    return {key: values for key, values in names.items() if key not in taken}
+
+
+def _width(values: Any) -> int | None:
+    """Columns that a generator's parameters ask for; None where they are not valid."""
+    kind = _kind(values)
+    if kind not in GENERATORS:
+        return None
+    try:
+        return len(GENERATORS[kind].model_validate(values).names_out())
+    except ValidationError:
+        return None
+
+
+def _kind(values: Any) -> str:
+    return str(values.get("kind")) if isinstance(values, Mapping) else ""

@@ -1,0 +1,82 @@
+"""How crowded the place of a row is among training rows."""
+
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import Field
+
+from numerai_lab.basics import ALONE, Aid, Array, Float32, NlabError
+from numerai_lab.generators.base import Generator
+from numerai_lab.panel import Block, Panel
+
+TILE_CELLS = 4_000_000
+"""Distances held at a time: bounds the memory whatever the size of an era."""
+SAME = 1e-9
+"""Squared distance a feature, on 0..1, below which two rows count as the same."""
+
+
+class LocalDensity(Generator):
+    """Mean log distance of a row to its nearest landmarks: low in crowded regions, high for unusual rows.
+
+    Landmarks are rows drawn evenly from the eras that are learned from; distances are Euclidean on features of 0..1. A
+    landmark equal to the row in all features is passed over, or the rows that were drawn would find themselves and look
+    crowded. Rows are compared in tiles by matrix products, so memory does not grow with their number.
+
+    Source: Loftsgaarden & Quesenberry 1965 (nearest-neighbour density); this project.
+    """
+
+    stochastic: ClassVar[bool] = True
+
+    kind: Literal["local_density"] = "local_density"
+    n_neighbors: int = Field(10, gt=0, le=1000, description="nearest landmarks whose log distances are averaged")
+    landmarks: int = Field(2000, ge=10, le=50_000, description="rows to measure distances to; cost grows in proportion")
+
+    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+        self.landmarks_ = _drawn(panel, self.landmarks, rng)
+        if len(self.landmarks_) <= self.n_neighbors:
+            raise NlabError(
+                f"local_density: {len(self.landmarks_)} rows to measure distances to, n_neighbors {self.n_neighbors} needs more"
+            )
+        return self
+
+    def transform(self, block: Block) -> Float32:
+        # Bins are small integers: float32 products are exact, whatever the batching. Else float64 hides it in rounding.
+        exact = block.features.dtype == np.int8 and self.landmarks_.dtype == np.int8 and block.features.shape[1] * 16 < 2**22
+        kind = np.dtype(np.float32 if exact else np.float64)
+        points = self.landmarks_.astype(kind)
+        lengths = (points**2).sum(1)
+        points_t = np.ascontiguousarray(points.T)
+        step = max(1, TILE_CELLS // len(points))
+        out = np.empty((len(block), 1), np.float32)
+        for start in range(0, len(block), step):
+            x = block.features[start : start + step].astype(kind)
+            squared = x @ points_t
+            squared *= -2
+            squared += lengths
+            squared += (x**2).sum(1)[:, None]
+            out[start : start + step, 0] = self._crowding(squared, x.shape[1], block.top)
+        return out
+
+    def names_out(self) -> list[str]:
+        return ["log_distance"]
+
+    def _crowding(self, squared: Array, n_features: int, top: float) -> Array:
+        """Mean log distance to the nearest landmarks that differ; a row that differs from none gets the least there can be."""
+        floor = SAME * n_features
+        squared[squared <= floor * top**2] = np.inf
+        nearest = np.sort(np.partition(squared, self.n_neighbors - 1, axis=1)[:, : self.n_neighbors], axis=1).astype(np.float64)
+        known = np.isfinite(nearest)
+        logs = 0.5 * np.log(np.where(known, nearest / top**2, 1))
+        mean: Array = np.where(known.any(1), logs.sum(1) / np.maximum(known.sum(1), 1), 0.5 * np.log(floor))
+        return mean
+
+
+def _drawn(panel: Panel, n: int, rng: np.random.Generator) -> Array:
+    """Up to n rows in the units of the panel, as evenly from the eras as their sizes allow."""
+    n_eras = len(panel.eras)
+    quota = np.diff(np.linspace(0, n, n_eras + 1).round().astype(int))
+    picked = []
+    for block, share in zip(panel.blocks(), quota.tolist(), strict=True):
+        rows = np.sort(rng.choice(len(block), size=min(share, len(block)), replace=False))
+        picked.append(np.array(block.features[rows]))
+    return np.concatenate(picked)

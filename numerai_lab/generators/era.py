@@ -1,0 +1,36 @@
+"""When a row was seen."""
+
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import Field
+
+from numerai_lab.basics import ALONE, Aid, Float32
+from numerai_lab.generators.base import Generator
+from numerai_lab.panel import Block, Panel
+
+
+class EraCode(Generator):
+    """The era's number, 0 for the first era that is learned from, 1 for the last.
+
+    Later eras get 1 as well, since a model has seen nothing beyond; `emit_era: own` lets them go on beyond 1.
+
+    Source: [preparedzebra, Numerai forum], who emitted every row with the last training era.
+    """
+
+    learns: ClassVar[bool] = False
+    per_era: ClassVar[bool] = True
+
+    kind: Literal["era_code"] = "era_code"
+    emit_era: Literal["max", "own"] = Field("max", description="of later eras: the last one that was learned from, or their own")
+
+    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+        self.first_, self.last_ = np.array(panel.eras[0]), np.array(panel.eras[-1])
+        return self
+
+    def transform(self, block: Block) -> Float32:
+        code = (block.era - int(self.first_)) / max(1, int(self.last_) - int(self.first_))
+        return np.full((len(block), 1), min(code, 1) if self.emit_era == "max" else code, np.float32)
+
+    def names_out(self) -> list[str]:
+        return ["era"]

@@ -1,0 +1,104 @@
+"""Statistics of a row over groups of features."""
+
+import re
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import Field
+
+from numerai_lab.basics import ALONE, Aid, Float32, Float64, NlabError, nearest
+from numerai_lab.generators.base import Generator
+from numerai_lab.panel import Block, Panel
+
+GROUPS = (
+    "intelligence",
+    "charisma",
+    "strength",
+    "dexterity",
+    "constitution",
+    "wisdom",
+    "agility",
+    "serenity",
+    "sunshine",
+    "rain",
+    "midnight",
+    "faith",
+)
+"""The tournament's groups, as feature sets name them: six in 2019 to 2021, the others since v5."""
+STATS = ("mean", "std", "skew")
+NO_SPREAD = 1e-12
+
+
+class GroupStats(Generator):
+    """Mean, standard deviation and skewness of a row's features, over each group of features.
+
+    Groups are the feature sets named `groups`; where that is not set, those of the tournament's groups that the data names,
+    else features that share the word after `feature_`, else all features as one group. A group of fewer than two of the
+    features that are read is left out. Skewness is 0 where a group's features are all equal.
+
+    Source: [Numerai forum, notebooks on the data of 2019 to 2021 with its six groups]; this project.
+    """
+
+    learns: ClassVar[bool] = False
+
+    kind: Literal["group_stats"] = "group_stats"
+    groups: list[str] | None = Field(None, min_length=1, description="feature sets to take as groups; none = found, see above")
+    stats: list[Literal["mean", "std", "skew"]] = Field(
+        ["mean", "std", "skew"], min_length=1, description="which statistics to emit of each group"
+    )
+
+    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+        found = {name: at for name, at in self._groups(panel).items() if len(at) >= 2}
+        if not found:
+            raise NlabError(f"group_stats: no group holds two of the {panel.n_raw} features; name other feature sets in `groups`")
+        members = np.zeros((panel.n_raw, len(found)), np.float32)
+        for i, at in enumerate(found.values()):
+            members[at, i] = 1
+        self.members_ = members
+        self.names_ = np.array(list(found))
+        return self
+
+    def transform(self, block: Block) -> Float32:
+        # Sums of centred bins and of their cubes are small integers: float32 is exact, whatever the batching.
+        kind = np.dtype(np.float32 if block.features.dtype == np.int8 else np.float64)
+        members = self.members_.astype(kind)
+        x = block.features.astype(kind)
+        x -= block.top / 2
+        n = self.members_.sum(0, dtype=np.float64)
+        first, second, third = ((power @ members).astype(np.float64) / n for power in (x, x * x, x * x * x))
+        stats = dict(zip(STATS, _moments(first, second, third, block.top), strict=True))
+        return np.stack([stats[name] for name in dict.fromkeys(self.stats)], axis=2).reshape(len(block), -1).astype(np.float32)
+
+    def names_out(self) -> list[str]:
+        fitted = self.state().get("names_")
+        names = fitted.tolist() if fitted is not None else self.groups or GROUPS
+        return [f"{name}_{stat}" for name in names for stat in dict.fromkeys(self.stats)]
+
+    def _groups(self, panel: Panel) -> dict[str, list[int]]:
+        sets = {name: [i for i in at.tolist() if i < panel.n_raw] for name, at in panel.feature_sets.items()}
+        if self.groups:
+            for name in self.groups:
+                if name not in sets:
+                    raise NlabError(f"group_stats: the data has no feature set {name!r}; {nearest(name, sets)}")
+            return {name: sets[name] for name in self.groups}
+        named = {name: sets[name] for name in GROUPS if len(sets.get(name, ())) >= 2}
+        return named or _by_word(panel.raw_names) or {"all": list(range(panel.n_raw))}
+
+
+def _by_word(names: tuple[str, ...]) -> dict[str, list[int]]:
+    """Features that share the word after their prefix: `feature_vol_10` and `feature_vol_20` belong to `vol`."""
+    words: dict[str, list[int]] = {}
+    for i, name in enumerate(names):
+        match = re.match(r"feature_?([A-Za-z]+)", name)
+        if match:
+            words.setdefault(match[1], []).append(i)
+    return {word: at for word, at in words.items() if len(at) >= 2}
+
+
+def _moments(first: Float64, second: Float64, third: Float64, top: float) -> tuple[Float64, Float64, Float64]:
+    """Mean and standard deviation on 0..1 and skewness, of the means of x − top/2 and of its square and cube."""
+    variance = second - first**2
+    spread = np.where(variance > NO_SPREAD * top**2, variance, 0)
+    central = third - 3 * first * second + 2 * first**3
+    skew = np.divide(central, spread**1.5, out=np.zeros_like(central), where=spread > 0)
+    return first / top + 0.5, np.sqrt(spread) / top, skew

@@ -1,0 +1,60 @@
+"""The placebo of generators: columns of noise."""
+
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from numerai_lab.basics import ALONE, Aid, Array, Float32
+from numerai_lab.generators.base import Generator
+from numerai_lab.panel import Block, Panel
+
+UInt64 = NDArray[np.uint64]
+
+
+class RandomColumns(Generator):
+    """Independent standard normal noise: the placebo that every other generator has to beat.
+
+    A block holds no row ids, and the same row must get the same noise however it is batched; so the noise follows from a
+    64-bit hash of the row's features, its era and the seed. Rows of one era with the same features get the same noise.
+
+    Source: this project; Steele, Lea, Flood 2014 (SplitMix64) for the mixing.
+    """
+
+    stochastic: ClassVar[bool] = True
+    learns: ClassVar[bool] = False
+
+    kind: Literal["random_columns"] = "random_columns"
+    n_columns: int = Field(16, gt=0, le=10_000, description="columns to emit")
+
+    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+        self.multipliers_ = rng.integers(0, 2**64, panel.n_raw, dtype=np.uint64) | np.uint64(1)
+        return self
+
+    def transform(self, block: Block) -> Float32:
+        from scipy.special import ndtri
+
+        rows = _mixed(_integers(block.features) @ self.multipliers_ + _mixed(np.array([block.era], np.uint64)))
+        counters = np.arange(1, self.n_columns + 1, dtype=np.uint64) * GOLDEN
+        uniform = ((_mixed(rows[:, None] + counters) >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+        return np.asarray(ndtri(uniform), np.float32)
+
+    def names_out(self) -> list[str]:
+        return [f"noise{i + 1}" for i in range(self.n_columns)]
+
+
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def _integers(features: Array) -> UInt64:
+    """Cells as integers: bins as they are, floats by their bits."""
+    bits: Array = features if features.dtype == np.int8 else (features.astype(np.float32) + np.float32(0)).view(np.uint32)
+    return bits.astype(np.uint64)
+
+
+def _mixed(values: UInt64) -> UInt64:
+    """SplitMix64's finaliser: every bit of the input moves every bit of the output."""
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))

@@ -1,0 +1,78 @@
+"""Log-ratios of pairs of features."""
+
+from collections import Counter
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from numerai_lab.basics import ALONE, Aid, Float32, Float64, NlabError
+from numerai_lab.generators.base import Generator
+from numerai_lab.generators.linear import moments
+from numerai_lab.panel import Block, Panel
+
+SPREAD = 4
+"""A feature stands in at most about this many times as many pairs as an even spread would give it."""
+
+
+class LogRatioPairs(Generator):
+    """log((x_i + c) / (x_j + c)) of pairs of features on 0..1.
+
+    Pairs are chosen without labels from the covariance over the eras that are learned from: those whose difference
+    x_i − x_j varies most, or those that are least correlated. They are taken best first; a feature is passed over once it
+    stands in many pairs already, so that a few odd features do not make up all of them.
+
+    Source: [liz, Numerai forum]; how pairs were chosen there is unpublished.
+    """
+
+    kind: Literal["log_ratio_pairs"] = "log_ratio_pairs"
+    n_pairs: int = Field(32, gt=0, le=10_000, description="pairs, a column each")
+    pairs: Literal["most_variable", "least_correlated"] = Field(
+        "most_variable", description="largest variance of x_i − x_j, or smallest |correlation|"
+    )
+    offset: float = Field(0.25, gt=0, le=10, description="c, on features of 0..1; .25 is one bin")
+
+    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+        p = panel.n_raw
+        if self.n_pairs > p * (p - 1) // 2:
+            raise NlabError(f"log_ratio_pairs: n_pairs is {self.n_pairs}, but {p} features make only {p * (p - 1) // 2} pairs")
+        score = self._score(moments(panel, "pooled").covariance)
+        one, other = np.triu_indices(p, 1)
+        order = np.argsort(-score[one, other], kind="stable")
+        self.pairs_ = _spread_out(np.column_stack([one, other])[order], self.n_pairs, -(-SPREAD * self.n_pairs // p))
+        return self
+
+    def transform(self, block: Block) -> Float32:
+        logs = np.log(block.features.astype(np.float64) / block.top + self.offset)
+        return (logs[:, self.pairs_[:, 0]] - logs[:, self.pairs_[:, 1]]).astype(np.float32)
+
+    def names_out(self) -> list[str]:
+        return [f"ratio{i + 1}" for i in range(self.n_pairs)]
+
+    def _score(self, covariance: Float64) -> Float64:
+        """Of every pair, the larger the better; pairs with a constant feature come last."""
+        variance = np.diag(covariance)
+        alive = variance > 0
+        if self.pairs == "most_variable":
+            score = variance[:, None] + variance - 2 * covariance
+        else:
+            deviation = np.sqrt(np.where(alive, variance, 1))
+            score = -np.abs(covariance / np.outer(deviation, deviation))
+        return np.where(np.outer(alive, alive), np.round(score, 12), -np.inf)  # equal ones must not be told apart by rounding
+
+
+def _spread_out(pairs: NDArray[np.intp], n: int, at_most: int) -> NDArray[np.int32]:
+    """The first n pairs in which no feature stands more than `at_most` times; where they do not suffice, the first others too."""
+    uses: Counter[int] = Counter()
+    chosen: list[tuple[int, int]] = []
+    passed: list[tuple[int, int]] = []
+    for i, j in pairs.tolist():
+        if len(chosen) == n:
+            break
+        if uses[i] < at_most and uses[j] < at_most:
+            uses.update((i, j))
+            chosen.append((i, j))
+        else:
+            passed.append((i, j))
+    return np.array((chosen + passed)[:n], np.int32)

@@ -1,0 +1,91 @@
+"""What a generator is shown: the raw features it selects. The one place where training labels may steer a generator's inputs."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from numerai_lab.basics import Float64, Int64, NlabError, nearest
+from numerai_lab.generators import Generator
+from numerai_lab.generators.select import Select
+from numerai_lab.metrics.era import pearson
+from numerai_lab.panel import Panel, release_pages
+from numerai_lab.store import Scratch
+
+LABELLED = "selected with training labels"
+"""The stamp of variants whose generator chose its features by the target of training eras."""
+
+
+def chosen(select: Select, train: Panel) -> Int64:
+    """Positions of the selected features among the raw ones, rising. train: the training eras, with their target.
+
+    Raises NlabError for an unknown feature set, or when fewer features are left than asked for.
+    """
+    kept = np.arange(train.n_raw)
+    if select.features is not None:
+        for name in select.features:
+            if name not in train.feature_sets:
+                raise NlabError(f"select.features: the data has no feature set {name!r}; {nearest(name, train.feature_sets)}")
+        united = np.unique(np.concatenate([train.feature_sets[name] for name in select.features]))
+        kept = united[united < train.n_raw]
+    if not len(kept):
+        raise NlabError(f"select.features: none of the features that are read belongs to {', '.join(select.features or [])}")
+    if select.top_k is None:
+        return kept
+    if select.top_k > len(kept):
+        raise NlabError(f"select.top_k: {select.top_k} of only {len(kept)} features")
+    variance = variance_of_corr(train)[kept]
+    order = np.argsort(variance if select.keep == "lowest" else -variance, kind="stable")
+    return np.sort(kept[order[: select.top_k]])
+
+
+def variance_of_corr(train: Panel) -> Float64:
+    """Of each raw feature, the variance over eras of its correlation with the target, which must be there.
+
+    Eras in which the feature is constant count as correlation 0; rows without a target take no part.
+    """
+    by_era = []
+    for block in train.blocks():
+        assert block.target is not None
+        known = np.isfinite(block.target)
+        by_era.append(np.nan_to_num(pearson(block.features[known].astype(np.float64), block.target[known].astype(np.float64))))
+    variance: Float64 = np.var(by_era, axis=0)
+    return variance
+
+
+def shown_to(template: Generator, panel: Panel, train: tuple[int, ...], eras: tuple[int, ...], space: Scratch) -> Panel:
+    """The eras that a generator is fitted on, without their target, with the raw features it selects and no others.
+
+    Selected features are copied into `space`, so that what reads rows straight from the memory-map needs to know nothing
+    of it. Positions are chosen from the `train` eras alone, whatever `eras` the generator is fitted on.
+    """
+    blind = panel.without_target().only(eras)
+    if template.select is None:
+        return blind
+    at = chosen(template.select, panel.only(train))
+    return _narrowed(blind, at, space)
+
+
+def adopted(generator: Generator, shown: Panel, panel: Panel) -> Generator:
+    """The fitted generator, knowing which raw features of a row it reads."""
+    if generator.select is not None:
+        position = {name: i for i, name in enumerate(panel.raw_names)}
+        generator.selected_ = np.array([position[name] for name in shown.raw_names], np.int32)
+    return generator
+
+
+def _narrowed(panel: Panel, at: Int64, space: Scratch) -> Panel:
+    features = space.features(len(panel.ids), len(at), panel.features.dtype)
+    for era in panel.eras.tolist():
+        rows = panel.rows(era)
+        features[rows] = panel.features[rows][:, at]
+        panel.release()
+        release_pages(features)
+    place = {int(old): new for new, old in enumerate(at)}
+    sets = {name: np.array([place[i] for i in old.tolist() if i in place], np.int64) for name, old in panel.feature_sets.items()}
+    return replace(
+        panel,
+        feature_names=tuple(panel.feature_names[i] for i in at),
+        features=features,
+        n_raw=len(at),
+        feature_sets={name: positions for name, positions in sets.items() if len(positions)},
+    )
