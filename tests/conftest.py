@@ -23,10 +23,15 @@ from numerai_lab.models import MODELS
 from numerai_lab.panel import Panel
 from numerai_lab.store import Scratch
 
+NETWORK = {"n_components": 3, "hidden": 16}
+TRAINING = {"batch_size": 64, "max_steps": 20, "evaluate_every": 10, "learning_rate": 0.01}
+
 QUICK: Mapping[str, dict[str, Any]] = {
     "pca": {"n_components": 3},
     "factor_analysis": {"n_components": 3},
     "umap": {"n_components": 2, "landmarks": 300, "n_epochs": 20, "n_neighbors": 5},
+    "autoencoder": NETWORK | TRAINING,
+    "random_encoder": NETWORK,
     "xgboost": {"n_estimators": 15, "learning_rate": 0.2, "colsample_bytree": 0.5},
     "lightgbm": {"n_estimators": 15, "learning_rate": 0.2, "colsample_bytree": 0.5},
 }

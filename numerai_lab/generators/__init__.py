@@ -1,9 +1,16 @@
 """Generators: columns learned from features. A new one is one file and one line here."""
 
+from numerai_lab.generators.autoencoder import Autoencoder, RandomEncoder
 from numerai_lab.generators.base import Generator
 from numerai_lab.generators.linear import PCA, FactorAnalysis
 from numerai_lab.generators.umap import UMAP
 
-GENERATORS: dict[str, type[Generator]] = {"pca": PCA, "factor_analysis": FactorAnalysis, "umap": UMAP}
+GENERATORS: dict[str, type[Generator]] = {
+    "pca": PCA,
+    "factor_analysis": FactorAnalysis,
+    "umap": UMAP,
+    "autoencoder": Autoencoder,
+    "random_encoder": RandomEncoder,
+}
 
 __all__ = ["GENERATORS", "Generator"]
