@@ -32,6 +32,7 @@ QUICK: Mapping[str, dict[str, Any]] = {
     "umap": {"n_components": 2, "landmarks": 300, "n_epochs": 20, "n_neighbors": 5},
     "autoencoder": NETWORK | TRAINING,
     "random_encoder": NETWORK,
+    "contrastive": NETWORK | TRAINING,
     "xgboost": {"n_estimators": 15, "learning_rate": 0.2, "colsample_bytree": 0.5},
     "lightgbm": {"n_estimators": 15, "learning_rate": 0.2, "colsample_bytree": 0.5},
 }

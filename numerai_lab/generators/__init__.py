@@ -2,6 +2,7 @@
 
 from numerai_lab.generators.autoencoder import Autoencoder, RandomEncoder
 from numerai_lab.generators.base import Generator
+from numerai_lab.generators.contrastive import Contrastive
 from numerai_lab.generators.linear import PCA, FactorAnalysis
 from numerai_lab.generators.umap import UMAP
 
@@ -11,6 +12,7 @@ GENERATORS: dict[str, type[Generator]] = {
     "umap": UMAP,
     "autoencoder": Autoencoder,
     "random_encoder": RandomEncoder,
+    "contrastive": Contrastive,
 }
 
 __all__ = ["GENERATORS", "Generator"]

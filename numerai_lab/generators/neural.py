@@ -109,5 +109,10 @@ class Trained(Neural):
         from numerai_lab.neural.networks import device_for
         from numerai_lab.neural.training import Plan, train
 
-        plan = Plan(**{field.name: getattr(self, field.name) for field in fields(Plan)})
+        settings = {field.name: getattr(self, field.name) for field in fields(Plan)}
+        plan = Plan(**(settings | {"eras_per_batch": self._batch_eras()}))
         self.curve_ = train(objective.to(device_for(self.device)), panel, plan, rng, aid)
+
+    def _batch_eras(self) -> int:
+        """Eras in a batch, where a method has no choice."""
+        return self.eras_per_batch

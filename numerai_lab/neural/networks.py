@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from numerai_lab.basics import Array, Float32, Float64, NlabError
+from numerai_lab.basics import Array, Float32, Float64, Int64, NlabError
 
 TILE = 256
 """Rows in every forward pass of `in_tiles`."""
@@ -77,8 +77,8 @@ class Encoder(nn.Module):
         encoded: Tensor = self.net(self.standard(cells))
         return encoded
 
-    def stack(self, columns: Array | None = None) -> list[tuple[Float32, Float32]]:
-        """Weights and biases, layer after layer, with the standardisation of `columns` (all) inside the first."""
+    def stack(self, columns: Int64 | None = None) -> list[tuple[Float32, Float32]]:
+        """Weights and biases, layer after layer, with the standardisation of `columns` (default all) inside the first."""
         layers = arrays_of(self.net)
         chosen = slice(None) if columns is None else columns
         scale, mean = (values.cpu().numpy().astype(np.float64)[chosen] for values in (self.scale, self.mean))
@@ -113,6 +113,17 @@ class Stack:
             value = torch.addmm(bias, out[-1], weight)
             out.append(value.relu_() if i < len(self.layers) - 1 else value)
         return out[1:]
+
+
+class SubsetStacks:
+    """The mean over subsets of the columns of what each subset's stack gives."""
+
+    def __init__(self, stacks: Sequence[Stack], subsets: Int64, device: torch.device) -> None:
+        self.stacks, self.subsets = stacks, torch.from_numpy(subsets).to(device)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        parts = [stack(x[:, columns]) for stack, columns in zip(self.stacks, self.subsets, strict=True)]
+        return torch.stack(parts).mean(0)
 
 
 def in_tiles(function: Callable[[Tensor], Tensor], features: Array, width: int, device: torch.device) -> Float32:
