@@ -33,6 +33,7 @@ QUICK: Mapping[str, dict[str, Any]] = {
     "autoencoder": NETWORK | TRAINING,
     "random_encoder": NETWORK,
     "contrastive": NETWORK | TRAINING,
+    "era_autoencoder": NETWORK | TRAINING | {"frozen_hidden": 8, "frozen_width": 16},
     "xgboost": {"n_estimators": 15, "learning_rate": 0.2, "colsample_bytree": 0.5},
     "lightgbm": {"n_estimators": 15, "learning_rate": 0.2, "colsample_bytree": 0.5},
 }

@@ -3,6 +3,7 @@
 from numerai_lab.generators.autoencoder import Autoencoder, RandomEncoder
 from numerai_lab.generators.base import Generator
 from numerai_lab.generators.contrastive import Contrastive
+from numerai_lab.generators.era_autoencoder import EraAutoencoder
 from numerai_lab.generators.linear import PCA, FactorAnalysis
 from numerai_lab.generators.umap import UMAP
 
@@ -13,6 +14,7 @@ GENERATORS: dict[str, type[Generator]] = {
     "autoencoder": Autoencoder,
     "random_encoder": RandomEncoder,
     "contrastive": Contrastive,
+    "era_autoencoder": EraAutoencoder,
 }
 
 __all__ = ["GENERATORS", "Generator"]

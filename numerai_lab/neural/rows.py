@@ -17,8 +17,8 @@ MOMENT_ROWS = 50_000
 class Batch:
     """Rows of some eras, era after era.
 
-    cells: rows × features, in the units and dtype of the panel. The rest int64, one a row: `era`, the position of the
-    row's era among those it was drawn from, and where that era's rows begin in the batch and how many they are.
+    cells: rows × features, in the units and dtype of the panel. The rest int64, one a row: its era, where that era's
+    rows begin in the batch, and how many they are.
     """
 
     cells: Tensor
@@ -48,7 +48,7 @@ def draw(panel: Panel, size: int, n_eras: int, rng: np.random.Generator) -> Batc
     begins = np.cumsum(taken) - taken
     return Batch(
         cells=torch.from_numpy(np.concatenate(parts)),
-        era=torch.from_numpy(np.repeat(eras, taken)),
+        era=torch.from_numpy(np.repeat(panel.eras[eras].astype(np.int64), taken)),
         begin=torch.from_numpy(np.repeat(begins, taken)),
         count=torch.from_numpy(np.repeat(taken, taken)),
     )

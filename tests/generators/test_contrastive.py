@@ -1,11 +1,13 @@
 """Self-supervised encoders: they find planted factors, do not collapse, and learn nothing where there is nothing."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from numerai_lab.basics import arrays_from_bytes, arrays_to_bytes
 from numerai_lab.generators.contrastive import Contrastive
 from numerai_lab.generators.linear import FactorAnalysis
 from numerai_lab.neural.contrastive import Frame, LearnedFromRandomness, SubTab
@@ -118,7 +120,7 @@ def test_subsets_are_of_one_size_cover_all_columns_and_overlap_with_their_neighb
     subsets = Contrastive(method="subtab")._subsets(160, np.random.default_rng(0))
     assert subsets.shape == (4, 70)  # 160 / 4 × 1.75
     assert set(subsets.ravel()) == set(range(160))
-    assert [len(set(a) & set(b)) for a, b in zip(subsets, subsets[1:], strict=False)] == [40, 40, 40]
+    assert [len(set(a) & set(b)) for a, b in itertools.pairwise(subsets)] == [40, 40, 40]
     assert Contrastive(method="subtab", overlap=0.0)._subsets(160, np.random.default_rng(0)).shape == (4, 40)
 
 
@@ -145,3 +147,14 @@ def test_each_subset_is_read_with_its_own_columns_standardised() -> None:
         first = encoder.net[0](encoder.standard(cells)[:, columns])
         np.testing.assert_allclose(cells[:, columns].numpy() @ weights.T + biases, first.detach().numpy(), atol=1e-5)
         assert wanted.shape == (40, 3)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_is_transformed_in_chunks_and_restored_from_plain_arrays_to_the_same_bytes(method: str) -> None:
+    panel = make_panel()
+    parameters = {**NETWORK, **TRAINING, "method": method}
+    fitted = Contrastive.model_validate(parameters).fit(panel, np.random.default_rng(0))
+    block = panel.block(20)
+    restored = Contrastive.model_validate(parameters).restored(arrays_from_bytes(arrays_to_bytes(fitted.state())))
+    parts = [restored.transform(replace(block, features=rows)) for rows in np.array_split(block.features, 7)]
+    np.testing.assert_array_equal(np.concatenate(parts), fitted.transform(block))
