@@ -39,9 +39,11 @@ class MaskedModelling(Objective):
     def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
         rows, columns = batch.cells.shape
         mask = chosen_cells(rows, columns, max(1, int(self.share * columns)), noise)
-        shown = self.encoder.standard(batch.cells).masked_fill(mask, 0)
-        logits = self.decoder(self.encoder.net(shown)).view(rows, columns, N_BINS)
-        return functional.cross_entropy(logits[mask].float(), bins(batch.cells[mask]))
+        hidden = mask.nonzero()[:, 1].view(rows, -1)
+        shown = self.encoder.standard(batch.cells).masked_fill_(mask, 0)
+        logits = self.decoder(self.encoder.net(shown)).view(rows, N_BINS, columns)
+        asked = logits.gather(2, hidden[:, None].expand(-1, N_BINS, -1))
+        return functional.cross_entropy(asked.float(), bins(batch.cells.gather(1, hidden)))
 
 
 def decoder(encoder: Encoder, hidden: Sequence[int], outputs: int, init: torch.Generator) -> nn.Module:

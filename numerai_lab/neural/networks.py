@@ -58,20 +58,20 @@ class Encoder(nn.Module):
     mean, deviation: float64, one a column; a column that is constant among the training rows is left out (0).
     """
 
-    mean: Tensor
     scale: Tensor
+    shift: Tensor
 
     def __init__(self, moments: tuple[Float64, Float64], sizes: Sequence[int], init: torch.Generator) -> None:
         super().__init__()
         mean, deviation = moments
         scale = np.divide(1, deviation, out=np.zeros_like(deviation), where=deviation > 0)
-        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
         self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32))
+        self.register_buffer("shift", torch.tensor(-mean * scale, dtype=torch.float32))
         self.net = relu_net(sizes, init)
 
     def standard(self, cells: Tensor) -> Tensor:
         """Cells as standardised float32."""
-        return (cells.float() - self.mean) * self.scale
+        return torch.addcmul(self.shift, cells.float(), self.scale)
 
     def forward(self, cells: Tensor) -> Tensor:
         encoded: Tensor = self.net(self.standard(cells))
@@ -81,9 +81,9 @@ class Encoder(nn.Module):
         """Weights and biases, layer after layer, with the standardisation of `columns` (default all) inside the first."""
         layers = arrays_of(self.net)
         chosen = slice(None) if columns is None else columns
-        scale, mean = (values.cpu().numpy().astype(np.float64)[chosen] for values in (self.scale, self.mean))
-        weight = layers[0][0].astype(np.float64) * scale
-        layers[0] = weight.astype(np.float32), (layers[0][1] - weight @ mean).astype(np.float32)
+        scale, shift = (values.cpu().numpy().astype(np.float64)[chosen] for values in (self.scale, self.shift))
+        weight = layers[0][0].astype(np.float64)
+        layers[0] = (weight * scale).astype(np.float32), (layers[0][1] + weight @ shift).astype(np.float32)
         return layers
 
 
@@ -122,7 +122,7 @@ class SubsetStacks:
         self.stacks, self.subsets = stacks, torch.from_numpy(subsets).to(device)
 
     def __call__(self, x: Tensor) -> Tensor:
-        parts = [stack(x[:, columns]) for stack, columns in zip(self.stacks, self.subsets, strict=True)]
+        parts = [stack(x.index_select(1, columns)) for stack, columns in zip(self.stacks, self.subsets, strict=True)]
         return torch.stack(parts).mean(0)
 
 

@@ -1,6 +1,7 @@
 """Batches of rows straight from the memory-map: only the batch is ever copied."""
 
-from dataclasses import dataclass, fields
+import itertools
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -17,21 +18,20 @@ MOMENT_ROWS = 50_000
 class Batch:
     """Rows of some eras, era after era.
 
-    cells: rows × features, in the units and dtype of the panel. The rest int64, one a row: its era, where that era's
-    rows begin in the batch, and how many they are.
+    cells: rows × features, in the units and dtype of the panel. era: int64, one a row. groups: (first, one past the last)
+    row of each era in the batch.
     """
 
     cells: Tensor
     era: Tensor
-    begin: Tensor
-    count: Tensor
+    groups: tuple[tuple[int, int], ...]
 
     def __len__(self) -> int:
         return len(self.cells)
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on a device."""
-        return Batch(*(getattr(self, field.name).to(device) for field in fields(self)))
+        return replace(self, cells=self.cells.to(device), era=self.era.to(device))
 
 
 def draw(panel: Panel, size: int, n_eras: int, rng: np.random.Generator) -> Batch:
@@ -44,13 +44,12 @@ def draw(panel: Panel, size: int, n_eras: int, rng: np.random.Generator) -> Batc
     for era in eras:
         rows = np.sort(rng.choice(counts[era], size=min(share, counts[era]), replace=False))
         parts.append(panel.features[panel.bounds[era, 0] + rows, : panel.n_raw])
-    taken = np.array([len(part) for part in parts])
-    begins = np.cumsum(taken) - taken
+    taken = [len(part) for part in parts]
+    ends = itertools.accumulate(taken)
     return Batch(
         cells=torch.from_numpy(np.concatenate(parts)),
         era=torch.from_numpy(np.repeat(panel.eras[eras].astype(np.int64), taken)),
-        begin=torch.from_numpy(np.repeat(begins, taken)),
-        count=torch.from_numpy(np.repeat(taken, taken)),
+        groups=tuple((end - n, end) for end, n in zip(ends, taken, strict=True)),
     )
 
 

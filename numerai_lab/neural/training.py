@@ -84,7 +84,7 @@ class _Loop:
         self.panel, validation = held_out(panel, plan.held_out, plan.held_out_eras)
         self.device = next(objective.parameters()).device
         learned = [parameter for parameter in objective.parameters() if parameter.requires_grad]
-        self.optimiser = torch.optim.AdamW(learned, lr=plan.learning_rate, weight_decay=plan.weight_decay)
+        self.optimiser = torch.optim.AdamW(learned, lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=True)
         noise_seed, self.validation_seed, rows_seed = rng.integers(2**62, size=3).tolist()
         self.noise, self.rows = generator_for(noise_seed, self.device), np.random.default_rng(rows_seed)
         rows = np.random.default_rng(self.validation_seed)

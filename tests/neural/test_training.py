@@ -132,9 +132,8 @@ def test_a_batch_holds_rows_of_as_many_eras_as_asked_each_row_at_most_once() -> 
     assert len(set(rows)) == len(rows) == 96
     np.testing.assert_array_equal(rows // 40 + 1, batch.era.numpy())
     assert len(set(batch.era.tolist())) == 4
-    for i in range(96):
-        begin, count = int(batch.begin[i]), int(batch.count[i])
-        assert set(np.flatnonzero(batch.era == batch.era[i])) == set(range(begin, begin + count))
+    assert batch.groups == ((0, 24), (24, 48), (48, 72), (72, 96))
+    assert all(len(set(batch.era[first:end].tolist())) == 1 for first, end in batch.groups)
     assert len(draw(numbered, 96, 1, np.random.default_rng(0))) == 40  # no era has more
 
 
