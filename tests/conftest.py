@@ -25,6 +25,9 @@ from numerai_lab.models import MODELS
 from numerai_lab.panel import Panel
 from numerai_lab.store import Scratch, cache_dir
 
+NETWORK = {"n_components": 3, "hidden": 16}
+TRAINING = {"batch_size": 64, "max_steps": 20, "evaluate_every": 10, "learning_rate": 0.01}
+
 QUICK: Mapping[str, dict[str, Any]] = {
     "pca": {"n_components": 3},
     "factor_analysis": {"n_components": 3},
@@ -32,6 +35,10 @@ QUICK: Mapping[str, dict[str, Any]] = {
     "log_ratio_pairs": {"n_pairs": 5},
     "local_density": {"landmarks": 200},
     "random_columns": {"n_columns": 3},
+    "autoencoder": NETWORK | TRAINING,
+    "random_encoder": NETWORK,
+    "contrastive": NETWORK | TRAINING,
+    "era_autoencoder": NETWORK | TRAINING | {"frozen_hidden": 8, "frozen_width": 16},
     "xgboost": {"n_estimators": 15, "learning_rate": 0.2, "colsample_bytree": 0.5},
     "lightgbm": {"n_estimators": 15, "learning_rate": 0.2, "colsample_bytree": 0.5},
 }

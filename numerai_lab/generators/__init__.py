@@ -1,8 +1,11 @@
 """Generators: columns learned from features. A new one is one file and one line here."""
 
+from numerai_lab.generators.autoencoder import Autoencoder, RandomEncoder
 from numerai_lab.generators.base import Generator
+from numerai_lab.generators.contrastive import Contrastive
 from numerai_lab.generators.density import LocalDensity
 from numerai_lab.generators.era import EraCode
+from numerai_lab.generators.era_autoencoder import EraAutoencoder
 from numerai_lab.generators.groups import GroupStats
 from numerai_lab.generators.linear import PCA, FactorAnalysis
 from numerai_lab.generators.noise import RandomColumns
@@ -18,6 +21,10 @@ GENERATORS: dict[str, type[Generator]] = {
     "local_density": LocalDensity,
     "era_code": EraCode,
     "random_columns": RandomColumns,
+    "autoencoder": Autoencoder,
+    "random_encoder": RandomEncoder,
+    "contrastive": Contrastive,
+    "era_autoencoder": EraAutoencoder,
 }
 
 __all__ = ["GENERATORS", "Generator"]

@@ -1,0 +1,81 @@
+"""Autoencoders that undo noise, and the placebo beside every network: the same encoder, never trained."""
+
+from typing import TYPE_CHECKING, Literal, Self
+
+import numpy as np
+from pydantic import Field
+
+from numerai_lab.basics import ALONE, Aid
+from numerai_lab.generators.neural import Encoding, Trained
+from numerai_lab.panel import Block, Panel
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Autoencoder(Encoding, Trained):
+    """What a denoising autoencoder's hidden layers say of a row.
+
+    swap: a share of a row's cells is taken from other rows of its era, and the network gives the row back (squared error
+    of standardised features). masked: a share of the cells is hidden, and it says which of the five bins they are in
+    (cross-entropy). It stops on held-out eras.
+
+    Source: [danzell, gbrecht, Numerai forum]; Vincent et al. 2008; swap noise: Michael Jahrer, Porto Seguro 2017; masked
+    values: BERT, Devlin et al. 2019 (arXiv:1810.04805). danzell adds such columns to every model; gbrecht found them
+    instead of the raw features very bad.
+    """
+
+    kind: Literal["autoencoder"] = "autoencoder"
+    objective: Literal["swap", "masked"] = Field(
+        "swap", description="swap: undo swapped cells; masked: name the hidden cells' bins"
+    )
+    noise: float = Field(0.15, gt=0, lt=1, description="share of a row's cells that is swapped or hidden while training")
+    emit: Literal["bottleneck", "deep_stack"] = Field(
+        "bottleneck",
+        description="bottleneck: the n_components of the narrowest layer; deep_stack: a network without bottleneck, and all "
+        "n_layers × hidden activations",
+    )
+
+    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+        from numerai_lab.neural.denoising import MaskedModelling, SwapDenoising
+        from numerai_lab.neural.networks import generator_for
+
+        objectives = {"swap": SwapDenoising, "masked": MaskedModelling}
+        narrow = [self.hidden] * (self.emit == "bottleneck")
+        encoder = self._encoder(panel, rng)
+        objective = objectives[self.objective](encoder, narrow, self.noise, generator_for(int(rng.integers(2**62))))
+        self._train(objective, panel, rng, aid)
+        return self._learned(encoder.stack())
+
+    def names_out(self) -> list[str]:
+        if self.emit == "bottleneck":
+            return [f"code{i + 1}" for i in range(self.n_components)]
+        return [f"layer{i + 1}_{j + 1}" for i in range(self.n_layers) for j in range(self.hidden)]
+
+    @property
+    def _widths(self) -> list[int]:
+        return super()._widths if self.emit == "bottleneck" else [self.hidden] * self.n_layers
+
+    def _columns(self, cells: "torch.Tensor", block: Block) -> "torch.Tensor":
+        if self.emit == "bottleneck":
+            return super()._columns(cells, block)
+        columns: torch.Tensor = self._network.all_activations(cells.float())
+        return columns
+
+
+class RandomEncoder(Encoding):
+    """The placebo of every network: an encoder of the same shape with its random start, never trained.
+
+    It learns from the rows only each feature's mean and standard deviation. What a trained encoder does not do better
+    than this, its training has not done.
+
+    Source: this project.
+    """
+
+    kind: Literal["random_encoder"] = "random_encoder"
+
+    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+        return self._learned(self._encoder(panel, rng).stack())
+
+    def names_out(self) -> list[str]:
+        return [f"random{i + 1}" for i in range(self.n_components)]

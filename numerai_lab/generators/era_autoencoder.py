@@ -1,0 +1,148 @@
+"""preparedzebra's autoencoder that knows the era, and forgets it when its latents are emitted."""
+
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+from pydantic import Field, field_validator, model_validator
+
+from numerai_lab.basics import ALONE, Aid, Float32
+from numerai_lab.generators.neural import Trained
+from numerai_lab.panel import Block, Panel
+
+if TYPE_CHECKING:
+    import torch
+
+    from numerai_lab.neural.era import EraEncoder
+
+PRESETS: dict[str, dict[str, Any]] = {"cpu": {}, "original": {"hidden": 1000, "frozen_hidden": 100, "frozen_width": 1000}}
+
+
+class EraAutoencoder(Trained):
+    """Twelve latents of an autoencoder that was told each row's era, emitted as if every row were of the latest one.
+
+    The encoder sees the features with dropout, the era's code (0 … levels − 1 over the eras of fit) and what a frozen
+    random network (ReLU, then sigmoid; weights N(0, .05²)) makes of the whole features; two sigmoid layers, the sigmoid
+    latents, and a mirror of it that gives the features back. Latents then explain a row without what the code explains.
+
+    Source: [preparedzebra, Numerai forum]. `preset: original` has the sizes of the post; defaults train on a CPU.
+    """
+
+    kind: Literal["era_autoencoder"] = "era_autoencoder"
+    preset: Literal["cpu", "original"] = Field(
+        "cpu", description="original: hidden 1000, frozen_hidden 100, frozen_width 1000 where these are not given"
+    )
+    emit: list[Literal["raw", "argmax", "onehot", "era"]] = Field(
+        ["raw"],
+        min_length=1,
+        description="raw: the latents; argmax: which is largest, 0 …; onehot: the same as 0 and 1; era: the row's own era code, "
+        "with the largest code after the last era of fit",
+    )
+    emit_era: Literal["max", "own"] = Field(
+        "max",
+        description="code that latents are computed with: the largest for every row, or its own (later eras: largest)",
+    )
+    mc_draws: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="networks thinned by dropout whose latents are averaged; 0 = dropout off. The thinned networks are the same "
+        "for every row",
+    )
+    n_components: int = Field(12, gt=1, le=4096, description="latents")
+    hidden: int = Field(256, gt=0, le=16384, description="width of the two hidden layers of encoder and decoder")
+    frozen_hidden: int = Field(100, gt=0, le=16384, description="width of the frozen network's ReLU layer")
+    frozen_width: int = Field(256, gt=0, le=16384, description="width of the frozen network's sigmoid layer")
+    dropout_input: float = Field(0.3, ge=0, lt=1, description="share of features that the encoder does not see while training")
+    dropout_hidden: float = Field(0.2, ge=0, lt=1, description="share of hidden units left out while training")
+    era_levels: int = Field(12, gt=1, description="codes are 0 … levels − 1 (12 in the author's code; his post says 0 … 12)")
+    round: bool = Field(True, description="codes are whole numbers")
+    eras_per_batch: int = Field(16, gt=0, description="eras that a batch is drawn from, evenly")
+    held_out_eras: Literal["last", "spread"] = Field(
+        "spread", description="spread: every so manieth era is kept for early stopping, so that the largest code is learned from"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sizes_of_the_preset(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        return {**PRESETS.get(str(values.get("preset")), {}), **values}
+
+    @field_validator("emit")
+    @classmethod
+    def _each_once(cls, emit: list[str]) -> list[str]:
+        if len(set(emit)) < len(emit):
+            raise ValueError("names something twice")
+        return emit
+
+    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+        self.eras_ = np.array(panel.eras)
+        if self.emit == ["era"]:
+            return self  # nothing of the network is asked for
+        from numerai_lab.neural.era import EraAutoencoding
+        from numerai_lab.neural.networks import generator_for
+
+        self._network = None
+        self.top_ = np.array(panel.top)
+        self.seed_ = np.array(rng.integers(2**62))
+        encoder = self._encoder(panel.n_raw)
+        self._train(EraAutoencoding(encoder, panel.eras, generator_for(int(rng.integers(2**62)))), panel, rng, aid)
+        for name, pairs in encoder.arrays().items():
+            for i, (weights, biases) in enumerate(pairs):
+                setattr(self, f"{name}_weights_{i}_", weights)
+                setattr(self, f"{name}_biases_{i}_", biases)
+        return self
+
+    def transform(self, block: Block) -> Float32:
+        if self.emit != ["era"]:
+            return super().transform(block)
+        return np.full((len(block), 1), self.code(block.era), np.float32)
+
+    def names_out(self) -> list[str]:
+        latents = range(1, self.n_components + 1)
+        names = {
+            "raw": [f"latent{i}" for i in latents],
+            "argmax": ["argmax"],
+            "onehot": [f"is{i}" for i in latents],
+            "era": ["era"],
+        }
+        return [name for part in self.emit for name in names[part]]
+
+    def code(self, era: int | None) -> float:
+        """An era's code: that of its place among the eras of fit; None and later eras: the largest."""
+        last = len(self.eras_) - 1
+        place = last if era is None else int(np.clip(np.searchsorted(self.eras_, era, side="right") - 1, 0, last))
+        code = place * ((self.era_levels - 1) / max(1, last))
+        return float(np.rint(code)) if self.round else code
+
+    def _encoder(self, n_features: int) -> "EraEncoder":
+        from numerai_lab.neural.era import EraEncoder, EraShape
+        from numerai_lab.neural.networks import generator_for
+
+        shape = EraShape(
+            n_features=n_features,
+            top=float(self.top_),
+            frozen=(self.frozen_hidden, self.frozen_width),
+            hidden=self.hidden,
+            n_latent=self.n_components,
+            drop_input=self.dropout_input,
+            drop_hidden=self.dropout_hidden,
+            levels=self.era_levels,
+            round_codes=self.round,
+        )
+        return EraEncoder(shape, generator_for(int(self.seed_)))
+
+    def _built(self, device: "torch.device") -> Any:
+        state = self.state()
+        counts = {"frozen": 2, "layers": 3}
+        arrays = {
+            name: [(state[f"{name}_weights_{i}_"], state[f"{name}_biases_{i}_"]) for i in range(n)] for name, n in counts.items()
+        }
+        return self._encoder(state["frozen_weights_0_"].shape[1]).load(arrays).to(device)
+
+    def _columns(self, cells: "torch.Tensor", block: Block) -> "torch.Tensor":
+        from numerai_lab.neural.era import emitted, mean_of_draws
+
+        code = self.code(None if self.emit_era == "max" else block.era)
+        latents = mean_of_draws(self._network, cells, code, self.mc_draws, int(self.seed_))
+        return emitted(latents, self.code(block.era), self.emit)

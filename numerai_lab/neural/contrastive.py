@@ -1,0 +1,185 @@
+"""Objectives of self-supervised encoders in one frame: an encoder that is kept, and heads that are thrown away."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from numerai_lab.basics import Int64
+from numerai_lab.neural.corruption import Scope, swapped
+from numerai_lab.neural.losses import barlow_twins, info_nce, sim_siam, standardised, vicreg
+from numerai_lab.neural.networks import Encoder, linear, relu_net
+from numerai_lab.neural.rows import Batch
+from numerai_lab.neural.training import Objective
+
+Method = Literal["scarf", "vime", "subtab", "vicreg", "barlow", "simsiam", "switchtab", "lfr", "era"]
+
+N_PROJECTORS = 6
+PROJECTED = 32
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What every method is built from. width, n_features: the encoder's columns and all there are; hidden: of heads."""
+
+    encoder: Encoder
+    width: int
+    n_features: int
+    hidden: int
+    corruption: float
+    scope: Scope
+    temperature: float
+    init: torch.Generator
+
+
+class _Framed(Objective):
+    """Keeps the frame's encoder and makes views."""
+
+    def __init__(self, frame: Frame) -> None:
+        super().__init__()
+        self.encoder = frame.encoder
+        self.corruption, self.scope, self.temperature = frame.corruption, frame.scope, frame.temperature
+
+    def view(self, batch: Batch, noise: torch.Generator) -> Tensor:
+        """The cells with their share replaced."""
+        return swapped(batch, self.corruption, self.scope, noise)[0]
+
+
+class Scarf(_Framed):
+    """InfoNCE between a row and its corrupted view (Bahri et al. 2022, arXiv:2106.15147)."""
+
+    def __init__(self, frame: Frame) -> None:
+        super().__init__(frame)
+        self.head = relu_net([frame.width, frame.hidden, frame.hidden], frame.init)
+
+    def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
+        shown, view = (self.head(self.encoder(cells)) for cells in (batch.cells, self.view(batch, noise)))
+        return info_nce(shown, view, self.temperature)
+
+
+class EraContrastive(Scarf):
+    """InfoNCE between two corrupted views of a row; only rows of its own era stand against it (this project)."""
+
+    def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
+        one, other = (self.head(self.encoder(self.view(batch, noise))) for _ in range(2))
+        return info_nce(one, other, self.temperature, batch.era)
+
+
+class Vime(_Framed):
+    """Which cells were changed, and what they were: cross-entropy + 2 · squared error (Yoon et al. 2020)."""
+
+    def __init__(self, frame: Frame) -> None:
+        super().__init__(frame)
+        self.changed = linear(frame.width, frame.n_features, frame.init)
+        self.restored = linear(frame.width, frame.n_features, frame.init)
+
+    def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
+        view = self.view(batch, noise)
+        hidden = self.encoder(view).relu()
+        changed = functional.binary_cross_entropy_with_logits(self.changed(hidden).float(), (view != batch.cells).float())
+        return changed + 2 * functional.mse_loss(self.restored(hidden).float(), self.encoder.standard(batch.cells))
+
+
+class SubTab(_Framed):
+    """From each of some overlapping subsets of columns, slightly corrupted, all columns (Ucar et al. 2021)."""
+
+    columns: Tensor
+
+    def __init__(self, frame: Frame, columns: Int64) -> None:
+        super().__init__(frame)
+        self.register_buffer("columns", torch.from_numpy(columns))
+        self.decoder = relu_net([frame.width, frame.hidden, frame.n_features], frame.init)
+
+    def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
+        view, wanted = self.encoder.standard(self.view(batch, noise)), self.encoder.standard(batch.cells)
+        told = [self.decoder(self.encoder.net(view[:, chosen])) for chosen in self.columns]
+        return torch.stack([functional.mse_loss(each.float(), wanted) for each in told]).mean()
+
+
+class VicReg(_Framed):
+    """Two corrupted views near each other, every dimension spread, none correlated (Bardes, Ponce, LeCun 2022)."""
+
+    def __init__(self, frame: Frame) -> None:
+        super().__init__(frame)
+        self.head = relu_net([frame.width, frame.hidden, frame.hidden], frame.init, norm=True)
+
+    def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
+        one, other = (self.head(self.encoder(self.view(batch, noise))) for _ in range(2))
+        return vicreg(one, other)
+
+
+class BarlowTwins(VicReg):
+    """Two corrupted views correlated dimension by dimension, and not across (Zbontar et al. 2021)."""
+
+    def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
+        one, other = (self.head(self.encoder(self.view(batch, noise))) for _ in range(2))
+        return barlow_twins(one, other)
+
+
+class SimSiam(_Framed):
+    """A view predicts the other's projection, which gets no gradient (Chen, He 2021)."""
+
+    def __init__(self, frame: Frame) -> None:
+        super().__init__(frame)
+        net = relu_net([frame.width, frame.hidden, frame.hidden], frame.init, norm=True)
+        self.head = nn.Sequential(net, nn.BatchNorm1d(frame.hidden, affine=False))
+        self.predictor = relu_net([frame.hidden, max(8, frame.hidden // 4), frame.hidden], frame.init, norm=True)
+
+    def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
+        one, other = (self.head(self.encoder(self.view(batch, noise))) for _ in range(2))
+        return (sim_siam(self.predictor(one), other) + sim_siam(self.predictor(other), one)) / 2
+
+
+class SwitchTab(_Framed):
+    """A mutual and a salient half for each of two rows; each row comes back from its own salient half and either mutual one.
+
+    Wu et al. 2024 (arXiv:2401.02013).
+    """
+
+    def __init__(self, frame: Frame) -> None:
+        super().__init__(frame)
+        self.mutual, self.salient = (linear(frame.width, frame.width, frame.init) for _ in range(2))
+        self.decoder = linear(2 * frame.width, frame.n_features, frame.init)
+
+    def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
+        encoded = self.encoder(self.view(batch, noise))
+        order = torch.randperm(len(batch), generator=noise, device=noise.device)
+        mutual, salient = self.mutual(encoded).sigmoid(), self.salient(encoded).sigmoid()
+        wanted = self.encoder.standard(batch.cells)
+        own = self.decoder(torch.cat([mutual, salient], dim=1))
+        switched = self.decoder(torch.cat([mutual[order], salient], dim=1))
+        return functional.mse_loss(own.float(), wanted) + functional.mse_loss(switched.float(), wanted)
+
+
+class LearnedFromRandomness(_Framed):
+    """Linear heads say what frozen random networks say of the row: squared error of standardised outputs (Sui et al. 2024).
+
+    The paper compares with Barlow Twins' loss across the batch.
+    """
+
+    def __init__(self, frame: Frame) -> None:
+        super().__init__(frame)
+        nets = (relu_net([frame.n_features, frame.hidden, PROJECTED], frame.init) for _ in range(N_PROJECTORS))
+        self.projectors = nn.ModuleList(nets).requires_grad_(False)
+        self.head = linear(frame.width, N_PROJECTORS * PROJECTED, frame.init)
+
+    def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
+        standard = self.encoder.standard(batch.cells)
+        with torch.no_grad():
+            wanted = standardised(torch.cat([projector(standard) for projector in self.projectors], dim=1).float())
+        return functional.mse_loss(self.head(self.encoder.net(standard).relu()).float(), wanted)
+
+
+OBJECTIVES: dict[str, type[_Framed]] = {
+    "scarf": Scarf,
+    "vime": Vime,
+    "vicreg": VicReg,
+    "barlow": BarlowTwins,
+    "simsiam": SimSiam,
+    "switchtab": SwitchTab,
+    "lfr": LearnedFromRandomness,
+    "era": EraContrastive,
+}
+"""By method; SubTab stands apart, since it needs its subsets."""

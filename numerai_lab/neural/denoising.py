@@ -1,0 +1,62 @@
+"""Objectives of autoencoders: say what was there before cells were swapped or masked."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from numerai_lab.neural.corruption import chosen_cells, swapped
+from numerai_lab.neural.networks import Encoder, relu_net
+from numerai_lab.neural.rows import Batch
+from numerai_lab.neural.training import Objective
+
+N_BINS = 5
+
+
+class SwapDenoising(Objective):
+    """Mean squared error of the standardised cells, told from cells of which a share was swapped within the era."""
+
+    def __init__(self, encoder: Encoder, hidden: Sequence[int], share: float, init: torch.Generator) -> None:
+        super().__init__()
+        self.encoder, self.share = encoder, share
+        self.decoder = decoder(encoder, hidden, 1, init)
+
+    def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
+        cells, _ = swapped(batch, self.share, "era", noise)
+        said = self.decoder(self.encoder(cells))
+        return functional.mse_loss(said.float(), self.encoder.standard(batch.cells))
+
+
+class MaskedModelling(Objective):
+    """Cross-entropy of the bin of masked cells, told from the others; a masked cell shows its column's mean."""
+
+    def __init__(self, encoder: Encoder, hidden: Sequence[int], share: float, init: torch.Generator) -> None:
+        super().__init__()
+        self.encoder, self.share = encoder, share
+        self.decoder = decoder(encoder, hidden, N_BINS, init)
+
+    def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
+        rows, columns = batch.cells.shape
+        mask = chosen_cells(rows, columns, max(1, int(self.share * columns)), noise)
+        hidden = mask.nonzero()[:, 1].view(rows, -1)
+        shown = self.encoder.standard(batch.cells).masked_fill_(mask, 0)
+        logits = self.decoder(self.encoder.net(shown)).view(rows, N_BINS, columns)
+        asked = logits.gather(2, hidden[:, None].expand(-1, N_BINS, -1))
+        return functional.cross_entropy(asked.float(), bins(batch.cells.gather(1, hidden)))
+
+
+def decoder(encoder: Encoder, hidden: Sequence[int], outputs: int, init: torch.Generator) -> nn.Module:
+    """From the encoder's width over `hidden` to `outputs` a column; without `hidden` a ReLU and one layer."""
+    first, last = encoder.net[0], encoder.net[-1]
+    assert isinstance(first, nn.Linear)
+    assert isinstance(last, nn.Linear)
+    layers = relu_net([last.out_features, *hidden, first.in_features * outputs], init)
+    return layers if hidden else nn.Sequential(nn.ReLU(), layers)
+
+
+def bins(cells: Tensor) -> Tensor:
+    """Bins 0 to 4, int64: int8 cells are bins, continuous ones on 0..1 are cut into five equal parts."""
+    if cells.is_floating_point():
+        return (cells * N_BINS).long().clamp(0, N_BINS - 1)
+    return cells.long()

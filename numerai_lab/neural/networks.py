@@ -1,0 +1,143 @@
+"""Layers initialised from a given stream, and applying trained ones to any number of rows."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from numerai_lab.basics import Array, Float32, Float64, Int64, NlabError
+
+TILE = 256
+"""Rows in every forward pass of `in_tiles`."""
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+def device_for(wanted: Device) -> torch.device:
+    """The device that is asked for; auto = cuda where there is one. Raises NlabError for a cuda that is not there."""
+    there = torch.cuda.is_available()
+    if wanted == "cuda" and not there:
+        raise NlabError("device: cuda is asked for, but torch sees no GPU; say auto or cpu")
+    return torch.device("cuda" if there and wanted != "cpu" else "cpu")
+
+
+def generator_for(seed: int, device: torch.device | None = None) -> torch.Generator:
+    """A random stream of torch's, apart from the global one."""
+    return torch.Generator(device or torch.device("cpu")).manual_seed(seed)
+
+
+def linear(n_in: int, n_out: int, init: torch.Generator) -> nn.Linear:
+    """A linear layer with torch's usual start, uniform in ± 1/√n_in, drawn from `init`."""
+    layer: nn.Linear = nn.Linear(n_in, n_out, device="meta").to_empty(device="cpu")  # draws nothing from the global stream
+    bound = n_in**-0.5
+    with torch.no_grad():
+        layer.weight.uniform_(-bound, bound, generator=init)
+        layer.bias.uniform_(-bound, bound, generator=init)
+    return layer
+
+
+def relu_net(sizes: Sequence[int], init: torch.Generator, norm: bool = False) -> nn.Sequential:
+    """Linear layers with ReLU between them, He's start for those that a ReLU follows; norm: batch norm before each ReLU."""
+    layers: list[nn.Module] = []
+    for i, (n_in, n_out) in enumerate(itertools.pairwise(sizes)):
+        layer = linear(n_in, n_out, init)
+        layers.append(layer)
+        if i < len(sizes) - 2:
+            with torch.no_grad():
+                layer.weight.mul_(6**0.5)
+            layers += [nn.BatchNorm1d(n_out)] * norm + [nn.ReLU()]
+    return nn.Sequential(*layers)
+
+
+class Encoder(nn.Module):
+    """Cells in their own units → columns standardised by the training rows → linear layers with ReLU between them.
+
+    mean, deviation: float64, one a column; a column that is constant among the training rows is left out (0).
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, moments: tuple[Float64, Float64], sizes: Sequence[int], init: torch.Generator) -> None:
+        super().__init__()
+        mean, deviation = moments
+        scale = np.divide(1, deviation, out=np.zeros_like(deviation), where=deviation > 0)
+        self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32))
+        self.register_buffer("shift", torch.tensor(-mean * scale, dtype=torch.float32))
+        self.net = relu_net(sizes, init)
+
+    def standard(self, cells: Tensor) -> Tensor:
+        """Cells as standardised float32."""
+        return torch.addcmul(self.shift, cells.float(), self.scale)
+
+    def forward(self, cells: Tensor) -> Tensor:
+        encoded: Tensor = self.net(self.standard(cells))
+        return encoded
+
+    def stack(self, columns: Int64 | None = None) -> list[tuple[Float32, Float32]]:
+        """Weights and biases, layer after layer, with the standardisation of `columns` (default all) inside the first."""
+        layers = arrays_of(self.net)
+        chosen = slice(None) if columns is None else columns
+        scale, shift = (values.cpu().numpy().astype(np.float64)[chosen] for values in (self.scale, self.shift))
+        weight = layers[0][0].astype(np.float64)
+        layers[0] = (weight * scale).astype(np.float32), (layers[0][1] + weight @ shift).astype(np.float32)
+        return layers
+
+
+def arrays_of(net: nn.Module) -> list[tuple[Float32, Float32]]:
+    """Weight (out × in) and bias of every linear layer, in order."""
+    layers = [layer for layer in net.modules() if isinstance(layer, nn.Linear)]
+    return [(layer.weight.detach().cpu().numpy().copy(), layer.bias.detach().cpu().numpy().copy()) for layer in layers]
+
+
+class Stack:
+    """Linear layers with ReLU between them, for applying what `Encoder.stack` gave."""
+
+    def __init__(self, layers: Sequence[tuple[Float32, Float32]], device: torch.device) -> None:
+        self.layers = [(torch.from_numpy(w).to(device).T.contiguous(), torch.from_numpy(b).to(device)) for w, b in layers]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.activations(x)[-1]
+
+    def all_activations(self, x: Tensor) -> Tensor:
+        """What every layer gives, side by side, each after a ReLU."""
+        return torch.cat(self.activations(x), dim=1).relu_()
+
+    def activations(self, x: Tensor) -> list[Tensor]:
+        """What every layer gives, the last one without ReLU."""
+        out = [x]
+        for i, (weight, bias) in enumerate(self.layers):
+            value = torch.addmm(bias, out[-1], weight)
+            out.append(value.relu_() if i < len(self.layers) - 1 else value)
+        return out[1:]
+
+
+class SubsetStacks:
+    """The mean over subsets of the columns of what each subset's stack gives."""
+
+    def __init__(self, stacks: Sequence[Stack], subsets: Int64, device: torch.device) -> None:
+        self.stacks, self.subsets = stacks, torch.from_numpy(subsets).to(device)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        parts = [stack(x.index_select(1, columns)) for stack, columns in zip(self.stacks, self.subsets, strict=True)]
+        return torch.stack(parts).mean(0)
+
+
+def in_tiles(function: Callable[[Tensor], Tensor], features: Array, width: int, device: torch.device) -> Float32:
+    """function(cells) for all rows: float32, rows × width.
+
+    It is called with TILE rows at a time, the last ones padded with zeros: matrix products of other shapes may add in
+    another order, and a row's columns must not depend on how many rows come with it.
+    """
+    out = np.empty((len(features), width), np.float32)
+    with torch.inference_mode():
+        for start in range(0, len(features), TILE):
+            piece = features[start : start + TILE]
+            tile = np.zeros((TILE, features.shape[1]), features.dtype)
+            tile[: len(piece)] = piece
+            values = function(torch.from_numpy(tile).to(device)).float()
+            out[start : start + TILE] = values[: len(piece)].cpu().numpy()
+    return out

@@ -1,0 +1,177 @@
+"""The one training loop: early stopping on held-out eras, checkpoints, the same weights from the same seed."""
+
+import json
+import math
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from numerai_lab.basics import Aid, Array, Float32, NlabFailure
+from numerai_lab.neural.networks import generator_for
+from numerai_lab.neural.rows import Batch, draw, held_out
+from numerai_lab.panel import Panel
+
+VALIDATION_BATCHES = 8
+RELEASE_EVERY = 50
+"""Steps after which pages of the memory-map leave the process."""
+
+
+class Objective(nn.Module):
+    """What is trained: networks, and the loss of a batch, whose random draws are made by `noise` alone."""
+
+    @abstractmethod
+    def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
+        """A scalar, to be made small."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how to train; the fields are parameters of the components, which describe them."""
+
+    batch_size: int
+    eras_per_batch: int
+    max_steps: int
+    epochs: float | None
+    learning_rate: float
+    weight_decay: float
+    clip: float
+    held_out: float
+    held_out_eras: Literal["last", "spread"]
+    evaluate_every: int
+    patience: int
+
+    def steps(self, n_rows: int) -> int:
+        """Steps at most, for so many rows to learn from."""
+        wanted = self.max_steps if self.epochs is None else math.ceil(self.epochs * n_rows / self.batch_size)
+        return max(1, min(self.max_steps, wanted))
+
+
+def train(objective: Objective, panel: Panel, plan: Plan, rng: np.random.Generator, aid: Aid) -> Float32:
+    """Trains in place, ends with the weights that were best on held-out eras, and returns the curve.
+
+    curve: float32, a row an evaluation, the first before any step: step, mean training loss since the last one (NaN at
+    first), loss on the same batches of held-out eras with the same noise. The weights are the same bytes for the same
+    seed, device and number of threads; so they are after a checkpoint was taken up again.
+    """
+    loop = _Loop(objective, panel, plan, rng)
+    kept = aid.kept()
+    if kept is not None:
+        loop.load(kept)
+    else:
+        loop.evaluate()
+    while not loop.done:
+        loop.learn()
+        if loop.step % plan.evaluate_every == 0 or loop.step == loop.n_steps:
+            loop.evaluate()
+            aid.keep(loop.arrays())
+        aid.tick(loop.step, loop.n_steps)
+    aid.tick(loop.n_steps, loop.n_steps)
+    objective.load_state_dict(loop.best)
+    objective.eval()
+    return np.array(loop.curve, np.float32)
+
+
+class _Loop:
+    """Everything that changes while training, and how it is written down."""
+
+    def __init__(self, objective: Objective, panel: Panel, plan: Plan, rng: np.random.Generator) -> None:
+        self.objective, self.plan = objective, plan
+        self.panel, validation = held_out(panel, plan.held_out, plan.held_out_eras)
+        self.device = next(objective.parameters()).device
+        learned = [parameter for parameter in objective.parameters() if parameter.requires_grad]
+        self.optimiser = torch.optim.AdamW(learned, lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=True)
+        noise_seed, self.validation_seed, rows_seed = rng.integers(2**62, size=3).tolist()
+        self.noise, self.rows = generator_for(noise_seed, self.device), np.random.default_rng(rows_seed)
+        rows = np.random.default_rng(self.validation_seed)
+        size, eras = plan.batch_size, plan.eras_per_batch
+        self.validation = [draw(validation, size, eras, rows) for _ in range(VALIDATION_BATCHES)]
+        self.n_steps = plan.steps(self.panel.n_rows)
+        self.step, self.stale, self.best_loss = 0, 0, math.inf
+        self.best: dict[str, Tensor] = {}
+        self.losses: list[Tensor] = []
+        self.curve: list[tuple[float, float, float]] = []
+
+    @property
+    def done(self) -> bool:
+        return self.step >= self.n_steps or self.stale >= self.plan.patience
+
+    def learn(self) -> None:
+        """One step of AdamW on one batch; the rate falls along half a cosine."""
+        self.objective.train()
+        batch = draw(self.panel, self.plan.batch_size, self.plan.eras_per_batch, self.rows).to(self.device)
+        rate = self.plan.learning_rate * (1 + math.cos(math.pi * self.step / self.n_steps)) / 2
+        self.optimiser.param_groups[0]["lr"] = rate
+        self.optimiser.zero_grad()
+        loss = self._loss(batch, self.noise)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.optimiser.param_groups[0]["params"], self.plan.clip)
+        self.optimiser.step()
+        self.losses.append(loss.detach())
+        self.step += 1
+        if self.step % RELEASE_EVERY == 0:
+            self.panel.release()
+
+    def evaluate(self) -> None:
+        """Adds a point to the curve, and keeps the weights if they are the best so far."""
+        self.objective.eval()
+        noise = generator_for(self.validation_seed, self.device)
+        with torch.no_grad():
+            found = torch.stack([self._loss(batch.to(self.device), noise) for batch in self.validation]).mean().item()
+        trained = torch.stack(self.losses).mean().item() if self.losses else math.nan
+        self.losses = []
+        self.curve.append((self.step, trained, found))
+        if not math.isfinite(found):
+            raise NlabFailure(f"training: the loss is {found} after {self.step} steps; a lower learning_rate may help")
+        self.stale += 1
+        if found < self.best_loss:
+            self.stale, self.best_loss = 0, found
+            self.best = {name: value.detach().clone() for name, value in self.objective.state_dict().items()}
+
+    def _loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            return self.objective.loss(batch, noise)
+
+    def arrays(self) -> dict[str, Array]:
+        """A checkpoint: all that `load` needs to go on as if nothing had happened."""
+        moments = self.optimiser.state_dict()["state"]
+        return {
+            "counts": np.array([self.step, self.stale]),
+            "best_loss": np.array(self.best_loss),
+            "curve": np.array(self.curve, np.float64),
+            "noise": self.noise.get_state().numpy(),
+            "rows": np.frombuffer(json.dumps(self.rows.bit_generator.state).encode(), np.uint8),
+            **{f"now/{name}": _array(value) for name, value in self.objective.state_dict().items()},
+            **{f"best/{name}": _array(value) for name, value in self.best.items()},
+            **{f"moment/{i}/{name}": _array(value) for i, values in moments.items() for name, value in values.items()},
+        }
+
+    def load(self, arrays: Mapping[str, Array]) -> None:
+        """Takes up a checkpoint."""
+        self.step, self.stale = arrays["counts"].tolist()
+        self.best_loss = float(arrays["best_loss"])
+        self.curve = [(point[0], point[1], point[2]) for point in arrays["curve"].tolist()]
+        self.noise.set_state(torch.from_numpy(arrays["noise"].copy()))
+        self.rows.bit_generator.state = json.loads(arrays["rows"].tobytes())
+        self.objective.load_state_dict(_tensors(arrays, "now/", self.device))
+        self.best = _tensors(arrays, "best/", self.device)
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in _tensors(arrays, "moment/", torch.device("cpu")).items():
+            i, part = name.split("/")
+            moments.setdefault(int(i), {})[part] = value
+        groups = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
+
+
+def _array(value: Tensor) -> Array:
+    array: Array = value.detach().cpu().numpy().copy()
+    return array
+
+
+def _tensors(arrays: Mapping[str, Array], prefix: str, device: torch.device) -> dict[str, Tensor]:
+    found = {name[len(prefix) :]: value for name, value in arrays.items() if name.startswith(prefix)}
+    return {name: torch.from_numpy(value.copy()).to(device) for name, value in found.items()}

@@ -1,0 +1,171 @@
+"""The training loop: killed and taken up again, stopped on held-out eras, repeatable, without a copy of the panel."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from numerai_lab.basics import ALONE, Aid, Array, NlabError, NlabFailure, arrays_from_bytes, arrays_to_bytes
+from numerai_lab.generators.autoencoder import Autoencoder
+from numerai_lab.neural.networks import TILE, device_for, in_tiles, linear
+from numerai_lab.neural.rows import Batch, column_moments, draw, held_out
+from numerai_lab.neural.training import Objective, Plan, train
+from numerai_lab.panel import Panel
+from tests.conftest import NETWORK, TRAINING, make_panel
+
+PLAN = Plan(
+    batch_size=64,
+    eras_per_batch=4,
+    max_steps=60,
+    epochs=None,
+    learning_rate=0.01,
+    weight_decay=0.0,
+    clip=5.0,
+    held_out=0.2,
+    held_out_eras="last",
+    evaluate_every=10,
+    patience=5,
+)
+
+
+class Killed(Exception):
+    """Stands for the end of a process."""
+
+
+def small(**changes: object) -> Autoencoder:
+    return Autoencoder.model_validate({**NETWORK, **TRAINING, "max_steps": 60, **changes})
+
+
+@pytest.mark.parametrize("objective", ["swap", "masked"])
+def test_a_fit_killed_between_checkpoints_and_taken_up_again_ends_with_the_same_bytes(objective: str) -> None:
+    panel = make_panel()
+    undisturbed = small(objective=objective).fit(panel, np.random.default_rng(0))
+    shelf: list[bytes] = []
+
+    def keep(arrays: Mapping[str, Array]) -> None:
+        shelf.append(arrays_to_bytes(arrays))
+
+    def dies(done: int, total: int) -> None:
+        if done == 37:
+            raise Killed
+
+    with pytest.raises(Killed):
+        small(objective=objective).fit(panel, np.random.default_rng(0), Aid(dies, lambda: None, keep))
+    assert len(shelf) == 3  # after steps 10, 20 and 30
+    seen: list[int] = []
+    aid = Aid(lambda done, total: seen.append(done), lambda: arrays_from_bytes(shelf[-1]))
+    resumed = small(objective=objective).fit(panel, np.random.default_rng(0), aid)
+    assert seen[0] == 31
+    assert resumed.state().keys() == undisturbed.state().keys()
+    for name, value in undisturbed.state().items():
+        np.testing.assert_array_equal(resumed.state()[name], value)
+
+
+def test_training_leaves_the_global_random_streams_alone() -> None:
+    torch_before, numpy_before = torch.random.get_rng_state(), np.random.get_state()[1]  # noqa: NPY002
+    small().fit(make_panel(), np.random.default_rng(0))
+    assert torch.equal(torch_before, torch.random.get_rng_state())
+    np.testing.assert_array_equal(numpy_before, np.random.get_state()[1])  # noqa: NPY002
+
+
+class Drifting(Objective):
+    """Its loss on held-out eras (whose features are 4) falls, then rises; `at` is the only weight."""
+
+    def __init__(self, bottom: float, finite: bool = True) -> None:
+        super().__init__()
+        self.at = torch.nn.Parameter(torch.zeros(1))
+        self.bottom, self.finite = bottom, finite
+
+    def loss(self, batch: Batch, noise: torch.Generator) -> torch.Tensor:
+        held = bool((batch.cells == 4).all())
+        aim = self.bottom if held else 10.0
+        return ((self.at - aim) ** 2).mean() if self.finite or not held else self.at.sum() * float("nan")
+
+
+def marked() -> Panel:
+    """Ten eras, the last two all 4."""
+    panel = make_panel(n_eras=10)
+    features = np.zeros_like(panel.features)
+    features[320:] = 4
+    return replace(panel, features=features)
+
+
+def test_it_stops_when_held_out_eras_get_no_better_and_goes_back_to_the_best_weights() -> None:
+    objective = Drifting(bottom=1.0)
+    plan = replace(PLAN, max_steps=10_000, learning_rate=0.02, patience=3)
+    curve = train(objective, marked(), plan, np.random.default_rng(0), ALONE)
+    best = int(curve[:, 2].argmin())
+    assert len(curve) == best + 1 + 3
+    assert curve[:, 0].tolist() == [10.0 * i for i in range(len(curve))]
+    assert 0.8 < objective.at.item() < 1.2  # one look is 10 steps of .02
+    assert ((objective.at.item() - 1) ** 2) == pytest.approx(curve[best, 2], rel=1e-5)
+
+
+def test_a_loss_that_is_not_finite_is_a_failure_with_a_way_out() -> None:
+    with pytest.raises(NlabFailure, match="a lower learning_rate may help"):
+        train(Drifting(1.0, finite=False), marked(), PLAN, np.random.default_rng(0), ALONE)
+
+
+def test_passes_over_the_rows_bound_the_steps() -> None:
+    assert replace(PLAN, max_steps=100, epochs=2.0).steps(640) == 20
+    assert replace(PLAN, max_steps=5, epochs=2.0).steps(640) == 5
+    assert PLAN.steps(640) == 60
+
+
+def test_held_out_eras_are_the_last_or_spread_and_one_era_is_refused() -> None:
+    panel = make_panel(n_eras=10)
+    learned, kept = held_out(panel, 0.2, "last")
+    assert kept.eras.tolist() == [9, 10]
+    assert learned.eras.tolist() == list(range(1, 9))
+    assert held_out(panel, 0.2, "spread")[1].eras.tolist() == [3, 8]
+    with pytest.raises(NlabError, match="at least two eras"):
+        held_out(panel.only([1]), 0.2, "last")
+
+
+def test_a_batch_holds_rows_of_as_many_eras_as_asked_each_row_at_most_once() -> None:
+    panel = make_panel(n_eras=10, n_rows=40)
+    numbered = replace(panel, features=np.arange(400, dtype=np.float32)[:, None], n_raw=1, top=1.0)
+    batch = draw(numbered, 96, 4, np.random.default_rng(0))
+    rows = batch.cells[:, 0].numpy().astype(int)
+    assert len(set(rows)) == len(rows) == 96
+    np.testing.assert_array_equal(rows // 40 + 1, batch.era.numpy())
+    assert len(set(batch.era.tolist())) == 4
+    assert batch.groups == ((0, 24), (24, 48), (48, 72), (72, 96))
+    assert all(len(set(batch.era[first:end].tolist())) == 1 for first, end in batch.groups)
+    assert len(draw(numbered, 96, 1, np.random.default_rng(0))) == 40  # no era has more
+
+
+def test_every_row_is_drawn_equally_often_whatever_the_size_of_its_era() -> None:
+    panel = make_panel(n_eras=2, n_rows=60)
+    uneven = replace(panel, bounds=np.array([[0, 90], [90, 120]]), features=np.arange(120, dtype=np.float32)[:, None], n_raw=1)
+    rng = np.random.default_rng(0)
+    drawn = np.concatenate([draw(uneven, 10, 1, rng).cells[:, 0].numpy() for _ in range(6000)]).astype(int)
+    counts = np.bincount(drawn, minlength=120)
+    assert counts[:90].mean() == pytest.approx(500, rel=0.03)
+    assert counts[90:].mean() == pytest.approx(500, rel=0.05)  # standard error 2 %
+
+
+def test_column_moments_are_those_of_the_rows() -> None:
+    panel = make_panel(n_eras=5)
+    mean, deviation = column_moments(panel, np.random.default_rng(0))
+    np.testing.assert_allclose(mean, panel.features.mean(0), atol=1e-12)
+    np.testing.assert_allclose(deviation, panel.features.std(0), atol=1e-12)
+
+
+def test_columns_of_a_row_do_not_depend_on_where_it_stands_in_a_tile() -> None:
+    rng = np.random.default_rng(0)
+    layer = linear(300, 64, torch.Generator())
+    rows = rng.integers(0, 5, (2 * TILE + 7, 300)).astype(np.int8)
+    found = in_tiles(lambda cells: layer(cells.float()), rows, 64, torch.device("cpu"))
+    order = rng.permutation(len(rows))
+    again = in_tiles(lambda cells: layer(cells.float()), rows[order], 64, torch.device("cpu"))
+    np.testing.assert_array_equal(found[order], again)
+    np.testing.assert_allclose(found, rows @ layer.weight.detach().numpy().T + layer.bias.detach().numpy(), atol=1e-4)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_asking_for_a_gpu_that_is_not_there_is_refused() -> None:
+    with pytest.raises(NlabError, match="torch sees no GPU; say auto or cpu"):
+        device_for("cuda")
