@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from numerai_lab.augmenters import Augmenter
 from numerai_lab.basics import Aid, Float32, NlabFailure, Tick, arrays_to_bytes, rng_for
 from numerai_lab.config import RAW, Config, Neutralize, Variant
 from numerai_lab.generators import Generator
@@ -107,12 +108,13 @@ def train_and_predict(setting: Setting, fitted: Mapping[tuple[str, int], Fitted]
     values: dict[Column, Float32] = {}
     for seed in config.seeds:
         generators = {name: fit for (name, of_seed), fit in fitted.items() if of_seed == seed}
+        augmenters = fit_augmenters(setting, seed)
         made: dict[tuple[object, ...], Float32] = {}
         for name, variant in config.variants.items():
             recipe = (variant.inputs, tuple(variant.augment))
             if variant.ensemble is None:
                 if recipe not in made:
-                    made[recipe] = _trained(name, setting, future, generators, seed)
+                    made[recipe] = _trained(name, setting, future, generators, augmenters, seed)
                 values[Column(name, seed)] = _neutralised(future, made[recipe], variant.neutralize)
         for name, variant in config.variants.items():
             if variant.ensemble is not None:
@@ -123,10 +125,26 @@ def train_and_predict(setting: Setting, fitted: Mapping[tuple[str, int], Fitted]
     return Predictions(columns, rows, np.column_stack([values[column] for column in columns]))
 
 
-def _trained(name: str, setting: Setting, future: Panel, fitted: Mapping[str, Fitted], seed: int) -> Float32:
+def fit_augmenters(setting: Setting, seed: int) -> dict[str, Augmenter]:
+    """Every augmenter that a variant uses; those that learn are fitted, on the training eras and their targets only."""
+    config, train = setting.config, setting.panel.only(setting.splits.train)
+    used = {name for variant in config.variants.values() for name in variant.augment}
+    out: dict[str, Augmenter] = {}
+    for name in (name for name in config.augmenters if name in used):
+        out[name] = config.augmenters[name]
+        if out[name].learns:
+            with setting.show.task(f"fit {name}@{seed}") as tick:
+                out[name] = out[name].fresh().fit(train, rng_for(seed, "augmenter", name), Aid(tick))
+            setting.save(f"models/augmenter-{name}@{seed}.npz", arrays_to_bytes(out[name].state()))
+    return out
+
+
+def _trained(
+    name: str, setting: Setting, future: Panel, fitted: Mapping[str, Fitted], augmenters: Mapping[str, Augmenter], seed: int
+) -> Float32:
     """Trains a variant's model on the stream of its training eras, saves it, and predicts the future."""
     variant = setting.config.variants[name]
-    stream = _stream(setting, variant, fitted, seed)
+    stream = _stream(setting, variant, fitted, augmenters, seed)
     with setting.show.task(f"train {name}@{seed}") as tick:
         model = setting.config.model.fresh().fit(stream, rng_for(seed, "model"), Aid(tick))
     suffix, content = model.saved()
@@ -138,7 +156,9 @@ def _trained(name: str, setting: Setting, future: Panel, fitted: Mapping[str, Fi
     return values
 
 
-def _stream(setting: Setting, variant: Variant, fitted: Mapping[str, Fitted], seed: int) -> BlockStream:
+def _stream(
+    setting: Setting, variant: Variant, fitted: Mapping[str, Fitted], augmenters: Mapping[str, Augmenter], seed: int
+) -> BlockStream:
     train = _with_columns(setting.panel.only(setting.splits.train), variant.inputs, fitted)
     generators = {name: fitted[name].generator for name in variant.inputs if name != RAW}
     names = {RAW: train.raw_names, **{n: tuple(f"{n}_{c}" for c in g.names_out()) for n, g in generators.items()}}
@@ -147,9 +167,10 @@ def _stream(setting: Setting, variant: Variant, fitted: Mapping[str, Fitted], se
         inputs=variant.inputs,
         input_names=tuple(column for name in variant.inputs for column in names[name]),
         seed=seed,
-        augmenters={name: setting.config.augmenters[name] for name in variant.augment},
+        augmenters={name: augmenters[name] for name in variant.augment},
         generators=generators,
         shelf=setting.space,
+        last_era=int(setting.panel.eras[-1]),
     )
 
 
