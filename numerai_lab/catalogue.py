@@ -50,7 +50,8 @@ def _emits(entry: type[Component] | Metric) -> str:
         shape = "the same for a row whatever comes with it" if not entry.whole_era else "repeatable for whole eras only"
         return f"{len(names)} float32 columns by default ({names[0]} … {names[-1]}), {shape}"
     if issubclass(entry, Augmenter):
-        return "as many training rows an era as the era has, times `copies`"
+        made = "new eras, as many as there are training eras" if entry.invents_eras else "as many training rows an era as it has"
+        return f"{made}, times `ratio`, times `copies`"
     return "a prediction a row, float32" if issubclass(entry, Model) else "a panel"
 
 

@@ -70,7 +70,7 @@ def plan(config: Config) -> Plan:
     widths["raw"] = found.n_columns
     training = max(
         config.model.training_bytes(
-            rows["train"] * (1 + sum(config.augmenters[a].copies for a in augment)),
+            round(rows["train"] * (1 + sum(config.augmenters[a].growth for a in augment))),
             sum(widths[name] for name in inputs),
         )
         for inputs, augment in recipes

@@ -12,6 +12,7 @@ from uuid import uuid4
 import numpy as np
 
 from numerai_lab import selection
+from numerai_lab.augmenters import Augmenter
 from numerai_lab.basics import Float32, NlabFailure, Tick, arrays_from_bytes, arrays_to_bytes, rng_for
 from numerai_lab.cache import STAGES, Cache, Entry, Stage, aid, journaled, spans
 from numerai_lab.component import Component
@@ -83,7 +84,7 @@ class Fitted:
 
     def transform(self, block: Block) -> Float32:
         """Columns for rows that no memory-map holds."""
-        return self.generator.emit(block)
+        return self.generator.columns_for(block)
 
 
 def fitted_generator(setting: Setting, name: str, seed: int) -> Fitted:
@@ -137,7 +138,7 @@ def _write_columns(work: Path, name: str, generator: Generator, setting: Setting
 
 
 def _finite(name: str, generator: Generator, block: Block) -> Float32:
-    values, width = generator.emit(block), len(generator.names_out())
+    values, width = generator.columns_for(block), len(generator.names_out())
     if values.shape != (len(block), width) or not np.isfinite(values).all():
         raise NlabFailure(
             f"generators.{name}: gave {values.shape[0]} rows × {values.shape[1]} columns with "
@@ -146,12 +147,30 @@ def _finite(name: str, generator: Generator, block: Block) -> Float32:
     return values
 
 
+def fitted_augmenter(setting: Setting, name: str, seed: int) -> Augmenter:
+    """An augmenter that learns is fitted, on the training eras and their targets alone; any other is taken as it is."""
+    template, train = setting.config.augmenters[name], setting.splits.train
+    if not template.learns:
+        return template
+
+    def fit(work: Path) -> None:
+        with setting.show.task(f"fit {name}@{seed}") as tick:
+            fitted = template.fresh().fit(setting.panel.only(train), rng_for(seed, "augmenter", name), aid(work, tick))
+        (work / STATE).write_bytes(arrays_to_bytes(fitted.state()))
+
+    facts = {**_facts(setting, template), "name": name, "fitted on": spans(train), "seed": seed}
+    state = (setting.stages.obtain(Stage("fit", f"fit {name}@{seed}", facts), fit).folder / STATE).read_bytes()
+    setting.save(f"models/augmenter-{name}@{seed}.npz", state)
+    return template.restored(arrays_from_bytes(state))
+
+
 def trained(name: str, setting: Setting, future: Panel, fitted: Mapping[str, Fitted], seed: int) -> Float32:
     """Trains a variant's model on the stream of its training eras, saves it, and predicts the future."""
     variant, model = setting.config.variants[name], setting.config.model
+    augmenters = {augmenter: fitted_augmenter(setting, augmenter, seed) for augmenter in variant.augment}
 
     def make(work: Path) -> None:
-        stream = _stream(setting, variant, fitted, seed)
+        stream = _stream(setting, variant, fitted, augmenters, seed)
         with setting.show.task(f"train {name}@{seed}") as tick:
             done = model.fresh().fit(stream, rng_for(seed, "model"), aid(work, tick))
         suffix, content = done.saved()
@@ -163,9 +182,8 @@ def trained(name: str, setting: Setting, future: Panel, fitted: Mapping[str, Fit
             raise NlabFailure(f"variants.{name}: the model predicted NaN or infinity for {wrong} rows")
         np.save(work / PREDICTIONS, values, allow_pickle=False)
 
-    augmenters = [setting.config.augmenters[augmenter] for augmenter in variant.augment]
     facts = {
-        **_facts(setting, model, *augmenters),
+        **_facts(setting, model, *augmenters.values()),
         "inputs": [fitted[name].key if name != RAW else RAW for name in variant.inputs],
         "augmenters": {name: setting.config.augmenters[name].model_dump() for name in variant.augment},
         "augmenters in order": variant.augment,
@@ -200,7 +218,9 @@ def _array(entry: Entry, name: str, n_rows: int) -> Float32:
     return array
 
 
-def _stream(setting: Setting, variant: Variant, fitted: Mapping[str, Fitted], seed: int) -> BlockStream:
+def _stream(
+    setting: Setting, variant: Variant, fitted: Mapping[str, Fitted], augmenters: Mapping[str, Augmenter], seed: int
+) -> BlockStream:
     train = _with_columns(setting.panel.only(setting.splits.train), variant.inputs, fitted)
     generators = {name: fitted[name] for name in variant.inputs if name != RAW}
     names = {RAW: train.raw_names, **{n: tuple(f"{n}_{c}" for c in g.names) for n, g in generators.items()}}
@@ -209,9 +229,10 @@ def _stream(setting: Setting, variant: Variant, fitted: Mapping[str, Fitted], se
         inputs=variant.inputs,
         input_names=tuple(column for name in variant.inputs for column in names[name]),
         seed=seed,
-        augmenters={name: setting.config.augmenters[name] for name in variant.augment},
+        augmenters=augmenters,
         generators=generators,
         shelf=setting.space,
+        last_era=int(setting.panel.eras[-1]),
     )
 
 

@@ -7,20 +7,35 @@ from typing import Protocol
 
 import numpy as np
 
-from numerai_lab.basics import Float32, rng_for
+from numerai_lab.basics import Float32, Int64, NlabFailure, rng_for
 from numerai_lab.panel import Block, Panel
 
 
 class Augments(Protocol):
-    """What the stream asks of an augmenter."""
+    """What the stream asks of a fitted augmenter."""
 
     @property
     def copies(self) -> int: ...
 
     @property
+    def weight(self) -> float: ...
+
+    @property
     def replaces(self) -> bool: ...
 
+    @property
+    def crosses_eras(self) -> bool: ...
+
+    @property
+    def invents_eras(self) -> bool: ...
+
+    def n_of(self, n: int) -> int: ...
+
     def augment(self, block: Block, rng: np.random.Generator) -> Block: ...
+
+    def blend(self, block: Block, partners: Block, rng: np.random.Generator) -> Block: ...
+
+    def invent(self, number: int, n_rows: int, rng: np.random.Generator) -> Block: ...
 
 
 class Transforms(Protocol):
@@ -39,29 +54,35 @@ class Shelf(Protocol):
 
 @dataclass(frozen=True)
 class Batch:
-    """What a model learns from at a time. X: float32, rows × inputs; y: float32, rows, no NaN."""
+    """What a model learns from at a time. X: float32, rows × inputs; y: float32, rows, no NaN; weight: of each of the rows."""
 
     era: int
     X: Float32
     y: Float32
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where one batch comes from: an era, and, for synthetic rows, the augmenter and which of its copies."""
+    """Where one batch comes from: an era, and, for synthetic rows, the augmenter and which of its copies.
+
+    An invented era has an id beyond every real one, and `number` says which of its augmenter's it is; elsewhere None.
+    """
 
     era: int
     augmenter: str = ""
     copy: int = 0
+    number: int | None = None
 
 
 @dataclass(frozen=True)
 class BlockStream:
     """A sequence of batches; `stream[i]` gives the same bytes on every pass, in whatever order it is asked.
 
-    The panel must be a view of the training eras with their target. Rows without a target are left out before any
-    augmenter sees them. `inputs` names what a model reads: `raw` and generators. Synthetic rows are drawn from
-    `rng_for(seed, augmenter, era, copy)` and get their generated columns from the fitted generators.
+    The panel must be a view of the training eras with their target, and augmenters fitted on it. Rows without a target are
+    left out before any augmenter sees them. `inputs` names what a model reads: `raw` and generators. Synthetic rows are
+    drawn from `rng_for(seed, augmenter, era, copy)` and get their generated columns from the fitted generators. Invented
+    eras are numbered from the power of ten above `last_era`, which is the last era of all data (by default the panel's).
     """
 
     panel: Panel
@@ -71,22 +92,24 @@ class BlockStream:
     augmenters: Mapping[str, Augments] = field(default_factory=dict)
     generators: Mapping[str, Transforms] = field(default_factory=dict)
     shelf: Shelf | None = None
+    last_era: int = 0
 
     @cached_property
     def origins(self) -> tuple[Origin, ...]:
         """One entry a batch: every era's own rows, then each augmenter's eras, copy after copy."""
-        eras = self.panel.eras.tolist()
+        eras = [era for era, n in self.n_known.items() if n]
         replaced = any(augmenter.replaces for augmenter in self.augmenters.values())
-        own = [] if replaced else [Origin(era) for era in eras]
-        return tuple(
-            own
-            + [
-                Origin(era, name, copy)
-                for name, augmenter in self.augmenters.items()
-                for copy in range(augmenter.copies)
-                for era in eras
-            ]
-        )
+        origins = [] if replaced else [Origin(era) for era in eras]
+        next_era = 10 ** len(str(max([self.last_era, *eras])))
+        for name, augmenter in self.augmenters.items():
+            if augmenter.invents_eras:
+                n_new = augmenter.n_of(len(eras))
+                numbers = range(augmenter.copies * n_new)
+                origins += [Origin(next_era + number, name, number // n_new, number) for number in numbers]
+                next_era += len(numbers)
+            else:
+                origins += [Origin(era, name, copy) for copy in range(augmenter.copies) for era in eras]
+        return tuple(origins)
 
     @cached_property
     def n_known(self) -> dict[int, int]:
@@ -94,6 +117,11 @@ class BlockStream:
         assert self.panel.target is not None
         target = self.panel.target
         return {era: int(np.isfinite(target[self.panel.rows(era)]).sum()) for era in self.panel.eras.tolist()}
+
+    @cached_property
+    def n_rows(self) -> tuple[int, ...]:
+        """Rows of each batch, known without making any. An invented era has as many as one of the training eras."""
+        return tuple(self._n_rows(origin) for origin in self.origins)
 
     def __len__(self) -> int:
         return len(self.origins)
@@ -104,7 +132,7 @@ class BlockStream:
     def __getitem__(self, i: int) -> Batch:
         block = self._block(self.origins[i])
         assert block.target is not None
-        batch = Batch(block.era, block.matrix(self.inputs), np.array(block.target))
+        batch = Batch(block.era, block.matrix(self.inputs), np.array(block.target), self._weight(self.origins[i]))
         self.panel.release()
         return batch
 
@@ -118,6 +146,32 @@ class BlockStream:
         """The target of every row, batch after batch, float32."""
         return np.concatenate([self._rows(origin).target for origin in self.origins])
 
+    @cached_property
+    def weighted(self) -> bool:
+        """Some rows weigh other than 1."""
+        return any(self._weight(origin) != 1 for origin in self.origins)
+
+    def weights(self) -> Float32 | None:
+        """The weight of every row, batch after batch, float32; None where all weigh 1."""
+        if not self.weighted:
+            return None
+        return np.repeat(np.array([self._weight(origin) for origin in self.origins], np.float32), self.n_rows)
+
+    @cached_property
+    def _sizes(self) -> tuple[int, ...]:
+        """Rows with a target of each era that has any."""
+        return tuple(n for n in self.n_known.values() if n)
+
+    def _n_rows(self, origin: Origin) -> int:
+        if not origin.augmenter:
+            return self.n_known[origin.era]
+        if origin.number is not None:
+            return self._sizes[origin.number % len(self._sizes)]
+        return self.augmenters[origin.augmenter].n_of(self.n_known[origin.era])
+
+    def _weight(self, origin: Origin) -> float:
+        return self.augmenters[origin.augmenter].weight if origin.augmenter else 1.0
+
     def _block(self, origin: Origin) -> Block:
         """The rows with the columns that the model reads."""
         rows = self._rows(origin)
@@ -126,13 +180,67 @@ class BlockStream:
         return replace(rows, columns={name: self._columns(name, origin, rows) for name in self.inputs if name != "raw"})
 
     def _rows(self, origin: Origin) -> Block:
-        own = self.panel.block(origin.era)
-        assert own.target is not None
-        own = own.take(np.isfinite(own.target))
         if not origin.augmenter:
-            return own
+            return self._known(origin.era)
+        made = replace(self._made(origin), era=origin.era)
+        wanted = self._n_rows(origin)
+        n_wrong = _n_not_finite(made)
+        if len(made) != wanted or made.target is None or len(made.target) != wanted or n_wrong:
+            raise NlabFailure(
+                f"augmenters.{origin.augmenter}: gave {len(made)} rows with {n_wrong} cells or targets not finite for era "
+                f"{origin.era}; wanted {wanted}, all finite"
+            )
+        return made
+
+    def _known(self, era: int) -> Block:
+        own = self.panel.block(era)
+        assert own.target is not None
+        return own.take(np.isfinite(own.target))
+
+    def _made(self, origin: Origin) -> Block:
+        """What the augmenter makes, from parents drawn for this very batch."""
+        augmenter = self.augmenters[origin.augmenter]
         rng = rng_for(self.seed, "augment", origin.augmenter, origin.era, origin.copy)
-        return self.augmenters[origin.augmenter].augment(own, rng)
+        if origin.number is not None:
+            return augmenter.invent(origin.number, self._n_rows(origin), rng)
+        own = self._known(origin.era)
+        chosen = np.ones(len(own), bool)
+        if (n_made := augmenter.n_of(len(own))) < len(own):
+            chosen[rng.permutation(len(own))[n_made:]] = False
+        if augmenter.crosses_eras:
+            return augmenter.blend(own.take(chosen), self._partners(origin, np.flatnonzero(chosen)), rng)
+        return augmenter.augment(own.take(chosen), rng)
+
+    def _partners(self, origin: Origin, places: Int64) -> Block:
+        """One row for each of an era's rows at these places: its image under a permutation of all training rows."""
+        known, starts = self._known_rows
+        rows = known[self._orders[origin.augmenter, origin.copy][starts[origin.era] + places]]
+        panel = self.panel
+        assert panel.target is not None
+        return Block(origin.era, panel.features[rows, : panel.n_raw], panel.top, panel.target[rows])
+
+    @cached_property
+    def _known_rows(self) -> tuple[Int64, dict[int, int]]:
+        """Rows of the panel with a target, and where each era's begin among them."""
+        assert self.panel.target is not None
+        rows, starts, n = [], {}, 0
+        for era, n_era in self.n_known.items():
+            of_era = self.panel.rows(era)
+            starts[era] = n
+            rows.append(of_era.start + np.flatnonzero(np.isfinite(self.panel.target[of_era])))
+            n += n_era
+        return np.concatenate(rows), starts
+
+    @cached_property
+    def _orders(self) -> dict[tuple[str, int], Int64]:
+        """A permutation of all training rows for each copy of an augmenter that crosses eras."""
+        n = sum(self.n_known.values())
+        return {
+            (name, copy): rng_for(self.seed, "partners", name, copy).permutation(n)
+            for name, augmenter in self.augmenters.items()
+            if augmenter.crosses_eras
+            for copy in range(augmenter.copies)
+        }
 
     def _columns(self, name: str, origin: Origin, made: Block) -> Float32:
         key = f"{name}-{origin.augmenter}-{origin.era}-{origin.copy}-{self.seed}"
@@ -142,3 +250,9 @@ class BlockStream:
             if self.shelf:
                 self.shelf.keep(key, kept)
         return kept
+
+
+def _n_not_finite(block: Block) -> int:
+    """How many cells and targets of a block are NaN or infinite."""
+    cells = 0 if block.features.dtype == np.int8 else int((~np.isfinite(block.features)).sum())
+    return cells + (0 if block.target is None else int((~np.isfinite(block.target)).sum()))

@@ -82,7 +82,7 @@ def test_a_generator_sees_the_selected_features_and_no_others(tmp_path: Path) ->
     for era in (3, 20):
         wanted = alone.transform(replace(panel, n_raw=6).block(era))
         np.testing.assert_allclose(found.columns[panel.rows(era)], wanted, rtol=0, atol=1e-6)
-        np.testing.assert_array_equal(found.generator.emit(panel.block(era)), found.columns[panel.rows(era)])
+        np.testing.assert_array_equal(found.generator.columns_for(panel.block(era)), found.columns[panel.rows(era)])
     garbage = panel.features.copy()
     garbage[:, 6:] = 4 - garbage[:, 6:]
     again = fitted(replace(panel, features=garbage), tmp_path / "g", features=["first"])
@@ -96,7 +96,7 @@ def test_a_restored_generator_knows_what_it_selected(tmp_path: Path) -> None:
     state = arrays_from_bytes(saved["models/generator-g@0.npz"])
     assert state["selected_"].tolist() == [2, 8]
     restored = PCA.model_validate(found.generator.model_dump()).restored(state)
-    np.testing.assert_array_equal(restored.emit(panel.block(20)), found.columns[panel.rows(20)])
+    np.testing.assert_array_equal(restored.columns_for(panel.block(20)), found.columns[panel.rows(20)])
 
 
 @pytest.mark.parametrize("fit_on", ["train", "all"])

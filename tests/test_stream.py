@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from numerai_lab.augmenters import AUGMENTERS
-from numerai_lab.panel import Panel
+from numerai_lab.augmenters.average import Average
+from numerai_lab.augmenters.base import Augmenter
+from numerai_lab.basics import NlabFailure
+from numerai_lab.panel import Block, Panel
 from numerai_lab.store import Scratch
 from numerai_lab.stream import BlockStream, Origin
 from tests.conftest import component
@@ -33,18 +36,23 @@ def test_replace_leaves_the_own_rows_out(panel: Panel) -> None:
 
 @pytest.mark.parametrize("kind", AUGMENTERS)
 def test_a_batch_is_the_same_on_every_pass_and_in_any_order(panel: Panel, kind: str) -> None:
-    blocks = stream(panel.only([1, 2, 3]), a=component(kind, copies=2))
+    train = panel.only(range(1, 16))
+    blocks = stream(train, a=component(kind, copies=2).fit(train, np.random.default_rng(0)))
     forwards = [batch.X for batch in blocks]
     backwards = [blocks[i].X for i in reversed(range(len(blocks)))][::-1]
     for one, other in zip(forwards, backwards, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("kind", AUGMENTERS)
+@pytest.mark.parametrize("kind", [name for name, cls in AUGMENTERS.items() if cls.stochastic])
 def test_eras_copies_and_seeds_draw_differently(panel: Panel, kind: str) -> None:
-    same = replace(panel, features=np.tile(panel.features[:40], (30, 1)))
-    blocks = stream(same.only([1, 2]), a=component(kind, copies=2))
-    made = [blocks[i].X for i in range(2, 6)] + [stream(same.only([1]), seed=1, a=component(kind))[1].X]
+    assert panel.target is not None
+    tiles = (np.tile(panel.features[:40], (30, 1)), np.tile(panel.target[:40], 30))
+    same = replace(panel, features=tiles[0], target=tiles[1]).only(range(1, 16))
+    augmenter = component(kind, copies=2).fit(same, np.random.default_rng(0))
+    blocks = [stream(same, seed, a=augmenter) for seed in (0, 1)]
+    batches = [blocks[0][i] for i in (15, 16, 30, 31)] + [blocks[1][15]]
+    made = [np.column_stack([batch.X, batch.y]) for batch in batches]
     for i, one in enumerate(made):
         assert not any(np.array_equal(one, other) for other in made[:i])
 
@@ -79,3 +87,82 @@ def test_augmented_rows_get_their_generated_columns_from_the_fitted_generator_on
 def test_only_small_integers_count_as_binned(panel: Panel) -> None:
     assert stream(panel.only([1]), a=component("cutout")).binned
     assert not stream(panel.only([1]), a=component("gaussian_noise")).binned
+
+
+class Numbered(Augmenter):
+    """Invents eras whose every cell is the era's number."""
+
+    invents_eras = True
+
+    def invent(self, number: int, n_rows: int, rng: np.random.Generator) -> Block:
+        return Block(-1, np.full((n_rows, 12), number, np.int8), 4.0, np.full(n_rows, 0.5, np.float32))
+
+
+def test_invented_eras_have_ids_beyond_all_data_and_the_sizes_of_training_eras(panel: Panel) -> None:
+    train = panel.only([1, 2, 3])
+    bounds = train.bounds.copy()
+    bounds[0, 1] -= 15
+    augmenters = {"one": Numbered(copies=2), "two": Numbered(ratio=0.4)}
+    blocks = BlockStream(replace(train, bounds=bounds), ("raw",), (), 0, augmenters, last_era=1234)  # type: ignore[arg-type]
+    made = [Origin(10000 + i, "one", i // 3, i) for i in range(6)] + [Origin(10006, "two", 0, 0)]
+    assert blocks.origins == (Origin(1), Origin(2), Origin(3), *made)
+    assert blocks.n_rows == (25, 40, 40, 25, 40, 40, 25, 40, 40, 25)
+    assert [batch.era for batch in blocks] == [1, 2, 3, *range(10000, 10007)]
+    assert [batch.X[0, 0] for batch in blocks][3:] == [0, 1, 2, 3, 4, 5, 0]
+
+
+def test_the_number_of_rows_of_every_batch_is_known_without_making_it(panel: Panel) -> None:
+    def untouchable(block: Block, rng: np.random.Generator) -> Block:
+        raise AssertionError("a block was made")
+
+    class Untouchable(Augmenter):
+        def augment(self, block: Block, rng: np.random.Generator) -> Block:
+            return untouchable(block, rng)
+
+    blocks = stream(panel.only([1, 2]), a=Untouchable(ratio=0.3, weight=0.5))
+    assert blocks.n_rows == (40, 40, 12, 12)
+    assert blocks.weighted
+    np.testing.assert_array_equal(blocks.weights(), np.repeat(np.float32([1, 0.5]), [80, 24]))
+
+
+def test_rows_weigh_what_their_augmenter_says(panel: Panel) -> None:
+    blocks = stream(panel.only([1, 2]), c=component("cutout"), n=component("gaussian_noise", weight=0.25))
+    assert [batch.weight for batch in blocks] == [1, 1, 1, 1, 0.25, 0.25]
+    assert stream(panel.only([1, 2]), c=component("cutout")).weights() is None
+
+
+def test_parents_of_a_share_of_the_rows_are_drawn_anew_for_every_copy_and_never_twice(panel: Panel) -> None:
+    blocks = stream(panel.only([1]), d=component("duplicate", ratio=0.5, copies=2))
+    own, first, second = (batch.X for batch in blocks)
+    drawn = [np.flatnonzero((own == row).all(1))[0] for row in first]
+    assert len(set(drawn)) == 20
+    assert not np.array_equal(first, second)
+
+
+def test_across_eras_every_training_row_is_the_partner_of_exactly_one_row(panel: Panel) -> None:
+    numbered = replace(panel, target=np.arange(1200, dtype=np.float32))
+    target = numbered.target.copy()  # type: ignore[union-attr]
+    target[50:60] = np.nan
+    train = replace(numbered, target=target).only([1, 2, 4, 5])
+    blocks = stream(train, a=Average(within_era=False))
+    own, made = (np.concatenate([blocks[i].y for i in places]) for places in (range(4), range(4, 8)))
+    partners = 2 * made - own
+    np.testing.assert_array_equal(np.sort(partners), own)
+    assert 0.1 < np.mean(partners // 40 == own // 40) < 0.4  # a permutation keeps a quarter of the pairs inside an era
+
+
+def test_an_augmenter_that_gives_nan_or_the_wrong_number_of_rows_is_stopped(panel: Panel) -> None:
+    class Broken(Augmenter):
+        nan: bool = False
+
+        def augment(self, block: Block, rng: np.random.Generator) -> Block:
+            features = block.features.astype(np.float32)
+            if self.nan:
+                features[0, 0] = np.nan
+                return replace(block, features=features)
+            return replace(block, features=features[1:], target=block.target[1:])  # type: ignore[index]
+
+    with pytest.raises(NlabFailure, match="augmenters.a: gave 39 rows with 0 cells .* wanted 40"):
+        stream(panel.only([1]), a=Broken())[1]
+    with pytest.raises(NlabFailure, match="gave 40 rows with 1 cells"):
+        stream(panel.only([1]), a=Broken(nan=True))[1]

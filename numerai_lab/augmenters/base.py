@@ -1,26 +1,68 @@
 """The contract of augmenters: they emit training rows."""
 
-from abc import abstractmethod
-from typing import Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
 
+from numerai_lab.basics import ALONE, Aid
 from numerai_lab.component import Component
-from numerai_lab.panel import Block
+from numerai_lab.panel import Block, Panel
 
 
 class Augmenter(Component):
-    """Makes training rows out of an era's own rows, on the fly; validation rows are never touched."""
+    """Makes training rows on the fly, from training eras only; validation rows are never touched.
+
+    Most make an era's rows out of its own: they implement `augment`. One whose rows have a second parent anywhere in the
+    training eras says `crosses_eras` and implements `blend`; one that makes eras of its own says `invents_eras` and
+    implements `invent`. learns: it has a `fit`. stochastic: another seed gives other rows.
+    """
+
+    learns: ClassVar[bool] = False
+    stochastic: ClassVar[bool] = True
+    invents_eras: ClassVar[bool] = False
 
     copies: int = Field(1, gt=0, description="blocks of new rows an era")
+    ratio: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="size of a block as a share of the era's rows; parents are drawn without replacement",
+    )
     mode: Literal["append", "replace"] = Field("append", description="train on both, or on the new rows only")
+    weight: float = Field(1.0, gt=0, description="weight of a new row in training; a real row weighs 1")
 
     @property
     def replaces(self) -> bool:
         """The era's own rows are left out."""
         return self.mode == "replace"
 
-    @abstractmethod
+    @property
+    def crosses_eras(self) -> bool:
+        """Rows have a second parent that may come from another training era."""
+        return False
+
+    @property
+    def growth(self) -> float:
+        """New rows as a multiple of the real ones."""
+        return self.copies * self.ratio
+
+    def n_of(self, n: int) -> int:
+        """How many of n rows (of n eras, for one that invents eras) a copy makes: at least one."""
+        return max(1, round(self.ratio * n))
+
+    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+        """Learns from the training eras with their target, NaN where unknown."""
+        return self
+
     def augment(self, block: Block, rng: np.random.Generator) -> Block:
         """As many new rows as the block has: features (int8 or float32, same units), target, era; no columns."""
+        raise NotImplementedError
+
+    def blend(self, block: Block, partners: Block, rng: np.random.Generator) -> Block:
+        """New rows from those of the block and as many partners, row by row, from any training era."""
+        raise NotImplementedError
+
+    def invent(self, number: int, n_rows: int, rng: np.random.Generator) -> Block:
+        """The rows of a new era; number: which one, counted over all copies from 0."""
+        raise NotImplementedError

@@ -45,7 +45,7 @@ class Generator(Component):
     def transform(self, block: Block) -> Float32:
         """Columns for the rows of a block of the features that `fit` saw: float32, rows × len(names_out()), no NaN."""
 
-    def emit(self, block: Block) -> Float32:
+    def columns_for(self, block: Block) -> Float32:
         """`transform` of a block of all raw features: those that are not selected are left out first."""
         selected = self.state().get("selected_")
         return self.transform(block if selected is None else replace(block, features=block.features[:, selected]))

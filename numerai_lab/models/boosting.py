@@ -134,7 +134,8 @@ class LightGBM(_Boosting):
             "force_row_wise": True,
             "verbosity": -1,
         }
-        data = lightgbm.Dataset(_sequences(blocks), label=blocks.targets(), params=parameters, free_raw_data=True)
+        labels, weights = blocks.targets(), blocks.weights()
+        data = lightgbm.Dataset(_sequences(blocks), label=labels, weight=weights, params=parameters, free_raw_data=True)
         callback = _after_each(lambda environment: aid.tick(environment.iteration + 1, self.n_estimators))
         self.booster_ = lightgbm.train(parameters, data, self.n_estimators, callbacks=[callback])
         return self
@@ -170,7 +171,8 @@ def _iterator(blocks: BlockStream) -> Any:
             if self.next_block == len(blocks):
                 return False
             batch = blocks[self.next_block]
-            input_data(data=batch.X, label=batch.y)
+            weight = {"weight": np.full(len(batch.y), batch.weight, np.float32)} if blocks.weighted else {}
+            input_data(data=batch.X, label=batch.y, **weight)
             self.next_block += 1
             return True
 
@@ -198,7 +200,7 @@ def _sequences(blocks: BlockStream) -> list[Any]:
             return kept[self.i][rows].astype(np.float64)  # LightGBM samples doubles only
 
         def __len__(self) -> int:
-            return blocks.n_known[blocks.origins[self.i].era]
+            return blocks.n_rows[self.i]
 
     return [Batch(i) for i in range(len(blocks))]
 

@@ -23,12 +23,13 @@ class Ridge(Model):
 
     def fit(self, blocks: BlockStream, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
         p = len(blocks.input_names)
-        n, sum_x, sum_y, xx, xy = 0, np.zeros(p), 0.0, np.zeros((p, p)), np.zeros(p)
+        n, sum_x, sum_y, xx, xy = 0.0, np.zeros(p), 0.0, np.zeros((p, p)), np.zeros(p)
         for i, batch in enumerate(blocks):
             x, y = batch.X.astype(np.float64), batch.y.astype(np.float64)
-            n, sum_x, sum_y = n + len(y), sum_x + x.sum(0), sum_y + y.sum()
-            xx += x.T @ x
-            xy += x.T @ y
+            weight = batch.weight
+            n, sum_x, sum_y = n + weight * len(y), sum_x + weight * x.sum(0), sum_y + weight * y.sum()
+            xx += weight * (x.T @ x)
+            xy += weight * (x.T @ y)
             aid.tick(i + 1, len(blocks))
         mean = sum_x / n
         covariance = xx - n * np.outer(mean, mean)

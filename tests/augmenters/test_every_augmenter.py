@@ -1,12 +1,33 @@
-"""What every registered augmenter promises."""
+"""What every registered augmenter promises, asked through the stream that models read."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from numerai_lab.augmenters import AUGMENTERS
+from numerai_lab.augmenters import AUGMENTERS, Augmenter
+from numerai_lab.basics import arrays_from_bytes, arrays_to_bytes
+from numerai_lab.panel import Panel
+from numerai_lab.stream import Batch, BlockStream
 from tests.conftest import component, make_panel
 
 kinds = pytest.mark.parametrize("kind", AUGMENTERS)
+TRAIN = range(1, 16)
+
+
+def fitted(kind: str, panel: Panel, seed: int = 0, **parameters: object) -> Augmenter:
+    augmenter: Augmenter = component(kind, **parameters).fit(panel.only(TRAIN), np.random.default_rng(seed))
+    return augmenter
+
+
+def made(augmenter: Augmenter, panel: Panel, seed: int = 0) -> list[Batch]:
+    """Its batches alone."""
+    blocks = BlockStream(panel.only(TRAIN), ("raw",), panel.raw_names, seed, {"a": augmenter}, last_era=int(panel.eras[-1]))
+    return [blocks[i] for i, origin in enumerate(blocks.origins) if origin.augmenter]
+
+
+def joined(batches: list[Batch]) -> np.ndarray:
+    return np.concatenate([np.column_stack([batch.X, batch.y]) for batch in batches])
 
 
 @kinds
@@ -16,23 +37,65 @@ def test_the_registry_and_the_class_agree_on_the_name(kind: str) -> None:
 
 @kinds
 @pytest.mark.parametrize("binned", [True, False])
-def test_new_rows_have_the_eras_shape_units_and_targets_without_nan(kind: str, binned: bool) -> None:
-    block = make_panel(binned=binned).block(3)
-    made = component(kind).augment(block, np.random.default_rng(0))
-    assert made.features.shape == block.features.shape
-    assert (made.era, made.top) == (block.era, block.top)
-    assert made.target is not None
-    assert np.isfinite(made.features).all()
-    assert np.isfinite(made.target).all()
-    assert made.columns == {}
-    assert not np.array_equal(made.features, block.features)
+def test_it_makes_rows_of_the_panels_width_without_nan_for_every_era_and_copy(kind: str, binned: bool) -> None:
+    panel = make_panel(binned=binned)
+    batches = made(fitted(kind, panel, copies=2), panel)
+    assert [batch.X.shape for batch in batches] == [(40, 12)] * 30
+    assert np.isfinite(joined(batches)).all()
+    real = np.column_stack([panel.features[:600], panel.target[:600]])  # type: ignore[index]
+    assert np.array_equal(joined(batches[:15]), real) == (not AUGMENTERS[kind].stochastic)
 
 
 @kinds
-def test_the_same_stream_gives_the_same_rows_another_gives_others_and_the_block_is_left_alone(kind: str) -> None:
-    block = make_panel().block(3)
-    before = block.features.copy()
-    one, again, other = (component(kind).augment(block, np.random.default_rng(seed)).features for seed in (0, 0, 1))
+def test_a_ratio_makes_that_share_of_the_rows_and_at_least_one(kind: str) -> None:
+    panel = make_panel()
+    invents = AUGMENTERS[kind].invents_eras
+    assert [len(batch.y) for batch in made(fitted(kind, panel, ratio=0.2), panel)] == ([40] * 3 if invents else [8] * 15)
+    assert [len(batch.y) for batch in made(fitted(kind, panel, ratio=0.001), panel)] == ([40] if invents else [1] * 15)
+
+
+@kinds
+def test_new_rows_are_of_their_era_or_of_one_beyond_every_real_one(kind: str) -> None:
+    panel = make_panel()
+    eras = [batch.era for batch in made(fitted(kind, panel, copies=2), panel)]
+    assert eras == (list(range(100, 130)) if AUGMENTERS[kind].invents_eras else [*TRAIN, *TRAIN])
+
+
+@kinds
+def test_the_same_seeds_give_the_same_rows_others_give_others_and_the_panel_is_left_alone(kind: str) -> None:
+    panel = make_panel()
+    before = panel.features.copy()
+    one, again, other = (joined(made(fitted(kind, panel, seed), panel, seed)) for seed in (0, 0, 1))
     np.testing.assert_array_equal(one, again)
-    assert not np.array_equal(one, other)
-    np.testing.assert_array_equal(block.features, before)
+    assert np.array_equal(one, other) == (not AUGMENTERS[kind].stochastic)
+    np.testing.assert_array_equal(panel.features, before)
+
+
+@kinds
+def test_what_it_learned_survives_saving_in_a_format_that_executes_nothing(kind: str) -> None:
+    panel = make_panel()
+    augmenter = fitted(kind, panel)
+    assert bool(augmenter.state()) == AUGMENTERS[kind].learns
+    again = component(kind).restored(arrays_from_bytes(arrays_to_bytes(augmenter.state())))
+    np.testing.assert_array_equal(joined(made(again, panel)), joined(made(augmenter, panel)))
+
+
+@kinds
+def test_garbage_after_the_training_eras_changes_no_row(kind: str) -> None:
+    panel = make_panel()
+    features, target = panel.features.copy(), panel.target.copy()  # type: ignore[union-attr]
+    features[600:], target[600:] = 4 - features[600:], 1 - target[600:]
+    dirty = replace(panel, features=features, target=target)
+    np.testing.assert_array_equal(joined(made(fitted(kind, dirty), dirty)), joined(made(fitted(kind, panel), panel)))
+
+
+@kinds
+def test_rows_without_a_target_and_eras_without_any_take_no_part(kind: str) -> None:
+    panel = make_panel()
+    target, features = panel.target.copy(), panel.features.copy()  # type: ignore[union-attr]
+    target[80:120] = target[7:20] = np.nan  # all of era 3, some of era 1
+    clean = joined(made(fitted(kind, replace(panel, target=target)), replace(panel, target=target)))
+    features[80:120] = features[7:20] = 0
+    dirty = replace(panel, target=target, features=features)
+    assert np.isfinite(clean).all()
+    np.testing.assert_array_equal(joined(made(fitted(kind, dirty), dirty)), clean)

@@ -84,3 +84,19 @@ def test_predicting_in_batches_of_any_size_changes_nothing(kind: str, panel: Pan
     for n_batches in (2, 7, len(X)):
         parts = [model.predict(part) for part in np.array_split(X, n_batches)]
         np.testing.assert_array_equal(np.concatenate(parts), model.predict(X))
+
+
+@kinds
+def test_duplicates_of_weight_3_teach_what_three_copies_teach(kind: str, panel: Panel) -> None:
+    X = panel.block(25).matrix(["raw"])
+    quick = {"subsample": 1.0, "colsample_bytree": 1.0, "min_data_in_leaf": 1} if kind == "lightgbm" else {}
+
+    def learned(**parameters: object) -> np.ndarray:
+        blocks = stream(panel, d=component("duplicate", **parameters))
+        return component(kind, **quick).fit(blocks, np.random.default_rng(0)).predict(X)  # type: ignore[no-any-return]
+
+    three_copies = learned(copies=3, mode="replace")
+    np.testing.assert_allclose(learned(weight=3.0, mode="replace"), three_copies, rtol=0, atol=2e-5)
+    appended = component(kind, **quick).fit(stream(panel, n=component("gaussian_noise", weight=1e-6)), np.random.default_rng(0))
+    plain = component(kind, **quick).fit(stream(panel, n=component("gaussian_noise")), np.random.default_rng(0))
+    assert not np.allclose(appended.predict(X), plain.predict(X), atol=1e-3)

@@ -1,0 +1,72 @@
+"""The mixup family: rows between two real rows."""
+
+from dataclasses import replace
+from typing import Literal, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from numerai_lab.augmenters.base import Augmenter
+from numerai_lab.augmenters.bins import rebinned
+from numerai_lab.basics import Array, Int64
+from numerai_lab.panel import Block
+
+
+class Average(Augmenter):
+    """Means of two training rows, features and target alike: λ of the one and 1 − λ of the other.
+
+    Source: [jefferythewind, Numerai forum]: (x + x_π) / 2 and (y + y_π) / 2 with one permutation π of all training rows
+    (`within_era: false`); a mean of two markets is no market, so the default pairs rows of one era. With `alpha` mixup,
+    Zhang et al. 2018 (arXiv:1710.09412); with `partner: nearest` after SMOTE, Chawla et al. 2002.
+    """
+
+    kind: Literal["average"] = "average"
+    within_era: bool = Field(True, description="pair rows of the same era; false = one permutation of all training rows")
+    partner: Literal["random", "nearest"] = Field(
+        "random", description="by a permutation, or one of the `neighbours` nearest rows of the era (of those drawn by `ratio`)"
+    )
+    neighbours: int = Field(5, gt=0, description="nearest rows that a partner is drawn from; partner: nearest only")
+    alpha: float | None = Field(None, gt=0, description="λ ~ Beta(alpha, alpha) for every row; none = one half")
+    rebin: bool = Field(False, description="round features to the nearest bin, halves up or down at random")
+
+    @model_validator(mode="after")
+    def _nearest_rows_are_of_the_era(self) -> Self:
+        if self.partner == "nearest" and not self.within_era:
+            raise ValueError("partner nearest looks within the era; leave out within_era: false")
+        return self
+
+    @property
+    def crosses_eras(self) -> bool:
+        return not self.within_era
+
+    def augment(self, block: Block, rng: np.random.Generator) -> Block:
+        assert block.target is not None
+        nearest = self.partner == "nearest" and len(block) > 1
+        pairs = _near(block.unit(), self.neighbours, rng) if nearest else rng.permutation(len(block))
+        return self.blend(block, Block(block.era, block.features[pairs], block.top, block.target[pairs]), rng)
+
+    def blend(self, block: Block, partners: Block, rng: np.random.Generator) -> Block:
+        n = len(block)
+        share = np.full(n, 0.5) if self.alpha is None else rng.beta(self.alpha, self.alpha, size=n)
+        share = share.astype(np.float32)
+        features = _between(share[:, None], block.features, partners.features)
+        assert block.target is not None
+        assert partners.target is not None
+        if self.rebin:
+            features = rebinned(features, block, rng)
+        return replace(block, features=features, target=_between(share, block.target, partners.target), columns={})
+
+
+def _between(share: Array, one: Array, other: Array) -> Array:
+    mixed = other.astype(np.float32)
+    mixed += share * (one - mixed)
+    return mixed
+
+
+def _near(x: Array, k: int, rng: np.random.Generator) -> Int64:
+    """For every row the place of one of its k nearest other rows."""
+    from sklearn.neighbors import NearestNeighbors
+
+    k = min(k, len(x) - 1)
+    found: Int64 = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(x).kneighbors(return_distance=False)
+    return found[np.arange(len(x)), rng.integers(k, size=len(x))]

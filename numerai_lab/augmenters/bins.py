@@ -1,0 +1,106 @@
+"""From continuous values to the bins of the tournament, and back: what several augmenters share."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from numerai_lab.basics import Array, Float32, Float64, Int64
+from numerai_lab.panel import Block, Panel
+
+NUMERAI_VALUES = np.array([0, 0.25, 0.5, 0.75, 1])
+NUMERAI_SHARES = np.array([0.05, 0.2, 0.5, 0.2, 0.05])
+MOST_VALUES = 32
+"""A target with more distinct values than this is continuous."""
+N_QUANTILES = 100
+SAMPLE_ROWS = 50_000
+
+
+@dataclass(frozen=True)
+class Marginals:
+    """Which values columns take and how often: values and shares, columns × values, shares of a column summing to 1."""
+
+    values: Float64
+    shares: Float64
+
+    @property
+    def loading(self) -> Float64:
+        """For each column the correlation of a standard normal variable with what it becomes when cut into these values.
+
+        Binning shrinks the correlation of two normal variables by about the product of theirs.
+        """
+        from scipy.stats import norm
+
+        cuts = norm.pdf(norm.ppf(np.cumsum(self.shares, axis=1)[:, :-1].clip(0, 1)))
+        density = np.pad(cuts, ((0, 0), (1, 1)))
+        covariance = (self.values * (density[:, :-1] - density[:, 1:])).sum(1)
+        mean = (self.values * self.shares).sum(1)
+        spread = np.sqrt((self.values**2 * self.shares).sum(1) - mean**2)
+        loading: Float64 = np.divide(covariance, spread, out=np.zeros_like(spread), where=spread > 1e-9)
+        return loading
+
+    def cut(self, normal: Float32, dtype: np.dtype[np.generic]) -> Array:
+        """Standard normal values, rows × columns, as values of these columns at these shares."""
+        from scipy.stats import norm
+
+        thresholds = norm.ppf(np.cumsum(self.shares, axis=1)[:, :-1].clip(0, 1)).astype(np.float32)
+        places = np.zeros(normal.shape, np.int8)
+        for threshold in thresholds.T:
+            places += normal > threshold
+        if np.array_equal(self.values, np.broadcast_to(np.arange(self.values.shape[1]), self.values.shape)):
+            return places.astype(dtype, copy=False)
+        return np.take_along_axis(self.values.T, places.astype(np.intp), axis=0).astype(dtype)
+
+
+def rebinned(values: Float32, block: Block, rng: np.random.Generator) -> Array:
+    """Features clipped to the block's range and, where it is binned, rounded to the nearest bin, halves at random."""
+    if block.features.dtype != np.int8:
+        return np.clip(values, 0, block.top)
+    nudged = values + rng.uniform(-1e-3, 1e-3, size=values.shape).astype(np.float32)
+    return np.clip(np.rint(nudged), 0, block.top).astype(np.int8)
+
+
+def by_rank(scores: Float64, values: Float64, shares: Float64, rng: np.random.Generator) -> Float32:
+    """The values at exactly these shares (rounded to whole rows), low scores first, ties in random order."""
+    n = len(scores)
+    order = rng.permutation(n)
+    order = order[np.argsort(scores[order], kind="stable")]
+    bounds = np.rint(np.cumsum(shares)[:-1] * n).astype(int)
+    out = np.empty(n, np.float32)
+    out[order] = values[np.searchsorted(bounds, np.arange(n), side="right")]
+    return out
+
+
+def target_values(panel: Panel) -> tuple[Float64, Float64]:
+    """Values and shares of the known targets of a panel: the distinct ones, or so many quantiles of a continuous target."""
+    assert panel.target is not None
+    known = np.concatenate([panel.target[panel.rows(era)] for era in panel.eras.tolist()]).astype(np.float64)
+    known = known[np.isfinite(known)]
+    values, counts = np.unique(known, return_counts=True)
+    if len(values) > MOST_VALUES:
+        values, counts = _quantiles(known), np.ones(N_QUANTILES, np.int64)
+    return values, counts / counts.sum()
+
+
+def feature_marginals(panel: Panel, rng: np.random.Generator) -> Marginals:
+    """Values and shares of every raw feature, pooled over the panel: its bins, or quantiles of continuous features."""
+    if panel.features.dtype != np.int8:
+        share = -(-SAMPLE_ROWS // len(panel.eras))
+        parts = [block.features[_some(len(block), share, rng)] for block in panel.blocks()]
+        values = np.apply_along_axis(_quantiles, 0, np.concatenate(parts).astype(np.float64)).T
+        return Marginals(values, np.full(values.shape, 1 / N_QUANTILES))
+    n_bins = int(panel.top) + 1
+    counts = np.zeros((panel.n_raw, n_bins), np.int64)
+    for block in panel.blocks():
+        for i in range(n_bins):
+            counts[:, i] += (block.features == i).sum(0)
+    values = np.broadcast_to(np.arange(n_bins, dtype=np.float64), counts.shape)
+    return Marginals(values, counts / counts.sum(1, keepdims=True))
+
+
+def _quantiles(x: Float64) -> Float64:
+    quantiles: Float64 = np.quantile(x, (np.arange(N_QUANTILES) + 0.5) / N_QUANTILES)
+    return quantiles
+
+
+def _some(n: int, most: int, rng: np.random.Generator) -> Int64:
+    return np.sort(rng.permutation(n)[:most])
