@@ -13,6 +13,7 @@ import typer
 from numerai_lab.cli_cache import cache_app
 from numerai_lab.cli_checks import audit, score
 from numerai_lab.cli_data import data_app
+from numerai_lab.cli_export import export, transform
 from numerai_lab.terminal import ConfigFile, Format, HowShown, Set, by_suffix, print_table, say
 
 if TYPE_CHECKING:
@@ -122,6 +123,8 @@ def validate(config: ConfigFile, overrides: Set = None) -> None:
 
 app.command()(score)
 app.command()(audit)
+app.command()(export)
+app.command()(transform)
 
 
 @app.command("list")

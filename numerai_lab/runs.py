@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +27,7 @@ from numerai_lab.store import LOCK, built
 
 if TYPE_CHECKING:
     import polars as pl
+    import pyarrow as pa
 
 log = logging.getLogger("nlab")
 PACKAGES = ("numpy", "pandas", "polars", "pydantic", "scikit-learn", "umap-learn", "xgboost", "lightgbm", "arch")
@@ -241,6 +242,28 @@ def read_run(path: Path) -> Run:
         return Run(path, manifest, scores, pl.read_parquet(path / "per_era.parquet"))
     except (ValueError, OSError, pl.exceptions.PolarsError) as error:
         raise NlabError(f"{path}: damaged run folder ({str(error).splitlines()[0]})") from error
+
+
+@contextmanager
+def growing_table(path: Path, schema: "pa.Schema") -> Iterator[Callable[["pa.Table"], None]]:
+    """A parquet file that grows by a row group a call, and has its name only when the block ends well."""
+    import pyarrow.parquet as pq
+
+    work = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with pq.ParquetWriter(work, schema) as writer:
+            yield writer.write_table
+        os.replace(work, path)
+    except OSError as error:
+        raise NlabError(f"{path}: can't be written ({error.strerror or error})") from error
+    finally:
+        work.unlink(missing_ok=True)
+
+
+def write_card(path: Path, text: str) -> None:
+    """The Markdown that explains a file, beside it."""
+    path.write_text(text, encoding="utf-8")
 
 
 def _memory() -> int:

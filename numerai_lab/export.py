@@ -1,0 +1,221 @@
+"""Generated columns as files for others: id, era and columns of train, validation and live rows, and a card that explains them."""
+
+import hashlib
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from numerai_lab.basics import Array, Float32, NlabError, NlabFailure, arrays_from_bytes, nearest
+from numerai_lab.cache import STAGES, Cache
+from numerai_lab.config import Config, Variant, load_config
+from numerai_lab.data.live import Live, live_rows
+from numerai_lab.data.reader import Loaded, load
+from numerai_lab.defaults import NOISE
+from numerai_lab.diagnostics import Diagnosis
+from numerai_lab.experiment import era_table, span
+from numerai_lab.generators import Generator
+from numerai_lab.panel import Panel
+from numerai_lab.runs import CONFIG, growing_table, read_run, write_card
+from numerai_lab.selection import LABELLED
+from numerai_lab.splits import make_splits
+from numerai_lab.stages import Setting, Show
+from numerai_lab.store import cache_dir, scratch
+from numerai_lab.variants import fit_generators
+
+TRAIN, VALIDATION, LIVE = "train", "validation", "live"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The parquet file, the card beside it, rows by split, and remarks that the user should read."""
+
+    path: Path
+    card: Path
+    rows: dict[str, int]
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A fitted generator and what its card says of it. train: the eras of the training side; fitted_on: those its fit saw.
+
+    columns: its columns as far as they are known, one row a row of the panel, NaN elsewhere.
+    """
+
+    name: str
+    seed: int
+    generator: Generator
+    train: tuple[int, ...]
+    fitted_on: tuple[int, ...]
+    facts: Mapping[str, object]
+    remarks: tuple[str, ...] = ()
+    columns: Float32 | None = None
+
+
+def export_run(run: Path, name: str, out: Path, show: Show, seed: int | None = None) -> Exported:
+    """The columns of a generator of a finished run, rebuilt from what the run folder keeps.
+
+    Raises NlabError for an unknown generator or seed, and where `out` is there already.
+    """
+    _refuse_existing(out)
+    manifest = read_run(run).manifest
+    config, _ = load_config(run / CONFIG)
+    if name not in config.generators:
+        raise NlabError(f"--generator: the run has no generator {name!r}; {nearest(name, config.generators)}")
+    template = config.generators[name]
+    wanted = config.seeds[0] if seed is None or not template.stochastic else seed
+    path = run / "models" / f"generator-{name}@{wanted}.npz"
+    if not path.is_file():
+        there = sorted(each.stem.removeprefix("generator-") for each in path.parent.glob("generator-*.npz"))
+        raise NlabError(f"{run}: keeps no fitted {name}@{wanted}; {nearest(f'{name}@{wanted}', there)}")
+    with show.task("data") as tick:
+        loaded = load(config.data, config.extra_sets, tick)
+    if loaded.panel.n_raw != manifest["data"]["features"]:
+        raise NlabError(f"{run}: was made of {manifest['data']['features']} features, the data now has {loaded.panel.n_raw}")
+    changed = loaded.identity != manifest["data"]["identity"]
+    splits = manifest["splits"]
+    train = tuple(splits["train"])
+    later = tuple(era for part in ("embargo", "val1", "val2") for era in splits[part]) if template.fit_on == "all" else ()
+    subject = Subject(
+        name=name,
+        seed=wanted,
+        generator=template.restored(arrays_from_bytes(path.read_bytes())),
+        train=train,
+        fitted_on=tuple(sorted((*train, *later))),
+        facts={"run": run.name, "config hash": config_hash(config), "data identity": loaded.identity},
+        remarks=("the data files are not those of the run: eras may have been added since",) if changed else (),
+    )
+    return _write(subject, config, loaded, out, show)
+
+
+def transform(config: Config, out: Path, show: Show) -> list[Exported]:
+    """Fits every generator of a config but placebos and writes its columns into the new folder `out`; no model is trained."""
+    names = [name for name, generator in config.generators.items() if generator.model_dump()["kind"] != NOISE]
+    if not names:
+        raise NlabError(f"{config.name}: the config has no generators to transform with")
+    _refuse_existing(out)
+    with show.task("data") as tick:
+        loaded = load(config.data, config.extra_sets, tick)
+    splits = make_splits(config.splits, era_table(loaded.panel), loaded.horizon_days)
+    only = config.model_copy(update={"variants": {name: Variant(features=[name]) for name in names}})
+    facts = {"config": config.name, "config hash": config_hash(config), "data identity": loaded.identity}
+    exported = []
+    with scratch() as space, Cache(cache_dir() / STAGES) as cache:
+        data = f"{loaded.store.folder.name}-{loaded.labels.folder.name}"
+        setting = Setting(only, loaded.panel, splits, space, show, lambda name, content: None, cache, data)
+        for (name, seed), fitted in fit_generators(setting).items():
+            template = config.generators[name]
+            if not template.stochastic and seed != config.seeds[0]:
+                continue
+            eras = (*splits.train, *splits.validation) if template.fit_on == "all" else splits.train
+            subject = Subject(name, seed, fitted.generator, splits.train, eras, facts, columns=fitted.columns)
+            several = template.stochastic and len(config.seeds) > 1
+            exported.append(_write(subject, config, loaded, out / f"{name}{f'@{seed}' if several else ''}.parquet", show))
+    return exported
+
+
+def config_hash(config: Config) -> str:
+    """A short name for a config with all its defaults."""
+    return hashlib.sha256(config.to_yaml().encode()).hexdigest()[:16]
+
+
+def _refuse_existing(out: Path) -> None:
+    if out.exists():
+        raise NlabError(f"--out: {out} exists already; name a new one")
+
+
+def _write(subject: Subject, config: Config, loaded: Loaded, out: Path, show: Show) -> Exported:
+    import pyarrow as pa
+
+    panel, live = loaded.panel.without_target(), live_rows(config.data, loaded.panel)
+    names = [f"{subject.name}_{column}" for column in subject.generator.names_out()]
+    fields = [("id", pa.string()), ("era", pa.int32()), ("split", pa.string()), *((name, pa.float32()) for name in names)]
+    schema = pa.schema(fields)
+    diagnosis = Diagnosis(names)
+    rows = dict.fromkeys((TRAIN, VALIDATION, LIVE), 0)
+    with growing_table(out, schema) as add, show.task(f"export {subject.name}") as tick:
+        for done, (era, split, ids, values) in enumerate(_eras(subject, panel, live), start=1):
+            eras = pa.array([era] * len(ids), pa.int32())
+            add(pa.table([pa.array(ids), eras, pa.array([split] * len(ids)), *map(pa.array, values.T)], schema=schema))
+            diagnosis.add(split, values)
+            rows[split] += len(ids)
+            tick(done, len(panel.eras) + (live is not None))
+    remarks = (*subject.remarks, *(() if live else ("the data has no live rows (no live.parquet beside its tables)",)))
+    card = out.with_name(f"{out.name}.md")
+    write_card(card, "\n".join(_card(subject, config, loaded, rows, remarks) + diagnosis.lines()) + "\n")
+    return Exported(out, card, rows, remarks)
+
+
+def _eras(subject: Subject, panel: Panel, live: Live | None) -> Iterator[tuple[int | None, str, list[str], Float32]]:
+    """era (None for live), split, ids and columns, era by era: the way live data arrives."""
+    train = set(subject.train)
+    for era in panel.eras.tolist():
+        rows = panel.rows(era)
+        known = None if subject.columns is None else np.array(subject.columns[rows])
+        values = known if known is not None and np.isfinite(known).all() else subject.generator.emit(panel.block(era))
+        yield era, TRAIN if era in train else VALIDATION, _text(panel.ids[rows]), _finite(subject, era, values)
+        panel.release()
+    if live is not None:
+        yield None, LIVE, live.ids, _finite(subject, LIVE, subject.generator.emit(live.block))
+
+
+def _finite(subject: Subject, era: object, values: Float32) -> Float32:
+    if not np.isfinite(values).all():
+        raise NlabFailure(f"{subject.name}: gave {int((~np.isfinite(values)).sum())} values that are not finite for era {era}")
+    return values
+
+
+def _text(ids: Array) -> list[str]:
+    return [name.decode() for name in ids.tolist()]
+
+
+def _card(subject: Subject, config: Config, loaded: Loaded, rows: Mapping[str, int], remarks: tuple[str, ...]) -> list[str]:
+    """The data card up to the diagnostics, as lines of Markdown."""
+    template = config.generators[subject.name]
+    parameters = template.model_dump()
+    scope = (
+        "train and validation features, no labels (transductive)" if template.fit_on == "all" else "training eras only, no labels"
+    )
+    stamp = f"; {LABELLED}" if template.select is not None and template.select.by is not None else ""
+    facts: dict[str, Any] = {
+        "method": parameters["kind"],
+        "columns": f"{len(subject.generator.names_out())} float32, named {subject.name}_…",
+        "rows": ", ".join(f"{name} {count:,}" for name, count in rows.items()),
+        "fitted on": f"{scope}{stamp}",
+        "eras seen by the fit": span(subject.fitted_on),
+        "training eras": span(subject.train),
+        "seed": subject.seed if template.stochastic else "none: nothing is drawn at random",
+        "data": config.data.version_label(),
+        "features read": _features_read(subject, loaded.panel),
+        **subject.facts,
+    }
+    says = inspect.getdoc(type(template)) or ""
+    source = says[says.index("Source:") :].replace("\n", " ") if "Source:" in says else ""
+    return [
+        f"# {subject.name}: {says.splitlines()[0]}",
+        "",
+        "Rows: one a stock and era; `era` is empty for live rows; `split` is train, validation or live.",
+        "Rows of `train` are those that a model of these columns may learn from; `validation` is every other era with a number.",
+        *(f"**Note**: {remark}." for remark in remarks),
+        "",
+        "| | |",
+        "| --- | --- |",
+        *(f"| {name} | {value} |" for name, value in facts.items()),
+        "",
+        source,
+        "",
+        "Parameters: " + ", ".join(f"`{name}: {value}`" for name, value in parameters.items() if name != "kind"),
+        "",
+    ]
+
+
+def _features_read(subject: Subject, panel: Panel) -> str:
+    selected = subject.generator.state().get("selected_")
+    if selected is None:
+        return f"all {panel.n_raw} of the feature set"
+    named = [panel.raw_names[i] for i in selected[:5]]
+    return f"{len(selected)} selected of {panel.n_raw}: {', '.join(named)}{' …' if len(selected) > 5 else ''}"
