@@ -1,4 +1,4 @@
-"""Generated columns as files for others: id, era and columns of train, validation and live rows, and a card that explains them."""
+"""Generated columns as files for others: id, era and columns of train, validation and live rows, and a card beside them."""
 
 import hashlib
 import inspect
@@ -156,11 +156,11 @@ def _eras(subject: Subject, panel: Panel, live: Live | None) -> Iterator[tuple[i
     for era in panel.eras.tolist():
         rows = panel.rows(era)
         known = None if subject.columns is None else np.array(subject.columns[rows])
-        values = known if known is not None and np.isfinite(known).all() else subject.generator.emit(panel.block(era))
+        values = known if known is not None and np.isfinite(known).all() else subject.generator.columns_for(panel.block(era))
         yield era, TRAIN if era in train else VALIDATION, _text(panel.ids[rows]), _finite(subject, era, values)
         panel.release()
     if live is not None:
-        yield None, LIVE, live.ids, _finite(subject, LIVE, subject.generator.emit(live.block))
+        yield None, LIVE, live.ids, _finite(subject, LIVE, subject.generator.columns_for(live.block))
 
 
 def _finite(subject: Subject, era: object, values: Float32) -> Float32:

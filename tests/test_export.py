@@ -160,7 +160,7 @@ def test_a_planted_shift_shows_in_the_diagnosis() -> None:
     found = Diagnosis(["still", "moved"])
     for era in range(60):
         split = "train" if era < 30 else "validation"
-        found.add(split, (rng.normal(size=(400, 2)) + [0, 1.0 * (split == "validation")]).astype(np.float32))
+        found.add(split, ([*rng.normal(size=(400, 2)), 0, 1.0 * (split == "validation")]).astype(np.float32))
     still, moved = found.shift("train", "validation")
     assert still < 0.05  # 3,000 rows each: the 99.9 % point of the distance is .05
     assert moved == pytest.approx(0.383, abs=0.04)  # 2 Φ(½) − 1

@@ -122,6 +122,7 @@ def write_tournament(folder: Path, size: Size, seed: int, tick: Tick = silent, p
     was broken off: eras are written in parts, and a part that is there already is not made again.
     """
     sets = feature_sets(size)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "features.json").write_text(json.dumps({"feature_sets": sets, "targets": list(TARGETS)}, indent=1))
     parts = folder / f"parts-{key_of(asdict(size), seed, VERSION)}"
     for other in set(folder.glob("parts-*")) - {parts}:
