@@ -38,6 +38,7 @@ def run(
     runs_dir: Annotated[Path, typer.Option(help="where run folders go")] = Path("runs"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be done, and do nothing")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="go on with the newest killed run of this config")] = False,
+    force: Annotated[bool, typer.Option("--force", help="run even if memory or disk seem too small")] = False,
     cached: Annotated[bool, typer.Option("--cache/--no-cache", help="take finished stages from the cache")] = True,
     how: HowShown = "table",
 ) -> None:
@@ -56,7 +57,7 @@ def run(
         say(f"no unfinished run of this config in {runs_dir}: starting a new one")
     if unfinished and not resume:
         say(f"unfinished run of this config: `nlab resume {unfinished[0]}` goes on with it")
-    _run(loaded, runs_dir, remarks, How(cached, unfinished[0] if resume and unfinished else None), how)
+    _run(loaded, runs_dir, remarks, How(cached, unfinished[0] if resume and unfinished else None, force), how)
 
 
 @app.command()

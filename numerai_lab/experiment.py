@@ -1,8 +1,7 @@
 """The whole story of a run, from a config to a scored run folder. Read `run` first."""
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from numerai_lab.basics import NlabError, nearest
 from numerai_lab.cache import STAGES, Cache
 from numerai_lab.config import Config
 from numerai_lab.data.reader import Loaded, load
+from numerai_lab.estimate import Task, need, refuse_too_much
 from numerai_lab.folds import Fold, make_folds
 from numerai_lab.generators import Generator
 from numerai_lab.metrics.scoring import Predictions, Scoring, per_era, score_table
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class How:
-    """cached: share finished stages. unfinished: the folder of a killed run to go on in. expected: estimates of the plan."""
+    """cached: share finished stages. unfinished: the folder of a killed run to go on in. force: run what seems not to fit."""
 
     cached: bool = True
     unfinished: Path | None = None
-    expected: Mapping[str, object] = field(default_factory=dict)
+    force: bool = False
 
 
 AFRESH = How()
@@ -45,7 +45,6 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
     import polars as pl
 
     with new_run(runs_dir, config, how.unfinished) as folder:
-        folder.manifest["expected"] = how.expected
         for remark in remarks or []:
             folder.warn(remark)
         with folder.stage("data"), show.task("data") as tick:
@@ -53,6 +52,10 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
             splits = make_splits(config.splits, era_table(loaded.panel), loaded.horizon_days)
             folds = make_folds(config.cv, splits.train, loaded.horizon_days) if config.cv else ()
             scoring = scoring_of(config, loaded)
+        task = task_of(config, loaded.panel, splits)
+        folder.manifest["expected"] = asdict(need(task))
+        if not how.force:
+            refuse_too_much(task, cache_dir())
         folder.reached_data = True
         folder.manifest |= _facts(config, loaded, splits, scoring)
         for note in (*loaded.notes, *(stamp for stamp in (splits.leak, loaded.alias) if stamp)):
@@ -93,6 +96,12 @@ def era_table(panel: Panel) -> EraTable:
     """What splitting needs to know of a panel."""
     assert panel.target is not None
     return EraTable.of(panel.eras, panel.bounds, panel.data_types, panel.target)
+
+
+def task_of(config: Config, panel: Panel, splits: Splits) -> Task:
+    """What estimates are made from."""
+    n_rows = (panel.bounds[:, 1] - panel.bounds[:, 0]).tolist()
+    return Task(config, splits, dict(zip(panel.eras.tolist(), n_rows, strict=True)), panel.n_raw)
 
 
 def scoring_of(config: Config, loaded: Loaded, reference: str | None = None) -> Scoring:

@@ -7,12 +7,11 @@ from numerai_lab.basics import human_bytes
 from numerai_lab.config import Config
 from numerai_lab.data.reader import outline
 from numerai_lab.data.source import Outline
+from numerai_lab.estimate import Task, need
 from numerai_lab.experiment import span
 from numerai_lab.folds import make_folds
 from numerai_lab.splits import Splits, make_splits
 
-LIBRARIES_BYTES = 300_000_000
-"""Python with the libraries of a run loaded, and one era's float blocks."""
 INGEST_BYTES = 700_000_000
 """The reader's peak, which does not depend on the size of the files; only when the store is not there yet."""
 
@@ -66,22 +65,13 @@ def plan(config: Config) -> Plan:
     n_rows = dict(zip(found.table.eras, found.n_rows, strict=True))
     rows = {name: sum(n_rows[era] for era in getattr(splits, name)) for name in ("train", "embargo", "val1", "val2")}
     recipes = {(v.inputs, tuple(v.augment)) for v in config.variants.values() if v.ensemble is None}
-    widths = {name: len(generator.names_out()) for name, generator in config.generators.items()}
-    widths["raw"] = found.n_columns
-    training = max(
-        config.model.training_bytes(
-            round(rows["train"] * (1 + sum(config.augmenters[a].growth for a in augment))),
-            sum(widths[name] for name in inputs),
-        )
-        for inputs, augment in recipes
-    )
-    generated = sum(4 * sum(found.n_rows) * widths[name] for name in config.generators) * len(config.seeds)
+    wanted = need(Task(config, splits, n_rows, found.n_columns))
     return Plan(
         outline=found,
         splits=splits,
         rows=rows,
-        memory_bytes=max(0 if found.in_store else INGEST_BYTES, LIBRARIES_BYTES + training),
-        disk_bytes=sum(found.n_rows) * found.n_columns + generated,
+        memory_bytes=max(0 if found.in_store else INGEST_BYTES, wanted.memory_bytes),
+        disk_bytes=sum(found.n_rows) * found.n_columns + wanted.disk_bytes,
         trainings=len(recipes) * len(config.seeds) * (1 + len(folds)),
         folds=len(folds),
     )

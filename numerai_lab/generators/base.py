@@ -53,3 +53,7 @@ class Generator(Component):
     @abstractmethod
     def names_out(self) -> list[str]:
         """Names of the emitted columns, without the generator's own name."""
+
+    def fitting_bytes(self, n_rows: int, n_columns: int) -> int:
+        """An estimate of the memory that fitting takes beyond one era's block, the libraries it loads included."""
+        return 4 * 8 * n_columns**2

@@ -62,6 +62,11 @@ class UMAP(Generator):
     def names_out(self) -> list[str]:
         return [f"u{i + 1}" for i in range(self.n_components)]
 
+    def fitting_bytes(self, n_rows: int, n_columns: int) -> int:
+        # numba and the functions it compiles; the sample and its copies; neighbours, graph and layout.
+        rows = min(self.landmarks, n_rows)
+        return 400_000_000 + rows * (12 * n_columns + 400 * self.n_neighbors + 16 * self.n_components)
+
     def state(self) -> dict[str, Array]:
         return {name: values for name, values in super().state().items() if name != "reducer_"}
 

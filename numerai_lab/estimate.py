@@ -1,0 +1,119 @@
+"""What a run will need, from its config and the number of rows an era; and a refusal where the machine has less."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numerai_lab.basics import NlabError, human_bytes
+from numerai_lab.config import RAW, Config
+from numerai_lab.machine import free_disk, free_memory
+from numerai_lab.models import MODELS
+from numerai_lab.splits import Splits
+
+LIBRARIES_BYTES = 300_000_000
+"""Python with the libraries of a run loaded, and one era's float blocks."""
+SCORED_BYTES = 150
+"""A row of the prediction table while it is put together: id, era, target and split as Python and polars hold them."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes at the peak. disk: generated columns; the store is beside the point once the data is loaded."""
+
+    memory_bytes: int
+    disk_bytes: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the estimates are made from. n_rows: by era; n_features: those that models read."""
+
+    config: Config
+    splits: Splits
+    n_rows: Mapping[int, int]
+    n_features: int
+
+    def rows_of(self, eras: tuple[int, ...]) -> int:
+        """Rows of some eras."""
+        return sum(self.n_rows[era] for era in eras)
+
+    def trainings(self) -> set[tuple[int, int]]:
+        """Rows × inputs of every training, for all training eras."""
+        config = self.config
+        widths = {RAW: self.n_features, **{name: len(g.names_out()) for name, g in config.generators.items()}}
+        n_train = self.rows_of(self.splits.train)
+        out = set()
+        for variant in config.variants.values():
+            if variant.ensemble is None:
+                chosen = [config.augmenters[name] for name in variant.augment]
+                blocks = sum(a.growth for a in chosen) + (not any(a.replaces for a in chosen))
+                out.add((round(n_train * blocks), sum(widths[name] for name in variant.inputs)))
+        return out
+
+
+def need(task: Task) -> Need:
+    """Memory: the libraries, the largest fit of a generator and the largest training, or scoring; disk: generated columns."""
+    config, splits = task.config, task.splits
+    used = {name for v in config.variants.values() if v.ensemble is None for name in v.inputs if name != RAW}
+    fits = [
+        config.generators[name].fitting_bytes(task.rows_of(splits.train), task.n_features)
+        for name in config.generators
+        if name in used
+    ]
+    training = max(config.model.training_bytes(rows, columns) for rows, columns in task.trainings())
+    scoring = task.rows_of(splits.validation) * (SCORED_BYTES + 12 * len(config.variants) * len(config.seeds))
+    widths = {name: len(config.generators[name].names_out()) for name in used}
+    drawn = {name: len(config.seeds) if config.generators[name].stochastic else 1 for name in used}
+    return Need(
+        memory_bytes=LIBRARIES_BYTES + max(fits, default=0) + max(training, scoring),
+        disk_bytes=sum(4 * sum(task.n_rows.values()) * widths[name] * drawn[name] for name in used),
+    )
+
+
+def refuse_too_much(task: Task, cache: Path) -> None:
+    """Raises NlabError when the machine has less memory or disk than the run needs: by how much, and what would fit."""
+    wanted, memory, disk = need(task), free_memory(), free_disk(cache)
+    problems = []
+    if wanted.memory_bytes > memory:
+        over = f"about {human_bytes(wanted.memory_bytes)} of memory needed, {human_bytes(memory)} free: "
+        over += f"{human_bytes(wanted.memory_bytes - memory)} too much"
+        problems.append(over + "".join(f"\n    would fit: {way}" for way in ways_out(task, memory)))
+    if wanted.disk_bytes > disk:
+        over = f"about {human_bytes(wanted.disk_bytes)} of disk needed in {cache}, {human_bytes(disk)} free: "
+        over += f"{human_bytes(wanted.disk_bytes - disk)} too much"
+        problems.append(over + "\n    `nlab cache prune --keep …` makes room, NLAB_CACHE names another place")
+    if problems:
+        raise NlabError("\n  ".join(["this run does not fit (--force runs it all the same)", *problems]))
+
+
+def ways_out(task: Task, memory: int) -> list[str]:
+    """Changes of the config with which the run would fit, each alone."""
+    found = []
+    for name, generator in task.config.generators.items():
+        smaller = {"landmarks": 10_000}
+        if "landmarks" in type(generator).model_fields and generator.model_dump()["landmarks"] > smaller["landmarks"]:
+            changed = {**task.config.generators, name: generator.model_copy(update=smaller)}
+            found += _if_fits(_with(task, generators=changed), memory, f"generators.{name}.landmarks=10000")
+    train = task.splits.train
+    for share in range(9, 0, -1):
+        eras = train[-max(1, len(train) * share // 10) :]
+        splits = Splits(**{**vars(task.splits), "train": eras})
+        way = _if_fits(Task(task.config, splits, task.n_rows, task.n_features), memory, f"splits.train={eras[0]}-{eras[-1]}")
+        if way:
+            found += [f"{way[0]}, the last {len(eras)} of {len(train)} training eras"]
+            break
+    kind = task.config.model.model_dump()["kind"]
+    for other, model in MODELS.items():
+        if other != kind:
+            found += _if_fits(_with(task, model=model()), memory, f"model.kind={other}")
+    return found
+
+
+def _with(task: Task, **changes: Any) -> Task:
+    return Task(task.config.model_copy(update=changes), task.splits, task.n_rows, task.n_features)
+
+
+def _if_fits(task: Task, memory: int, said: str) -> list[str]:
+    n_bytes = need(task).memory_bytes
+    return [f"--set {said} (about {human_bytes(n_bytes)})"] if n_bytes <= memory else []

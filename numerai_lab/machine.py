@@ -1,0 +1,59 @@
+"""What the machine has left for a run: memory within the limits set on this process, and disk."""
+
+import shutil
+from pathlib import Path
+
+CGROUPS = Path("/sys/fs/cgroup")
+CONTROLLED = Path("/proc/self/cgroup")
+
+
+def free_memory(cgroups: Path = CGROUPS, controlled: Path = CONTROLLED) -> int:
+    """Bytes that this process may still take: what is available, or what a control group (v1 or v2) leaves, if that is less."""
+    import psutil
+
+    left = [int(psutil.virtual_memory().available)]
+    for folder, limit, used, cache in _groups(cgroups, controlled):
+        most, now = _number(folder / limit), _number(folder / used)
+        if most is not None and now is not None:
+            left.append(max(0, most - now + _reclaimable(folder / "memory.stat", cache)))
+    return min(left)
+
+
+def free_disk(path: Path) -> int:
+    """Bytes free where a folder is, or will be."""
+    there = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_dir())
+    return shutil.disk_usage(there).free
+
+
+def _groups(cgroups: Path, controlled: Path) -> list[tuple[Path, str, str, str]]:
+    """The control groups that this process is in and all above them: folder, and names of its limit, its use and its cache."""
+    v1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+    v2 = ("memory.max", "memory.current", "inactive_file")
+    found = []
+    try:
+        lines = controlled.read_text().splitlines()
+    except OSError:
+        return []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        root, names = (cgroups / "memory", v1) if controllers else (cgroups, v2)
+        here = root / path.lstrip("/")
+        # Inside a container the path may be that of the host: its own group is then mounted as the root.
+        found += [(folder, *names) for folder in (here, *here.parents) if folder.is_relative_to(root) and folder.is_dir()]
+    return found
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):  # `max`: no limit
+        return None
+
+
+def _reclaimable(path: Path, name: str) -> int:
+    try:
+        return int(dict(line.split() for line in path.read_text().splitlines()).get(name, 0))
+    except (OSError, ValueError):
+        return 0

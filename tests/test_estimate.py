@@ -1,0 +1,95 @@
+"""What does not fit is refused before it costs anything, with what would fit; limits of control groups count."""
+
+from pathlib import Path
+
+import pytest
+
+import numerai_lab.estimate as estimate
+from numerai_lab.basics import NlabError
+from numerai_lab.estimate import Task, need, refuse_too_much, ways_out
+from numerai_lab.experiment import How, run
+from numerai_lab.machine import free_disk, free_memory
+from numerai_lab.splits import Splits
+from tests.conftest import Quiet, make_config, quick
+
+SPLITS = Splits(tuple(range(1, 101)), (), tuple(range(101, 111)), (), 0, 0)
+
+
+def task(rows: int = 5000, **changes: object) -> Task:
+    base = {"data": {"source": "synthetic", "feature_set": "medium"}, "model": quick("xgboost"), "variants": {"baseline": {}}}
+    return Task(make_config(**{**base, **changes}), SPLITS, dict.fromkeys(range(1, 111), rows), 780)
+
+
+def test_memory_grows_with_rows_copies_and_inputs() -> None:
+    base = need(task()).memory_bytes
+    assert base == pytest.approx(3e8 + 500_000 * (2 * 780 + 40))
+    assert need(task(rows=10_000)).memory_bytes - 3e8 == pytest.approx(2 * (base - 3e8))
+    cut = {"augmenters": {"cut": {"kind": "cutout", "copies": 2}}}
+    assert need(task(**cut, variants={"c": {"augment": ["cut"]}})).memory_bytes - 3e8 == pytest.approx(3 * (base - 3e8))
+    replaced = {"augmenters": {"cut": {"kind": "cutout", "mode": "replace"}}}
+    assert need(task(**replaced, variants={"c": {"augment": ["cut"]}})).memory_bytes == base
+
+
+def test_only_used_generators_take_disk_and_only_those_that_draw_a_share_a_seed() -> None:
+    generators = {"pca": quick("pca"), "umap": quick("umap"), "idle": quick("pca")}
+    found = need(task(generators=generators, seeds=[1, 2], variants={"v": {"features": ["pca", "umap"]}}))
+    assert found.disk_bytes == 4 * 550_000 * (3 + 2 * 2)
+
+
+def test_a_refusal_says_by_how_much_and_what_would_fit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(estimate, "free_memory", lambda: int(0.8e9))
+    with pytest.raises(NlabError) as refused:
+        refuse_too_much(task(), tmp_path)
+    said = str(refused.value)
+    assert "about 1.1 GB of memory needed, 800.0 MB free: 300.0 MB too much" in said
+    assert "--set splits.train=41-100 (about 780.0 MB), the last 60 of 100 training eras" in said
+    assert "--set model.kind=lightgbm (about 710.0 MB)" in said
+    assert "--force" in said
+    monkeypatch.setattr(estimate, "free_memory", lambda: int(1.2e9))
+    refuse_too_much(task(), tmp_path)
+
+
+def test_every_way_out_fits() -> None:
+    for memory in (int(0.35e9), int(0.6e9), int(0.9e9)):
+        assert all(float(way.split("about ")[1].split()[0]) * 1e6 <= memory for way in ways_out(task(), memory))
+
+
+def test_too_little_disk_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(estimate, "free_disk", lambda path: 10_000)
+    with pytest.raises(NlabError, match=r"6\.6 MB of disk needed .* 10\.0 kB free: 6\.6 MB too much"):
+        refuse_too_much(task(generators={"pca": quick("pca")}, variants={"v": {"features": ["pca"]}}), tmp_path)
+
+
+def test_a_refused_run_leaves_nothing_and_a_forced_one_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(estimate, "free_memory", lambda: 1000)
+    with pytest.raises(NlabError, match="does not fit"):
+        run(make_config(), tmp_path, Quiet())
+    assert list(tmp_path.iterdir()) == []
+    forced = run(make_config(), tmp_path, Quiet(), how=How(force=True))
+    assert forced.manifest["expected"]["memory_bytes"] > 1e8
+    assert forced.manifest["measured"]["memory_bytes"] > 1e8
+
+
+@pytest.mark.parametrize(
+    ("controlled", "files", "wanted"),
+    [
+        ("0::/a/b", {"a/memory.max": "3000", "a/memory.current": "1000", "a/memory.stat": "inactive_file 200"}, 2200),
+        ("0::/a/b", {"a/b/memory.max": "max", "a/b/memory.current": "5", "memory.max": "900", "memory.current": "100"}, 800),
+        ("4:memory:/x", {"memory/x/memory.limit_in_bytes": "500", "memory/x/memory.usage_in_bytes": "800"}, 0),
+        ("3:cpu,memory:/host", {"memory/memory.limit_in_bytes": "700", "memory/memory.usage_in_bytes": "100"}, 600),
+    ],
+)
+def test_limits_of_control_groups_of_both_versions_count(
+    tmp_path: Path, controlled: str, files: dict[str, str], wanted: int
+) -> None:
+    for name, text in files.items():
+        (tmp_path / "fs" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "fs" / name).write_text(text)
+    (tmp_path / "fs" / "a" / "b").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "controlled").write_text(f"1:cpu:/\n{controlled}\n")
+    assert free_memory(tmp_path / "fs", tmp_path / "controlled") == wanted
+
+
+def test_without_control_groups_what_is_available_counts(tmp_path: Path) -> None:
+    assert free_memory(tmp_path, tmp_path / "absent") > 1e8
+    assert free_disk(tmp_path / "not" / "there") > 0
