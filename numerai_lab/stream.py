@@ -27,6 +27,9 @@ class Augments(Protocol):
     def crosses_eras(self) -> bool: ...
 
     @property
+    def whole_era(self) -> bool: ...
+
+    @property
     def invents_eras(self) -> bool: ...
 
     def n_of(self, n: int) -> int: ...
@@ -209,6 +212,8 @@ class BlockStream:
             chosen[rng.permutation(len(own))[n_made:]] = False
         if augmenter.crosses_eras:
             return augmenter.blend(own.take(chosen), self._partners(origin, np.flatnonzero(chosen)), rng)
+        if augmenter.whole_era:
+            return augmenter.augment(own, rng).take(chosen)
         return augmenter.augment(own.take(chosen), rng)
 
     def _partners(self, origin: Origin, places: Int64) -> Block:

@@ -3,6 +3,9 @@
 from numerai_lab.augmenters.average import Average
 from numerai_lab.augmenters.base import Augmenter
 from numerai_lab.augmenters.copies import Cutout, Duplicate, FeatureReversal, GaussianNoise, SwapNoise
+from numerai_lab.augmenters.copula import Copula
+from numerai_lab.augmenters.mixture import GMMTargets
+from numerai_lab.augmenters.path import CovariancePath
 
 AUGMENTERS: dict[str, type[Augmenter]] = {
     "duplicate": Duplicate,
@@ -11,6 +14,9 @@ AUGMENTERS: dict[str, type[Augmenter]] = {
     "average": Average,
     "swap_noise": SwapNoise,
     "feature_reversal": FeatureReversal,
+    "gmm_targets": GMMTargets,
+    "copula": Copula,
+    "covariance_path": CovariancePath,
 }
 
 __all__ = ["AUGMENTERS", "Augmenter"]

@@ -23,7 +23,7 @@ class Average(Augmenter):
     kind: Literal["average"] = "average"
     within_era: bool = Field(True, description="pair rows of the same era; false = one permutation of all training rows")
     partner: Literal["random", "nearest"] = Field(
-        "random", description="by a permutation, or one of the `neighbours` nearest rows of the era (of those drawn by `ratio`)"
+        "random", description="by a permutation, or one of the `neighbours` nearest rows of the era"
     )
     neighbours: int = Field(5, gt=0, description="nearest rows that a partner is drawn from; partner: nearest only")
     alpha: float | None = Field(None, gt=0, description="λ ~ Beta(alpha, alpha) for every row; none = one half")
@@ -38,6 +38,10 @@ class Average(Augmenter):
     @property
     def crosses_eras(self) -> bool:
         return not self.within_era
+
+    @property
+    def whole_era(self) -> bool:
+        return self.partner == "nearest"
 
     def augment(self, block: Block, rng: np.random.Generator) -> Block:
         assert block.target is not None

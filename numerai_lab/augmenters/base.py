@@ -43,6 +43,11 @@ class Augmenter(Component):
         return False
 
     @property
+    def whole_era(self) -> bool:
+        """Rows depend on all rows of the era, so that a `ratio` is taken of what was made, not of the parents."""
+        return False
+
+    @property
     def growth(self) -> float:
         """New rows as a multiple of the real ones."""
         return self.copies * self.ratio

@@ -1,5 +1,6 @@
 """From continuous values to the bins of the tournament, and back: what several augmenters share."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +71,13 @@ def by_rank(scores: Float64, values: Float64, shares: Float64, rng: np.random.Ge
     return out
 
 
+def known_blocks(panel: Panel) -> Iterator[Block]:
+    """Every era without its rows whose target is unknown, which may leave none."""
+    for block in panel.blocks():
+        assert block.target is not None
+        yield block.take(np.isfinite(block.target))
+
+
 def target_values(panel: Panel) -> tuple[Float64, Float64]:
     """Values and shares of the known targets of a panel: the distinct ones, or so many quantiles of a continuous target."""
     assert panel.target is not None
@@ -85,12 +93,12 @@ def feature_marginals(panel: Panel, rng: np.random.Generator) -> Marginals:
     """Values and shares of every raw feature, pooled over the panel: its bins, or quantiles of continuous features."""
     if panel.features.dtype != np.int8:
         share = -(-SAMPLE_ROWS // len(panel.eras))
-        parts = [block.features[_some(len(block), share, rng)] for block in panel.blocks()]
+        parts = [block.features[_some(len(block), share, rng)] for block in known_blocks(panel)]
         values = np.apply_along_axis(_quantiles, 0, np.concatenate(parts).astype(np.float64)).T
         return Marginals(values, np.full(values.shape, 1 / N_QUANTILES))
     n_bins = int(panel.top) + 1
     counts = np.zeros((panel.n_raw, n_bins), np.int64)
-    for block in panel.blocks():
+    for block in known_blocks(panel):
         for i in range(n_bins):
             counts[:, i] += (block.features == i).sum(0)
     values = np.broadcast_to(np.arange(n_bins, dtype=np.float64), counts.shape)

@@ -1,16 +1,14 @@
 """Linear generators from one streaming pass of moments: principal components and factor analysis."""
 
-from dataclasses import dataclass
 from typing import Literal, Self
 
 import numpy as np
 from pydantic import Field
 
-from numerai_lab.basics import ALONE, Aid, Array, Float32, Float64, NlabError
+from numerai_lab.basics import ALONE, Aid, Float32, Float64, NlabError
+from numerai_lab.factors import PSI_FLOOR, Moments, factor_analysis, moments, signed
 from numerai_lab.generators.base import Generator
 from numerai_lab.panel import Block, Panel
-
-PSI_FLOOR = 1e-12
 
 
 class _Linear(Generator):
@@ -22,7 +20,7 @@ class _Linear(Generator):
         description="pooled: over all rows; era_mean: the mean of the eras' own covariances, each era weighing the same",
     )
 
-    def _moments(self, panel: Panel) -> "Moments":
+    def _moments(self, panel: Panel) -> Moments:
         if self.n_components > panel.n_raw:
             kind = self.model_dump()["kind"]
             raise NlabError(f"{kind}: n_components is {self.n_components}, but the feature set has {panel.n_raw} features")
@@ -46,7 +44,7 @@ class PCA(_Linear):
         inverse = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
         values, vectors = np.linalg.eigh(found.covariance * np.outer(inverse, inverse))
         values, vectors = values[::-1][: self.n_components], vectors[:, ::-1][:, : self.n_components]
-        loadings = _signed(vectors)
+        loadings = signed(vectors)
         if self.whiten:
             loadings = loadings / np.sqrt(np.maximum(values, PSI_FLOOR))
         self.mean_ = found.mean
@@ -119,53 +117,6 @@ class FactorAnalysis(_Linear):
         return norms
 
 
-@dataclass(frozen=True)
-class Moments:
-    """Mean (features) and covariance (features × features, divisor n), float64, of x / top − ½."""
-
-    mean: Float64
-    covariance: Float64
-
-
-def moments(panel: Panel, covariance: Literal["pooled", "era_mean"]) -> Moments:
-    """One pass over the panel, era by era; memory for one era's float32 block and two matrices."""
-    p = panel.n_raw
-    n, total, products, within = 0, np.zeros(p), np.zeros((p, p)), np.zeros((p, p))
-    for block in panel.blocks():
-        sums, gram = _sums(block)
-        n, total = n + len(block), total + sums
-        if covariance == "pooled":
-            products += gram
-        else:
-            within += gram / len(block) - np.outer(sums, sums) / len(block) ** 2
-    if n < 2:
-        raise NlabError("a generator needs at least two rows to learn from")
-    mean = total / n
-    matrix = products / n - np.outer(mean, mean) if covariance == "pooled" else within / len(panel.eras)
-    # What is left of rounding after the subtraction must not pass for variance.
-    dead = np.diag(matrix) <= 1e-12 * (1 + mean**2)
-    matrix[dead, :] = matrix[:, dead] = 0
-    return Moments(mean / panel.top - 0.5, matrix / panel.top**2)
-
-
-def factor_analysis(S: Float64, k: int, tolerance: float, max_iterations: int) -> tuple[Float64, Float64, int]:
-    """Maximum-likelihood loadings (p × k), noise variances (p) and steps taken for a covariance S (p × p)."""
-    from scipy.linalg import eigh
-
-    p = len(S)
-    diagonal = np.diag(S).copy()
-    psi, step, moved = diagonal.copy(), 0, np.inf
-    while moved >= tolerance and step < max_iterations:
-        step += 1
-        root = np.sqrt(psi)
-        values, vectors = eigh(S / np.outer(root, root), subset_by_index=[p - k, p - 1])
-        weights = root[:, None] * vectors[:, ::-1] * np.sqrt(np.maximum(values[::-1] - 1, 0))
-        updated = np.maximum(diagonal - (weights**2).sum(1), PSI_FLOOR)
-        moved = np.abs(updated - psi).max()
-        psi = updated
-    return _signed(weights), psi, step
-
-
 def varimax(loadings: Float64, max_iterations: int = 500) -> Float64:
     """Loadings rotated to the largest variance of squared loadings (Kaiser 1958, by the SVD iteration)."""
     p, k = loadings.shape
@@ -177,24 +128,9 @@ def varimax(loadings: Float64, max_iterations: int = 500) -> Float64:
         if s.sum() < before * (1 + 1e-12):
             break
         before = s.sum()
-    return _signed(loadings @ rotation)
-
-
-def _signed(loadings: Float64) -> Float64:
-    """The same columns, each with the sign that makes its largest loading positive."""
-    largest = np.abs(loadings).argmax(0)
-    signs = np.sign(loadings[largest, np.arange(loadings.shape[1])])
-    return loadings * np.where(signs == 0, 1, signs)
+    return signed(loadings @ rotation)
 
 
 def _centred(block: Block) -> Float64:
     # float64, so that a row's columns do not depend on how BLAS cuts the batch: what differs is lost in rounding to float32.
     return block.features.astype(np.float64) / block.top - 0.5
-
-
-def _sums(block: Block) -> tuple[Float64, Array]:
-    if block.features.dtype == np.int8 and len(block) * block.top**2 < 2**24:
-        x = block.features.astype(np.float32)  # sums of small integers: float32 BLAS is exact and twice as fast
-        return x.sum(0, dtype=np.float64), (x.T @ x).astype(np.float64)
-    y = block.features.astype(np.float64)
-    return y.sum(0), y.T @ y

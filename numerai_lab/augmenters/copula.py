@@ -1,0 +1,130 @@
+"""Rows from normal variables with the right correlations, cut into the bins of the training eras."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import Field
+
+from numerai_lab.augmenters.base import Augmenter
+from numerai_lab.augmenters.bins import Marginals, by_rank, feature_marginals, known_blocks, target_values
+from numerai_lab.basics import ALONE, Aid, Array, Float32, Float64
+from numerai_lab.panel import Block, Panel
+
+FLOOR = 1e-3
+"""Smallest eigenvalue of a correlation matrix that rows are drawn from."""
+
+
+class Copula(Augmenter):
+    """Rows drawn anew from a Gaussian copula of an era's features and target: its correlations, and nothing else of it.
+
+    Correlations of bins are turned into those of the normal variables behind them, features are cut at the proportions of all
+    training rows, the target's counts are exact. A feature that is constant in the era stays so. It is the cheap baseline
+    of every method that invents rows.
+
+    Source: Sklar 1959; Nelsen 2006, An Introduction to Copulas; binned margins after Olsson 1979 (polyserial correlation).
+    """
+
+    kind: Literal["copula"] = "copula"
+    learns: ClassVar[bool] = True
+
+    scope: Literal["era", "pooled"] = Field("era", description="correlations of the era itself, or of all training rows")
+
+    @property
+    def whole_era(self) -> bool:
+        return True
+
+    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+        features = feature_marginals(panel, rng)
+        self.feature_values_, self.feature_shares_ = features.values, features.shares
+        self.target_values_, self.target_shares_ = target_values(panel)
+        pooled = _Sums.none(panel.n_raw + 1)
+        if self.scope == "pooled":
+            for done, block in enumerate(known_blocks(panel), start=1):
+                pooled = pooled.plus(joint(block))
+                aid.tick(done, len(panel.eras))
+        self.root_ = self._root(pooled) if self.scope == "pooled" else np.zeros((0, 0), np.float32)
+        return self
+
+    def augment(self, block: Block, rng: np.random.Generator) -> Block:
+        root = self._root(_Sums.none(block.features.shape[1] + 1).plus(joint(block))) if self.scope == "era" else self.root_
+        normal = rng.standard_normal((len(block), len(root)), dtype=np.float32) @ root.T
+        features = Marginals(self.feature_values_, self.feature_shares_).cut(normal[:, :-1], block.features.dtype)
+        constant = (block.features == block.features[:1]).all(0)
+        features[:, constant] = block.features[0, constant]
+        target = by_rank(normal[:, -1].astype(np.float64), self.target_values_, self.target_shares_, rng)
+        return replace(block, features=features, target=target, columns={})
+
+    def _root(self, sums: "_Sums") -> Float32:
+        """A matrix whose product with its transpose is the correlation matrix of features and target behind their bins."""
+        loading = loadings(Marginals(self.feature_values_, self.feature_shares_), self.target_values_, self.target_shares_)
+        return root_of(behind_bins(sums.correlation, loading)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Rows, sums and cross products of features and target."""
+
+    n: int
+    total: Float64
+    products: Float64
+
+    @classmethod
+    def none(cls, p: int) -> "_Sums":
+        return cls(0, np.zeros(p), np.zeros((p, p)))
+
+    def plus(self, x: Float32) -> "_Sums":
+        # Values lie within ±½, so that float32 products of an era are exact to about 1e-6.
+        return _Sums(self.n + len(x), self.total + x.sum(0, dtype=np.float64), self.products + x.T @ x)
+
+    @property
+    def correlation(self) -> Float64:
+        """Correlations; 0 with what does not vary."""
+        mean = self.total / max(self.n, 1)
+        covariance = self.products / max(self.n, 1) - np.outer(mean, mean)
+        return as_correlation(covariance)
+
+
+def joint(block: Block) -> Float32:
+    """Features and, in the last column, target of rows whose target is known, centred on 0: float32."""
+    assert block.target is not None
+    return np.column_stack([block.unit(), block.target]) - np.float32(0.5)
+
+
+def as_correlation(covariance: Float64) -> Float64:
+    """Its correlation matrix, with a unit diagonal throughout; 0 with what does not vary."""
+    variance = np.diag(covariance)
+    inverse = np.where(variance > 1e-7, 1 / np.sqrt(np.maximum(variance, 1e-7)), 0)
+    correlation: Float64 = covariance * np.outer(inverse, inverse)
+    np.fill_diagonal(correlation, 1)
+    return correlation
+
+
+def loadings(features: Marginals, target: Float64, shares: Float64) -> Float64:
+    """Of every feature and, last, the target: the correlation of its bins with the normal variable behind them."""
+    return np.append(features.loading, Marginals(target[None], shares[None]).loading)
+
+
+def behind_bins(correlation: Float64, loading: Float64) -> Float64:
+    """Correlations of the normal variables whose bins have these correlations, to first order."""
+    inverse = np.divide(1, loading, out=np.zeros_like(loading), where=loading > 0)
+    out: Float64 = np.clip(correlation * np.outer(inverse, inverse), -0.999, 0.999)
+    np.fill_diagonal(out, 1)
+    return out
+
+
+def positive(correlation: Float64, floor: float = FLOOR) -> Float64:
+    """The matrix with eigenvalues raised to a floor, scaled back to a unit diagonal."""
+    values, vectors = np.linalg.eigh(correlation)
+    if values[0] >= floor:
+        return correlation
+    return as_correlation((vectors * np.maximum(values, floor)) @ vectors.T)
+
+
+def root_of(correlation: Float64) -> Array:
+    """A lower triangular root of a correlation matrix, made positive definite where it is not."""
+    try:
+        root: Array = np.linalg.cholesky(correlation)
+    except np.linalg.LinAlgError:
+        root = np.linalg.cholesky(positive(correlation))
+    return root

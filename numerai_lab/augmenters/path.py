@@ -1,0 +1,153 @@
+"""New eras: a path through the space of covariance matrices, and rows drawn along it."""
+
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import Field
+
+from numerai_lab.augmenters.base import Augmenter
+from numerai_lab.augmenters.bins import Marginals, by_rank, feature_marginals, known_blocks, target_values
+from numerai_lab.augmenters.copula import as_correlation, behind_bins, joint, loadings, positive
+from numerai_lab.augmenters.mixture import inertia_of
+from numerai_lab.basics import ALONE, Aid, Array, Float32, Float64, NlabError
+from numerai_lab.factors import factor_analysis
+from numerai_lab.panel import Block, Panel
+
+FLOOR = 0.02
+"""Smallest eigenvalue of an era's own matrix: below it the logarithm is estimation noise."""
+
+
+class CovariancePath(Augmenter):
+    """New eras whose covariance of features and target walks on from where those of the training eras have been.
+
+    Each era's matrix (of the normal variables behind the bins; of factor scores where there are more than `most_features`) is
+    shrunk towards the mean by d / (d + rows) and its logarithm taken; principal components of the logarithms follow an
+    AR(1); the exponential of a point of the path is positive definite by construction. Rows of a new era are normal, cut at
+    the proportions of the training rows, the target's counts exact.
+
+    Source: [slowmoe, Numerai forum] (per-era covariance of features and target); log-Euclidean: Arsigny et al. 2007.
+    """
+
+    kind: Literal["covariance_path"] = "covariance_path"
+    learns: ClassVar[bool] = True
+    invents_eras: ClassVar[bool] = True
+
+    n_components: int = Field(8, gt=0, description="principal components of the log covariances that move; the rest stay put")
+    inertia: float | None = Field(None, ge=0, lt=1, description="how much of the last era's place stays; none = estimated")
+    most_features: int = Field(60, gt=1, le=200, description="with more features than these, work on factor scores")
+    factors: int = Field(32, gt=0, le=128, description="factors that then stand for the features, at most a third of them")
+
+    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+        features = feature_marginals(panel, rng)
+        self.feature_values_, self.feature_shares_ = features.values, features.shares
+        self.target_values_, self.target_shares_ = target_values(panel)
+        self.binned_ = np.array(panel.features.dtype == np.int8)
+        self.top_ = np.array(panel.top)
+        sizes, correlations = self._correlations(panel, loadings(features, self.target_values_, self.target_shares_), aid)
+        if len(correlations) < 3:
+            raise NlabError(f"covariance_path: a path needs at least 3 eras to learn from, got {len(correlations)}")
+        pooled = np.average(correlations, axis=0, weights=sizes)
+        logs = np.array([_log(_shrunk(own, pooled, n)) for n, own in zip(sizes, correlations, strict=True)])
+        self.mean_log_ = logs.mean(0)
+        u, s, vt = np.linalg.svd(logs - self.mean_log_, full_matrices=False)
+        q = min(self.n_components, len(logs) - 1)
+        scores = u[:, :q] * s[:q]
+        self.directions_, self.sd_ = vt[:q], scores.std(0)
+        self.inertia_ = inertia_of(scores) if self.inertia is None else np.full(q, self.inertia)
+        self.path_ = self.walk(self.copies * self.n_of(len(logs)), rng)
+        return self
+
+    def walk(self, n: int, rng: np.random.Generator) -> Float64:
+        """n places on a path, n × components, begun from the stationary distribution."""
+        steps: Float64 = rng.standard_normal((n, len(self.sd_))) * self.sd_
+        for i in range(1, n):
+            steps[i] = self.inertia_ * steps[i - 1] + np.sqrt(1 - self.inertia_**2) * steps[i]
+        return steps
+
+    def covariance(self, place: Float64) -> Float64:
+        """The covariance of features (or factors) and target at a place, positive definite."""
+        return _exp(self.mean_log_ + place @ self.directions_)
+
+    def invent(self, number: int, n_rows: int, rng: np.random.Generator) -> Block:
+        root: Array = np.linalg.cholesky(self.covariance(self.path_[number]))
+        normal = (rng.standard_normal((n_rows, len(root)), dtype=np.float32) @ root.T).astype(np.float32)
+        latent = normal[:, :-1] / np.sqrt((root[:-1] ** 2).sum(1)).astype(np.float32)
+        if self.loadings_.size:
+            latent = self._decoded(normal[:, :-1], root[:-1], rng)
+        dtype = np.dtype(np.int8 if self.binned_ else np.float32)
+        features = Marginals(self.feature_values_, self.feature_shares_).cut(latent, dtype)
+        target = by_rank(normal[:, -1].astype(np.float64), self.target_values_, self.target_shares_, rng)
+        return Block(-1, features, float(self.top_), target)
+
+    def _decoded(self, scores: Float32, root: Array, rng: np.random.Generator) -> Float32:
+        """Standard normal variables behind the features, with the noise that the factors leave."""
+        variance = ((self.loadings_ @ root) ** 2).sum(1) + self.noise_variance_
+        noise = rng.standard_normal((len(scores), len(variance)), dtype=np.float32)
+        noise *= np.sqrt(self.noise_variance_ / variance).astype(np.float32)
+        noise += scores @ (self.loadings_ / np.sqrt(variance)[:, None]).T.astype(np.float32)
+        return noise
+
+    def _correlations(self, panel: Panel, loading: Float64, aid: Aid) -> tuple[Float64, Float64]:
+        """Rows of each era, and its matrix of the normal variables behind features and target, or of factors and target."""
+        self.loadings_, self.noise_variance_ = np.zeros((0, 0)), np.zeros(0)
+        scored = panel.n_raw > self.most_features
+        lift, error = self._learn_factors(panel, loading) if scored else (np.eye(panel.n_raw + 1), np.zeros(()))
+        sizes, out = [], []
+        for done, block in enumerate(known_blocks(panel), start=1):
+            x = joint(block)
+            if len(x) > 1:
+                varies = x.std(0) > 1e-3
+                standard = np.where(varies, (x - x.mean(0)) / np.where(varies, x.std(0), 1), 0) @ lift.astype(np.float32)
+                found = (standard.T @ standard).astype(np.float64) / len(x) - error
+                if scored:
+                    found[-1, -1] = 1
+                sizes.append(len(x))
+                out.append(found if scored else positive(behind_bins(as_correlation(found), loading), FLOOR))
+            aid.tick(done, len(panel.eras))
+        return np.array(sizes, np.float64), np.array(out)
+
+    def _learn_factors(self, panel: Panel, loading: Float64) -> tuple[Float64, Float64]:
+        """From standardised features and target to factors (Bartlett's estimates) and target; the covariance of their error."""
+        p = panel.n_raw
+        total, products, n = np.zeros(p), np.zeros((p, p)), 0
+        for block in known_blocks(panel):
+            x = block.unit() - np.float32(0.5)
+            total, products, n = total + x.sum(0, dtype=np.float64), products + x.T @ x, n + len(x)
+        found = as_correlation(products / n - np.outer(total / n, total / n))
+        weights, psi, _ = factor_analysis(positive(behind_bins(found, loading[:-1])), min(self.factors, p // 3), 1e-4, 200)
+        weights = weights[:, (weights**2).sum(0) > 1e-3]
+        self.loadings_, self.noise_variance_ = weights, np.maximum(psi, 0.01)
+        weighted = weights / self.noise_variance_[:, None]
+        projection = np.zeros((p + 1, weights.shape[1] + 1))
+        projection[:-1, :-1] = weighted @ np.linalg.inv(weights.T @ weighted)
+        projection[-1, -1] = 1
+        # A bin is `loading` × the variable behind it and a remainder, which adds to the noise of the factor estimates.
+        noise = np.append(self.noise_variance_ + 1 / np.maximum(loading[:-1], 0.1) ** 2 - 1, 0)
+        error = projection.T @ (projection * noise[:, None])
+        return projection / np.maximum(loading, 0.1)[:, None], error
+
+
+def _shrunk(own: Float64, pooled: Float64, n_rows: float) -> Float64:
+    share = len(own) / (len(own) + n_rows)
+    mixed: Float64 = (1 - share) * own + share * pooled
+    return mixed
+
+
+def _log(covariance: Float64) -> Float64:
+    """The matrix logarithm as a vector whose length is that of the matrix."""
+    values, vectors = np.linalg.eigh(covariance)
+    matrix = (vectors * np.log(np.maximum(values, FLOOR))) @ vectors.T
+    rows, columns = np.triu_indices(len(matrix))
+    vector: Float64 = matrix[rows, columns] * np.where(rows == columns, 1, np.sqrt(2))
+    return vector
+
+
+def _exp(vector: Float64) -> Float64:
+    """The inverse of `_log`: positive definite whatever the vector."""
+    d = int((np.sqrt(8 * len(vector) + 1) - 1) / 2)
+    rows, columns = np.triu_indices(d)
+    matrix = np.zeros((d, d))
+    matrix[rows, columns] = matrix[columns, rows] = vector / np.where(rows == columns, 1, np.sqrt(2))
+    values, vectors = np.linalg.eigh(matrix)
+    out: Float64 = (vectors * np.exp(values)) @ vectors.T
+    return out

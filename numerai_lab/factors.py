@@ -1,0 +1,73 @@
+"""Covariances of a panel in one streaming pass, and the factors behind them: what generators and augmenters share."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from numerai_lab.basics import Array, Float64, NlabError
+from numerai_lab.panel import Block, Panel
+
+PSI_FLOOR = 1e-12
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean (features) and covariance (features × features, divisor n), float64, of x / top − ½."""
+
+    mean: Float64
+    covariance: Float64
+
+
+def moments(panel: Panel, covariance: Literal["pooled", "era_mean"]) -> Moments:
+    """One pass over the panel, era by era; memory for one era's float32 block and two matrices."""
+    p = panel.n_raw
+    n, total, products, within = 0, np.zeros(p), np.zeros((p, p)), np.zeros((p, p))
+    for block in panel.blocks():
+        sums, gram = _sums(block)
+        n, total = n + len(block), total + sums
+        if covariance == "pooled":
+            products += gram
+        else:
+            within += gram / len(block) - np.outer(sums, sums) / len(block) ** 2
+    if n < 2:
+        raise NlabError("there must be at least two rows to learn from")
+    mean = total / n
+    matrix = products / n - np.outer(mean, mean) if covariance == "pooled" else within / len(panel.eras)
+    # What is left of rounding after the subtraction must not pass for variance.
+    dead = np.diag(matrix) <= 1e-12 * (1 + mean**2)
+    matrix[dead, :] = matrix[:, dead] = 0
+    return Moments(mean / panel.top - 0.5, matrix / panel.top**2)
+
+
+def factor_analysis(S: Float64, k: int, tolerance: float, max_iterations: int) -> tuple[Float64, Float64, int]:
+    """Maximum-likelihood loadings (p × k), noise variances (p) and steps taken for a covariance S (p × p)."""
+    from scipy.linalg import eigh
+
+    p = len(S)
+    diagonal = np.diag(S).copy()
+    psi, step, moved = diagonal.copy(), 0, np.inf
+    while moved >= tolerance and step < max_iterations:
+        step += 1
+        root = np.sqrt(psi)
+        values, vectors = eigh(S / np.outer(root, root), subset_by_index=[p - k, p - 1])
+        weights = root[:, None] * vectors[:, ::-1] * np.sqrt(np.maximum(values[::-1] - 1, 0))
+        updated = np.maximum(diagonal - (weights**2).sum(1), PSI_FLOOR)
+        moved = np.abs(updated - psi).max()
+        psi = updated
+    return signed(weights), psi, step
+
+
+def signed(loadings: Float64) -> Float64:
+    """The same columns, each with the sign that makes its largest loading positive."""
+    largest = np.abs(loadings).argmax(0)
+    signs = np.sign(loadings[largest, np.arange(loadings.shape[1])])
+    return loadings * np.where(signs == 0, 1, signs)
+
+
+def _sums(block: Block) -> tuple[Float64, Array]:
+    if block.features.dtype == np.int8 and len(block) * block.top**2 < 2**24:
+        x = block.features.astype(np.float32)  # sums of small integers: float32 BLAS is exact and twice as fast
+        return x.sum(0, dtype=np.float64), (x.T @ x).astype(np.float64)
+    y = block.features.astype(np.float64)
+    return y.sum(0), y.T @ y
