@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from numerai_lab.basics import ALONE, Aid, Float32, Float64, NlabError
+from numerai_lab.factors import moments
 from numerai_lab.generators.base import Generator
-from numerai_lab.generators.linear import moments
 from numerai_lab.panel import Block, Panel
 
 SPREAD = 4
