@@ -1,4 +1,4 @@
-"""Generated columns as files for others: id, era and columns of train, validation and live rows, and a card beside them."""
+"""Generated columns as files for others: train, validation and live rows with id and era, and a card that explains them."""
 
 import hashlib
 import inspect

@@ -50,14 +50,15 @@ def test_every_method_stands_in_its_tables_and_every_name_there_exists() -> None
     assert set(re.findall(r"`([a-z_]+)`", section)) - {"transform"} == there
 
 
-@pytest.mark.parametrize(
-    "command", ["run", "resume", "compare", "score", "audit", "validate", "list", "describe", "export", "transform"]
-)
+COMMANDS = ["run", "resume", "compare", "score", "audit", "validate", "list", "describe", "export", "transform"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_in_its_table(command: str) -> None:
     from numerai_lab.cli import app
 
     assert re.search(rf"^\| `nlab {command} ", README, flags=re.MULTILINE)
-    assert len(app.registered_commands) == 10
+    assert len(app.registered_commands) == len(COMMANDS)
 
 
 @pytest.mark.parametrize("group", ["data", "cache"])
