@@ -1,6 +1,7 @@
 """What every module may need: the user's error, array types, random streams, and how long work says how far it is."""
 
 import difflib
+import errno
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Mapping
@@ -47,6 +48,18 @@ class NlabError(Exception):
 
 class NlabFailure(NlabError):
     """Something that went wrong while running: one message, exit code 1, no traceback."""
+
+
+PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+"""Errors of the place that something is written to, not of the program."""
+
+
+def told(error: BaseException) -> BaseException:
+    """A disk that is full or may not be written to as an NlabFailure of one sentence; any other error as it is."""
+    if not isinstance(error, OSError) or error.errno not in PLACE:
+        return error
+    place = f"{error.filename}: " if error.filename else ""
+    return NlabFailure(f"{place}{error.strerror}; make room (`nlab cache prune`), or name other places (--runs-dir, NLAB_CACHE)")
 
 
 def rng_for(seed: int, *path: str | int) -> np.random.Generator:

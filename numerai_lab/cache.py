@@ -18,7 +18,7 @@ from numpy.lib.format import open_memmap
 
 from numerai_lab.basics import Aid, Array, Float32, Tick, arrays_from_bytes, arrays_to_bytes
 from numerai_lab.lock import Lock
-from numerai_lab.store import checksum, key_of
+from numerai_lab.store import checksum, key_of, new_array
 
 log = logging.getLogger("nlab")
 STAGES = "stages"
@@ -224,7 +224,7 @@ def journaled(path: Path, shape: tuple[int, int]) -> tuple[Float32, "Journal"]:
         if found.shape == shape and found.dtype == np.float32:
             return found, journal
     journal.path.unlink(missing_ok=True)
-    return open_memmap(path, mode="w+", dtype=np.float32, shape=shape), journal
+    return new_array(path, "float32", shape), journal
 
 
 @dataclass(frozen=True)

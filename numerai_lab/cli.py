@@ -176,7 +176,7 @@ def main() -> None:
     """Entry point: exit code 0, 1 (failure), 2 (bad input)."""
     _log_to_stderr()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill ends as Ctrl-C does: nothing half-written stays
-    from numerai_lab.basics import NlabError, NlabFailure
+    from numerai_lab.basics import NlabError, NlabFailure, told
 
     try:
         app()
@@ -185,6 +185,12 @@ def main() -> None:
         sys.exit(1 if isinstance(error, NlabFailure) else 2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of a pipe went away: not our error
+        sys.exit(1)
+    except OSError as error:
+        failure = told(error)
+        if failure is error:
+            raise
+        _say(f"nlab: {failure}")
         sys.exit(1)
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numerai_lab import __version__
-from numerai_lab.basics import NlabError
+from numerai_lab.basics import NlabError, told
 from numerai_lab.cache import write_whole
 from numerai_lab.config import Config
 from numerai_lab.lock import Lock
@@ -134,8 +134,11 @@ def new_run(runs_dir: Path, config: Config, unfinished: Path | None = None) -> I
         folder.work = _rename(work, final)
     except BaseException as error:
         lock.remove()
-        _fail(work, final.with_name(f"{final.name}-{FAILED}"), error, keep=folder is not None and folder.reached_data)
-        raise
+        failure = told(error)
+        _fail(work, final.with_name(f"{final.name}-{FAILED}"), failure, keep=folder is not None and folder.reached_data)
+        if failure is error:
+            raise
+        raise failure from error
     finally:
         handler.close()
         log.removeHandler(handler)
@@ -241,7 +244,11 @@ def read_run(path: Path) -> Run:
     try:
         manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
         scores = pl.read_csv(path / "scores.csv", infer_schema_length=None)
-        return Run(path, manifest, scores, pl.read_parquet(path / "per_era.parquet"))
+        eras = pl.read_parquet(path / "per_era.parquet")
+        lacking = {"variant", "split"} - {*scores.columns} | {"variant", "era"} - {*eras.columns}
+        if lacking:
+            raise ValueError(f"no column {min(lacking)}")
+        return Run(path, manifest, scores, eras)
     except (ValueError, OSError, pl.exceptions.PolarsError) as error:
         raise NlabError(f"{path}: damaged run folder ({str(error).splitlines()[0]})") from error
 

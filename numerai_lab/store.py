@@ -136,8 +136,16 @@ class Store:
 
 def create_features(folder: Path, n_rows: int, n_columns: int, dtype: str) -> Array:
     """The empty features file of a store under construction, as a writable memory-map."""
-    features: Array = open_memmap(folder / "features.npy", mode="w+", dtype=np.dtype(dtype), shape=(n_rows, n_columns))
-    return features
+    return new_array(folder / "features.npy", dtype, (n_rows, n_columns))
+
+
+def new_array(path: Path, dtype: str, shape: tuple[int, int]) -> Array:
+    """A writable memory-map of a new .npy file whose bytes are reserved: a full disk is an OSError here, no crash later."""
+    array: Array = open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
 
 
 def write_store(folder: Path, arrays: Mapping[str, Array], extras: Mapping[str, Float32], meta: Mapping[str, Any]) -> None:

@@ -1,0 +1,227 @@
+"""Faults from outside: each ends with one clear sentence, the right exit code, and nothing half-written under a final name."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from datetime import datetime as real
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from numerai_lab.basics import NlabError, NlabFailure
+from numerai_lab.config import Config
+from numerai_lab.data.synthetic import Synthetic
+from numerai_lab.experiment import run
+from numerai_lab.generators.linear import PCA
+from numerai_lab.panel import Block
+from numerai_lab.store import cache_dir
+from numerai_lab.upkeep import damaged
+from tests.conftest import Quiet, make_config, quick
+from tests.test_cli import nlab
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """The tiny tournament as files of the user's."""
+    source = Synthetic(size="tiny")
+    source.files()
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for name in ("train.parquet", "validation.parquet", "features.json"):
+        shutil.copy(source.folder / name, folder / name)
+    return folder
+
+
+def config_of(folder: Path, **changes: Any) -> Config:
+    return make_config(data={"source": "files", "path": str(folder), "feature_set": "small"}, **changes)
+
+
+def written(config: Config, tmp_path: Path) -> Path:
+    path = tmp_path / "config.yaml"
+    path.write_text(config.to_yaml())
+    return path
+
+
+def final_names(runs: Path) -> list[str]:
+    return [path.name for path in runs.iterdir() if not path.name.endswith("-failed")] if runs.exists() else []
+
+
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
+sys.argv[1:2] = []
+from numerai_lab.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("n_bytes", [20_000, 600_000])
+def test_a_full_disk_is_one_sentence_and_leaves_no_half_entry(tmp_path: Path, files: Path, n_bytes: int) -> None:
+    """A file can't grow beyond a limit, as on a disk that is full: once in the store, once in a generator's columns."""
+    config = written(config_of(files, generators={"pca": {"kind": "pca", "n_components": 40}}), tmp_path)
+    cache = tmp_path / "cache"
+    command = [sys.executable, "-c", LIMITED, str(n_bytes), "run", str(config), "--runs-dir", str(tmp_path / "runs")]
+    found = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "NLAB_CACHE": str(cache)}, check=False)
+    assert found.returncode == 1, found.stderr
+    assert "File too large; make room" in found.stderr
+    assert "Traceback" not in found.stderr
+    assert final_names(tmp_path / "runs") == []
+    assert [damage for _, damage in damaged(cache) if damage] == []
+    assert nlab("run", config, "--runs-dir", tmp_path / "runs", NLAB_CACHE=str(cache)).returncode == 0
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes where it may not")
+def test_a_read_only_runs_folder_is_bad_input(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    runs.mkdir(mode=0o500)
+    with pytest.raises(NlabError, match="choose another with --runs-dir"):
+        run(make_config(), runs, Quiet())
+
+
+def test_a_data_file_that_vanished_is_bad_input(tmp_path: Path, files: Path) -> None:
+    (files / "train.parquet").unlink()
+    (files / "validation.parquet").unlink()
+    with pytest.raises(NlabError, match=r"data\.path: .* holds neither"):
+        run(config_of(files), tmp_path / "runs", Quiet())
+    assert final_names(tmp_path / "runs") == []
+
+
+class DeletesData(PCA):
+    """A generator in whose time somebody deletes the data files."""
+
+    def transform(self, block: Block) -> Any:
+        shutil.rmtree(VICTIM[0], ignore_errors=True)
+        return super().transform(block)
+
+
+VICTIM: list[Path] = []
+
+
+def test_data_files_deleted_after_they_were_read_change_nothing(tmp_path: Path, files: Path) -> None:
+    generators = {"generators": {"pca": quick("pca")}}
+    config = config_of(files, **generators)
+    wanted = (run(config, tmp_path / "whole", Quiet()).path / "predictions.parquet").read_bytes()
+    VICTIM[:] = [files]
+    config.generators["pca"] = DeletesData(n_components=3)
+    found = run(config, tmp_path / "runs", Quiet())
+    assert (found.path / "predictions.parquet").read_bytes() == wanted
+
+
+def test_changed_data_is_read_anew_and_no_stage_of_the_old_is_used(tmp_path: Path, files: Path) -> None:
+    first = run(config_of(files), tmp_path / "runs", Quiet())
+    table = pl.read_parquet(files / "train.parquet")
+    table.head(len(table) - 80).write_parquet(files / "train.parquet")
+    again = run(config_of(files), tmp_path / "runs", Quiet())
+    assert again.manifest["data"]["store_made"]
+    assert again.manifest["cache_hits"] == []
+    assert again.manifest["data"]["train_rows"] == first.manifest["data"]["train_rows"] - 80
+
+
+@pytest.mark.parametrize("value", [5, -1])
+def test_a_new_bin_is_refused_with_its_place(tmp_path: Path, files: Path, value: int) -> None:
+    table = pl.read_parquet(files / "train.parquet")
+    name = next(column for column in table.columns if column.startswith("feature"))
+    changed = table.with_columns(
+        pl.when(pl.int_range(pl.len()) == 7).then(value).otherwise(pl.col(name)).cast(pl.Int8).alias(name)
+    )
+    changed.write_parquet(files / "train.parquet")
+    config = config_of(files)
+    config.data.feature_set = "all"
+    with pytest.raises(NlabError, match=f"holds {value}, wanted bins 0 to 4"):
+        run(config, tmp_path / "runs", Quiet())
+    assert final_names(tmp_path / "runs") == []
+
+
+class Bad(PCA):
+    """A generator that gives what it may not in era 70."""
+
+    def transform(self, block: Block) -> Any:
+        values = super().transform(block)
+        if block.era != 70:
+            return values
+        if HOW[0] == "rows":
+            return values[1:]
+        values[3, 1] = {"nan": np.nan, "infinity": np.inf}[HOW[0]]
+        return values
+
+
+HOW: list[str] = []
+
+
+@pytest.mark.parametrize("how", ["nan", "infinity", "rows"])
+def test_a_generator_that_gives_nonsense_fails_with_the_era_and_nothing_of_it_is_kept(how: str, tmp_path: Path) -> None:
+    HOW[:] = [how]
+    config = make_config(generators={"g": quick("pca")})
+    config.generators["g"] = Bad(n_components=3)
+    with pytest.raises(NlabFailure, match=r"generators\.g: gave .* for era 70; wanted 80 × 3, all finite"):
+        run(config, tmp_path, Quiet())
+    assert final_names(tmp_path) == []
+    stages = [path.parent.name for path in (cache_dir() / "stages").glob("*/[!.]*")]
+    assert stages == ["fit"]
+
+
+@pytest.mark.parametrize("polite", [signal.SIGINT, signal.SIGTERM])
+def test_a_polite_stop_is_kept_as_failed_with_exit_code_130(polite: signal.Signals, tmp_path: Path) -> None:
+    config = written(make_config(model={"kind": "lightgbm", "n_estimators": 100_000}), tmp_path)
+    command = [sys.executable, "-m", "numerai_lab", "run", str(config), "--runs-dir", str(tmp_path / "runs")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        while "train …" not in process.stderr.readline():
+            pass
+        process.send_signal(polite)
+        process.stderr.read()
+    assert process.returncode == 130
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert (folder / "failed.txt").read_text() == "interrupted\n"
+
+
+def test_a_clock_that_jumps_back_loses_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import numerai_lab.runs as runs
+
+    class Jumping(real):
+        year_ = 2030
+
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            cls.year_ -= 1
+            return real(cls.year_, 1, 2, 3, 4, 5)
+
+    monkeypatch.setattr(runs, "datetime", Jumping)
+    done = [run(make_config(), tmp_path, Quiet()) for _ in range(2)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(one.path.name for one in done)
+    assert len({one.path.name for one in done}) == 2
+    assert all(stage["seconds"] >= 0 for one in done for stage in one.manifest["stages"].values())
+
+
+def test_a_config_that_is_edited_while_it_runs_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import numerai_lab.experiment as experiment
+    from numerai_lab.config import load_config
+
+    path = written(make_config(), tmp_path)
+    loaded, _ = load_config(path)
+    original = experiment.fit_generators
+
+    def edited(setting: Any) -> Any:
+        path.write_text("name: other\n")
+        return original(setting)
+
+    monkeypatch.setattr(experiment, "fit_generators", edited)
+    done = run(loaded, tmp_path / "runs", Quiet())
+    assert (done.path / "config.yaml").read_text() == make_config().to_yaml()
+
+
+def test_five_thousand_run_folders_are_compared_one_by_one_and_stand_in_nobodys_way(tmp_path: Path) -> None:
+    done = run(make_config(), tmp_path / "runs", Quiet())
+    for i in range(5000):
+        (tmp_path / "runs" / f"20200101-000000_old-{i}").mkdir()
+    again = run(make_config(), tmp_path / "runs", Quiet())
+    found = nlab("compare", *sorted((tmp_path / "runs").iterdir()), "--format", "json")
+    assert found.returncode == 0, found.stderr[-500:]
+    assert found.stderr.count("not a run folder") == 5000
+    assert done.name in found.stdout
+    assert again.name in found.stdout

@@ -1,0 +1,143 @@
+"""What comes from somebody else executes nothing: run folders, cache entries, checkpoints, models, configs, reports."""
+
+import ast
+import pickle
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import numerai_lab
+from numerai_lab.basics import Aid, NlabError, arrays_from_bytes
+from numerai_lab.cache import Cache, Stage
+from numerai_lab.config import load_config, parse_config
+from numerai_lab.experiment import run
+from numerai_lab.report.comparison import compare
+from numerai_lab.runs import read_run
+from tests.conftest import Quiet, component, make_config
+
+FORBIDDEN = {"pickle", "cPickle", "joblib", "dill", "cloudpickle", "shelve", "marshal"}
+DONE: list[str] = []
+
+
+class Attack:
+    """Says so when it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return DONE.append, ("executed",)
+
+
+@pytest.fixture(autouse=True)
+def nothing_executed() -> Any:
+    DONE.clear()
+    yield
+    assert DONE == []
+
+
+def test_no_module_imports_what_executes_when_it_loads_or_allows_pickles() -> None:
+    for path in Path(numerai_lab.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not {name.split(".")[0] for name in names} & FORBIDDEN, path
+            if isinstance(node, ast.Call):
+                called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+                assert called not in ("eval", "exec", "read_pickle", "to_pickle"), f"{path}:{node.lineno}"
+                assert given.get("allow_pickle", "False") == "False", f"{path}:{node.lineno}"
+                assert given.get("shell", "False") == "False", f"{path}:{node.lineno}"
+                if called == "load" and ast.unparse(node.func).startswith("np."):
+                    assert "allow_pickle" in given, f"{path}:{node.lineno}"
+
+
+def hostile_npz(path: Path) -> None:
+    np.savez(path, weights_=np.array([Attack()], dtype=object), intercept_=np.array(0.0))
+
+
+def test_pickles_in_a_models_arrays_are_refused(tmp_path: Path) -> None:
+    hostile_npz(tmp_path / "model.npz")
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        component("ridge").loaded((tmp_path / "model.npz").read_bytes())
+    with pytest.raises(ValueError, match="pickled"):
+        arrays_from_bytes(pickle.dumps(Attack()))
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "scores.csv", "per_era.parquet"])
+def test_a_run_folder_with_a_pickle_is_a_damaged_run_folder(name: str, tmp_path: Path) -> None:
+    done = run(make_config(), tmp_path, Quiet())
+    (done.path / name).write_bytes(pickle.dumps(Attack()))
+    with pytest.raises(NlabError, match="damaged run folder"):
+        read_run(done.path)
+
+
+def test_a_cache_entry_with_a_pickle_is_refused(tmp_path: Path) -> None:
+    from numerai_lab.stages import PREDICTIONS, _array
+
+    def make(work: Path) -> None:
+        np.save(work / PREDICTIONS, np.array([Attack()], dtype=object), allow_pickle=True)
+
+    with Cache(tmp_path) as cache:
+        entry = cache.obtain(Stage("models", "train x", {}), make)
+        with pytest.raises(ValueError, match=r"allow_pickle=False|Python objects"):
+            _array(entry, PREDICTIONS, 1)
+
+
+def test_a_cache_entry_that_points_elsewhere_is_damaged(tmp_path: Path) -> None:
+    with Cache(tmp_path / "cache") as cache:
+        entry = cache.obtain(Stage("fit", "fit x", {}), lambda work: (work / "state.npz").write_bytes(b"x") and None)
+    secret = tmp_path / "secret"
+    shutil.copy(entry.folder / "state.npz", secret)
+    (entry.folder / "state.npz").unlink()
+    (entry.folder / "state.npz").symlink_to(secret)
+    assert "state.npz is not what was written" in entry.damage()
+
+
+@pytest.mark.parametrize("family", ["variants", "generators", "augmenters"])
+@pytest.mark.parametrize("name", ["../../escaped", "/etc/escaped", "..", "a/b", "<script>alert(1)</script>", "a\x1b[2Jb", ""])
+def test_names_that_could_leave_the_run_folder_or_become_markup_are_refused(family: str, name: str) -> None:
+    slices = {"variants": {}, "generators": {"kind": "pca"}, "augmenters": {"kind": "cutout"}}
+    raw = {"name": "x", "data": {"source": "synthetic"}, "model": {"kind": "ridge"}, family: {name: slices[family]}}
+    with pytest.raises(NlabError, match="is not a name"):
+        parse_config(raw, "hostile.yaml")
+
+
+@pytest.mark.parametrize("name", ["../up", "/abs", "..", ".hidden", "a/b", "x\n"])
+def test_a_runs_name_stays_inside_the_runs_folder(name: str) -> None:
+    with pytest.raises(NlabError):
+        make_config(name=name)
+
+
+def test_a_yaml_that_asks_for_code_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "hostile.yaml"
+    for text in ("!!python/object/apply:os.system ['true']", "name: !!python/name:os.system", "a: &a [*a]"):
+        path.write_text(text)
+        with pytest.raises(NlabError):
+            load_config(path)
+
+
+def test_a_script_in_the_scores_of_a_foreign_run_is_data_and_the_report_escapes_what_it_is_given(tmp_path: Path) -> None:
+    hostile = "<img src=x onerror=alert(1)>"
+    done = run(make_config(), tmp_path, Quiet())
+    scores = done.path / "scores.csv"
+    scores.write_text(scores.read_text().replace("baseline", hostile))
+    manifest = done.path / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"baseline"', f'"{hostile}"'))
+    found = compare([done.path], "corr_mean", None)
+    assert hostile in found.groups[0].table["variant"].to_list()
+
+    from jinja2 import Environment
+
+    template = (Path(numerai_lab.__file__).parent / "report" / "report.html").read_text()
+    assert "|safe" not in template.replace(" ", "")
+    assert Environment(autoescape=True).from_string("{{ x }}").render(x=hostile) == "&lt;img src=x onerror=alert(1)&gt;"
+    assert "autoescape=True" in (Path(numerai_lab.__file__).parent / "report" / "page.py").read_text()
+
+
+def test_aids_take_arrays_only() -> None:
+    from numerai_lab.basics import arrays_to_bytes
+
+    with pytest.raises(TypeError, match="Python objects"):
+        arrays_to_bytes({"a": np.array([Attack()], dtype=object)})
+    assert Aid().kept() is None
