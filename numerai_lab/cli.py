@@ -190,7 +190,7 @@ def main() -> None:
         failure = told(error)
         if failure is error:
             raise
-        _say(f"nlab: {failure}")
+        say(f"nlab: {failure}")
         sys.exit(1)
 
 
