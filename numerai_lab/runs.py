@@ -248,6 +248,8 @@ def read_run(path: Path) -> Run:
         lacking = {"variant", "split"} - {*scores.columns} | {"variant", "era"} - {*eras.columns}
         if lacking:
             raise ValueError(f"no column {min(lacking)}")
+        if {*scores["variant"].to_list()} != {*eras["variant"].to_list()}:
+            raise ValueError("scores.csv and per_era.parquet name different variants")
         return Run(path, manifest, scores, eras)
     except (ValueError, OSError, pl.exceptions.PolarsError) as error:
         raise NlabError(f"{path}: damaged run folder ({str(error).splitlines()[0]})") from error

@@ -66,9 +66,9 @@ def test_stdout_holds_the_data_alone_in_other_formats(config: Path, tmp_path: Pa
     found = nlab("run", config, "--runs-dir", tmp_path / "runs", "--format", how)
     lines = found.stdout.strip().splitlines()
     if how == "json":
-        assert len(json.loads(found.stdout)) == 9
+        assert len(json.loads(found.stdout)) == 18  # 6 variants, placebos among them, on 3 splits
     else:
-        assert len(lines) == {"csv": 1, "md": 2}[how] + 9
+        assert len(lines) == {"csv": 1, "md": 2}[how] + 18
 
 
 def test_compare_ranks_skips_and_writes(config: Path, tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_compare_ranks_skips_and_writes(config: Path, tmp_path: Path) -> None:
     assert found.stdout.count("baseline") >= 6
     out = tmp_path / "table.csv"
     assert nlab("compare", *sorted(runs.iterdir()), "--out", out).returncode == 0
-    assert len(out.read_text().splitlines()) == 1 + 2 * 9
+    assert len(out.read_text().splitlines()) == 1 + 2 * 18
     assert nlab("compare", runs / "broken").returncode == 2
 
 

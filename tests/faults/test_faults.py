@@ -86,7 +86,7 @@ def test_a_read_only_runs_folder_is_bad_input(tmp_path: Path) -> None:
 def test_a_data_file_that_vanished_is_bad_input(tmp_path: Path, files: Path) -> None:
     (files / "train.parquet").unlink()
     (files / "validation.parquet").unlink()
-    with pytest.raises(NlabError, match=r"data\.path: .* holds neither"):
+    with pytest.raises(NlabError, match=r"data\.path: .* holds none"):
         run(config_of(files), tmp_path / "runs", Quiet())
     assert final_names(tmp_path / "runs") == []
 
@@ -132,7 +132,7 @@ def test_a_new_bin_is_refused_with_its_place(tmp_path: Path, files: Path, value:
     changed.write_parquet(files / "train.parquet")
     config = config_of(files)
     config.data.feature_set = "all"
-    with pytest.raises(NlabError, match=f"holds {value}, wanted bins 0 to 4"):
+    with pytest.raises(NlabError, match=f"holds {value}.*, wanted bins 0 to 4"):
         run(config, tmp_path / "runs", Quiet())
     assert final_names(tmp_path / "runs") == []
 

@@ -49,9 +49,9 @@ def test_comparable_runs_stand_in_one_table_best_first(one: Path, two: Path) -> 
     (group,) = compare([one, two]).groups
     assert group.runs == (one.name, two.name)
     both = group.table.filter(split="val")
-    assert both.height == 4
+    assert both.height == 6
     assert both["corr_mean"].to_list() == sorted(both["corr_mean"], reverse=True)
-    assert group.table["split"].to_list() == ["val1", "val2", "val"] * 4
+    assert group.table["split"].to_list() == ["val1", "val2", "val"] * 6
 
 
 def test_where_less_is_better_the_least_comes_first(one: Path, two: Path) -> None:
