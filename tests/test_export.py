@@ -25,7 +25,7 @@ from numerai_lab.variants import fit_generators
 from tests.conftest import Quiet, make_config, quick
 
 SELECTED = {"kind": "pca", "n_components": 2, "select": {"features": ["wisdom", "strength"], "by": "variance", "top_k": 8}}
-SAVED = {"pca": {**SELECTED, "fit_on": "all"}, "umap": quick("umap"), "groups": {"kind": "group_stats"}}
+SAVED = {"pca": {**SELECTED, "fit_on": "all"}, "noise": quick("random_columns"), "groups": {"kind": "group_stats"}}
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def done(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run(config(folder), tmp_path_factory.mktemp("runs"), Quiet())
 
 
-@pytest.mark.parametrize(("name", "seed"), [("pca", 3), ("umap", 4), ("groups", 3)])
+@pytest.mark.parametrize(("name", "seed"), [("pca", 3), ("noise", 4), ("groups", 3)])
 def test_an_export_holds_the_columns_that_the_run_trained_on(
     done: Run, folder: Path, tmp_path: Path, name: str, seed: int
 ) -> None:
@@ -106,7 +106,7 @@ def test_the_card_says_what_was_fitted_on_what(done: Run, tmp_path: Path) -> Non
         "KS train, validation",
     ):
         assert said in card
-    stochastic = export_run(done.path, "umap", tmp_path / "umap.parquet", Quiet(), 4).card.read_text()
+    stochastic = export_run(done.path, "noise", tmp_path / "noise.parquet", Quiet(), 4).card.read_text()
     assert "| seed | 4 |" in stochastic
     assert "| fitted on | training eras only, no labels |" in stochastic
 
@@ -146,8 +146,8 @@ def test_what_can_not_be_exported_is_one_sentence(done: Run, tmp_path: Path) -> 
     out = tmp_path / "out.parquet"
     with pytest.raises(NlabError, match="no generator 'pcs'; did you mean 'pca'"):
         export_run(done.path, "pcs", out, Quiet())
-    with pytest.raises(NlabError, match="keeps no fitted umap@9; did you mean 'umap@"):
-        export_run(done.path, "umap", out, Quiet(), 9)
+    with pytest.raises(NlabError, match="keeps no fitted noise@9; did you mean 'noise@"):
+        export_run(done.path, "noise", out, Quiet(), 9)
     out.write_text("mine")
     with pytest.raises(NlabError, match="exists already"):
         export_run(done.path, "pca", out, Quiet())
