@@ -5,7 +5,7 @@ from typing import Self
 
 import numpy as np
 
-from numerai_lab.basics import ALONE, Aid, Float32
+from numerai_lab.basics import ALONE, Aid, Float32, Float64
 from numerai_lab.component import Component
 from numerai_lab.stream import BlockStream
 
@@ -28,6 +28,10 @@ class Model(Component):
     @abstractmethod
     def loaded(self, content: bytes) -> Self:
         """A fitted model with these parameters; the inverse of `saved`."""
+
+    def importance(self) -> Float64 | None:
+        """What each input adds to the fitted model, in the model's own measure, none below 0; None where it can't tell."""
+        return None
 
     @abstractmethod
     def training_bytes(self, n_rows: int, n_columns: int) -> int:

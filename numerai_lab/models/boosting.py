@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from numerai_lab.basics import ALONE, Aid, Array, Float32
+from numerai_lab.basics import ALONE, Aid, Array, Float32, Float64
 from numerai_lab.models.base import Model
 from numerai_lab.stream import BlockStream
 
@@ -94,6 +94,12 @@ class XGBoost(_Boosting):
         fitted.booster_.load_model(bytearray(content))
         return fitted
 
+    def importance(self) -> Float64:
+        gains = np.zeros(self.booster_.num_features())
+        for name, gain in self.booster_.get_score(importance_type="total_gain").items():
+            gains[int(name.removeprefix("f"))] = gain
+        return gains
+
     def training_bytes(self, n_rows: int, n_columns: int) -> int:
         # One byte a cell row-wise and one column-wise, gradients, predictions and sampling weights a row.
         return n_rows * (2 * n_columns + 40)
@@ -152,6 +158,9 @@ class LightGBM(_Boosting):
         fitted = self.fresh()
         fitted.booster_ = lightgbm.Booster(model_str=content.decode())
         return fitted
+
+    def importance(self) -> Float64:
+        return np.asarray(self.booster_.feature_importance("gain"), np.float64)
 
     def training_bytes(self, n_rows: int, n_columns: int) -> int:
         # A byte a cell, gradients, hessians, scores and the row partition.

@@ -5,7 +5,7 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import Field
 
-from numerai_lab.basics import ALONE, Aid, Float32, arrays_from_bytes, arrays_to_bytes
+from numerai_lab.basics import ALONE, Aid, Float32, Float64, arrays_from_bytes, arrays_to_bytes
 from numerai_lab.models.base import Model
 from numerai_lab.stream import BlockStream
 
@@ -38,6 +38,7 @@ class Ridge(Model):
         scale = np.where(alive, np.sqrt(np.where(alive, variance, 1)), np.inf)
         standardised = covariance / np.outer(scale, scale) + max(self.alpha, 1e-10 * n) * np.eye(p)
         self.weights_ = np.linalg.solve(standardised, (xy - sum_y * mean) / scale) / scale
+        self.spread_ = np.where(alive, scale, 0)
         self.intercept_ = np.array(sum_y / n - mean @ self.weights_)
         return self
 
@@ -50,6 +51,9 @@ class Ridge(Model):
 
     def loaded(self, content: bytes) -> Self:
         return self.restored(arrays_from_bytes(content))
+
+    def importance(self) -> Float64:
+        return np.abs(self.weights_) * self.spread_
 
     def training_bytes(self, n_rows: int, n_columns: int) -> int:
         return 4 * 8 * n_columns**2

@@ -1,6 +1,5 @@
 """Runs side by side: ranked only with runs that saw the same data, target, horizon and validation eras."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from numerai_lab.basics import NlabError, nearest
-from numerai_lab.metrics import METRICS
 from numerai_lab.metrics.changes import SURENESS, changes, series_of
 from numerai_lab.metrics.scoring import FOLD, splits_of
 from numerai_lab.metrics.significance import block_length
+from numerai_lab.report.tables import best_is_high
 from numerai_lab.runs import Run, read_run
 
 if TYPE_CHECKING:
@@ -141,12 +140,13 @@ def _sorted(table: "pl.DataFrame", sort: str) -> "pl.DataFrame":
     """Variants best first by `sort` over the whole validation period, each with its splits together."""
     import polars as pl
 
-    metric = re.sub(r"^delta_", "", sort)
-    name = max((name for name in METRICS if metric.startswith(name)), key=len, default="corr")
-    best_is_high = METRICS[name].higher_is_better and not metric.endswith(("_std", "_max_drawdown"))
     both = table.filter(pl.col("split") == "val").with_columns(pl.col(sort).cast(pl.Float64).fill_null(np.nan).alias("place"))
     # NaN sorts last whichever way is best.
-    place = pl.when(pl.col("place").is_nan()).then(np.inf).otherwise(-pl.col("place") if best_is_high else pl.col("place"))
+    place = (
+        pl.when(pl.col("place").is_nan())
+        .then(np.inf)
+        .otherwise(pl.col("place") if best_is_high(sort) is False else -pl.col("place"))
+    )
     places = both.select("run", "variant", place.alias("place"))
     order = pl.col("split").replace_strict({"val1": 0, "val2": 1, "val": 2, FOLD: 3}, return_dtype=pl.Int8)
     ranked = table.join(places, on=["run", "variant"], how="left", maintain_order="left")

@@ -1,39 +1,37 @@
 """The files of a run that people read: scores.md, plots and report.html."""
 
-from collections.abc import Sequence
-from importlib.resources import files
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from numerai_lab.config import Config
-from numerai_lab.report.plots import cumulative, drawn, improvement
-from numerai_lab.report.tables import NOTES, Shown, coverage, formatted, markdown, summary_columns, with_interval, with_values
-from numerai_lab.report.verdicts import verdicts
-from numerai_lab.runs import RunFolder
+from numerai_lab.report.markup import cells, render
+from numerai_lab.report.plots import by_era, cumulative, drawn, improvement
+from numerai_lab.report.tables import NOTES, coverage, markdown, summary_columns, with_interval, with_values
+from numerai_lab.report.verdicts import outcome, verdict, verdicts
+from numerai_lab.runs import Run, RunFolder
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from numerai_lab.report.figure import Figure
+
+CUMULATIVE = "The sum of per-era corr since validation began."
+IMPROVEMENT = "What each variant has earned beyond the reference since validation began. Does it go on in val2?"
+
 
 def write_report(folder: RunFolder, config: Config, eras: "pl.DataFrame", scores: "pl.DataFrame") -> None:
     """scores.md, plots/*.svg and report.html into the run folder."""
-    import polars as pl
-
-    table = with_interval(scores)
-    columns = with_values(table, (*summary_columns(config.scoring.legacy), NOTES))
     folder.write_text("scores.md", scores_page(config.name, heading(folder.manifest), scores, config.scoring.legacy))
-    eras = eras.filter(pl.col("split").is_in(("val1", "val2")))
-    late = eras.filter(pl.col("split") == "val2")["era"]
-    starts = None if late.is_empty() else int(late.to_numpy().min())
-    order = list(config.variants)
+    validation, order = _validation(eras), list(config.variants)
+    starts = _val2_starts(validation)
     plots = {
-        "cumulative_corr": drawn(cumulative(eras), "Cumulative corr", order, starts),
-        "improvement": drawn(
-            improvement(eras, config.reference), f"Cumulative improvement over {config.reference}", order, starts
-        ),
+        "cumulative_corr": (cumulative(validation), "Cumulative corr"),
+        "improvement": (improvement(validation, config.reference), f"Cumulative improvement over {config.reference}"),
     }
-    for name, svg in plots.items():
-        folder.write_text(f"plots/{name}.svg", svg)
-    folder.write_text("report.html", _page(folder, config, table, columns, plots))
+    for name, (curves, title) in plots.items():
+        folder.write_text(f"plots/{name}.svg", drawn(curves, title, order, starts))
+    written = Run(folder.work, {**folder.manifest, "stages": folder.stages}, scores, eras)
+    folder.write_text("report.html", report_page(written, config))
 
 
 def scores_page(title: str, head: Sequence[str], scores: "pl.DataFrame", legacy: bool) -> str:
@@ -59,29 +57,85 @@ def heading(manifest: dict[str, Any]) -> list[str]:
     return lines + ([manifest["leak"]] if manifest["leak"] else [])
 
 
-def _page(folder: RunFolder, config: Config, table: "pl.DataFrame", columns: list[Shown], plots: dict[str, str]) -> str:
-    from jinja2 import Environment
-    from markupsafe import Markup
-
-    template = files("numerai_lab.report").joinpath("report.html").read_text(encoding="utf-8")
-    rows = [
-        [formatted(value, column.style) for value, column in zip(row, columns, strict=True)]
-        for row in table.select([column.name for column in columns]).rows()
-    ]
-    svgs = {name: Markup(svg[svg.index("<svg") :]) for name, svg in plots.items()}  # drawn by us; labels escaped by matplotlib
-    return (
-        Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-        .from_string(template)
-        .render(
-            config=config,
-            heading=heading(folder.manifest),
-            columns=columns,
-            rows=rows,
-            coverage=coverage(table),
-            verdicts=verdicts(table),
-            plots=svgs,
-            manifest=folder.manifest,
-            stages=folder.stages,
-            config_yaml=config.to_yaml(),
-        )
+def report_page(run: Run, config: Config) -> str:
+    """report.html of a run folder, from what the folder holds."""
+    table = with_interval(run.scores)
+    columns = with_values(table, (*summary_columns(config.scoring.legacy), NOTES))
+    rows = [row for row in run.scores.to_dicts() if row["split"] == "val" and row.get("delta_corr_mean") is not None]
+    groups = {split: cells(table.filter(split=split), columns) for split in dict.fromkeys(table["split"].to_list())}
+    figures = _figures(run, config)
+    return render(
+        "report.html",
+        list(figures.values()),
+        plots=figures,
+        config=config,
+        manifest=run.manifest,
+        heading=heading(run.manifest),
+        columns=columns,
+        groups=groups,
+        coverage=coverage(table),
+        verdicts=[(outcome(row), verdict(row)) for row in rows],
+        facts=_facts(run.manifest),
+        config_yaml=config.to_yaml(),
     )
+
+
+def _figures(run: Run, config: Config) -> dict[str, "Figure"]:
+    import polars as pl
+
+    from numerai_lab.metrics.significance import block_length
+    from numerai_lab.report import figures, findings, workings
+    from numerai_lab.report.figure import palette
+
+    eras, reference = _validation(run.per_era), config.reference
+    names = run.scores["variant"].unique(maintain_order=True).to_list()
+    colours = palette(names, reference)
+    gains = findings.importances(run.path, config, run.manifest["data"]["features"])
+    curves = findings.training_curves(run.path)
+    starts = _val2_starts(eras)
+    found = [
+        figures.over_eras(("cumulative", "Cumulative corr", CUMULATIVE), cumulative(eras), colours, starts),
+        figures.halves(run.scores, names, colours),
+        figures.exposures(run.scores, names),
+        figures.matrix(findings.likeness(pl.read_parquet(run.path / "predictions.parquet"), run.per_era, names)),
+        workings.stages(run.manifest["stages"]),
+    ]
+    if len(names) > 1:
+        plot = ("improvement", f"Cumulative improvement over {reference}", IMPROVEMENT)
+        found.append(figures.over_eras(plot, improvement(eras, reference), colours, starts))
+        block = block_length(run.manifest["data"]["horizon_days"])
+        found.append(figures.differences(by_era(eras), reference, colours, block))
+    found += [workings.importance(gains)] if gains else []
+    found += [workings.training(curves)] if curves else []
+    return {figure.key: figure for figure in found}
+
+
+def _validation(eras: "pl.DataFrame") -> "pl.DataFrame":
+    import polars as pl
+
+    return eras.filter(pl.col("split").is_in(("val1", "val2")))
+
+
+def _val2_starts(eras: "pl.DataFrame") -> int | None:
+    late = eras.filter(split="val2")["era"]
+    return None if late.is_empty() else int(late.to_numpy().min())
+
+
+def _facts(manifest: Mapping[str, Any]) -> dict[str, object]:
+    """The data's identity, and what made the run, as terms and what stands behind them."""
+    data, machine, hits = manifest["data"], manifest["machine"], manifest["cache_hits"]
+    saved = sum(hit["seconds_saved"] for hit in hits)
+    return {
+        "data": manifest["comparable"]["data version"],
+        "identity of the files": data["identity"],
+        "stores": f"{data['store']} (features), {data['labels']} (targets)",
+        "rows": f"{data['rows']:,}, of which {data['train_rows']:,} train; {data['features']} features",
+        "target": f"{data['target']}, that is {data['resolved_target']}",
+        "scored rows": manifest["comparable"]["scored rows"],
+        "seeds": ", ".join(map(str, manifest["seeds"])),
+        "started": manifest["started"],
+        "command": f"nlab {' '.join(manifest['command'])}",
+        "machine": f"{machine['platform']}, {machine['cores']} cores, {machine['memory_bytes'] / 1e9:.0f} GB",
+        "from the cache": f"{len(hits)} stages, {saved:.0f} s saved" if hits else "nothing",
+        "packages": ", ".join(f"{name} {version}" for name, version in manifest["packages"].items()),
+    }

@@ -17,16 +17,18 @@ if TYPE_CHECKING:
 Curves = Mapping[str, tuple[Sequence[int], NDArray[np.float64]]]
 
 
-def cumulative(eras: "pl.DataFrame") -> Curves:
-    """Variant → scored eras and the cumulative sum of its corr, averaged over seeds."""
+def by_era(eras: "pl.DataFrame") -> Curves:
+    """Variant → scored eras and its corr in each, averaged over seeds; NaN where it has none."""
     import polars as pl
 
-    mean = eras.group_by("variant", "era", maintain_order=True).agg(pl.col("corr").fill_nan(None).mean())
-    out = {}
-    for variant in dict.fromkeys(eras["variant"].to_list()):
-        own = mean.filter(variant=variant).sort("era")
-        out[variant] = (own["era"].to_list(), np.cumsum(own["corr"].fill_null(0).to_numpy()))
-    return out
+    mean = eras.group_by("variant", "era", maintain_order=True).agg(pl.col("corr").fill_nan(None).mean()).sort("era")
+    own = {variant: mean.filter(variant=variant) for variant in dict.fromkeys(eras["variant"].to_list())}
+    return {name: (table["era"].to_list(), table["corr"].fill_null(np.nan).to_numpy()) for name, table in own.items()}
+
+
+def cumulative(eras: "pl.DataFrame") -> Curves:
+    """Variant → scored eras and the cumulative sum of its corr, averaged over seeds."""
+    return {name: (at, np.cumsum(np.nan_to_num(values))) for name, (at, values) in by_era(eras).items()}
 
 
 def improvement(eras: "pl.DataFrame", reference: str) -> Curves:
@@ -47,7 +49,7 @@ def drawn(curves: Curves, title: str, order: Sequence[str], val2_starts: int | N
         figure = Figure(figsize=(9, 4.2), layout="constrained")
         axes = figure.subplots()
         for name, (eras, values) in curves.items():
-            axes.plot(*_broken(eras, values), label=name, linewidth=1.4, color=f"C{order.index(name) % 10}")
+            axes.plot(*broken(eras, values), label=name, linewidth=1.4, color=f"C{order.index(name) % 10}")
         axes.axhline(0, color="0.6", linewidth=0.8)
         if val2_starts is not None:
             axes.axvline(val2_starts, color="0.6", linewidth=0.8, linestyle="--")
@@ -68,7 +70,7 @@ def drawn(curves: Curves, title: str, order: Sequence[str], val2_starts: int | N
     return buffer.getvalue()
 
 
-def _broken(eras: Sequence[int], values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def broken(eras: Sequence[int], values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The curve with a gap wherever eras are left out, such as the embargo."""
     gaps = np.flatnonzero(np.diff(eras) > np.median(np.diff(eras))) + 1 if len(eras) > 1 else np.array([], int)
     return np.insert(np.asarray(eras, float), gaps, np.nan), np.insert(values, gaps, np.nan)

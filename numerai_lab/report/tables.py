@@ -2,9 +2,12 @@
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+from numerai_lab.metrics import METRICS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -129,6 +132,15 @@ def rendered(table: "pl.DataFrame", columns: Sequence[Shown], width: int | None 
 def with_values(table: "pl.DataFrame", columns: Sequence[Shown]) -> list[Shown]:
     """The columns that have something to show."""
     return [c for c in columns if c.name in table.columns and any(formatted(v, c.style) for v in table[c.name].to_list())]
+
+
+def best_is_high(column: str) -> bool | None:
+    """Whether the best value of a column of the score table is the largest; None where neither end is best."""
+    metric = re.sub(r"^delta_", "", column)
+    names = [name for name in METRICS if metric.startswith(f"{name}_")]
+    if not names or column.endswith(("_p", "_p_adjusted", "_n_missing", "_n_eras")):
+        return None
+    return METRICS[max(names, key=len)].higher_is_better and not metric.endswith(("_std", "_max_drawdown"))
 
 
 def _fitting(shown: list[Shown], cells: dict[str, list[str]], width: int) -> list[Shown]:

@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from numerai_lab.metrics.significance import LEVEL
 
 if TYPE_CHECKING:
     import polars as pl
+
+
+Outcome = Literal["better", "worse", "not resolved", "same", "unknown"]
 
 
 def verdicts(scores: "pl.DataFrame") -> list[str]:
@@ -28,14 +31,25 @@ def verdict(row: Mapping[str, Any]) -> str:
         return f"{row['variant']}: no era in which both it and the reference have a score"
     if math.isnan(low):
         return f"{row['variant']}: corr {change:+.4f}, too few eras to say"
-    said = f"{row['variant']}: corr {change:+.4f} [{low:+.4f}, {high:+.4f}]"
-    p = _number(row, "delta_corr_mean_p_adjusted")
-    if low == high == change == 0:
+    said, found = f"{row['variant']}: corr {change:+.4f} [{low:+.4f}, {high:+.4f}]", outcome(row)
+    if found == "same":
         return f"{said}, the same scores as the reference"
-    if p < 1 - LEVEL:
-        return f"{said}, {'better' if change > 0 else 'worse'} (adjusted p {_short(p)})"
+    if found in ("better", "worse"):
+        return f"{said}, {found} (adjusted p {_short(_number(row, 'delta_corr_mean_p_adjusted'))})"
     needed = row.get("eras_needed")
     return f"{said}, not resolved" + (f"; {needed - row['n_eras']:,} more eras needed" if needed else "")
+
+
+def outcome(row: Mapping[str, Any]) -> Outcome:
+    """What a verdict comes to in a word."""
+    change, low, high = (_number(row, f"delta_corr_mean{end}") for end in ("", "_low", "_high"))
+    if math.isnan(change) or math.isnan(low):
+        return "unknown"
+    if low == high == change == 0:
+        return "same"
+    if _number(row, "delta_corr_mean_p_adjusted") < 1 - LEVEL:
+        return "better" if change > 0 else "worse"
+    return "not resolved"
 
 
 def _number(row: Mapping[str, Any], name: str) -> float:

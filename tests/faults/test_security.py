@@ -133,10 +133,13 @@ def test_a_script_in_the_scores_of_a_foreign_run_is_data_and_the_report_escapes_
 
     from jinja2 import Environment
 
-    template = (Path(numerai_lab.__file__).parent / "report" / "report.html").read_text()
-    assert "|safe" not in template.replace(" ", "")
+    pages = Path(numerai_lab.__file__).parent / "report"
+    for template in pages.glob("*.html"):
+        assert "|safe" not in template.read_text().replace(" ", "")
+        assert "autoescape" not in template.read_text()
+    assert "Markup" not in "".join(path.read_text() for path in pages.glob("*.py"))
     assert Environment(autoescape=True).from_string("{{ x }}").render(x=hostile) == "&lt;img src=x onerror=alert(1)&gt;"
-    assert "autoescape=True" in (Path(numerai_lab.__file__).parent / "report" / "page.py").read_text()
+    assert "autoescape=True" in (pages / "markup.py").read_text()
 
 
 def test_aids_take_arrays_only() -> None:

@@ -1,5 +1,7 @@
 """What every registered model promises."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -100,3 +102,15 @@ def test_duplicates_of_weight_3_teach_what_three_copies_teach(kind: str, panel: 
     appended = component(kind, **quick).fit(stream(panel, n=component("gaussian_noise", weight=1e-6)), np.random.default_rng(0))
     plain = component(kind, **quick).fit(stream(panel, n=component("gaussian_noise")), np.random.default_rng(0))
     assert not np.allclose(appended.predict(X), plain.predict(X), atol=1e-3)
+
+
+@kinds
+def test_the_importance_of_a_loaded_model_is_largest_where_the_signal_is(kind: str, panel: Panel) -> None:
+    planted = replace(panel, target=panel.features[:, 3].astype(np.float32) / 4)
+    model = fitted(kind, planted)
+    importance = component(kind).loaded(model.saved()[1]).importance()
+    if importance is None:  # a model that can't tell says so
+        return
+    assert importance.shape == (panel.n_raw,)
+    assert (importance >= 0).all()
+    assert importance.argmax() == 3

@@ -1,0 +1,101 @@
+"""A figure as plotly.js reads it: a plain dict that becomes JSON; nothing is drawn here."""
+
+import html
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+COLOURS = ("#4c78a8", "#f58518", "#54a24b", "#e45756", "#72b7b2", "#b279a2", "#c9a227", "#9d755d", "#ff9da6", "#6b8e23")
+GREY = "#8a8a8a"
+"""The reference's colour, readable on white and on black."""
+
+SCALE = [[0, "#b2182b"], [0.25, "#ef8a62"], [0.5, "#f7f7f7"], [0.75, "#67a9cf"], [1, "#2166ac"]]
+"""Red below 0, blue above."""
+
+Trace = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A plot of a page. says: its caption; alt: what it shows, in words; choices: name → traces shown when it is chosen."""
+
+    key: str
+    title: str
+    says: str
+    alt: str
+    data: Sequence[Trace]
+    layout: Mapping[str, Any] = field(default_factory=dict)
+    choices: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    height: int = 400
+
+    def as_dict(self) -> dict[str, Any]:
+        """What the page's script reads."""
+        return {"data": self.data, "layout": {"height": self.height, **self.layout}, "choices": self.choices}
+
+
+def line(name: str, x: Iterable[float], y: Iterable[float], colour: str, dash: str = "solid") -> Trace:
+    """A line, with gaps where y is not finite."""
+    style = {"color": colour, "width": 2, "dash": dash}
+    return {"type": "scatter", "mode": "lines", "name": label(name), "x": numbers(x), "y": numbers(y), "line": style}
+
+
+def bars(name: str, places: Iterable[Any], values: Iterable[float], colour: str, *, across: bool = False) -> Trace:
+    """Bars at names or numbers; `across`: lying, one below the other."""
+    at, marker = [label(place) if isinstance(place, str) else place for place in places], {"color": colour}
+    if across:
+        return {"type": "bar", "orientation": "h", "name": label(name), "y": at, "x": numbers(values), "marker": marker}
+    return {"type": "bar", "name": label(name), "x": at, "y": numbers(values), "marker": marker}
+
+
+def heat(rows: Sequence[str], columns: Sequence[str], values: Iterable[Iterable[float]], texts: Sequence[Sequence[str]]) -> Trace:
+    """A heatmap around 0 with a text in every cell, blue where values are high."""
+    return {
+        "type": "heatmap",
+        "x": [label(name) for name in columns],
+        "y": [label(name) for name in rows],
+        "z": [numbers(row, 4) for row in values],
+        "zmid": 0,
+        "colorscale": SCALE,
+        "text": texts,
+        "xgap": 1,
+        "ygap": 1,
+    }
+
+
+def titled(text: str, **more: Any) -> dict[str, Any]:
+    """An axis with a title."""
+    return {"title": {"text": text}, **more}
+
+
+def marked(layout: Mapping[str, Any], at: float | None, text: str) -> dict[str, Any]:
+    """The layout with a dashed upright line and a word at its top; as it is where there is no place."""
+    if at is None:
+        return dict(layout)
+    upright = {
+        "type": "line",
+        "x0": at,
+        "x1": at,
+        "yref": "paper",
+        "y0": 0,
+        "y1": 1,
+        "line": {"color": GREY, "dash": "dash", "width": 1},
+    }
+    word = {"x": at, "yref": "paper", "y": 1, "text": text, "showarrow": False, "xanchor": "left", "yanchor": "top"}
+    return {**layout, "shapes": [upright], "annotations": [word]}
+
+
+def palette(names: Iterable[str], reference: str) -> dict[str, str]:
+    """A colour a variant, by its place; grey is the reference's."""
+    others = [name for name in names if name != reference]
+    return {reference: GREY, **{name: COLOURS[i % len(COLOURS)] for i, name in enumerate(others)}}
+
+
+def numbers(values: Iterable[float], digits: int = 6) -> list[float | None]:
+    """As JSON has them: rounded, null for what is not finite."""
+    return [round(float(value), digits) if math.isfinite(value) else None for value in values]
+
+
+def label(name: str) -> str:
+    """A name as plotly's pseudo-HTML shows it, whatever it holds."""
+    return html.escape(name, quote=False)

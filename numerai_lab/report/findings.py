@@ -1,0 +1,128 @@
+"""What a report needs beyond the tables, read off a run folder: how alike variants are, what models use, how networks trained."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from numerai_lab.basics import Array, Float64, arrays_from_bytes
+from numerai_lab.component import Component
+from numerai_lab.config import RAW, Config
+from numerai_lab.metrics.era import gauss
+
+if TYPE_CHECKING:
+    import polars as pl
+
+META_MODEL = "meta model"
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """Mean over validation eras of the correlation of gaussianised predictions (averaged over seeds): names × names."""
+
+    names: tuple[str, ...]
+    values: Float64
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a block of inputs adds to a model: its share of the importance, and of the columns."""
+
+    importance: float
+    columns: float
+
+
+def likeness(predictions: "pl.DataFrame", eras: "pl.DataFrame", variants: Sequence[str]) -> Likeness:
+    """Of all variants with each other, and with the meta model where there is one (over its eras)."""
+    import polars as pl
+
+    seeds = {name: [column for column in predictions.columns if column.rpartition("@")[0] == name] or [name] for name in variants}
+    parts = []
+    for era in predictions.filter(pl.col("split").is_in(("val1", "val2"))).partition_by("era"):
+        values = [gauss(era.select(columns).to_numpy().astype(np.float64)).mean(1) for columns in seeds.values()]
+        parts.append(_correlations(np.array(values)))
+    found = _mean(np.array(parts))
+    meta = [_with_meta_model(eras, name) for name in variants]
+    if not np.isfinite(meta).any():
+        return Likeness(tuple(variants), found)
+    whole = np.block([[found, np.array(meta)[:, None]], [np.array([meta]), np.ones((1, 1))]])
+    return Likeness((*variants, META_MODEL), whole)
+
+
+def importances(folder: Path, config: Config, n_raw: int) -> dict[str, dict[str, Share]]:
+    """Variant → block (`raw` and generators) → share, averaged over seeds; variants whose saved model can tell.
+
+    An ensemble has no model of its own, and variants that differ after prediction alone share the first one's.
+    """
+    out = {}
+    for name, variant in config.variants.items():
+        if variant.ensemble is not None:
+            continue
+        found = [
+            _shares(path, config, [(block, _width(folder, config, block, seed, n_raw)) for block in variant.inputs])
+            for seed in config.seeds
+            for path in sorted((folder / "models").glob(f"{name}@{seed}.*"))
+        ]
+        known = [each for each in found if each]
+        if known:
+            out[name] = {
+                block: Share(float(np.mean([each[block].importance for each in known])), known[0][block].columns)
+                for block in variant.inputs
+            }
+    return out
+
+
+def training_curves(folder: Path) -> dict[str, Float64]:
+    """Name of a saved network → its curve, a row a look: step, training loss, loss on held-out eras."""
+    out = {}
+    for path in sorted((folder / "models").glob("*.npz")):
+        with np.load(path, allow_pickle=False) as arrays:
+            curve: Array = arrays["curve_"] if "curve_" in arrays.files else np.empty(0)
+        if curve.ndim == 2 and curve.shape[1] == 3:
+            out[path.stem.removeprefix("generator-")] = curve.astype(np.float64)
+    return out
+
+
+def _with_meta_model(eras: "pl.DataFrame", variant: str) -> float:
+    import polars as pl
+
+    if "corr_with_meta_model" not in eras.columns:
+        return float("nan")
+    own = eras.filter(pl.col("split").is_in(("val1", "val2")), pl.col("variant") == variant)["corr_with_meta_model"]
+    known = own.fill_nan(None).drop_nulls().to_numpy()
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def _correlations(values: Float64) -> Float64:
+    """Of rows with each other; NaN where one is constant."""
+    centred = values - values.mean(1, keepdims=True)
+    spread = np.sqrt((centred**2).sum(1))
+    unit = centred / np.where(spread > 0, spread, np.nan)[:, None]
+    correlations: Float64 = unit @ unit.T
+    return correlations
+
+
+def _mean(parts: Float64) -> Float64:
+    known = np.isfinite(parts)
+    mean: Float64 = np.where(known, parts, 0).sum(0) / np.where(known.any(0), known.sum(0), np.nan)
+    return mean
+
+
+def _width(folder: Path, config: Config, block: str, seed: int, n_raw: int) -> int:
+    if block == RAW:
+        return n_raw
+    template = config.generators[block]
+    path = folder / "models" / f"generator-{block}@{seed if template.stochastic else config.seeds[0]}.npz"
+    return len(Component.restored(template, arrays_from_bytes(path.read_bytes())).names_out())
+
+
+def _shares(path: Path, config: Config, widths: Sequence[tuple[str, int]]) -> Mapping[str, Share]:
+    gains = config.model.fresh().loaded(path.read_bytes()).importance()
+    n_columns = sum(width for _, width in widths)
+    if gains is None or len(gains) != n_columns or not gains.sum() > 0:
+        return {}
+    ends = np.cumsum([width for _, width in widths])
+    totals = [float(part.sum() / gains.sum()) for part in np.split(gains, ends[:-1])]
+    return {block: Share(total, width / n_columns) for (block, width), total in zip(widths, totals, strict=True)}

@@ -1,0 +1,68 @@
+"""Self-contained pages: templates with everything escaped, the plotting library inside, cells that sort."""
+
+import base64
+import gzip
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from numerai_lab import __version__
+from numerai_lab.report.figure import Figure
+from numerai_lab.report.tables import Shown, best_is_high, formatted
+
+if TYPE_CHECKING:
+    import polars as pl
+
+SORTED_BY = {"interval": "delta_corr_mean_low"}
+"""Columns of text that sort by a number of another column."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a table shows, and the number behind it: None for text, "" for nothing."""
+
+    text: str
+    value: float | str | None
+    best: bool = False
+
+
+def render(template: str, figures: Sequence[Figure], **values: Any) -> str:
+    """A page from a template of this package; everything given is escaped."""
+    from jinja2 import Environment, PackageLoader
+
+    environment = Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, loader=PackageLoader("numerai_lab.report", "")
+    )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False, "allow_nan": False}
+    described = {figure.key: figure.as_dict() for figure in figures}
+    page = environment.get_template(template)
+    return page.render(figures=described, library=_library() if figures else "", version=__version__, **values)
+
+
+def cells(table: "pl.DataFrame", columns: Sequence[Shown]) -> list[list[Cell]]:
+    """Rows of a score table; the best value of each column is marked where there are several."""
+    found = [_column(table, column) for column in columns]
+    return [list(row) for row in zip(*found, strict=True)]
+
+
+def _column(table: "pl.DataFrame", column: Shown) -> list[Cell]:
+    shown, behind = table[column.name].to_list(), SORTED_BY.get(column.name, column.name)
+    if column.style == "s" and behind == column.name:
+        return [Cell(formatted(value, "s"), None) for value in shown]
+    values = [math.nan if value is None else float(value) for value in table[behind].to_list()]
+    known, high = [value for value in values if math.isfinite(value)], best_is_high(column.name)
+    best = None if high is None or len(known) < 2 else max(known) if high else min(known)
+    return [
+        Cell(formatted(text, column.style), value if math.isfinite(value) else "", value == best)
+        for text, value in zip(shown, values, strict=True)
+    ]
+
+
+@lru_cache(maxsize=1)
+def _library() -> str:
+    """plotly.js as the PyPI package `plotly` ships it, packed: a third of its size in every report."""
+    script = files("plotly").joinpath("package_data", "plotly.min.js").read_bytes()
+    return base64.b64encode(gzip.compress(script, 9, mtime=0)).decode()
