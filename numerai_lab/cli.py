@@ -82,6 +82,10 @@ def compare(
     reference: Annotated[str | None, typer.Option(help="variant, or run/variant, that others are compared with")] = None,
     how: HowShown = "table",
     out: Annotated[Path | None, typer.Option(help="write the table into this file instead of printing it")] = None,
+    html: Annotated[Path | None, typer.Option(help="also write a page to sort and filter, with plots, into this file")] = None,
+    only_changed: Annotated[
+        bool, typer.Option("--only-changed", help="add the config's keys that are not the same in all runs")
+    ] = False,
 ) -> None:
     """Set runs side by side.
 
@@ -90,24 +94,25 @@ def compare(
     import polars as pl
 
     from numerai_lab.report.comparison import compare as compare_runs
+    from numerai_lab.report.differing import with_config
     from numerai_lab.report.tables import summary_columns
 
     found = compare_runs(runs, sort, reference)
     for line in (*found.skipped, *found.differences):
         say(line)
+    if html is not None:
+        from numerai_lab.report.comparison_page import comparison_page
+        from numerai_lab.runs import write_page
+
+        write_page(html, comparison_page(found, html))
+        say(f"page: {html}")
+    told = [with_config(group.table, group.members) if only_changed else (group.table, []) for group in found.groups]
     if how == "table" and out is None:
-        for group in found.groups:
-            print_table(
-                group.table,
-                how,
-                summary_columns(False),
-                [
-                    f"Δ against {group.reference}",
-                    "; ".join(f"{key} {value}" for key, value in group.comparable.items() if key != "scored rows"),
-                ],
-            )
+        for group, (table, keys) in zip(found.groups, told, strict=True):
+            same = "; ".join(f"{key} {value}" for key, value in group.comparable.items() if key != "scored rows")
+            print_table(table, how, summary_columns(False, keys), [f"Δ against {group.reference}", same])
         return
-    tables = [group.table.with_columns(pl.lit(i).alias("group")) for i, group in enumerate(found.groups, start=1)]
+    tables = [table.with_columns(pl.lit(i).alias("group")) for i, (table, _) in enumerate(told, start=1)]
     print_table(pl.concat(tables, how="diagonal_relaxed"), how if how != "table" else by_suffix(out), (), (), out)
 
 

@@ -19,7 +19,7 @@ from numerai_lab.diagnostics import Diagnosis
 from numerai_lab.experiment import era_table, span
 from numerai_lab.generators import Generator
 from numerai_lab.panel import Panel
-from numerai_lab.runs import CONFIG, growing_table, read_run, write_card
+from numerai_lab.runs import CONFIG, growing_table, read_run, write_page
 from numerai_lab.selection import LABELLED
 from numerai_lab.splits import make_splits
 from numerai_lab.stages import Setting, Show
@@ -146,7 +146,7 @@ def _write(subject: Subject, config: Config, loaded: Loaded, out: Path, show: Sh
             tick(done, len(panel.eras) + (live is not None))
     remarks = (*subject.remarks, *(() if live else ("the data has no live rows (no live.parquet beside its tables)",)))
     card = out.with_name(f"{out.name}.md")
-    write_card(card, "\n".join(_card(subject, config, loaded, rows, remarks) + diagnosis.lines()) + "\n")
+    write_page(card, "\n".join(_card(subject, config, loaded, rows, remarks) + diagnosis.lines()) + "\n")
     return Exported(out, card, rows, remarks)
 
 

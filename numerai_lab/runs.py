@@ -272,9 +272,13 @@ def growing_table(path: Path, schema: "pa.Schema") -> Iterator[Callable[["pa.Tab
         work.unlink(missing_ok=True)
 
 
-def write_card(path: Path, text: str) -> None:
-    """The Markdown that explains a file, beside it."""
-    path.write_text(text, encoding="utf-8")
+def write_page(path: Path, text: str) -> None:
+    """A text for people, such as a card or a page, where the user wants it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise NlabError(f"{path}: can't be written ({error.strerror or error})") from error
 
 
 def _memory() -> int:

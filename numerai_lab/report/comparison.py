@@ -23,6 +23,7 @@ class Group:
     """Runs that may be ranked together. table: a row a run × variant × split; reference: `run/variant`."""
 
     runs: tuple[str, ...]
+    members: tuple[Run, ...]
     comparable: dict[str, Any]
     reference: str
     table: "pl.DataFrame"
@@ -96,6 +97,7 @@ def _ranked(runs: Sequence[Run], sort: str, reference: str | None) -> Group:
         )
     return Group(
         tuple(run.name for run in runs),
+        tuple(runs),
         dict(first.manifest["comparable"]),
         f"{base_run.name}/{variant}",
         _sorted(table, sort),
@@ -112,11 +114,11 @@ def _with_changes(runs: Sequence[Run], reference: tuple[str, str]) -> "pl.DataFr
         if split == FOLD and any(run.manifest.get("cv") != runs[0].manifest.get("cv") for run in runs):
             continue
         within = {run.name: run.per_era.filter(pl.col("split").is_in(parts)) for run in runs}
-        eras = sorted({era for table in within.values() for era in table["era"].unique().to_list()})
+        eras = np.unique(np.concatenate([table["era"].unique().to_numpy() for table in within.values()])).tolist()
         members = {
-            (run.name, variant): series_of(within[run.name].filter(variant=variant), eras)
+            (run.name, variant): series_of(own, eras)
             for run in runs
-            for variant in run.scores.filter(split=split)["variant"].to_list()
+            for (variant,), own in within[run.name].partition_by("variant", as_dict=True).items()
         }
         rows = changes(members, reference, block)
         changed += [{"run": run, "variant": variant, "split": split, **row} for (run, variant), row in rows.items()]

@@ -54,7 +54,7 @@ def heat(rows: Sequence[str], columns: Sequence[str], values: Iterable[Iterable[
         "type": "heatmap",
         "x": [label(name) for name in columns],
         "y": [label(name) for name in rows],
-        "z": [numbers(row, 4) for row in values],
+        "z": [numbers(row) for row in values],
         "zmid": 0,
         "colorscale": SCALE,
         "text": texts,

@@ -27,6 +27,7 @@ class Cell:
     text: str
     value: float | str | None
     best: bool = False
+    link: str = ""
 
 
 def render(template: str, figures: Sequence[Figure], **values: Any) -> str:

@@ -62,9 +62,10 @@ WRAPPING = ("run", "gives", "type", "says", "check", "numbers")
 """Columns of prose, which may take several lines."""
 
 
-def summary_columns(legacy: bool) -> tuple[Shown, ...]:
-    """What the printed score table shows, most wanted first; the forum's set with `scoring.legacy`."""
-    return (*LABELS, *LEGACY, *CORR, *SURE) if legacy else (*LABELS, *CORR, *SURE, *REST)
+def summary_columns(legacy: bool, keys: Sequence[str] = ()) -> tuple[Shown, ...]:
+    """What the printed score table shows, most wanted first; the forum's set with `scoring.legacy`. keys: of the config."""
+    told = [Shown(key, key, "s") for key in keys]
+    return (*LABELS, *told, *LEGACY, *CORR, *SURE) if legacy else (*LABELS, *told, *CORR, *SURE, *REST)
 
 
 def with_interval(scores: "pl.DataFrame") -> "pl.DataFrame":

@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from numerai_lab.metrics.multiplicity import MAX_PAIRWISE, adjusted, confidence_set, holm, stepdown
+from numerai_lab.metrics.multiplicity import (
+    MAX_PAIRWISE,
+    MCS_RESAMPLES,
+    MCS_SIZE,
+    adjusted,
+    against_their_mean,
+    confidence_set,
+    holm,
+    stepdown,
+)
 from numerai_lab.metrics.significance import mean_differences
 from tests.metrics.test_significance import overlapping_noise
 
@@ -78,3 +87,14 @@ def test_equal_columns_stand_or_fall_together_and_unscored_ones_are_left_out() -
     assert confidence_set(np.column_stack([scores[:, 3]] * 2), 4) == [True, True]
     assert confidence_set(scores[:10], 4) == [None] * 4
     assert confidence_set(scores[:, 3:], 4) == [None]
+
+
+def test_of_many_columns_those_stay_that_arch_keeps() -> None:
+    from arch.bootstrap import MCS
+
+    losses = overlapping_noise(np.random.default_rng(5), 120, 40) + np.linspace(0, 1.5, 40)
+    found = MCS(losses, size=MCS_SIZE, reps=MCS_RESAMPLES, block_size=4, method="max", seed=np.random.default_rng(0))
+    found.compute()
+    kept = against_their_mean(losses, 4)
+    assert 5 < kept.sum() < 35
+    assert len({*np.flatnonzero(kept).tolist()} ^ {*found.included}) <= 1

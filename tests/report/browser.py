@@ -55,6 +55,19 @@ class Page:
         self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
         element.click()
 
+    def type(self, selector: str, text: str) -> None:
+        """Types into a field."""
+        self._set(selector, text, "input")
+
+    def choose(self, selector: str, value: str) -> None:
+        """Chooses an option."""
+        self._set(selector, value, "change")
+
+    def _set(self, selector: str, value: str, event: str) -> None:
+        script = "const f = document.querySelector(arguments[0]); f.value = arguments[1]; "
+        bubble = "for (const e of ['input', arguments[2]]) f.dispatchEvent(new Event(e, {bubbles: true}))"
+        self.driver.execute_script(script + bubble, selector, value, event)
+
     def complaints(self) -> list[str]:
         """What stands in the console since the last call."""
         return [entry["message"] for entry in self.driver.get_log("browser")]

@@ -137,7 +137,7 @@ def test_another_variant_can_be_chosen_in_the_difference_plot(report: Path, brow
     browser.open(report)
     place = "document.querySelector('.drawing[data-plot=differences]')"
     assert browser.js(f"{place}.data.map((trace) => trace.visible).indexOf(true)") == 0
-    browser.js("(() => { const s = document.querySelector('select'); s.value = 'cut'; s.dispatchEvent(new Event('change')); })()")
+    browser.choose("select[data-plot=differences]", "cut")
     shown = described(report)["differences"]["choices"]["cut"]
     browser.until(
         f"{place}.data.map((trace, i) => trace.visible ? i : -1).filter((i) => i >= 0).join() === '{','.join(map(str, shown))}'"

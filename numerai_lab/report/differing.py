@@ -1,0 +1,49 @@
+"""Which keys of their configs tell runs apart."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from numerai_lab.runs import CONFIG, Run
+
+if TYPE_CHECKING:
+    import polars as pl
+
+KEYS = ("name",)
+"""Keys that differ without meaning."""
+
+
+def differing(runs: Sequence[Run]) -> "pl.DataFrame":
+    """A row a run: `run`, then a column of text for each dotted key whose value is not the same in all; "" where it is absent."""
+    import polars as pl
+
+    flat = {run.name: dict(_flat(_config(run))) for run in runs}
+    keys = dict.fromkeys(key for values in flat.values() for key in values if key not in KEYS)
+    told = [key for key in keys if len({values.get(key, "") for values in flat.values()}) > 1]
+    rows = [{"run": name, **{key: values.get(key, "") for key in told}} for name, values in flat.items()]
+    return pl.DataFrame(rows, schema=dict.fromkeys(("run", *told), pl.String))
+
+
+def with_config(table: "pl.DataFrame", runs: Sequence[Run]) -> tuple["pl.DataFrame", list[str]]:
+    """The table of a comparison with those columns at its end, and their names."""
+    told = differing(runs)
+    keys = told.columns[1:]
+    return table.join(told, on="run", how="left", maintain_order="left"), keys
+
+
+def _config(run: Run) -> Any:
+    import yaml
+
+    path = run.path / CONFIG
+    try:
+        # The C loader is ten times as quick and as safe; what the strict one adds was seen to when the run began.
+        return yaml.load(path.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (OSError, yaml.YAMLError):
+        return {}
+
+
+def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from _flat(inner, f"{path}.{key}" if path else str(key))
+    elif path:
+        yield path, "none" if value is None else str(value)
