@@ -29,11 +29,13 @@ soak: $(VENV)/.installed-dev
 $(VENV)/.installed: pyproject.toml
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e .
+	$(NLAB) schema > configs/schema.json
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(NLAB) schema > configs/schema.json
 	touch $@ $(VENV)/.installed
 
 clean:

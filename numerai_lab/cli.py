@@ -14,6 +14,8 @@ from numerai_lab.cli_cache import cache_app
 from numerai_lab.cli_checks import audit, score
 from numerai_lab.cli_data import data_app
 from numerai_lab.cli_export import export, transform
+from numerai_lab.cli_look import list_, open_, show
+from numerai_lab.cli_new import kinds, new, schema
 from numerai_lab.terminal import ConfigFile, Format, HowShown, Set, by_suffix, print_table, say
 
 if TYPE_CHECKING:
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Find out whether unsupervised features and synthetic rows make Numerai models better.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -131,25 +132,16 @@ app.command()(score)
 app.command()(audit)
 app.command()(export)
 app.command()(transform)
-
-
-@app.command("list")
-def list_(
-    family: Annotated[str, typer.Argument(help="generators, augmenters, models, metrics or sources")],
-    how: HowShown = "table",
-) -> None:
-    """List what there is of a family, a line each."""
-    import polars as pl
-
-    from numerai_lab.catalogue import entries
-    from numerai_lab.report.tables import Shown
-
-    print_table(pl.DataFrame(entries(family)), how, (Shown("name", family, "s"), Shown("gives", "gives", "s")))
+app.command()(show)
+app.command("open")(open_)
+app.command("list")(list_)
+app.command()(new)
+app.command()(schema)
 
 
 @app.command()
 def describe(
-    name: Annotated[str, typer.Argument(help="a generator, augmenter, model, metric or source")],
+    name: Annotated[str, typer.Argument(help="a generator, augmenter, model, metric or source", autocompletion=kinds)],
     how: HowShown = "table",
 ) -> None:
     """Explain a method: parameters, output, source."""
@@ -184,7 +176,7 @@ def main() -> None:
     from numerai_lab.basics import NlabError, NlabFailure, told
 
     try:
-        app()
+        app(prog_name="nlab")
     except NlabError as error:
         say(f"nlab: {error}")
         sys.exit(1 if isinstance(error, NlabFailure) else 2)

@@ -50,7 +50,22 @@ def test_every_method_stands_in_its_tables_and_every_name_there_exists() -> None
     assert set(re.findall(r"`([a-z_]+)`", section)) - {"transform"} == there
 
 
-COMMANDS = ["run", "resume", "compare", "score", "audit", "validate", "list", "describe", "export", "transform"]
+COMMANDS = [
+    "run",
+    "resume",
+    "compare",
+    "score",
+    "audit",
+    "validate",
+    "list",
+    "describe",
+    "export",
+    "transform",
+    "show",
+    "open",
+    "new",
+    "schema",
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

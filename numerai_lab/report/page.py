@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from numerai_lab.config import Config
+from numerai_lab.config import Config, load_config
 from numerai_lab.report.markup import cells, render
 from numerai_lab.report.plots import by_era, cumulative, drawn, improvement
 from numerai_lab.report.tables import NOTES, coverage, markdown, summary_columns, with_interval, with_values
 from numerai_lab.report.verdicts import outcome, verdict, verdicts
-from numerai_lab.runs import Run, RunFolder
+from numerai_lab.runs import CONFIG, Run, RunFolder, write_page
 
 if TYPE_CHECKING:
     import polars as pl
@@ -32,6 +32,12 @@ def write_report(folder: RunFolder, config: Config, eras: "pl.DataFrame", scores
         folder.write_text(f"plots/{name}.svg", drawn(curves, title, order, starts))
     written = Run(folder.work, {**folder.manifest, "stages": folder.stages}, scores, eras)
     folder.write_text("report.html", report_page(written, config))
+
+
+def redrawn(run: Run) -> None:
+    """Draws report.html of a finished run anew."""
+    config, _ = load_config(run.path / CONFIG)
+    write_page(run.path / "report.html", report_page(run, config))
 
 
 def scores_page(title: str, head: Sequence[str], scores: "pl.DataFrame", legacy: bool) -> str:

@@ -6,13 +6,34 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
-from numerai_lab.basics import Tick
+from numerai_lab.basics import Tick, human_bytes
 
 log = logging.getLogger("nlab")
 LINE_EVERY = 30.0
 """Seconds between two lines where there is no terminal."""
+
+
+class Memory(ProgressColumn):
+    """What the process holds now."""
+
+    max_refresh = 0.5
+
+    def render(self, task: Task) -> Text:
+        import psutil
+
+        return Text(human_bytes(psutil.Process().memory_info().rss), style="progress.download")
 
 
 class Bars:
@@ -25,10 +46,12 @@ class Bars:
     def task(self, label: str) -> Iterator[Tick]:
         columns = (
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(20),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
+            TextColumn("left"),
             TimeRemainingColumn(),
+            Memory(),
         )
         with Progress(*columns, console=self.console, transient=True) as progress:
             task = progress.add_task(label, total=None)

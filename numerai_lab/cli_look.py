@@ -1,0 +1,79 @@
+"""`nlab show`, `nlab open` and `nlab list`: looking at what there is."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from numerai_lab.terminal import HowShown, print_table, say
+
+RunsDir = Annotated[Path, typer.Option(help="where run folders are")]
+RunArgument = Annotated[Path | None, typer.Argument(help="a run folder; default the newest", show_default=False)]
+
+
+def families() -> list[str]:
+    """What the shell completes after `nlab list`."""
+    from numerai_lab.catalogue import CATALOGUE
+
+    return [*CATALOGUE, "runs"]
+
+
+def show(run: RunArgument = None, runs_dir: RunsDir = Path("runs"), how: HowShown = "table") -> None:
+    """Print a run's table and verdicts."""
+    from numerai_lab.report.listing import newest
+    from numerai_lab.report.page import heading
+    from numerai_lab.report.tables import summary_columns
+    from numerai_lab.report.verdicts import verdicts
+    from numerai_lab.runs import read_run
+
+    found = read_run(run or newest(runs_dir))
+    print_table(found.scores, how, summary_columns(False), [found.name, *heading(found.manifest)])
+    if how == "table":
+        print("", *verdicts(found.scores), sep="\n")
+        for warning in found.manifest["warnings"]:
+            say(f"warning: {warning}")
+
+
+def open_(
+    run: RunArgument = None,
+    runs_dir: RunsDir = Path("runs"),
+    redraw: Annotated[bool, typer.Option("--redraw", help="draw report.html anew first, as this version draws it")] = False,
+) -> None:
+    """Open a run's report in the browser."""
+    import webbrowser
+
+    from numerai_lab.report.listing import newest
+    from numerai_lab.report.page import redrawn
+    from numerai_lab.runs import read_run
+
+    found = read_run(run or newest(runs_dir))
+    page = found.path / "report.html"
+    if redraw or not page.is_file():
+        redrawn(found)
+    print(page.resolve())
+    if not webbrowser.open(page.resolve().as_uri()):
+        say("no browser found: open that file yourself")
+
+
+def list_(
+    family: Annotated[
+        str, typer.Argument(help="generators, augmenters, models, metrics, sources or runs", autocompletion=families)
+    ],
+    runs_dir: RunsDir = Path("runs"),
+    how: HowShown = "table",
+) -> None:
+    """List what there is of a family, a line each."""
+    import polars as pl
+
+    from numerai_lab.catalogue import entries
+    from numerai_lab.report.listing import COLUMNS, listing
+    from numerai_lab.report.tables import Shown
+
+    if family != "runs":
+        print_table(pl.DataFrame(entries(family)), how, (Shown("name", family, "s"), Shown("gives", "gives", "s")))
+        return
+    rows = listing(runs_dir)
+    if rows:
+        print_table(pl.DataFrame(rows, infer_schema_length=None), how, COLUMNS)
+    else:
+        say(f"no run in {runs_dir}")

@@ -1,0 +1,98 @@
+"""What a person at a terminal of 80 columns sees."""
+
+import json
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from numerai_lab.experiment import run
+from numerai_lab.runs import Run
+from tests.conftest import Quiet, make_config
+from tests.test_cli import nlab
+
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return run(make_config(augmenters={"cut": {"kind": "cutout"}}), tmp_path_factory.mktemp("runs"), Quiet())
+
+
+def test_a_run_at_80_columns_shows_progress_and_ends_with_table_verdicts_and_path(tmp_path: Path) -> None:
+    pexpect = pytest.importorskip("pexpect")
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        "name: terminal\ndata: {source: synthetic, size: tiny}\naugmenters: {cut: {kind: cutout}}\n"
+        "model: {kind: xgboost, n_estimators: 30}\n"
+    )
+    command = ["-m", "numerai_lab", "run", str(config), "--runs-dir", str(tmp_path / "runs")]
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    environment.pop("COLUMNS", None)
+    child = pexpect.spawn(sys.executable, command, dimensions=(24, 80), env=environment, encoding="utf-8", timeout=120)
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+    lines = [line for part in ESCAPES.sub("", child.before).split("\n") for line in part.rstrip("\r").split("\r")]
+    bars = [line for line in lines if line.startswith("train cut@0")]
+    assert bars
+    assert all(re.search(r"\d+/\S+ .* left .* [\d.]+ [GM]B", line) and len(line) <= 80 for line in bars)
+    assert any(re.match(r"train: [\d.]+ s, peak memory", line) for line in lines)
+    table = lines[next(i for i, line in enumerate(lines) if line.startswith(" variant")) :]
+    end = next(i for i, line in enumerate(table) if line.startswith("run folder:"))
+    assert "95 % of Δ" in table[0]
+    assert max(len(line) for line in table if line.startswith(" ")) <= 80
+    assert any(line.startswith("cut: corr ") for line in table[:end])
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert str(folder) in "".join(table[end:])
+
+
+def test_show_prints_the_newest_run_as_it_ended(done: Run) -> None:
+    found = nlab("show", "--runs-dir", done.path.parent)
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.startswith(f"{done.name}\nSYNTHETIC data")
+    assert "\ncut: corr " in found.stdout
+    assert "LEAK" in found.stderr
+    assert json.loads(nlab("show", done.path, "--format", "json").stdout)[0]["variant"] == "baseline"
+
+
+def test_list_runs_has_a_row_each_whatever_became_of_it(done: Run, tmp_path: Path) -> None:
+    shutil.copytree(done.path, tmp_path / "20260101-000001_good")
+    shutil.copytree(done.path, tmp_path / "20260101-000002_broken")
+    (tmp_path / "20260101-000002_broken" / "scores.csv").unlink()
+    (tmp_path / "20260101-000003_bad-failed").mkdir()
+    (tmp_path / "20260101-000003_bad-failed" / "failed.txt").write_text("disk full\n")
+    (tmp_path / ".unfinished-20260101-000004_dead-x").mkdir()
+    (tmp_path / ".unfinished-20260101-000004_dead-x" / "config.yaml").write_text("name: dead\n")
+    (tmp_path / "else").mkdir()
+    rows = json.loads(nlab("list", "runs", "--runs-dir", tmp_path, "--format", "json").stdout)
+    status = {row["run"]: row["status"] for row in rows}
+    assert status == {
+        ".unfinished-20260101-000004_dead-x": "unfinished, to be resumed",
+        "20260101-000003_bad-failed": "failed: disk full",
+        "20260101-000002_broken": "damaged: can't be read",
+        "20260101-000001_good": None,
+    }
+    assert rows[-1]["corr"] == pytest.approx(max(done.scores.filter(split="val")["corr_mean"]))
+    assert nlab("list", "runs", "--runs-dir", tmp_path / "else").stderr == f"no run in {tmp_path / 'else'}\n"
+
+
+def test_open_prints_the_path_and_hands_it_to_the_browser(done: Run, tmp_path: Path) -> None:
+    (done.path / "report.html").unlink()
+    found = nlab(
+        "open", done.path, BROWSER=f'{sys.executable} -c \'import sys; open("{tmp_path}/asked", "w").write(sys.argv[1])\' %s'
+    )
+    assert found.stdout.strip() == str(done.path / "report.html")
+    assert (tmp_path / "asked").read_text() == (done.path / "report.html").as_uri()
+    assert (done.path / "report.html").stat().st_size > 1e6
+    assert nlab("open", "--runs-dir", tmp_path).returncode == 2
+
+
+@pytest.mark.parametrize(("words", "wanted"), [("nlab describe um", "umap"), ("nlab list ru", "runs"), ("nlab sho", "show")])
+def test_the_shell_completes_commands_and_names(words: str, wanted: str) -> None:
+    count = str(len(words.split()) - 1)
+    found = nlab(_NLAB_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=count)
+    assert wanted in found.stdout.split()
