@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 NLAB := $(VENV)/bin/nlab
 
-.PHONY: run test check bench bench-full soak clean
+.PHONY: run test check bench bench-full audit soak clean
 
 run: $(VENV)/.installed
 	$(NLAB) run configs/quickstart.yaml
@@ -16,11 +16,15 @@ check: $(VENV)/.installed-dev
 	$(VENV)/bin/lint-imports
 
 bench: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest -s --override-ini addopts= tests/bench
+	$(VENV)/bin/python -m pytest -s --override-ini addopts= tests/bench --ignore=tests/bench/test_audits.py
 
 # The synthetic tournament at its full size, 6.9 million rows × 780, XGBoost on every training row: minutes and gigabytes.
 bench-full: $(VENV)/.installed
 	$(NLAB) run tests/bench/full.yaml
+
+# `nlab audit` of every shipped config, with fewer trees and steps: most of an hour.
+audit: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m pytest -s --override-ini addopts= tests/bench/test_audits.py
 
 # Thirty kills of a run of each generator and augmenter: hours.
 soak: $(VENV)/.installed-dev
