@@ -16,6 +16,7 @@ from numerai_lab.cli_data import data_app
 from numerai_lab.cli_export import export, transform
 from numerai_lab.cli_look import list_, open_, show
 from numerai_lab.cli_new import kinds, new, schema
+from numerai_lab.cli_sweep import sweep
 from numerai_lab.terminal import ConfigFile, Format, HowShown, Set, by_suffix, print_table, say
 
 if TYPE_CHECKING:
@@ -133,6 +134,7 @@ app.command()(audit)
 app.command()(export)
 app.command()(transform)
 app.command()(show)
+app.command()(sweep)
 app.command("open")(open_)
 app.command("list")(list_)
 app.command()(new)

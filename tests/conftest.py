@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from numerai_lab.generators import GENERATORS
 from numerai_lab.models import MODELS
 from numerai_lab.panel import Panel
 from numerai_lab.store import Scratch, cache_dir
+from tests.report.browser import Page, chromium
 
 NETWORK = {"n_components": 3, "hidden": 16}
 TRAINING = {"batch_size": 64, "max_steps": 20, "evaluate_every": 10, "learning_rate": 0.01}
@@ -120,3 +121,10 @@ def tiny() -> Loaded:
 def space(tmp_path: Path) -> Scratch:
     (tmp_path / "scratch").mkdir()
     return Scratch(tmp_path / "scratch")
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """One headless browser for all pages; tests that want it are skipped where there is none."""
+    with chromium(tmp_path_factory.mktemp("profile")) as page:
+        yield page

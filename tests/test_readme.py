@@ -65,6 +65,7 @@ COMMANDS = [
     "open",
     "new",
     "schema",
+    "sweep",
 ]
 
 

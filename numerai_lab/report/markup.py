@@ -32,15 +32,18 @@ class Cell:
 
 def render(template: str, figures: Sequence[Figure], **values: Any) -> str:
     """A page from a template of this package; everything given is escaped."""
+    described = {figure.key: figure.as_dict() for figure in figures}
+    return fragment(template, figures=described, library=_library() if figures else "", version=__version__, **values)
+
+
+def fragment(template: str, **values: Any) -> str:
+    """What a template makes of these values; all of them are escaped."""
     from jinja2 import Environment, PackageLoader
 
-    environment = Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, loader=PackageLoader("numerai_lab.report", "")
-    )
+    loader = PackageLoader("numerai_lab.report", "")
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, loader=loader)
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False, "allow_nan": False}
-    described = {figure.key: figure.as_dict() for figure in figures}
-    page = environment.get_template(template)
-    return page.render(figures=described, library=_library() if figures else "", version=__version__, **values)
+    return environment.get_template(template).render(**values)
 
 
 def cells(table: "pl.DataFrame", columns: Sequence[Shown]) -> list[list[Cell]]:

@@ -1,5 +1,7 @@
 """Many comparisons at once: adjusted p-values and the model confidence set."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -8,10 +10,12 @@ from numerai_lab.metrics.multiplicity import (
     MCS_RESAMPLES,
     MCS_SIZE,
     adjusted,
-    against_their_mean,
     confidence_set,
     holm,
+    kept,
     stepdown,
+    worst_against_mean,
+    worst_pair,
 )
 from numerai_lab.metrics.significance import mean_differences
 from tests.metrics.test_significance import overlapping_noise
@@ -89,12 +93,20 @@ def test_equal_columns_stand_or_fall_together_and_unscored_ones_are_left_out() -
     assert confidence_set(scores[:, 3:], 4) == [None]
 
 
-def test_of_many_columns_those_stay_that_arch_keeps() -> None:
+@pytest.mark.parametrize(("method", "test"), [("R", worst_pair), ("max", worst_against_mean)])
+def test_those_stay_that_arch_keeps(method: Any, test: Any) -> None:
     from arch.bootstrap import MCS
 
-    losses = overlapping_noise(np.random.default_rng(5), 120, 40) + np.linspace(0, 1.5, 40)
-    found = MCS(losses, size=MCS_SIZE, reps=MCS_RESAMPLES, block_size=4, method="max", seed=np.random.default_rng(0))
+    losses = overlapping_noise(np.random.default_rng(5), 120, 20) + np.linspace(0, 1.5, 20)
+    found = MCS(losses, size=MCS_SIZE, reps=MCS_RESAMPLES, block_size=4, method=method, seed=np.random.default_rng(0))
     found.compute()
-    kept = against_their_mean(losses, 4)
-    assert 5 < kept.sum() < 35
-    assert len({*np.flatnonzero(kept).tolist()} ^ {*found.included}) <= 1
+    mine = kept(losses, 4, 0, test)
+    assert 3 < mine.sum() < 18
+    assert len({*np.flatnonzero(mine).tolist()} ^ {*found.included}) <= 1
+
+
+def test_columns_that_are_nearly_the_same_stay_together() -> None:
+    scores = overlapping_noise(np.random.default_rng(6), 100, 1)
+    nearly = np.column_stack([scores, scores + np.tile([[1e-9], [-1e-9]], (50, 1)), scores + 1e-10])
+    assert confidence_set(nearly[:, :2], 4) == [True, True]
+    assert len(confidence_set(nearly, 4)) == 3

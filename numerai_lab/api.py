@@ -1,0 +1,154 @@
+"""The laboratory from Python: configs, runs and comparisons, their tables as pandas DataFrames that notebooks show."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numerai_lab import runs
+from numerai_lab.basics import Tick, silent
+from numerai_lab.config import Config, parse_config
+from numerai_lab.config import load_config as load_config_file
+from numerai_lab.experiment import How
+from numerai_lab.experiment import run as run_experiment
+from numerai_lab.report import comparison
+from numerai_lab.report.markup import cells, fragment
+from numerai_lab.report.page import heading
+from numerai_lab.report.tables import NOTES, summary_columns, with_interval, with_values
+from numerai_lab.report.verdicts import outcome, verdict, verdicts
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+log = logging.getLogger("nlab")
+
+
+@dataclass(frozen=True)
+class Results:
+    """A finished run. In a notebook it shows itself: verdicts, and the score table."""
+
+    path: Path
+    manifest: dict[str, Any]
+    read: runs.Run
+
+    @cached_property
+    def config(self) -> Config:
+        """With every default."""
+        return load_config_file(self.path / runs.CONFIG)[0]
+
+    @cached_property
+    def scores(self) -> "pd.DataFrame":
+        """A row a variant × split, as scores.csv has it, by variant and split."""
+        return _pandas(self.read.scores).set_index(["variant", "split"])
+
+    @cached_property
+    def per_era(self) -> "pd.DataFrame":
+        """A row a variant × seed × era, a column a metric."""
+        return _pandas(self.read.per_era)
+
+    @cached_property
+    def predictions(self) -> "pd.DataFrame":
+        """id, era, target, split, a column a variant."""
+        import polars as pl
+
+        return _pandas(pl.read_parquet(self.path / "predictions.parquet"))
+
+    @property
+    def verdicts(self) -> list[str]:
+        """A sentence a variant: is the gain real?"""
+        return verdicts(self.read.scores)
+
+    @property
+    def report(self) -> Path:
+        """The page to open in a browser."""
+        return self.path / "report.html"
+
+    def _repr_html_(self) -> str:
+        rows = [row for row in self.read.scores.to_dicts() if row["split"] == "val" and row.get("delta_corr_mean") is not None]
+        said = [(outcome(row), verdict(row)) for row in rows]
+        return _shown(self.path.name, [*heading(self.manifest), *self.manifest["warnings"]], said, self.read.scores)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Runs side by side, best first: a table for each group of runs that may be ranked together."""
+
+    found: comparison.Comparison
+
+    @cached_property
+    def tables(self) -> "list[pd.DataFrame]":
+        """A row a run × variant × split, by these."""
+        return [_pandas(group.table).set_index(["run", "variant", "split"]) for group in self.found.groups]
+
+    @property
+    def table(self) -> "pd.DataFrame":
+        """The table of the first group, which holds the first run."""
+        return self.tables[0]
+
+    @property
+    def remarks(self) -> list[str]:
+        """What was skipped, and which runs differ in what."""
+        return [*self.found.skipped, *self.found.differences]
+
+    def _repr_html_(self) -> str:
+        parts = [_shown(f"Δ against {group.reference}", [], [], group.table) for group in self.found.groups]
+        return "\n".join([*parts, fragment("notebook.html", title="", lines=self.remarks, verdicts=[], columns=[], rows=[])])
+
+
+class _Silent:
+    """Progress that nobody sees."""
+
+    def task(self, label: str) -> AbstractContextManager[Tick]:
+        return nullcontext(silent)
+
+
+def load_config(source: Path | str | Mapping[str, Any], *overrides: str) -> Config:
+    """A config from a YAML file, or from plain values; overrides as after `--set`: `"data.size=tiny"`.
+
+    Raises NlabError with every problem at once.
+    """
+    if isinstance(source, Mapping):
+        if overrides:
+            raise TypeError("overrides are for files; change the values")
+        return parse_config({**source}, "config")
+    config, remarks = load_config_file(Path(source), overrides)
+    for remark in remarks:
+        log.warning("%s", remark)
+    return config
+
+
+def run(config: Config | Path | str, runs_dir: Path | str = "runs", *, cached: bool = True, force: bool = False) -> Results:
+    """Runs a config into a new run folder, as `nlab run` does, and reads it."""
+    loaded = config if isinstance(config, Config) else load_config(config)
+    return read_run(run_experiment(loaded, Path(runs_dir), _Silent(), how=How(cached=cached, force=force)).path)
+
+
+def read_run(path: Path | str) -> Results:
+    """A finished run folder."""
+    found = runs.read_run(Path(path))
+    return Results(found.path, found.manifest, found)
+
+
+def compare(paths: Iterable[Path | str | Results], sort: str = "corr_mean", reference: str | None = None) -> Compared:
+    """Run folders side by side, as `nlab compare` sets them."""
+    folders = [path.path if isinstance(path, Results) else Path(path) for path in paths]
+    return Compared(comparison.compare(folders, sort, reference))
+
+
+def _pandas(table: "pl.DataFrame") -> "pd.DataFrame":
+    import pandas as pd
+
+    return pd.DataFrame(
+        {name: table[name].to_numpy() if table[name].dtype.is_numeric() else table[name].to_list() for name in table.columns}
+    )
+
+
+def _shown(title: str, lines: Sequence[str], said: Sequence[tuple[str, str]], table: "pl.DataFrame") -> str:
+    shown = with_interval(table)
+    columns = with_values(shown, (*summary_columns(False), NOTES))
+    rows = cells(shown, columns)
+    return fragment("notebook.html", title=title, lines=lines, verdicts=said, columns=columns, rows=rows)

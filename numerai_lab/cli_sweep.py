@@ -1,0 +1,57 @@
+"""`nlab sweep`: many trials of one config."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from numerai_lab.terminal import ConfigFile, HowShown, Set, print_table, say, stop
+
+
+def sweep(
+    config: ConfigFile,
+    overrides: Set = None,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUES", help="all of these: a.b=1,2,3 or seed=0:5 (0 to 4); repeatable: every combination"),
+    ] = None,
+    optuna: Annotated[int | None, typer.Option(min=1, help="so many trials, proposed by optuna within --search")] = None,
+    search: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=RANGE", help="low:high, low:high:log or a,b,c; repeatable"),
+    ] = None,
+    objective: Annotated[
+        str, typer.Option(help="[VARIANT:]SPLIT.METRIC.STAT to rank by; SPLIT is val1 or cv")
+    ] = "val1.corr.mean",
+    jobs: Annotated[int, typer.Option(min=1, help="trials side by side")] = 1,
+    folder: Annotated[
+        Path | None, typer.Option(help="where the run folders go; default runs/sweep_NAME", show_default=False)
+    ] = None,
+    how: HowShown = "table",
+) -> None:
+    """Run many trials of a config, and rank them.
+
+    Each is a run folder; what they share comes from the cache. Called again, it goes on. val2 is not looked at to choose.
+    """
+    from numerai_lab.config import load_config
+    from numerai_lab.report.progress import shown
+    from numerai_lab.report.sweep_page import leaderboard
+    from numerai_lab.sweep import Asked, summary, write_leaderboard
+    from numerai_lab.sweep import grid as grid_of
+    from numerai_lab.sweep import search as search_by
+
+    if bool(grid) == (optuna is not None):
+        stop("sweep: say either --grid KEY=VALUES, or --optuna N with --search KEY=RANGE")
+    name = load_config(config, overrides or [])[0].name
+    asked = Asked(config, overrides or [], folder or Path("runs") / f"sweep_{name}", jobs)
+    if optuna is not None:
+        done = search_by(asked, search or [], optuna, objective, shown())
+    else:
+        done = grid_of(asked, grid or [], objective, shown())
+    rows, says = summary(done)
+    write_leaderboard(asked.folder, name, done)
+    table, columns = leaderboard(rows, done.objective.column)
+    print_table(table, how, columns, says[:1])
+    if how == "table":
+        print("", *says[1:], sep="\n")
+    say(f"leaderboard: {asked.folder / 'leaderboard.html'}")

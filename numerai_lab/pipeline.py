@@ -1,0 +1,163 @@
+"""Generators and augmenters for scikit-learn: on a DataFrame of features with an era column."""
+
+from collections.abc import Iterator
+from typing import Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin
+
+from numerai_lab.augmenters import Augmenter
+from numerai_lab.basics import ALONE, Array, Float32, rng_for
+from numerai_lab.generators import Generator
+from numerai_lab.panel import Panel
+from numerai_lab.stream import BlockStream
+
+Units = Literal["bins", "quarters", "continuous"]
+"""How features are written: 0..4, or 0, .25 … 1, or anything on 0..1."""
+
+
+class Columns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """A generator's columns beside the features, or alone.
+
+    Features are bins 0..4, bins 0, .25 … 1, or continuous on 0..1, one column each; `era` names the column of eras, in any
+    order, which is left out of what comes out unless keep_era. Rows of an era are transformed together, as live rows are.
+    """
+
+    def __init__(
+        self, generator: Generator, *, era: str = "era", append: bool = True, keep_era: bool = False, seed: int = 0
+    ) -> None:
+        self.generator = generator
+        self.era = era
+        self.append = append
+        self.keep_era = keep_era
+        self.seed = seed
+
+    def fit(self, X: pd.DataFrame, y: Any = None) -> Self:
+        """Learns from the features alone; y is not looked at."""
+        if self.generator.select is not None:
+            raise ValueError("Columns: `select` needs feature sets and targets; choose the DataFrame's columns instead")
+        self.units_ = units_of(X.drop(columns=self.era, errors="ignore"))
+        panel = panel_of(X, None, self.era, self.units_)
+        self.features_ = panel.feature_names
+        self.generator_ = self.generator.fresh().fit(panel, rng_for(self.seed, "generator", _kind(self.generator)), ALONE)
+        return self
+
+    def transform(self, X: pd.DataFrame) -> pd.DataFrame:
+        """Columns for every row, in the order and with the index of X."""
+        panel = panel_of(X[[self.era, *self.features_]], None, self.era, self.units_)
+        made = np.empty((len(X), len(self.generator_.names_out())), np.float32)
+        for block, rows in zip(panel.blocks(), _rows(X, self.era), strict=True):
+            made[rows] = self.generator_.columns_for(block)
+        columns = pd.DataFrame(made, index=X.index, columns=self._made())
+        kept = [*([self.era] if self.keep_era else []), *(self.features_ if self.append else ())]
+        return pd.concat([X[kept], columns], axis=1)
+
+    def get_feature_names_out(self, input_features: Any = None) -> Array:
+        """Names of what `transform` gives."""
+        kept = [*([self.era] if self.keep_era else []), *(self.features_ if self.append else ())]
+        return np.array([*kept, *self._made()], dtype=object)
+
+    def _made(self) -> list[str]:
+        return [f"{_kind(self.generator)}_{name}" for name in self.generator_.names_out()]
+
+
+class Augmented(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """A regressor that also learns from an augmenter's rows; predictions are of real rows alone.
+
+    The estimator may be a Pipeline that begins with `Columns` (keep_era=True here hands it the era): its generator then
+    learns from the synthetic rows too, which `nlab run` does not do.
+    """
+
+    def __init__(self, estimator: Any, augmenter: Augmenter, *, era: str = "era", keep_era: bool = False, seed: int = 0) -> None:
+        self.estimator = estimator
+        self.augmenter = augmenter
+        self.era = era
+        self.keep_era = keep_era
+        self.seed = seed
+
+    def fit(self, X: pd.DataFrame, y: Any) -> Self:
+        """Learns from the rows of X with a target, and from new ones made of them."""
+        from sklearn.base import clone
+
+        self.units_ = units_of(X.drop(columns=self.era, errors="ignore"))
+        panel, name = panel_of(X, np.asarray(y, np.float32), self.era, self.units_), _kind(self.augmenter)
+        fitted = self.augmenter.fresh().fit(panel, rng_for(self.seed, "augmenter", name))
+        stream = BlockStream(panel, ("raw",), panel.raw_names, self.seed, {name: fitted})
+        batches = list(stream)
+        rows = pd.DataFrame(np.concatenate([batch.X for batch in batches]), columns=panel.feature_names)
+        if self.keep_era:
+            rows.insert(0, self.era, np.concatenate([np.full(len(batch.y), batch.era) for batch in batches]))
+        weights = np.concatenate([np.full(len(batch.y), batch.weight) for batch in batches])
+        given = {"sample_weight": weights} if fitted.weight != 1 else {}
+        self.features_ = panel.feature_names
+        self.estimator_ = clone(self.estimator).fit(rows, np.concatenate([batch.y for batch in batches]), **given)
+        return self
+
+    def predict(self, X: pd.DataFrame) -> Array:
+        """Predictions in the order of X."""
+        values = _features(X[list(self.features_)], self.units_).astype(np.float32)
+        rows = pd.DataFrame(values, columns=self.features_, index=X.index)
+        if self.keep_era:
+            rows.insert(0, self.era, X[self.era])
+        predictions: Array = self.estimator_.predict(rows)
+        return predictions
+
+
+def panel_of(X: pd.DataFrame, y: Float32 | None, era: str, units: Units) -> Panel:
+    """A DataFrame as a panel, rows by era."""
+    if era not in X.columns:
+        raise ValueError(f"no column {era!r} of eras among {', '.join(map(str, X.columns[:5]))} …; name it with era=")
+    order = np.concatenate(list(_rows(X, era)))
+    features = _features(X.drop(columns=era), units)
+    counts = [len(rows) for rows in _rows(X, era)]
+    ends = np.cumsum(counts)
+    return Panel(
+        feature_names=tuple(map(str, X.columns.drop(era))),
+        features=np.ascontiguousarray(features[order]),
+        n_raw=features.shape[1],
+        top=1.0 if units == "continuous" else 4.0,
+        ids=np.array([str(i).encode() for i in range(len(X))], np.bytes_)[order],
+        eras=np.unique(_eras(X, era)),
+        bounds=np.column_stack([ends - counts, ends]).astype(np.int64),
+        data_types=("train",) * len(counts),
+        target=None if y is None else y[order],
+        feature_sets={"all": np.arange(features.shape[1])},
+    )
+
+
+def _eras(X: pd.DataFrame, era: str) -> Array:
+    """573 for `0573`, `era573` and 573."""
+    eras: Array = X[era].astype(str).str.removeprefix("era").astype(float).to_numpy().astype(np.int32)
+    return eras
+
+
+def _rows(X: pd.DataFrame, era: str) -> Iterator[Array]:
+    """Places of the rows of each era, eras rising."""
+    eras = _eras(X, era)
+    order = np.argsort(eras, kind="stable")
+    yield from np.split(order, np.flatnonzero(np.diff(eras[order])) + 1)
+
+
+def units_of(X: pd.DataFrame) -> Units:
+    """What the features are written in; ValueError where it is none that is known."""
+    values = X.to_numpy(np.float32)
+    if not np.isfinite(values).all():
+        raise ValueError("features have missing values; Numerai's mean the middle bin: X.fillna(2) for bins 0..4, .5 for 0..1")
+    low, high = values.min(initial=0), values.max(initial=0)
+    whole = bool((values == np.round(values)).all())
+    if low < 0 or high > 4 or (high > 1 and not whole):
+        raise ValueError(f"features must be bins 0..4 or lie on 0..1; got {low:g} … {high:g}")
+    if whole and (high > 1 or all(kind.kind in "iu" for kind in X.dtypes)):
+        return "bins"
+    return "quarters" if (values * 4 == np.round(values * 4)).all() else "continuous"
+
+
+def _features(X: pd.DataFrame, units: Units) -> Array:
+    """int8 bins 0..4, or float32 on 0..1."""
+    values = X.to_numpy(np.float32)
+    return values if units == "continuous" else np.round(values * (4 if units == "quarters" else 1)).astype(np.int8)
+
+
+def _kind(component: Generator | Augmenter) -> str:
+    return str(component.model_dump()["kind"])

@@ -1,0 +1,65 @@
+"""What a sweep tries next: the values of a grid's axes, or proposals of optuna."""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from numerai_lab.basics import NlabError
+from numerai_lab.yamlfile import parse_yaml
+
+if TYPE_CHECKING:
+    import optuna
+
+
+def axis(text: str) -> tuple[str, list[Any]]:
+    """The key and values of `key=1,2,3` or `key=0:5` (0 to 4)."""
+    key, equals, values = text.partition("=")
+    if not equals or not key or not values:
+        raise NlabError(f"--grid {text!r}: wanted key=1,2,3 or key=0:5")
+    span = re.fullmatch(r"(-?\d+):(-?\d+)", values)
+    found = list(range(int(span[1]), int(span[2]))) if span else parse_yaml(f"[{values}]", f"--grid {text!r}")
+    if not found:
+        raise NlabError(f"--grid {text!r}: names no value")
+    return key, found
+
+
+def study_of(ranges: Sequence[str], high: bool) -> tuple["optuna.Study", dict[str, "optuna.distributions.BaseDistribution"]]:
+    """A seeded study without storage, and what it draws from: ranges `key=low:high[:log]` or `key=a,b,c`."""
+    try:
+        import optuna
+    except ImportError as error:
+        raise NlabError("--optuna needs the PyPI package optuna: pip install 'numerai_lab[sweep]'") from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if not ranges:
+        raise NlabError("--optuna: says nothing to search; add --search model.learning_rate=0.001:0.1:log")
+    sampler = optuna.samplers.TPESampler(seed=0)
+    return optuna.create_study(direction="maximize" if high else "minimize", sampler=sampler), dict(map(_range, ranges))
+
+
+def _range(text: str) -> tuple[str, "optuna.distributions.BaseDistribution"]:
+    from optuna import distributions
+
+    key, _, values = text.partition("=")
+    number = r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
+    found = re.fullmatch(rf"({number}):({number})(:log)?", values)
+    if not key or not values:
+        raise NlabError(f"--search {text!r}: wanted key=low:high, key=low:high:log or key=a,b,c")
+    if found is None:
+        return key, distributions.CategoricalDistribution(parse_yaml(f"[{values}]", f"--search {text!r}"))
+    whole = all(re.fullmatch(r"-?\d+", part) for part in found.groups()[:2])
+    made: Callable[..., distributions.BaseDistribution] = (
+        distributions.IntDistribution if whole else distributions.FloatDistribution
+    )
+    try:
+        return key, made(*((int if whole else float)(part) for part in found.groups()[:2]), log=bool(found[3]))
+    except ValueError as error:
+        raise NlabError(f"--search {text!r}: {error}") from error
+
+
+def tell(study: "optuna.Study", trial: "optuna.trial.Trial", value: float) -> None:
+    """Tells what came of a proposal; NaN: nothing."""
+    import optuna
+
+    failed = math.isnan(value)
+    study.tell(trial, None if failed else value, state=optuna.trial.TrialState.FAIL if failed else None)

@@ -1,0 +1,119 @@
+"""The leaderboard of a sweep: a table, and a page that shows what the search saw and what it did not."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from numerai_lab.report.figure import COLOURS, GREY, Figure, line, titled
+from numerai_lab.report.markup import cells, render
+from numerai_lab.report.tables import Shown
+from numerai_lab.report.verdicts import verdict
+from numerai_lab.runs import Run
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def leaderboard(rows: Sequence[Mapping[str, Any]], column: str) -> tuple["pl.DataFrame", list[Shown]]:
+    """A row a trial, best first: number, what it changed, its value (of the objective `column`), its run; and how that is shown.
+
+    rows: dicts of `trial`, `values` (a mapping), `value`, `run`, `error`.
+    """
+    import polars as pl
+
+    keys = list(dict.fromkeys(key for row in rows for key in row["values"]))
+    plain = [
+        {
+            "trial": row["trial"],
+            **{key: _text(row["values"].get(key, "")) for key in keys},
+            "value": None if math.isnan(row["value"]) else row["value"],
+            "run": row["run"],
+            "error": row["error"] or None,
+        }
+        for row in rows
+    ]
+    texts = dict.fromkeys(("run", "error", *keys), pl.String)
+    table = pl.DataFrame(plain, schema_overrides={**texts, "value": pl.Float64}, infer_schema_length=None)
+    shown = [
+        Shown("trial", "trial", "d"),
+        Shown("value", column),
+        *(Shown(key, key, "s") for key in keys),
+        Shown("run", "run", "s"),
+    ]
+    return table, [*shown, Shown("error", "error", "s")]
+
+
+def sweep_page(title: str, says: Sequence[str], rows: Sequence[Mapping[str, Any]], column: str) -> str:
+    """The page that lies in the sweep's folder, beside the run folders. says: lines for the top; rows: best first."""
+    table, columns = leaderboard(rows, column)
+    columns = [shown for shown in columns if table[shown.name].null_count() < len(table)]
+    at = [shown.name for shown in columns].index("run") if any(shown.name == "run" for shown in columns) else None
+    found = cells(table, columns)
+    links = ["" if at is None or not row[at].text else quote(f"{row[at].text}/report.html") for row in found]
+    figures = [_history(rows, column), *_effects(rows, column)]
+    return render(
+        "sweep.html",
+        figures,
+        title=title,
+        says=says,
+        columns=columns,
+        plots={f.key: f for f in figures},
+        rows=list(zip(found, links, strict=True)),
+        at=at,
+    )
+
+
+def chosen(run: Run, variant: str) -> list[str]:
+    """What val2 says of the trial that was chosen without it."""
+    rows = [row for row in run.scores.to_dicts() if row["variant"] == variant and row["split"] == "val2"]
+    return [
+        f"val2, looked at once and for this trial alone: corr {row['corr_mean']:+.4f}, sharpe {row['corr_sharpe']:.2f} "
+        f"({row['n_eras']} eras)" + (f"; against the reference {verdict(row)}" if row.get("delta_corr_mean") is not None else "")
+        for row in rows
+        if row["corr_mean"] is not None and row["corr_sharpe"] is not None
+    ]
+
+
+def _text(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _history(rows: Sequence[Mapping[str, Any]], column: str) -> Figure:
+    ordered = sorted(rows, key=lambda row: row["trial"])
+    numbers, values = [row["trial"] for row in ordered], [row["value"] for row in ordered]
+    points = line("trial", numbers, values, COLOURS[0]) | {"mode": "markers", "marker": {"size": 9, "color": COLOURS[0]}}
+    return Figure(
+        key="history",
+        title="Trial by trial",
+        says="Every trial in the order they were made. The best of many is partly luck: that is what val2 is kept for.",
+        alt=f"{column} of {len(rows)} trials.",
+        data=[points],
+        layout={"xaxis": titled("trial"), "yaxis": titled(column), "showlegend": False},
+        height=360,
+    )
+
+
+def _effects(rows: Sequence[Mapping[str, Any]], column: str) -> list[Figure]:
+    """The value over each key that took several."""
+    keys = dict.fromkeys(key for row in rows for key in row["values"])
+    out = []
+    for i, key in enumerate(keys):
+        places = [row["values"].get(key) for row in rows]
+        if len({str(place) for place in places}) < 2:
+            continue
+        plain = all(isinstance(place, int | float) and not isinstance(place, bool) for place in places)
+        points = line(key, [0.0] * len(rows), [row["value"] for row in rows], COLOURS[i % len(COLOURS)])
+        points |= {"x": places if plain else [str(place) for place in places], "mode": "markers"}
+        out.append(
+            Figure(
+                key=f"effect-{i}",
+                title=key,
+                says="A point a trial; the other keys vary too.",
+                alt=f"{column} over {key}.",
+                data=[points | {"marker": {"size": 9, "color": points["line"]["color"], "line": {"color": GREY, "width": 1}}}],
+                layout={"xaxis": titled(key), "yaxis": titled(column), "showlegend": False},
+                height=320,
+            )
+        )
+    return out

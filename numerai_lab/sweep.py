@@ -1,0 +1,267 @@
+"""Many trials of one config: a grid or a search, each a run folder, ranked by what the search may see, which never is val2."""
+
+import itertools
+import logging
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from numerai_lab.basics import NlabError, nearest
+from numerai_lab.config import Config, load_config
+from numerai_lab.experiment import How, run
+from numerai_lab.metrics import METRICS
+from numerai_lab.proposals import axis, study_of, tell
+from numerai_lab.report.progress import Lines
+from numerai_lab.report.sweep_page import chosen, leaderboard, sweep_page
+from numerai_lab.report.tables import best_is_high
+from numerai_lab.runs import CONFIG, Run, read_run, unfinished_runs, write_page
+from numerai_lab.stages import Show
+from numerai_lab.yamlfile import parse_yaml
+
+log = logging.getLogger("nlab")
+SEEN = ("val1", "cv")
+"""Splits that a search may see; val2 is kept for the one trial that it chooses."""
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""What says how many threads the libraries take; trials side by side share the cores."""
+DEFAULT = "val1.corr.mean"
+
+Values = Mapping[str, Any]
+"""Key of the config → the value that a trial gives it."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What trials are ranked by: a column of the score table, of one variant and split."""
+
+    variant: str
+    split: str
+    column: str
+
+    @property
+    def high(self) -> bool:
+        """Whether more is better."""
+        return best_is_high(self.column) is not False
+
+    def of(self, done: Run) -> float:
+        """Its value in a run, NaN where there is none; reads no other row."""
+        rows = done.scores.filter(variant=self.variant, split=self.split)
+        value = rows[self.column].to_list() if self.column in rows.columns else []
+        return float(value[0]) if value and value[0] is not None else math.nan
+
+    def __str__(self) -> str:
+        return f"{self.column} of {self.variant} in {self.split}"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One config of a sweep. path: its run folder; error: why there is none; reused: it was there before."""
+
+    number: int
+    values: Values
+    path: Path | None = None
+    value: float = math.nan
+    error: str = ""
+    reused: bool = False
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Trials in the order they were made. searched: whether a trial depended on the values of those before it."""
+
+    objective: Objective
+    trials: tuple[Trial, ...]
+    searched: bool
+
+    @property
+    def ranked(self) -> list[Trial]:
+        """Best first; those without a value last."""
+        sign = -1 if self.objective.high else 1
+        return sorted(self.trials, key=lambda trial: math.inf if math.isnan(trial.value) else sign * trial.value)
+
+    @property
+    def best(self) -> Trial | None:
+        """The trial that is chosen; None where none has a value."""
+        first = self.ranked[0] if self.trials else None
+        return first if first is not None and not math.isnan(first.value) else None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A config file with overrides, where run folders go, and how many trials run side by side."""
+
+    path: Path
+    overrides: Sequence[str]
+    folder: Path
+    jobs: int = 1
+
+    def config(self, values: Values) -> Config:
+        """The config of a trial; `seed` stands for `seeds` of one."""
+        given = {("seeds" if key == "seed" else key): ([value] if key == "seed" else value) for key, value in values.items()}
+        texts = [f"{key}={yaml.safe_dump(value, default_flow_style=True, width=10_000).strip()}" for key, value in given.items()]
+        return load_config(self.path, [*self.overrides, *(text.removesuffix("\n...") for text in texts)])[0]
+
+
+def grid(asked: Asked, axes: Sequence[str], objective: str, show: Show) -> Sweep:
+    """Every combination of the axes `key=1,2,3` or `key=0:5` (0 to 4). All are checked before the first is run."""
+    named = dict(axis(text) for text in axes)
+    if len(named) < len(axes):
+        raise NlabError("--grid: a key stands twice; give all its values at once")
+    values = [dict(zip(named, combination, strict=True)) for combination in itertools.product(*named.values())]
+    configs = [asked.config(each) for each in values]
+    wanted = objective_of(objective, configs[0])
+    trials = [Trial(i, each) for i, each in enumerate(values, start=1)]
+    done: list[Trial] = []
+    for first in range(0, len(trials), max(1, asked.jobs)):
+        batch = slice(first, first + max(1, asked.jobs))
+        done += _made(asked, trials[batch], configs[batch], wanted, (len(trials), show))
+    return Sweep(wanted, tuple(done), searched=False)
+
+
+def search(asked: Asked, ranges: Sequence[str], n_trials: int, objective: str, show: Show) -> Sweep:
+    """Trials proposed by optuna's TPE from the values of those before them, within `key=low:high[:log]` or `key=a,b,c`.
+
+    Proposals depend on nothing but the ranges, the number of jobs and the values, so that a sweep that is called again
+    proposes the same trials, and takes those that are done from their run folders.
+    """
+    wanted = objective_of(objective, asked.config({}))
+    study, space = study_of(ranges, wanted.high)
+    done: list[Trial] = []
+    while len(done) < n_trials:
+        proposed = [study.ask(space) for _ in range(min(max(1, asked.jobs), n_trials - len(done)))]
+        trials = [Trial(len(done) + i, dict(each.params)) for i, each in enumerate(proposed, start=1)]
+        made = _made(asked, trials, [asked.config(trial.values) for trial in trials], wanted, (n_trials, show))
+        for each, trial in zip(proposed, made, strict=True):
+            tell(study, each, trial.value)
+        done += made
+    return Sweep(wanted, tuple(done), searched=True)
+
+
+def summary(done: Sweep) -> tuple[list[dict[str, Any]], list[str]]:
+    """Rows for the leaderboard, best first, and lines to stand by it: what the search saw, and what val2 says of its choice."""
+    rows = [
+        {
+            "trial": trial.number,
+            "values": trial.values,
+            "value": trial.value,
+            "run": trial.path.name if trial.path else "",
+            "error": trial.error,
+        }
+        for trial in done.ranked
+    ]
+    by = "Proposed by optuna from it alone" if done.searched else "A grid, ranked by it alone"
+    says = [f"{done.objective}. {by}: the search never saw val2."]
+    best = done.best
+    if best is None or best.path is None:
+        return rows, [*says, "no trial has a value"]
+    says.append(f"chosen: trial {best.number} of {len(rows)} ({told(best.values)}), {done.objective.column} {best.value:+.4f}")
+    return rows, [*says, *chosen(read_run(best.path), done.objective.variant)]
+
+
+def write_leaderboard(folder: Path, name: str, done: Sweep) -> None:
+    """leaderboard.csv and .html beside the run folders."""
+    rows, says = summary(done)
+    table, _ = leaderboard(rows, done.objective.column)
+    write_page(folder / "leaderboard.csv", table.write_csv())
+    write_page(folder / "leaderboard.html", sweep_page(f"Sweep of {name}", says, rows, done.objective.column))
+
+
+def objective_of(text: str, config: Config) -> Objective:
+    """`[VARIANT:]SPLIT.METRIC.STAT`, such as `raw+umap:val1.corr.sharpe`; by default the first variant beside the reference.
+
+    Raises NlabError for val2: it is what the chosen trial is judged by.
+    """
+    variant, _, rest = text.rpartition(":")
+    parts = rest.split(".")
+    others = [name for name in config.variants if name != config.reference] or [config.reference]
+    variant = variant or others[0]
+    if variant not in config.variants:
+        raise NlabError(f"--objective: no variant {variant!r}; {nearest(variant, config.variants)}")
+    if len(parts) != 3:
+        raise NlabError(f"--objective: {text!r} is not SPLIT.METRIC.STAT, such as {DEFAULT}")
+    split, metric, stat = parts
+    if split not in SEEN or (split == "cv" and config.cv is None):
+        known = "val1" + (" or cv" if config.cv else " (or cv, with `cv:` in the config)")
+        raise NlabError(f"--objective: {split} is not for choosing: a search sees {known}; val2 judges what it chose")
+    plain = metric.removeprefix("delta_")
+    if plain not in METRICS or stat not in METRICS[plain].stats:
+        known_columns = [f"{name}.{each}" for name, entry in METRICS.items() for each in entry.stats]
+        raise NlabError(f"--objective: no score {metric}.{stat}; {nearest(f'{metric}.{stat}', known_columns)}")
+    return Objective(variant, split, f"{metric}_{stat}")
+
+
+def _made(
+    asked: Asked, trials: Sequence[Trial], configs: Sequence[Config], objective: Objective, of: tuple[int, Show]
+) -> list[Trial]:
+    """Runs what is not done yet, side by side where asked for, and reads the value of each."""
+    total, show = of
+    there = _finished(asked.folder)
+    known = [there.get(config.to_yaml()) for config in configs]
+    missing = [config for config, path in zip(configs, known, strict=True) if path is None]
+    outcomes = iter(_run_all(asked, missing, show))
+    out = []
+    for trial, path in zip(trials, known, strict=True):
+        reused, error = path is not None, ""
+        if path is None:
+            path, error = next(outcomes)
+        value = objective.of(read_run(path)) if path else math.nan
+        out.append(replace(trial, path=path, value=value, error=error, reused=reused))
+        said = f"failed: {error.splitlines()[0]}" if error else f"{objective.column} {value:+.4f}{' (was there)' * reused}"
+        log.info("trial %d of %d: %s: %s", trial.number, total, told(trial.values), said)
+    return out
+
+
+def told(values: Values) -> str:
+    """`model.max_depth 5, seed 0`."""
+    return ", ".join(f"{key} {value:.6g}" if isinstance(value, float) else f"{key} {value}" for key, value in values.items())
+
+
+def _finished(folder: Path) -> dict[str, Path]:
+    """Resolved config → run folder."""
+    found = {}
+    for path in sorted(folder.glob("*/manifest.json")):
+        home = path.parent
+        if not home.name.startswith(".") and not (home / "failed.txt").exists() and (home / CONFIG).is_file():
+            found[(home / CONFIG).read_text(encoding="utf-8")] = home
+    return found
+
+
+def _run_all(asked: Asked, configs: Sequence[Config], show: Show) -> Iterator[tuple[Path | None, str]]:
+    """Run folder, or why there is none, of each config."""
+    if len(configs) <= 1:
+        for config in configs:
+            yield _attempt(config, asked.folder, show)
+        return
+    from multiprocessing import get_context
+
+    threads = str(max(1, (os.cpu_count() or 1) // len(configs)))
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update({name: value or threads for name, value in before.items()})
+    try:
+        with ProcessPoolExecutor(len(configs), get_context("spawn")) as pool:
+            yield from pool.map(_alone, [config.to_yaml() for config in configs], itertools.repeat(asked.folder))
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else None
+
+
+def _alone(text: str, folder: Path) -> tuple[Path | None, str]:
+    """A trial in a process of its own."""
+    from numerai_lab.config import parse_config
+
+    log.addHandler(logging.NullHandler())
+    return _attempt(parse_config(parse_yaml(text, "trial"), "trial"), folder, Lines())
+
+
+def _attempt(config: Config, folder: Path, show: Show) -> tuple[Path | None, str]:
+    """A trial that fails is no reason to stop: its folder is kept as `…-failed`, the next one may be well."""
+    unfinished = unfinished_runs(folder, config) if folder.is_dir() else []
+    try:
+        return run(config, folder, show, how=How(unfinished=unfinished[0] if unfinished else None)).path, ""
+    except NlabError as error:
+        return None, str(error)

@@ -1,0 +1,166 @@
+"""The laboratory from Python, and its methods inside scikit-learn."""
+
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import numerai_lab
+from numerai_lab.augmenters import AUGMENTERS
+from numerai_lab.basics import rng_for
+from numerai_lab.generators import GENERATORS
+from numerai_lab.stream import BlockStream
+from tests.conftest import component, make_panel
+
+RAW = {
+    "name": "api",
+    "data": {"source": "synthetic", "size": "tiny"},
+    "model": {"kind": "ridge"},
+    "augmenters": {"cut": {"kind": "cutout"}},
+}
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return numerai_lab.run(numerai_lab.load_config(RAW), tmp_path_factory.mktemp("runs"))
+
+
+def frame(**changes: Any) -> tuple[pd.DataFrame, np.ndarray]:
+    """make_panel's rows with their eras mixed, as a DataFrame with an era column; rows of an era stay in order."""
+    panel = make_panel(**changes)
+    X = pd.DataFrame(panel.features, columns=list(panel.feature_names))
+    X.insert(3, "era", np.repeat(panel.eras, panel.bounds[:, 1] - panel.bounds[:, 0]))
+    mixed = np.random.default_rng(0).permutation(X["era"])
+    order = np.empty(len(X), int)
+    order[np.argsort(mixed, kind="stable")] = np.arange(len(X))
+    assert panel.target is not None
+    return X.iloc[order], panel.target[order]
+
+
+def test_a_run_comes_back_as_dataframes(done: Any) -> None:
+    again = numerai_lab.read_run(done.path)
+    assert isinstance(again.scores, pd.DataFrame)
+    both = again.per_era[again.per_era.split.isin(["val1", "val2"]) & (again.per_era.variant == "cut")]
+    assert again.scores.loc[("cut", "val"), "corr_mean"] == pytest.approx(both["corr"].mean())
+    assert {"id", "era", "target", "split", "baseline", "cut"} <= {*again.predictions.columns}
+    assert again.config.to_yaml() == numerai_lab.load_config(RAW).to_yaml()
+    assert again.verdicts[0].startswith("cut: corr ")
+    assert again.report.is_file()
+
+
+def test_comparisons_too_and_both_show_themselves(done: Any) -> None:
+    found = numerai_lab.compare([done, done.path])
+    assert found.table.index.names == ["run", "variant", "split"]
+    assert found.remarks == []
+    for shown in (done._repr_html_(), found._repr_html_()):
+        assert "<table>" in shown
+        assert "95 % of Δ" in shown
+    assert "SYNTHETIC data" in done._repr_html_()
+
+
+def test_importing_the_package_is_quick_and_loads_nothing() -> None:
+    code = "import sys, numerai_lab; print(len([m for m in sys.modules if m.split('.')[0] in ('numpy', 'pydantic', 'polars')]))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "0"
+    with pytest.raises(AttributeError, match="rnu"):
+        _ = numerai_lab.rnu
+
+
+@pytest.mark.parametrize("kind", [kind for kind, generator in GENERATORS.items() if not generator.whole_era])
+def test_columns_in_a_pipeline_are_those_of_the_generator(kind: str) -> None:
+    from numerai_lab.pipeline import Columns
+
+    X, _ = frame(n_eras=8)
+    panel = make_panel(n_eras=8)
+    made = Columns(component(kind), append=False).fit_transform(X)
+    fitted = component(kind).fit(panel.without_target(), rng_for(0, "generator", kind))
+    wanted = np.concatenate([fitted.columns_for(block) for block in panel.blocks()])
+    np.testing.assert_allclose(made.sort_index().to_numpy(), wanted, rtol=1e-3, atol=1e-4)
+    assert made.index.equals(X.index)
+    assert list(made.columns) == [f"{kind}_{name}" for name in fitted.names_out()]
+
+
+@pytest.mark.parametrize("kind", AUGMENTERS)
+def test_an_augmented_regressor_learns_from_the_rows_of_the_stream(kind: str) -> None:
+    from numerai_lab.pipeline import Augmented
+
+    X, y = frame(n_eras=8)
+    panel = make_panel(n_eras=8)
+    fitted = component(kind).fit(panel, rng_for(0, "augmenter", kind))
+    batches = list(BlockStream(panel, ("raw",), panel.raw_names, 0, {kind: fitted}))
+    learner = Remember()
+    Augmented(learner, component(kind)).fit(X, y)
+    seen = Remember.rows
+    assert len(seen) == sum(len(batch.y) for batch in batches) > len(X)
+    assert "era" not in seen.columns
+
+
+class Remember:
+    """A regressor that keeps what it was given."""
+
+    rows: pd.DataFrame
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        return {}
+
+    def fit(self, X: pd.DataFrame, y: Any, **more: Any) -> "Remember":
+        Remember.rows = X
+        return self
+
+
+def test_pipelines_are_cloned_fitted_and_scored_by_sklearn() -> None:
+    from sklearn.linear_model import Ridge
+    from sklearn.model_selection import GroupKFold, cross_val_score
+    from sklearn.pipeline import make_pipeline
+
+    from numerai_lab.pipeline import Augmented, Columns
+
+    X, y = frame()
+    for model in (
+        make_pipeline(Columns(component("pca")), Ridge()),
+        Augmented(make_pipeline(Columns(component("pca")), Ridge()), component("swap_noise"), keep_era=True),
+    ):
+        scores = cross_val_score(model, X, y, groups=X["era"], cv=GroupKFold(3))
+        assert scores.mean() > 0.1
+
+
+@pytest.mark.parametrize(("scale", "units"), [(1, "bins"), (0.25, "quarters"), (0.2, "continuous")])
+def test_the_units_of_features_are_learned_once(scale: float, units: str) -> None:
+    from numerai_lab.pipeline import Columns
+
+    X, _ = frame(n_eras=6)
+    features = [name for name in X.columns if name != "era"]
+    X = X.astype(dict.fromkeys(features, float))
+    X[features] *= scale
+    fitted = Columns(component("pca"), append=False).fit(X)
+    assert fitted.units_ == units
+    few = X[X["era"] == 3]
+    np.testing.assert_allclose(fitted.transform(few), fitted.transform(X).loc[few.index], rtol=1e-4, atol=1e-5)
+
+
+def test_eras_may_be_written_as_numerai_writes_them_and_bad_frames_are_sentences() -> None:
+    from numerai_lab.pipeline import Columns
+
+    X, _ = frame(n_eras=6)
+    named = X.assign(era=[f"era{era:04d}" for era in X["era"]])
+    one, other = (Columns(component("pca"), append=False).fit_transform(each) for each in (X, named))
+    np.testing.assert_array_equal(one, other)
+    for wrong, said in ((X.drop(columns="era"), "no column 'era'"), (X * 9, "bins 0..4"), (X.mask(X == 1), "missing values")):
+        with pytest.raises(ValueError, match=said):
+            Columns(component("pca")).fit(wrong)
+
+
+def test_the_example_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    readme = Path("README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").symlink_to(Path(numerai_lab.__file__).parents[1] / "configs")
+    space: dict[str, Any] = {}
+    exec(textwrap.dedent(code), space)  # the README is ours
+    assert space["predictions"].shape == (len(space["validation"]),)
+    assert "raw+pca" in space["done"].scores.index.get_level_values("variant")

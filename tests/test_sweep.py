@@ -1,0 +1,147 @@
+"""Sweeps: every trial a run folder, gone on with, ranked by what the search may see."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from numerai_lab.basics import NlabError
+from numerai_lab.proposals import axis
+from numerai_lab.runs import read_run
+from numerai_lab.sweep import Asked, Objective, Sweep, Trial, grid, objective_of, search, summary, write_leaderboard
+from tests.conftest import Quiet, make_config
+from tests.report.browser import Page
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> Asked:
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        "name: s\ndata: {source: synthetic, size: tiny}\ngenerators: {pca: {kind: pca, n_components: 3}}\n"
+        "splits: {train: train, embargo: {eras: 2, allow_leak: true}}\n"
+        "model: {kind: ridge}\nvariants: {baseline: {}, raw+pca: {features: [raw, pca]}}\n"
+    )
+    return Asked(path, [], tmp_path / "sweep")
+
+
+def test_every_combination_is_a_run_and_the_generator_is_fitted_once(asked: Asked) -> None:
+    done = grid(asked, ["model.alpha=1,1e4", "generators.pca.n_components=2,3"], "val1.corr.mean", Quiet())
+    assert [tuple(trial.values.values()) for trial in done.trials] == [(1, 2), (1, 3), (10000.0, 2), (10000.0, 3)]
+    for trial in done.trials:
+        assert trial.path is not None
+        found = read_run(trial.path)
+        (value,) = found.scores.filter(variant="raw+pca", split="val1")["corr_mean"]
+        assert trial.value == value
+    last = done.trials[-1].path
+    assert last is not None
+    assert {hit["stage"].split("@")[0] for hit in read_run(last).manifest["cache_hits"]} >= {"fit pca", "columns pca"}
+
+
+def test_called_again_it_takes_what_is_done_and_makes_what_is_missing(asked: Asked) -> None:
+    first = grid(asked, ["model.alpha=1,10", "seed=0:2"], "val1.corr.mean", Quiet())
+    assert not any(trial.reused for trial in first.trials)
+    gone = first.trials[2].path
+    assert gone is not None
+    shutil.rmtree(gone)
+    again = grid(asked, ["model.alpha=1,10", "seed=0:2"], "val1.corr.mean", Quiet())
+    assert [trial.reused for trial in again.trials] == [True, True, False, True]
+    assert [trial.value for trial in again.trials] == [trial.value for trial in first.trials]
+
+
+def test_side_by_side_gives_the_same_values(asked: Asked, tmp_path: Path) -> None:
+    beside = Asked(asked.path, [], tmp_path / "beside", jobs=2)
+    together = grid(beside, ["model.alpha=1,1000"], "val1.corr.mean", Quiet())
+    alone = grid(asked, ["model.alpha=1,1000"], "val1.corr.mean", Quiet())
+    assert [trial.value for trial in together.trials] == [trial.value for trial in alone.trials]
+
+
+def test_a_trial_that_fails_does_not_stop_the_others(asked: Asked) -> None:
+    done = grid(asked, ["data.target=target,target_missing"], "val1.corr.mean", Quiet())
+    assert [bool(trial.error) for trial in done.trials] == [False, True]
+    assert done.ranked[-1].number == 2
+    assert "target_missing" in summary(done)[0][-1]["error"]
+
+
+def test_a_bad_value_stops_the_sweep_before_the_first_trial(asked: Asked) -> None:
+    with pytest.raises(NlabError, match=r"model\.alpha"):
+        grid(asked, ["model.alpha=1,-5"], "val1.corr.mean", Quiet())
+    with pytest.raises(NlabError, match="did you mean 'alpha'"):
+        grid(asked, ["model.alhpa=1"], "val1.corr.mean", Quiet())
+    assert not asked.folder.exists()
+
+
+def test_the_search_never_sees_val2(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("optuna")
+    config = make_config()
+    for split in ("val2", "val"):
+        with pytest.raises(NlabError, match="a search sees val1"):
+            objective_of(f"{split}.corr.sharpe", config)
+    plain = search(asked, ["model.alpha=1.0:1e6:log"], 6, "val1.corr.sharpe", Quiet())
+    for trial in plain.trials:  # other scores in val2 change no proposal
+        assert trial.path is not None
+        scores = pl.read_csv(trial.path / "scores.csv", infer_schema_length=None)
+        hidden = pl.when(pl.col("split") == "val1").then(pl.col("corr_sharpe")).otherwise(-9.0)
+        scores.with_columns(hidden.alias("corr_sharpe")).write_csv(trial.path / "scores.csv")
+    again = search(asked, ["model.alpha=1.0:1e6:log"], 6, "val1.corr.sharpe", Quiet())
+    assert [trial.values for trial in again.trials] == [trial.values for trial in plain.trials]
+    assert all(trial.reused for trial in again.trials)
+
+
+def test_a_search_proposes_within_its_ranges_and_learns(asked: Asked) -> None:
+    pytest.importorskip("optuna")
+    done = search(asked, ["model.alpha=1.0:100.0:log", "generators.pca.n_components=2:4"], 3, "val1.corr.mean", Quiet())
+    for trial in done.trials:
+        assert 1 <= trial.values["model.alpha"] <= 100
+        assert trial.values["generators.pca.n_components"] in (2, 3, 4)
+    with pytest.raises(NlabError, match="nothing to search"):
+        search(asked, [], 3, "val1.corr.mean", Quiet())
+
+
+def test_less_exposure_is_better_and_no_value_comes_last() -> None:
+    exposure = Objective("a", "val1", "max_feature_exposure_mean")
+    trials = tuple(Trial(i, {}, value=value) for i, value in enumerate([0.3, math.nan, 0.1, 0.2]))
+    assert [trial.number for trial in Sweep(exposure, trials, False).ranked] == [2, 3, 0, 1]
+    assert [trial.number for trial in Sweep(Objective("a", "val1", "corr_mean"), trials, False).ranked] == [0, 3, 2, 1]
+
+
+def test_an_objective_names_variant_split_and_score() -> None:
+    config = make_config(augmenters={"cut": {"kind": "cutout"}})
+    assert objective_of("val1.corr.sharpe", config) == Objective("cut", "val1", "corr_sharpe")
+    assert objective_of("baseline:val1.fnc.mean", config).variant == "baseline"
+    for text, said in (
+        ("x:val1.corr.mean", "no variant"),
+        ("val1.corr", "not SPLIT"),
+        ("val1.corr.maen", "did you mean 'corr.mean'"),
+    ):
+        with pytest.raises(NlabError, match=said):
+            objective_of(text, config)
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [("a=1,2,3", [1, 2, 3]), ("seed=1:5", [1, 2, 3, 4]), ("a.b=x,1e-3,null", ["x", 0.001, None]), ("a=[1,2],[3]", [[1, 2], [3]])],
+)
+def test_axes_are_read_as_yaml_and_spans(text: str, values: list[object]) -> None:
+    assert axis(text)[1] == values
+
+
+def test_the_leaderboard_says_what_was_seen_and_links_to_each_run(asked: Asked, browser: Page) -> None:
+    done = grid(asked, ["model.alpha=1,1e4,1e6"], "val1.corr.mean", Quiet())
+    write_leaderboard(asked.folder, "s", done)
+    rows, says = summary(done)
+    assert "the search never saw val2" in says[0]
+    assert says[1].startswith("chosen: trial")
+    assert "looked at once" in says[2]
+    assert [row["value"] for row in rows] == sorted((row["value"] for row in rows), reverse=True)
+    assert pl.read_csv(asked.folder / "leaderboard.csv").height == 3
+    browser.open(asked.folder / "leaderboard.html")
+    assert browser.complaints() == []
+    assert browser.requests() == []
+    assert browser.js("document.querySelectorAll('.drawing .trace').length") == 2
+    links = browser.js("[...document.querySelectorAll('td a')].map((a) => a.getAttribute('href'))")
+    assert len(links) == 3
+    assert all((asked.folder / link).is_file() for link in links)
+    assert json.loads(browser.js("document.getElementById('figures').textContent"))["history"]["data"][0]["x"] == [1, 2, 3]
