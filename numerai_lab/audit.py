@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from numerai_lab.basics import Array, Float32, Float64, rng_for
-from numerai_lab.config import Config
+from numerai_lab.config import Config, Variant
+from numerai_lab.crossfit import parts_of
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.experiment import era_table
 from numerai_lab.metrics.era import numerai_corr
@@ -84,7 +85,8 @@ def audit(config: Config, show: Show) -> Audit:
     exchanged = _trial(config, replace(panel, target=exchanged_targets(panel, splits, rng)), splits, show)
     with scratch() as space:
         replaced = _trial(config, replace(panel, features=replaced_features(panel, splits, space, rng)), splits, show)
-    hidden = _generated(config, replace(panel, target=permuted_targets(panel, rng, splits.validation)), splits, show)
+    everywhere = (*splits.train, *splits.validation)
+    hidden = _generated(config, replace(panel, target=permuted_targets(panel, rng, splits.validation)), splits, show, everywhere)
     collapses = {
         "collapses when targets are permuted within eras": permuted,
         "collapses when eras exchange their targets": exchanged,
@@ -96,7 +98,8 @@ def audit(config: Config, show: Show) -> Audit:
             *_data_checks(loaded, splits),
             *(check for name, trial in collapses.items() for check in _collapsed(name, trial, plain, 3 * len(plain.corr))),
             *_scope_checks(config, plain, hidden, replaced),
-            *_column_checks(plain, _best_raw(panel, splits)),
+            *_label_checks(config, panel, splits, show, rng),
+            *_column_checks(config, plain, _best_raw(panel, splits)),
         ),
     )
 
@@ -146,10 +149,11 @@ def _trial(config: Config, panel: Panel, splits: Splits, show: Show) -> Trial:
         )
 
 
-def _generated(config: Config, panel: Panel, splits: Splits, show: Show) -> dict[str, str]:
+def _generated(config: Config, panel: Panel, splits: Splits, show: Show, eras: tuple[int, ...]) -> dict[str, str]:
+    """Digests of the generated columns of some eras, by generator."""
     with scratch() as space:
         fitted = fit_generators(Setting(config, panel, splits, space, show, lambda name, content: None))
-        return _digests(panel, (*splits.train, *splits.validation), fitted)
+        return _digests(panel, eras, fitted)
 
 
 def _corr_by_variant(panel: Panel, splits: Splits, predictions: Predictions) -> dict[str, Float64]:
@@ -238,9 +242,29 @@ def _scope_checks(config: Config, plain: Trial, hidden: Mapping[str, str], repla
         yield Check("columns of training eras do not change with validation features", name, same, said)
 
 
-def _column_checks(plain: Trial, best_raw: tuple[str, float]) -> Iterator[Check]:
+def _label_checks(config: Config, panel: Panel, splits: Splits, show: Show, rng: np.random.Generator) -> Iterator[Check]:
+    """Of each generator that uses labels: targets of training eras that its fit for some rows must not see are permuted."""
+    for name, generator in config.generators.items():
+        if not generator.uses_labels:
+            continue
+        part = parts_of(generator, splits, f"generators.{name}")[0]
+        unseen = tuple(era for era in splits.train if era not in part.fitted_on)
+        only = config.model_copy(update={"generators": {name: generator}, "variants": {"only": Variant(features=[name])}})
+        before, after = (
+            _generated(only, replace(panel, target=target), splits, show, part.serves)[name]
+            for target in (panel.target, permuted_targets(panel, rng, unseen))
+        )
+        numbers = f"targets of {len(unseen)} training eras permuted, columns of {len(part.serves)} eras: "
+        same = before == after
+        check = "columns do not change with targets that their fit must not see"
+        yield Check(check, name, same, numbers + ("equal bytes" if same else "other bytes"))
+
+
+def _column_checks(config: Config, plain: Trial, best_raw: tuple[str, float]) -> Iterator[Check]:
     feature, raw = best_raw
     for name, corr in plain.column_corr.items():
+        if config.generators[name].uses_labels:
+            continue  # it may well know more than any one feature
         best = float(np.abs(corr).max())
         numbers = f"largest |corr| of a column {best:.4f}, of a raw feature {raw:.4f} ({feature}); at most {BEYOND:g} ×"
         yield Check("columns correlate with the target as features do", name, best <= max(BEYOND * raw, 0.02), numbers)

@@ -1,7 +1,5 @@
 """The YAML of a run as strict pydantic models: every problem of a config at once, each with its path."""
 
-import itertools
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,8 +8,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from numerai_lab.augmenters import AUGMENTERS, Augmenter
-from numerai_lab.basics import NlabError, nearest
+from numerai_lab.basics import NlabError
 from numerai_lab.component import Component
+from numerai_lab.crosschecks import NAME, cross_checks
+from numerai_lab.crossfit import unfit_augmenters
 from numerai_lab.data import SOURCES, Source
 from numerai_lab.defaults import RAW as RAW
 from numerai_lab.defaults import mapping, with_variants
@@ -20,10 +20,9 @@ from numerai_lab.generators import GENERATORS, Generator
 from numerai_lab.generators.select import Select
 from numerai_lab.models import MODELS, Model
 from numerai_lab.sentences import sentence
-from numerai_lab.splits import Embargo, SplitsConfig, era_range
+from numerai_lab.splits import Embargo, SplitsConfig
 from numerai_lab.yamlfile import parse_yaml, read_yaml
 
-NAME = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"
 KIND_KEYS: dict[str, dict[str, type[Component]]] = {"source": {**SOURCES}, "kind": {**GENERATORS, **AUGMENTERS, **MODELS}}
 
 
@@ -68,11 +67,20 @@ class Variant(_Strict):
     augment: list[str] = Field(default_factory=list, description="augmenters, by name")
     ensemble: list[str] | None = Field(None, min_length=2, description="variants whose per-era ranks are averaged")
     neutralize: Neutralize | None = Field(None, description="neutralise the predictions of this variant")
+    after: list[str] = Field(
+        default_factory=list,
+        description="generators of the scheme `early`, by name: train on the eras they leave to models, without reading them",
+    )
 
     @property
     def inputs(self) -> tuple[str, ...]:
         """What the model reads: `raw` and generator names."""
         return tuple(self.features or [RAW])
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Names that decide which training eras are left to the model."""
+        return (*self.inputs, *self.after)
 
 
 class Payout(_Strict):
@@ -194,7 +202,7 @@ def parse_config(raw: dict[str, Any], where: str) -> Config:
         config = Config.model_validate(raw)
     except ValidationError as error:
         problems = [sentence(detail, raw, Config, SECTIONS) for detail in error.errors()]
-    problems += _cross_checks(raw)
+    problems += cross_checks(raw) + (_scope_checks(config) if config else [])
     if problems or config is None:
         count = f"{len(problems)} problem{'s' * (len(problems) != 1)}"
         raise NlabError("\n".join([f"{where}: {count}", *(f"  {problem}" for problem in problems)]))
@@ -224,59 +232,20 @@ def _override(raw: dict[str, Any], text: str) -> list[str]:
     return [f"{'.'.join([*keys[:-1], key])}: left out, {last} {parsed} has no such parameter" for key in foreign]
 
 
-def _cross_checks(raw: Mapping[str, Any]) -> list[str]:
-    """What one field alone can't tell; written for raw values, so that it speaks even when other fields are wrong."""
-    generators, augmenters = mapping(raw, "generators"), mapping(raw, "augmenters")
-    variants = {name: v for name, v in mapping(raw, "variants").items() if isinstance(v, Mapping)}
-    problems = _bad_names(generators, augmenters, mapping(raw, "variants"))
-    for name, variant in variants.items():
-        where = f"variants.{name}"
-        problems += _unknown(f"{where}.features", variant.get("features"), [RAW, *generators], "generator")
-        problems += _unknown(f"{where}.augment", variant.get("augment"), list(augmenters), "augmenter")
-        plain = [other for other, v in variants.items() if v.get("ensemble") is None]
-        problems += _unknown(f"{where}.ensemble", variant.get("ensemble"), plain, "variant that is no ensemble")
-        if variant.get("ensemble") is not None and (variant.get("features") or variant.get("augment")):
-            problems.append(f"{where}: an ensemble averages other variants; leave out features and augment")
-    reference = mapping(raw, "scoring").get("reference")
-    if isinstance(reference, str) and reference not in variants:
-        problems.append(f"scoring.reference: no variant {reference!r}; {nearest(reference, map(str, variants))}")
-    seeds = raw.get("seeds")
-    if isinstance(seeds, list) and len(set(map(str, seeds))) < len(seeds):
-        problems.append(f"seeds: {seeds} names a seed twice")
-    return problems + _overlaps(mapping(raw, "splits"))
-
-
-def _bad_names(generators: Mapping[Any, Any], augmenters: Mapping[Any, Any], variants: Mapping[Any, Any]) -> list[str]:
+def _scope_checks(config: Config) -> list[str]:
+    """What generators that use labels ask of the variants around them."""
     problems = []
-    for family, names in (("generators", generators), ("augmenters", augmenters), ("variants", variants)):
-        for name in names:
-            if not isinstance(name, str) or not re.fullmatch(NAME, name):
-                problems.append(f"{family}: {name!r} is not a name (letters, digits and _ . + - after the first)")
-            elif name == RAW and family != "variants":
-                problems.append(f"{family}.{RAW}: this name stands for the raw features; choose another")
+    for name, variant in config.variants.items():
+        used = [config.generators[g] for g in variant.inputs if g in config.generators]
+        chosen = {a: config.augmenters[a] for a in variant.augment if a in config.augmenters}
+        problems += [
+            f"variants.{name}.augment: rows of {other!r} come from several eras, and no fit of a cross-fit generator may speak "
+            "for them; give that generator scheme: early"
+            for other in unfit_augmenters(used, chosen)
+        ]
+        problems += [
+            f"variants.{name}.after: {g!r} takes no training eras from models; only generators of the scheme early do"
+            for g in variant.after
+            if g in config.generators and config.generators[g].fit_scope.kind != "early"
+        ]
     return problems
-
-
-def _unknown(where: str, names: Any, known: Sequence[Any], noun: str) -> list[str]:
-    if not isinstance(names, list):
-        return []
-    known = list(map(str, known))
-    twice = {name for name in names if isinstance(name, str) and names.count(name) > 1}
-    return [
-        f"{where}: no {noun} {name!r}; {nearest(name, known)}" for name in names if isinstance(name, str) and name not in known
-    ] + [f"{where}: {name!r} stands twice" for name in sorted(twice)]
-
-
-def _overlaps(splits: Mapping[Any, Any]) -> list[str]:
-    """Explicit ranges that overlap or stand in the wrong order."""
-    spans = []
-    for name in ("train", "val1", "val2"):
-        try:
-            spans.append((name, era_range(str(splits.get(name)))))
-        except ValueError:
-            continue
-    return [
-        f"splits.{later}: {splits[later]} must begin after {name} ({splits[name]}) ends"
-        for (name, span), (later, later_span) in itertools.pairwise(spans)
-        if later_span[0] <= span[1]
-    ]

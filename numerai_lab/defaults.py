@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from numerai_lab.augmenters import AUGMENTERS
-from numerai_lab.generators import GENERATORS
+from numerai_lab.generators import GENERATORS, Generator
 
 RAW = "raw"
 NOISE, SAME_ROWS = "random_columns", "duplicate"
@@ -17,8 +17,9 @@ def with_variants(raw: Mapping[str, Any]) -> dict[str, Any]:
     """The plain values of a config with variants written out, and the placebos they need.
 
     Of each generator NAME alone and raw+NAME, of each augmenter its rows; raw + a placebo of as many columns, one for each
-    width there is; and a placebo of as many copies, where there is one among the augmenters. Works on values that were
-    not checked yet: what is wrong with them is said elsewhere.
+    width there is; and a placebo of as many copies, where there is one among the augmenters. Beside generators that take
+    the first training eras for themselves, raw and a placebo of that width trained on the eras they leave. Works on values
+    that were not checked yet: what is wrong with them is said elsewhere.
     """
     generators, augmenters = mapping(raw, "generators"), mapping(raw, "augmenters")
     noise, same = _noise(generators), _same_rows(augmenters)
@@ -28,6 +29,10 @@ def with_variants(raw: Mapping[str, Any]) -> dict[str, Any]:
             variants[f"{name}_only"] = {"features": [name]}
         variants[f"{RAW}+{name}"] = {"features": [RAW, name]}
     variants |= {f"{RAW}+{name}": {"features": [RAW, name]} for name in noise}
+    for name in _early(generators):
+        variants[f"baseline_after_{name}"] = {"features": [RAW], "after": [name]}
+        same_width = [other for other, values in noise.items() if values["n_columns"] == _width(generators[name])]
+        variants |= {f"raw+{other}_after_{name}": {"features": [RAW, other], "after": [name]} for other in same_width}
     variants |= {name: {"features": [RAW], "augment": [name]} for name in (*augmenters, *same)}
     added = {"generators": {**generators, **noise}} if noise else {}
     added |= {"augmenters": {**augmenters, **same}} if same else {}
@@ -63,13 +68,25 @@ def _named(name: str, placebos: dict[int, dict[str, Any]], taken: Mapping[Any, A
     return {key: values for key, values in names.items() if key not in taken}
 
 
+def _early(generators: Mapping[Any, Any]) -> list[str]:
+    """Generators that take the first training eras for themselves."""
+    checked = {name: _checked(values) for name, values in generators.items()}
+    return [str(name) for name, each in checked.items() if each is not None and each.fit_scope.kind == "early"]
+
+
 def _width(values: Any) -> int | None:
     """Columns that a generator's parameters ask for; None where they are not valid."""
+    generator = _checked(values)
+    return None if generator is None else len(generator.names_out())
+
+
+def _checked(values: Any) -> Generator | None:
+    """The generator that these values describe; None where they are not valid."""
     kind = _kind(values)
     if kind not in GENERATORS:
         return None
     try:
-        return len(GENERATORS[kind].model_validate(values).names_out())
+        return GENERATORS[kind].model_validate(values)
     except ValidationError:
         return None
 

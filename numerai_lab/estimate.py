@@ -7,6 +7,7 @@ from typing import Any
 
 from numerai_lab.basics import NlabError, human_bytes
 from numerai_lab.config import RAW, Config
+from numerai_lab.crossfit import training_eras
 from numerai_lab.machine import free_disk, free_memory
 from numerai_lab.models import MODELS
 from numerai_lab.splits import Splits
@@ -39,13 +40,13 @@ class Task:
         return sum(self.n_rows[era] for era in eras)
 
     def trainings(self) -> set[tuple[int, int]]:
-        """Rows × inputs of every training, for all training eras."""
+        """Rows × inputs of every training."""
         config = self.config
         widths = {RAW: self.n_features, **{name: len(g.names_out()) for name, g in config.generators.items()}}
-        n_train = self.rows_of(self.splits.train)
         out = set()
         for variant in config.variants.values():
             if variant.ensemble is None:
+                n_train = self.rows_of(training_eras(config.generators, variant.reads, self.splits))
                 chosen = [config.augmenters[name] for name in variant.augment]
                 blocks = sum(a.growth for a in chosen) + (not any(a.replaces for a in chosen))
                 out.add((round(n_train * blocks), sum(widths[name] for name in variant.inputs)))

@@ -1,6 +1,7 @@
 """The whole story of a run, from a config to a scored run folder. Read `run` first."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,11 +10,11 @@ import numpy as np
 
 from numerai_lab.basics import NlabError, nearest
 from numerai_lab.cache import STAGES, Cache
-from numerai_lab.config import Config
+from numerai_lab.config import Config, Variant
+from numerai_lab.crossfit import label_note, training_eras
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.estimate import Task, need, refuse_too_much
 from numerai_lab.folds import Fold, make_folds
-from numerai_lab.generators import Generator
 from numerai_lab.metrics.scoring import Predictions, Scoring, per_era, score_table
 from numerai_lab.panel import Panel
 from numerai_lab.report import write_report
@@ -22,7 +23,7 @@ from numerai_lab.selection import LABELLED
 from numerai_lab.splits import EraTable, Splits, make_splits
 from numerai_lab.stages import Setting, Show
 from numerai_lab.store import cache_dir, scratch
-from numerai_lab.variants import fit_generators, train_and_predict
+from numerai_lab.variants import check_scopes, fit_generators, train_and_predict
 
 if TYPE_CHECKING:
     import polars as pl
@@ -52,6 +53,8 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
             splits = make_splits(config.splits, era_table(loaded.panel), loaded.horizon_days)
             folds = make_folds(config.cv, splits.train, loaded.horizon_days) if config.cv else ()
             scoring = scoring_of(config, loaded)
+            for each in (splits, *folds):
+                check_scopes(config, each)
         task = task_of(config, loaded.panel, splits)
         folder.manifest["expected"] = asdict(need(task))
         if not how.force:
@@ -63,8 +66,8 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
         with scratch() as space, Cache(cache_dir() / STAGES if how.cached else space.folder / STAGES) as cache:
             cache.hold(loaded.store.folder)
             cache.hold(loaded.labels.folder)
-            data = f"{loaded.store.folder.name}-{loaded.labels.folder.name}"
-            setting = Setting(config, loaded.panel, splits, space, show, folder.write_bytes, cache, data)
+            names = loaded.store.folder.name, loaded.labels.folder.name
+            setting = Setting(config, loaded.panel, splits, space, show, folder.write_bytes, cache, *names)
             with folder.stage("transform"):
                 fitted = fit_generators(setting)
             with folder.stage("train"):
@@ -150,21 +153,24 @@ def prediction_table(panel: Panel, splits: Splits, predictions: Predictions) -> 
 def notes_of(config: Config, splits: Splits, alias: str) -> dict[str, str]:
     """What has to stand beside a variant's numbers in every table.
 
-    Transductive generators, features selected with training labels, a lowered embargo, a moved alias.
+    Transductive generators, those that used labels, features selected with training labels, a model that learned from fewer
+    eras than others, a lowered embargo, a moved alias.
     """
 
-    def generators(name: str) -> list[Generator]:
+    def members(name: str) -> list[Variant]:
         variant = config.variants[name]
-        if variant.ensemble is not None:
-            return [generator for member in variant.ensemble for generator in generators(member)]
-        return [config.generators[g] for g in variant.inputs if g != "raw"]
+        return [variant] if variant.ensemble is None else [config.variants[member] for member in variant.ensemble]
 
-    def parts(used: list[Generator]) -> tuple[str, ...]:
-        transductive = any(generator.fit_on == "all" for generator in used)
-        labelled = any(generator.select is not None and generator.select.by is not None for generator in used)
-        return ("transductive" if transductive else "", LABELLED if labelled else "", splits.leak, alias)
+    def parts(variants: list[Variant]) -> Iterator[str]:
+        used = [config.generators[g] for variant in variants for g in variant.inputs if g in config.generators]
+        yield "transductive" if any(generator.fit_on == "all" for generator in used) else ""
+        yield LABELLED if any(each.select is not None and each.select.by is not None for each in used) else ""
+        yield from (label_note(generator, splits) for generator in used)
+        left = min(len(training_eras(config.generators, variant.reads, splits)) for variant in variants)
+        yield f"trained on {left} of {len(splits.train)} eras" if left < len(splits.train) else ""
+        yield from (splits.leak, alias)
 
-    return {name: "; ".join(part for part in parts(generators(name)) if part) for name in config.variants}
+    return {name: "; ".join(dict.fromkeys(part for part in parts(members(name)) if part)) for name in config.variants}
 
 
 def _facts(config: Config, loaded: Loaded, splits: Splits, scoring: Scoring) -> dict[str, object]:

@@ -12,20 +12,27 @@ import numpy as np
 from numerai_lab.basics import Array, Float32, NlabError, NlabFailure, arrays_from_bytes, nearest
 from numerai_lab.cache import STAGES, Cache
 from numerai_lab.config import Config, Variant, load_config
+from numerai_lab.crossfit import Fits, parts_of
 from numerai_lab.data.live import Live, live_rows
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.defaults import NOISE
 from numerai_lab.diagnostics import Diagnosis
 from numerai_lab.experiment import era_table, span
-from numerai_lab.generators import Generator
 from numerai_lab.panel import Panel
 from numerai_lab.runs import CONFIG, growing_table, read_run, write_page
 from numerai_lab.selection import LABELLED
-from numerai_lab.splits import make_splits
+from numerai_lab.splits import Splits, embargo_eras, make_splits
 from numerai_lab.stages import Setting, Show
 from numerai_lab.store import cache_dir, scratch
 from numerai_lab.variants import fit_generators
 
+SCOPES = {
+    "train": "training eras only, no labels",
+    "all": "train and validation features, no labels (transductive)",
+    "cross_fit": "training eras with labels; rows of train come from fits that saw neither their block of eras nor its "
+    "neighbours, all others from the fit on all training eras; each column as ranks within the era",
+    "early": "early training eras with labels; rows of these and of the eras purged behind them are left out",
+}
 TRAIN, VALIDATION, LIVE = "train", "validation", "live"
 
 
@@ -48,7 +55,7 @@ class Subject:
 
     name: str
     seed: int
-    generator: Generator
+    fits: Fits
     train: tuple[int, ...]
     fitted_on: tuple[int, ...]
     facts: Mapping[str, object]
@@ -77,15 +84,15 @@ def export_run(run: Path, name: str, out: Path, show: Show, seed: int | None = N
     if loaded.panel.n_raw != manifest["data"]["features"]:
         raise NlabError(f"{run}: was made of {manifest['data']['features']} features, the data now has {loaded.panel.n_raw}")
     changed = loaded.identity != manifest["data"]["identity"]
-    splits = manifest["splits"]
-    train = tuple(splits["train"])
-    later = tuple(era for part in ("embargo", "val1", "val2") for era in splits[part]) if template.fit_on == "all" else ()
+    kept = {part: tuple(eras) for part, eras in manifest["splits"].items()}
+    embargo, required = embargo_eras(config.splits.embargo, loaded.horizon_days, "splits.embargo")
+    splits = Splits(kept["train"], kept["embargo"], kept["val1"], kept["val2"], embargo, required)
     subject = Subject(
         name=name,
         seed=wanted,
-        generator=template.restored(arrays_from_bytes(path.read_bytes())),
-        train=train,
-        fitted_on=tuple(sorted((*train, *later))),
+        fits=Fits.restored(template, arrays_from_bytes(path.read_bytes())),
+        train=splits.train,
+        fitted_on=parts_of(template, splits, f"generators.{name}")[-1].fitted_on,
         facts={"run": run.name, "config hash": config_hash(config), "data identity": loaded.identity},
         remarks=("the data files are not those of the run: eras may have been added since",) if changed else (),
     )
@@ -105,14 +112,14 @@ def transform(config: Config, out: Path, show: Show) -> list[Exported]:
     facts = {"config": config.name, "config hash": config_hash(config), "data identity": loaded.identity}
     exported = []
     with scratch() as space, Cache(cache_dir() / STAGES) as cache:
-        data = f"{loaded.store.folder.name}-{loaded.labels.folder.name}"
-        setting = Setting(only, loaded.panel, splits, space, show, lambda name, content: None, cache, data)
+        data = loaded.store.folder.name, loaded.labels.folder.name
+        setting = Setting(only, loaded.panel, splits, space, show, lambda name, content: None, cache, *data)
         for (name, seed), fitted in fit_generators(setting).items():
             template = config.generators[name]
             if not template.stochastic and seed != config.seeds[0]:
                 continue
-            eras = (*splits.train, *splits.validation) if template.fit_on == "all" else splits.train
-            subject = Subject(name, seed, fitted.generator, splits.train, eras, facts, columns=fitted.columns)
+            eras = parts_of(template, splits, f"generators.{name}")[-1].fitted_on
+            subject = Subject(name, seed, fitted.fits, splits.train, eras, facts, columns=fitted.columns)
             several = template.stochastic and len(config.seeds) > 1
             exported.append(_write(subject, config, loaded, out / f"{name}{f'@{seed}' if several else ''}.parquet", show))
     return exported
@@ -132,7 +139,7 @@ def _write(subject: Subject, config: Config, loaded: Loaded, out: Path, show: Sh
     import pyarrow as pa
 
     panel, live = loaded.panel.without_target(), live_rows(config.data, loaded.panel)
-    names = [f"{subject.name}_{column}" for column in subject.generator.names_out()]
+    names = [f"{subject.name}_{column}" for column in subject.fits.names]
     fields = [("id", pa.string()), ("era", pa.int32()), ("split", pa.string()), *((name, pa.float32()) for name in names)]
     schema = pa.schema(fields)
     diagnosis = Diagnosis(names)
@@ -144,23 +151,31 @@ def _write(subject: Subject, config: Config, loaded: Loaded, out: Path, show: Sh
             diagnosis.add(split, values)
             rows[split] += len(ids)
             tick(done, len(panel.eras) + (live is not None))
-    remarks = (*subject.remarks, *(() if live else ("the data has no live rows (no live.parquet beside its tables)",)))
+    silent = tuple(filter(lambda era: not subject.fits.speaks_for(era), panel.eras.tolist()))
+    remarks = (
+        *subject.remarks,
+        *((f"eras {span(silent)} are left out: its fit saw their targets, or those of their neighbours",) if silent else ()),
+        *(() if live else ("the data has no live rows (no live.parquet beside its tables)",)),
+    )
     card = out.with_name(f"{out.name}.md")
     write_page(card, "\n".join(_card(subject, config, loaded, rows, remarks) + diagnosis.lines()) + "\n")
     return Exported(out, card, rows, remarks)
 
 
 def _eras(subject: Subject, panel: Panel, live: Live | None) -> Iterator[tuple[int | None, str, list[str], Float32]]:
-    """era (None for live), split, ids and columns, era by era: the way live data arrives."""
+    """era (None for live), split, ids and columns, era by era: the way live data arrives.
+
+    Eras that no honest fit speaks for are left out.
+    """
     train = set(subject.train)
-    for era in panel.eras.tolist():
+    for era in filter(subject.fits.speaks_for, panel.eras.tolist()):
         rows = panel.rows(era)
         known = None if subject.columns is None else np.array(subject.columns[rows])
-        values = known if known is not None and np.isfinite(known).all() else subject.generator.columns_for(panel.block(era))
+        values = known if known is not None and np.isfinite(known).all() else subject.fits.columns_for(panel.block(era))
         yield era, TRAIN if era in train else VALIDATION, _text(panel.ids[rows]), _finite(subject, era, values)
         panel.release()
     if live is not None:
-        yield None, LIVE, live.ids, _finite(subject, LIVE, subject.generator.columns_for(live.block))
+        yield None, LIVE, live.ids, _finite(subject, LIVE, subject.fits.columns_for(live.block))
 
 
 def _finite(subject: Subject, era: object, values: Float32) -> Float32:
@@ -177,15 +192,12 @@ def _card(subject: Subject, config: Config, loaded: Loaded, rows: Mapping[str, i
     """The data card up to the diagnostics, as lines of Markdown."""
     template = config.generators[subject.name]
     parameters = template.model_dump()
-    scope = (
-        "train and validation features, no labels (transductive)" if template.fit_on == "all" else "training eras only, no labels"
-    )
     stamp = f"; {LABELLED}" if template.select is not None and template.select.by is not None else ""
     facts: dict[str, Any] = {
         "method": parameters["kind"],
-        "columns": f"{len(subject.generator.names_out())} float32, named {subject.name}_…",
+        "columns": f"{len(subject.fits.names)} float32, named {subject.name}_…",
         "rows": ", ".join(f"{name} {count:,}" for name, count in rows.items()),
-        "fitted on": f"{scope}{stamp}",
+        "fitted on": f"{SCOPES[template.fit_scope.kind]}{stamp}",
         "eras seen by the fit": span(subject.fitted_on),
         "training eras": span(subject.train),
         "seed": subject.seed if template.stochastic else "none: nothing is drawn at random",
@@ -214,7 +226,7 @@ def _card(subject: Subject, config: Config, loaded: Loaded, rows: Mapping[str, i
 
 
 def _features_read(subject: Subject, panel: Panel) -> str:
-    selected = subject.generator.state().get("selected_")
+    selected = subject.fits.selected
     if selected is None:
         return f"all {panel.n_raw} of the feature set"
     named = [panel.raw_names[i] for i in selected[:5]]

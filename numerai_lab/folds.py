@@ -1,5 +1,6 @@
 """Cross-validation inside the training eras: folds that are predicted by models that saw none of their neighbours."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -39,17 +40,22 @@ def make_folds(config: CrossValidation, train: tuple[int, ...], horizon_days: in
     Raises NlabError when a fold has nothing to learn from.
     """
     embargo, required = embargo_eras(config.embargo, horizon_days, "cv.embargo")
-    eras = np.array(train)
     expanding = config.scheme == "expanding"
-    blocks = [block for block in np.array_split(eras, config.folds + expanding) if len(block)]
+    blocks = blocked(train, config.folds + expanding, embargo)
     folds = []
-    for number, block in enumerate(blocks[1:] if expanding else blocks, start=1):
-        near = (eras >= block[0] - embargo) & (eras <= block[-1] + embargo)
-        seen = eras[(eras < block[0] - embargo) if expanding else ~near]
+    for number, (seen, block) in enumerate(blocks[1:] if expanding else blocks, start=1):
+        if expanding:
+            seen = tuple(era for era in seen if era < block[0])
         if len(seen) < 2 or len(blocks) < config.folds + expanding:
             raise NlabError(
-                f"cv.folds: fold {number} of {config.folds} has {len(seen)} eras to learn from ({len(eras)} training eras, "
+                f"cv.folds: fold {number} of {config.folds} has {len(seen)} eras to learn from ({len(train)} training eras, "
                 f"embargo {embargo}); take fewer folds"
             )
-        folds.append(Fold(tuple(seen.tolist()), (), tuple(block.tolist()), (), embargo, required, number))
+        folds.append(Fold(seen, (), block, (), embargo, required, number))
     return tuple(folds)
+
+
+def blocked(eras: Sequence[int], n_blocks: int, purge: int) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """(eras further than `purge` from a block, on both sides, and the block) for equal blocks of rising eras, none empty."""
+    blocks = [block.tolist() for block in np.array_split(np.array(eras), n_blocks) if len(block)]
+    return [(tuple(era for era in eras if not block[0] - purge <= era <= block[-1] + purge), tuple(block)) for block in blocks]

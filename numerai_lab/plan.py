@@ -5,12 +5,14 @@ from typing import Any
 
 from numerai_lab.basics import human_bytes
 from numerai_lab.config import Config
+from numerai_lab.crossfit import training_eras
 from numerai_lab.data.reader import outline
 from numerai_lab.data.source import Outline
 from numerai_lab.estimate import Task, need
 from numerai_lab.experiment import span
 from numerai_lab.folds import make_folds
 from numerai_lab.splits import Splits, make_splits
+from numerai_lab.variants import check_scopes
 
 INGEST_BYTES = 700_000_000
 """The reader's peak, which does not depend on the size of the files; only when the store is not there yet."""
@@ -62,9 +64,15 @@ def plan(config: Config) -> Plan:
     found = outline(config.data, config.extra_sets)
     splits = make_splits(config.splits, found.table, found.horizon_days)
     folds = make_folds(config.cv, splits.train, found.horizon_days) if config.cv else ()
+    for each in (splits, *folds):
+        check_scopes(config, each)
     n_rows = dict(zip(found.table.eras, found.n_rows, strict=True))
     rows = {name: sum(n_rows[era] for era in getattr(splits, name)) for name in ("train", "embargo", "val1", "val2")}
-    recipes = {(v.inputs, tuple(v.augment)) for v in config.variants.values() if v.ensemble is None}
+    recipes = {
+        (v.inputs, tuple(v.augment), training_eras(config.generators, v.reads, splits))
+        for v in config.variants.values()
+        if v.ensemble is None
+    }
     wanted = need(Task(config, splits, n_rows, found.n_columns))
     return Plan(
         outline=found,

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from numerai_lab.basics import Float64, Int64, NlabError, nearest
+from numerai_lab.basics import Float32, Float64, Int64, NlabError, nearest
 from numerai_lab.generators import Generator
 from numerai_lab.generators.select import Select
 from numerai_lab.metrics.era import pearson
@@ -53,16 +53,27 @@ def variance_of_corr(train: Panel) -> Float64:
 
 
 def shown_to(template: Generator, panel: Panel, train: tuple[int, ...], eras: tuple[int, ...], space: Scratch) -> Panel:
-    """The eras that a generator is fitted on, without their target, with the raw features it selects and no others.
+    """The eras that a generator is fitted on, with the raw features it selects and no others.
 
-    Selected features are copied into `space`, so that what reads rows straight from the memory-map needs to know nothing
-    of it. Positions are chosen from the `train` eras alone, whatever `eras` the generator is fitted on.
+    Their target is there only if the generator uses labels, and that of other eras never (NaN). Selected features are copied
+    into `space`, so that what reads rows straight from the memory-map needs to know nothing of it. Positions are chosen from
+    the `train` eras alone, whatever `eras` the generator is fitted on.
     """
-    blind = panel.without_target().only(eras)
+    shown = replace(panel, target=_target_of(panel, eras) if template.uses_labels else None).only(eras)
     if template.select is None:
-        return blind
+        return shown
     at = chosen(template.select, panel.only(train))
-    return _narrowed(blind, at, space)
+    return _narrowed(shown, at, space)
+
+
+def _target_of(panel: Panel, eras: tuple[int, ...]) -> Float32:
+    """The target of these eras' rows, NaN elsewhere."""
+    assert panel.target is not None
+    target = np.full(len(panel.target), np.nan, np.float32)
+    for era in eras:
+        rows = panel.rows(era)
+        target[rows] = panel.target[rows]
+    return target
 
 
 def adopted(generator: Generator, shown: Panel, panel: Panel) -> Generator:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,12 +11,13 @@ from uuid import uuid4
 
 import numpy as np
 
-from numerai_lab import selection
+from numerai_lab import crossfit, selection
 from numerai_lab.augmenters import Augmenter
 from numerai_lab.basics import Float32, NlabFailure, Tick, arrays_from_bytes, arrays_to_bytes, rng_for
 from numerai_lab.cache import STAGES, Cache, Entry, Stage, aid, journaled, spans
 from numerai_lab.component import Component
 from numerai_lab.config import RAW, Config, Variant
+from numerai_lab.crossfit import Fits, Part, parts_of
 from numerai_lab.generators import Generator
 from numerai_lab.panel import Block, Panel, release_pages
 from numerai_lab.provenance import code_version, library_versions, source_version
@@ -42,7 +43,8 @@ class Show(Protocol):
 class Setting:
     """What variants are made from, and where things go: arrays of this run alone, progress, fitted components, finished stages.
 
-    cache: None = nothing outlives the run. identity: a name for the panel's content; by default it is like no other.
+    cache: None = nothing outlives the run. identity, labels: names for the content of the panel's rows and of its target; by
+    default they are like no other.
     """
 
     config: Config
@@ -53,6 +55,7 @@ class Setting:
     save: Save
     cache: Cache | None = None
     identity: str = field(default_factory=lambda: uuid4().hex)
+    labels: str = field(default_factory=lambda: uuid4().hex)
 
     @cached_property
     def stages(self) -> Cache:
@@ -62,83 +65,97 @@ class Setting:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A generator fitted with a seed, and its columns for every row of train and validation (NaN elsewhere).
+    """A generator fitted with a seed, and its columns for every row that one of its fits speaks for (NaN elsewhere).
 
-    key: the cache entry of the columns. state: what `Generator.state` gave, as bytes.
+    key: the cache entry of the columns.
     """
 
-    template: Generator
-    state: bytes
+    fits: Fits
     columns: Float32
     key: str
 
     @cached_property
-    def generator(self) -> Generator:
-        """The fitted generator, restored when it is first asked for: only synthetic rows need it."""
-        return self.template.restored(arrays_from_bytes(self.state))
-
-    @cached_property
-    def names(self) -> list[str]:
-        """Names of the emitted columns; what a class rebuilds from its arrays when it is restored is not needed for them."""
-        return Component.restored(self.template, arrays_from_bytes(self.state)).names_out()
+    def state(self) -> bytes:
+        """Of all fits together, as the run folder keeps it."""
+        return arrays_to_bytes(self.fits.state())
 
     def transform(self, block: Block) -> Float32:
         """Columns for rows that no memory-map holds."""
-        return self.generator.columns_for(block)
+        return self.fits.columns_for(block)
 
 
 def fitted_generator(setting: Setting, name: str, seed: int) -> Fitted:
-    """Two stages: the fit, which sees no target (`select` may see that of training eras), and the columns."""
+    """Stages: each fit, which sees targets only where its generator uses labels (`select` may too), and the columns."""
     template, splits = setting.config.generators[name], setting.splits
-    eras = (*splits.train, *splits.validation) if template.fit_on == "all" else splits.train
+    parts = parts_of(template, splits, f"generators.{name}")
+    keys, states = [], []
+    live: dict[int, Generator] = {}
+    for i, part in enumerate(parts):
+        label = f"fit {name}@{seed}" + (f", {i + 1} of {len(parts)}" if len(parts) > 1 else "")
+        entry, fitted = _fitted_part(setting, name, seed, part, label)
+        keys.append(entry.folder.name)
+        states.append(arrays_from_bytes((entry.folder / STATE).read_bytes()))
+        live |= {i: fitted} if fitted else {}
+    of_era = {era: i for i, part in enumerate(parts) for era in part.serves}
+    fits = Fits(template, tuple(states), of_era, live)
+
+    def columns(work: Path) -> None:
+        with setting.show.task(f"columns {name}@{seed}") as tick:
+            _write_columns(work, name, fits, setting, tick)
+
+    places = {"fits": keys, "columns for": [spans(part.serves) for part in parts], "name": name}
+    facts = {**_facts(setting, template), **places, "by": source_version(Path(crossfit.__file__))}
+    stage = Stage("columns", f"columns {name}@{seed}", facts)
+    entry = setting.stages.obtain(stage, columns)
+    return Fitted(replace(fits, live={}), _array(entry, COLUMNS, len(setting.panel.ids)), stage.key)
+
+
+def _fitted_part(setting: Setting, name: str, seed: int, part: Part, label: str) -> tuple[Entry, Generator | None]:
+    """The cache entry of one fit; and the generator, if it was fitted here. Every part draws the same random numbers."""
+    template, train = setting.config.generators[name], setting.splits.train
     live: list[Generator] = []
 
     def fit(work: Path) -> None:
-        shown = shown_to(template, setting.panel, splits.train, eras, setting.space)
-        with setting.show.task(f"fit {name}@{seed}") as tick:
+        shown = shown_to(
+            template, setting.panel, part.fitted_on if template.uses_labels else train, part.fitted_on, setting.space
+        )
+        with setting.show.task(label) as tick:
             fitted = template.fresh().fit(shown, rng_for(seed, "generator", name), aid(work, tick))
         live.append(adopted(fitted, shown, setting.panel))
         (work / STATE).write_bytes(arrays_to_bytes(live[0].state()))
 
-    facts = {**_facts(setting, template), "name": name, "fitted on": spans(eras), "seed": seed if template.stochastic else None}
-    if template.select is not None:
-        facts["selected"] = [spans(splits.train), source_version(Path(selection.__file__))]
-    fit_entry = setting.stages.obtain(Stage("fit", f"fit {name}@{seed}", facts), fit)
-    state = (fit_entry.folder / STATE).read_bytes()
-
-    def columns(work: Path) -> None:
-        generator = live[0] if live else template.restored(arrays_from_bytes(state))
-        with setting.show.task(f"columns {name}@{seed}") as tick:
-            _write_columns(work, name, generator, setting, tick)
-
-    places = {"fit": fit_entry.folder.name, "columns for": spans(sorted((*splits.train, *splits.validation)))}
-    stage = Stage("columns", f"columns {name}@{seed}", {**facts, **places})
-    entry = setting.stages.obtain(stage, columns)
-    return Fitted(template, state, _array(entry, COLUMNS, len(setting.panel.ids)), stage.key)
+    facts = {
+        **_facts(setting, template),
+        "name": name,
+        "fitted on": spans(part.fitted_on),
+        "seed": seed if template.stochastic else None,
+    }
+    if template.uses_labels or template.select is not None:
+        by_labels = template.uses_labels or (template.select is not None and template.select.by is not None)
+        facts["shown"] = [setting.labels if by_labels else None, spans(train), source_version(Path(selection.__file__))]
+    return setting.stages.obtain(Stage("fit", label, facts), fit), live[0] if live else None
 
 
-def _write_columns(work: Path, name: str, generator: Generator, setting: Setting, tick: Tick) -> None:
+def _write_columns(work: Path, name: str, fits: Fits, setting: Setting, tick: Tick) -> None:
     """A generator's columns, era by era: the way live data arrives, for training eras too. Goes on where a killed try stopped."""
-    width = len(generator.names_out())
     panel = setting.panel.without_target()
-    columns, journal = journaled(work / COLUMNS, (len(panel.ids), width))
+    columns, journal = journaled(work / COLUMNS, (len(panel.ids), len(fits.names)))
     done = journal.read(lambda era: columns[panel.rows(era)])
-    wanted = {*setting.splits.train, *setting.splits.validation}
     with journal.writing() as note:
         for i, era in enumerate(panel.eras.tolist(), start=1):
             rows = panel.rows(era)
-            if era not in wanted:
+            if era not in fits.of_era:
                 columns[rows] = np.nan
             elif era not in done:
-                columns[rows] = _finite(name, generator, panel.block(era))
+                columns[rows] = _finite(name, fits, panel.block(era))
                 note(era, columns[rows])
             panel.release()
             release_pages(columns)
             tick(i, len(panel.eras))
 
 
-def _finite(name: str, generator: Generator, block: Block) -> Float32:
-    values, width = generator.columns_for(block), len(generator.names_out())
+def _finite(name: str, fits: Fits, block: Block) -> Float32:
+    values, width = fits.columns_for(block), len(fits.names)
     if values.shape != (len(block), width) or not np.isfinite(values).all():
         raise NlabFailure(
             f"generators.{name}: gave {values.shape[0]} rows × {values.shape[1]} columns with "
@@ -158,14 +175,17 @@ def fitted_augmenter(setting: Setting, name: str, seed: int) -> Augmenter:
             fitted = template.fresh().fit(setting.panel.only(train), rng_for(seed, "augmenter", name), aid(work, tick))
         (work / STATE).write_bytes(arrays_to_bytes(fitted.state()))
 
-    facts = {**_facts(setting, template), "name": name, "fitted on": spans(train), "seed": seed}
+    facts = {**_facts(setting, template), "labels": setting.labels, "name": name, "fitted on": spans(train), "seed": seed}
     state = (setting.stages.obtain(Stage("fit", f"fit {name}@{seed}", facts), fit).folder / STATE).read_bytes()
     setting.save(f"models/augmenter-{name}@{seed}.npz", state)
     return template.restored(arrays_from_bytes(state))
 
 
 def trained(name: str, setting: Setting, future: Panel, fitted: Mapping[str, Fitted], seed: int) -> Float32:
-    """Trains a variant's model on the stream of its training eras, saves it, and predicts the future."""
+    """Trains a variant's model on the stream of its training eras, saves it, and predicts the future.
+
+    The setting's training eras must be those of the variant (`for_variant`).
+    """
     variant, model = setting.config.variants[name], setting.config.model
     augmenters = {augmenter: fitted_augmenter(setting, augmenter, seed) for augmenter in variant.augment}
 
@@ -184,6 +204,7 @@ def trained(name: str, setting: Setting, future: Panel, fitted: Mapping[str, Fit
 
     facts = {
         **_facts(setting, model, *augmenters.values()),
+        "labels": setting.labels,
         "inputs": [fitted[name].key if name != RAW else RAW for name in variant.inputs],
         "augmenters": {name: setting.config.augmenters[name].model_dump() for name in variant.augment},
         "augmenters in order": variant.augment,
@@ -198,7 +219,7 @@ def trained(name: str, setting: Setting, future: Panel, fitted: Mapping[str, Fit
 
 
 def _facts(setting: Setting, *components: Component) -> dict[str, Any]:
-    """What every stage depends on: parameters, data, and code down to the libraries."""
+    """What every stage depends on: parameters, rows, and code down to the libraries. Those that see targets add `labels`."""
     kinds = [type(component) for component in components]
     return {
         "parameters": components[0].model_dump(),
@@ -223,7 +244,7 @@ def _stream(
 ) -> BlockStream:
     train = _with_columns(setting.panel.only(setting.splits.train), variant.inputs, fitted)
     generators = {name: fitted[name] for name in variant.inputs if name != RAW}
-    names = {RAW: train.raw_names, **{n: tuple(f"{n}_{c}" for c in g.names) for n, g in generators.items()}}
+    names = {RAW: train.raw_names, **{n: tuple(f"{n}_{c}" for c in g.fits.names) for n, g in generators.items()}}
     return BlockStream(
         panel=train,
         inputs=variant.inputs,

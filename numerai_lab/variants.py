@@ -2,27 +2,32 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
-from numerai_lab.basics import Float32
-from numerai_lab.config import Neutralize
+from numerai_lab.basics import Float32, NlabError
+from numerai_lab.config import Config, Neutralize, Variant
+from numerai_lab.crossfit import parts_of, training_eras
 from numerai_lab.metrics.era import gauss, rank
 from numerai_lab.metrics.exposures import Exposures
 from numerai_lab.metrics.scoring import Column, Predictions
 from numerai_lab.panel import Panel
+from numerai_lab.splits import Splits
 from numerai_lab.stages import Fitted, Setting, fitted_generator, trained
 
 log = logging.getLogger("nlab")
 
 
 def fit_generators(setting: Setting) -> dict[tuple[str, int], Fitted]:
-    """(generator name, seed) → fitted generator and its columns. No fit sees a target; `select` may see that of training eras.
+    """(generator name, seed) → fitted generator and its columns.
 
-    A generator sees training eras, or with `fit_on: all` also the features of validation eras. One that draws nothing
-    at random is fitted once for all seeds.
+    A generator sees training eras, or with `fit_on: all` also the features of validation eras. Only those that use labels
+    see targets, by the fits of `parts_of`, and `select` may see that of training eras. One that draws nothing at random is
+    fitted once for all seeds. Raises NlabError, before anything is fitted, when too few eras are left for one of them.
     """
     config = setting.config
+    check_scopes(config, setting.splits)
     used = {name for variant in config.variants.values() for name in variant.inputs if variant.ensemble is None}
     out: dict[tuple[str, int], Fitted] = {}
     for name, template in config.generators.items():
@@ -38,6 +43,23 @@ def fit_generators(setting: Setting) -> dict[tuple[str, int], Fitted]:
     return out
 
 
+def check_scopes(config: Config, splits: Splits) -> None:
+    """Raises NlabError for every generator whose labelled fits, and every variant whose model, would have too few eras."""
+    for name, generator in config.generators.items():
+        parts_of(generator, splits, f"generators.{name}")
+    for name, variant in config.variants.items():
+        if len(left := training_eras(config.generators, variant.reads, splits)) < 2:
+            raise NlabError(
+                f"variants.{name}: its generators leave {len(left)} of {len(splits.train)} training eras to its model"
+            )
+
+
+def _for_variant(setting: Setting, variant: Variant) -> Setting:
+    """The setting with the training eras that the variant's generators leave to its model."""
+    left = training_eras(setting.config.generators, variant.reads, setting.splits)
+    return replace(setting, splits=replace(setting.splits, train=left))
+
+
 def train_and_predict(setting: Setting, fitted: Mapping[tuple[str, int], Fitted]) -> Predictions:
     """Predictions of every variant and seed for every validation era; targets of those eras are hidden from all of it.
 
@@ -50,10 +72,11 @@ def train_and_predict(setting: Setting, fitted: Mapping[tuple[str, int], Fitted]
         generators = {name: fit for (name, of_seed), fit in fitted.items() if of_seed == seed}
         made: dict[tuple[object, ...], Float32] = {}
         for name, variant in config.variants.items():
-            recipe = (variant.inputs, tuple(variant.augment))
             if variant.ensemble is None:
+                inside = _for_variant(setting, variant)
+                recipe = (variant.inputs, tuple(variant.augment), inside.splits.train)
                 if recipe not in made:
-                    made[recipe] = trained(name, setting, future, generators, seed)
+                    made[recipe] = trained(name, inside, future, generators, seed)
                 values[Column(name, seed)] = _neutralised(future, made[recipe], variant.neutralize)
         for name, variant in config.variants.items():
             if variant.ensemble is not None:

@@ -35,7 +35,9 @@ def never(work: Path) -> None:
     raise AssertionError("made again")
 
 
-def outcome(tmp_path: Path, panel: Panel | None = None, identity: str = "data", **changes: Any) -> tuple[list[str], Predictions]:
+def outcome(
+    tmp_path: Path, panel: Panel | None = None, identity: str = "data", labels: str = "target", **changes: Any
+) -> tuple[list[str], Predictions]:
     """Labels of the stages that came from the cache, and the predictions."""
     base: dict[str, Any] = {
         "seeds": [1],
@@ -55,6 +57,7 @@ def outcome(tmp_path: Path, panel: Panel | None = None, identity: str = "data", 
             save=lambda name, content: None,
             cache=cache,
             identity=identity,
+            labels=labels,
         )
         predictions = train_and_predict(setting, fit_generators(setting))
         return [hit["stage"] for hit in cache.hits], predictions
@@ -80,6 +83,9 @@ def test_the_same_run_again_computes_nothing_and_predicts_the_same(tmp_path: Pat
          [*FITS[2:], TRAININGS[0], TRAININGS[2]]),
         ({"augmenters": {"cut": {"kind": "cutout", "fraction": 0.5}}}, [*FITS, TRAININGS[0], TRAININGS[2]]),
         ({"identity": "other data"}, []),
+        ({"labels": "another target"}, FITS),
+        ({"labels": "another target", "generators": {
+            "pca": {**quick("pca"), "select": {"by": "variance", "top_k": 5}}, "factors": quick("factor_analysis")}}, FITS[2:]),
         ({"variants": {"new": {"features": ["pca"]}, "baseline": {}}}, [*FITS[:2], TRAININGS[0]]),
         ({"variants": {"baseline": {"neutralize": {"features": "all"}}}}, TRAININGS[:1]),
         ({"seeds": [2]}, ["fit pca@2", "columns pca@2", "fit factors@2", "columns factors@2"]),

@@ -44,6 +44,11 @@ def fitted(panel: Panel, folder: Path, saved: dict[str, bytes] | None = None, **
     return fit_generators(setting)["g", 0]
 
 
+def selected(found: Fitted) -> list[int]:
+    assert found.fits.selected is not None
+    return found.fits.selected.tolist()
+
+
 def config_with(kind: str = "pca", fit_on: str = "train", **select: Any) -> Config:
     return make_config(generators={"g": {"kind": kind, "n_components": 2, "fit_on": fit_on, "select": select}})
 
@@ -82,7 +87,7 @@ def test_a_generator_sees_the_selected_features_and_no_others(tmp_path: Path) ->
     for era in (3, 20):
         wanted = alone.transform(replace(panel, n_raw=6).block(era))
         np.testing.assert_allclose(found.columns[panel.rows(era)], wanted, rtol=0, atol=1e-6)
-        np.testing.assert_array_equal(found.generator.columns_for(panel.block(era)), found.columns[panel.rows(era)])
+        np.testing.assert_array_equal(found.fits.columns_for(panel.block(era)), found.columns[panel.rows(era)])
     garbage = panel.features.copy()
     garbage[:, 6:] = 4 - garbage[:, 6:]
     again = fitted(replace(panel, features=garbage), tmp_path / "g", features=["first"])
@@ -95,7 +100,7 @@ def test_a_restored_generator_knows_what_it_selected(tmp_path: Path) -> None:
     found = fitted(panel, tmp_path / "s", saved, by="variance", keep="highest", top_k=2)
     state = arrays_from_bytes(saved["models/generator-g@0.npz"])
     assert state["selected_"].tolist() == [2, 8]
-    restored = PCA.model_validate(found.generator.model_dump()).restored(state)
+    restored = PCA.model_validate(found.fits.template.model_dump()).restored(state)
     np.testing.assert_array_equal(restored.columns_for(panel.block(20)), found.columns[panel.rows(20)])
 
 
@@ -120,7 +125,7 @@ def test_validation_features_never_steer_the_selection(tmp_path: Path) -> None:
         fitted(each, tmp_path / name, fit_on="all", by="variance", keep="highest", top_k=3)
         for name, each in (("c", panel), ("d", poisoned_features(panel)))
     ]
-    assert in_all[0].generator.state()["selected_"].tolist() == in_all[1].generator.state()["selected_"].tolist()
+    assert selected(in_all[0]) == selected(in_all[1])
 
 
 def test_training_labels_do_steer_it_or_the_tests_above_would_show_nothing(tmp_path: Path) -> None:
@@ -130,7 +135,7 @@ def test_training_labels_do_steer_it_or_the_tests_above_would_show_nothing(tmp_p
     clean, dirty = (
         fitted(each, tmp_path / name, by="variance", keep="highest", top_k=2) for name, each in (("c", panel), ("d", shuffled))
     )
-    assert clean.generator.state()["selected_"].tolist() == [2, 8] != dirty.generator.state()["selected_"].tolist()
+    assert selected(clean) == [2, 8] != selected(dirty)
 
 
 def test_synthetic_rows_get_columns_of_the_selected_features(tmp_path: Path) -> None:

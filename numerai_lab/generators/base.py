@@ -1,7 +1,7 @@
 """The contract of generators: they learn from features and emit columns."""
 
 from abc import abstractmethod
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Self
 
 import numpy as np
@@ -13,8 +13,27 @@ from numerai_lab.generators.select import Select
 from numerai_lab.panel import Block, Panel
 
 
+@dataclass(frozen=True)
+class FitScope:
+    """Eras that a fit may learn from.
+
+    train, all: features of training eras, or of validation eras too. cross_fit: features and targets; of training rows
+    by fits that saw neither their block of eras nor its neighbours. early: features and targets of the first `share` of
+    the training eras, which no model may then learn from. blocks, share: of cross_fit and early alone.
+    """
+
+    kind: Literal["train", "all", "cross_fit", "early"]
+    blocks: int = 0
+    share: float = 1.0
+
+    @property
+    def labelled(self) -> bool:
+        """It sees targets."""
+        return self.kind in ("cross_fit", "early")
+
+
 class Generator(Component):
-    """Learns from the features of the eras it is given, without labels, and emits float32 columns.
+    """Learns from the features of the eras it is given and emits float32 columns; from targets only if `uses_labels`.
 
     stochastic: another seed gives other columns. whole_era: a row's columns depend on which rows come with it, so
     `transform` is promised to be repeatable only era by era, which is how it is always called. learns: the values of
@@ -25,6 +44,7 @@ class Generator(Component):
     whole_era: ClassVar[bool] = False
     learns: ClassVar[bool] = True
     per_era: ClassVar[bool] = False
+    uses_labels: ClassVar[bool] = False
 
     fit_on: Literal["train", "all"] = Field(
         "train",
@@ -37,9 +57,14 @@ class Generator(Component):
         "none = all",
     )
 
+    @property
+    def fit_scope(self) -> FitScope:
+        """What `fit` is shown."""
+        return FitScope(self.fit_on)
+
     @abstractmethod
     def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
-        """Learns from every era of the panel, whose target is hidden."""
+        """Learns from every era of the panel; its target is hidden unless the generator uses labels."""
 
     @abstractmethod
     def transform(self, block: Block) -> Float32:

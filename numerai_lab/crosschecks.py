@@ -1,0 +1,71 @@
+"""What is wrong with a config that one field alone can't tell: names that are nobody's, names twice, ranges that overlap."""
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from numerai_lab.basics import nearest
+from numerai_lab.defaults import RAW, mapping
+from numerai_lab.splits import era_range
+
+NAME = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"
+
+
+def cross_checks(raw: Mapping[str, Any]) -> list[str]:
+    """What one field alone can't tell; written for raw values, so that it speaks even when other fields are wrong."""
+    generators, augmenters = mapping(raw, "generators"), mapping(raw, "augmenters")
+    variants = {name: v for name, v in mapping(raw, "variants").items() if isinstance(v, Mapping)}
+    problems = _bad_names(generators, augmenters, mapping(raw, "variants"))
+    for name, variant in variants.items():
+        where = f"variants.{name}"
+        problems += _unknown(f"{where}.features", variant.get("features"), [RAW, *generators], "generator")
+        problems += _unknown(f"{where}.after", variant.get("after"), list(generators), "generator")
+        problems += _unknown(f"{where}.augment", variant.get("augment"), list(augmenters), "augmenter")
+        plain = [other for other, v in variants.items() if v.get("ensemble") is None]
+        problems += _unknown(f"{where}.ensemble", variant.get("ensemble"), plain, "variant that is no ensemble")
+        if variant.get("ensemble") is not None and (variant.get("features") or variant.get("augment")):
+            problems.append(f"{where}: an ensemble averages other variants; leave out features and augment")
+    reference = mapping(raw, "scoring").get("reference")
+    if isinstance(reference, str) and reference not in variants:
+        problems.append(f"scoring.reference: no variant {reference!r}; {nearest(reference, map(str, variants))}")
+    seeds = raw.get("seeds")
+    if isinstance(seeds, list) and len(set(map(str, seeds))) < len(seeds):
+        problems.append(f"seeds: {seeds} names a seed twice")
+    return problems + _overlaps(mapping(raw, "splits"))
+
+
+def _bad_names(generators: Mapping[Any, Any], augmenters: Mapping[Any, Any], variants: Mapping[Any, Any]) -> list[str]:
+    problems = []
+    for family, names in (("generators", generators), ("augmenters", augmenters), ("variants", variants)):
+        for name in names:
+            if not isinstance(name, str) or not re.fullmatch(NAME, name):
+                problems.append(f"{family}: {name!r} is not a name (letters, digits and _ . + - after the first)")
+            elif name == RAW and family != "variants":
+                problems.append(f"{family}.{RAW}: this name stands for the raw features; choose another")
+    return problems
+
+
+def _unknown(where: str, names: Any, known: Sequence[Any], noun: str) -> list[str]:
+    if not isinstance(names, list):
+        return []
+    known = list(map(str, known))
+    twice = {name for name in names if isinstance(name, str) and names.count(name) > 1}
+    return [
+        f"{where}: no {noun} {name!r}; {nearest(name, known)}" for name in names if isinstance(name, str) and name not in known
+    ] + [f"{where}: {name!r} stands twice" for name in sorted(twice)]
+
+
+def _overlaps(splits: Mapping[Any, Any]) -> list[str]:
+    """Explicit ranges that overlap or stand in the wrong order."""
+    spans = []
+    for name in ("train", "val1", "val2"):
+        try:
+            spans.append((name, era_range(str(splits.get(name)))))
+        except ValueError:
+            continue
+    return [
+        f"splits.{later}: {splits[later]} must begin after {name} ({splits[name]}) ends"
+        for (name, span), (later, later_span) in itertools.pairwise(spans)
+        if later_span[0] <= span[1]
+    ]

@@ -1,0 +1,42 @@
+"""The contract of generators that learn from targets: what keeps their columns honest is chosen here, and done elsewhere."""
+
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from numerai_lab.generators.base import FitScope, Generator
+
+
+class Labelled(Generator):
+    """Learns from the target too. Its fits and their columns follow `scheme`, which the program carries out for all alike.
+
+    What such a generator says of the very rows it learned from is a memory of their targets: a model that reads it believes
+    it, and is wrong everywhere else.
+    """
+
+    uses_labels: ClassVar[bool] = True
+
+    fit_on: Literal["train"] = Field("train", description="targets of training eras are the only ones it ever sees")
+    scheme: Literal["cross_fit", "early"] = Field(
+        "cross_fit",
+        description="cross_fit: rows of a block of training eras get columns from a fit that saw neither the block nor its "
+        "neighbours, other rows from a fit on all training eras, each as ranks within the era; early: one fit on the first "
+        "training eras, models learn from those that follow the purge",
+    )
+    blocks: int = Field(4, ge=2, le=50, description="cross_fit: blocks of training eras, one fit each and one on all")
+    share: float = Field(0.5, gt=0, lt=1, description="early: share of the training eras that it learns from")
+
+    @property
+    def fit_scope(self) -> FitScope:
+        return FitScope("cross_fit", blocks=self.blocks) if self.scheme == "cross_fit" else FitScope("early", share=self.share)
+
+    @property
+    def comparable(self) -> bool:
+        """A column means the same in every fit, so that columns of several fits may stand in one."""
+        return True
+
+    @model_validator(mode="after")
+    def _one_meaning_a_column(self) -> Self:
+        if self.scheme == "cross_fit" and not self.comparable:
+            raise ValueError("its columns mean another thing in every fit; emit something else, or take scheme: early")
+        return self
