@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 NLAB := $(VENV)/bin/nlab
 
-.PHONY: run test check bench bench-full audit soak clean
+.PHONY: run test check bench bench-full audit methods soak clean
 
 run: $(VENV)/.installed
 	$(NLAB) run configs/quickstart.yaml
@@ -25,6 +25,13 @@ bench-full: $(VENV)/.installed
 # `nlab audit` of every shipped config, with fewer trees and steps: most of an hour.
 audit: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -s --override-ini addopts= tests/bench/test_audits.py
+
+# Every generator and augmenter against the baseline and its placebo: hours. With CSI500=FILE the same on a real weekly panel.
+methods: $(VENV)/.installed
+	$(NLAB) methods configs/methods.yaml
+ifdef CSI500
+	$(NLAB) methods configs/methods_csi500.yaml --set data.path=$(CSI500)
+endif
 
 # Thirty kills of a run of each generator and augmenter: hours.
 soak: $(VENV)/.installed-dev

@@ -18,6 +18,7 @@ from numpy.lib.format import open_memmap
 
 from numerai_lab.basics import Aid, Array, Float32, Tick, arrays_from_bytes, arrays_to_bytes
 from numerai_lab.lock import Lock
+from numerai_lab.machine import peak_memory
 from numerai_lab.store import checksum, key_of, new_array
 
 log = logging.getLogger("nlab")
@@ -53,7 +54,7 @@ class Entry:
 
     @property
     def meta(self) -> dict[str, Any]:
-        """The facts of the key, when it was made, in how many seconds, and the bytes and checksums of its files."""
+        """The facts of the key, when it was made, seconds and peak memory of that, and the bytes and checksums of its files."""
         meta: dict[str, Any] = json.loads((self.folder / META).read_text(encoding="utf-8"))
         return meta
 
@@ -85,11 +86,13 @@ class Entry:
 class Cache:
     """What a run takes from the cache and adds to it. Entries that were taken stay locked, safe from pruning, until it is closed.
 
-    hits: a dict for each entry that was there already, with the seconds that making it had taken.
+    hits: a dict for each entry that was there already, with the seconds that making it had taken. costs: seconds and peak
+    memory of every stage that was taken, by label, as they were when it was made.
     """
 
     folder: Path
     hits: list[dict[str, Any]] = field(default_factory=list)
+    costs: dict[str, dict[str, float]] = field(default_factory=dict)
     _taken: dict[str, Entry] = field(default_factory=dict)
     _locks: list[Lock] = field(default_factory=list)
 
@@ -106,6 +109,8 @@ class Cache:
             while entry is None:
                 entry = self._found(stage, lock) or self._made(stage, lock, make)
             self._taken[stage.key] = entry
+            meta = entry.meta
+            self.costs[stage.label] = {name: meta[name] for name in ("seconds", "peak_bytes") if name in meta}
         return self._taken[stage.key]
 
     def hold(self, folder: Path) -> None:
@@ -271,6 +276,7 @@ def _finish(work: Path, stage: Stage, seconds: float) -> None:
         "facts": stage.facts,
         "created": datetime.now().astimezone().isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),
+        "peak_bytes": peak_memory(),
         "bytes": sum(path.stat().st_size for path in paths),
         "files": {path.name: checksum(path) for path in paths},
     }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from numerai_lab.cli_cache import cache_app
-from numerai_lab.cli_checks import audit, score
+from numerai_lab.cli_checks import audit, methods, score
 from numerai_lab.cli_data import data_app
 from numerai_lab.cli_export import export, transform
 from numerai_lab.cli_look import list_, open_, show
@@ -131,6 +131,7 @@ def validate(config: ConfigFile, overrides: Set = None) -> None:
 
 app.command()(score)
 app.command()(audit)
+app.command()(methods)
 app.command()(export)
 app.command()(transform)
 app.command()(show)

@@ -1,4 +1,4 @@
-"""`nlab score` and `nlab audit`: other people's predictions, and whether a config can be trusted."""
+"""`nlab score`, `nlab audit`, `nlab methods`: predictions of others, whether a config can be trusted, what each method does."""
 
 from pathlib import Path
 from typing import Annotated
@@ -73,3 +73,31 @@ def audit(
         raise NlabFailure(
             f"audit: {len(found.failed)} checks failed, the first: {first.check} ({first.subject}): {first.numbers}"
         )
+
+
+def methods(
+    config: ConfigFile,
+    overrides: Set = None,
+    runs_dir: Annotated[Path, typer.Option(help="where run folders go, a folder a method")] = Path("runs"),
+    jobs: Annotated[int, typer.Option(min=1, help="methods at a time; seconds and memory are best measured alone")] = 1,
+    only: Annotated[list[str] | None, typer.Option(help="this method alone; repeatable")] = None,
+    out: Annotated[Path | None, typer.Option(help="the table, as Markdown; default beside the config")] = None,
+) -> None:
+    """Run every generator and augmenter there is under one config's data, splits and model.
+
+    Each in a run of its own, with raw features and against its placebo; those that the config names itself as they stand
+    there, the others with their defaults. What was computed before comes from the cache.
+    """
+    from numerai_lab.basics import NlabFailure
+    from numerai_lab.config import load_config
+    from numerai_lab.methods import page, run_each
+
+    loaded, remarks = load_config(config, overrides or [])
+    for remark in remarks:
+        say(remark)
+    trials = run_each(loaded, runs_dir / f"{loaded.name}_each", say, jobs, only or [])
+    place = out or config.with_suffix(".md")
+    place.write_text(page(loaded, trials), encoding="utf-8")
+    print(place)
+    if failed := [trial for trial in trials if trial.run is None]:
+        raise NlabFailure(f"methods: {len(failed)} of {len(trials)} failed, the first: {failed[0].name}: {failed[0].failure}")

@@ -75,7 +75,7 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
             for fold in folds:
                 with folder.stage(f"cross-validate {fold.number} of {len(folds)}"):
                     predicted.append((fold, _out_of_fold(setting, fold)))
-        folder.note_hits(cache.hits)
+        folder.note_stages(cache.costs, cache.hits)
         folder.write_table("predictions.parquet", pl.concat([prediction_table(loaded.panel, *each) for each in predicted]))
         with folder.stage("score"), show.task("score") as tick:
             eras = pl.concat([per_era(loaded.panel, each, of, scoring, tick) for of, each in predicted])

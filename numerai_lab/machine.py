@@ -1,6 +1,8 @@
 """What the machine has left for a run: memory within the limits set on this process, and disk."""
 
+import resource
 import shutil
+import sys
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -17,6 +19,11 @@ def free_memory(cgroups: Path = CGROUPS, controlled: Path = CONTROLLED) -> int:
         if most is not None and now is not None:
             left.append(max(0, most - now + _reclaimable(folder / "memory.stat", cache)))
     return min(left)
+
+
+def peak_memory() -> int:
+    """The most bytes that this process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def free_disk(path: Path) -> int:

@@ -4,7 +4,6 @@ import json
 import logging
 import os
 import platform
-import resource
 import shutil
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from numerai_lab.basics import NlabError, told
 from numerai_lab.cache import write_whole
 from numerai_lab.config import Config
 from numerai_lab.lock import Lock
+from numerai_lab.machine import peak_memory
 from numerai_lab.store import LOCK, built
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class RunFolder:
         start = time.perf_counter()
         yield
         seconds = time.perf_counter() - start
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        peak = peak_memory()
         self.stages[name] = {"seconds": round(seconds, 3), "peak_bytes": peak}
         log.info("%s: %.1f s, peak memory %.2f GB", name, seconds, peak / 1e9)
 
@@ -78,9 +78,9 @@ class RunFolder:
         log.warning("%s", message)
         self.manifest["warnings"].append(message)
 
-    def note_hits(self, hits: list[dict[str, Any]]) -> None:
-        """Which stages came from the cache, in the manifest, and in the log what that saved."""
-        self.manifest["cache_hits"] = hits
+    def note_stages(self, costs: dict[str, dict[str, float]], hits: list[dict[str, Any]]) -> None:
+        """What stages cost and which came from the cache, in the manifest, and in the log what that saved."""
+        self.manifest |= {"costs": costs, "cache_hits": hits}
         if hits:
             log.info("%d stages from the cache, %.1f s saved", len(hits), sum(hit["seconds_saved"] for hit in hits))
 

@@ -56,6 +56,7 @@ COMMANDS = [
     "compare",
     "score",
     "audit",
+    "methods",
     "validate",
     "list",
     "describe",

@@ -1,0 +1,213 @@
+"""Every method under the same data, splits and model: one run each, and one table of what they change. `nlab methods`."""
+
+import math
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numerai_lab.augmenters import AUGMENTERS
+from numerai_lab.basics import NlabError, nearest
+from numerai_lab.config import Config, parse_config
+from numerai_lab.data.reader import load
+from numerai_lab.defaults import NOISE, SAME_ROWS
+from numerai_lab.generators import GENERATORS
+from numerai_lab.metrics.significance import LEVEL
+from numerai_lab.report.comparison import compare
+from numerai_lab.report.page import heading
+from numerai_lab.report.tables import Shown, markdown
+from numerai_lab.runs import Run, read_run
+
+if TYPE_CHECKING:
+    import polars as pl
+
+COLUMNS = (
+    Shown("method", "method", "s"),
+    Shown("corr", "Δ corr", "s"),
+    Shown("p", "p adj", ".3f"),
+    Shown("placebo", "Δ corr against its placebo", "s"),
+    Shown("fnc", "Δ fnc", "s"),
+    Shown("exposure", "Δ max exposure", "s"),
+    Shown("mmc", "mmc"),
+    Shown("alone", "Δ corr, it alone", "s"),
+    Shown("seconds", "seconds", ",.0f"),
+    Shown("memory", "peak GB", ".2f"),
+)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One method and its run; None, and the last line of what it said, where it failed. variant: the one that is judged."""
+
+    name: str
+    family: str
+    variant: str
+    placebo: str | None
+    run: Run | None
+    failure: str = ""
+
+
+def run_each(config: Config, place: Path, say: Callable[[str], None], jobs: int, only: Sequence[str]) -> list[Trial]:
+    """Runs every method in a process of its own, so that its peak memory is its own; a failure is kept, and the next one begun.
+
+    The config's own generators and augmenters run as they stand there; every other kind there is with its defaults.
+    """
+    configs = {name: (family, each) for family, name, each in _configs(config)}
+    for name in only:
+        if name not in configs:
+            raise NlabError(f"--only: no method {name!r}; {nearest(name, configs)}")
+    chosen = {name: pair for name, pair in configs.items() if not only or name in only}
+    load(config.data, config.extra_sets)  # here, so that no method's peak memory is that of reading files
+
+    def tried(name: str) -> Trial:
+        family, each = chosen[name]
+        say(f"{name} …")
+        trial = _tried(name, family, each, place / name)
+        say(f"{name}: {'done' if trial.run else trial.failure}")
+        return trial
+
+    with ThreadPoolExecutor(jobs) as pool:
+        return list(pool.map(tried, chosen))
+
+
+def _configs(config: Config) -> Iterable[tuple[str, str, Config]]:
+    """(family, name, config) of every method, with the variants that a config gets by default."""
+    shared = {key: value for key, value in config.resolved().items() if key not in ("generators", "augmenters", "variants")}
+    shared["scoring"] = {**shared["scoring"], "reference": None}
+    for family, registry, own in (
+        ("generators", GENERATORS, config.generators),
+        ("augmenters", AUGMENTERS, config.augmenters),
+    ):
+        dumped = {name: method.model_dump() for name, method in own.items()}
+        listed = {name: values for name, values in dumped.items() if values["kind"] not in (NOISE, SAME_ROWS)}  # placebos of all
+        kinds = {values["kind"] for values in listed.values()}
+        listed |= {kind: {"kind": kind} for kind in registry if kind not in kinds}
+        for name, values in listed.items():
+            raw = {**shared, "name": f"{config.name}_{name}"[:80], family: {name: values}}
+            yield family, name, parse_config(raw, f"methods: {name}")
+
+
+def _tried(name: str, family: str, config: Config, place: Path) -> Trial:
+    place.mkdir(parents=True, exist_ok=True)
+    path = place / "config.yaml"
+    path.write_text(config.to_yaml(), encoding="utf-8")
+    command = [sys.executable, "-m", "numerai_lab", "run", str(path), "--runs-dir", str(place), "--resume", "--format", "json"]
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+    variant = f"raw+{name}" if family == "generators" else name
+    same = {NOISE} if family == "generators" else {SAME_ROWS}
+    placebos = [other for other, each in getattr(config, family).items() if other != name and each.model_dump()["kind"] in same]
+    placebo = (f"raw+{placebos[0]}" if family == "generators" else placebos[0]) if placebos else None
+    if done.returncode:
+        return Trial(name, family, variant, placebo, None, (done.stderr.strip().splitlines() or ["no word"])[-1])
+    newest = max(place.glob(f"*_{config.name}*/manifest.json"), key=lambda found: found.stat().st_mtime)
+    return Trial(name, family, variant, placebo, read_run(newest.parent))
+
+
+def page(config: Config, trials: Sequence[Trial]) -> str:
+    """The table of all methods, and in sentences which of them did anything."""
+    import polars as pl
+
+    done = [trial for trial in trials if trial.run is not None]
+    lines = [f"# What each method does: {config.name}", ""]
+    if done and done[0].run is not None:
+        lines += [f"- {line}" for line in heading(done[0].run.manifest)]
+        model = ", ".join(f"{key} {value}" for key, value in config.model.model_dump().items() if value is not None)
+        lines += [f"- model {model}; seeds {', '.join(map(str, config.seeds))}", "", EXPLAINED, ""]
+        rows = _rows(done, str(done[0].run.manifest["scoring"]["reference"]))
+        for family in ("generators", "augmenters"):
+            table = pl.DataFrame([row for row in rows if row["family"] == family], infer_schema_length=None)
+            if len(table):
+                lines += [f"## {family.capitalize()}", "", markdown(table, COLUMNS), ""]
+        lines += ["## What they did", "", *(f"- {line}" for line in _said(rows))]
+    lines += [f"- Failed: {trial.name}: {trial.failure}" for trial in trials if trial.run is None]
+    return "\n".join([*lines, ""])
+
+
+EXPLAINED = (
+    "One run a method. Δ is the change over val1 and val2 together against the baseline of raw features, paired by era, with its "
+    "95 % interval; of a generator for raw features and its columns, of an augmenter for real and new rows. `p adj` is adjusted "
+    "over all variants of all these runs. The placebo of a generator is as many columns of noise, that of an augmenter the same "
+    "rows again. Seconds: fit, columns and training of one seed; peak memory of the process that did that first."
+)
+
+
+def _rows(trials: Sequence[Trial], baseline: str) -> list[dict[str, Any]]:
+    """A row a method: everything against the baseline at once, and each against its own placebo."""
+    paths = [trial.run.path for trial in trials if trial.run is not None]
+    (group,) = compare(paths, reference=f"{paths[0].name}/{baseline}").groups
+    rows = []
+    for trial in trials:
+        assert trial.run is not None
+        found = _row(group.table, trial.run.name, trial.variant)
+        alone = _row(group.table, trial.run.name, f"{trial.name}_only")
+        placebo: dict[str, Any] = {}
+        if trial.placebo is not None:
+            (against,) = compare([trial.run.path], reference=trial.placebo).groups
+            placebo = _row(against.table, trial.run.name, trial.variant)
+        costs = _costs(trial, len(trial.run.manifest["seeds"]))
+        rows.append(
+            {
+                "method": trial.name,
+                "family": trial.family,
+                "corr": _interval(found, "delta_corr_mean"),
+                "p": found.get("delta_corr_mean_p_adjusted"),
+                "placebo": _interval(placebo, "delta_corr_mean"),
+                "fnc": _interval(found, "delta_fnc_mean"),
+                "exposure": _interval(found, "delta_max_feature_exposure_mean", ".3f"),
+                "mmc": found.get("mmc_mean"),
+                "alone": _interval(alone, "delta_corr_mean"),
+                **costs,
+                "change": found.get("delta_corr_mean"),
+                "beats_placebo": (placebo.get("delta_corr_mean_low") or -1.0) > 0,
+                "notes": found.get("notes") or "",
+            }
+        )
+    return rows
+
+
+def _row(table: "pl.DataFrame", run: str, variant: str) -> dict[str, Any]:
+    """Of a variant over val1 and val2 together; empty where there is none."""
+    found = table.filter(run=run, variant=variant, split="val")
+    return found.row(0, named=True) if len(found) else {}
+
+
+def _interval(row: dict[str, Any], name: str, style: str = ".4f") -> str:
+    value, low, high = (row.get(f"{name}{end}") for end in ("", "_low", "_high"))
+    if value is None or math.isnan(value):
+        return ""
+    between = "" if low is None or high is None or not math.isfinite(high - low) else f" ({low:+{style}} … {high:+{style}})"
+    return f"{value:+{style}}{between}"
+
+
+def _costs(trial: Trial, n_seeds: int) -> dict[str, float]:
+    assert trial.run is not None
+    costs = trial.run.manifest["costs"]
+    own = {
+        label: cost
+        for label, cost in costs.items()
+        if label.startswith((f"fit {trial.name}@", f"columns {trial.name}@", f"train {trial.variant}@"))
+    }
+    fits = {label.split("@")[1].split(",")[0] for label in own if not label.startswith("train")}
+    per_fit = sum(cost["seconds"] for label, cost in own.items() if not label.startswith("train")) / max(1, len(fits))
+    training = sum(cost["seconds"] for label, cost in own.items() if label.startswith("train")) / n_seeds
+    return {
+        "seconds": per_fit + training,
+        "memory": max((cost.get("peak_bytes", math.nan) for cost in own.values()), default=math.nan) / 1e9,
+    }
+
+
+def _said(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Which methods are shown to help, to harm, or to do nothing that these eras can tell."""
+    sure = [row for row in rows if row["p"] is not None and row["p"] < 1 - LEVEL]
+    better = [row for row in sure if row["change"] > 0]
+    groups = {
+        "Better than the baseline and than their placebo": [row for row in better if row["beats_placebo"]],
+        "Better than the baseline, but not shown to be better than their placebo": [r for r in better if not r["beats_placebo"]],
+        "Worse than the baseline": [row for row in sure if row["change"] < 0],
+        "Not told from doing nothing": [row for row in rows if row not in sure],
+    }
+    lines = [f"{said}: {', '.join(row['method'] for row in found) or 'none'}." for said, found in groups.items()]
+    return lines + [f"{row['method']}: {row['notes']}." for row in rows if row["notes"]]

@@ -1,0 +1,55 @@
+"""`nlab methods`: every method of the registries under one config, one table, and failures that stop nothing else."""
+
+from pathlib import Path
+
+import pytest
+
+from numerai_lab.augmenters import AUGMENTERS
+from numerai_lab.basics import NlabError
+from numerai_lab.config import load_config
+from numerai_lab.generators import GENERATORS
+from numerai_lab.methods import _configs, page, run_each
+from tests.conftest import make_config
+
+
+@pytest.mark.parametrize("name", ["methods", "methods_csi500"])
+def test_every_registered_method_has_a_config_that_judges_it_against_baseline_and_placebo(name: str) -> None:
+    config, _ = load_config(Path(f"configs/{name}.yaml"))
+    found = {(family, method): each for family, method, each in _configs(config)}
+    kinds = {each.model_dump()["kind"] for (family, _), one in found.items() for each in getattr(one, family).values()}
+    assert {*GENERATORS, *AUGMENTERS} <= kinds
+    assert {"vime", "masked", "pca"} <= {method for _, method in found}
+    assert "placebo" not in {method for _, method in found}
+    pca = found["generators", "pca"]
+    assert list(pca.variants) == ["baseline", "pca_only", "raw+pca", "raw+placebo"]
+    assert list(found["augmenters", "cutout"].variants) == ["baseline", "cutout", "duplicate"]
+    assert pca.model_dump()["model"] == config.model_dump()["model"]
+    assert pca.seeds == config.seeds == [7, 8, 9]
+
+
+def test_methods_run_one_by_one_into_one_table_and_a_failure_stops_no_other(tmp_path: Path) -> None:
+    config = make_config(
+        name="each",
+        generators={
+            "few": {"kind": "group_stats"},
+            "many": {"kind": "pca", "select": {"by": "variance", "top_k": 999}},
+        },
+    )
+    said: list[str] = []
+    trials = run_each(config, tmp_path, said.append, 1, ["few", "many", "cutout"])
+    assert [(trial.name, trial.run is None) for trial in trials] == [("few", False), ("many", True), ("cutout", False)]
+    assert "select.top_k: 999 of only" in trials[1].failure
+    text = page(config, trials)
+    assert "SYNTHETIC data" in text
+    (few,) = (line.split(" | ") for line in text.splitlines() if line.startswith("| few "))
+    scores = trials[0].run.scores.filter(variant="raw+few", split="val").row(0, named=True) if trials[0].run else {}
+    assert few[1].startswith(f"{scores['delta_corr_mean']:+.4f} (")
+    assert float(few[6]) == pytest.approx(scores["mmc_mean"], abs=1e-4)
+    assert float(few[8]) >= 0 < float(few[9].rstrip(" |"))
+    assert "Failed: many: nlab: " in text.splitlines()[-1].removeprefix("- ")
+    assert sum("Not told from doing nothing" in line for line in text.splitlines()) == 1
+
+
+def test_a_name_that_is_no_method_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(NlabError, match="no method 'cutuot'; did you mean 'cutout'"):
+        run_each(make_config(), tmp_path, print, 1, ["cutuot"])
