@@ -40,6 +40,8 @@ QUICK: Mapping[str, dict[str, Any]] = {
     "random_encoder": NETWORK,
     "contrastive": NETWORK | TRAINING,
     "era_autoencoder": NETWORK | TRAINING | {"frozen_hidden": 8, "frozen_width": 16},
+    "supervised_autoencoder": TRAINING | {"n_components": 4, "hidden": [16, 8], "dropout": [0.2, 0.1], "blocks": 2},
+    "siamese": NETWORK | TRAINING | {"blocks": 2},
     "xgboost": {"n_estimators": 15, "learning_rate": 0.2, "colsample_bytree": 0.5},
     "lightgbm": {"n_estimators": 15, "learning_rate": 0.2, "colsample_bytree": 0.5},
 }

@@ -15,6 +15,7 @@ from numerai_lab.config import Config
 from numerai_lab.crossfit import Fits, label_note, parts_of, training_eras
 from numerai_lab.experiment import notes_of
 from numerai_lab.folds import CrossValidation, make_folds
+from numerai_lab.generators import GENERATORS, Generator
 from numerai_lab.generators.labelled import Labelled
 from numerai_lab.metrics.scoring import Predictions
 from numerai_lab.panel import Block, Panel
@@ -52,7 +53,7 @@ class Memory(Labelled):
         return ["memory"]
 
 
-def config_of(generator: Labelled, **changes: Any) -> Config:
+def config_of(generator: Generator, **changes: Any) -> Config:
     config = make_config(**{"generators": {"g": quick("pca")}, **changes})
     config.generators["g"] = generator
     return config
@@ -63,8 +64,13 @@ def setting_of(config: Config, panel: Panel, folder: Path, splits: Splits = SPLI
     return Setting(config, panel, splits, Scratch(folder), Quiet(), lambda name, content: None)
 
 
+def fitted_in(generator: Generator, panel: Panel, folder: Path, splits: Splits = SPLITS) -> Fitted:
+    """The generator as a run fits it."""
+    return fit_generators(setting_of(config_of(generator), panel, folder, splits))["g", 0]
+
+
 def fitted(panel: Panel, folder: Path, **parameters: Any) -> Fitted:
-    return fit_generators(setting_of(config_of(Memory(**parameters)), panel, folder))["g", 0]
+    return fitted_in(Memory(**parameters), panel, folder)
 
 
 def outcome(generator: Labelled, panel: Panel, folder: Path) -> tuple[Float32, Predictions]:
@@ -137,6 +143,16 @@ def test_targets_of_a_block_and_its_neighbours_change_no_column_of_the_block(
         rows = slice(panel.rows(block[0]).start, panel.rows(block[1]).stop)
         np.testing.assert_array_equal(before[rows], after[rows])
         assert not np.array_equal(before[: panel.rows(3).stop], after[: panel.rows(3).stop])
+
+
+@pytest.mark.parametrize("kind", [kind for kind, generator in GENERATORS.items() if generator.uses_labels])
+def test_so_it_is_with_every_registered_generator_that_uses_labels(tmp_path: Path, kind: str) -> None:
+    panel, generator = make_panel(), GENERATORS[kind].model_validate(quick(kind))
+    before = fitted_in(generator, panel, tmp_path / "a").columns
+    after = fitted_in(generator, with_targets(panel, 1, tuple(range(1, 13))), tmp_path / "b").columns
+    block, other = slice(0, panel.rows(10).stop), slice(panel.rows(11).start, panel.rows(20).stop)
+    np.testing.assert_array_equal(before[block], after[block])
+    assert not np.array_equal(before[other], after[other])
 
 
 @pytest.mark.parametrize("scheme", ["cross_fit", "early"])

@@ -171,3 +171,30 @@ def test_a_planted_shift_shows_in_the_diagnosis() -> None:
     np.testing.assert_allclose(mean, [0, 1], atol=0.04)
     np.testing.assert_allclose(deviation, [1, 1], atol=0.04)
     assert "0.38" in found.lines()[-1] or "0.39" in found.lines()[-1]
+
+
+def test_labelled_columns_are_exported_by_the_fit_that_may_speak_and_left_out_where_none_may(
+    folder: Path, tmp_path: Path
+) -> None:
+    generators = {
+        "fold": quick("siamese"),
+        "early": {**quick("siamese"), "emit": "latent", "scheme": "early", "share": 0.4},
+    }
+    variants = {name: {"features": [name]} for name in generators}
+    asked = config(folder, generators=generators, variants=variants, seeds=[3])
+    ran = run(asked, tmp_path / "runs", Quiet())
+    transformed = transform(asked, tmp_path / "out", Quiet())
+    for other in transformed:
+        name = other.path.stem
+        found = export_run(ran.path, name, tmp_path / f"{name}.parquet", Quiet())
+        assert pl.read_parquet(found.path).equals(pl.read_parquet(other.path))
+    fold, early = (pl.read_parquet(tmp_path / f"{name}.parquet") for name in generators)
+    assert fold.filter(split="train")["era"].unique().sort().to_list() == list(range(1, 61))
+    assert early.filter(split="train")["era"].unique().sort().to_list() == list(range(33, 61))
+    assert 1 not in early["era"].to_list()
+    cards = [(tmp_path / f"{name}.parquet.md").read_text() for name in generators]
+    assert "saw neither their block of eras nor its neighbours" in cards[0]
+    assert "eras 1-32 (32 eras) are left out" in cards[1]
+    assert set(ran.scores.filter(variant="early")["notes"]) == {
+        "learned from labels of the first 24 training eras; trained on 28 of 60 eras"
+    }

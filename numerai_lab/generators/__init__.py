@@ -10,6 +10,7 @@ from numerai_lab.generators.groups import GroupStats
 from numerai_lab.generators.linear import PCA, FactorAnalysis
 from numerai_lab.generators.noise import RandomColumns
 from numerai_lab.generators.ratios import LogRatioPairs
+from numerai_lab.generators.supervised import Siamese, SupervisedAutoencoder
 from numerai_lab.generators.umap import UMAP
 
 GENERATORS: dict[str, type[Generator]] = {
@@ -25,6 +26,8 @@ GENERATORS: dict[str, type[Generator]] = {
     "random_encoder": RandomEncoder,
     "contrastive": Contrastive,
     "era_autoencoder": EraAutoencoder,
+    "supervised_autoencoder": SupervisedAutoencoder,
+    "siamese": Siamese,
 }
 
 __all__ = ["GENERATORS", "Generator"]

@@ -93,10 +93,26 @@ def arrays_of(net: nn.Module) -> list[tuple[Float32, Float32]]:
     return [(layer.weight.detach().cpu().numpy().copy(), layer.bias.detach().cpu().numpy().copy()) for layer in layers]
 
 
-class Stack:
-    """Linear layers with ReLU between them, for applying what `Encoder.stack` gave."""
+def relu(values: Tensor) -> Tensor:
+    """ReLU, in place."""
+    return values.relu_()
 
-    def __init__(self, layers: Sequence[tuple[Float32, Float32]], device: torch.device) -> None:
+
+def swish(values: Tensor) -> Tensor:
+    """x · sigmoid(x), in place."""
+    return nn.functional.silu(values, inplace=True)
+
+
+class Stack:
+    """Linear layers with ReLU (or another in-place function) between them, for applying what `Encoder.stack` gave."""
+
+    def __init__(
+        self,
+        layers: Sequence[tuple[Float32, Float32]],
+        device: torch.device,
+        activate: Callable[[Tensor], Tensor] = relu,
+    ) -> None:
+        self.activate = activate
         self.layers = [(torch.from_numpy(w).to(device).T.contiguous(), torch.from_numpy(b).to(device)) for w, b in layers]
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -107,11 +123,11 @@ class Stack:
         return torch.cat(self.activations(x), dim=1).relu_()
 
     def activations(self, x: Tensor) -> list[Tensor]:
-        """What every layer gives, the last one without ReLU."""
+        """What every layer gives, the last one as it is."""
         out = [x]
         for i, (weight, bias) in enumerate(self.layers):
             value = torch.addmm(bias, out[-1], weight)
-            out.append(value.relu_() if i < len(self.layers) - 1 else value)
+            out.append(self.activate(value) if i < len(self.layers) - 1 else value)
         return out[1:]
 
 

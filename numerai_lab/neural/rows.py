@@ -19,37 +19,42 @@ class Batch:
     """Rows of some eras, era after era.
 
     cells: rows × features, in the units and dtype of the panel. era: int64, one a row. groups: (first, one past the last)
-    row of each era in the batch.
+    row of each era in the batch. target: float32, one a row; None where the panel hides it.
     """
 
     cells: Tensor
     era: Tensor
     groups: tuple[tuple[int, int], ...]
+    target: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.cells)
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on a device."""
-        return replace(self, cells=self.cells.to(device), era=self.era.to(device))
+        target = None if self.target is None else self.target.to(device)
+        return replace(self, cells=self.cells.to(device), era=self.era.to(device), target=target)
 
 
 def draw(panel: Panel, size: int, n_eras: int, rng: np.random.Generator) -> Batch:
-    """About `size` rows, evenly from `n_eras` eras drawn in proportion to their rows; all rows of an era that has too few."""
+    """About `size` rows, evenly from `n_eras` eras drawn in proportion to their rows; all rows of an era that has too few.
+
+    Where the panel shows its target, rows that have none are left out after they were drawn.
+    """
     counts = panel.bounds[:, 1] - panel.bounds[:, 0]
     n_eras = min(n_eras, len(counts))
     eras = np.sort(rng.choice(len(counts), size=n_eras, replace=False, p=counts / counts.sum()))
     share = max(1, size // n_eras)
-    parts = []
+    drawn = []
     for era in eras:
-        rows = np.sort(rng.choice(counts[era], size=min(share, counts[era]), replace=False))
-        parts.append(panel.features[panel.bounds[era, 0] + rows, : panel.n_raw])
-    taken = [len(part) for part in parts]
-    ends = itertools.accumulate(taken)
+        rows = panel.bounds[era, 0] + np.sort(rng.choice(counts[era], size=min(share, counts[era]), replace=False))
+        drawn.append(rows if panel.target is None else rows[np.isfinite(panel.target[rows])])
+    ends = itertools.accumulate(map(len, drawn))
     return Batch(
-        cells=torch.from_numpy(np.concatenate(parts)),
-        era=torch.from_numpy(np.repeat(panel.eras[eras].astype(np.int64), taken)),
-        groups=tuple((end - n, end) for end, n in zip(ends, taken, strict=True)),
+        cells=torch.from_numpy(np.concatenate([panel.features[rows, : panel.n_raw] for rows in drawn])),
+        era=torch.from_numpy(np.repeat(panel.eras[eras].astype(np.int64), list(map(len, drawn)))),
+        groups=tuple((end - len(rows), end) for end, rows in zip(ends, drawn, strict=True)),
+        target=None if panel.target is None else torch.from_numpy(panel.target[np.concatenate(drawn)]),
     )
 
 

@@ -3,7 +3,7 @@
 import json
 import math
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,6 +27,10 @@ class Objective(nn.Module):
     @abstractmethod
     def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
         """A scalar, to be made small."""
+
+    def judged(self, batch: Batch, noise: torch.Generator) -> Tensor:
+        """What early stopping goes by: the loss, where a method says nothing else."""
+        return self.loss(batch, noise)
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ def train(objective: Objective, panel: Panel, plan: Plan, rng: np.random.Generat
     """Trains in place, ends with the weights that were best on held-out eras, and returns the curve.
 
     curve: float32, a row an evaluation, the first before any step: step, mean training loss since the last one (NaN at
-    first), loss on the same batches of held-out eras with the same noise. The weights are the same bytes for the same
+    first), what is judged on the same batches of held-out eras with the same noise. The weights are the same bytes for the same
     seed, device and number of threads; so they are after a checkpoint was taken up again.
     """
     loop = _Loop(objective, panel, plan, rng)
@@ -107,7 +111,7 @@ class _Loop:
         rate = self.plan.learning_rate * (1 + math.cos(math.pi * self.step / self.n_steps)) / 2
         self.optimiser.param_groups[0]["lr"] = rate
         self.optimiser.zero_grad()
-        loss = self._loss(batch, self.noise)
+        loss = self._cast(self.objective.loss, batch, self.noise)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.optimiser.param_groups[0]["params"], self.plan.clip)
         self.optimiser.step()
@@ -121,7 +125,11 @@ class _Loop:
         self.objective.eval()
         noise = generator_for(self.validation_seed, self.device)
         with torch.no_grad():
-            found = torch.stack([self._loss(batch.to(self.device), noise) for batch in self.validation]).mean().item()
+            found = (
+                torch.stack([self._cast(self.objective.judged, batch.to(self.device), noise) for batch in self.validation])
+                .mean()
+                .item()
+            )
         trained = torch.stack(self.losses).mean().item() if self.losses else math.nan
         self.losses = []
         self.curve.append((self.step, trained, found))
@@ -132,9 +140,9 @@ class _Loop:
             self.stale, self.best_loss = 0, found
             self.best = {name: value.detach().clone() for name, value in self.objective.state_dict().items()}
 
-    def _loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
+    def _cast(self, loss: Callable[[Batch, torch.Generator], Tensor], batch: Batch, noise: torch.Generator) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            return self.objective.loss(batch, noise)
+            return loss(batch, noise)
 
     def arrays(self) -> dict[str, Array]:
         """A checkpoint: all that `load` needs to go on as if nothing had happened."""

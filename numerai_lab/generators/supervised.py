@@ -1,0 +1,181 @@
+"""Networks that learn from targets: Yirun Zhang's supervised autoencoder, and nyuton's Siamese net."""
+
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from numerai_lab.basics import ALONE, Aid, Float32, Float64, Int64
+from numerai_lab.generators.labelled import Labelled
+from numerai_lab.generators.neural import Encoding, Trained
+from numerai_lab.panel import Block, Panel
+
+if TYPE_CHECKING:
+    import torch
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "cpu": {},
+    "original": {"n_components": 96, "hidden": [896, 448, 448, 256], "batch_size": 4096},
+}
+BOUNDS = (0.05, 0.25, 0.75, 0.95)
+"""Ranks within the era where one group of targets ends and the next begins: the proportions of Numerai's five."""
+CENTRE_ROWS = 50_000
+
+
+class SupervisedAutoencoder(Labelled, Trained):
+    """What a network that rebuilds the features and predicts the target at once makes of a row: its prediction, or latents.
+
+    x0 = batch norm of x; latents z = swish of a layer over x0 with noise; features come back from z, the target from that
+    reconstruction, and the target from [x0, z] through hidden layers with batch norm, swish and dropout. Loss: squared
+    errors of all three; early stopping goes by the last. Noise and dropout are off when columns are made. With one target,
+    since a run has one.
+
+    Source: Yirun Zhang, Kaggle Jane Street 2021, first place; ported to Numerai by jrai. `preset: original` has his sizes;
+    the defaults train on a CPU.
+    """
+
+    kind: Literal["supervised_autoencoder"] = "supervised_autoencoder"
+    preset: Literal["cpu", "original"] = Field(
+        "cpu", description="original: n_components 96, hidden 896 448 448 256, batch_size 4096 where these are not given"
+    )
+    emit: Literal["prediction", "latent"] = Field(
+        "prediction", description="prediction: one column; latent: n_components columns, with scheme: early only"
+    )
+    n_components: int = Field(32, gt=0, le=4096, description="latents")
+    hidden: list[int] = Field(
+        [256, 128, 128, 64], min_length=1, description="widths of the hidden layers over features and latents"
+    )
+    dropout: list[float] = Field([0.4, 0.3, 0.25, 0.4], min_length=1, description="of each hidden layer")
+    noise: float = Field(
+        0.035, ge=0, le=10, description="standard deviation of noise on normed features; also dropout of latents"
+    )
+    dropout_input: float = Field(0.1, ge=0, lt=1, description="of features and latents together")
+    dropout_auxiliary: float = Field(0.4, ge=0, lt=1, description="of the layer that tells the target from the reconstruction")
+    max_steps: int = Field(1000, gt=0, description="steps at most; the learning rate falls to 0 along a cosine until there")
+    weight_decay: float = Field(0.0, ge=0, le=1, description="of AdamW; 0 = Adam, as the author had it")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sizes_of_the_preset(cls, values: Any) -> Any:
+        return {**PRESETS.get(str(values.get("preset")), {}), **values} if isinstance(values, dict) else values
+
+    @model_validator(mode="after")
+    def _a_rate_a_layer(self) -> Self:
+        if len(self.dropout) != len(self.hidden) or not all(0 <= rate < 1 for rate in self.dropout) or min(self.hidden) < 1:
+            raise ValueError(f"hidden has {len(self.hidden)} widths > 0, so dropout wants as many rates of 0 to 1")
+        return self
+
+    @property
+    def comparable(self) -> bool:
+        return self.emit == "prediction"
+
+    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+        from numerai_lab.neural.networks import generator_for
+        from numerai_lab.neural.supervised import SupervisedAutoencoding, SupervisedShape
+
+        shape = SupervisedShape(
+            n_features=panel.n_raw,
+            top=panel.top,
+            n_latent=self.n_components,
+            hidden=tuple(self.hidden),
+            noise=self.noise,
+            drop_latent=min(self.noise, 0.5),
+            drop_input=self.dropout_input,
+            drop_auxiliary=self.dropout_auxiliary,
+            drops=tuple(self.dropout),
+        )
+        objective = SupervisedAutoencoding(shape, generator_for(int(rng.integers(2**62))))
+        self._network = None
+        self._train(objective, panel, rng, aid)
+        self.encoding_weights_, self.encoding_biases_ = objective.encoding()
+        for i, (weights, biases) in enumerate(objective.prediction() if self.emit == "prediction" else []):
+            setattr(self, f"weights_{i}_", weights)
+            setattr(self, f"biases_{i}_", biases)
+        return self
+
+    def names_out(self) -> list[str]:
+        return ["prediction"] if self.emit == "prediction" else [f"latent{i + 1}" for i in range(self.n_components)]
+
+    def _built(self, device: "torch.device") -> Any:
+        from numerai_lab.neural.supervised import Supervised
+
+        state = self.state()
+        n_layers = len(self.hidden) + 1 if self.emit == "prediction" else 0
+        layers = [(state[f"weights_{i}_"], state[f"biases_{i}_"]) for i in range(n_layers)]
+        return Supervised((state["encoding_weights_"], state["encoding_biases_"]), layers, device)
+
+    def _columns(self, cells: "torch.Tensor", block: Block) -> "torch.Tensor":
+        apply = self._network.predicted if self.emit == "prediction" else self._network.latents
+        columns: torch.Tensor = apply(cells.float())
+        return columns
+
+
+class Siamese(Labelled, Encoding, Trained):
+    """How far a row is from low, middling and high targets, where distances between rows were made those of their targets.
+
+    An encoder learns (|f(x) − f(x')| − scale · |y − y'|)² over all pairs of rows of an era. Emitted are the distances to five
+    centres, the mean places of rows whose target was among the lowest 5 % of their era, the next 20, 50, 20 and 5 %; or the
+    place itself, whose axes mean another thing in every fit.
+
+    Source: [nyuton, Numerai forum]; Hadsell, Chopra, LeCun 2006 for the net of two twins. The centres are this project's.
+    """
+
+    kind: Literal["siamese"] = "siamese"
+    emit: Literal["distances", "latent"] = Field(
+        "distances", description="distances: five columns; latent: n_components columns, with scheme: early only"
+    )
+    scale: float = Field(1.0, gt=0, le=1000, description="distance of two rows whose targets differ by 1")
+    max_steps: int = Field(1000, gt=0, description="steps at most; the learning rate falls to 0 along a cosine until there")
+
+    @property
+    def comparable(self) -> bool:
+        return self.emit == "distances"
+
+    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+        from numerai_lab.neural.supervised import SiameseDistances
+
+        encoder = self._encoder(panel, rng)
+        self._train(SiameseDistances(encoder, self.scale), panel, rng, aid)
+        self._learned(encoder.stack())
+        if self.emit == "distances":
+            self.centres_ = self._centres(panel, rng)
+        return self
+
+    def names_out(self) -> list[str]:
+        if self.emit == "latent":
+            return [f"latent{i + 1}" for i in range(self.n_components)]
+        return [f"distance{i + 1}" for i in range(len(BOUNDS) + 1)]
+
+    def _centres(self, panel: Panel, rng: np.random.Generator) -> Float32:
+        """Mean places of the five groups of targets, from about 50,000 rows, the same number an era; an empty group: of all."""
+        from numerai_lab.neural.networks import device_for, in_tiles
+
+        device = device_for(self.device)
+        stack, share = super()._built(device), -(-CENTRE_ROWS // len(panel.eras))
+        sums, counts = np.zeros((len(BOUNDS) + 1, self.n_components)), np.zeros(len(BOUNDS) + 1, np.int64)
+        for block in panel.blocks():
+            assert block.target is not None
+            rows = np.flatnonzero(np.isfinite(block.target))
+            rows = np.sort(rng.choice(rows, size=min(share, len(rows)), replace=False))
+            places = in_tiles(lambda cells: stack(cells.float()), block.features[rows], self.n_components, device)
+            groups = _groups(block.target[rows].astype(np.float64))
+            np.add.at(sums, groups, places.astype(np.float64))
+            counts += np.bincount(groups, minlength=len(counts))
+        means = np.where(counts[:, None] > 0, sums / np.maximum(1, counts)[:, None], sums.sum(0) / max(1, counts.sum()))
+        return means.astype(np.float32)
+
+    def _columns(self, cells: "torch.Tensor", block: Block) -> "torch.Tensor":
+        import torch
+
+        places: torch.Tensor = self._network(cells.float())
+        if self.emit == "latent":
+            return places
+        centres = torch.from_numpy(self.state()["centres_"]).to(places.device)
+        return (places[:, None] - centres[None]).square().sum(2).sqrt()
+
+
+def _groups(target: Float64) -> Int64:
+    """Which of the five groups of its era each target belongs to, by its mean rank."""
+    from scipy.stats import rankdata
+
+    return np.searchsorted(BOUNDS, (rankdata(target) - 0.5) / max(1, len(target))).astype(np.int64)

@@ -1,0 +1,178 @@
+"""Networks that learn from targets: the supervised autoencoder, and the Siamese net, whose distances are those of targets."""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from numerai_lab.basics import Float32, Float64
+from numerai_lab.neural.era import Drop, dropping, kept
+from numerai_lab.neural.networks import Encoder, Stack, linear, swish
+from numerai_lab.neural.rows import Batch
+from numerai_lab.neural.training import Objective
+
+MIDDLE = 0.5
+"""What targets are centred on."""
+
+Affine = tuple[Float64, Float64]
+"""Scale and shift, one a column."""
+
+
+@dataclass(frozen=True)
+class SupervisedShape:
+    """Sizes and rates. top: the largest value of a feature; drops: of the hidden layers, in their order."""
+
+    n_features: int
+    top: float
+    n_latent: int
+    hidden: tuple[int, ...]
+    noise: float
+    drop_latent: float
+    drop_input: float
+    drop_auxiliary: float
+    drops: tuple[float, ...]
+
+
+class _Dense(nn.Module):
+    """A linear layer, batch norm, swish."""
+
+    def __init__(self, n_in: int, n_out: int, init: torch.Generator) -> None:
+        super().__init__()
+        self.linear, self.norm = linear(n_in, n_out, init), nn.BatchNorm1d(n_out)
+
+    def forward(self, values: Tensor) -> Tensor:
+        return functional.silu(self.norm(self.linear(values)))
+
+
+class SupervisedAutoencoding(Objective):
+    """A denoising autoencoder whose latents stand beside the features in a network that predicts the target.
+
+    Loss: squared error of the features on 0..1, of the target told from the reconstruction, and of the target told by the
+    network; early stopping goes by the last alone. Yirun Zhang 2021, first of Kaggle's Jane Street competition.
+    """
+
+    def __init__(self, shape: SupervisedShape, init: torch.Generator) -> None:
+        super().__init__()
+        self.shape = shape
+        p, d = shape.n_features, shape.n_latent
+        self.norm = nn.BatchNorm1d(p)
+        self.encoder = _Dense(p, d, init)
+        self.decoder = linear(d, p, init)
+        self.auxiliary, self.auxiliary_out = _Dense(p, d, init), linear(d, 1, init)
+        self.mixed = nn.BatchNorm1d(p + d)
+        sizes = [p + d, *shape.hidden]
+        self.layers = nn.ModuleList(_Dense(*pair, init) for pair in itertools.pairwise(sizes))
+        self.out = linear(sizes[-1], 1, init)
+
+    def forward(self, cells: Tensor, noise: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Features on 0..1, their reconstruction, the target told from that, the target told by the network."""
+        shape, drop = self.shape, self._drop(noise)
+        x = cells.float() / shape.top
+        normal = self.norm(x)
+        jitter = torch.randn(normal.shape, generator=noise, device=noise.device) * shape.noise if self.training else 0
+        latents = self.encoder(normal + jitter)
+        restored = self.decoder(drop(latents, shape.drop_latent))
+        auxiliary = self.auxiliary_out(drop(self.auxiliary(restored), shape.drop_auxiliary))
+        hidden = drop(self.mixed(torch.cat([normal, latents], dim=1)), shape.drop_input)
+        for layer, rate in zip(self.layers, shape.drops, strict=True):
+            hidden = drop(layer(hidden), rate)
+        return x, restored, auxiliary[:, 0], self.out(hidden)[:, 0]
+
+    def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
+        x, restored, auxiliary, told = self(batch.cells, noise)
+        wanted = _centred(batch)
+        errors = ((restored, x), (auxiliary, wanted), (told, wanted))
+        return torch.stack([functional.mse_loss(each.float(), true) for each, true in errors]).sum()
+
+    def judged(self, batch: Batch, noise: torch.Generator) -> Tensor:
+        return functional.mse_loss(self(batch.cells, noise)[3].float(), _centred(batch))
+
+    def _drop(self, noise: torch.Generator) -> Drop:
+        return dropping(noise) if self.training else kept
+
+    def encoding(self) -> tuple[Float32, Float32]:
+        """Weights and biases from cells in their own units to what swish makes latents of; every norm is inside."""
+        scale, shift = _affine(self.norm)
+        return _folded(self.encoder.linear, (scale / self.shape.top, shift), _affine(self.encoder.norm))
+
+    def prediction(self) -> list[tuple[Float32, Float32]]:
+        """The layers from [cells, latents] to the target, swish between them; every norm is inside."""
+        (scale, shift), (mixed, moved), p = _affine(self.norm), _affine(self.mixed), self.shape.n_features
+        before = (
+            np.concatenate([mixed[:p] * scale / self.shape.top, mixed[p:]]),
+            np.concatenate([mixed[:p] * shift + moved[:p], moved[p:]]),
+        )
+        first, *rest = [layer for layer in self.layers if isinstance(layer, _Dense)]
+        layers = [_folded(first.linear, before, _affine(first.norm))]
+        layers += [_folded(layer.linear, None, _affine(layer.norm)) for layer in rest]
+        return [*layers, _folded(self.out, None, None)]
+
+
+class SiameseDistances(Objective):
+    """(|f(x) − f(x')| − scale · |y − y'|)², the mean over all pairs of rows of an era [nyuton, Numerai forum]."""
+
+    def __init__(self, encoder: Encoder, scale: float) -> None:
+        super().__init__()
+        self.encoder, self.scale = encoder, scale
+
+    def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
+        embedded, wanted = self.encoder(batch.cells).float(), _centred(batch)
+        total, pairs = embedded.sum() * 0, 0
+        for first, end in batch.groups:
+            z, y = embedded[first:end], wanted[first:end]
+            squares = z.square().sum(1)
+            # The floor keeps the root's gradient finite where two rows coincide, a row with itself among them.
+            apart = (squares[:, None] + squares[None] - 2 * z @ z.T).clamp(min=1e-6).sqrt()
+            errors = (apart - self.scale * (y[:, None] - y[None]).abs()).square()
+            total = total + errors.sum() - errors.diagonal().sum()
+            pairs += (end - first) * (end - first - 1)
+        return total / max(1, pairs)
+
+
+def _centred(batch: Batch) -> Tensor:
+    assert batch.target is not None, "a method that learns from targets was shown none"
+    return batch.target.float() - MIDDLE
+
+
+def _affine(norm: nn.BatchNorm1d) -> Affine:
+    """What a batch norm does once it is trained."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    mean, variance, weight, bias = (
+        each.detach().cpu().numpy().astype(np.float64) for each in (norm.running_mean, norm.running_var, norm.weight, norm.bias)
+    )
+    scale = weight / np.sqrt(variance + norm.eps)
+    return scale, bias - mean * scale
+
+
+def _folded(layer: nn.Linear, before: Affine | None, after: Affine | None) -> tuple[Float32, Float32]:
+    """A linear layer with what scales and shifts its inputs and its outputs inside it."""
+    weight, bias = (each.detach().cpu().numpy().astype(np.float64) for each in (layer.weight, layer.bias))
+    if before is not None:
+        weight, bias = weight * before[0], bias + weight @ before[1]
+    if after is not None:
+        weight, bias = weight * after[0][:, None], bias * after[0] + after[1]
+    return weight.astype(np.float32), bias.astype(np.float32)
+
+
+class Supervised:
+    """A trained supervised autoencoder as folded layers: latents of cells, and predictions."""
+
+    def __init__(
+        self, encoding: tuple[Float32, Float32], prediction: list[tuple[Float32, Float32]], device: torch.device
+    ) -> None:
+        weight, bias = encoding
+        self.weight, self.bias = torch.from_numpy(weight).to(device).T.contiguous(), torch.from_numpy(bias).to(device)
+        self.stack = Stack(prediction, device, swish) if prediction else None
+
+    def latents(self, x: Tensor) -> Tensor:
+        """rows × latents, noise and dropout off."""
+        return swish(torch.addmm(self.bias, x, self.weight))
+
+    def predicted(self, x: Tensor) -> Tensor:
+        """rows × 1."""
+        assert self.stack is not None
+        return self.stack(torch.cat([x, self.latents(x)], dim=1))
