@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from numerai_lab.basics import Array, Float64, arrays_from_bytes
-from numerai_lab.component import Component
 from numerai_lab.config import RAW, Config
+from numerai_lab.crossfit import Fits
 from numerai_lab.metrics.era import gauss
 
 if TYPE_CHECKING:
@@ -75,13 +75,16 @@ def importances(folder: Path, config: Config, n_raw: int) -> dict[str, dict[str,
 
 
 def training_curves(folder: Path) -> dict[str, Float64]:
-    """Name of a saved network → its curve, a row a look: step, training loss, loss on held-out eras."""
+    """Name of a saved network → its curve, a row a look: step, training loss, loss on held-out eras; of several fits, each."""
     out = {}
     for path in sorted((folder / "models").glob("*.npz")):
+        name = path.stem.removeprefix("generator-")
         with np.load(path, allow_pickle=False) as arrays:
-            curve: Array = arrays["curve_"] if "curve_" in arrays.files else np.empty(0)
-        if curve.ndim == 2 and curve.shape[1] == 3:
-            out[path.stem.removeprefix("generator-")] = curve.astype(np.float64)
+            found: dict[str, Array] = {key: arrays[key] for key in arrays.files if key.split("/")[-1] == "curve_"}
+        for key, curve in found.items():
+            if curve.ndim == 2 and curve.shape[1] == 3:
+                fit = key.removesuffix("curve_").rstrip("/")
+                out[f"{name}, fit {int(fit) + 1}" if fit else name] = curve.astype(np.float64)
     return out
 
 
@@ -115,7 +118,7 @@ def _width(folder: Path, config: Config, block: str, seed: int, n_raw: int) -> i
         return n_raw
     template = config.generators[block]
     path = folder / "models" / f"generator-{block}@{seed if template.stochastic else config.seeds[0]}.npz"
-    return len(Component.restored(template, arrays_from_bytes(path.read_bytes())).names_out())
+    return len(Fits.restored(template, arrays_from_bytes(path.read_bytes())).names)
 
 
 def _shares(path: Path, config: Config, widths: Sequence[tuple[str, int]]) -> Mapping[str, Share]:
