@@ -88,7 +88,8 @@ class SupervisedAutoencoding(Objective):
         return torch.stack([functional.mse_loss(each.float(), true) for each, true in errors]).sum()
 
     def judged(self, batch: Batch, noise: torch.Generator) -> Tensor:
-        return functional.mse_loss(self(batch.cells, noise)[3].float(), _centred(batch))
+        error: Tensor = functional.mse_loss(self(batch.cells, noise)[3].float(), _centred(batch))
+        return error
 
     def _drop(self, noise: torch.Generator) -> Drop:
         return dropping(noise) if self.training else kept
@@ -129,7 +130,8 @@ class SiameseDistances(Objective):
             errors = (apart - self.scale * (y[:, None] - y[None]).abs()).square()
             total = total + errors.sum() - errors.diagonal().sum()
             pairs += (end - first) * (end - first - 1)
-        return total / max(1, pairs)
+        mean: Tensor = total / max(1, pairs)
+        return mean
 
 
 def _centred(batch: Batch) -> Tensor:
