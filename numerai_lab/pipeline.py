@@ -37,6 +37,10 @@ class Columns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Learns from the features alone; y is not looked at."""
         if self.generator.select is not None:
             raise ValueError("Columns: `select` needs feature sets and targets; choose the DataFrame's columns instead")
+        if self.generator.uses_labels:
+            raise ValueError(
+                f"Columns: {_kind(self.generator)} learns from targets; only `nlab run` keeps its training rows honest"
+            )
         self.units_ = units_of(X.drop(columns=self.era, errors="ignore"))
         panel = panel_of(X, None, self.era, self.units_)
         self.features_ = panel.feature_names

@@ -71,7 +71,7 @@ def test_importing_the_package_is_quick_and_loads_nothing() -> None:
         _ = numerai_lab.rnu
 
 
-@pytest.mark.parametrize("kind", [kind for kind, generator in GENERATORS.items() if not generator.whole_era])
+@pytest.mark.parametrize("kind", [kind for kind, each in GENERATORS.items() if not each.whole_era and not each.uses_labels])
 def test_columns_in_a_pipeline_are_those_of_the_generator(kind: str) -> None:
     from numerai_lab.pipeline import Columns
 
@@ -83,6 +83,15 @@ def test_columns_in_a_pipeline_are_those_of_the_generator(kind: str) -> None:
     np.testing.assert_allclose(made.sort_index().to_numpy(), wanted, rtol=1e-3, atol=1e-4)
     assert made.index.equals(X.index)
     assert list(made.columns) == [f"{kind}_{name}" for name in fitted.names_out()]
+
+
+@pytest.mark.parametrize("kind", [kind for kind, generator in GENERATORS.items() if generator.uses_labels])
+def test_generators_that_use_labels_are_refused_where_nothing_cross_fits_them(kind: str) -> None:
+    from numerai_lab.pipeline import Columns
+
+    X, y = frame(n_eras=8)
+    with pytest.raises(ValueError, match="only `nlab run` keeps its training rows honest"):
+        Columns(component(kind)).fit(X, y)
 
 
 @pytest.mark.parametrize("kind", AUGMENTERS)
