@@ -14,6 +14,7 @@ from numerai_lab.cli_cache import cache_app
 from numerai_lab.cli_checks import audit, methods, score
 from numerai_lab.cli_data import data_app
 from numerai_lab.cli_export import export, transform
+from numerai_lab.cli_inspect import inspect
 from numerai_lab.cli_look import list_, open_, show
 from numerai_lab.cli_new import kinds, new, schema
 from numerai_lab.cli_sweep import sweep
@@ -136,6 +137,7 @@ app.command()(export)
 app.command()(transform)
 app.command()(show)
 app.command()(sweep)
+app.command()(inspect)
 app.command("open")(open_)
 app.command("list")(list_)
 app.command()(new)

@@ -67,6 +67,7 @@ COMMANDS = [
     "new",
     "schema",
     "sweep",
+    "inspect",
 ]
 
 

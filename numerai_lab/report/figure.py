@@ -28,6 +28,7 @@ class Figure:
     layout: Mapping[str, Any] = field(default_factory=dict)
     choices: Mapping[str, Sequence[int]] = field(default_factory=dict)
     height: int = 400
+    choosing: str = "variant"
 
     def as_dict(self) -> dict[str, Any]:
         """What the page's script reads."""

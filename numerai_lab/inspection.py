@@ -1,0 +1,192 @@
+"""What the generators of a finished run learned, looked at on a sample of its eras: `nlab inspect`."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from numerai_lab.basics import Float32, Float64, Int32, NlabError, arrays_from_bytes
+from numerai_lab.config import Config, load_config
+from numerai_lab.data.reader import load
+from numerai_lab.diagnostics import Diagnosis
+from numerai_lab.generators import Generator
+from numerai_lab.metrics.columns import alike, explained, neighbours_kept, plane
+from numerai_lab.panel import Panel
+from numerai_lab.report.findings import Share, importances
+from numerai_lab.runs import CONFIG, Run
+from numerai_lab.stages import Show
+
+ROWS = 20_000
+"""Rows that are transformed, about: whole eras, spread evenly."""
+ERAS = (6, 40)
+"""Fewest and most eras that are looked at."""
+AN_ERA = 500
+"""Rows of an era that are kept."""
+NEAR, NEIGHBOURS = 2_000, 15
+"""Rows whose neighbours are looked at, and how many of them."""
+POINTS = 2_500
+"""Rows in a picture."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rows of some eras. raw: bins or 0..1; later: rows of validation eras; columns: by generator and seed."""
+
+    eras: Int32
+    later: np.ndarray
+    raw: Float32
+    target: Float32
+    columns: Mapping[tuple[str, int], Float64]
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """A generator as it was found.
+
+    r2: of each column on the raw features, fitted on training eras, measured on later ones; NaN for constants. kept: share of
+    neighbours kept, chance: by luck alone. stable: mean canonical correlation of its seeds, None with one seed or nothing drawn.
+    shift: Kolmogorov–Smirnov distance of each column between training and later rows. drift: eras × columns, mean of the era
+    in standard deviations of training rows. shares: of importance in the variants that read it beside others.
+    """
+
+    name: str
+    kind: str
+    names: tuple[str, ...]
+    r2: Float64
+    kept: float
+    chance: float
+    stable: float | None
+    shift: Float64
+    eras: tuple[int, ...]
+    drift: Float64
+    points: Float64
+    point_eras: Int32
+    point_targets: Float32
+    shares: Mapping[str, Share]
+
+    def row(self) -> dict[str, object]:
+        """A line of the table."""
+        known = self.r2[np.isfinite(self.r2)]
+        used = list(self.shares.values())
+        return {
+            "generator": self.name,
+            "kind": self.kind,
+            "columns": len(self.names),
+            "r2_mean": float(known.mean()) if len(known) else None,
+            "r2_least": float(known.min()) if len(known) else None,
+            "kept": self.kept,
+            "chance": self.chance,
+            "stable": self.stable,
+            "shift": float(self.shift.max()),
+            "importance": float(np.mean([share.importance for share in used])) if used else None,
+            "share_of_columns": float(np.mean([share.columns for share in used])) if used else None,
+        }
+
+
+def inspected(run: Run, show: Show) -> list[Inspected]:
+    """Every generator whose fit the run folder keeps; nothing is fitted again. Raises NlabError where data or fits are gone."""
+    config, _ = load_config(run.path / CONFIG)
+    fits = {key: path for key, path in _fits(run.path, config).items() if path.is_file()}
+    if not fits:
+        return []
+    with show.task("data") as tick:
+        panel = load(config.data, config.extra_sets, tick).panel
+    if panel.n_raw != run.manifest["data"]["features"]:
+        raise NlabError(f"{run.path}: was made of {run.manifest['data']['features']} features, the data now has {panel.n_raw}")
+    generators = {
+        (name, seed): config.generators[name].restored(arrays_from_bytes(path.read_bytes()))
+        for (name, seed), path in fits.items()
+    }
+    sample = _sample(panel, run, generators, show)
+    gains = importances(run.path, config, panel.n_raw)
+    names = dict.fromkeys(name for name, _ in fits)
+    return [_inspect(name, config, generators, sample, gains) for name in names]
+
+
+def _fits(folder: Path, config: Config) -> dict[tuple[str, int], Path]:
+    return {
+        (name, seed): folder / "models" / f"generator-{name}@{seed}.npz"
+        for name, template in config.generators.items()
+        for seed in (config.seeds if template.stochastic else config.seeds[:1])
+    }
+
+
+def _sample(panel: Panel, run: Run, generators: Mapping[tuple[str, int], Generator], show: Show) -> Sample:
+    """Whole eras are transformed, the way live data arrives; some rows of each are kept."""
+    splits = run.manifest["splits"]
+    train, later = splits["train"], [*splits["val1"], *splits["val2"]]
+    wanted = max(ERAS[0], min(ERAS[1], ROWS * len(panel.eras) // max(1, len(panel.ids))))
+    chosen = sorted({*_evenly(train, wanted - wanted // 2), *_evenly(later, wanted // 2)})
+    assert panel.target is not None
+    parts, eras = [], []
+    columns: dict[tuple[str, int], list[Float32]] = {key: [] for key in generators}
+    with show.task("transform") as tick:
+        for done, era in enumerate(chosen, start=1):
+            block = panel.block(era)
+            rows = np.linspace(0, len(block) - 1, min(AN_ERA, len(block))).astype(int)
+            for key, generator in generators.items():
+                columns[key].append(generator.columns_for(block)[rows])
+            parts.append((block.unit()[rows], panel.target[panel.rows(era)][rows]))
+            eras.append(np.full(len(rows), era, np.int32))
+            panel.release()
+            tick(done, len(chosen))
+    at = np.concatenate(eras)
+    return Sample(
+        eras=at,
+        later=np.isin(at, later),
+        raw=np.concatenate([raw for raw, _ in parts]),
+        target=np.concatenate([target for _, target in parts]),
+        columns={key: np.concatenate(values).astype(np.float64) for key, values in columns.items()},
+    )
+
+
+def _inspect(
+    name: str,
+    config: Config,
+    generators: Mapping[tuple[str, int], Generator],
+    sample: Sample,
+    gains: Mapping[str, Mapping[str, Share]],
+) -> Inspected:
+    seeds = [seed for each, seed in generators if each == name]
+    generator, Z = generators[name, seeds[0]], sample.columns[name, seeds[0]]
+    raw, later = sample.raw.astype(np.float64), sample.later
+    few, picture = (np.linspace(0, len(Z) - 1, min(n, len(Z))).astype(int) for n in (NEAR, POINTS))
+    k = min(NEIGHBOURS, len(few) - 1)
+    names = tuple(generator.names_out())
+    diagnosis = Diagnosis(names)
+    for era in np.unique(sample.eras):
+        at = sample.eras == era
+        diagnosis.add("later" if later[at][0] else "train", Z[at].astype(np.float32))
+    eras, drift = _drift(Z, sample)
+    return Inspected(
+        name=name,
+        kind=str(config.generators[name].model_dump()["kind"]),
+        names=names,
+        r2=explained(raw[~later], Z[~later], raw[later], Z[later]),
+        kept=neighbours_kept(raw[few], Z[few], k),
+        chance=k / (len(few) - 1),
+        stable=float(np.mean([alike(Z, sample.columns[name, seed]) for seed in seeds[1:]])) if len(seeds) > 1 else None,
+        shift=diagnosis.shift("train", "later"),
+        eras=eras,
+        drift=drift,
+        points=plane(Z)[picture],
+        point_eras=sample.eras[picture],
+        point_targets=sample.target[picture],
+        shares={variant: shares[name] for variant, shares in gains.items() if name in shares and len(shares) > 1},
+    )
+
+
+def _drift(Z: Float64, sample: Sample) -> tuple[tuple[int, ...], Float64]:
+    """The mean of every era in standard deviations of the training rows, away from their mean."""
+    train = Z[~sample.later]
+    spread = train.std(0)
+    eras = np.unique(sample.eras)
+    means = np.stack([Z[sample.eras == era].mean(0) for era in eras])
+    return tuple(eras.tolist()), (means - train.mean(0)) / np.where(spread > 0, spread, math.inf)
+
+
+def _evenly(eras: Sequence[int], n: int) -> list[int]:
+    """n of the eras, the first and the last among them."""
+    return [eras[i] for i in np.unique(np.linspace(0, len(eras) - 1, min(n, len(eras))).astype(int))] if eras else []

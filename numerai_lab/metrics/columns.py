@@ -1,0 +1,71 @@
+"""What generated columns are worth looking at for: what is new in them, what they keep, how steady they are."""
+
+import numpy as np
+
+from numerai_lab.basics import Float64, Int64
+
+PENALTY = 1e-3
+"""Of the regression on raw features, as a share of the rows: enough to make it solvable."""
+
+
+def explained(X: Float64, Z: Float64, X_later: Float64, Z_later: Float64) -> Float64:
+    """R² of each column of Z on X, fitted on the first rows and measured on the later ones; 0 at least, NaN for constants.
+
+    1: the column is a linear function of the raw features; 0: all of it is new to a linear model (or noise).
+    """
+    mean, spread = X.mean(0), X.std(0)
+    scale = np.where(spread > 0, spread, np.inf)
+    x, x_later = (X - mean) / scale, (X_later - mean) / scale
+    target = Z.mean(0)
+    weights = np.linalg.solve(x.T @ x + PENALTY * len(x) * np.eye(x.shape[1]), x.T @ (Z - target))
+    left = ((Z_later - target - x_later @ weights) ** 2).sum(0)
+    whole = ((Z_later - Z_later.mean(0)) ** 2).sum(0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share: Float64 = np.where(whole > 1e-12 * len(Z_later), np.maximum(0, 1 - left / whole), np.nan)
+    return share
+
+
+def neighbours_kept(X: Float64, Z: Float64, k: int) -> float:
+    """Share of a row's k nearest rows by X that are among its k nearest by Z; both with columns of the same spread.
+
+    k / (rows − 1) by chance.
+    """
+    near, kept = _nearest(_even(X), k), _nearest(_even(Z), k)
+    return float(np.mean([len(np.intersect1d(one, other)) / k for one, other in zip(near, kept, strict=True)]))
+
+
+def alike(Z: Float64, other: Float64) -> float:
+    """Mean canonical correlation of two sets of columns: 1 where each is a linear function of the other, near 0 for noise."""
+    one, two = _basis(Z), _basis(other)
+    if not one.shape[1] or not two.shape[1]:
+        return float("nan")
+    return float(np.linalg.svd(one.T @ two, compute_uv=False).clip(0, 1).mean())
+
+
+def plane(Z: Float64) -> Float64:
+    """Rows on the two directions in which columns of the same spread vary most: rows × 2; signs are fixed."""
+    even = _even(Z)
+    _, _, directions = np.linalg.svd(even, full_matrices=False)
+    two = directions[:2]
+    two = two * np.sign(two[np.arange(len(two)), np.abs(two).argmax(1)])[:, None]
+    placed = even @ two.T
+    return placed if placed.shape[1] == 2 else np.column_stack([placed, np.zeros(len(Z))])
+
+
+def _even(Z: Float64) -> Float64:
+    spread = Z.std(0)
+    even: Float64 = (Z - Z.mean(0)) / np.where(spread > 0, spread, np.inf)
+    return even
+
+
+def _nearest(Z: Float64, k: int) -> Int64:
+    from sklearn.neighbors import NearestNeighbors
+
+    found: Int64 = NearestNeighbors(n_neighbors=k).fit(Z).kneighbors(return_distance=False)
+    return found
+
+
+def _basis(Z: Float64) -> Float64:
+    """An orthonormal basis of the centred columns."""
+    left, values, _ = np.linalg.svd(Z - Z.mean(0), full_matrices=False)
+    return left[:, values > 1e-6 * max(values.max(initial=0), 1e-12)]

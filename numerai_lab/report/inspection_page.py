@@ -1,0 +1,119 @@
+"""What the generators of a run learned, as a table and as a page with pictures."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from numerai_lab.report.figure import COLOURS, SCALE, Figure, Trace, bars, heat, line, numbers, titled
+from numerai_lab.report.markup import cells, render
+from numerai_lab.report.tables import Shown, with_values
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from numerai_lab.inspection import Inspected
+
+COLUMNS = (
+    Shown("generator", "generator", "s"),
+    Shown("kind", "kind", "s"),
+    Shown("columns", "columns", "d"),
+    Shown("r2_mean", "R²", ".2f"),
+    Shown("r2_least", "least R²", ".2f"),
+    Shown("kept", "kept", ".2f"),
+    Shown("chance", "by luck", ".2f"),
+    Shown("stable", "stable", ".2f"),
+    Shown("shift", "shift", ".2f"),
+    Shown("importance", "importance", ".1%"),
+    Shown("share_of_columns", "of columns", ".1%"),
+)
+LEGEND = (
+    "R²: of the columns on the raw features by a linear fit, on later eras: 1 = nothing new to a linear model, 0 = new, or noise",
+    "kept: share of a row's nearest rows by raw features that are its nearest by these columns, and what luck alone would keep",
+    "stable: mean canonical correlation of the columns of two seeds: 1 = the same up to a linear map (needs several seeds)",
+    "shift: largest Kolmogorov–Smirnov distance of a column between training and later eras",
+    "importance: what models that read these columns beside others make of them; of columns: the share of columns that they are",
+)
+SHOWN = 60
+"""Columns that a picture shows."""
+
+
+def inspection_table(found: "Sequence[Inspected]") -> "pl.DataFrame":
+    """A row a generator."""
+    import polars as pl
+
+    return pl.DataFrame([each.row() for each in found], infer_schema_length=None)
+
+
+def inspection_page(title: str, head: Sequence[str], found: "Sequence[Inspected]") -> str:
+    """The page: the table, then the pictures of each generator."""
+    table = inspection_table(found)
+    columns = with_values(table, COLUMNS)
+    groups = {each.name: [_picture(each), _newness(each), _drift(each)] for each in found}
+    return render(
+        "inspection.html",
+        [figure for figures in groups.values() for figure in figures],
+        title=title,
+        head=head,
+        columns=columns,
+        rows=cells(table, columns),
+        legend=LEGEND,
+        groups=groups,
+    )
+
+
+def _picture(found: "Inspected") -> Figure:
+    x, y = found.points.T
+    known = np.isfinite(found.point_targets)
+    era = _points("era", x, y, found.point_eras, "Viridis")
+    target = _points("target", x[known], y[known], found.point_targets[known], SCALE)
+    return Figure(
+        key=f"picture-{found.name}",
+        title=f"{found.name}: a picture",
+        says=f"{len(x):,} rows on the two directions in which the columns vary most. Where colours by era lie in clumps, the "
+        "columns know the era; where colours by target change along a direction, they know something of it.",
+        alt=f"Scatter of {len(x)} rows in two dimensions, coloured by era or by target.",
+        data=[era, target],
+        layout={"xaxis": titled("first direction"), "yaxis": titled("second direction"), "showlegend": False},
+        choices={"era": [0], "target": [1]},
+        height=480,
+        choosing="coloured by",
+    )
+
+
+def _points(name: str, x: np.ndarray, y: np.ndarray, colours: np.ndarray, scale: object) -> Trace:
+    marker = {"size": 4, "opacity": 0.7, "color": numbers(colours), "colorscale": scale, "showscale": True}
+    hover = {"hovertemplate": f"{name} %{{marker.color}}<extra></extra>"}
+    return line(name, x, y, COLOURS[0]) | {"mode": "markers", "marker": {**marker, "colorbar": {"title": {"text": name}}}} | hover
+
+
+def _newness(found: "Inspected") -> Figure:
+    order = np.argsort(np.nan_to_num(found.r2, nan=-1))[:SHOWN]
+    some = f" The {SHOWN} with the least are shown." if len(found.r2) > SHOWN else ""
+    return Figure(
+        key=f"newness-{found.name}",
+        title=f"{found.name}: what raw features explain of each column",
+        says=f"R² of a linear fit on the raw features of training eras, measured on later ones; least first.{some}",
+        alt=f"Bars of R² of {len(order)} columns on the raw features.",
+        data=[bars("R²", [found.names[i] for i in order], found.r2[order], COLOURS[0])],
+        layout={"yaxis": titled("R²", range=[0, 1]), "xaxis": {"tickangle": -60}},
+    )
+
+
+def _drift(found: "Inspected") -> Figure:
+    order = np.argsort(-found.shift)[:SHOWN]
+    names = [f"{found.names[i]} " for i in order]  # a name that is a number would become one on the axis
+    eras = [str(era) for era in found.eras]
+    values = found.drift[:, order].T
+    texts = [["" for _ in eras] for _ in order]
+    hover = {"hovertemplate": "%{y}, era %{x}: %{z} sd<extra></extra>", "xgap": 0, "ygap": 0}
+    return Figure(
+        key=f"drift-{found.name}",
+        title=f"{found.name}: drift by era",
+        says="Mean of each column in each era looked at, in standard deviations of training rows away from their mean; at the "
+        "top the columns that moved most.",
+        alt=f"Heatmap of the mean of {len(order)} columns in {len(eras)} eras.",
+        data=[heat(names, eras, values, texts) | hover],
+        layout={"xaxis": titled("era", type="category"), "yaxis": {"autorange": "reversed", "automargin": True}},
+        height=160 + 14 * max(8, len(order)),
+    )

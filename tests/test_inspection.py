@@ -1,0 +1,86 @@
+"""`nlab inspect`: generators of a finished run, looked at."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from numerai_lab.basics import NlabError
+from numerai_lab.experiment import run
+from numerai_lab.inspection import Inspected, inspected
+from numerai_lab.report.inspection_page import inspection_page, inspection_table
+from numerai_lab.runs import Run, read_run
+from tests.conftest import Quiet, make_config, quick
+from tests.report.browser import Page
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    generators = {
+        "pca": quick("pca"),
+        "noise": {"kind": "random_columns", "n_columns": 3},
+        "swap": quick("autoencoder"),
+        "when": {"kind": "era_code"},
+    }
+    variants = {"baseline": {}, **{f"raw+{name}": {"features": ["raw", name]} for name in generators}}
+    return run(make_config(seeds=[1, 2], generators=generators, variants=variants), tmp_path_factory.mktemp("runs"), Quiet())
+
+
+@pytest.fixture(scope="module")
+def found(done: Run) -> dict[str, Inspected]:
+    return {each.name: each for each in inspected(done, Quiet())}
+
+
+def test_what_is_known_of_a_generator_is_found(found: dict[str, Inspected]) -> None:
+    rows = {name: each.row() for name, each in found.items()}
+    assert float(rows["pca"]["r2_mean"]) > 0.99  # type: ignore[arg-type]
+    assert float(rows["noise"]["r2_mean"]) < 0.05  # type: ignore[arg-type]
+    assert float(rows["noise"]["stable"]) < 0.2 < float(rows["swap"]["stable"])  # type: ignore[arg-type]
+    assert rows["pca"]["stable"] is None
+    assert float(rows["pca"]["kept"]) > 3 * float(rows["pca"]["chance"])  # type: ignore[arg-type]
+    assert float(rows["noise"]["kept"]) < 2 * float(rows["noise"]["chance"])  # type: ignore[arg-type]
+    assert float(rows["when"]["shift"]) > 0.9 > float(rows["noise"]["shift"])  # type: ignore[arg-type]
+    assert rows["noise"]["importance"] is not None
+    assert rows["noise"]["share_of_columns"] == pytest.approx(3 / 63)
+
+
+def test_pictures_hold_rows_of_every_part_and_drift_is_measured_from_training(found: dict[str, Inspected], done: Run) -> None:
+    splits = done.manifest["splits"]
+    for each in found.values():
+        assert {*each.eras} <= {*splits["train"], *splits["val1"], *splits["val2"]}
+        assert {*each.eras} & {*splits["val2"]}
+        assert each.points.shape == (len(each.point_eras), 2)
+        train = [era in splits["train"] for era in each.eras]
+        assert abs(each.drift[train].mean()) < 0.3
+
+
+def test_the_page_opens_and_every_picture_draws_and_can_be_coloured(
+    found: dict[str, Inspected], tmp_path: Path, browser: Page
+) -> None:
+    page = tmp_path / "inspection.html"
+    page.write_text(inspection_page("x", ["SYNTHETIC data"], list(found.values())))
+    assert page.stat().st_size < 6_000_000
+    assert inspection_table(list(found.values())).height == 4
+    for width in (390, 1280):
+        browser.open(page, width)
+        assert browser.complaints() == []
+        assert browser.requests() == []
+        assert browser.js("document.documentElement.scrollWidth") <= width
+        assert browser.js("[...document.querySelectorAll('.drawing')].every((p) => p.querySelector('.trace path, .hm image'))")
+    place = "document.querySelector('.drawing[data-plot=picture-pca]')"
+    browser.choose("select[data-plot=picture-pca]", "target")
+    browser.until(f"{place}.data.map((trace) => trace.visible).join() === 'false,true'")
+
+
+def test_a_run_without_fits_has_nothing_to_inspect_and_other_data_is_refused(done: Run, tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    shutil.copytree(done.path, bare)
+    for path in (bare / "models").glob("generator-*"):
+        path.unlink()
+    assert inspected(read_run(bare), Quiet()) == []
+    done.manifest["data"]["features"] += 1
+    try:
+        with pytest.raises(NlabError, match="the data now has 60"):
+            inspected(done, Quiet())
+    finally:
+        done.manifest["data"]["features"] -= 1
