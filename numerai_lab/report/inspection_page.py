@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from numerai_lab.report.figure import COLOURS, SCALE, Figure, Trace, bars, heat, line, numbers, titled
+from numerai_lab.report.inspected import Inspected
 from numerai_lab.report.markup import cells, render
 from numerai_lab.report.tables import Shown, with_values
 
 if TYPE_CHECKING:
     import polars as pl
-
-    from numerai_lab.inspection import Inspected
 
 COLUMNS = (
     Shown("generator", "generator", "s"),
@@ -38,14 +37,14 @@ SHOWN = 60
 """Columns that a picture shows."""
 
 
-def inspection_table(found: "Sequence[Inspected]") -> "pl.DataFrame":
+def inspection_table(found: Sequence[Inspected]) -> "pl.DataFrame":
     """A row a generator."""
     import polars as pl
 
     return pl.DataFrame([each.row() for each in found], infer_schema_length=None)
 
 
-def inspection_page(title: str, head: Sequence[str], found: "Sequence[Inspected]") -> str:
+def inspection_page(title: str, head: Sequence[str], found: Sequence[Inspected]) -> str:
     """The page: the table, then the pictures of each generator."""
     table = inspection_table(found)
     columns = with_values(table, COLUMNS)
@@ -62,7 +61,7 @@ def inspection_page(title: str, head: Sequence[str], found: "Sequence[Inspected]
     )
 
 
-def _picture(found: "Inspected") -> Figure:
+def _picture(found: Inspected) -> Figure:
     x, y = found.points.T
     known = np.isfinite(found.point_targets)
     era = _points("era", x, y, found.point_eras, "Viridis")
@@ -87,7 +86,7 @@ def _points(name: str, x: np.ndarray, y: np.ndarray, colours: np.ndarray, scale:
     return line(name, x, y, COLOURS[0]) | {"mode": "markers", "marker": {**marker, "colorbar": {"title": {"text": name}}}} | hover
 
 
-def _newness(found: "Inspected") -> Figure:
+def _newness(found: Inspected) -> Figure:
     order = np.argsort(np.nan_to_num(found.r2, nan=-1))[:SHOWN]
     some = f" The {SHOWN} with the least are shown." if len(found.r2) > SHOWN else ""
     return Figure(
@@ -100,7 +99,7 @@ def _newness(found: "Inspected") -> Figure:
     )
 
 
-def _drift(found: "Inspected") -> Figure:
+def _drift(found: Inspected) -> Figure:
     order = np.argsort(-found.shift)[:SHOWN]
     names = [f"{found.names[i]} " for i in order]  # a name that is a number would become one on the axis
     eras = [str(era) for era in found.eras]
