@@ -1,14 +1,16 @@
 PYTHON ?= python3
 VENV := .venv
 NLAB := $(VENV)/bin/nlab
+WORKERS ?= 2
 
 .PHONY: run test check bench bench-full audit methods soak clean
 
 run: $(VENV)/.installed
 	$(NLAB) run configs/quickstart.yaml
 
+# WORKERS: processes that share the tests, each with one thread.
 test: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal
 
 check: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .

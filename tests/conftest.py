@@ -1,5 +1,6 @@
 """What tests share: a cache of their own, panels made in memory, quick parameters for every registered component."""
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -11,8 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-# Before anything reads it: tests never touch the user's cache.
+# Before anything reads them. Tests never touch the user's cache; each process of a suite that runs in several has its own, and
+# one thread, since many threads over rows of tiny tables wait for each other more than they work.
 os.environ["NLAB_CACHE"] = tempfile.mkdtemp(prefix="nlab-tests-")
+atexit.register(shutil.rmtree, os.environ["NLAB_CACHE"], ignore_errors=True)
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS"):
+    os.environ.setdefault(name, "1")
 
 from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.basics import Tick, silent

@@ -6,9 +6,11 @@ alone, thirty times each, at random moments.
 
 import os
 import shutil
-import subprocess
 import sys
 import time
+from multiprocessing import get_context
+from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -46,17 +48,38 @@ def written(folder: Path, generators: list[str], augmenters: list[str], model: s
     return path
 
 
-def start(config: Path, place: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "numerai_lab", "run", str(config), "--resume", "--runs-dir", str(place / "runs")]
-    silence = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, env={**os.environ, "NLAB_CACHE": str(place / "cache")}, **silence)  # type: ignore[call-overload, no-any-return]
+@pytest.fixture(scope="module")
+def forks() -> ForkServerContext:
+    """Processes that are forks of one which has imported and compiled everything: a kill costs what it kills, no more."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["tests.warm"])
+    return context
 
 
-def finished(config: Path, place: Path) -> Path:
+def command(arguments: list[str], cache: str, said: Path) -> None:
+    """The command line in a process of its own, its stderr in a file."""
+    from numerai_lab.cli import main
+
+    os.environ["NLAB_CACHE"] = cache
+    with said.open("a") as file:
+        os.dup2(file.fileno(), 2)
+    sys.argv = ["nlab", *arguments]
+    main()
+
+
+def start(forks: ForkServerContext, config: Path, place: Path) -> BaseProcess:
+    place.mkdir(exist_ok=True)
+    arguments = ["run", str(config), "--resume", "--runs-dir", str(place / "runs")]
+    process = forks.Process(target=command, args=(arguments, str(place / "cache"), place / "said.txt"))
+    process.start()
+    return process
+
+
+def finished(forks: ForkServerContext, config: Path, place: Path) -> Path:
     """The folder of a run that nobody disturbs any more."""
-    process = start(config, place)
-    said = process.communicate()[1].decode()
-    assert process.returncode == 0, said
+    process = start(forks, config, place)
+    process.join()
+    assert process.exitcode == 0, (place / "said.txt").read_text()
     (folder,) = (place / "runs").iterdir()
     return folder
 
@@ -65,14 +88,14 @@ def n_stages(place: Path) -> int:
     return len(list((place / "cache" / "stages").glob("*/[!.]*/meta.json")))
 
 
-def kill_when(process: subprocess.Popen[bytes], place: Path, stages: int, delay: float) -> bool:
+def kill_when(process: BaseProcess, place: Path, stages: int, delay: float) -> bool:
     """Kills a run some time after it has finished that many stages; False when it was over before."""
-    while process.poll() is None and n_stages(place) < stages:
+    while process.is_alive() and n_stages(place) < stages:
         time.sleep(0.01)
     time.sleep(delay)
-    alive = process.poll() is None
+    alive = process.is_alive()
     process.kill()
-    process.communicate()
+    process.join()
     return alive
 
 
@@ -86,31 +109,33 @@ def assert_nothing_is_half_written(place: Path) -> None:
     assert not list((place / "cache" / "stages").glob("*/.*/*"))
 
 
-def test_a_run_of_every_method_killed_again_and_again_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
+def test_a_run_of_every_method_killed_again_and_again_ends_as_an_undisturbed_one(
+    forks: ForkServerContext, tmp_path: Path
+) -> None:
     config = written(tmp_path, [*GENERATORS], [*AUGMENTERS])
     whole, place = tmp_path / "whole", tmp_path / "killed"
-    wanted = (finished(config, whole) / "predictions.parquet").read_bytes()
+    wanted = (finished(forks, config, whole) / "predictions.parquet").read_bytes()
     rng, total, kills = np.random.default_rng(0), n_stages(whole), 0
     for moment in range(MOMENTS):
-        kills += kill_when(start(config, place), place, moment * total // MOMENTS, rng.uniform(0, 1))
+        kills += kill_when(start(forks, config, place), place, moment * total // MOMENTS, rng.uniform(0, 1))
     assert kills >= MOMENTS - 1  # the last may come too late
     assert unfinished_runs(place / "runs") or kills < MOMENTS
-    assert (finished(config, place) / "predictions.parquet").read_bytes() == wanted
+    assert (finished(forks, config, place) / "predictions.parquet").read_bytes() == wanted
     assert_nothing_is_half_written(place)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("kind", [*GENERATORS, *AUGMENTERS])
-def test_each_method_is_killed_at_thirty_random_moments(kind: str, tmp_path: Path) -> None:
+def test_each_method_is_killed_at_thirty_random_moments(forks: ForkServerContext, kind: str, tmp_path: Path) -> None:
     of = {True: [kind], False: []}
     config = written(tmp_path, of[kind in GENERATORS], of[kind in AUGMENTERS], "xgboost")
     begun = time.monotonic()
-    wanted = (finished(config, tmp_path / "whole") / "predictions.parquet").read_bytes()
+    wanted = (finished(forks, config, tmp_path / "whole") / "predictions.parquet").read_bytes()
     seconds = time.monotonic() - begun
     rng = np.random.default_rng(list(kind.encode()))
     for moment in range(SOAKED):
         place = tmp_path / f"{moment}"
-        if kill_when(start(config, place), place, 0, rng.uniform(0, seconds)):
-            assert (finished(config, place) / "predictions.parquet").read_bytes() == wanted, moment
+        if kill_when(start(forks, config, place), place, 0, rng.uniform(0, seconds)):
+            assert (finished(forks, config, place) / "predictions.parquet").read_bytes() == wanted, moment
             assert_nothing_is_half_written(place)
         shutil.rmtree(place, ignore_errors=True)

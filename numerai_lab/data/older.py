@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,8 @@ LAYOUTS = ("kazutsugi", "nomi", "v3", "v4", "2018")
 ROWS = {"tiny": 40, "small": 400, "medium": 2000, "full": 4200}
 """Rows an era."""
 LAST_ERA = 216
+ERAS_A_GROUP = 20
+"""Eras of a parquet file's row group."""
 TRAIN, VALIDATION = range(1, 121), (*range(121, 133), *range(197, 213))
 """As from 2019 to 2021; the eras between and after them are `test`, without a target."""
 GROUPS = {"intelligence": 12, "charisma": 86, "strength": 38, "dexterity": 14, "constitution": 114, "wisdom": 46}
@@ -128,15 +131,24 @@ def _write_parquet(folder: Path, layout: str, frames: Iterator["pd.DataFrame"]) 
     sets = {"legacy": every, "medium": every[:100], **groups}
     (folder / "features.json").write_text(json.dumps({"feature_sets": sets}, indent=1))
     writers: dict[str, pq.ParquetWriter] = {}
-    for frame in frames:
-        kind = str(frame["data_type"].iat[0])
-        if kind == "live":
-            continue
-        part = parts[0 if kind == "train" else 1]
-        targets = [str(name) for name in frame.columns if str(name).startswith("target")]
-        table = pa.Table.from_pandas(frame.set_index("id").astype(dict.fromkeys(targets, np.float32)))
+    for part, several in _together(frames, parts):
+        targets = [str(name) for name in several.columns if str(name).startswith("target")]
+        table = pa.Table.from_pandas(several.set_index("id").astype(dict.fromkeys(targets, np.float32)))
         if part not in writers:
             writers[part] = pq.ParquetWriter(folder / f"{stems[layout].format(part)}.parquet", table.schema)
         writers[part].write_table(table)
     for writer in writers.values():
         writer.close()
+
+
+def _together(frames: Iterator["pd.DataFrame"], parts: tuple[str, str]) -> Iterator[tuple[str, "pd.DataFrame"]]:
+    """A row group at a time: some eras of the same file, and which file; live rows are in none."""
+    import pandas as pd
+
+    def place(frame: "pd.DataFrame") -> tuple[str, int]:
+        era = int(frame["era"].iat[0])
+        return parts[era not in TRAIN], era // ERAS_A_GROUP
+
+    known = (frame for frame in frames if frame["data_type"].iat[0] != "live")
+    for (part, _), group in itertools.groupby(known, key=place):
+        yield part, pd.concat(list(group))
