@@ -15,9 +15,7 @@ import pytest
 # Before anything reads them. Tests never touch the user's cache; each process of a suite that runs in several has its own, and
 # one thread, since many threads over rows of tiny tables wait for each other more than they work.
 os.environ["NLAB_CACHE"] = tempfile.mkdtemp(prefix="nlab-tests-")
-atexit.register(shutil.rmtree, os.environ["NLAB_CACHE"], ignore_errors=True)
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS"):
-    os.environ.setdefault(name, "1")
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS"), "1")
 
 from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.basics import Tick, silent
@@ -30,6 +28,8 @@ from numerai_lab.models import MODELS
 from numerai_lab.panel import Panel
 from numerai_lab.store import Scratch, cache_dir
 from tests.report.browser import Page, chromium
+
+atexit.register(shutil.rmtree, os.environ["NLAB_CACHE"], ignore_errors=True)
 
 NETWORK = {"n_components": 3, "hidden": 16}
 TRAINING = {"batch_size": 64, "max_steps": 20, "evaluate_every": 10, "learning_rate": 0.01}

@@ -10,13 +10,9 @@ from pathlib import Path
 
 import pytest
 
-TINY = ["--set", "data.size=tiny", "--set", "model.n_estimators=10"]
+from tests.forks import nlab
+
 HEAVY = ("torch", "umap", "xgboost", "lightgbm", "sklearn", "pandas", "polars", "matplotlib", "scipy")
-
-
-def nlab(*arguments: str | Path, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "numerai_lab", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env={**os.environ, **environment}, check=False)
 
 
 @pytest.fixture
@@ -34,7 +30,7 @@ def test_help_comes_in_under_half_a_second() -> None:
     def seconds() -> float:
         """Of processor time, so that a busy machine makes no difference."""
         start = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert nlab("--help").returncode == 0
+        subprocess.run([sys.executable, "-m", "numerai_lab", "--help"], stdout=subprocess.DEVNULL, check=True)
         end = resource.getrusage(resource.RUSAGE_CHILDREN)
         return end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime
 

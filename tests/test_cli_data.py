@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.test_cli import nlab
+from tests.forks import nlab
 
 
 def test_synth_writes_a_tournament_that_files_reads(tmp_path: Path) -> None:

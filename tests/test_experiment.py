@@ -25,13 +25,13 @@ def config(**changes: Any) -> Config:
         "seeds": [1, 2],
         "data": {"source": "synthetic", "size": "tiny"},
         "splits": {},
-        "generators": {"pca": {**quick("pca"), "fit_on": "all"}, "umap": quick("umap")},
+        "generators": {"pca": {**quick("pca"), "fit_on": "all"}, "net": quick("autoencoder")},
         "augmenters": {"cutout": quick("cutout"), "noise": quick("gaussian_noise")},
         "model": quick("xgboost"),
         "variants": {
             "baseline": {},
             "raw+pca": {"features": ["raw", "pca"]},
-            "umap_only": {"features": ["umap"], "augment": ["cutout"]},
+            "net_only": {"features": ["net"], "augment": ["cutout"]},
             "noisy": {"augment": ["noise", "cutout"]},
             "blend": {"ensemble": ["baseline", "raw+pca"]},
             "neutral": {"neutralize": {"features": "medium"}},
@@ -65,14 +65,14 @@ def test_the_folder_holds_what_it_should_under_its_final_name_only(done: Run) ->
         "report.html",
     } <= names
     assert {"log.txt", "plots/cumulative_corr.svg", "plots/improvement.svg", "models/baseline@1.json"} <= names
-    assert {"models/generator-pca@1.npz", "models/generator-umap@2.npz"} <= names
+    assert {"models/generator-pca@1.npz", "models/generator-net@2.npz"} <= names
     assert [path.name for path in done.path.parent.iterdir()] == [done.path.name]
     assert done.path.name.endswith("_whole")
 
 
 def test_predictions_have_ids_eras_targets_splits_and_a_column_a_variant_and_seed(done: Run, tiny: Loaded) -> None:
     table = predictions(done)
-    variants = ["baseline", "raw+pca", "umap_only", "noisy", "blend", "neutral"]
+    variants = ["baseline", "raw+pca", "net_only", "noisy", "blend", "neutral"]
     assert table.columns == ["id", "era", "target", "split", *(f"{v}@{s}" for v in variants for s in (1, 2))]
     assert table["era"].unique().sort().to_list() == list(range(61, 97))
     by_split = table.group_by("split").agg(pl.col("era").unique().sort()).sort("split")
@@ -118,7 +118,7 @@ def test_the_table_has_a_row_a_variant_and_split_and_differences_against_the_ref
 def test_each_variant_has_a_verdict_in_the_files_that_people_read(done: Run) -> None:
     for name in ("scores.md", "report.html"):
         text = (done.path / name).read_text()
-        assert all(f"{variant}: corr " in text for variant in ("raw+pca", "umap_only", "noisy", "blend", "neutral"))
+        assert all(f"{variant}: corr " in text for variant in ("raw+pca", "net_only", "noisy", "blend", "neutral"))
         assert "baseline: corr" not in text
         assert "mmc over fewer eras: val 10 of 20 eras" in text
 
@@ -156,7 +156,7 @@ def test_another_seed_gives_other_predictions(done: Run) -> None:
 
 def test_variants_that_differ_in_post_processing_share_one_model(done: Run) -> None:
     models = sorted(path.name for path in (done.path / "models").glob("*@1.json"))
-    assert models == ["baseline@1.json", "noisy@1.json", "raw+pca@1.json", "umap_only@1.json"]
+    assert models == ["baseline@1.json", "net_only@1.json", "noisy@1.json", "raw+pca@1.json"]
 
 
 def test_an_ensemble_is_the_mean_of_per_era_ranks_and_a_neutral_variant_has_no_exposure(done: Run) -> None:
@@ -264,5 +264,5 @@ def test_a_generator_that_no_variant_uses_is_not_fitted(tmp_path: Path) -> None:
             raise AssertionError("fitted")
 
     lone = config(model={"kind": "ridge"}, variants={"baseline": {}})
-    lone.generators["umap"] = Never(n_components=3)
+    lone.generators["net"] = Never(n_components=3)
     assert go(lone, tmp_path).scores.height == 3

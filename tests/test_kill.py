@@ -4,12 +4,8 @@ In the normal suite one run of everything is killed six times, each time further
 alone, thirty times each, at random moments.
 """
 
-import os
 import shutil
-import sys
 import time
-from multiprocessing import get_context
-from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -22,6 +18,7 @@ from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.generators import GENERATORS
 from numerai_lab.runs import unfinished_runs
 from numerai_lab.upkeep import damaged, orphans, prune
+from tests import forks
 from tests.conftest import quick
 
 MOMENTS = 6
@@ -48,38 +45,16 @@ def written(folder: Path, generators: list[str], augmenters: list[str], model: s
     return path
 
 
-@pytest.fixture(scope="module")
-def forks() -> ForkServerContext:
-    """Processes that are forks of one which has imported and compiled everything: a kill costs what it kills, no more."""
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["tests.warm"])
-    return context
-
-
-def command(arguments: list[str], cache: str, said: Path) -> None:
-    """The command line in a process of its own, its stderr in a file."""
-    from numerai_lab.cli import main
-
-    os.environ["NLAB_CACHE"] = cache
-    with said.open("a") as file:
-        os.dup2(file.fileno(), 2)
-    sys.argv = ["nlab", *arguments]
-    main()
-
-
-def start(forks: ForkServerContext, config: Path, place: Path) -> BaseProcess:
+def start(config: Path, place: Path) -> BaseProcess:
     place.mkdir(exist_ok=True)
-    arguments = ["run", str(config), "--resume", "--runs-dir", str(place / "runs")]
-    process = forks.Process(target=command, args=(arguments, str(place / "cache"), place / "said.txt"))
-    process.start()
-    return process
+    return forks.start("run", config, "--resume", "--runs-dir", place / "runs", said=place, NLAB_CACHE=str(place / "cache"))
 
 
-def finished(forks: ForkServerContext, config: Path, place: Path) -> Path:
+def finished(config: Path, place: Path) -> Path:
     """The folder of a run that nobody disturbs any more."""
-    process = start(forks, config, place)
+    process = start(config, place)
     process.join()
-    assert process.exitcode == 0, (place / "said.txt").read_text()
+    assert process.exitcode == 0, (place / "stderr").read_text()
     (folder,) = (place / "runs").iterdir()
     return folder
 
@@ -109,33 +84,31 @@ def assert_nothing_is_half_written(place: Path) -> None:
     assert not list((place / "cache" / "stages").glob("*/.*/*"))
 
 
-def test_a_run_of_every_method_killed_again_and_again_ends_as_an_undisturbed_one(
-    forks: ForkServerContext, tmp_path: Path
-) -> None:
+def test_a_run_of_every_method_killed_again_and_again_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
     config = written(tmp_path, [*GENERATORS], [*AUGMENTERS])
     whole, place = tmp_path / "whole", tmp_path / "killed"
-    wanted = (finished(forks, config, whole) / "predictions.parquet").read_bytes()
+    wanted = (finished(config, whole) / "predictions.parquet").read_bytes()
     rng, total, kills = np.random.default_rng(0), n_stages(whole), 0
     for moment in range(MOMENTS):
-        kills += kill_when(start(forks, config, place), place, moment * total // MOMENTS, rng.uniform(0, 1))
+        kills += kill_when(start(config, place), place, moment * total // MOMENTS, rng.uniform(0, 1))
     assert kills >= MOMENTS - 1  # the last may come too late
     assert unfinished_runs(place / "runs") or kills < MOMENTS
-    assert (finished(forks, config, place) / "predictions.parquet").read_bytes() == wanted
+    assert (finished(config, place) / "predictions.parquet").read_bytes() == wanted
     assert_nothing_is_half_written(place)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("kind", [*GENERATORS, *AUGMENTERS])
-def test_each_method_is_killed_at_thirty_random_moments(forks: ForkServerContext, kind: str, tmp_path: Path) -> None:
+def test_each_method_is_killed_at_thirty_random_moments(kind: str, tmp_path: Path) -> None:
     of = {True: [kind], False: []}
     config = written(tmp_path, of[kind in GENERATORS], of[kind in AUGMENTERS], "xgboost")
     begun = time.monotonic()
-    wanted = (finished(forks, config, tmp_path / "whole") / "predictions.parquet").read_bytes()
+    wanted = (finished(config, tmp_path / "whole") / "predictions.parquet").read_bytes()
     seconds = time.monotonic() - begun
     rng = np.random.default_rng(list(kind.encode()))
     for moment in range(SOAKED):
         place = tmp_path / f"{moment}"
-        if kill_when(start(forks, config, place), place, 0, rng.uniform(0, seconds)):
-            assert (finished(forks, config, place) / "predictions.parquet").read_bytes() == wanted, moment
+        if kill_when(start(config, place), place, 0, rng.uniform(0, seconds)):
+            assert (finished(config, place) / "predictions.parquet").read_bytes() == wanted, moment
             assert_nothing_is_half_written(place)
         shutil.rmtree(place, ignore_errors=True)

@@ -20,10 +20,11 @@ from numerai_lab.store import Scratch
 from numerai_lab.variants import Setting, fit_generators, train_and_predict
 from tests.conftest import Quiet, make_config, make_panel, quick
 
+Outcome = tuple[dict[str, Float32], Float32]
 SPLITS = Splits(tuple(range(1, 16)), (16, 17, 22, 23), tuple(range(18, 22)), tuple(range(24, 31)), 2, 2)
 
 
-def outcome(config: Config, panel: Panel, folder: Path) -> tuple[dict[str, Float32], Float32]:
+def outcome(config: Config, panel: Panel, folder: Path) -> Outcome:
     """Generated columns of the training eras, by generator, and all predictions."""
     folder.mkdir(parents=True)
     space = Scratch(folder)
@@ -76,14 +77,21 @@ def with_everything(model: str = "ridge", fit_on: str = "train") -> Config:
     )
 
 
+@pytest.fixture(scope="module")
+def honest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
+    """What everything gives on clean data, by `fit_on`."""
+    return {
+        on: outcome(with_everything(fit_on=on), make_panel(), tmp_path_factory.mktemp(on) / "clean") for on in ("train", "all")
+    }
+
+
 @pytest.mark.parametrize("poison", [poisoned_targets, poisoned_extras])
 @pytest.mark.parametrize("fit_on", ["train", "all"])
 def test_garbage_in_validation_targets_changes_no_column_and_no_prediction(
-    tmp_path: Path, poison: Callable[[Panel], Panel], fit_on: str
+    honest: dict[str, Outcome], tmp_path: Path, poison: Callable[[Panel], Panel], fit_on: str
 ) -> None:
-    panel = make_panel()
-    clean = outcome(with_everything(fit_on=fit_on), panel, tmp_path / "clean")
-    dirty = outcome(with_everything(fit_on=fit_on), poison(panel), tmp_path / "dirty")
+    clean = honest[fit_on]
+    dirty = outcome(with_everything(fit_on=fit_on), poison(make_panel()), tmp_path / "dirty")
     for name in GENERATORS:
         np.testing.assert_array_equal(clean[0][name], dirty[0][name])
     np.testing.assert_array_equal(clean[1], dirty[1])
@@ -98,19 +106,17 @@ def test_garbage_in_validation_targets_changes_no_models_predictions(tmp_path: P
     assert clean.std() > 0
 
 
-def test_garbage_in_validation_features_changes_no_training_column(tmp_path: Path) -> None:
-    panel = make_panel()
-    clean = outcome(with_everything(), panel, tmp_path / "clean")
-    dirty = outcome(with_everything(), poisoned_features(panel), tmp_path / "dirty")
+def test_garbage_in_validation_features_changes_no_training_column(honest: dict[str, Outcome], tmp_path: Path) -> None:
+    clean = honest["train"]
+    dirty = outcome(with_everything(), poisoned_features(make_panel()), tmp_path / "dirty")
     for name in GENERATORS:
         np.testing.assert_array_equal(clean[0][name], dirty[0][name])
     assert not np.array_equal(clean[1], dirty[1])
 
 
-def test_a_generator_fitted_on_all_does_see_validation_features(tmp_path: Path) -> None:
-    panel = make_panel()
-    clean = outcome(with_everything(fit_on="all"), panel, tmp_path / "clean")[0]
-    dirty = outcome(with_everything(fit_on="all"), poisoned_features(panel), tmp_path / "dirty")[0]
+def test_a_generator_fitted_on_all_does_see_validation_features(honest: dict[str, Outcome], tmp_path: Path) -> None:
+    clean = honest["all"][0]
+    dirty = outcome(with_everything(fit_on="all"), poisoned_features(make_panel()), tmp_path / "dirty")[0]
     for name, generator in GENERATORS.items():
         assert np.array_equal(clean[name], dirty[name]) is (generator.uses_labels or not generator.learns)
 

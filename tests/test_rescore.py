@@ -14,7 +14,7 @@ from numerai_lab.experiment import run
 from numerai_lab.panel import Panel
 from numerai_lab.rescore import Scored, score_predictions
 from tests.conftest import Quiet, make_config, quick
-from tests.test_cli import nlab
+from tests.forks import nlab
 
 SETTINGS = ["data.size=tiny"]
 

@@ -16,7 +16,7 @@ from numerai_lab.lock import Lock
 from numerai_lab.panel import Block
 from numerai_lab.runs import LOCK, UNFINISHED, unfinished_run, unfinished_runs
 from tests.conftest import Quiet, make_config, quick
-from tests.test_cli import nlab
+from tests.forks import nlab
 
 
 def small(**changes: object) -> Config:

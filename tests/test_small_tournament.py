@@ -19,7 +19,7 @@ from tests.conftest import Quiet, make_config
 SMALL = Synthetic(size="small")
 CONFIG = make_config(
     data={"source": "synthetic", "size": "small"},
-    model={"kind": "xgboost", "n_estimators": 200, "learning_rate": 0.05},
+    model={"kind": "xgboost", "n_estimators": 60, "learning_rate": 0.1},
     variants={"baseline": {}},
 )
 

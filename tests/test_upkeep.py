@@ -11,7 +11,7 @@ from numerai_lab.basics import NlabError
 from numerai_lab.cache import Cache, Entry, Stage
 from numerai_lab.store import LOCK, built, scratch
 from numerai_lab.upkeep import bytes_of, damaged, items, orphans, prune
-from tests.test_cli import nlab
+from tests.forks import nlab
 
 
 def writes(n_bytes: int) -> Callable[[Path], None]:

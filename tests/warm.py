@@ -1,13 +1,19 @@
-"""Imports and compiles what runs need, once, in a process that test_kill.py forks its runs from. No thread may be left running."""
+"""Imports what the command may need: forks.py has one process do this once, and forks every command from it."""
 
 import importlib
 
-import numpy as np
+LIBRARIES = (
+    "arch.bootstrap",
+    "lightgbm",
+    "matplotlib.figure",
+    "polars",
+    "pyarrow.parquet",
+    "pytest",
+    "scipy.stats",
+    "torch",
+    "umap",
+    "xgboost",
+)
 
-for name in ("lightgbm", "matplotlib", "polars", "pyarrow.parquet", "sklearn.decomposition", "torch", "xgboost", "numerai_lab.cli"):
+for name in (*LIBRARIES, "sklearn.decomposition", "numerai_lab.cli", "numerai_lab.experiment", "numerai_lab.report"):
     importlib.import_module(name)
-
-from tests.conftest import component, make_panel
-
-panel = make_panel()
-component("umap").fit(panel, np.random.default_rng(0)).transform(panel.block(1))

@@ -22,7 +22,7 @@ from numerai_lab.panel import Block
 from numerai_lab.store import cache_dir
 from numerai_lab.upkeep import damaged
 from tests.conftest import Quiet, make_config, quick
-from tests.test_cli import nlab
+from tests.forks import nlab
 
 
 @pytest.fixture
