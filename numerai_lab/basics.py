@@ -94,6 +94,9 @@ def arrays_to_bytes(arrays: Mapping[str, Array]) -> bytes:
 
 
 def arrays_from_bytes(content: bytes) -> dict[str, Array]:
-    """The inverse of `arrays_to_bytes`."""
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        return dict(arrays)
+    """The inverse of `arrays_to_bytes`. Raises ValueError for anything but whole arrays."""
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return dict(arrays)
+    except Exception as error:  # zip, zlib, header, size: whatever broken bytes make numpy raise
+        raise ValueError(f"no whole arrays ({error})") from error

@@ -19,7 +19,8 @@ from numpy.lib.format import open_memmap
 from numerai_lab.basics import Aid, Array, Float32, Tick, arrays_from_bytes, arrays_to_bytes
 from numerai_lab.lock import Lock
 from numerai_lab.machine import peak_memory
-from numerai_lab.store import checksum, key_of, new_array
+from numerai_lab.seal import changed, checksums, mapping_in, opened, sealed
+from numerai_lab.store import key_of, new_array
 
 log = logging.getLogger("nlab")
 STAGES = "stages"
@@ -55,8 +56,7 @@ class Entry:
     @property
     def meta(self) -> dict[str, Any]:
         """The facts of the key, when it was made, seconds and peak memory of that, and the bytes and checksums of its files."""
-        meta: dict[str, Any] = json.loads((self.folder / META).read_text(encoding="utf-8"))
-        return meta
+        return mapping_in(self.folder / META)
 
     @property
     def used(self) -> float:
@@ -66,20 +66,16 @@ class Entry:
     def damage(self) -> str:
         """What is wrong with it, by its own checksums; empty when it is whole."""
         try:
-            meta = self.meta
-            stamp, files = meta.pop("stamp"), dict(meta["files"])
-            if stamp != _stamp(meta) or key_of(meta["family"], meta["facts"]) != self.folder.name:
-                return f"{META} is not what was written"
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            meta = opened(self.folder / META)
+            files = dict(meta["files"])
+            if key_of(meta["family"], meta["facts"]) != self.folder.name:
+                return f"{META} is that of another entry"
+        except (OSError, ValueError, KeyError, TypeError) as error:
             return f"{META} can't be read ({error!r})"
         there = {path.name for path in self.folder.iterdir()} - {META}
         if there != set(files):
             return f"{min(there ^ set(files))} is {'too much' if there - set(files) else 'missing'}"
-        for name, wanted in files.items():
-            path = self.folder / name
-            if path.is_symlink() or not path.is_file() or checksum(path) != wanted:
-                return f"{name} is not what was written"
-        return ""
+        return changed(self.folder, files)
 
 
 @dataclass
@@ -199,7 +195,7 @@ def aid(work: Path, tick: Tick) -> Aid:
             return None
         try:
             found = arrays_from_bytes(path.read_bytes())
-        except Exception as error:  # zip, zlib, header, size: whatever a broken file makes numpy raise
+        except ValueError as error:
             log.warning("the checkpoint in %s is damaged (%s): starting this stage anew", work.name, error)
             return None
         log.info("going on from a checkpoint")
@@ -278,15 +274,10 @@ def _finish(work: Path, stage: Stage, seconds: float) -> None:
         "seconds": round(seconds, 3),
         "peak_bytes": peak_memory(),
         "bytes": sum(path.stat().st_size for path in paths),
-        "files": {path.name: checksum(path) for path in paths},
+        "files": checksums(paths, work),
     }
-    meta = json.loads(json.dumps(meta, default=str))
-    write_whole(work / META, json.dumps({**meta, "stamp": _stamp(meta)}, indent=1).encode())
+    write_whole(work / META, sealed(meta).encode())
     _sync(work)
-
-
-def _stamp(meta: Mapping[str, Any]) -> int:
-    return zlib.crc32(json.dumps(meta, sort_keys=True).encode())
 
 
 def _sync(path: Path) -> None:

@@ -31,8 +31,10 @@ class Component(BaseModel):
         return {name: value for name, value in self.__dict__.items() if name.endswith("_")}
 
     def restored(self, state: dict[str, Array]) -> Self:
-        """A fitted component with these parameters and this state; its inverse is `state`."""
+        """A fitted component with these parameters and this state; its inverse is `state`. Raises ValueError for other names."""
         fitted = self.fresh()
         for name, value in state.items():
+            if not name.endswith("_"):
+                raise ValueError(f"{name!r} is no name of something learned")
             setattr(fitted, name, value)
         return fitted

@@ -14,11 +14,12 @@ from numerai_lab.config import Config, Variant
 from numerai_lab.crossfit import label_note, training_eras
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.estimate import Task, need, refuse_too_much
+from numerai_lab.finished import Run, read_run
 from numerai_lab.folds import Fold, make_folds
 from numerai_lab.metrics.scoring import Predictions, Scoring, per_era, score_table
 from numerai_lab.panel import Panel
 from numerai_lab.report import write_report
-from numerai_lab.runs import Run, RunFolder, new_run, read_run
+from numerai_lab.runs import RunFolder, new_run
 from numerai_lab.selection import LABELLED
 from numerai_lab.splits import EraTable, Splits, make_splits
 from numerai_lab.stages import Setting, Show

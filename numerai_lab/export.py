@@ -18,8 +18,10 @@ from numerai_lab.data.reader import Loaded, load
 from numerai_lab.defaults import NOISE
 from numerai_lab.diagnostics import Diagnosis
 from numerai_lab.experiment import era_table, span
+from numerai_lab.finished import Run, damaged, read_run
+from numerai_lab.generators import Generator
 from numerai_lab.panel import Panel
-from numerai_lab.runs import CONFIG, growing_table, read_run, write_page
+from numerai_lab.runs import CONFIG, growing_table, write_page
 from numerai_lab.selection import LABELLED
 from numerai_lab.splits import Splits, embargo_eras, make_splits
 from numerai_lab.stages import Setting, Show
@@ -69,7 +71,8 @@ def export_run(run: Path, name: str, out: Path, show: Show, seed: int | None = N
     Raises NlabError for an unknown generator or seed, and where `out` is there already.
     """
     _refuse_existing(out)
-    manifest = read_run(run).manifest
+    kept = read_run(run)
+    manifest = kept.manifest
     config, _ = load_config(run / CONFIG)
     if name not in config.generators:
         raise NlabError(f"--generator: the run has no generator {name!r}; {nearest(name, config.generators)}")
@@ -90,13 +93,20 @@ def export_run(run: Path, name: str, out: Path, show: Show, seed: int | None = N
     subject = Subject(
         name=name,
         seed=wanted,
-        fits=Fits.restored(template, arrays_from_bytes(path.read_bytes())),
+        fits=_restored(kept, path, template),
         train=splits.train,
         fitted_on=parts_of(template, splits, f"generators.{name}")[-1].fitted_on,
         facts={"run": run.name, "config hash": config_hash(config), "data identity": loaded.identity},
         remarks=("the data files are not those of the run: eras may have been added since",) if changed else (),
     )
     return _write(subject, config, loaded, out, show)
+
+
+def _restored(run: Run, path: Path, template: Generator) -> Fits:
+    try:
+        return Fits.restored(template, arrays_from_bytes(run.content(path.relative_to(run.path).as_posix())))
+    except ValueError as error:
+        raise damaged(run.path, f"{path.name}: {error}") from error
 
 
 def transform(config: Config, out: Path, show: Show) -> list[Exported]:

@@ -1,6 +1,5 @@
 """The run folder: written under a temporary name, complete or absent; the only module that writes results."""
 
-import json
 import logging
 import os
 import platform
@@ -11,7 +10,6 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,8 +19,10 @@ from numerai_lab import __version__
 from numerai_lab.basics import NlabError, told
 from numerai_lab.cache import write_whole
 from numerai_lab.config import Config
+from numerai_lab.finished import FILES, MANIFEST
 from numerai_lab.lock import Lock
 from numerai_lab.machine import peak_memory
+from numerai_lab.seal import checksums, sealed
 from numerai_lab.store import LOCK, built
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("nlab")
 PACKAGES = ("numpy", "pandas", "polars", "pydantic", "scikit-learn", "umap-learn", "xgboost", "lightgbm", "arch")
 FAILED = "failed"
+GROWING = ("log.txt", LOCK, MANIFEST)
+"""Files of a run that change after their checksums would be taken."""
 CONFIG = "config.yaml"
 UNFINISHED = ".unfinished-"
 
@@ -96,9 +98,10 @@ class RunFolder:
         table.write_parquet(path) if path.suffix == ".parquet" else table.write_csv(path)
 
     def write_manifest(self) -> None:
-        """With the peak of all stages beside what was expected."""
+        """With the peak of all stages beside what was expected, and the checksums of all files."""
         self.manifest["measured"] = {"memory_bytes": max((stage["peak_bytes"] for stage in self.stages.values()), default=0)}
-        self.write_text("manifest.json", json.dumps({**self.manifest, "stages": self.stages}, indent=1, default=str))
+        written = (path for path in self.work.rglob("*") if path.is_file() and path.name not in GROWING)
+        self.write_text(MANIFEST, sealed({**self.manifest, "stages": self.stages, FILES: checksums(written, self.work)}))
 
     def _path(self, name: str) -> Path:
         path = self.work / name
@@ -216,43 +219,6 @@ def _rename(work: Path, final: Path) -> Path:
                 if not path.exists():
                     raise
     raise NlabError(f"{final}: a thousand runs already have this name")
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run as it was written."""
-
-    path: Path
-    manifest: dict[str, Any]
-    scores: "pl.DataFrame"
-    per_era: "pl.DataFrame"
-
-    @property
-    def name(self) -> str:
-        """The folder's name."""
-        return self.path.name
-
-
-def read_run(path: Path) -> Run:
-    """A run folder. Raises NlabError when it is no run folder, failed, or damaged."""
-    import polars as pl
-
-    if (path / "failed.txt").is_file():
-        raise NlabError(f"{path}: this run failed ({(path / 'failed.txt').read_text(encoding='utf-8').strip().splitlines()[-1]})")
-    if not (path / "manifest.json").is_file():
-        raise NlabError(f"{path}: not a run folder (no manifest.json)")
-    try:
-        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-        scores = pl.read_csv(path / "scores.csv", infer_schema_length=None)
-        eras = pl.read_parquet(path / "per_era.parquet")
-        lacking = {"variant", "split"} - {*scores.columns} | {"variant", "era"} - {*eras.columns}
-        if lacking:
-            raise ValueError(f"no column {min(lacking)}")
-        if {*scores["variant"].to_list()} != {*eras["variant"].to_list()}:
-            raise ValueError("scores.csv and per_era.parquet name different variants")
-        return Run(path, manifest, scores, eras)
-    except (ValueError, OSError, pl.exceptions.PolarsError) as error:
-        raise NlabError(f"{path}: damaged run folder ({str(error).splitlines()[0]})") from error
 
 
 @contextmanager

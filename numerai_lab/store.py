@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import tempfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,9 +18,10 @@ from numpy.typing import NDArray
 from numerai_lab.basics import Array, Float32
 from numerai_lab.lock import Lock
 from numerai_lab.panel import Panel, release_pages
+from numerai_lab.seal import changed, checksums, mapping_in, opened, sealed
 
-STORE_VERSION = 2
-PIECE = 1 << 24
+STORE_VERSION = 3
+META = "meta.json"
 COPY_ROWS = 100_000
 LOCK = ".lock"
 """In a temporary folder: held by the process that fills it, so that others can tell whether it lives."""
@@ -91,8 +91,7 @@ class Store:
     @property
     def meta(self) -> dict[str, Any]:
         """What was stored: names, feature sets, data types, notes; or the target's name and horizon."""
-        meta: dict[str, Any] = json.loads((self.folder / "meta.json").read_text())
-        return meta
+        return mapping_in(self.folder / META)
 
     @property
     def n_bytes(self) -> int:
@@ -102,14 +101,9 @@ class Store:
     def damage(self) -> str:
         """What is wrong with the folder, by its own checksums; empty when it is whole."""
         try:
-            checksums = dict(self.meta["checksums"])
+            return changed(self.folder, dict(opened(self.folder / META)["checksums"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            return f"meta.json can't be read ({error!r})"
-        for name, wanted in checksums.items():
-            path = self.folder / name
-            if not path.is_file() or checksum(path) != wanted:
-                return f"{name} is not what was written"
-        return ""
+            return f"{META} can't be read ({error!r})"
 
     def absent(self) -> NDArray[np.bool_]:
         """eras × features: which features are the middle bin for a whole era."""
@@ -154,18 +148,8 @@ def write_store(folder: Path, arrays: Mapping[str, Array], extras: Mapping[str, 
         np.save(folder / f"{name}.npy", values, allow_pickle=False)
     for i, values in enumerate(extras.values()):
         np.save(folder / f"extra-{i}.npy", values, allow_pickle=False)
-    checksums = {path.name: checksum(path) for path in sorted(folder.glob("*.npy"))}
-    facts = {**meta, "extras": list(extras), "version": STORE_VERSION, "checksums": checksums}
-    (folder / "meta.json").write_text(json.dumps(facts, indent=1))
-
-
-def checksum(path: Path) -> int:
-    """CRC-32 of a file, read in pieces: finds what broke, not what somebody forged."""
-    crc = 0
-    with path.open("rb") as file:
-        while piece := file.read(PIECE):
-            crc = zlib.crc32(piece, crc)
-    return crc
+    sums = checksums(folder.glob("*.npy"), folder)
+    (folder / META).write_text(sealed({**meta, "extras": list(extras), "version": STORE_VERSION, "checksums": sums}))
 
 
 class Scratch:

@@ -18,8 +18,9 @@ from numerai_lab.cache import CHECKPOINT, META, Cache, Entry, Stage, aid, journa
 from numerai_lab.generators.linear import PCA
 from numerai_lab.metrics.scoring import Predictions
 from numerai_lab.panel import Panel
+from numerai_lab.seal import checksum
 from numerai_lab.splits import Splits
-from numerai_lab.store import Scratch, checksum
+from numerai_lab.store import Scratch
 from numerai_lab.variants import Setting, fit_generators, train_and_predict
 from tests.conftest import Quiet, make_config, make_panel, quick
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from numerai_lab.basics import NlabError, nearest
+from numerai_lab.finished import Run, read_run
 from numerai_lab.metrics.changes import SURENESS, changes, series_of
 from numerai_lab.metrics.scoring import FOLD, splits_of
 from numerai_lab.metrics.significance import block_length
 from numerai_lab.report.tables import best_is_high
-from numerai_lab.runs import Run, read_run
 
 if TYPE_CHECKING:
     import polars as pl
@@ -65,10 +65,7 @@ def _read(paths: Sequence[Path]) -> tuple[list[Run], list[str]]:
     runs, skipped = [], []
     for path in paths:
         try:
-            run = read_run(path)
-            if not isinstance(run.manifest.get("comparable"), dict):
-                raise NlabError(f"{path}: its manifest does not say what it may be compared with")
-            runs.append(run)
+            runs.append(read_run(path))
         except NlabError as error:
             skipped.append(f"skipped {error}")
     if not runs:

@@ -15,8 +15,8 @@ from numerai_lab.basics import Aid, NlabError, arrays_from_bytes
 from numerai_lab.cache import Cache, Stage
 from numerai_lab.config import load_config, parse_config
 from numerai_lab.experiment import run
+from numerai_lab.finished import read_run
 from numerai_lab.report.comparison import compare
-from numerai_lab.runs import read_run
 from tests.conftest import Quiet, component, make_config
 
 FORBIDDEN = {"pickle", "cPickle", "joblib", "dill", "cloudpickle", "shelve", "marshal"}

@@ -1,0 +1,104 @@
+"""Finished runs as they were written: read, and checked before anything is believed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numerai_lab.basics import NlabError
+from numerai_lab.metrics import METRICS
+from numerai_lab.seal import STAMP, changed, mapping_in, opened
+
+if TYPE_CHECKING:
+    import polars as pl
+
+MANIFEST, SCORES, PER_ERA = "manifest.json", "scores.csv", "per_era.parquet"
+FILES = "files"
+"""The manifest's checksums by path; runs of before there were any are read without."""
+TOLD: dict[str, tuple[type, ...]] = {
+    "comparable": (dict,),
+    "scoring.reference": (str,),
+    "data.horizon_days": (int, type(None)),
+    "data.features": (int,),
+    "data.identity": (str,),
+    **dict.fromkeys(("splits.train", "splits.embargo", "splits.val1", "splits.val2"), (list,)),
+}
+"""What readers take from a manifest."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run."""
+
+    path: Path
+    manifest: dict[str, Any]
+    scores: "pl.DataFrame"
+    per_era: "pl.DataFrame"
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    def content(self, name: str) -> bytes:
+        """One of its other files. Raises NlabError when it is not what was written."""
+        damage = changed(self.path, {key: crc for key, crc in self.manifest.get(FILES, {}).items() if key == name})
+        if damage:
+            raise damaged(self.path, damage)
+        return (self.path / name).read_bytes()
+
+
+def read_run(path: Path) -> Run:
+    """A run folder. Raises NlabError when it is no run folder, failed, or damaged."""
+    import polars as pl
+
+    if (path / "failed.txt").is_file():
+        lines = (path / "failed.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        raise NlabError(f"{path}: this run failed ({lines[-1] if lines else 'failed.txt is empty'})")
+    if not (path / MANIFEST).is_file():
+        raise NlabError(f"{path}: not a run folder (no {MANIFEST})")
+    try:
+        manifest = _manifest(path / MANIFEST)
+        sums = {name: crc for name, crc in manifest.get(FILES, {}).items() if name in (SCORES, PER_ERA)}
+        damage = changed(path, sums)
+        if damage:
+            raise ValueError(damage)
+        scores = pl.read_csv(path / SCORES, infer_schema_length=None)
+        eras = pl.read_parquet(path / PER_ERA)
+        _check_tables(scores, eras)
+    except (ValueError, OSError, pl.exceptions.PolarsError) as error:
+        raise damaged(path, error) from error
+    return Run(path, manifest, scores, eras)
+
+
+def damaged(path: Path, why: object) -> NlabError:
+    """What is said of a run folder that is not as it was written."""
+    return NlabError(f"{path}: damaged run folder ({(str(why).splitlines() or [repr(why)])[0]})")
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    manifest = mapping_in(path)
+    if STAMP in manifest or FILES in manifest:
+        manifest = opened(path)
+    for told, kinds in TOLD.items():
+        found: Any = manifest
+        for key in told.split("."):
+            found = found.get(key, ...) if isinstance(found, dict) else ...
+        if not isinstance(found, kinds):
+            raise ValueError(f"{path.name} does not say {told}")
+    return manifest
+
+
+def _check_tables(scores: "pl.DataFrame", eras: "pl.DataFrame") -> None:
+
+    lacking = {"variant", "split"} - {*scores.columns} | {"variant", "split", "era"} - {*eras.columns}
+    if lacking:
+        raise ValueError(f"no column {min(lacking)}")
+    if not eras["era"].dtype.is_integer():
+        raise ValueError("column era holds no whole numbers")
+    for table in (scores, eras):
+        for name, dtype in table.schema.items():
+            empty = table[name].null_count() == len(table)
+            if name.removeprefix("delta_").startswith(tuple(METRICS)) and not dtype.is_numeric() and not empty:
+                raise ValueError(f"column {name} holds no numbers")
+    if {*scores["variant"].to_list()} != {*eras["variant"].to_list()}:
+        raise ValueError(f"{SCORES} and {PER_ERA} name different variants")
