@@ -25,10 +25,11 @@ from numerai_lab.store import key_of, new_array
 log = logging.getLogger("nlab")
 STAGES = "stages"
 META = "meta.json"
-CHECKPOINT = "checkpoint.npz"
+CHECKPOINT = "checkpoint"
 JOURNAL = "journal.jsonl"
 PASSING = (CHECKPOINT, f"{CHECKPOINT}.part", JOURNAL, META, f"{META}.part")
 """What may lie in a folder under construction beside what the stage makes: a checkpoint, a journal, the end of a killed try."""
+CRC_BYTES = 4
 PAUSE = 0.5
 """Seconds between two looks at an entry that another process holds."""
 
@@ -193,16 +194,16 @@ def aid(work: Path, tick: Tick) -> Aid:
     def kept() -> dict[str, Array] | None:
         if not path.is_file():
             return None
-        try:
-            found = arrays_from_bytes(path.read_bytes())
-        except ValueError as error:
-            log.warning("the checkpoint in %s is damaged (%s): starting this stage anew", work.name, error)
+        content = path.read_bytes()
+        if content[:CRC_BYTES] != _crc_bytes(content[CRC_BYTES:]):
+            log.warning("the checkpoint in %s is damaged: starting this stage anew", work.name)
             return None
         log.info("going on from a checkpoint")
-        return found
+        return arrays_from_bytes(content[CRC_BYTES:])
 
     def keep(arrays: Mapping[str, Array]) -> None:
-        write_whole(path, arrays_to_bytes(arrays))
+        content = arrays_to_bytes(arrays)
+        write_whole(path, _crc_bytes(content) + content)
 
     return Aid(tick, kept, keep)
 
@@ -220,7 +221,7 @@ def write_whole(path: Path, content: bytes) -> None:
 def journaled(path: Path, shape: tuple[int, int]) -> tuple[Float32, "Journal"]:
     """A float32 memory-map to be written era by era, and which of its eras a killed try has written."""
     journal = Journal(path.with_name(JOURNAL))
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(Exception):  # absent, or whatever a broken header makes numpy raise
         found: Float32 = open_memmap(path, mode="r+")
         if found.shape == shape and found.dtype == np.float32:
             return found, journal
@@ -254,6 +255,10 @@ class Journal:
                 file.flush()
 
             yield note
+
+
+def _crc_bytes(content: bytes) -> bytes:
+    return zlib.crc32(content).to_bytes(CRC_BYTES, "big")
 
 
 def _crc(rows: Array) -> int:

@@ -1,11 +1,13 @@
 """Finished runs as they were written: read, and checked before anything is believed."""
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numerai_lab.basics import NlabError
 from numerai_lab.metrics import METRICS
+from numerai_lab.metrics.scoring import splits_of
 from numerai_lab.seal import STAMP, changed, mapping_in, opened
 
 if TYPE_CHECKING:
@@ -65,7 +67,7 @@ def read_run(path: Path) -> Run:
         scores = pl.read_csv(path / SCORES, infer_schema_length=None)
         eras = pl.read_parquet(path / PER_ERA)
         _check_tables(scores, eras)
-    except (ValueError, OSError, pl.exceptions.PolarsError) as error:
+    except (ValueError, OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise damaged(path, error) from error
     return Run(path, manifest, scores, eras)
 
@@ -102,3 +104,6 @@ def _check_tables(scores: "pl.DataFrame", eras: "pl.DataFrame") -> None:
                 raise ValueError(f"column {name} holds no numbers")
     if {*scores["variant"].to_list()} != {*eras["variant"].to_list()}:
         raise ValueError(f"{SCORES} and {PER_ERA} name different variants")
+    wanted = sorted(itertools.product(scores["variant"].unique().to_list(), splits_of(eras)))
+    if sorted(scores.select("variant", "split").rows()) != wanted:
+        raise ValueError(f"{SCORES} has not one row a variant and split")

@@ -230,13 +230,17 @@ def _facts(setting: Setting, *components: Component) -> dict[str, Any]:
 
 
 def _array(entry: Entry, name: str, n_rows: int) -> Float32:
-    array: Float32 = np.load(entry.folder / name, mmap_mode="r", allow_pickle=False)
-    if array.dtype != np.float32 or len(array) != n_rows:
-        raise NlabFailure(
-            f"cache entry {entry.folder}: {name} holds {len(array)} rows of {array.dtype}, wanted {n_rows} of float32; "
-            "somebody else's? `nlab cache verify --repair`, or --no-cache"
-        )
+    try:
+        array: Float32 = np.load(entry.folder / name, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # whatever a foreign file makes numpy raise
+        raise _foreign(entry, f"{name} is no array of numbers ({error})") from error
+    if array.dtype != np.float32 or array.ndim == 0 or len(array) != n_rows:
+        raise _foreign(entry, f"{name} holds {array.shape} of {array.dtype}, wanted {n_rows} rows of float32")
     return array
+
+
+def _foreign(entry: Entry, what: str) -> NlabFailure:
+    return NlabFailure(f"cache entry {entry.folder}: {what}; somebody else's? `nlab cache verify --repair`, or --no-cache")
 
 
 def _stream(

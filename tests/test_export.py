@@ -17,7 +17,7 @@ from numerai_lab.data.synthetic import SIZES, write_tournament
 from numerai_lab.diagnostics import Diagnosis
 from numerai_lab.experiment import era_table, run
 from numerai_lab.export import export_run, transform
-from numerai_lab.runs import Run
+from numerai_lab.finished import Run
 from numerai_lab.splits import make_splits
 from numerai_lab.stages import Setting
 from numerai_lab.store import Scratch

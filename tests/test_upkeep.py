@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from numerai_lab.basics import NlabError
-from numerai_lab.cache import Cache, Entry, Stage
+from numerai_lab.cache import CHECKPOINT, Cache, Entry, Stage
 from numerai_lab.store import LOCK, built, scratch
 from numerai_lab.upkeep import bytes_of, damaged, items, orphans, prune
 from tests.forks import nlab
@@ -78,7 +78,7 @@ def test_what_dead_processes_left_is_removed_and_what_live_ones_build_is_not(
 
 def test_a_stage_that_was_interrupted_is_listed_and_kept_until_space_is_wanted(tmp_path: Path) -> None:
     def interrupted(work: Path) -> None:
-        (work / "checkpoint.npz").write_bytes(b"x" * 500)
+        (work / CHECKPOINT).write_bytes(b"x" * 500)
         raise KeyboardInterrupt
 
     with Cache(tmp_path / "stages") as stages, pytest.raises(KeyboardInterrupt):

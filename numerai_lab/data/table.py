@@ -150,6 +150,8 @@ class Table:
         kept = frame.filter(pl.col("era").is_not_null()).sort("era", "id")
         n_rows = len(frame)
         del frame
+        if kept.is_empty():
+            raise NlabError(f"{self.tournament.tables[0]}: holds no rows but live ones")
         twice = kept.filter((pl.col("era") == pl.col("era").shift()) & (pl.col("id") == pl.col("id").shift()))
         if len(twice):
             raise NlabError(f"{self.tournament.tables[0]}: id {twice['id'][0]!r} stands twice in era {twice['era'][0]}")
@@ -226,10 +228,10 @@ class reading:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        from polars.exceptions import PolarsError
+        from polars.exceptions import PanicException, PolarsError
 
-        if isinstance(error, PolarsError | OSError):
-            raise NlabError(f"{self.path}: can't be read: {str(error).splitlines()[0]}") from error
+        if isinstance(error, PolarsError | PanicException | OSError):
+            raise NlabError(f"{self.path}: can't be read: {(str(error).splitlines() or [repr(error)])[0]}") from error
 
 
 def _horizon(name: str) -> int | None:

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from numerai_lab.runs import CONFIG, Run
+from numerai_lab.finished import Run
+from numerai_lab.runs import CONFIG
 
 if TYPE_CHECKING:
     import polars as pl

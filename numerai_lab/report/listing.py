@@ -5,7 +5,8 @@ from typing import Any
 
 from numerai_lab.basics import NlabError
 from numerai_lab.report.tables import Shown
-from numerai_lab.runs import UNFINISHED, Run, read_run, unfinished_runs
+from numerai_lab.finished import Run, read_run
+from numerai_lab.runs import UNFINISHED, unfinished_runs
 
 COLUMNS = (
     Shown("run", "run", "s"),

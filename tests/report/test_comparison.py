@@ -1,6 +1,5 @@
 """Runs side by side: what may be ranked together, best first, differences paired by era."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from numerai_lab.basics import NlabError
 from numerai_lab.experiment import run
 from numerai_lab.metrics.significance import mean_differences
 from numerai_lab.report.comparison import compare
+from numerai_lab.seal import opened, sealed
 from tests.conftest import Quiet, make_config
 
 
@@ -114,9 +114,9 @@ def test_runs_with_another_target_are_not_ranked_together_and_it_says_which(one:
 def test_any_other_difference_of_what_was_scored_separates_runs(one: Path, tmp_path: Path, key: str) -> None:
     changed = tmp_path / "changed"
     shutil.copytree(one, changed)
-    manifest = json.loads((changed / "manifest.json").read_text())
+    manifest = opened(changed / "manifest.json")
     manifest["comparable"][key] = "other"
-    (changed / "manifest.json").write_text(json.dumps(manifest))
+    (changed / "manifest.json").write_text(sealed(manifest))
     found = compare([one, changed])
     assert len(found.groups) == 2
     assert key in found.differences[0]

@@ -11,8 +11,8 @@ import pytest
 
 from numerai_lab.config import load_config
 from numerai_lab.experiment import run
+from numerai_lab.finished import Run, read_run
 from numerai_lab.report.page import report_page
-from numerai_lab.runs import Run, read_run
 from tests.conftest import Quiet, make_config, quick
 from tests.report.browser import Page
 

@@ -1,0 +1,215 @@
+"""Files with mutated bytes, thousands of them: each is read, or refused in a sentence; no traceback, no hang, no code executed.
+
+2,000 inputs a reader here, 100,000 in `make soak`, the first of them the same at every run.
+"""
+
+import pickle
+import shutil
+import signal
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from numerai_lab.basics import ALONE, NlabError, arrays_to_bytes
+from numerai_lab.cache import CHECKPOINT, Cache, Entry, Stage, aid, journaled
+from numerai_lab.config import load_config
+from numerai_lab.data.files import Files
+from numerai_lab.data.reader import load
+from numerai_lab.experiment import run
+from numerai_lab.finished import FILES, MANIFEST
+from numerai_lab.report.comparison import compare
+from numerai_lab.seal import STAMP, checksum, mapping_in, sealed
+from numerai_lab.store import Store
+from tests.conftest import Quiet, make_config
+from tests.faults.mutated import mutated
+from tests.faults.test_security import DONE, Attack
+
+SECONDS = 10
+"""That a reader may take for one input."""
+INPUTS = pytest.mark.parametrize("n_inputs", [2000, pytest.param(100_000, marks=pytest.mark.soak)])
+
+
+def each(paths: list[Path], n_inputs: int, read: Callable[[Path], Any]) -> list[str]:
+    """Mutates one file after the other, reads, and puts it right again; what was said of those that were refused."""
+    whole = {path: path.read_bytes() for path in paths}
+    said = []
+    for i in range(n_inputs):
+        path, rng = paths[i % len(paths)], np.random.default_rng(i)
+        content = pickle.dumps(Attack()) if i % 500 < len(paths) else mutated(whole[path], rng)
+        path.write_bytes(content)
+        try:
+            with soon(f"input {i}, {path.name}"):
+                read(path)
+        except NlabError as error:
+            said.append(str(error))
+        path.write_bytes(whole[path])
+        assert DONE == [], (i, path)
+    return said
+
+
+@contextmanager
+def soon(what: str) -> Iterator[None]:
+    """Raises TimeoutError in a block that hangs."""
+
+    def late(*_: object) -> None:
+        raise TimeoutError(what)
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(SECONDS)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def finds_damage(what: Entry | Store) -> Callable[[Path], None]:
+    """A reader that refuses what is not as it was written; a blank more or less in JSON is no damage."""
+    honest = what.meta
+
+    def read(path: Path) -> None:
+        damage = what.damage()
+        if damage:
+            raise NlabError(damage)
+        assert path.suffix == ".json"
+        assert what.meta == honest
+
+    return read
+
+
+@INPUTS
+def test_configs(n_inputs: int, tmp_path: Path) -> None:
+    paths = [Path(shutil.copy(path, tmp_path)) for path in sorted(Path("configs").glob("*.yaml"))]
+    said = each(paths, n_inputs, load_config)
+    assert len(said) > n_inputs / 2
+    assert all(".yaml" in one for one in said)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with too few eras for intervals: it is read in no time."""
+    config = make_config(
+        splits={"train": "1-60", "val1": "69-71", "val2": "80-82"}, variants={"baseline": {}, "cut": {"augment": ["cut"]}},
+        augmenters={"cut": {"kind": "cutout"}},
+    )  # fmt: skip
+    return run(config, tmp_path_factory.mktemp("runs"), Quiet()).path
+
+
+@INPUTS
+def test_run_folders_that_broke_are_all_refused(n_inputs: int, finished: Path) -> None:
+    tables = [finished / name for name in (MANIFEST, "scores.csv", "per_era.parquet")]
+    honest = mapping_in(finished / MANIFEST)
+
+    def read(path: Path) -> None:
+        compare([finished])
+        assert mapping_in(finished / MANIFEST) == honest  # a blank more or less
+        assert path.name == MANIFEST
+
+    said = each(tables, n_inputs, read)
+    assert len(said) > 0.98 * n_inputs
+    assert all("damaged run folder" in one for one in said)
+
+
+@INPUTS
+def test_run_folders_whose_checksums_were_forged_are_read_or_refused(n_inputs: int, finished: Path) -> None:
+    manifest = finished / MANIFEST
+    honest = manifest.read_bytes()
+
+    def read(path: Path) -> None:
+        try:
+            facts = mapping_in(manifest)
+        except ValueError:
+            facts = {}
+        facts.pop(STAMP, None)
+        if path != manifest:
+            facts[FILES][path.name] = checksum(path)
+        if facts:
+            manifest.write_text(sealed(facts))
+        compare([finished])
+
+    def forged(path: Path) -> None:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # 1e300 is a number too
+                read(path)
+        finally:
+            manifest.write_bytes(honest)
+
+    each([finished / name for name in (MANIFEST, "scores.csv", "per_era.parquet")], n_inputs, forged)
+
+
+@INPUTS
+def test_stage_cache_entries_that_broke_are_never_used(n_inputs: int, tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+
+    def make(work: Path) -> None:
+        np.save(work / "columns.npy", values, allow_pickle=False)
+        (work / "state.npz").write_bytes(arrays_to_bytes({"mean_": values[0], "weights_": values}))
+
+    stage = Stage("fit", "fit x", {"what": 1})
+    with Cache(tmp_path) as cache:
+        entry = cache.obtain(stage, make)
+
+    paths = sorted(entry.folder.iterdir())
+    assert len(each(paths, n_inputs, finds_damage(entry))) > 0.98 * n_inputs
+    for path in paths:
+        path.write_bytes(mutated(path.read_bytes(), np.random.default_rng(0)))
+        with Cache(tmp_path) as cache:
+            assert cache.obtain(stage, make).damage() == ""
+            assert cache.hits == []
+
+
+@INPUTS
+def test_checkpoints_and_half_written_columns_that_broke_cost_what_was_lost_and_no_more(n_inputs: int, tmp_path: Path) -> None:
+    saved = {"round": np.array(7), "weights": np.arange(12.0)}
+    aid(tmp_path, ALONE.tick).keep(saved)
+    columns, journal = journaled(tmp_path / "columns.npy", (6, 2))
+    columns[:] = np.arange(12).reshape(6, 2)
+    columns.flush()
+    with journal.writing() as note:
+        for era in range(3):
+            note(era, columns[2 * era : 2 * era + 2])
+    del columns
+
+    def read(path: Path) -> None:
+        kept = aid(tmp_path, ALONE.tick).kept()
+        assert kept is None or all(np.array_equal(kept[name], saved[name]) for name in saved)
+        again, written = journaled(tmp_path / "columns.npy", (6, 2))
+        for era in written.read(lambda era: again[2 * era : 2 * era + 2]):
+            np.testing.assert_array_equal(again[2 * era : 2 * era + 2], np.arange(4).reshape(2, 2) + 4 * era)
+        if not written.path.exists():
+            shutil.copy(tmp_path / "journal", written.path)
+
+    shutil.copy(journal.path, tmp_path / "journal")
+    each([tmp_path / CHECKPOINT, tmp_path / "columns.npy", journal.path], n_inputs, read)
+
+
+@INPUTS
+def test_stores_that_broke_are_found_and_made_anew(n_inputs: int) -> None:
+    loaded = load(make_config().data)
+    wanted = np.array(loaded.panel.features)
+    for store in (loaded.store, loaded.labels):
+        said = each(sorted(store.folder.iterdir()), n_inputs // 2, finds_damage(store))
+        assert len(said) > 0.98 * n_inputs // 2
+    (loaded.store.folder / "features.npy").write_bytes(b"broken")
+    again = load(make_config().data)
+    assert again.made
+    np.testing.assert_array_equal(again.panel.features, wanted)
+
+
+@INPUTS
+def test_data_files_that_broke_are_read_or_refused(n_inputs: int, tmp_path: Path) -> None:
+    import polars as pl
+
+    rows = {"id": list("abcdef"), "era": ["1"] * 3 + ["2"] * 3, "target": [0.0, 0.5, 1.0] * 2}
+    frame = pl.DataFrame({**rows, "feature_a": [0.0, 0.25, 1.0, 0.5, 0.75, 0.0], "feature_b": [0.0, 0.25, 1.0, 0.5, 0.75, 0.0]})
+    frame.write_parquet(tmp_path / "a.parquet")
+    frame.write_csv(tmp_path / "a.csv")
+    paths = [tmp_path / "a.parquet", tmp_path / "a.csv"]
+    said = each(paths, n_inputs // 4, lambda path: load(Files(path=str(path))))
+    assert all(str(tmp_path) in one or one.startswith("data.") for one in said)
