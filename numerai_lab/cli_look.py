@@ -20,11 +20,11 @@ def families() -> list[str]:
 
 def show(run: RunArgument = None, runs_dir: RunsDir = Path("runs"), how: HowShown = "table") -> None:
     """Print a run's table and verdicts."""
+    from numerai_lab.finished import read_run
     from numerai_lab.report.listing import newest
     from numerai_lab.report.page import heading
     from numerai_lab.report.tables import summary_columns
     from numerai_lab.report.verdicts import verdicts
-    from numerai_lab.finished import read_run
 
     found = read_run(run or newest(runs_dir))
     print_table(found.scores, how, summary_columns(False), [found.name, *heading(found.manifest)])
@@ -42,9 +42,9 @@ def open_(
     """Open a run's report in the browser."""
     import webbrowser
 
+    from numerai_lab.finished import read_run
     from numerai_lab.report.listing import newest
     from numerai_lab.report.page import redrawn
-    from numerai_lab.finished import read_run
 
     found = read_run(run or newest(runs_dir))
     page = found.path / "report.html"

@@ -17,12 +17,13 @@ MANIFEST, SCORES, PER_ERA = "manifest.json", "scores.csv", "per_era.parquet"
 FILES = "files"
 """The manifest's checksums by path; runs of before there were any are read without."""
 TOLD: dict[str, tuple[type, ...]] = {
-    "comparable": (dict,),
-    "scoring.reference": (str,),
-    "data.horizon_days": (int, type(None)),
-    "data.features": (int,),
-    "data.identity": (str,),
+    **dict.fromkeys(("comparable", "stages", "packages", "machine"), (dict,)),
+    **dict.fromkeys(("warnings", "cache_hits", "seeds", "command"), (list,)),
     **dict.fromkeys(("splits.train", "splits.embargo", "splits.val1", "splits.val2"), (list,)),
+    **dict.fromkeys(("comparable.data version", "comparable.val1", "comparable.val2", "started", "leak"), (str,)),
+    **dict.fromkeys(("scoring.reference", "scoring.fnc", "data.resolved_target", "data.identity"), (str,)),
+    **dict.fromkeys(("data.features", "data.train_rows", "data.synthetic"), (int,)),
+    "data.horizon_days": (int, type(None)),
 }
 """What readers take from a manifest."""
 

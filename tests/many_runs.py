@@ -1,6 +1,5 @@
 """Run folders made up for benchmarks and tests of pages over many runs: random scores, nothing trained."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import polars as pl
 from numerai_lab.config import parse_config
 from numerai_lab.metrics import METRICS
 from numerai_lab.metrics.scoring import Scoring, score_table
+from numerai_lab.seal import sealed
 
 SCORING = Scoring("baseline", "medium", None, None, 20)
 
@@ -43,8 +43,19 @@ def _make_run(path: Path, number: int, variants: Sequence[str], n_eras: int, rng
     }
     (path / "config.yaml").write_text(parse_config(raw, "bench").to_yaml())
     comparable = {"data version": "made up", "target": "target", "horizon (days)": 20, "val1": "1-50", "val2": "51-100"}
-    manifest = {"name": "run", "started": "2026-01-01", "comparable": comparable, "data": {"horizon_days": 20, "synthetic": True}}
-    stages = {"stages": {"train": {"seconds": 1.0, "peak_bytes": 1}}, "scoring": {"reference": "baseline"}, "warnings": []}
-    (path / "manifest.json").write_text(json.dumps(manifest | stages))
+    sizes = {"features": 10, "train_rows": 100, "identity": "made up"}
+    manifest = {
+        "name": "run",
+        "started": "2026-01-01",
+        "comparable": comparable,
+        "data": {"horizon_days": 20, "synthetic": True, "resolved_target": "target", **sizes},
+        "scoring": {"reference": "baseline", "fnc": "fnc[medium]@target"},
+        "splits": {key: [] for key in ("train", "embargo", "val1", "val2")},
+        "stages": {"train": {"seconds": 1.0, "peak_bytes": 1}},
+        "leak": "",
+        **{key: {} for key in ("packages", "machine")},
+        **{key: [] for key in ("warnings", "cache_hits", "seeds", "command")},
+    }
+    (path / "manifest.json").write_text(sealed(manifest))
     (path / "report.html").write_text("<!doctype html><title>made up</title>")
     return path

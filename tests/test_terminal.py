@@ -12,7 +12,7 @@ import pytest
 from numerai_lab.experiment import run
 from numerai_lab.finished import Run
 from tests.conftest import Quiet, make_config
-from tests.test_cli import nlab
+from tests.forks import nlab
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 

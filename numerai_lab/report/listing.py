@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from numerai_lab.basics import NlabError
-from numerai_lab.report.tables import Shown
 from numerai_lab.finished import Run, read_run
+from numerai_lab.report.tables import Shown
 from numerai_lab.runs import UNFINISHED, unfinished_runs
 
 COLUMNS = (

@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from numerai_lab.config import Config, load_config
 from numerai_lab.finished import Run
-from numerai_lab.runs import CONFIG, RunFolder, write_page
 from numerai_lab.report.markup import cells, render
 from numerai_lab.report.plots import by_era, cumulative, drawn, improvement
 from numerai_lab.report.tables import NOTES, coverage, markdown, summary_columns, with_interval, with_values
 from numerai_lab.report.verdicts import outcome, verdict, verdicts
-from numerai_lab.finished import Run
 from numerai_lab.runs import CONFIG, RunFolder, write_page
 
 if TYPE_CHECKING:
