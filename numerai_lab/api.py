@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from numerai_lab import runs
+from numerai_lab import finished
 from numerai_lab.basics import Tick, silent
 from numerai_lab.config import Config, parse_config
 from numerai_lab.config import load_config as load_config_file
@@ -19,6 +19,7 @@ from numerai_lab.report.markup import cells, fragment
 from numerai_lab.report.page import heading
 from numerai_lab.report.tables import NOTES, summary_columns, with_interval, with_values
 from numerai_lab.report.verdicts import outcome, verdict, verdicts
+from numerai_lab.runs import CONFIG
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,12 +34,12 @@ class Results:
 
     path: Path
     manifest: dict[str, Any]
-    read: runs.Run
+    read: finished.Run
 
     @cached_property
     def config(self) -> Config:
         """With every default."""
-        return load_config_file(self.path / runs.CONFIG)[0]
+        return load_config_file(self.path / CONFIG)[0]
 
     @cached_property
     def scores(self) -> "pd.DataFrame":
@@ -129,7 +130,7 @@ def run(config: Config | Path | str, runs_dir: Path | str = "runs", *, cached: b
 
 def read_run(path: Path | str) -> Results:
     """A finished run folder."""
-    found = runs.read_run(Path(path))
+    found = finished.read_run(Path(path))
     return Results(found.path, found.manifest, found)
 
 

@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 from numerai_lab.basics import NlabError
+from numerai_lab.finished import read_run
 from numerai_lab.proposals import axis
-from numerai_lab.runs import read_run
 from numerai_lab.sweep import Asked, Objective, Sweep, Trial, grid, objective_of, search, summary, write_leaderboard
 from tests.conftest import Quiet, make_config
 from tests.report.browser import Page

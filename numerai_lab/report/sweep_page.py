@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from numerai_lab.finished import Run
 from numerai_lab.report.figure import COLOURS, GREY, Figure, line, titled
 from numerai_lab.report.markup import cells, render
 from numerai_lab.report.tables import Shown
 from numerai_lab.report.verdicts import verdict
-from numerai_lab.runs import Run
 
 if TYPE_CHECKING:
     import polars as pl
