@@ -71,8 +71,8 @@ def export_run(run: Path, name: str, out: Path, show: Show, seed: int | None = N
     Raises NlabError for an unknown generator or seed, and where `out` is there already.
     """
     _refuse_existing(out)
-    kept = read_run(run)
-    manifest = kept.manifest
+    done = read_run(run)
+    manifest = done.manifest
     config, _ = load_config(run / CONFIG)
     if name not in config.generators:
         raise NlabError(f"--generator: the run has no generator {name!r}; {nearest(name, config.generators)}")
@@ -93,7 +93,7 @@ def export_run(run: Path, name: str, out: Path, show: Show, seed: int | None = N
     subject = Subject(
         name=name,
         seed=wanted,
-        fits=_restored(kept, path, template),
+        fits=_restored(done, path, template),
         train=splits.train,
         fitted_on=parts_of(template, splits, f"generators.{name}")[-1].fitted_on,
         facts={"run": run.name, "config hash": config_hash(config), "data identity": loaded.identity},

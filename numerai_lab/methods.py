@@ -14,12 +14,12 @@ from numerai_lab.basics import NlabError, nearest
 from numerai_lab.config import Config, parse_config
 from numerai_lab.data.reader import load
 from numerai_lab.defaults import NOISE, SAME_ROWS
+from numerai_lab.finished import Run, read_run
 from numerai_lab.generators import GENERATORS
 from numerai_lab.metrics.significance import LEVEL
 from numerai_lab.report.comparison import compare
 from numerai_lab.report.page import heading
 from numerai_lab.report.tables import Shown, markdown
-from numerai_lab.runs import Run, read_run
 
 if TYPE_CHECKING:
     import polars as pl

@@ -12,7 +12,7 @@ from numerai_lab.basics import NlabError
 from numerai_lab.finished import read_run
 from numerai_lab.proposals import axis
 from numerai_lab.sweep import Asked, Objective, Sweep, Trial, grid, objective_of, search, summary, write_leaderboard
-from tests.conftest import Quiet, make_config
+from tests.conftest import Quiet, make_config, reseal
 from tests.report.browser import Page
 
 
@@ -85,6 +85,7 @@ def test_the_search_never_sees_val2(asked: Asked, monkeypatch: pytest.MonkeyPatc
         scores = pl.read_csv(trial.path / "scores.csv", infer_schema_length=None)
         hidden = pl.when(pl.col("split") == "val1").then(pl.col("corr_sharpe")).otherwise(-9.0)
         scores.with_columns(hidden.alias("corr_sharpe")).write_csv(trial.path / "scores.csv")
+        reseal(trial.path)
     again = search(asked, ["model.alpha=1.0:1e6:log"], 6, "val1.corr.sharpe", Quiet())
     assert [trial.values for trial in again.trials] == [trial.values for trial in plain.trials]
     assert all(trial.reused for trial in again.trials)

@@ -146,7 +146,7 @@ def _together(frames: Iterator["pd.DataFrame"], parts: tuple[str, str]) -> Itera
     import pandas as pd
 
     def place(frame: "pd.DataFrame") -> tuple[str, int]:
-        era = int(frame["era"].iat[0])
+        era = int(str(frame["era"].iat[0]))
         return parts[era not in TRAIN], era // ERAS_A_GROUP
 
     known = (frame for frame in frames if frame["data_type"].iat[0] != "live")
