@@ -16,11 +16,12 @@ def inspect(
 
     What is new in their columns, whether seeds agree, drift, importance: a table, and inspection.html in the run folder.
     """
+    from numerai_lab.finished import read_run
     from numerai_lab.inspection import inspected
     from numerai_lab.report.inspection_page import COLUMNS, LEGEND, inspection_page, inspection_table
     from numerai_lab.report.page import heading
     from numerai_lab.report.progress import shown
-    from numerai_lab.runs import read_run, write_page
+    from numerai_lab.runs import write_page
 
     found = read_run(run)
     generators = inspected(found, shown())

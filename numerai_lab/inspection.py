@@ -11,12 +11,13 @@ from numerai_lab.basics import Float32, Float64, Int32, NlabError, arrays_from_b
 from numerai_lab.config import Config, load_config
 from numerai_lab.data.reader import load
 from numerai_lab.diagnostics import Diagnosis
+from numerai_lab.finished import Run
 from numerai_lab.generators import Generator
 from numerai_lab.metrics.columns import alike, explained, neighbours_kept, plane
 from numerai_lab.panel import Panel
 from numerai_lab.report.findings import Share, importances
 from numerai_lab.report.inspected import Inspected
-from numerai_lab.runs import CONFIG, Run
+from numerai_lab.runs import CONFIG
 from numerai_lab.stages import Show
 
 ROWS = 20_000
