@@ -34,14 +34,20 @@ class Share:
     columns: float
 
 
-def likeness(predictions: "pl.DataFrame", eras: "pl.DataFrame", variants: Sequence[str]) -> Likeness:
+def likeness(predictions: Path, eras: "pl.DataFrame", variants: Sequence[str]) -> Likeness:
     """Of all variants with each other, and with the meta model where there is one (over its eras)."""
     import polars as pl
 
-    seeds = {name: [column for column in predictions.columns if column.rpartition("@")[0] == name] or [name] for name in variants}
+    lazy = pl.scan_parquet(predictions)
+    there = lazy.collect_schema().names()
+    seeds = {name: [column for column in there if column.rpartition("@")[0] == name] or [name] for name in variants}
+    columns = [column for own in seeds.values() for column in own]
+    table = lazy.filter(pl.col("split").is_in(("val1", "val2"))).select("era", *columns).collect()
+    starts = np.flatnonzero(np.diff(table["era"].to_numpy(), prepend=-1))
     parts = []
-    for era in predictions.filter(pl.col("split").is_in(("val1", "val2"))).partition_by("era"):
-        values = [gauss(era.select(columns).to_numpy().astype(np.float64)).mean(1) for columns in seeds.values()]
+    for first, last in zip(starts, [*starts[1:], len(table)], strict=True):
+        era = table[int(first) : int(last)]
+        values = [gauss(era.select(own).to_numpy().astype(np.float64)).mean(1) for own in seeds.values()]
         parts.append(_correlations(np.array(values)))
     found = _mean(np.array(parts))
     meta = [_with_meta_model(eras, name) for name in variants]

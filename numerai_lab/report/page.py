@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from numerai_lab.basics import NlabError
 from numerai_lab.config import Config, load_config
 from numerai_lab.finished import Run
 from numerai_lab.report.markup import cells, render
@@ -38,7 +39,11 @@ def write_report(folder: RunFolder, config: Config, eras: "pl.DataFrame", scores
 def redrawn(run: Run) -> None:
     """Draws report.html of a finished run anew."""
     config, _ = load_config(run.path / CONFIG)
-    write_page(run.path / "report.html", report_page(run, config))
+    try:
+        page = report_page(run, config)
+    except KeyError as error:
+        raise NlabError(f"{run.path}: its manifest has no {error}; a run of another version of nlab?") from error
+    write_page(run.path / "report.html", page)
 
 
 def scores_page(title: str, head: Sequence[str], scores: "pl.DataFrame", legacy: bool) -> str:
@@ -88,8 +93,6 @@ def report_page(run: Run, config: Config) -> str:
 
 
 def _figures(run: Run, config: Config) -> dict[str, "Figure"]:
-    import polars as pl
-
     from numerai_lab.metrics.significance import block_length
     from numerai_lab.report import figures, findings, workings
     from numerai_lab.report.figure import palette
@@ -104,7 +107,7 @@ def _figures(run: Run, config: Config) -> dict[str, "Figure"]:
         figures.over_eras(("cumulative", "Cumulative corr", CUMULATIVE), cumulative(eras), colours, starts),
         figures.halves(run.scores, names, colours),
         figures.exposures(run.scores, names),
-        figures.matrix(findings.likeness(pl.read_parquet(run.path / "predictions.parquet"), run.per_era, names)),
+        figures.matrix(findings.likeness(run.path / "predictions.parquet", run.per_era, names)),
         workings.stages(run.manifest["stages"]),
     ]
     if len(names) > 1:
