@@ -4,12 +4,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from numerai_lab.report.inspected import Inspected
 
 from numerai_lab.basics import NlabError
 from numerai_lab.experiment import run
 from numerai_lab.finished import Run, read_run
 from numerai_lab.inspection import inspected
+from numerai_lab.report.inspected import Inspected
 from numerai_lab.report.inspection_page import inspection_page, inspection_table
 from tests.conftest import Quiet, make_config, quick
 from tests.report.browser import Page
