@@ -16,7 +16,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.lib.format import open_memmap
 
-from numerai_lab.basics import Aid, Array, Float32, Tick, arrays_from_bytes, arrays_to_bytes
+from numerai_lab.basics import Aid, Array, Tick, arrays_from_bytes, arrays_to_bytes
 from numerai_lab.lock import Lock
 from numerai_lab.machine import peak_memory
 from numerai_lab.seal import changed, checksums, mapping_in, opened, sealed
@@ -218,15 +218,23 @@ def write_whole(path: Path, content: bytes) -> None:
     part.replace(path)
 
 
-def journaled(path: Path, shape: tuple[int, int]) -> tuple[Float32, "Journal"]:
-    """A float32 memory-map to be written era by era, and which of its eras a killed try has written."""
+def journaled(path: Path, shape: tuple[int, ...], dtype: str = "float32") -> tuple[Array, "Journal"]:
+    """A memory-map to be written era by era, and which of its eras a killed try has written."""
     journal = Journal(path.with_name(JOURNAL))
+    found = reopened(path, shape, dtype)
+    if found is None:
+        journal.path.unlink(missing_ok=True)
+        found = new_array(path, dtype, shape)
+    return found, journal
+
+
+def reopened(path: Path, shape: tuple[int, ...], dtype: str) -> Array | None:
+    """The writable memory-map that a killed try left, if it is of this shape and dtype."""
     with contextlib.suppress(Exception):  # absent, or whatever a broken header makes numpy raise
-        found: Float32 = open_memmap(path, mode="r+")
-        if found.shape == shape and found.dtype == np.float32:
-            return found, journal
-    journal.path.unlink(missing_ok=True)
-    return new_array(path, "float32", shape), journal
+        found: Array = open_memmap(path, mode="r+")
+        if found.shape == shape and found.dtype == np.dtype(dtype):
+            return found
+    return None
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
-"""`nlab export` and `nlab transform`: generated columns as files."""
+"""`nlab export` and `nlab transform`: generated columns and synthetic eras as files."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.terminal import ConfigFile, Set, say
+from numerai_lab.terminal import ConfigFile, Set, say, stop
 
 if TYPE_CHECKING:
     from numerai_lab.export import Exported
@@ -13,18 +13,27 @@ if TYPE_CHECKING:
 
 def export(
     run: Annotated[Path, typer.Argument(help="a finished run folder", show_default=False)],
-    generator: Annotated[str, typer.Option(help="a generator of the run, by name", show_default=False)],
     out: Annotated[Path, typer.Option(help="a new .parquet file; a card of the same name with .md is put beside it")],
+    generator: Annotated[str | None, typer.Option(help="a generator of the run, by name", show_default=False)] = None,
+    augmenter: Annotated[str | None, typer.Option(help="or an augmenter of the run, by name", show_default=False)] = None,
+    eras: Annotated[int, typer.Option(help="synthetic eras to write; --augmenter only")] = 200,
     seed: Annotated[int | None, typer.Option(help="which of the run's seeds; default the first")] = None,
 ) -> None:
-    """Write a run's generated columns to a file.
+    """Write a run's generated columns, or synthetic eras, to a file.
 
-    Train, validation and live rows with id and era, and a data card. Nothing is fitted again.
+    --generator: columns of train, validation and live rows with id and era. --augmenter: synthetic eras in the tournament's
+    layout. A data card beside either. Nothing is fitted again.
     """
     from numerai_lab.export import export_run
+    from numerai_lab.export_eras import export_eras
     from numerai_lab.report.progress import shown
 
-    _tell(export_run(run, generator, out, shown(), seed))
+    if augmenter is not None and generator is None:
+        _tell(export_eras(run, augmenter, eras, out, shown(), seed))
+    elif generator is not None and augmenter is None:
+        _tell(export_run(run, generator, out, shown(), seed))
+    else:
+        stop("name either --generator or --augmenter")
 
 
 def transform(

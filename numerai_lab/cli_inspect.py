@@ -1,22 +1,27 @@
-"""`nlab inspect`: what the generators of a run learned."""
+"""`nlab inspect`: what the generators of a run learned, and how real the rows are that its augmenters invented."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.terminal import HowShown, print_table, say
+from numerai_lab.terminal import Format, HowShown, print_table, say
+
+if TYPE_CHECKING:
+    from numerai_lab.finished import Run
 
 
 def inspect(
     run: Annotated[Path, typer.Argument(help="a finished run folder", show_default=False)],
+    rows: Annotated[bool, typer.Option("--rows", help="only how real invented rows are")] = False,
     how: HowShown = "table",
 ) -> None:
-    """Look at what a run's generators learned.
+    """Look at what a run's generators learned, and its augmenters made.
 
-    What is new in their columns, whether seeds agree, drift, importance: a table, and inspection.html in the run folder.
+    Columns: what is new in them, whether seeds agree, drift, importance: a table, and inspection.html in the run folder.
+    Invented rows: correlations and bins beside those of held-out eras, copies, what trees learn from them.
     """
-    from numerai_lab.finished import read_run
+    from numerai_lab.finished import REALISM, read_run
     from numerai_lab.inspection import inspected
     from numerai_lab.report.inspection_page import COLUMNS, LEGEND, inspection_page, inspection_table
     from numerai_lab.report.page import heading
@@ -24,13 +29,29 @@ def inspect(
     from numerai_lab.runs import write_page
 
     found = read_run(run)
+    if rows:
+        _print_realism(found, how)
+        return
     generators = inspected(found, shown())
     if not generators:
         say(f"{found.name}: no generators")
+        if (run / REALISM).is_file():
+            _print_realism(found, how)
         return
     page = found.path / "inspection.html"
     write_page(page, inspection_page(f"Generators of {found.name}", heading(found.manifest), generators))
     print_table(inspection_table(generators), how, COLUMNS, [found.name])
     if how == "table":
         print("", *LEGEND, sep="\n")
+        if (run / REALISM).is_file():
+            _print_realism(found, how)
     say(f"page: {page}")
+
+
+def _print_realism(run: "Run", how: Format) -> None:
+    from numerai_lab.report.realism import COLUMNS, LEGEND, realism_table, remarks
+
+    table = realism_table(run)
+    print_table(table, how, COLUMNS, [run.name])
+    if how == "table":
+        print("", *LEGEND, *remarks(table), sep="\n")

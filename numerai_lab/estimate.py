@@ -20,7 +20,7 @@ SCORED_BYTES = 150
 
 @dataclass(frozen=True)
 class Need:
-    """Bytes at the peak. disk: generated columns; the store is beside the point once the data is loaded."""
+    """Bytes at the peak. disk: generated columns and kept rows; the store is beside the point once the data is loaded."""
 
     memory_bytes: int
     disk_bytes: int
@@ -54,7 +54,10 @@ class Task:
 
 
 def need(task: Task) -> Need:
-    """Memory: the libraries, the largest fit of a generator and the largest training, or scoring; disk: generated columns."""
+    """Memory: the libraries, the largest fit of a generator and the largest training, or scoring.
+
+    Disk: generated columns, and the rows of augmenters that are dear.
+    """
     config, splits = task.config, task.splits
     used = {name for v in config.variants.values() if v.ensemble is None for name in v.inputs if name != RAW}
     fits = [
@@ -66,9 +69,12 @@ def need(task: Task) -> Need:
     scoring = task.rows_of(splits.validation) * (SCORED_BYTES + 12 * len(config.variants) * len(config.seeds))
     widths = {name: len(config.generators[name].names_out()) for name in used}
     drawn = {name: len(config.seeds) if config.generators[name].stochastic else 1 for name in used}
+    dear = {name for v in config.variants.values() for name in v.augment if config.augmenters[name].dear}
+    made = sum(config.augmenters[name].growth for name in dear) * task.rows_of(splits.train) * len(config.seeds)
     return Need(
         memory_bytes=LIBRARIES_BYTES + max(fits, default=0) + max(training, scoring),
-        disk_bytes=sum(4 * sum(task.n_rows.values()) * widths[name] * drawn[name] for name in used),
+        disk_bytes=sum(4 * sum(task.n_rows.values()) * widths[name] * drawn[name] for name in used)
+        + round(made * (task.n_features + 4)),
     )
 
 

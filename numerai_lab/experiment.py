@@ -16,9 +16,10 @@ from numerai_lab.data.reader import Loaded, load
 from numerai_lab.estimate import Task, need, refuse_too_much
 from numerai_lab.finished import Run, read_run
 from numerai_lab.folds import Fold, make_folds
+from numerai_lab.inventions import realism_of
 from numerai_lab.metrics.scoring import Predictions, Scoring, per_era, score_table
 from numerai_lab.panel import Panel
-from numerai_lab.report import write_report
+from numerai_lab.report import write_realism, write_report
 from numerai_lab.runs import RunFolder, new_run
 from numerai_lab.selection import LABELLED
 from numerai_lab.splits import EraTable, Splits, make_splits
@@ -73,6 +74,9 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
                 fitted = fit_generators(setting)
             with folder.stage("train"):
                 predicted: list[tuple[Splits, Predictions]] = [(splits, train_and_predict(setting, fitted))]
+            if any(augmenter.invents_rows for augmenter in config.augmenters.values()):
+                with folder.stage("realism"):
+                    write_realism(folder, realism_of(setting))
             for fold in folds:
                 with folder.stage(f"cross-validate {fold.number} of {len(folds)}"):
                     predicted.append((fold, _out_of_fold(setting, fold)))

@@ -70,7 +70,7 @@ def export_run(run: Path, name: str, out: Path, show: Show, seed: int | None = N
 
     Raises NlabError for an unknown generator or seed, and where `out` is there already.
     """
-    _refuse_existing(out)
+    refuse_existing(out)
     done = read_run(run)
     manifest = done.manifest
     config, _ = load_config(run / CONFIG)
@@ -114,7 +114,7 @@ def transform(config: Config, out: Path, show: Show) -> list[Exported]:
     names = [name for name, generator in config.generators.items() if generator.model_dump()["kind"] != NOISE]
     if not names:
         raise NlabError(f"{config.name}: the config has no generators to transform with")
-    _refuse_existing(out)
+    refuse_existing(out)
     with show.task("data") as tick:
         loaded = load(config.data, config.extra_sets, tick)
     splits = make_splits(config.splits, era_table(loaded.panel), loaded.horizon_days)
@@ -140,7 +140,8 @@ def config_hash(config: Config) -> str:
     return hashlib.sha256(config.to_yaml().encode()).hexdigest()[:16]
 
 
-def _refuse_existing(out: Path) -> None:
+def refuse_existing(out: Path) -> None:
+    """Raises NlabError where the file or folder is there already."""
     if out.exists():
         raise NlabError(f"--out: {out} exists already; name a new one")
 

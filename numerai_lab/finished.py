@@ -13,7 +13,7 @@ from numerai_lab.seal import STAMP, changed, mapping_in, opened
 if TYPE_CHECKING:
     import polars as pl
 
-MANIFEST, SCORES, PER_ERA = "manifest.json", "scores.csv", "per_era.parquet"
+MANIFEST, SCORES, PER_ERA, REALISM = "manifest.json", "scores.csv", "per_era.parquet", "realism.csv"
 FILES = "files"
 """The manifest's checksums by path; runs of before there were any are read without."""
 TOLD: dict[str, tuple[type, ...]] = {

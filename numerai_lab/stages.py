@@ -11,12 +11,13 @@ from uuid import uuid4
 
 import numpy as np
 
-from numerai_lab import crossfit, selection
-from numerai_lab.augmenters import Augmenter
+from numerai_lab import crossfit, made, selection
+from numerai_lab import stream as streaming
+from numerai_lab.augmenters import AMOUNTS, Augmenter
 from numerai_lab.basics import Float32, NlabFailure, Tick, arrays_from_bytes, arrays_to_bytes, rng_for
 from numerai_lab.cache import STAGES, Cache, Entry, Stage, aid, journaled, spans
 from numerai_lab.component import Component
-from numerai_lab.config import RAW, Config, Variant
+from numerai_lab.config import RAW, Config
 from numerai_lab.crossfit import Fits, Part, parts_of
 from numerai_lab.generators import Generator
 from numerai_lab.panel import Block, Panel, release_pages
@@ -165,20 +166,50 @@ def _finite(name: str, fits: Fits, block: Block) -> Float32:
 
 
 def fitted_augmenter(setting: Setting, name: str, seed: int) -> Augmenter:
-    """An augmenter that learns is fitted, on the training eras and their targets alone; any other is taken as it is."""
+    """An augmenter that learns is fitted, on the training eras and their targets alone; any other is taken as it is.
+
+    Those of one kind that differ in how many rows they make, or what these weigh, share a fit.
+    """
     template, train = setting.config.augmenters[name], setting.splits.train
+    kind = str(template.model_dump()["kind"])
     if not template.learns:
         return template
 
     def fit(work: Path) -> None:
         with setting.show.task(f"fit {name}@{seed}") as tick:
-            fitted = template.fresh().fit(setting.panel.only(train), rng_for(seed, "augmenter", name), aid(work, tick))
+            fitted = template.fresh().fit(setting.panel.only(train), rng_for(seed, "augmenter", kind), aid(work, tick))
         (work / STATE).write_bytes(arrays_to_bytes(fitted.state()))
 
-    facts = {**_facts(setting, template), "labels": setting.labels, "name": name, "fitted on": spans(train), "seed": seed}
+    facts = {**_facts(setting, template), "labels": setting.labels, "fitted on": spans(train), "seed": seed}
+    facts["parameters"] = template.model_dump(exclude=set(AMOUNTS))
     state = (setting.stages.obtain(Stage("fit", f"fit {name}@{seed}", facts), fit).folder / STATE).read_bytes()
     setting.save(f"models/augmenter-{name}@{seed}.npz", state)
     return template.restored(arrays_from_bytes(state))
+
+
+def with_rows_made(setting: Setting, stream: BlockStream, seed: int) -> BlockStream:
+    """The same stream, which reads the rows of its dear augmenters from files: one stage each."""
+    found = {}
+    for name in stream.augmenters:
+        template = setting.config.augmenters[name]
+        if template.dear:
+            facts = {
+                **_facts(setting, template),
+                "labels": setting.labels,
+                "name": name,
+                "trained on": spans(setting.splits.train),
+                "eras": spans(origin.era for origin in stream.origins_of(name)),
+                "rows by": [source_version(Path(str(module.__file__))) for module in (made, streaming)],
+                "seed": seed,
+            }
+
+            def make(work: Path, name: str = name) -> None:
+                with setting.show.task(f"rows of {name}@{seed}") as tick:
+                    made.make(work, stream, name, tick)
+
+            entry = setting.stages.obtain(Stage("rows", f"rows of {name}@{seed}", facts), make)
+            found[name] = made.Made.of(entry.folder, stream, name)
+    return replace(stream, kept=found)
 
 
 def trained(name: str, setting: Setting, future: Panel, fitted: Mapping[str, Fitted], seed: int) -> Float32:
@@ -190,7 +221,7 @@ def trained(name: str, setting: Setting, future: Panel, fitted: Mapping[str, Fit
     augmenters = {augmenter: fitted_augmenter(setting, augmenter, seed) for augmenter in variant.augment}
 
     def make(work: Path) -> None:
-        stream = _stream(setting, variant, fitted, augmenters, seed)
+        stream = with_rows_made(setting, _stream(setting, variant.inputs, fitted, augmenters, seed), seed)
         with setting.show.task(f"train {name}@{seed}") as tick:
             done = model.fresh().fit(stream, rng_for(seed, "model"), aid(work, tick))
         suffix, content = done.saved()
@@ -243,16 +274,21 @@ def _foreign(entry: Entry, what: str) -> NlabFailure:
     return NlabFailure(f"cache entry {entry.folder}: {what}; somebody else's? `nlab cache verify --repair`, or --no-cache")
 
 
+def rows_stream(setting: Setting, augmenters: Mapping[str, Augmenter], seed: int) -> BlockStream:
+    """The training rows of a variant with these augmenters, without generated columns."""
+    return with_rows_made(setting, _stream(setting, (RAW,), {}, augmenters, seed), seed)
+
+
 def _stream(
-    setting: Setting, variant: Variant, fitted: Mapping[str, Fitted], augmenters: Mapping[str, Augmenter], seed: int
+    setting: Setting, inputs: tuple[str, ...], fitted: Mapping[str, Fitted], augmenters: Mapping[str, Augmenter], seed: int
 ) -> BlockStream:
-    train = _with_columns(setting.panel.only(setting.splits.train), variant.inputs, fitted)
-    generators = {name: fitted[name] for name in variant.inputs if name != RAW}
+    train = _with_columns(setting.panel.only(setting.splits.train), inputs, fitted)
+    generators = {name: fitted[name] for name in inputs if name != RAW}
     names = {RAW: train.raw_names, **{n: tuple(f"{n}_{c}" for c in g.fits.names) for n, g in generators.items()}}
     return BlockStream(
         panel=train,
-        inputs=variant.inputs,
-        input_names=tuple(column for name in variant.inputs for column in names[name]),
+        inputs=inputs,
+        input_names=tuple(column for name in inputs for column in names[name]),
         seed=seed,
         augmenters=augmenters,
         generators=generators,

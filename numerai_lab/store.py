@@ -133,7 +133,7 @@ def create_features(folder: Path, n_rows: int, n_columns: int, dtype: str) -> Ar
     return new_array(folder / "features.npy", dtype, (n_rows, n_columns))
 
 
-def new_array(path: Path, dtype: str, shape: tuple[int, int]) -> Array:
+def new_array(path: Path, dtype: str, shape: tuple[int, ...]) -> Array:
     """A writable memory-map of a new .npy file whose bytes are reserved: a full disk is an OSError here, no crash later."""
     array: Array = open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)
     if hasattr(os, "posix_fallocate"):

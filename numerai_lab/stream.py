@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from numerai_lab.basics import Float32, Int64, NlabFailure, rng_for
+from numerai_lab.basics import Float32, Int8, Int64, NlabFailure, rng_for
 from numerai_lab.panel import Block, Panel
 
 
@@ -45,6 +45,12 @@ class Transforms(Protocol):
     """What the stream asks of a fitted generator: columns for rows that no memory-map holds."""
 
     def transform(self, block: Block) -> Float32: ...
+
+
+class Kept(Protocol):
+    """The rows of an augmenter, made before: one block for each of its entries in `origins`, in order."""
+
+    def block(self, i: int) -> Block: ...
 
 
 class Shelf(Protocol):
@@ -86,6 +92,7 @@ class BlockStream:
     left out before any augmenter sees them. `inputs` names what a model reads: `raw` and generators. Synthetic rows are
     drawn from `rng_for(seed, augmenter, era, copy)` and get their generated columns from the fitted generators. Invented
     eras are numbered from the power of ten above `last_era`, which is the last era of all data (by default the panel's).
+    kept: rows that are read instead of made.
     """
 
     panel: Panel
@@ -96,6 +103,7 @@ class BlockStream:
     generators: Mapping[str, Transforms] = field(default_factory=dict)
     shelf: Shelf | None = None
     last_era: int = 0
+    kept: Mapping[str, Kept] = field(default_factory=dict)
 
     @cached_property
     def origins(self) -> tuple[Origin, ...]:
@@ -139,15 +147,31 @@ class BlockStream:
         self.panel.release()
         return batch
 
+    def in_bins(self, i: int) -> tuple[Int8, Float32]:
+        """Inputs and target of `self[i]`, the inputs as they are, small integers: for a stream that is `binned` alone."""
+        rows = self.rows_of(self.origins[i])
+        assert rows.target is not None
+        batch = np.ascontiguousarray(rows.features), np.array(rows.target)
+        self.panel.release()
+        return batch
+
     @cached_property
     def binned(self) -> bool:
         """Every input is a small integer: raw binned features alone, in the panel and in what augmenters make of it."""
         firsts = {origin.augmenter: origin for origin in reversed(self.origins)}
-        return self.inputs == ("raw",) and all(self._rows(origin).features.dtype == np.int8 for origin in firsts.values())
+        return self.inputs == ("raw",) and all(self.rows_of(origin).features.dtype == np.int8 for origin in firsts.values())
+
+    def origins_of(self, augmenter: str) -> list[Origin]:
+        """Where an augmenter's batches come from."""
+        return [origin for origin in self.origins if origin.augmenter == augmenter]
 
     def targets(self) -> Float32:
         """The target of every row, batch after batch, float32."""
-        return np.concatenate([self._rows(origin).target for origin in self.origins])
+        return np.concatenate([self.rows_of(origin).target for origin in self.origins])
+
+    def weight_of(self, i: int) -> float:
+        """What every row of a batch weighs."""
+        return self._weight(self.origins[i])
 
     @cached_property
     def weighted(self) -> bool:
@@ -177,12 +201,13 @@ class BlockStream:
 
     def _block(self, origin: Origin) -> Block:
         """The rows with the columns that the model reads."""
-        rows = self._rows(origin)
+        rows = self.rows_of(origin)
         if not origin.augmenter:
             return rows
         return replace(rows, columns={name: self._columns(name, origin, rows) for name in self.inputs if name != "raw"})
 
-    def _rows(self, origin: Origin) -> Block:
+    def rows_of(self, origin: Origin) -> Block:
+        """The rows of one batch, without generated columns."""
         if not origin.augmenter:
             return self._known(origin.era)
         made = replace(self._made(origin), era=origin.era)
@@ -203,6 +228,8 @@ class BlockStream:
     def _made(self, origin: Origin) -> Block:
         """What the augmenter makes, from parents drawn for this very batch."""
         augmenter = self.augmenters[origin.augmenter]
+        if origin.augmenter in self.kept:
+            return self.kept[origin.augmenter].block(self._places[origin])
         rng = rng_for(self.seed, "augment", origin.augmenter, origin.era, origin.copy)
         if origin.number is not None:
             return augmenter.invent(origin.number, self._n_rows(origin), rng)
@@ -215,6 +242,11 @@ class BlockStream:
         if augmenter.whole_era:
             return augmenter.augment(own, rng).take(chosen)
         return augmenter.augment(own.take(chosen), rng)
+
+    @cached_property
+    def _places(self) -> dict[Origin, int]:
+        """Which of its augmenter's batches one is."""
+        return {origin: i for name in self.kept for i, origin in enumerate(self.origins_of(name))}
 
     def _partners(self, origin: Origin, places: Int64) -> Block:
         """One row for each of an era's rows at these places: its image under a permutation of all training rows."""

@@ -54,7 +54,7 @@ def check_scopes(config: Config, splits: Splits) -> None:
             )
 
 
-def _for_variant(setting: Setting, variant: Variant) -> Setting:
+def for_variant(setting: Setting, variant: Variant) -> Setting:
     """The setting with the training eras that the variant's generators leave to its model."""
     left = training_eras(setting.config.generators, variant.reads, setting.splits)
     return replace(setting, splits=replace(setting.splits, train=left))
@@ -73,7 +73,7 @@ def train_and_predict(setting: Setting, fitted: Mapping[tuple[str, int], Fitted]
         made: dict[tuple[object, ...], Float32] = {}
         for name, variant in config.variants.items():
             if variant.ensemble is None:
-                inside = _for_variant(setting, variant)
+                inside = for_variant(setting, variant)
                 recipe = (variant.inputs, tuple(variant.augment), inside.splits.train)
                 if recipe not in made:
                     made[recipe] = trained(name, inside, future, generators, seed)

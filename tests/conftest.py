@@ -49,6 +49,11 @@ QUICK: Mapping[str, dict[str, Any]] = {
     "era_autoencoder": NETWORK | TRAINING | {"frozen_hidden": 8, "frozen_width": 16},
     "supervised_autoencoder": TRAINING | {"n_components": 4, "hidden": [16, 8], "dropout": [0.2, 0.1], "blocks": 2},
     "siamese": NETWORK | TRAINING | {"blocks": 2},
+    "diffusion": {**TRAINING, "hidden": 16, "n_layers": 1, "n_steps": 4},
+    "noise_to_stock": {**TRAINING, "hidden": 16},
+    "dream": {**TRAINING, "hidden": 16, "ratio": 1.0},
+    "unet": {**TRAINING, "wide": 16, "narrow": 3},
+    "umap_inverse": {"landmarks": 150, "pool": 60, "n_epochs": 20, "n_neighbors": 5},
     "xgboost": {"n_estimators": 15, "learning_rate": 0.2, "colsample_bytree": 0.5},
     "lightgbm": {"n_estimators": 15, "learning_rate": 0.2, "colsample_bytree": 0.5},
 }

@@ -1,11 +1,14 @@
 """Augmenters: synthetic training rows. A new one is one file and one line here."""
 
 from numerai_lab.augmenters.average import Average
-from numerai_lab.augmenters.base import Augmenter
+from numerai_lab.augmenters.base import AMOUNTS, Augmenter
 from numerai_lab.augmenters.copies import Cutout, Duplicate, FeatureReversal, GaussianNoise, SwapNoise
 from numerai_lab.augmenters.copula import Copula
+from numerai_lab.augmenters.diffusion import Diffusion
 from numerai_lab.augmenters.mixture import GMMTargets
 from numerai_lab.augmenters.path import CovariancePath
+from numerai_lab.augmenters.stocks import Dream, NoiseToStock, UNet
+from numerai_lab.augmenters.umap_inverse import UMAPInverse
 
 AUGMENTERS: dict[str, type[Augmenter]] = {
     "duplicate": Duplicate,
@@ -17,6 +20,11 @@ AUGMENTERS: dict[str, type[Augmenter]] = {
     "gmm_targets": GMMTargets,
     "copula": Copula,
     "covariance_path": CovariancePath,
+    "diffusion": Diffusion,
+    "noise_to_stock": NoiseToStock,
+    "dream": Dream,
+    "unet": UNet,
+    "umap_inverse": UMAPInverse,
 }
 
-__all__ = ["AUGMENTERS", "Augmenter"]
+__all__ = ["AMOUNTS", "AUGMENTERS", "Augmenter"]

@@ -9,18 +9,24 @@ from numerai_lab.basics import ALONE, Aid
 from numerai_lab.component import Component
 from numerai_lab.panel import Block, Panel
 
+AMOUNTS = ("copies", "ratio", "mode", "weight")
+"""Parameters that no `fit` reads: they say how many rows are made of what was learned, and what becomes of them."""
+
 
 class Augmenter(Component):
     """Makes training rows on the fly, from training eras only; validation rows are never touched.
 
     Most make an era's rows out of its own: they implement `augment`. One whose rows have a second parent anywhere in the
     training eras says `crosses_eras` and implements `blend`; one that makes eras of its own says `invents_eras` and
-    implements `invent`. learns: it has a `fit`. stochastic: another seed gives other rows.
+    implements `invent`. learns: it has a `fit`. stochastic: another seed gives other rows. invents_rows: no row is a changed
+    copy of a real one, so that a run reports how real they are. dear: its rows cost so much that they are made once and kept.
     """
 
     learns: ClassVar[bool] = False
     stochastic: ClassVar[bool] = True
     invents_eras: ClassVar[bool] = False
+    invents_rows: ClassVar[bool] = False
+    dear: ClassVar[bool] = False
 
     copies: int = Field(1, gt=0, description="blocks of new rows an era")
     ratio: float = Field(

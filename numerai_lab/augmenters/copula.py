@@ -11,6 +11,8 @@ from numerai_lab.augmenters.bins import Marginals, by_rank, feature_marginals, k
 from numerai_lab.basics import ALONE, Aid, Array, Float32, Float64
 from numerai_lab.panel import Block, Panel
 
+MOST = 0.98
+"""Largest correlation of normal variables behind bins."""
 FLOOR = 1e-3
 """Smallest eigenvalue of a correlation matrix that rows are drawn from."""
 
@@ -27,6 +29,7 @@ class Copula(Augmenter):
 
     kind: Literal["copula"] = "copula"
     learns: ClassVar[bool] = True
+    invents_rows: ClassVar[bool] = True
 
     scope: Literal["era", "pooled"] = Field("era", description="correlations of the era itself, or of all training rows")
 
@@ -57,8 +60,8 @@ class Copula(Augmenter):
 
     def _root(self, sums: "_Sums") -> Float32:
         """A matrix whose product with its transpose is the correlation matrix of features and target behind their bins."""
-        loading = loadings(Marginals(self.feature_values_, self.feature_shares_), self.target_values_, self.target_shares_)
-        return root_of(behind_bins(sums.correlation, loading)).astype(np.float32)
+        series = series_of(Marginals(self.feature_values_, self.feature_shares_), self.target_values_, self.target_shares_)
+        return root_of(behind_bins(sums.correlation, series)).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -100,15 +103,23 @@ def as_correlation(covariance: Float64) -> Float64:
     return correlation
 
 
-def loadings(features: Marginals, target: Float64, shares: Float64) -> Float64:
-    """Of every feature and, last, the target: the correlation of its bins with the normal variable behind them."""
-    return np.append(features.loading, Marginals(target[None], shares[None]).loading)
+def series_of(features: Marginals, target: Float64, shares: Float64) -> Float64:
+    """`Marginals.series` of every feature and, last, the target."""
+    return np.vstack([features.series, Marginals(target[None], shares[None]).series])
 
 
-def behind_bins(correlation: Float64, loading: Float64) -> Float64:
-    """Correlations of the normal variables whose bins have these correlations, to first order."""
+def behind_bins(correlation: Float64, series: Float64) -> Float64:
+    """Correlations of the normal variables whose bins, of these Hermite coefficients, have these correlations."""
+    loading = series[:, 0]
     inverse = np.divide(1, loading, out=np.zeros_like(loading), where=loading > 0)
-    out: Float64 = np.clip(correlation * np.outer(inverse, inverse), -0.999, 0.999)
+    powers = [np.zeros_like(correlation), *(np.outer(term, term) for term in series.T)]
+    out: Float64 = np.clip(correlation * np.outer(inverse, inverse), -MOST, MOST)
+    for _ in range(3):  # Newton's method; the first order above is right for small correlations
+        value, slope = powers[-1], np.zeros_like(out)
+        for power in powers[-2::-1]:
+            slope = slope * out + value
+            value = value * out + power
+        out = np.clip(out - (value - correlation) / np.maximum(slope, 0.1), -MOST, MOST)
     np.fill_diagonal(out, 1)
     return out
 

@@ -7,10 +7,10 @@ from pydantic import Field
 
 from numerai_lab.augmenters.base import Augmenter
 from numerai_lab.augmenters.bins import Marginals, by_rank, feature_marginals, known_blocks, target_values
-from numerai_lab.augmenters.copula import as_correlation, behind_bins, joint, loadings, positive
+from numerai_lab.augmenters.copula import as_correlation, behind_bins, joint, positive, series_of
+from numerai_lab.augmenters.latent import Pooled, bin_noise, factors_behind
 from numerai_lab.augmenters.mixture import inertia_of
 from numerai_lab.basics import ALONE, Aid, Array, Float32, Float64, NlabError
-from numerai_lab.factors import factor_analysis
 from numerai_lab.panel import Block, Panel
 
 FLOOR = 0.02
@@ -31,6 +31,7 @@ class CovariancePath(Augmenter):
     kind: Literal["covariance_path"] = "covariance_path"
     learns: ClassVar[bool] = True
     invents_eras: ClassVar[bool] = True
+    invents_rows: ClassVar[bool] = True
 
     n_components: int = Field(8, gt=0, description="principal components of the log covariances that move; the rest stay put")
     inertia: float | None = Field(None, ge=0, lt=1, description="how much of the last era's place stays; none = estimated")
@@ -43,7 +44,7 @@ class CovariancePath(Augmenter):
         self.target_values_, self.target_shares_ = target_values(panel)
         self.binned_ = np.array(panel.features.dtype == np.int8)
         self.top_ = np.array(panel.top)
-        sizes, correlations = self._correlations(panel, loadings(features, self.target_values_, self.target_shares_), aid)
+        sizes, correlations = self._correlations(panel, series_of(features, self.target_values_, self.target_shares_), aid)
         if len(correlations) < 3:
             raise NlabError(f"covariance_path: a path needs at least 3 eras to learn from, got {len(correlations)}")
         pooled = np.average(correlations, axis=0, weights=sizes)
@@ -54,22 +55,20 @@ class CovariancePath(Augmenter):
         scores = u[:, :q] * s[:q]
         self.directions_, self.sd_ = vt[:q], scores.std(0)
         self.inertia_ = inertia_of(scores) if self.inertia is None else np.full(q, self.inertia)
-        self.path_ = self.walk(self.copies * self.n_of(len(logs)), rng)
+        self.path_seed_ = np.array(rng.integers(2**62))
         return self
 
     def walk(self, n: int, rng: np.random.Generator) -> Float64:
         """n places on a path, n × components, begun from the stationary distribution."""
-        steps: Float64 = rng.standard_normal((n, len(self.sd_))) * self.sd_
-        for i in range(1, n):
-            steps[i] = self.inertia_ * steps[i - 1] + np.sqrt(1 - self.inertia_**2) * steps[i]
-        return steps
+        return walk(n, self.inertia_, self.sd_, rng)
 
     def covariance(self, place: Float64) -> Float64:
         """The covariance of features (or factors) and target at a place, positive definite."""
         return _exp(self.mean_log_ + place @ self.directions_)
 
     def invent(self, number: int, n_rows: int, rng: np.random.Generator) -> Block:
-        root: Array = np.linalg.cholesky(self.covariance(self.path_[number]))
+        place = self.walk(number + 1, np.random.default_rng(int(self.path_seed_)))[number]
+        root: Array = np.linalg.cholesky(self.covariance(place))
         normal = (rng.standard_normal((n_rows, len(root)), dtype=np.float32) @ root.T).astype(np.float32)
         latent = normal[:, :-1] / np.sqrt((root[:-1] ** 2).sum(1)).astype(np.float32)
         if self.loadings_.size:
@@ -87,11 +86,11 @@ class CovariancePath(Augmenter):
         noise += scores @ (self.loadings_ / np.sqrt(variance)[:, None]).T.astype(np.float32)
         return noise
 
-    def _correlations(self, panel: Panel, loading: Float64, aid: Aid) -> tuple[Float64, Float64]:
+    def _correlations(self, panel: Panel, series: Float64, aid: Aid) -> tuple[Float64, Float64]:
         """Rows of each era, and its matrix of the normal variables behind features and target, or of factors and target."""
         self.loadings_, self.noise_variance_ = np.zeros((0, 0)), np.zeros(0)
         scored = panel.n_raw > self.most_features
-        lift, error = self._learn_factors(panel, loading) if scored else (np.eye(panel.n_raw + 1), np.zeros(()))
+        lift, error = self._learn_factors(panel, series) if scored else (np.eye(panel.n_raw + 1), np.zeros(()))
         sizes, out = [], []
         for done, block in enumerate(known_blocks(panel), start=1):
             x = joint(block)
@@ -102,29 +101,35 @@ class CovariancePath(Augmenter):
                 if scored:
                     found[-1, -1] = 1
                 sizes.append(len(x))
-                out.append(found if scored else positive(behind_bins(as_correlation(found), loading), FLOOR))
+                out.append(found if scored else positive(behind_bins(as_correlation(found), series), FLOOR))
             aid.tick(done, len(panel.eras))
         return np.array(sizes, np.float64), np.array(out)
 
-    def _learn_factors(self, panel: Panel, loading: Float64) -> tuple[Float64, Float64]:
+    def _learn_factors(self, panel: Panel, series: Float64) -> tuple[Float64, Float64]:
         """From standardised features and target to factors (Bartlett's estimates) and target; the covariance of their error."""
         p = panel.n_raw
-        total, products, n = np.zeros(p), np.zeros((p, p)), 0
-        for block in known_blocks(panel):
-            x = block.unit() - np.float32(0.5)
-            total, products, n = total + x.sum(0, dtype=np.float64), products + x.T @ x, n + len(x)
-        found = as_correlation(products / n - np.outer(total / n, total / n))
-        weights, psi, _ = factor_analysis(positive(behind_bins(found, loading[:-1])), min(self.factors, p // 3), 1e-4, 200)
-        weights = weights[:, (weights**2).sum(0) > 1e-3]
-        self.loadings_, self.noise_variance_ = weights, np.maximum(psi, 0.01)
+        loading = series[:, 0]
+        weights, psi = factors_behind(Pooled.of(panel), series[:-1], min(self.factors, p // 3))
+        self.loadings_, self.noise_variance_ = weights, psi
         weighted = weights / self.noise_variance_[:, None]
         projection = np.zeros((p + 1, weights.shape[1] + 1))
         projection[:-1, :-1] = weighted @ np.linalg.inv(weights.T @ weighted)
         projection[-1, -1] = 1
         # A bin is `loading` × the variable behind it and a remainder, which adds to the noise of the factor estimates.
-        noise = np.append(self.noise_variance_ + 1 / np.maximum(loading[:-1], 0.1) ** 2 - 1, 0)
+        noise = np.append(bin_noise(self.noise_variance_, loading[:-1]), 0)
         error = projection.T @ (projection * noise[:, None])
         return projection / np.maximum(loading, 0.1)[:, None], error
+
+
+def walk(n: int, inertia: Float64, sd: Float64, rng: np.random.Generator) -> Float64:
+    """n places of an AR(1) in every component, n × components, begun from the stationary distribution.
+
+    A longer walk with the same stream begins with the shorter one.
+    """
+    steps: Float64 = rng.standard_normal((n, len(sd))) * sd
+    for i in range(1, n):
+        steps[i] = inertia * steps[i - 1] + np.sqrt(1 - inertia**2) * steps[i]
+    return steps
 
 
 def _shrunk(own: Float64, pooled: Float64, n_rows: float) -> Float64:

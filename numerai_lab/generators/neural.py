@@ -1,28 +1,26 @@
 """What generators with a network share: its shape, its training, and applying it to blocks. No torch at import."""
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import Field, PrivateAttr
 
-from numerai_lab.basics import Aid, Array, Float32
+from numerai_lab.basics import Array, Float32
 from numerai_lab.generators.base import Generator
+from numerai_lab.neural.settings import OnDevice, Training
 from numerai_lab.panel import Block, Panel
 
 if TYPE_CHECKING:
     import torch
 
     from numerai_lab.neural.networks import Encoder
-    from numerai_lab.neural.training import Objective
 
 
-class Neural(Generator):
+class Neural(Generator, OnDevice):
     """A network on a device; torch's form of the learned arrays is built when it is first needed, and never saved."""
 
     stochastic: ClassVar[bool] = True
-
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where the network runs; auto = cuda where there is one")
 
     _network: Any = PrivateAttr(None)
 
@@ -85,34 +83,5 @@ class Encoding(Neural):
         return columns
 
 
-class Trained(Neural):
-    """Training on rows drawn from eras, early stopping on eras held out of those that fit was given."""
-
-    batch_size: int = Field(1024, ge=8, le=1_000_000, description="rows a step")
-    eras_per_batch: int = Field(4, gt=0, description="eras that a batch is drawn from, evenly; 1 = every batch from one era")
-    max_steps: int = Field(2000, gt=0, description="steps at most; the learning rate falls to 0 along a cosine until there")
-    epochs: float | None = Field(None, gt=0, description="passes over the rows at most, if that is fewer steps; none = no limit")
-    learning_rate: float = Field(1e-3, gt=0, le=1, description="of AdamW, at the start")
-    weight_decay: float = Field(1e-4, ge=0, le=1, description="of AdamW")
-    clip: float = Field(5.0, gt=0, description="largest norm of the gradient")
-    held_out: float = Field(0.1, gt=0, le=0.5, description="share of the eras given to fit that is kept for early stopping")
-    held_out_eras: Literal["last", "spread"] = Field(
-        "last", description="last: the latest eras are held out; spread: every so manieth, so that the latest are learned from"
-    )
-    evaluate_every: int = Field(100, gt=0, description="steps between two looks at the held-out eras (and checkpoints)")
-    patience: int = Field(5, gt=0, description="looks without improvement before it stops; the best weights are kept")
-
-    def _train(self, objective: "Objective", panel: Panel, rng: np.random.Generator, aid: Aid) -> None:
-        """Trains in place; `curve_` is the training curve: step, training loss, loss on held-out eras, float32."""
-        from dataclasses import fields
-
-        from numerai_lab.neural.networks import device_for
-        from numerai_lab.neural.training import Plan, train
-
-        settings = {field.name: getattr(self, field.name) for field in fields(Plan)}
-        plan = Plan(**(settings | {"eras_per_batch": self._batch_eras()}))
-        self.curve_ = train(objective.to(device_for(self.device)), panel, plan, rng, aid)
-
-    def _batch_eras(self) -> int:
-        """Eras in a batch, where a method has no choice."""
-        return self.eras_per_batch
+class Trained(Neural, Training):
+    """A network that is trained."""

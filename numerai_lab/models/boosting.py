@@ -64,7 +64,8 @@ class XGBoost(_Boosting):
             "max_bin": self._bins(blocks),
         }
         seed = int(rng.integers(2**31 - 1))
-        matrix = xgboost.QuantileDMatrix(_iterator(blocks), max_bin=self._bins(blocks), nthread=self.n_jobs or None)
+        how = {"max_bin": self._bins(blocks), "nthread": self.n_jobs or None}
+        matrix = xgboost.QuantileDMatrix(_iterator(blocks), ref=_cuts(blocks, how), **how)
         model = (aid.kept() or {}).get("model")
         booster = xgboost.Booster(parameters, [matrix], None if model is None else bytearray(model))
         kept = time.monotonic()
@@ -168,7 +169,7 @@ class LightGBM(_Boosting):
 
 
 def _iterator(blocks: BlockStream) -> Any:
-    """An xgboost.DataIter over the stream; XGBoost walks it four times."""
+    """An xgboost.DataIter over the stream; XGBoost walks it four times, three times where the cuts are known."""
     import xgboost
 
     class Blocks(xgboost.DataIter):  # type: ignore[misc]
@@ -179,9 +180,11 @@ def _iterator(blocks: BlockStream) -> Any:
         def next(self, input_data: Callable[..., None]) -> bool:
             if self.next_block == len(blocks):
                 return False
-            batch = blocks[self.next_block]
-            weight = {"weight": np.full(len(batch.y), batch.weight, np.float32)} if blocks.weighted else {}
-            input_data(data=batch.X, label=batch.y, **weight)
+            i = self.next_block
+            batch = None if blocks.binned else blocks[i]
+            data, label = blocks.in_bins(i) if batch is None else (batch.X, batch.y)
+            weight = {"weight": np.full(len(label), blocks.weight_of(i), np.float32)} if blocks.weighted else {}
+            input_data(data=data, label=label, **weight)
             self.next_block += 1
             return True
 
@@ -189,6 +192,16 @@ def _iterator(blocks: BlockStream) -> Any:
             self.next_block = 0
 
     return Blocks()
+
+
+def _cuts(blocks: BlockStream, how: dict[str, Any]) -> Any:
+    """A matrix of one row a bin, whose cuts are those of bins wherever they occur; None where inputs are not bins."""
+    import xgboost
+
+    if not blocks.binned:
+        return None
+    bins = np.arange(int(blocks.panel.top) + 1, dtype=np.float32)
+    return xgboost.QuantileDMatrix(np.repeat(bins[:, None], len(blocks.input_names), axis=1), label=bins, **how)
 
 
 def _sequences(blocks: BlockStream) -> list[Any]:

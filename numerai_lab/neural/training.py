@@ -48,6 +48,8 @@ class Plan:
     held_out_eras: Literal["last", "spread"]
     evaluate_every: int
     patience: int
+    ema: float = 0.0
+    """Decay of the running mean of the weights that is judged and kept; 0 = the weights themselves."""
 
     def steps(self, n_rows: int) -> int:
         """Steps at most, for so many rows to learn from."""
@@ -97,6 +99,7 @@ class _Loop:
         self.n_steps = plan.steps(self.panel.n_rows)
         self.step, self.stale, self.best_loss = 0, 0, math.inf
         self.best: dict[str, Tensor] = {}
+        self.mean = {name: value.detach().clone() for name, value in objective.state_dict().items()} if plan.ema else {}
         self.losses: list[Tensor] = []
         self.curve: list[tuple[float, float, float]] = []
 
@@ -117,12 +120,18 @@ class _Loop:
         self.optimiser.step()
         self.losses.append(loss.detach())
         self.step += 1
+        # A mean over the steps so far at first: it must not remember the random start.
+        decay = min(self.plan.ema, self.step / (self.step + 10))
+        for name, value in self.objective.state_dict().items() if self.mean else ():
+            self.mean[name].lerp_(value, 1 - decay) if value.is_floating_point() else self.mean[name].copy_(value)
         if self.step % RELEASE_EVERY == 0:
             self.panel.release()
 
     def evaluate(self) -> None:
         """Adds a point to the curve, and keeps the weights if they are the best so far."""
         self.objective.eval()
+        now = {name: value.detach().clone() for name, value in self.objective.state_dict().items()}
+        self.objective.load_state_dict(self.mean or now)
         noise = generator_for(self.validation_seed, self.device)
         with torch.no_grad():
             found = (
@@ -139,6 +148,7 @@ class _Loop:
         if found < self.best_loss:
             self.stale, self.best_loss = 0, found
             self.best = {name: value.detach().clone() for name, value in self.objective.state_dict().items()}
+        self.objective.load_state_dict(now)
 
     def _cast(self, loss: Callable[[Batch, torch.Generator], Tensor], batch: Batch, noise: torch.Generator) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
@@ -155,6 +165,7 @@ class _Loop:
             "rows": np.frombuffer(json.dumps(self.rows.bit_generator.state).encode(), np.uint8),
             **{f"now/{name}": _array(value) for name, value in self.objective.state_dict().items()},
             **{f"best/{name}": _array(value) for name, value in self.best.items()},
+            **{f"mean/{name}": _array(value) for name, value in self.mean.items()},
             **{f"moment/{i}/{name}": _array(value) for i, values in moments.items() for name, value in values.items()},
         }
 
@@ -167,6 +178,7 @@ class _Loop:
         self.rows.bit_generator.state = json.loads(arrays["rows"].tobytes())
         self.objective.load_state_dict(_tensors(arrays, "now/", self.device))
         self.best = _tensors(arrays, "best/", self.device)
+        self.mean = _tensors(arrays, "mean/", self.device)
         moments: dict[int, dict[str, Tensor]] = {}
         for name, value in _tensors(arrays, "moment/", torch.device("cpu")).items():
             i, part = name.split("/")

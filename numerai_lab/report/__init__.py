@@ -1,5 +1,6 @@
 """Tables, plots and pages of finished runs."""
 
 from numerai_lab.report.page import write_report
+from numerai_lab.report.realism import write_realism
 
-__all__ = ["write_report"]
+__all__ = ["write_realism", "write_report"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from numerai_lab.augmenters.bins import Marginals
-from numerai_lab.augmenters.copula import Copula, positive
+from numerai_lab.augmenters.copula import Copula, behind_bins, positive
 from numerai_lab.augmenters.path import CovariancePath
 from numerai_lab.basics import NlabError
 from numerai_lab.panel import Block, Panel
@@ -39,6 +39,15 @@ def test_the_loading_of_a_bin_is_its_correlation_with_the_variable_behind_it() -
         measured = np.corrcoef(bins[:, column], normal[:, column])[0, 1]
         assert marginals.loading[column] == pytest.approx(measured, abs=0.002)
         np.testing.assert_allclose(np.bincount(bins[:, column]) / 400_000, shares[column], atol=0.003)
+
+
+def test_correlations_of_normal_variables_are_found_behind_those_of_their_bins() -> None:
+    shares = np.array([[0.2] * 5, [0.05, 0.2, 0.5, 0.2, 0.05], [0.1, 0.1, 0.6, 0.1, 0.1]])
+    marginals = Marginals(np.tile(np.arange(5.0), (3, 1)), shares)
+    planted = np.array([[1, 0.9, -0.4], [0.9, 1, -0.1], [-0.4, -0.1, 1]])
+    normal = (rng().standard_normal((400_000, 3)) @ np.linalg.cholesky(planted).T).astype(np.float32)
+    found = behind_bins(np.corrcoef(marginals.cut(normal, np.dtype(np.int8)).T), marginals.series)
+    np.testing.assert_allclose(found, planted, atol=0.008)  # the first order alone is off by .05
 
 
 @pytest.mark.parametrize("scope", ["era", "pooled"])

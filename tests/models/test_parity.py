@@ -75,16 +75,25 @@ def test_no_float_copy_of_all_rows_is_ever_made(monkeypatch: pytest.MonkeyPatch)
     panel = make_panel(n_eras=40, n_rows=50)
     alive: list[weakref.ref[np.ndarray]] = []
     most = 0
-    original = BlockStream.__getitem__
+    floats, bins = BlockStream.__getitem__, BlockStream.in_bins
 
-    def watched(self: BlockStream, i: int) -> object:
+    def watch(X: np.ndarray) -> None:
         nonlocal most
-        batch = original(self, i)
-        alive.append(weakref.ref(batch.X))
+        alive.append(weakref.ref(X))
         most = max(most, sum(ref() is not None for ref in alive))
+
+    def watched_floats(self: BlockStream, i: int) -> object:
+        batch = floats(self, i)
+        watch(batch.X)
         return batch
 
-    monkeypatch.setattr(BlockStream, "__getitem__", watched)
+    def watched_bins(self: BlockStream, i: int) -> object:
+        X, y = bins(self, i)
+        watch(X)
+        return X, y
+
+    monkeypatch.setattr(BlockStream, "__getitem__", watched_floats)
+    monkeypatch.setattr(BlockStream, "in_bins", watched_bins)
     for kind in ("xgboost", "lightgbm", "ridge"):
         alive.clear()
         component(kind).fit(BlockStream(panel, ("raw",), panel.raw_names, 0), np.random.default_rng(0))

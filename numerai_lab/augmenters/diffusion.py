@@ -1,0 +1,196 @@
+"""New eras from noise: a diffusion model of rows and of what kind of era they stand in."""
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import Field, PrivateAttr
+
+from numerai_lab.augmenters.base import Augmenter
+from numerai_lab.augmenters.bins import Marginals, by_rank, feature_marginals, known_blocks, target_values
+from numerai_lab.augmenters.latent import Latent, Pooled, ranked
+from numerai_lab.augmenters.mixture import inertia_of
+from numerai_lab.augmenters.path import walk
+from numerai_lab.basics import ALONE, Aid, Array, Float32, Float64, Int32, NlabError
+from numerai_lab.neural.settings import SIGMA, Training
+from numerai_lab.panel import Block, Panel
+
+if TYPE_CHECKING:
+    from numerai_lab.neural.diffusion import Denoiser
+
+ROWS_A_PASS = 4096
+
+
+class Diffusion(Augmenter, Training):
+    """New eras, rows and target, that a diffusion model makes out of noise.
+
+    A row is its scores on factors behind the bins (or its features, if they are few) and its target. A network learns to
+    take noise out of it, told what kind of era it stands in: by the era's descriptor (principal components of the
+    covariances of its scores and of their correlations with the target), from which new eras are drawn by an AR(1). Heun's
+    method leads from noise to rows; features get the noise that the factors leave, and are ranked within the era to the
+    proportions of the training rows, the target likewise. `structure: set` models rows of an era jointly.
+
+    Source: the idea of [richai, Numerai forum]; EDM, Karras et al. 2022 (arXiv:2206.00364), with its settings; guidance:
+    Ho & Salimans 2022 (arXiv:2207.12598); sets: Lee et al. 2019 (arXiv:1810.00825).
+    """
+
+    kind: Literal["diffusion"] = "diffusion"
+    learns: ClassVar[bool] = True
+    invents_eras: ClassVar[bool] = True
+    invents_rows: ClassVar[bool] = True
+    dear: ClassVar[bool] = True
+
+    condition: Literal["none", "era", "descriptor"] = Field(
+        "descriptor",
+        description="what the network is told of the era: nothing, a vector learned for it (new eras are like one of them each), "
+        "or its descriptor (new eras walk on)",
+    )
+    structure: Literal["rows", "set"] = Field(
+        "rows", description="rows: each row is alone; set: attention between the rows that a batch has of an era"
+    )
+    factors: int = Field(32, gt=0, le=128, description="factors that stand for the features, at most a third of them")
+    most_features: int = Field(40, gt=0, le=400, description="with more features than these, work on factor scores")
+    n_components: int = Field(8, gt=0, le=64, description="values of a descriptor, or of an era's vector")
+    inertia: float | None = Field(None, ge=0, lt=1, description="how much of the last era's descriptor stays; none = estimated")
+    hidden: int = Field(256, ge=8, le=4096, description="width of the network, a multiple of 4")
+    n_layers: int = Field(3, gt=0, le=16, description="residual layers")
+    drop_condition: float = Field(0.1, ge=0, lt=1, description="share of rows (or sets) that are shown no condition in training")
+    guidance: float = Field(1.0, ge=0, le=10, description="above 1 exaggerates the condition, 0 ignores it")
+    n_steps: int = Field(18, gt=1, le=1000, description="steps from noise to a row")
+    ema: float = Field(0.999, ge=0, lt=1, description="decay of the running mean of the weights, which is what is kept")
+    max_steps: int = Field(4000, gt=0, description="steps at most; the learning rate falls to 0 along a cosine until there")
+    eras_per_batch: int = Field(
+        16, gt=0, description="eras that a batch is drawn from, evenly; structure set: batch_size over this is the size of a set"
+    )
+    held_out_eras: Literal["last", "spread"] = Field(
+        "spread", description="which eras are held out of training: the latest, or every so manieth"
+    )
+
+    _network: Any = PrivateAttr(None)
+
+    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+        panel = panel.only([block.era for block in known_blocks(panel) if len(block) > 1])
+        if len(panel.eras) < 3:
+            raise NlabError(f"diffusion: at least 3 eras with targets to learn from are needed, got {len(panel.eras)}")
+        features, pooled = feature_marginals(panel, rng), Pooled.of(panel)
+        self.feature_values_, self.feature_shares_ = features.values, features.shares
+        self.target_values_, self.target_shares_ = target_values(panel)
+        self.binned_, self.top_ = np.array(panel.features.dtype == np.int8), np.array(panel.top)
+        scored = panel.n_raw > self.most_features
+        k = min(self.factors, panel.n_raw // 3)
+        latent = Latent.factors(pooled, features.series, k) if scored else Latent.features(pooled)
+        for name, values in latent.state().items():
+            setattr(self, name, values)
+        mean = float(self.target_values_ @ self.target_shares_)
+        self.y_ = np.array([mean, SIGMA / np.sqrt((self.target_values_ - mean) ** 2 @ self.target_shares_)])
+        conditions = self._conditions(panel, latent)
+        self._learn(panel, latent, conditions, rng, aid)
+        self.path_seed_ = np.array(rng.integers(2**62))
+        return self
+
+    def walk(self, n: int, rng: np.random.Generator) -> Float64:
+        """Descriptors of n new eras in a row, begun from their stationary distribution."""
+        return walk(n, self.inertia_, self.sd_, rng)
+
+    def invent(self, number: int, n_rows: int, rng: np.random.Generator) -> Block:
+        own = np.random.default_rng(int(self.path_seed_))
+        if self.condition == "era":
+            n_eras = len(self.conditions_)
+            orders = [own.permutation(n_eras) for _ in range(number // n_eras + 1)]
+            return self.draw(orders[-1][number % n_eras], n_rows, rng)
+        return self.draw(self.walk(number + 1, own)[number], n_rows, rng)
+
+    def draw(self, place: Array, n_rows: int, rng: np.random.Generator) -> Block:
+        """A new era; place: its descriptor, or which training era's vector it takes."""
+        condition = self.conditions_[place] if self.condition == "era" else np.asarray(place, np.float32)
+        values = self._sampled(condition.astype(np.float32), n_rows, rng)
+        y = values[:, -1] - values[:, -1].mean()
+        dtype = np.dtype(np.int8 if self.binned_ else np.float32)
+        marginals = Marginals(self.feature_values_, self.feature_shares_)
+        features = ranked(self.latent.values(values[:, :-1], y, rng), marginals, dtype)
+        target = by_rank(values[:, -1].astype(np.float64), self.target_values_, self.target_shares_, rng)
+        return Block(-1, features, float(self.top_), target)
+
+    def _conditions(self, panel: Panel, latent: Latent) -> Float32:
+        """One a training era, standardised: descriptors; zeros to begin an era's vector with; or nothing."""
+        n = len(panel.eras)
+        if self.condition != "descriptor":
+            q = self.n_components if self.condition == "era" else 0
+            self.inertia_, self.sd_ = np.zeros(q), np.zeros(q)
+            return np.zeros((n, q), np.float32)
+        raw = [self._descriptor(block, latent) for block in known_blocks(panel)]
+        parts = [np.array([each[i] for each in raw]) for i in range(2)]
+        # Both parts weigh the same, however many more covariances there are than correlations with the target.
+        points = np.hstack([(part - part.mean(0)) / max(float(np.sqrt(part.var(0).sum())), 1e-9) for part in parts])
+        u, s, _ = np.linalg.svd(points, full_matrices=False)
+        q = min(self.n_components, n - 1, len(s))
+        scores = u[:, :q] * np.sqrt(n)
+        self.eras_, self.descriptors_ = np.array(panel.eras), scores
+        self.inertia_ = inertia_of(scores) if self.inertia is None else np.full(q, self.inertia)
+        self.sd_ = scores.std(0)
+        return np.asarray(scores, np.float32)
+
+    def _descriptor(self, block: Block, latent: Latent) -> tuple[Float64, Float64]:
+        """The upper triangle of the covariance of an era's latent columns, and their correlations with the target."""
+        assert block.target is not None
+        x, y = latent.of(block).astype(np.float64), block.target - block.target.mean()
+        x -= x.mean(0)
+        covariance = x.T @ x / len(x)
+        scale = np.sqrt(np.diag(covariance) * (y**2).mean())
+        related = np.divide(x.T @ y / len(x), scale, out=np.zeros(len(scale)), where=scale > 1e-9)
+        return covariance[np.triu_indices(len(covariance))], related
+
+    @property
+    def latent(self) -> Latent:
+        """The way between rows and what the network sees of them."""
+        return Latent.from_state(self.state())
+
+    def _learn(self, panel: Panel, latent: Latent, conditions: Float32, rng: np.random.Generator, aid: Aid) -> None:
+        from numerai_lab.neural.diffusion import Denoising, Encoding
+        from numerai_lab.neural.networks import generator_for
+
+        self._network = None
+        self.conditions_ = conditions
+        self.seed_ = np.array(rng.integers(2**62))
+        encoding = Encoding(latent.projection / panel.top, latent.offset, *self.y_.tolist())
+        told: tuple[Int32, Float32, bool] = (panel.eras, conditions, self.condition == "era")
+        denoiser = self._denoiser(generator_for(int(self.seed_)))
+        objective = Denoising(denoiser, encoding, told, self.structure, self.drop_condition)
+        self._train(objective, panel, rng, aid)
+        self.conditions_ = objective.conditions.detach().cpu().numpy().copy()
+        for name, values in denoiser.arrays().items():
+            setattr(self, name, values)
+
+    def _denoiser(self, init: Any) -> "Denoiser":
+        from numerai_lab.neural.diffusion import Denoiser, Shape
+
+        heads = 4 if self.structure == "set" else 0
+        return Denoiser(Shape(self.latent.width + 1, self.conditions_.shape[1], self.hidden, self.n_layers, heads), init)
+
+    def _sampled(self, condition: Float32, n_rows: int, rng: np.random.Generator) -> Float32:
+        """Latent columns and target of new rows, made of noise."""
+        import torch
+
+        from numerai_lab.neural.networks import device_for, generator_for
+        from numerai_lab.neural.sampling import heun, noise_levels, start
+
+        device = device_for(self.device)
+        if self._network is None:
+            self._network = self._denoiser(generator_for(int(self.seed_))).load(self.state()).to(device)
+        told = torch.from_numpy(np.append(condition, np.float32(1))).to(device)
+        unknown = torch.zeros_like(told)
+
+        def denoise(x: torch.Tensor, level: float) -> torch.Tensor:
+            at = torch.full((1, 1, 1), level, device=device)
+            clean: torch.Tensor = self._network(x, at, told)
+            if self.guidance == 1:
+                return clean
+            plain: torch.Tensor = self._network(x, at, unknown)
+            return torch.lerp(plain, clean, self.guidance)
+
+        levels, parts = noise_levels(self.n_steps), []
+        size = self.batch_size // self.eras_per_batch if self.structure == "set" else ROWS_A_PASS
+        with torch.inference_mode():
+            for n in [len(part) for part in np.array_split(np.arange(n_rows), max(1, round(n_rows / size)))]:
+                noise = start((1, n, self.latent.width + 1), levels[0], int(rng.integers(2**62)), device)
+                parts.append(heun(denoise, noise, levels)[0].cpu().numpy())
+        return np.concatenate(parts)

@@ -1,0 +1,174 @@
+"""Rows by plain networks: out of noise, dreamt, and given back through a bottleneck."""
+
+from abc import abstractmethod
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import Field, PrivateAttr
+
+from numerai_lab.augmenters.base import Augmenter
+from numerai_lab.augmenters.bins import Marginals, by_rank, feature_marginals, known_blocks, rebinned, target_values
+from numerai_lab.augmenters.latent import ranked
+from numerai_lab.basics import ALONE, Aid, Array, Float32
+from numerai_lab.neural.settings import Training
+from numerai_lab.panel import Block, Panel
+
+if TYPE_CHECKING:
+    import torch
+
+    from numerai_lab.neural.stocks import Stocks
+
+
+class Networked(Augmenter, Training):
+    """A network of features and target, and the bins that its values are ranked into."""
+
+    learns: ClassVar[bool] = True
+
+    _network: Any = PrivateAttr(None)
+
+    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+        from numerai_lab.neural.networks import generator_for
+
+        panel = panel.only([block.era for block in known_blocks(panel) if len(block)])
+        features = feature_marginals(panel, rng)
+        self.feature_values_, self.feature_shares_ = features.values, features.shares
+        self.target_values_, self.target_shares_ = target_values(panel)
+        self.binned_, self.top_ = np.array(panel.features.dtype == np.int8), np.array(panel.top)
+        self._network = None
+        objective = self._objective(panel.n_raw, generator_for(int(rng.integers(2**62))))
+        self._train(objective, panel, rng, aid)
+        for name, values in objective.arrays().items():
+            setattr(self, name, values)
+        return self
+
+    @abstractmethod
+    def _objective(self, n_features: int, init: "torch.Generator") -> "Stocks":
+        """The untrained network."""
+
+    def _ready(self) -> Any:
+        """The trained network, on its device."""
+        from numerai_lab.neural.networks import device_for, generator_for
+
+        if self._network is None:
+            network = self._objective(len(self.feature_values_), generator_for(0))
+            network.load(self.state())
+            self._network = network.to(device_for(self.device))
+        return self._network
+
+    def _features(self, values: Float32) -> Array:
+        """Ranked within these rows to the proportions of the training rows."""
+        dtype = np.dtype(np.int8 if self.binned_ else np.float32)
+        return ranked(values, Marginals(self.feature_values_, self.feature_shares_), dtype)
+
+    def _target(self, values: Float32, rng: np.random.Generator) -> Float32:
+        return by_rank(values.astype(np.float64), self.target_values_, self.target_shares_, rng)
+
+
+class NoiseToStock(Networked):
+    """New eras that a network makes out of uniform random features, after it learned to give real rows back.
+
+    A residual network with dropout learns features and target of the row it is shown; shown random bins, and with dropout
+    still on, it answers with what it takes them for. Features and target are ranked within the era to the proportions of
+    the training rows: its answers crowd around the mean.
+
+    Source: [preparedzebra, Numerai forum], synthetic stocks: dropout .5, targets weighing 10 times.
+    """
+
+    kind: Literal["noise_to_stock"] = "noise_to_stock"
+    invents_eras: ClassVar[bool] = True
+    invents_rows: ClassVar[bool] = True
+
+    hidden: int = Field(256, gt=0, le=16384, description="width of the network")
+    n_layers: int = Field(2, gt=0, le=16, description="residual layers")
+    dropout: float = Field(0.5, ge=0, lt=1, description="share of hidden units left out, while training and afterwards")
+    target_weight: float = Field(10.0, gt=0, description="weight of the target's squared error, features weighing 1 together")
+
+    def invent(self, number: int, n_rows: int, rng: np.random.Generator) -> Block:
+        import torch
+
+        from numerai_lab.neural.networks import generator_for
+
+        network = self._ready()
+        p, device = len(self.feature_values_), network.last.weight.device
+        shown = rng.integers(5, size=(n_rows, p)).astype(np.float32) / 4 - np.float32(0.5)
+        with torch.inference_mode():
+            told = network(torch.from_numpy(shown).to(device), generator_for(int(rng.integers(2**62)), device)).cpu().numpy()
+        return Block(-1, self._features(told[:, :-1]), float(self.top_), self._target(told[:, -1], rng))
+
+    def _objective(self, n_features: int, init: "torch.Generator") -> "Stocks":
+        from numerai_lab.neural.stocks import NoiseToStock as Network
+
+        rates = (self.dropout, self.target_weight)
+        return Network(n_features, float(self.top_), (self.hidden, self.n_layers), rates, init)
+
+
+class Dream(Networked):
+    """Real rows moved a little towards what excites a network that was trained on the target; the target is kept.
+
+    Some steps along the gradient of the mean activation of the last hidden layer, each divided by the gradient's standard
+    deviation over the row's features, clipped to the features' range.
+
+    Source: [nyuton, Numerai forum]: 5 steps of .01 for a sample of 5 % of the rows; DeepDream, Mordvintsev et al. 2015.
+    """
+
+    kind: Literal["dream"] = "dream"
+
+    ratio: float = Field(0.05, gt=0, le=1, description="size of a block as a share of the era's rows")
+    hidden: int = Field(128, gt=0, le=16384, description="width of the hidden layers")
+    n_layers: int = Field(2, gt=0, le=8, description="hidden layers")
+    n_steps: int = Field(5, gt=0, le=1000, description="steps along the gradient")
+    step: float = Field(0.01, gt=0, le=1, description="length of a step, on features of 0..1")
+    rebin: bool = Field(False, description="round to the nearest bin")
+
+    def augment(self, block: Block, rng: np.random.Generator) -> Block:
+        from numerai_lab.neural.networks import device_for, in_tiles
+
+        network = self._ready()
+        p, device = block.features.shape[1], device_for(self.device)
+        dreamt = in_tiles(lambda x: network.dreamt(x, self.n_steps, self.step), block.unit() - np.float32(0.5), p, device)
+        features = (dreamt + np.float32(0.5)) * np.float32(block.top)
+        return replace(block, features=rebinned(features, block, rng) if self.rebin else features, columns={})
+
+    def _objective(self, n_features: int, init: "torch.Generator") -> "Stocks":
+        from numerai_lab.neural.stocks import Dreaming
+
+        return Dreaming(n_features, float(self.top_), [self.hidden] * self.n_layers, init)
+
+
+class UNet(Networked):
+    """An era's rows as a network with a bottleneck and a bridge around it gives them back.
+
+    Features are ranked within the era to the proportions of the training rows. The target is the row's own, or what the
+    network's head says of it, ranked likewise.
+
+    Source: [nyuton, Numerai forum]: p → 128 → 16 → target; 16 → 128, beside the first 128, → p; losses weighing 1 : 3. U-Net:
+    Ronneberger et al. 2015 (arXiv:1505.04597).
+    """
+
+    kind: Literal["unet"] = "unet"
+    invents_rows: ClassVar[bool] = True
+
+    wide: int = Field(128, gt=0, le=16384, description="width of the outer layers")
+    narrow: int = Field(16, gt=0, le=4096, description="width of the bottleneck")
+    target_weight: float = Field(1.0, gt=0, description="weight of the target's squared error")
+    feature_weight: float = Field(3.0, gt=0, description="weight of the features' squared error")
+    target: Literal["own", "head"] = Field("own", description="the row's own target, or the head's prediction, ranked")
+
+    @property
+    def whole_era(self) -> bool:
+        return True
+
+    def augment(self, block: Block, rng: np.random.Generator) -> Block:
+        from numerai_lab.neural.networks import device_for, in_tiles
+
+        x, p = block.unit() - np.float32(0.5), block.features.shape[1]
+        told = in_tiles(self._ready(), x, p + 1, device_for(self.device))
+        target = block.target if self.target == "own" else self._target(told[:, -1], rng)
+        return replace(block, features=self._features(told[:, :-1]), target=target, columns={})
+
+    def _objective(self, n_features: int, init: "torch.Generator") -> "Stocks":
+        from numerai_lab.neural.stocks import UNet as Network
+
+        weights = (self.target_weight, self.feature_weight)
+        return Network(n_features, float(self.top_), (self.wide, self.narrow), weights, init)

@@ -1,0 +1,87 @@
+"""Rows out of the plane: points of a UMAP embedding of features and target, turned back into rows."""
+
+import warnings
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import Field
+
+from numerai_lab.augmenters.base import Augmenter
+from numerai_lab.augmenters.bins import Marginals, by_rank, feature_marginals, known_blocks, target_values
+from numerai_lab.augmenters.latent import ranked
+from numerai_lab.basics import ALONE, Aid, Array, Float32, NlabError
+from numerai_lab.panel import Block, Panel
+
+
+class UMAPInverse(Augmenter):
+    """New eras of rows that umap-learn makes out of points drawn evenly from an embedding of features and target.
+
+    The embedding has two dimensions and is fitted on a sample of rows; points come from within the hull of theirs, beyond
+    which umap-learn's way back gives nonsense. The way back takes milliseconds a row: `pool` rows are made once, and
+    an era is a draw from them (with repetition where it wants more), ranked to the proportions of the training rows.
+
+    Source: [jefferythewind, Numerai forum]; McInnes, Healy, Melville 2018 (arXiv:1802.03426), PyPI `umap-learn`.
+    """
+
+    kind: Literal["umap_inverse"] = "umap_inverse"
+    learns: ClassVar[bool] = True
+    invents_eras: ClassVar[bool] = True
+    invents_rows: ClassVar[bool] = True
+
+    n_neighbors: int = Field(15, gt=1, description="neighbours a row is linked to")
+    min_dist: float = Field(0.1, ge=0, le=0.99, description="how near points may lie in the embedding")
+    n_epochs: int | None = Field(None, gt=0, description="passes of the layout; none = umap-learn's choice (500)")
+    landmarks: int = Field(5000, ge=100, le=100_000, description="rows to fit on, drawn evenly from the eras")
+    pool: int = Field(5000, gt=0, le=1_000_000, description="rows to make")
+
+    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+        features = feature_marginals(panel, rng)
+        self.feature_values_, self.feature_shares_ = features.values, features.shares
+        self.target_values_, self.target_shares_ = target_values(panel)
+        self.binned_, self.top_ = np.array(panel.features.dtype == np.int8), np.array(panel.top)
+        rows = self._landmarks(panel, rng)
+        if len(rows) <= self.n_neighbors:
+            raise NlabError(f"umap_inverse: {len(rows)} rows to fit on, n_neighbors {self.n_neighbors} needs more")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # numba and scikit-learn deprecations inside umap-learn
+            reducer = self._reducer(int(rng.integers(2**31 - 1))).fit(rows)
+            points = _within(np.asarray(reducer.embedding_, np.float64), self.pool, rng)
+            self.pool_ = np.nan_to_num(np.asarray(reducer.inverse_transform(points), np.float32))
+        aid.tick(1, 1)
+        return self
+
+    def invent(self, number: int, n_rows: int, rng: np.random.Generator) -> Block:
+        again = n_rows > len(self.pool_)
+        rows = self.pool_[rng.choice(len(self.pool_), size=n_rows, replace=again)]
+        marginals = Marginals(self.feature_values_, self.feature_shares_)
+        features = ranked(rows[:, :-1], marginals, np.dtype(np.int8 if self.binned_ else np.float32))
+        target = by_rank(rows[:, -1].astype(np.float64), self.target_values_, self.target_shares_, rng)
+        return Block(-1, features, float(self.top_), target)
+
+    def _landmarks(self, panel: Panel, rng: np.random.Generator) -> Float32:
+        """Features and target on 0..1 of some rows, the same number an era."""
+        share, parts = -(-self.landmarks // len(panel.eras)), []
+        for block in known_blocks(panel):
+            rows = np.sort(rng.permutation(len(block))[:share])
+            assert block.target is not None
+            parts.append(np.column_stack([block.unit()[rows], block.target[rows]]))
+        return np.concatenate(parts)[: self.landmarks]
+
+    def _reducer(self, seed: int) -> Any:
+        import umap
+
+        settings = {"n_neighbors": self.n_neighbors, "min_dist": self.min_dist, "n_epochs": self.n_epochs}
+        return umap.UMAP(n_components=2, random_state=seed, transform_seed=seed, n_jobs=1, **settings)
+
+
+def _within(points: Array, n: int, rng: np.random.Generator) -> Float32:
+    """n points drawn evenly from the convex hull of others, points × 2."""
+    from scipy.spatial import Delaunay
+
+    corners = points[Delaunay(points).simplices]
+    sides = corners[:, 1:] - corners[:, :1]
+    areas = np.abs(np.linalg.det(sides))
+    chosen = rng.choice(len(corners), size=n, p=areas / areas.sum())
+    shares = rng.dirichlet([1, 1, 1], size=n)
+    drawn: Float32 = (shares[:, :, None] * corners[chosen]).sum(1).astype(np.float32)
+    return drawn

@@ -1,0 +1,151 @@
+"""Synthetic eras as a file in the tournament's own layout, and a card that explains it."""
+
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from numerai_lab.augmenters import Augmenter
+from numerai_lab.basics import NlabError, arrays_from_bytes, nearest
+from numerai_lab.config import RAW, Config, load_config
+from numerai_lab.data.reader import Loaded, load
+from numerai_lab.experiment import span
+from numerai_lab.export import Exported, config_hash, refuse_existing
+from numerai_lab.finished import Run, damaged, read_run
+from numerai_lab.panel import Block
+from numerai_lab.report.realism import realism_lines
+from numerai_lab.runs import CONFIG, growing_table, write_page
+from numerai_lab.stages import Show
+from numerai_lab.stream import BlockStream, Origin
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SYNTHETIC = "synthetic"
+
+
+def export_eras(run: Path, name: str, n_eras: int, out: Path, show: Show, seed: int | None = None) -> Exported:
+    """Rows that an augmenter of a finished run makes, as eras of their own numbered beyond all data.
+
+    As far as the run made them they are the rows it trained on. Raises NlabError for an unknown augmenter or seed, fewer
+    than one era, and where `out` is there already.
+    """
+    refuse_existing(out)
+    if n_eras < 1:
+        raise NlabError(f"--eras: at least 1 is needed, got {n_eras}")
+    done = read_run(run)
+    manifest = done.manifest
+    config, _ = load_config(run / CONFIG)
+    wanted = config.seeds[0] if seed is None else seed
+    augmenter = _fitted(done, config, name, wanted)
+    with show.task("data") as tick:
+        loaded = load(config.data, config.extra_sets, tick)
+    if loaded.panel.n_raw != manifest["data"]["features"]:
+        raise NlabError(f"{run}: was made of {manifest['data']['features']} features, the data now has {loaded.panel.n_raw}")
+    stream = _stream(augmenter, name, loaded, tuple(manifest["splits"]["train"]), wanted, n_eras)
+    origins = stream.origins_of(name)[:n_eras]
+    n_rows = 0
+    first = 10 ** len(str(stream.last_era))
+    with show.task(f"export {name}") as tick, growing_table(out, _schema(loaded)) as add:
+        for i, block in enumerate(_blocks(stream, origins)):
+            add(_table(block, first + i, loaded))
+            n_rows += len(block)
+            tick(i + 1, len(origins))
+    card = out.with_name(f"{out.name}.md")
+    facts = {
+        "method": augmenter.model_dump()["kind"],
+        "rows": f"{n_rows:,} in {len(origins)} eras, {first} to {first + len(origins) - 1}",
+        "made": _made(augmenter, origins),
+        "learned from": f"{span(tuple(manifest['splits']['train']))}, features and target" if augmenter.learns else "nothing",
+        "target": f"{loaded.target}, as `target`",
+        "seed": wanted,
+        "data": config.data.version_label(),
+        "run": run.name,
+        "config hash": config_hash(config),
+    }
+    write_page(card, "\n".join([*_card(name, augmenter, facts), *realism_lines(done, name)]) + "\n")
+    return Exported(out, card, {SYNTHETIC: n_rows}, ())
+
+
+def _fitted(run: Run, config: Config, name: str, seed: int) -> Augmenter:
+    if name not in config.augmenters:
+        raise NlabError(f"--augmenter: the run has no augmenter {name!r}; {nearest(name, config.augmenters)}")
+    template = config.augmenters[name]
+    if seed not in config.seeds:
+        raise NlabError(f"--seed: the run has no seed {seed}; it has {', '.join(map(str, config.seeds))}")
+    if not template.learns:
+        return template
+    path = f"models/augmenter-{name}@{seed}.npz"
+    if not (run.path / path).is_file():
+        raise NlabError(f"{run.path}: keeps no fitted {name}@{seed}; no variant of the run uses it")
+    try:
+        return template.restored(arrays_from_bytes(run.content(path)))
+    except ValueError as error:
+        raise damaged(run.path, f"{path}: {error}") from error
+
+
+def _stream(augmenter: Augmenter, name: str, loaded: Loaded, train: tuple[int, ...], seed: int, n_eras: int) -> BlockStream:
+    """The training rows with as many copies of the augmenter's as give so many eras."""
+    panel = loaded.panel.only(train)
+    last_era = int(loaded.panel.eras[-1])
+    known = sum(n > 0 for n in BlockStream(panel, (RAW,), panel.raw_names, seed).n_known.values())
+    a_copy = augmenter.n_of(known) if augmenter.invents_eras else known
+    enough = type(augmenter).model_validate({**augmenter.model_dump(), "copies": max(augmenter.copies, -(-n_eras // a_copy))})
+    return BlockStream(panel, (RAW,), panel.raw_names, seed, {name: enough.restored(augmenter.state())}, last_era=last_era)
+
+
+def _blocks(stream: BlockStream, origins: list[Origin]) -> Iterator[Block]:
+    for origin in origins:
+        yield stream.rows_of(origin)
+        stream.panel.release()
+
+
+def _made(augmenter: Augmenter, origins: list[Origin]) -> str:
+    if augmenter.invents_eras:
+        return "eras that never were, one after the other"
+    return f"out of training eras {origins[0].era} to {max(origin.era for origin in origins)}, in order"
+
+
+def _schema(loaded: Loaded) -> "pa.Schema":
+    import pyarrow as pa
+
+    cell = pa.int8() if loaded.panel.features.dtype == np.int8 else pa.float32()
+    features = [(name, cell) for name in loaded.panel.raw_names]
+    head = [("id", pa.string()), ("era", pa.string()), ("data_type", pa.string())]
+    return pa.schema([*head, *features, ("target", pa.float32())])
+
+
+def _table(block: Block, era: int, loaded: Loaded) -> "pa.Table":
+    import pyarrow as pa
+
+    schema, n = _schema(loaded), len(block)
+    features = block.features
+    if loaded.panel.features.dtype == np.int8 and features.dtype != np.int8:
+        features = np.clip(np.rint(features), 0, block.top)  # rows between bins: the layout knows bins only
+    cells = [pa.array(column, schema.field(3).type) for column in features.T.astype(loaded.panel.features.dtype)]
+    head = [pa.array([f"s{era:07x}{row:08x}" for row in range(n)]), pa.array([f"{era:04d}"] * n), pa.array([SYNTHETIC] * n)]
+    return pa.table([*head, *cells, pa.array(block.target, pa.float32())], schema=schema)
+
+
+def _card(name: str, augmenter: Augmenter, facts: dict[str, object]) -> list[str]:
+    says = inspect.getdoc(type(augmenter)) or ""
+    source = says[says.index("Source:") :].replace("\n", " ") if "Source:" in says else ""
+    parameters = {key: value for key, value in augmenter.model_dump().items() if key != "kind"}
+    return [
+        f"# {name}: {says.splitlines()[0]}",
+        "",
+        "**Synthetic rows**: no stock, no date, no market. They are for training; a score on them says nothing, and a model that",
+        "saw them has seen the training eras that they were learned from.",
+        "Columns as in the tournament's files: id, era, data_type `synthetic`, features, target.",
+        "",
+        "| | |",
+        "| --- | --- |",
+        *(f"| {key} | {value} |" for key, value in facts.items()),
+        "",
+        source,
+        "",
+        "Parameters: " + ", ".join(f"`{key}: {value}`" for key, value in parameters.items()),
+        "",
+    ]

@@ -1,0 +1,115 @@
+"""How real the rows are that a run's augmenters invented: samples of them beside training eras and held-out ones."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from numerai_lab.basics import Float64, rng_for
+from numerai_lab.cache import Stage, spans
+from numerai_lab.metrics.realism import Realism, Sample, realism
+from numerai_lab.panel import Block, Panel
+from numerai_lab.provenance import code_version, library_versions, source_version
+from numerai_lab.stages import Setting, fitted_augmenter, rows_stream
+from numerai_lab.variants import for_variant
+
+MOST_ERAS = 60
+MOST_ROWS = 20_000
+"""Of each sample, evenly from its eras."""
+FOUND, PROPORTIONS = "realism.json", "proportions.npy"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An augmenter, the seed whose rows were judged, the features, and what was found."""
+
+    augmenter: str
+    seed: int
+    features: tuple[str, ...]
+    found: Realism
+
+
+def realism_of(setting: Setting) -> list[Judged]:
+    """Of every augmenter in use that invents rows, with the first seed; nothing where no era is held out.
+
+    Held-out eras are those of val1 (of val2 where there are none). Their targets judge rows that are made already, and
+    nothing is chosen by them.
+    """
+    config, splits = setting.config, setting.splits
+    held = tuple(splits.val1 or splits.val2)
+    if not held:
+        return []
+    used = {name: variant for variant in reversed(config.variants.values()) for name in variant.augment}
+    wanted = [name for name, augmenter in config.augmenters.items() if name in used and augmenter.invents_rows]
+    seed = config.seeds[0]
+    names = setting.panel.raw_names
+    out = []
+    for name in wanted:
+        inside = for_variant(setting, used[name])
+        out.append(Judged(name, seed, names, _found(inside, name, tuple(used[name].augment), held)))
+    return out
+
+
+def _found(setting: Setting, name: str, augment: tuple[str, ...], held: tuple[int, ...]) -> Realism:
+    seed, splits = setting.config.seeds[0], setting.splits
+
+    def judge(work: Path) -> None:
+        with setting.show.task(f"realism of {name}@{seed}") as tick:
+            rng = rng_for(seed, "realism", name)
+            augmenters = {each: fitted_augmenter(setting, each, seed) for each in augment}
+            stream = rows_stream(setting, augmenters, seed)
+            origins = stream.origins_of(name)
+            made = _sample((stream.rows_of(origins[i]) for i in _spread(len(origins))), MOST_ERAS, rng)
+            real = [_sample_of(setting.panel.only(eras), rng) for eras in (splits.train, held)]
+            found = realism(real[0], real[1], made, int(rng.integers(2**31 - 1)))
+            tick(1, 1)
+        plain = {key: value for key, value in vars(found).items() if key != "proportions"}
+        (work / FOUND).write_text(json.dumps(plain))
+        np.save(work / PROPORTIONS, found.proportions, allow_pickle=False)
+
+    templates = {each: setting.config.augmenters[each] for each in augment}
+    kinds = [type(template) for template in templates.values()]
+    facts = {
+        "augmenters": {each: template.model_dump() for each, template in templates.items()},
+        "augmenter": name,
+        "in order": augment,
+        "data": setting.identity,
+        "labels": setting.labels,
+        "code": [
+            code_version(*kinds, Realism),
+            source_version(Path(__file__)),
+        ],
+        "libraries": library_versions(*kinds, Realism),
+        "trained on": spans(splits.train),
+        "held out": spans(held),
+        "seed": seed,
+    }
+    entry = setting.stages.obtain(Stage("realism", f"realism of {name}@{seed}", facts), judge)
+    proportions: Float64 = np.load(entry.folder / PROPORTIONS, allow_pickle=False)
+    return Realism(**json.loads((entry.folder / FOUND).read_text()), proportions=proportions)
+
+
+def _sample_of(panel: Panel, rng: np.random.Generator) -> Sample:
+    """Rows with a target of some eras of a panel, spread over all of them."""
+    eras = panel.eras[_spread(len(panel.eras))].tolist()
+    return _sample((panel.block(era) for era in eras), len(eras), rng)
+
+
+def _sample(blocks: Iterable[Block], n_eras: int, rng: np.random.Generator) -> Sample:
+    features, targets, eras = [], [], []
+    for block in blocks:
+        assert block.target is not None
+        known = block.take(np.isfinite(block.target))
+        rows = np.sort(rng.permutation(len(known))[: MOST_ROWS // n_eras])
+        assert known.target is not None
+        features.append(known.features[rows])
+        targets.append(known.target[rows])
+        eras.append(np.full(len(rows), block.era))
+    return Sample(np.concatenate(features), np.concatenate(targets), np.concatenate(eras))
+
+
+def _spread(n: int) -> list[int]:
+    """At most so many of n places, evenly."""
+    return sorted(set(np.linspace(0, n - 1, min(n, MOST_ERAS)).astype(int).tolist()))

@@ -1,0 +1,70 @@
+"""Rows of augmenters that are dear: made once, kept as files, and read from there at every pass."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from numerai_lab.basics import Array, Float32, NlabFailure, Tick
+from numerai_lab.cache import journaled, reopened
+from numerai_lab.panel import Block, release_pages
+from numerai_lab.store import new_array
+from numerai_lab.stream import BlockStream
+
+FEATURES, TARGET = "features.npy", "target.npy"
+
+
+@dataclass(frozen=True)
+class Made:
+    """Rows of an augmenter, batch after batch, as views over memory-maps. bounds: the first row of each batch, and the end."""
+
+    features: Array
+    target: Float32
+    bounds: tuple[int, ...]
+    top: float
+
+    @classmethod
+    def of(cls, folder: Path, stream: BlockStream, name: str) -> "Made":
+        """What `make` wrote for this very stream."""
+        features, target = (np.load(folder / file, mmap_mode="r", allow_pickle=False) for file in (FEATURES, TARGET))
+        bounds = _bounds(stream, name)
+        if len(features) != len(target) or len(target) != bounds[-1]:
+            raise NlabFailure(
+                f"cache entry {folder}: holds {len(features)} rows, wanted {bounds[-1]}; `nlab cache verify --repair` mends it"
+            )
+        return cls(features, target, bounds, stream.panel.top)
+
+    def block(self, i: int) -> Block:
+        """The rows of a batch."""
+        rows = slice(self.bounds[i], self.bounds[i + 1])
+        block = Block(-1, np.array(self.features[rows]), self.top, np.array(self.target[rows]))
+        release_pages(self.features)
+        return block
+
+
+def make(work: Path, stream: BlockStream, name: str, tick: Tick) -> None:
+    """Writes the rows of an augmenter, batch after batch; goes on where a killed try stopped."""
+    origins, bounds = stream.origins_of(name), _bounds(stream, name)
+    dtype = str(stream.rows_of(origins[0]).features.dtype)
+    features, journal = journaled(work / FEATURES, (bounds[-1], stream.panel.n_raw), dtype)
+    kept = reopened(work / TARGET, bounds[-1:], "float32")
+    target = new_array(work / TARGET, "float32", bounds[-1:]) if kept is None else kept
+
+    def written(i: int) -> Array:
+        rows = slice(bounds[i], bounds[i + 1])
+        return np.concatenate([np.ravel(features[rows]).view(np.uint8), target[rows].view(np.uint8)])
+
+    done = journal.read(written)
+    with journal.writing() as note:
+        for i, origin in enumerate(origins):
+            if i not in done:
+                block, rows = stream.rows_of(origin), slice(bounds[i], bounds[i + 1])
+                features[rows], target[rows] = block.features, block.target
+                note(i, written(i))
+                release_pages(features)
+            tick(i + 1, len(origins))
+
+
+def _bounds(stream: BlockStream, name: str) -> tuple[int, ...]:
+    sizes = [n for n, origin in zip(stream.n_rows, stream.origins, strict=True) if origin.augmenter == name]
+    return (0, *np.cumsum(sizes).tolist())

@@ -1,0 +1,200 @@
+"""How real invented rows are: what they share with held-out rows, beside what other real rows share with those."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from numerai_lab.basics import Array, Float32, Float64
+from numerai_lab.metrics.era import numerai_corr, pearson
+
+N_TREES = 100
+NEIGHBOUR_ROWS = 2000
+"""Rows whose nearest neighbour is looked for."""
+MOST_VALUES = 8
+"""A feature with more values than this is continuous, and cut into tenths of its range."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rows with targets, whole eras or equal parts of them. features: rows × p; target, era: one a row."""
+
+    features: Array
+    target: Float32
+    era: Array
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def eras(self) -> "list[Sample]":
+        """One sample an era."""
+        return [self.take(self.era == era) for era in np.unique(self.era)]
+
+    def take(self, rows: Array) -> "Sample":
+        """Some of its rows."""
+        return Sample(self.features[rows], self.target[rows], self.era[rows])
+
+
+@dataclass(frozen=True)
+class Realism:
+    """What is known of the rows of an augmenter. Ratios: 1 = as far from held-out eras as the training eras are.
+
+    bins: largest and mean difference of a feature's bin proportions from the training rows' (half the sum of absolute
+    differences). corr, target_corr: rms difference of correlations, between features and of features with the target, to
+    held-out eras. auc: how well trees tell rows from held-out rows, eras apart; auc_real: training rows. memorised: median
+    distance to the nearest training row over that of held-out rows. tstr: corr on held-out eras of trees that learned from
+    these rows, trtr: from as many training rows. diversity: spread over eras of correlations with the target, beside that of
+    training eras. proportions: features × bins.
+    """
+
+    rows: int
+    eras: int
+    bins_mean: float
+    bins_max: float
+    corr: float
+    corr_floor: float
+    target_corr: float
+    target_corr_floor: float
+    auc: float
+    auc_real: float
+    memorised: float
+    tstr: float
+    trtr: float
+    diversity: float
+    proportions: Float64 = field(repr=False)
+
+    @property
+    def corr_ratio(self) -> float:
+        return self.corr / max(self.corr_floor, 1e-12)
+
+    @property
+    def target_corr_ratio(self) -> float:
+        return self.target_corr / max(self.target_corr_floor, 1e-12)
+
+    def row(self) -> dict[str, Any]:
+        """Plain values for a table."""
+        names = [name for name in vars(self) if name != "proportions"]
+        ratios = {"corr_ratio": self.corr_ratio, "target_corr_ratio": self.target_corr_ratio}
+        return {name: getattr(self, name) for name in names} | ratios
+
+
+def realism(train: Sample, held: Sample, made: Sample, seed: int) -> Realism:
+    """Judges made rows. train, held: real rows, eras apart; the same number of rows of each is best."""
+    rng = np.random.default_rng(seed)
+    real, there, invented = (_correlations(sample) for sample in (train, held, made))
+    shares, found = (_proportions(sample.features, train.features) for sample in (train, made))
+    off = np.abs(shares - found).sum(1) / 2
+    return Realism(
+        rows=len(made),
+        eras=len(np.unique(made.era)),
+        bins_mean=float(off.mean()),
+        bins_max=float(off.max()),
+        corr=_rms(invented[0], there[0]),
+        corr_floor=_rms(real[0], there[0]),
+        target_corr=_rms(invented[1], there[1]),
+        target_corr_floor=_rms(real[1], there[1]),
+        auc=told_apart(made, held, rng),
+        auc_real=told_apart(train, held, rng),
+        memorised=_nearest(made, train, rng) / max(_nearest(held, train, rng), 1e-12),
+        tstr=_learned(made.take(_some(made, len(train), rng)), held, rng),
+        trtr=_learned(train.take(_some(train, len(made), rng)), held, rng),
+        diversity=_spread(made) / max(_spread(train), 1e-12),
+        proportions=found,
+    )
+
+
+def told_apart(one: Sample, other: Sample, rng: np.random.Generator) -> float:
+    """Area under the curve of trees that tell the rows of one sample from another's, judged on eras they did not learn from."""
+    import lightgbm
+    from sklearn.metrics import roc_auc_score
+
+    n = min(len(one), len(other))
+    parts = [sample.take(_some(sample, n, rng)) for sample in (one, other)]
+    x = np.concatenate([np.column_stack([part.features, part.target]) for part in parts]).astype(np.float32)
+    label = np.repeat([1, 0], n)
+    first = np.concatenate([np.isin(part.era, _half(part.era, rng)) for part in parts])
+    areas = []
+    for learn in (first, ~first):
+        data = lightgbm.Dataset(x[learn], label=label[learn], params=_settings("binary", rng))
+        model = lightgbm.train(_settings("binary", rng), data, N_TREES)
+        areas.append(roc_auc_score(label[~learn], model.predict(x[~learn], num_threads=1)))
+    return float(np.mean(areas))
+
+
+def _correlations(sample: Sample) -> tuple[Float64, Float64]:
+    """Between features, each pair once, and of features with the target; 0 with what does not vary."""
+    x = np.column_stack([sample.features, sample.target]).astype(np.float64)
+    x -= x.mean(0)
+    deviation = x.std(0)
+    x *= np.divide(1, deviation, out=np.zeros_like(deviation), where=deviation > 1e-9)
+    matrix = x.T @ x / len(x)
+    return matrix[:-1, :-1][np.triu_indices(len(matrix) - 1, 1)], matrix[-1, :-1]
+
+
+def _proportions(features: Array, like: Array) -> Float64:
+    """Share of each value, features × values: those that `like` takes, or tenths of its range."""
+    values = np.unique(like[:1000])
+    if len(values) > MOST_VALUES:
+        low, high = float(like.min()), float(like.max())
+        features, values = np.floor((features - low) / (high - low) * 9.999), np.arange(10)
+    shares: Float64 = np.stack([(features == value).mean(0) for value in values], axis=1)
+    return shares
+
+
+def _nearest(sample: Sample, train: Sample, rng: np.random.Generator) -> float:
+    """Median distance of rows to the nearest training row."""
+    from sklearn.neighbors import NearestNeighbors
+
+    search = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(train.features.astype(np.float32))
+    rows = sample.features[_some(sample, NEIGHBOUR_ROWS, rng)].astype(np.float32)
+    return float(np.median(search.kneighbors(rows)[0]))
+
+
+def _learned(learn: Sample, held: Sample, rng: np.random.Generator) -> float:
+    """Mean corr over held-out eras of trees that learned from some rows."""
+    import lightgbm
+
+    data = lightgbm.Dataset(learn.features.astype(np.float32), label=learn.target, params=_settings("regression", rng))
+    model = lightgbm.train(_settings("regression", rng), data, N_TREES)
+    told = np.asarray(model.predict(held.features.astype(np.float32), num_threads=1))
+    scores = [numerai_corr(told[held.era == e, None], held.target[held.era == e].astype(np.float64)) for e in np.unique(held.era)]
+    return float(np.nanmean(scores))
+
+
+def _spread(sample: Sample) -> float:
+    """Root mean square over features of the standard deviation over eras of their correlation with the target.
+
+    What eras of so few rows would show without any difference between them is taken out.
+    """
+    eras = [era for era in sample.eras() if len(era) > 2]
+    related = np.array([np.nan_to_num(pearson(era.features.astype(np.float64), era.target.astype(np.float64))) for era in eras])
+    by_chance = np.mean([1 / (len(era) - 1) for era in eras])
+    return float(np.sqrt(max(related.var(0, ddof=1).mean() - by_chance, 0)))
+
+
+def _settings(objective: str, rng: np.random.Generator) -> dict[str, Any]:
+    return {
+        "objective": objective,
+        "num_leaves": 31,
+        "learning_rate": 0.1,
+        "feature_fraction": 0.5,
+        "max_bin": 15,
+        "seed": int(rng.integers(2**31 - 1)),
+        "num_threads": 1,
+        "deterministic": True,
+        "force_row_wise": True,
+        "verbosity": -1,
+    }
+
+
+def _rms(one: Float64, other: Float64) -> float:
+    return float(np.sqrt(((one - other) ** 2).mean()))
+
+
+def _some(sample: Sample, n: int, rng: np.random.Generator) -> Array:
+    return np.sort(rng.permutation(len(sample))[:n])
+
+
+def _half(era: Array, rng: np.random.Generator) -> Array:
+    eras = np.unique(era)
+    return rng.permutation(eras)[: (len(eras) + 1) // 2]

@@ -1,0 +1,54 @@
+"""From noise to samples: the probability-flow equation of a denoiser, solved in a few steps."""
+
+import itertools
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from numerai_lab.neural.networks import generator_for
+from numerai_lab.neural.settings import SIGMA
+
+Denoise = Callable[[Tensor, float], Tensor]
+"""(noisy values, standard deviation of their noise) → the expected clean values."""
+
+
+def noise_levels(n_steps: int, largest: float = 80.0, smallest: float = 0.002, rho: float = 7.0) -> list[float]:
+    """Standard deviations of noise, falling, and 0 last: n_steps + 1 of them, close together where they are small."""
+    high, low = largest ** (1 / rho), smallest ** (1 / rho)
+    return [(high + i / max(1, n_steps - 1) * (low - high)) ** rho for i in range(n_steps)] + [0.0]
+
+
+def start(shape: tuple[int, ...], level: float, seed: int, device: torch.device) -> Tensor:
+    """Nothing but noise."""
+    return level * torch.randn(shape, generator=generator_for(seed, device), device=device)
+
+
+def euler(denoise: Denoise, x: Tensor, levels: list[float]) -> Tensor:
+    """First order: a call of the denoiser a step."""
+    for now, after in itertools.pairwise(levels):
+        x = x + (after - now) * (x - denoise(x, now)) / now
+    return x
+
+
+def heun(denoise: Denoise, x: Tensor, levels: list[float]) -> Tensor:
+    """Second order: the slope is the mean of those at both ends of a step, but for the last one, which ends without noise.
+
+    Solved for z = x / √(σ² + SIGMA²) along the angle atan(σ / SIGMA): there only what sets the data apart from independent
+    normal values of that deviation moves (dz = −F, EDM's network), and those come out exactly, whatever the steps. In x
+    itself, 18 steps make a normal variable too wide by 5 %.
+    """
+
+    def moved(z: Tensor, level: float) -> Tensor:
+        total = math.hypot(level, SIGMA)
+        return (denoise(z * total, level) - z * (SIGMA**2 / total)) * (total / (level * SIGMA))
+
+    z = x / math.hypot(levels[0], SIGMA)
+    for now, after in itertools.pairwise(levels):
+        step = math.atan2(now, SIGMA) - math.atan2(after, SIGMA)
+        slope = moved(z, now)
+        if after > 0:
+            slope = (slope + moved(z + step * slope, after)) / 2
+        z = z + step * slope
+    return z * SIGMA

@@ -1,0 +1,55 @@
+"""Parameters of whatever trains a network, and the way from them into the one training loop. No torch at import."""
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import Field
+
+from numerai_lab.basics import Aid
+from numerai_lab.component import Component
+from numerai_lab.panel import Panel
+
+if TYPE_CHECKING:
+    from numerai_lab.neural.training import Objective
+
+SIGMA = 0.5
+"""Standard deviation of the values that a diffusion model sees, noise aside."""
+
+
+class OnDevice(Component):
+    """A component with a network."""
+
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where the network runs; auto = cuda where there is one")
+
+
+class Training(OnDevice):
+    """Training on rows drawn from eras, early stopping on eras held out of those that fit was given."""
+
+    batch_size: int = Field(1024, ge=8, le=1_000_000, description="rows a step")
+    eras_per_batch: int = Field(4, gt=0, description="eras that a batch is drawn from, evenly; 1 = every batch from one era")
+    max_steps: int = Field(2000, gt=0, description="steps at most; the learning rate falls to 0 along a cosine until there")
+    epochs: float | None = Field(None, gt=0, description="passes over the rows at most, if that is fewer steps; none = no limit")
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="of AdamW, at the start")
+    weight_decay: float = Field(1e-4, ge=0, le=1, description="of AdamW")
+    clip: float = Field(5.0, gt=0, description="largest norm of the gradient")
+    held_out: float = Field(0.1, gt=0, le=0.5, description="share of the eras given to fit that is kept for early stopping")
+    held_out_eras: Literal["last", "spread"] = Field(
+        "last", description="last: the latest eras are held out; spread: every so manieth, so that the latest are learned from"
+    )
+    evaluate_every: int = Field(100, gt=0, description="steps between two looks at the held-out eras (and checkpoints)")
+    patience: int = Field(5, gt=0, description="looks without improvement before it stops; the best weights are kept")
+
+    def _train(self, objective: "Objective", panel: Panel, rng: np.random.Generator, aid: Aid) -> None:
+        """Trains in place; `curve_` is the training curve: step, training loss, loss on held-out eras, float32."""
+        from dataclasses import fields
+
+        from numerai_lab.neural.networks import device_for
+        from numerai_lab.neural.training import Plan, train
+
+        settings = {field.name: getattr(self, field.name) for field in fields(Plan) if hasattr(self, field.name)}
+        plan = Plan(**(settings | {"eras_per_batch": self._batch_eras()}))
+        self.curve_ = train(objective.to(device_for(self.device)), panel, plan, rng, aid)
+
+    def _batch_eras(self) -> int:
+        """Eras in a batch, where a method has no choice."""
+        return self.eras_per_batch

@@ -1,0 +1,96 @@
+"""How real invented rows are, as tables in the run folder and as sentences."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from numerai_lab.basics import NlabError
+from numerai_lab.finished import REALISM, Run, damaged
+from numerai_lab.inventions import Judged
+from numerai_lab.report.tables import Shown, markdown
+from numerai_lab.runs import RunFolder
+
+if TYPE_CHECKING:
+    import polars as pl
+
+COLUMNS = (
+    Shown("augmenter", "augmenter", "s"),
+    Shown("eras", "eras", "d"),
+    Shown("rows", "rows", ",d"),
+    Shown("bins_max", "bins", ".3f"),
+    Shown("corr_ratio", "corr ÷ floor", ".2f"),
+    Shown("target_corr_ratio", "y corr ÷ floor", ".2f"),
+    Shown("auc", "AUC", ".3f"),
+    Shown("auc_real", "real", ".3f"),
+    Shown("memorised", "memory", ".3f"),
+    Shown("tstr", "learned corr", "+.4f"),
+    Shown("trtr", "from real", "+.4f"),
+    Shown("diversity", "diversity", ".2f"),
+)
+LEGEND = (
+    "bins: largest difference of a feature's bin proportions from the training rows'",
+    "corr, y corr ÷ floor: rms difference of correlations (with the target) to held-out eras, over that of the training eras",
+    "AUC: how well trees tell the rows from held-out ones; real: the same of training rows. 0.5 = not at all",
+    "memory: distance to the nearest training row over that of held-out rows; well below 1 = training rows are copied",
+    "learned corr: on held-out eras, of trees that learned from the rows alone; from real: from as many training rows",
+    "diversity: spread over eras of correlations with the target, over that of training eras",
+)
+
+
+def write_realism(folder: RunFolder, judged: Sequence[Judged]) -> None:
+    """realism.csv, realism.md and, a row a feature, realism_bins.parquet into the run folder; nothing for nothing."""
+    import polars as pl
+
+    if not judged:
+        return
+    table = pl.DataFrame([{"augmenter": each.augmenter, "seed": each.seed, **each.found.row()} for each in judged])
+    folder.write_table(REALISM, table)
+    legend = [f"- {line}" for line in LEGEND]
+    folder.write_text("realism.md", "\n".join(["# Realism of invented rows", "", markdown(table, COLUMNS), "", *legend, ""]))
+    folder.write_table("realism_bins.parquet", pl.DataFrame([row for each in judged for row in _bins(each)]))
+    for line in remarks(table):
+        folder.warn(line)
+
+
+def realism_table(run: Run) -> "pl.DataFrame":
+    """The table of a finished run. Raises NlabError when none of its augmenters invents rows, or the file is damaged."""
+    import polars as pl
+
+    if not (run.path / REALISM).is_file():
+        raise NlabError(f"{run.path}: nothing to inspect, no augmenter of this run invents rows")
+    try:
+        return pl.read_csv(run.content(REALISM)).select("augmenter", "seed", *(column.name for column in COLUMNS[1:]))
+    except (ValueError, pl.exceptions.PolarsError) as error:
+        raise damaged(run.path, f"{REALISM}: {error}") from error
+
+
+def realism_lines(run: Run, augmenter: str) -> list[str]:
+    """What a finished run found of an augmenter, as Markdown; nothing where it found nothing."""
+    if not (run.path / REALISM).is_file():
+        return []
+    table = realism_table(run).filter(augmenter=augmenter)
+    if table.is_empty():
+        return []
+    return ["## Realism, against held-out eras of the run", "", markdown(table, COLUMNS), "", *(f"- {line}" for line in LEGEND)]
+
+
+def remarks(table: "pl.DataFrame") -> list[str]:
+    """What should make one doubt an augmenter's rows, a sentence each."""
+    lines = []
+    for row in table.to_dicts():
+        who = f"augmenter {row['augmenter']}"
+        if row["memorised"] < 0.8:
+            lines.append(
+                f"{who}: rows lie at {row['memorised']:.2f} of the distance of held-out rows to training rows: copies of them"
+            )
+        if row["corr_ratio"] > 5:
+            lines.append(
+                f"{who}: correlations of features are {row['corr_ratio']:.1f} times as far from held-out eras as real ones are"
+            )
+    return lines
+
+
+def _bins(judged: Judged) -> list[dict[str, Any]]:
+    return [
+        {"augmenter": judged.augmenter, "feature": name, **{f"share_{i}": float(share) for i, share in enumerate(shares)}}
+        for name, shares in zip(judged.features, judged.found.proportions, strict=True)
+    ]

@@ -1,0 +1,102 @@
+"""XGBoost on rows and three cutout copies of them: streamed, against a float32 table of all copies by pandas.
+
+Asked: at most a quarter of the peak memory and 1.2 × the time, 100 trees of depth 5 on 500,000 × 780. NLAB_BENCH_ROWS names
+another number of rows (100,000 by default: the tables by pandas take 25 GB at 500,000). Run with `make bench`.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from numerai_lab.store import new_array
+
+N_ROWS = int(os.environ.get("NLAB_BENCH_ROWS", "100000"))
+N_FEATURES, ROWS_AN_ERA = 780, 5000
+SETTINGS = {"n_estimators": 100, "max_depth": 5, "learning_rate": 0.05, "colsample_bytree": 1.0}
+
+STREAMED = """
+import numpy as np
+from numerai_lab.augmenters import AUGMENTERS
+from numerai_lab.models import MODELS
+from numerai_lab.panel import Panel
+from numerai_lab.stream import BlockStream
+
+features, target = np.load(folder / "features.npy", mmap_mode="r"), np.load(folder / "target.npy")
+starts = np.arange(0, len(features), rows_an_era)
+names = tuple(f"f{i}" for i in range(features.shape[1]))
+panel = Panel(
+    names, features, len(names), 4.0, np.zeros(len(features), "S1"), np.arange(1, len(starts) + 1, dtype=np.int32),
+    np.column_stack([starts, starts + rows_an_era]), ("train",) * len(starts), target,
+)
+cutout = AUGMENTERS["cutout"](fraction=0.1, copies=3)
+stream = BlockStream(panel, ("raw",), names, 0, {"cutout": cutout})
+n_rows = sum(stream.n_rows)
+MODELS["xgboost"](**settings).fit(stream, np.random.default_rng(0))
+"""
+
+BY_PANDAS = """
+import numpy as np
+import pandas as pd
+import xgboost
+
+features, target = np.load(folder / "features.npy", mmap_mode="r"), np.load(folder / "target.npy")
+rows = pd.DataFrame(features.astype(np.float32), columns=[f"f{i}" for i in range(features.shape[1])])
+rng = np.random.default_rng(0)
+copies = []
+for _ in range(3):
+    copy = rows.copy()
+    for start in range(0, len(rows), rows_an_era):
+        cut = rng.choice(rows.shape[1], size=rows.shape[1] // 10, replace=False)
+        copy.iloc[start : start + rows_an_era, cut] = 2.0
+    copies.append(copy)
+table = pd.concat([rows, *copies], ignore_index=True)
+del rows, copies, copy
+n_rows = len(table)
+xgboost.XGBRegressor(**settings).fit(table, np.tile(target, 4))
+"""
+
+MEASURED = """
+import json, resource, sys, time
+from pathlib import Path
+
+start = time.perf_counter()
+folder, rows_an_era, settings = Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])
+{way}
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+print(json.dumps({{"rows": n_rows, "seconds": time.perf_counter() - start, "bytes": peak}}))
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("rows")
+    features = new_array(folder / "features.npy", "int8", (N_ROWS, N_FEATURES))
+    rng = np.random.default_rng(0)
+    for start in range(0, N_ROWS, ROWS_AN_ERA):
+        features[start : start + ROWS_AN_ERA] = rng.integers(5, size=(ROWS_AN_ERA, N_FEATURES), dtype=np.int8)
+    signal = features[:, :20].sum(1) / 9 + rng.standard_normal(N_ROWS)
+    np.save(folder / "target.npy", (np.argsort(np.argsort(signal)) * 5 // N_ROWS / 4).astype(np.float32))
+    return folder
+
+
+def measured(way: str, folder: Path) -> dict[str, float]:
+    command = [sys.executable, "-c", MEASURED.format(way=way), str(folder), str(ROWS_AN_ERA), json.dumps(SETTINGS)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_three_streamed_copies_take_a_quarter_of_the_memory_and_no_more_than_a_fifth_more_time(folder: Path) -> None:
+    streamed, table = measured(STREAMED, folder), measured(BY_PANDAS, folder)
+    assert streamed["rows"] == table["rows"] == 4 * N_ROWS
+    for name, found in (("streamed", streamed), ("by pandas", table)):
+        print(f"{name}: {found['rows']:,.0f} rows × {N_FEATURES}, {found['seconds']:.0f} s, peak {found['bytes'] / 1e9:.2f} GB")
+    memory, seconds = streamed["bytes"] / table["bytes"], streamed["seconds"] / table["seconds"]
+    print(f"ratio of peak memory {memory:.2f} (asked 0.25), of time {seconds:.2f} (asked 1.2)")
+    assert memory <= 0.25
+    assert seconds <= 1.2

@@ -1,0 +1,148 @@
+"""Rows that augmenters invent: kept once in the cache, judged in the run folder, exported as eras of the tournament's layout."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from numerai_lab.basics import NlabError, arrays_from_bytes, rng_for
+from numerai_lab.cli import app
+from numerai_lab.config import Config
+from numerai_lab.experiment import run
+from numerai_lab.export_eras import export_eras
+from numerai_lab.finished import Run
+from numerai_lab.made import FEATURES, Made, make
+from numerai_lab.panel import Panel
+from numerai_lab.stream import BlockStream
+from tests.conftest import Quiet, component, make_config, quick
+
+AUGMENTERS = {
+    "new": quick("diffusion"),
+    "few": {**quick("diffusion"), "ratio": 0.1},
+    "law": {"kind": "copula"},
+    "cut": {"kind": "cutout"},
+}
+LAST = 100
+
+
+def config(**changes: Any) -> Config:
+    data = {"source": "synthetic", "size": "tiny", "feature_set": "small"}
+    variants = {"baseline": {}, **{f"raw+{name}": {"augment": [name]} for name in AUGMENTERS}}
+    return make_config(**{"data": data, "augmenters": AUGMENTERS, "variants": variants, "seeds": [3], **changes})
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return run(config(), tmp_path_factory.mktemp("runs"), Quiet())
+
+
+def test_a_run_judges_the_augmenters_that_invent_rows_and_no_others(done: Run) -> None:
+    table = pl.read_csv(done.path / "realism.csv")
+    assert table["augmenter"].to_list() == ["new", "few", "law"]
+    assert table["eras"].to_list() == [60, 6, 60]
+    assert (table["memorised"] > 0.8).all()
+    assert table.filter(pl.col("augmenter") == "law")["corr_ratio"].item() < 3
+    bins = pl.read_parquet(done.path / "realism_bins.parquet")
+    np.testing.assert_allclose(bins.select(pl.col("^share_.*$")).to_numpy().sum(1), 1)
+    assert len(bins) == 3 * 42
+
+
+def test_inspect_prints_what_the_run_found(done: Run) -> None:
+    shown = CliRunner().invoke(app, ["inspect", str(done.path), "--rows", "--format", "json"])
+    assert shown.exit_code == 0
+    assert '"augmenter": "law"' in shown.stdout
+    said = CliRunner().invoke(app, ["inspect", str(done.path)]).stdout
+    assert "0.5 = not at all" in said
+
+
+def test_a_run_without_invented_rows_has_nothing_to_inspect(tmp_path: Path) -> None:
+    plain = run(config(variants={"baseline": {}, "raw+cut": {"augment": ["cut"]}}), tmp_path, Quiet())
+    shown = CliRunner().invoke(app, ["inspect", str(plain.path), "--rows"])
+    assert isinstance(shown.exception, NlabError)
+    assert "no augmenter of this run invents rows" in str(shown.exception)
+
+
+def test_another_model_takes_the_rows_from_the_cache_and_ratios_share_a_fit(tmp_path: Path) -> None:
+    first = run(config(), tmp_path, Quiet())
+    second = run(config(model=quick("lightgbm")), tmp_path, Quiet())
+    taken = {hit["stage"] for hit in second.manifest["cache_hits"]}
+    assert {"rows of new@3", "rows of few@3", "realism of new@3"} <= taken
+    fits = [(first.path / "models" / f"augmenter-{name}@3.npz").read_bytes() for name in ("new", "few")]
+    assert fits[0] == fits[1]
+
+
+def test_eras_are_exported_in_the_tournaments_layout_and_are_those_the_run_trained_on(done: Run, tmp_path: Path) -> None:
+    found = export_eras(done.path, "new", 70, tmp_path / "eras.parquet", Quiet())
+    table = pl.read_parquet(found.path)
+    features = [name for name, dtype in table.schema.items() if dtype == pl.Int8]
+    assert table.columns == ["id", "era", "data_type", *features, "target"]
+    assert len(features) == 42
+    assert table["era"].unique().sort().to_list() == [f"{1000 + i}" for i in range(70)]
+    assert table["data_type"].unique().to_list() == ["synthetic"]
+    assert table["id"].n_unique() == len(table) == 70 * 80
+    state = arrays_from_bytes((done.path / "models/augmenter-new@3.npz").read_bytes())
+    fitted = component("diffusion").restored(state)
+    own = fitted.invent(7, 80, rng_for(3, "augment", "new", 1007, 0))
+    written = table.filter(pl.col("era") == "1007")
+    np.testing.assert_array_equal(written.select(features).to_numpy(), own.features)
+    np.testing.assert_array_equal(written["target"].to_numpy(), own.target)
+    card = found.card.read_text()
+    assert "5,600 in 70 eras" in card
+    assert "| new |" in card  # its realism
+
+
+def test_rows_made_out_of_real_ones_are_exported_too(done: Run, tmp_path: Path) -> None:
+    found = export_eras(done.path, "cut", 61, tmp_path / "eras.parquet", Quiet())
+    table = pl.read_parquet(found.path)
+    assert table["era"].n_unique() == 61
+    assert "out of training eras 1 to 60" in found.card.read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "seed", "eras", "says"),
+    [("nwe", None, 5, "did you mean 'new'"), ("new", 4, 5, "has no seed 4; it has 3"), ("new", None, 0, "at least 1")],
+)
+def test_what_a_run_does_not_have_is_refused(
+    done: Run, tmp_path: Path, name: str, seed: int | None, eras: int, says: str
+) -> None:
+    with pytest.raises(NlabError, match=says):
+        export_eras(done.path, name, eras, tmp_path / "eras.parquet", Quiet(), seed)
+
+
+def test_export_wants_a_generator_or_an_augmenter(done: Run, tmp_path: Path) -> None:
+    shown = CliRunner().invoke(app, ["export", str(done.path), "--out", str(tmp_path / "x.parquet")])
+    assert "either --generator or --augmenter" in str(shown.exception)
+
+
+class Killed(Exception):
+    """Stands for the end of a process."""
+
+
+def test_kept_rows_are_those_of_the_stream_and_a_killed_try_goes_on(panel: Panel, tmp_path: Path) -> None:
+    train = panel.only(range(1, 16))
+    fitted = component("covariance_path", copies=2).fit(train, np.random.default_rng(0))
+    stream = BlockStream(train, ("raw",), train.raw_names, 0, {"a": fitted}, last_era=30)
+
+    def dies(at: int) -> Any:
+        def tick(made: int, total: int) -> None:
+            if made == at:
+                raise Killed
+
+        return tick
+
+    with pytest.raises(Killed):
+        make(tmp_path, stream, "a", dies(10))
+    before = np.load(tmp_path / FEATURES)
+    seen: list[int] = []
+    object.__setattr__(fitted, "invent", lambda *asked: seen.append(asked[0]) or type(fitted).invent(fitted, *asked))
+    make(tmp_path, stream, "a", lambda made, total: None)
+    assert sorted(set(seen)) == [0, *range(10, 30)]  # the first tells the dtype
+    kept = Made.of(tmp_path, stream, "a")
+    assert np.array_equal(kept.features[:400], before[:400])
+    again = BlockStream(train, ("raw",), train.raw_names, 0, {"a": fitted}, last_era=30, kept={"a": kept})
+    for own, read in zip(stream, again, strict=True):
+        np.testing.assert_array_equal(own.X, read.X)
+        np.testing.assert_array_equal(own.y, read.y)
