@@ -12,7 +12,7 @@ async function unpack(id) {
 
 function template(night) {
   const [ink, line] = night ? ["#e4e6e8", "#3a4148"] : ["#1c2024", "#dde1e5"];
-  const axis = { gridcolor: line, zerolinecolor: night ? "#6b737c" : "#9aa2ab", linecolor: line, automargin: true, ticks: "outside", tickcolor: "rgba(0,0,0,0)" };
+  const axis = { gridcolor: line, zerolinecolor: night ? "#6b737c" : "#9aa2ab", linecolor: line, automargin: true, ticks: "outside", tickcolor: "rgba(0,0,0,0)", title: { standoff: 10 } };
   const modebar = { bgcolor: "rgba(0,0,0,0)", color: line, activecolor: ink };
   const hoverlabel = { bgcolor: night ? "#1d2125" : "#ffffff", bordercolor: line, font: { color: ink } };
   const layout = { font: { color: ink, family: "system-ui, DejaVu Sans, sans-serif", size: 12 }, xaxis: axis, yaxis: axis, hoverlabel, modebar };
@@ -21,7 +21,9 @@ function template(night) {
 
 function layoutOf(figure, night) {
   const legend = { orientation: "h", x: 0, y: -0.18, yanchor: "top" };
-  return { margin: { l: 55, r: 15, t: 12, b: 45 }, legend, ...figure.layout, template: template(night) };
+  // A finger that drags on a small screen wants to scroll, not to zoom.
+  const small = innerWidth < 600 ? { dragmode: false } : {};
+  return { margin: { l: 55, r: 15, t: 12, b: 45 }, legend, ...small, ...figure.layout, template: template(night) };
 }
 
 function shown(figure, name) {
@@ -33,7 +35,7 @@ function draw(place) {
   const figure = figures[place.dataset.plot];
   const visible = shown(figure, document.querySelector(`select[data-plot="${place.dataset.plot}"]`)?.value);
   const data = figure.data.map((trace, i) => ({ ...trace, visible: visible[i] }));
-  const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+  const config = { responsive: true, displaylogo: false, displayModeBar: innerWidth < 600 ? false : "hover", modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
   return Plotly.newPlot(place, data, layoutOf(figure, dark.matches), config);
 }
 

@@ -75,6 +75,13 @@ def chosen(run: Run, variant: str) -> list[str]:
     ]
 
 
+def _axis(places: Sequence[Any]) -> str:
+    """Numbers over several powers of ten lie on a logarithmic axis."""
+    if not all(isinstance(place, int | float) and not isinstance(place, bool) for place in places):
+        return "category"
+    return "log" if min(places) > 0 and max(places) >= 50 * min(places) else "linear"
+
+
 def _text(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
@@ -102,9 +109,8 @@ def _effects(rows: Sequence[Mapping[str, Any]], column: str) -> list[Figure]:
         places = [row["values"].get(key) for row in rows]
         if len({str(place) for place in places}) < 2:
             continue
-        plain = all(isinstance(place, int | float) and not isinstance(place, bool) for place in places)
         points = line(key, [0.0] * len(rows), [row["value"] for row in rows], COLOURS[i % len(COLOURS)])
-        points |= {"x": places if plain else [str(place) for place in places], "mode": "markers"}
+        points |= {"x": [str(place) for place in places] if _axis(places) == "category" else places, "mode": "markers"}
         out.append(
             Figure(
                 key=f"effect-{i}",
@@ -112,7 +118,7 @@ def _effects(rows: Sequence[Mapping[str, Any]], column: str) -> list[Figure]:
                 says="A point a trial; the other keys vary too.",
                 alt=f"{column} over {key}.",
                 data=[points | {"marker": {"size": 9, "color": points["line"]["color"], "line": {"color": GREY, "width": 1}}}],
-                layout={"xaxis": titled(key), "yaxis": titled(column), "showlegend": False},
+                layout={"xaxis": titled(key, type=_axis(places)), "yaxis": titled(column), "showlegend": False},
                 height=320,
             )
         )
