@@ -20,6 +20,8 @@ from numerai_lab.generators import Generator
 from numerai_lab.generators.autoencoder import Autoencoder, RandomEncoder
 from numerai_lab.generators.contrastive import Contrastive
 from numerai_lab.generators.era_autoencoder import EraAutoencoder
+from numerai_lab.generators.supervised import Siamese, SupervisedAutoencoder
+from numerai_lab.neural.networks import swish
 from numerai_lab.panel import Panel
 from tests.conftest import make_panel
 
@@ -141,13 +143,31 @@ def bare_forward(
         (Contrastive.model_validate(TRAINING | {"max_steps": 1}), [[P, 256, 256, 32]]),
         (Contrastive.model_validate(TRAINING | {"max_steps": 1, "method": "subtab"}), [[341, 256, 256, 32]] * 4),
         (EraAutoencoder.model_validate(TRAINING | {"max_steps": 1}), [[P, 100, 256], [P + 257, 256, 256, 12]]),
+        (Siamese.model_validate(TRAINING | {"max_steps": 1}), [[P, 256, 256, 32]]),
+        (SupervisedAutoencoder.model_validate(TRAINING | {"max_steps": 1}), [[P, 32], [P + 32, 256, 128, 128, 64, 1]]),
+        (
+            SupervisedAutoencoder.model_validate(TRAINING | {"max_steps": 1, "preset": "original"}),
+            [[P, 96], [P + 96, 896, 448, 448, 256, 1]],
+        ),
     ],
-    ids=["random_encoder", "autoencoder", "deep_stack", "contrastive", "subtab", "era_autoencoder"],
+    ids=[
+        "random_encoder",
+        "autoencoder",
+        "deep_stack",
+        "contrastive",
+        "subtab",
+        "era_autoencoder",
+        "siamese",
+        "supervised_autoencoder",
+        "original",
+    ],
 )
 def test_transform_runs_at_half_the_rate_of_a_bare_forward_pass(panel: Panel, model: Generator, stacks: list[list[int]]) -> None:
+    if model.uses_labels:
+        panel = replace(panel, target=np.random.default_rng(1).random(N_ERAS * N_ROWS, np.float32))
     fitted = model.fresh().fit(panel, np.random.default_rng(0))
     block = panel.block(30)
-    activate = torch.sigmoid_ if isinstance(model, EraAutoencoder) else torch.relu_
+    activate = {EraAutoencoder: torch.sigmoid_, SupervisedAutoencoder: swish}.get(type(model), torch.relu_)
     took, bare = seconds(lambda: fitted.transform(block)), seconds(bare_forward(stacks, len(block), activate))
     print(f"\n{len(block) / took:,.0f} rows/s, bare forward pass {len(block) / bare:,.0f} rows/s; ratio {bare / took:.2f}")
     assert took <= 2 * bare
