@@ -9,10 +9,10 @@ import numpy as np
 
 from numerai_lab.basics import Float32, Float64, Int32, NlabError, arrays_from_bytes
 from numerai_lab.config import Config, load_config
+from numerai_lab.crossfit import Fits
 from numerai_lab.data.reader import load
 from numerai_lab.diagnostics import Diagnosis
 from numerai_lab.finished import Run
-from numerai_lab.generators import Generator
 from numerai_lab.metrics.columns import alike, explained, neighbours_kept, plane
 from numerai_lab.panel import Panel
 from numerai_lab.report.findings import Share, importances
@@ -54,7 +54,7 @@ def inspected(run: Run, show: Show) -> list[Inspected]:
     if panel.n_raw != run.manifest["data"]["features"]:
         raise NlabError(f"{run.path}: was made of {run.manifest['data']['features']} features, the data now has {panel.n_raw}")
     generators = {
-        (name, seed): config.generators[name].restored(arrays_from_bytes(path.read_bytes()))
+        (name, seed): Fits.restored(config.generators[name], arrays_from_bytes(path.read_bytes()))
         for (name, seed), path in fits.items()
     }
     sample = _sample(panel, run, generators, show)
@@ -71,10 +71,11 @@ def _fits(folder: Path, config: Config) -> dict[tuple[str, int], Path]:
     }
 
 
-def _sample(panel: Panel, run: Run, generators: Mapping[tuple[str, int], Generator], show: Show) -> Sample:
-    """Whole eras are transformed, the way live data arrives; some rows of each are kept."""
+def _sample(panel: Panel, run: Run, generators: Mapping[tuple[str, int], Fits], show: Show) -> Sample:
+    """Whole eras are transformed, the way live data arrives, by the fits that may speak for them; some rows of each are kept."""
     splits = run.manifest["splits"]
-    train, later = splits["train"], [*splits["val1"], *splits["val2"]]
+    train = [era for era in splits["train"] if all(fits.speaks_for(era) for fits in generators.values())]
+    later = [*splits["val1"], *splits["val2"]]
     wanted = max(ERAS[0], min(ERAS[1], ROWS * len(panel.eras) // max(1, len(panel.ids))))
     chosen = sorted({*_evenly(train, wanted - wanted // 2), *_evenly(later, wanted // 2)})
     assert panel.target is not None
@@ -103,7 +104,7 @@ def _sample(panel: Panel, run: Run, generators: Mapping[tuple[str, int], Generat
 def _inspect(
     name: str,
     config: Config,
-    generators: Mapping[tuple[str, int], Generator],
+    generators: Mapping[tuple[str, int], Fits],
     sample: Sample,
     gains: Mapping[str, Mapping[str, Share]],
 ) -> Inspected:
@@ -112,7 +113,7 @@ def _inspect(
     raw, later = sample.raw.astype(np.float64), sample.later
     few, picture = (np.linspace(0, len(Z) - 1, min(n, len(Z))).astype(int) for n in (NEAR, POINTS))
     k = min(NEIGHBOURS, len(few) - 1)
-    names = tuple(generator.names_out())
+    names = tuple(generator.names)
     diagnosis = Diagnosis(names)
     for era in np.unique(sample.eras):
         at = sample.eras == era

@@ -45,6 +45,17 @@ def test_what_is_known_of_a_generator_is_found(found: dict[str, Inspected]) -> N
     assert rows["noise"]["share_of_columns"] == pytest.approx(3 / 63)
 
 
+def test_eras_that_a_labelled_fit_has_seen_are_not_looked_at(tmp_path: Path) -> None:
+    generators = {"fold": quick("siamese"), "early": {**quick("siamese"), "emit": "latent", "scheme": "early"}}
+    variants = {name: {"features": ["raw", name]} for name in generators}
+    each = {
+        one.name: one
+        for one in inspected(run(make_config(generators=generators, variants=variants, splits={}), tmp_path, Quiet()), Quiet())
+    }
+    assert min(*each["early"].eras, *each["fold"].eras) > 38  # 30 of 60 training eras were learned from, 8 purged
+    assert each["fold"].names == tuple(f"distance{i}" for i in range(1, 6))
+
+
 def test_pictures_hold_rows_of_every_part_and_drift_is_measured_from_training(found: dict[str, Inspected], done: Run) -> None:
     splits = done.manifest["splits"]
     for each in found.values():
