@@ -151,18 +151,16 @@ class Denoising(Objective):
         return loss
 
     def _sets(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """sets × rows × values and sets × rows eras, of rows with a target: one set for all, or one an era of equal sizes."""
+        """sets × rows × values, and sets × rows eras: one set for all, or one an era, of equal sizes."""
         assert batch.target is not None
-        rows = batch.target.isfinite().nonzero()[:, 0]
-        y = (batch.target[rows] - self.y[0]) * self.y[1]
-        values = torch.cat([batch.cells[rows].float() @ self.projection + self.offset, y[:, None]], 1)
-        era = batch.era[rows]
+        y = (batch.target - self.y[0]) * self.y[1]
+        values = torch.cat([batch.cells.float() @ self.projection + self.offset, y[:, None]], 1)
         if self.structure == "rows":
-            return values[None], era[None]
-        _, counts = torch.unique_consecutive(era, return_counts=True)
-        size = int(counts.min())
-        chosen = ((counts.cumsum(0) - counts)[:, None] + torch.arange(size, device=era.device)).reshape(-1)
-        return values[chosen].view(len(counts), size, -1), era[chosen].view(len(counts), size)
+            return values[None], batch.era[None]
+        groups = [(first, end) for first, end in batch.groups if end > first]
+        size = min(end - first for first, end in groups)
+        sets, eras = zip(*((values[first : first + size], batch.era[first : first + size]) for first, _ in groups), strict=True)
+        return torch.stack(sets), torch.stack(eras)
 
 
 def _normals(shape: tuple[int, ...], noise: torch.Generator) -> Tensor:

@@ -19,11 +19,10 @@ class Stocks(Objective):
         super().__init__()
         self.top = top
 
-    def known(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Features and target (a column) on −½ … ½ of the rows whose target is known."""
+    def shown(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Features and target (a column) on −½ … ½."""
         assert batch.target is not None
-        rows = batch.target.isfinite().nonzero()[:, 0]
-        return batch.cells[rows].float() / self.top - 0.5, batch.target[rows, None] - 0.5
+        return batch.cells.float() / self.top - 0.5, batch.target[:, None] - 0.5
 
     def arrays(self) -> dict[str, Array]:
         """Learned arrays for a component."""
@@ -59,7 +58,7 @@ class NoiseToStock(Stocks):
         return told
 
     def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
-        x, y = self.known(batch)
+        x, y = self.shown(batch)
         told = self(x, noise).float()
         return functional.mse_loss(told[:, :-1], x) + self.weight * functional.mse_loss(told[:, -1:], y)
 
@@ -72,7 +71,7 @@ class Dreaming(Stocks):
         self.net = relu_net([n_features, *sizes, 1], init)
 
     def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
-        x, y = self.known(batch)
+        x, y = self.shown(batch)
         return functional.mse_loss(self.net(x).float(), y)
 
     def dreamt(self, x: Tensor, n_steps: int, step: float) -> Tensor:
@@ -108,6 +107,6 @@ class UNet(Stocks):
         return torch.cat([self.out(back), self.head(narrow)], 1)
 
     def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
-        x, y = self.known(batch)
+        x, y = self.shown(batch)
         told = self(x).float()
         return self.weights[0] * functional.mse_loss(told[:, -1:], y) + self.weights[1] * functional.mse_loss(told[:, :-1], x)
