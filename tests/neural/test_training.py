@@ -169,3 +169,27 @@ def test_columns_of_a_row_do_not_depend_on_where_it_stands_in_a_tile() -> None:
 def test_asking_for_a_gpu_that_is_not_there_is_refused() -> None:
     with pytest.raises(NlabError, match="torch sees no GPU; say auto or cpu"):
         device_for("cuda")
+
+
+def test_a_running_mean_of_the_weights_is_what_is_judged_and_kept_and_survives_a_kill() -> None:
+    def learned(aid: Aid) -> tuple[float, np.ndarray]:
+        objective = Drifting(bottom=1.0)
+        curve = train(objective, marked(), replace(PLAN, learning_rate=0.05, ema=0.5), np.random.default_rng(0), aid)
+        return objective.at.item(), curve
+
+    at, curve = learned(ALONE)
+    plain = train(Drifting(bottom=1.0), marked(), replace(PLAN, learning_rate=0.05), np.random.default_rng(0), ALONE)
+    assert curve[0, 2] == plain[0, 2]
+    assert curve[1, 2] > plain[1, 2] + 0.01  # on the way to 1 the mean lags behind
+    assert ((at - 1) ** 2) == pytest.approx(curve[:, 2].min(), rel=1e-5)
+    shelf: list[bytes] = []
+
+    def dies(done: int, total: int) -> None:
+        if done == 25:
+            raise Killed
+
+    with pytest.raises(Killed):
+        learned(Aid(dies, lambda: None, lambda arrays: shelf.append(arrays_to_bytes(arrays))))
+    again, curve_again = learned(Aid(kept=lambda: arrays_from_bytes(shelf[-1])))
+    assert again == at
+    np.testing.assert_array_equal(curve_again, curve)
