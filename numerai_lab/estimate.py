@@ -99,7 +99,7 @@ def ways_out(task: Task, memory: int) -> list[str]:
     found = []
     for name, generator in task.config.generators.items():
         smaller = {"landmarks": 10_000}
-        if "landmarks" in type(generator).model_fields and generator.model_dump()["landmarks"] > smaller["landmarks"]:
+        if "landmarks" in type(generator).model_fields and (generator.model_dump()["landmarks"] or 50_000) > 10_000:
             changed = {**task.config.generators, name: generator.model_copy(update=smaller)}
             found += _if_fits(_with(task, generators=changed), memory, f"generators.{name}.landmarks=10000")
     train = task.splits.train

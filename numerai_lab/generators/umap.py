@@ -1,59 +1,79 @@
-"""UMAP: an embedding that keeps neighbours together, by umap-learn."""
+"""UMAP: an embedding that keeps neighbours together; by umap-learn, or by an encoder trained on UMAP's own loss."""
 
-import warnings
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
 
 from numerai_lab.basics import ALONE, Aid, Array, Float32, NlabError
-from numerai_lab.generators.base import Generator
+from numerai_lab.generators.neural import Neural
+from numerai_lab.neural.umap_learn import umap_learn
 from numerai_lab.panel import Block, Panel
 
+if TYPE_CHECKING:
+    import torch
 
-class UMAP(Generator):
+EXACT_ROWS = 100_000
+"""Rows to learn from up to which `mode: auto` is exact."""
+
+
+class UMAP(Neural):
     """Coordinates in a low-dimensional embedding of the rows' neighbourhood graph.
 
-    Fitted by umap-learn on a sample of rows, the same number an era (`landmarks`), on features scaled to 0..1. Columns
-    of every row, training rows included, come from its `transform`, era by era: never from the fitted layout, whose
-    distribution differs from that of transformed rows. umap-learn optimises the rows of a call jointly, so columns are
-    repeatable for whole eras only; a seed makes it single-threaded.
+    Fitted on a sample of rows (`landmarks`), the same number an era. parametric: principal scores of the landmarks, their
+    exact nearest neighbours, umap-learn's fuzzy graph of these, and an encoder trained on UMAP's cross-entropy between graph
+    and columns; a row's columns are the encoder's, whatever comes with it, so training and later rows do not differ.
+    exact: umap-learn, on features scaled to 0..1; columns of every row, training rows included, come from its `transform`,
+    era by era: never from the fitted layout, whose distribution differs. umap-learn optimises the rows of a call jointly,
+    so its columns are repeatable for whole eras only; a seed makes it single-threaded.
 
-    Source: McInnes, Healy, Melville 2018 (arXiv:1802.03426), PyPI `umap-learn`; settings of [nyuton, Numerai forum]:
-    n_components 60, n_neighbors 15, min_dist 0, euclidean.
+    Source: McInnes, Healy, Melville 2018 (arXiv:1802.03426), PyPI `umap-learn`; Sainburg, McInnes, Gentner 2021
+    (arXiv:2009.12981) for the encoder; settings of [nyuton, Numerai forum]: n_components 60, n_neighbors 15, min_dist 0,
+    euclidean.
     """
 
-    stochastic: ClassVar[bool] = True
     whole_era: ClassVar[bool] = True
 
     kind: Literal["umap"] = "umap"
-    n_components: int = Field(60, gt=1, description="columns to emit")
-    n_neighbors: int = Field(15, gt=1, description="neighbours a row is linked to")
+    mode: Literal["auto", "exact", "parametric"] = Field(
+        "auto", description="exact: umap-learn; parametric: an encoder; auto = exact up to 100,000 rows to learn from"
+    )
+    n_components: int = Field(60, gt=1, le=1024, description="columns to emit")
+    n_neighbors: int = Field(15, gt=1, le=1000, description="neighbours a row is linked to, itself included")
     min_dist: float = Field(0.0, ge=0, le=0.99, description="how near points may lie in the embedding")
     metric: Literal["euclidean", "manhattan", "cosine", "correlation", "hamming"] = Field(
         "euclidean", description="distance between rows"
     )
-    n_epochs: int | None = Field(None, gt=0, description="passes of the layout; none = umap-learn's choice (200 or 500)")
-    landmarks: int = Field(
-        10_000,
+    landmarks: int | None = Field(
+        None,
         ge=100,
-        le=100_000,
-        description="rows to fit on, drawn evenly from the eras; about 3 s each 1,000 at 60 columns",
+        le=500_000,
+        description="rows to fit on, drawn evenly from the eras; none = 10,000 (exact: about 3 s each 1,000 at 60 columns) "
+        "or 50,000 (parametric)",
     )
+    n_epochs: int | None = Field(None, gt=0, description="exact: passes of the layout; none = umap-learn's choice (200 or 500)")
+    principal: int = Field(
+        64, gt=1, le=4096, description="parametric: principal components of the landmarks that graph and encoder see"
+    )
+    hidden: int = Field(256, gt=0, le=16384, description="parametric: width of the encoder's hidden layers")
+    n_layers: int = Field(2, gt=0, le=8, description="parametric: hidden layers")
+    steps: int = Field(500, gt=0, description="parametric: training steps; the learning rate falls to 0 along a cosine")
+    batch_size: int = Field(1024, ge=8, le=1_000_000, description="parametric: edges a step, drawn by their membership")
+    negatives: int = Field(256, gt=0, description="parametric: rows of a batch that each of its edges is pushed away from")
+    learning_rate: float = Field(2e-3, gt=0, le=1, description="parametric: of Adam, at its height")
 
     def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
-        self.landmarks_ = _sample(panel, self.landmarks, rng)
-        if len(self.landmarks_) <= self.n_neighbors:
-            raise NlabError(f"umap: {len(self.landmarks_)} rows to fit on, n_neighbors {self.n_neighbors} needs more")
-        self.seed_ = np.array(rng.integers(2**31 - 1))
-        self.reducer_ = self._reducer().fit(self.landmarks_)
-        self.embedding_ = np.asarray(self.reducer_.embedding_, np.float32)
-        _forget_input(self.reducer_)
-        return self
+        self._forget()
+        exact = self.mode == "exact" or (self.mode == "auto" and panel.n_rows <= EXACT_ROWS)
+        rows = landmarks(panel, self._n_landmarks(exact), rng)
+        if len(rows) <= self.n_neighbors:
+            raise NlabError(f"umap: {len(rows)} rows to fit on, n_neighbors {self.n_neighbors} needs more")
+        return self._fit_exact(rows, panel.top, rng) if exact else self._fit_parametric(rows, rng, aid)
 
     def transform(self, block: Block) -> Float32:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # numba and scikit-learn deprecations inside umap-learn
+        if "reducer_" not in self.__dict__:
+            return super().transform(block)
+        with umap_learn():
             columns = np.asarray(self.reducer_.transform(block.unit()), np.float32)
         if not np.isfinite(columns).all():
             raise NlabError(f"umap: umap-learn gave NaN for {np.isnan(columns).any(1).sum()} rows of era {block.era}")
@@ -64,8 +84,12 @@ class UMAP(Generator):
 
     def fitting_bytes(self, n_rows: int, n_columns: int) -> int:
         # numba and the functions it compiles; the sample and its copies; neighbours, graph and layout.
-        rows = min(self.landmarks, n_rows)
-        return 400_000_000 + rows * (12 * n_columns + 400 * self.n_neighbors + 16 * self.n_components)
+        exact = self.mode == "exact" or (self.mode == "auto" and n_rows <= EXACT_ROWS)
+        rows = min(self._n_landmarks(exact), n_rows)
+        if exact:
+            return 400_000_000 + rows * (12 * n_columns + 400 * self.n_neighbors + 16 * self.n_components)
+        blocks = 4 * 1024 * 3 * rows
+        return 700_000_000 + blocks + 4 * 8 * n_columns**2 + rows * (n_columns + 400 * self.n_neighbors + 8 * self.principal)
 
     def state(self) -> dict[str, Array]:
         return {name: values for name, values in super().state().items() if name != "reducer_"}
@@ -73,16 +97,29 @@ class UMAP(Generator):
     def restored(self, state: dict[str, Array]) -> Self:
         """Builds umap-learn's object anew around the stored layout: the neighbour index follows from rows and seed."""
         fitted = super().restored(state)
-        reducer = fitted._reducer(init=fitted.embedding_, n_epochs=0).fit(fitted.landmarks_)
-        reducer.embedding_, reducer.n_epochs = fitted.embedding_, self.n_epochs
-        _forget_input(reducer)
-        fitted.reducer_ = reducer
+        if "embedding_" in state:
+            reducer = fitted._fitted_reducer(init=fitted.embedding_, n_epochs=0)
+            reducer.embedding_, reducer.n_epochs = fitted.embedding_, self.n_epochs
+            fitted.reducer_ = reducer
         return fitted
 
-    def _reducer(self, **changes: Any) -> Any:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import umap
+    def _forget(self) -> None:
+        """Drops what the last fit learned: the other mode keeps other arrays."""
+        for name in [name for name in self.__dict__ if name.endswith("_")]:
+            del self.__dict__[name]
+        self._network = None
+
+    def _n_landmarks(self, exact: bool) -> int:
+        return self.landmarks or (10_000 if exact else 50_000)
+
+    def _fit_exact(self, rows: Array, top: float, rng: np.random.Generator) -> Self:
+        self.landmarks_ = rows.astype(np.float32) / np.float32(top)
+        self.seed_ = np.array(rng.integers(2**31 - 1))
+        self.reducer_ = self._fitted_reducer()
+        self.embedding_ = np.asarray(self.reducer_.embedding_, np.float32)
+        return self
+
+    def _fitted_reducer(self, **changes: Any) -> Any:
         parameters = {
             "n_components": self.n_components,
             "n_neighbors": self.n_neighbors,
@@ -93,19 +130,52 @@ class UMAP(Generator):
             "transform_seed": int(self.seed_),
             "n_jobs": 1,
         }
-        return umap.UMAP(**(parameters | changes))
+        with umap_learn() as umap:
+            reducer = umap.UMAP(**(parameters | changes)).fit(self.landmarks_)
+        # It returns the stored layout for rows equal to those it was fitted on; ours always come from transform.
+        reducer._input_hash = None
+        return reducer
+
+    def _fit_parametric(self, rows: Array, rng: np.random.Generator, aid: Aid) -> Self:
+        import torch
+
+        from numerai_lab.neural.networks import device_for, generator_for
+        from numerai_lab.neural.umap import Encoder, Plan, curve, neighbourhoods, train
+
+        if rows.dtype != np.int8 and self.metric in ("manhattan", "hamming"):
+            raise NlabError(f"umap: metric {self.metric} on continuous features needs mode: exact")
+        device = device_for(self.device)
+        space = neighbourhoods(torch.from_numpy(rows).to(device), self.metric, self.principal, self.n_neighbors)
+        widths = [self.hidden] * self.n_layers
+        encoder = Encoder(space.scores.shape[1], widths, self.n_components, generator_for(int(rng.integers(2**62))))
+        plan = Plan(self.steps, self.batch_size, min(self.negatives, self.batch_size), self.learning_rate)
+        seed = int(rng.integers(2**62))
+        self.curve_ = train(encoder.to(device), space, curve(self.min_dist), plan, seed, aid)
+        self.projection_, self.shift_ = (values.cpu().numpy() for values in (space.projection, space.shift))
+        for i, (weights, biases) in enumerate(encoder.arrays()):
+            setattr(self, f"weights_{i}_", weights)
+            setattr(self, f"biases_{i}_", biases)
+        return self
+
+    def _built(self, device: "torch.device") -> Any:
+        from numerai_lab.neural.umap import Embedding
+
+        state = self.state()
+        layers = [(state[f"weights_{i}_"], state[f"biases_{i}_"]) for i in range(self.n_layers + 2)]
+        return Embedding(self.metric, self.projection_, self.shift_, layers, device)
+
+    def _columns(self, cells: "torch.Tensor", block: Block) -> "torch.Tensor":
+        columns: torch.Tensor = self._network(cells)
+        return columns
 
 
-def _sample(panel: Panel, n: int, rng: np.random.Generator) -> Float32:
-    """Up to n rows, the same number from each era, on 0..1."""
-    share = max(1, n // len(panel.eras))
+def landmarks(panel: Panel, n: int, rng: np.random.Generator) -> Array:
+    """Up to n rows in the units and dtype of the panel, the same number from each era, give or take one."""
+    counts = panel.bounds[:, 1] - panel.bounds[:, 0]
+    shares = np.full(len(counts), n // len(counts))
+    shares[rng.permutation(len(counts))[: n % len(counts)]] += 1
     picked = []
-    for block in panel.blocks():
+    for block, share in zip(panel.blocks(), shares.tolist(), strict=True):
         rows = np.sort(rng.choice(len(block), size=min(share, len(block)), replace=False))
-        picked.append(block.features[rows].astype(np.float32) / np.float32(block.top))
-    return np.concatenate(picked)[:n]
-
-
-def _forget_input(reducer: Any) -> None:
-    # umap-learn returns the stored layout for rows equal to those it was fitted on; ours always come from transform.
-    reducer._input_hash = None
+        picked.append(block.features[rows])
+    return np.concatenate(picked)

@@ -156,17 +156,15 @@ class _Loop:
 
     def arrays(self) -> dict[str, Array]:
         """A checkpoint: all that `load` needs to go on as if nothing had happened."""
-        moments = self.optimiser.state_dict()["state"]
         return {
             "counts": np.array([self.step, self.stale]),
             "best_loss": np.array(self.best_loss),
             "curve": np.array(self.curve, np.float64),
             "noise": self.noise.get_state().numpy(),
             "rows": np.frombuffer(json.dumps(self.rows.bit_generator.state).encode(), np.uint8),
-            **{f"now/{name}": _array(value) for name, value in self.objective.state_dict().items()},
             **{f"best/{name}": _array(value) for name, value in self.best.items()},
             **{f"mean/{name}": _array(value) for name, value in self.mean.items()},
-            **{f"moment/{i}/{name}": _array(value) for i, values in moments.items() for name, value in values.items()},
+            **written(self.objective, self.optimiser),
         }
 
     def load(self, arrays: Mapping[str, Array]) -> None:
@@ -176,15 +174,28 @@ class _Loop:
         self.curve = [(point[0], point[1], point[2]) for point in arrays["curve"].tolist()]
         self.noise.set_state(torch.from_numpy(arrays["noise"].copy()))
         self.rows.bit_generator.state = json.loads(arrays["rows"].tobytes())
-        self.objective.load_state_dict(_tensors(arrays, "now/", self.device))
         self.best = _tensors(arrays, "best/", self.device)
         self.mean = _tensors(arrays, "mean/", self.device)
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, value in _tensors(arrays, "moment/", torch.device("cpu")).items():
-            i, part = name.split("/")
-            moments.setdefault(int(i), {})[part] = value
-        groups = self.optimiser.state_dict()["param_groups"]
-        self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
+        take_up(arrays, self.objective, self.optimiser)
+
+
+def written(module: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Array]:
+    """Weights and the optimiser's moments, as a part of a checkpoint."""
+    moments = optimiser.state_dict()["state"]
+    return {
+        **{f"now/{name}": _array(value) for name, value in module.state_dict().items()},
+        **{f"moment/{i}/{name}": _array(value) for i, values in moments.items() for name, value in values.items()},
+    }
+
+
+def take_up(arrays: Mapping[str, Array], module: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+    """The inverse of `written`."""
+    module.load_state_dict(_tensors(arrays, "now/", next(module.parameters()).device))
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, value in _tensors(arrays, "moment/", torch.device("cpu")).items():
+        i, part = name.split("/")
+        moments.setdefault(int(i), {})[part] = value
+    optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
 
 
 def _array(value: Tensor) -> Array:

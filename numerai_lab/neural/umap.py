@@ -1,0 +1,229 @@
+"""Parametric UMAP: an encoder trained on the cross-entropy between a fuzzy neighbourhood graph and its columns."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from numerai_lab.basics import Aid, Array, Float32, Int64, NlabFailure
+from numerai_lab.neural.neighbours import Metric, nearest, principal_axes, scores_of, spread_out
+from numerai_lab.neural.networks import Stack, arrays_of, linear, relu_net
+from numerai_lab.neural.training import take_up, written
+from numerai_lab.neural.umap_learn import umap_learn
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+PER_EDGE = 5.0
+"""Rows that an edge is pushed away from, in weight; umap-learn's negative_sample_rate."""
+FLOOR = 1e-3
+"""Added to squared distances: keeps both logarithms, and the push between rows that coincide, finite."""
+WARM_UP = 50
+KEEP_EVERY = 100
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to train; the fields are parameters of the component, which describes them."""
+
+    steps: int
+    batch_size: int
+    negatives: int
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Space:
+    """What an encoder is trained on: landmarks as principal scores, and the fuzzy graph of their neighbourhoods.
+
+    projection (columns of rows spread out × components), shift (components): float32, from rows to scores, whose unit is the
+    root mean square distance to the last neighbour.
+    """
+
+    scores: Tensor
+    projection: Tensor
+    shift: Tensor
+    graph: "csr_matrix"
+
+
+def neighbourhoods(landmarks: Tensor, metric: Metric, n_principal: int, n_neighbors: int) -> Space:
+    """The space of some rows, in the units and dtype of the panel."""
+    mean, axes = principal_axes(landmarks, metric, n_principal)
+    device = landmarks.device
+    projection, shift = (torch.from_numpy(values.astype(np.float32)).to(device) for values in (axes, -mean @ axes))
+    scores = scores_of(landmarks, metric, projection, shift)
+    positions, squared = nearest(scores, n_neighbors)
+    reach = squared[:, -1].mean().sqrt().item() or 1.0
+    graph = fuzzy_graph(positions, squared.sqrt() if metric == "euclidean" else squared)
+    return Space(scores / reach, projection / reach, shift / reach, graph)
+
+
+def fuzzy_graph(positions: Tensor, distances: Tensor) -> "csr_matrix":
+    """umap-learn's fuzzy simplicial set of a k-nearest-neighbour graph: symmetric memberships."""
+    rows = np.empty((len(positions), 1), np.float32)  # not looked at where neighbours are given; nor is the random state
+    neighbours = {"knn_indices": positions.cpu().numpy(), "knn_dists": distances.cpu().numpy()}
+    with umap_learn() as umap:
+        found = umap.fuzzy_simplicial_set(rows, positions.shape[1], None, "precomputed", **neighbours)
+    graph: csr_matrix = found[0].tocsr()
+    return graph
+
+
+def curve(min_dist: float) -> tuple[float, float]:
+    """a and b of q = 1 / (1 + a d^2b), as umap-learn fits them."""
+    with umap_learn() as umap:
+        a, b = umap.find_ab_params(1.0, min_dist)
+    return float(a), float(b)
+
+
+class Encoder(nn.Module):
+    """Principal scores → columns: the scores themselves, turned, plus what layers with ReLU make of them."""
+
+    def __init__(self, n_in: int, hidden: Sequence[int], n_out: int, init: torch.Generator) -> None:
+        super().__init__()
+        self.body = relu_net([n_in, *hidden, n_out], init)
+        self.straight = linear(n_in, n_out, init)
+        with torch.no_grad():
+            # It starts as the projection on the first components, which has most of the neighbourhoods right already.
+            self.straight.weight.copy_(torch.eye(n_out, n_in))
+            self.straight.bias.zero_()
+            self.body[-1].weight.mul_(0.1)  # type: ignore[operator]
+
+    def forward(self, scores: Tensor) -> Tensor:
+        columns: Tensor = self.straight(scores) + self.body(scores)
+        return columns
+
+    def arrays(self) -> list[tuple[Float32, Float32]]:
+        """Weight (out × in) and bias of every layer of the body, then of the straight path."""
+        return [*arrays_of(self.body), *arrays_of(self.straight)]
+
+
+class Embedding:
+    """Rows in the units of the panel → columns, by what `neighbourhoods` and `Encoder.arrays` gave."""
+
+    def __init__(
+        self,
+        metric: Metric,
+        projection: Float32,
+        shift: Float32,
+        layers: Sequence[tuple[Float32, Float32]],
+        device: torch.device,
+    ) -> None:
+        self.metric = metric
+        self.projection, self.shift = torch.from_numpy(projection).to(device), torch.from_numpy(shift).to(device)
+        self.body, self.straight = Stack(layers[:-1], device), Stack(layers[-1:], device)
+
+    def __call__(self, cells: Tensor) -> Tensor:
+        scores = torch.addmm(self.shift, spread_out(cells, self.metric), self.projection)
+        return self.straight(scores) + self.body(scores)
+
+
+def cross_entropy(
+    heads: Tensor, tails: Tensor, others: Tensor, weights: Tensor, ab: tuple[float, float]
+) -> tuple[Tensor, Tensor]:
+    """(pull, push): the mean −log q of edges, and PER_EDGE × the weighted mean −log(1 − q) of heads and others.
+
+    heads, tails: edges × columns; others: rows × columns; weights: edges × rows, summing to 1.
+    """
+    a, b = ab
+    near = math.log(a) + b * torch.log((heads - tails).square().sum(1) + FLOOR)
+    squared = torch.addmm(others.square().sum(1), heads, others.T, alpha=-2) + heads.square().sum(1, keepdim=True)
+    far = math.log(a) + b * torch.log(squared.clamp_min(0) + FLOOR)
+    return softplus(near).mean(), PER_EDGE * (weights * softplus(-far)).sum()
+
+
+def train(encoder: Encoder, space: Space, ab: tuple[float, float], plan: Plan, seed: int, aid: Aid) -> Float32:
+    """Trains in place. Returns the curve: float32, a row every KEEP_EVERY steps: step, mean pull and mean push since the last.
+
+    Every step draws from a stream of its own, so a checkpoint is weights, moments and the number of steps.
+    """
+    loop = _Loop(encoder, space, ab, plan, seed)
+    kept = aid.kept()
+    if kept is not None:
+        loop.load(kept)
+    while loop.step < plan.steps:
+        loop.learn()
+        if loop.step % KEEP_EVERY == 0 or loop.step == plan.steps:
+            loop.note()
+            aid.keep(loop.arrays())
+        aid.tick(loop.step, plan.steps)
+    return np.array(loop.curve, np.float32)
+
+
+class Edges:
+    """Edges of a graph, drawn in proportion to their membership."""
+
+    def __init__(self, graph: "csr_matrix") -> None:
+        self.heads = np.repeat(np.arange(graph.shape[0]), np.diff(graph.indptr))
+        self.tails = graph.indices.astype(np.int64)
+        self.until = np.cumsum(graph.data, dtype=np.float64)
+        self.degree = np.asarray(graph.sum(0), np.float64).ravel()
+
+    def draw(self, n: int, rng: np.random.Generator) -> tuple[Int64, Int64]:
+        """Heads and tails."""
+        at = np.searchsorted(self.until, rng.random(n) * self.until[-1], side="right")
+        return self.heads[at], self.tails[at]
+
+    def push_weights(self, heads: Int64, tails: Int64, n: int) -> Float32:
+        """Of every head against the first n tails: such that tails, drawn by degree, count as if drawn evenly; 0 for itself."""
+        weights = np.broadcast_to(1 / self.degree[tails[:n]], (len(heads), n)).copy()
+        weights[heads[:, None] == tails[None, :n]] = 0
+        np.fill_diagonal(weights, 0)  # an edge's own tail was not drawn apart from its head
+        shares: Float32 = (weights / weights.sum()).astype(np.float32)
+        return shares
+
+
+class _Loop:
+    """Everything that changes while training, and how it is written down."""
+
+    def __init__(self, encoder: Encoder, space: Space, ab: tuple[float, float], plan: Plan, seed: int) -> None:
+        self.encoder, self.scores, self.ab, self.plan, self.seed = encoder, space.scores, ab, plan, seed
+        self.edges = Edges(space.graph)
+        self.optimiser = torch.optim.AdamW(encoder.parameters(), lr=plan.learning_rate, weight_decay=0, fused=True)
+        self.step = 0
+        self.losses: list[Tensor] = []
+        self.curve: list[list[float]] = []
+
+    def learn(self) -> None:
+        """One step of Adam on one batch of edges; the rate rises to its height and falls along half a cosine."""
+        warm, fall = min(1, (self.step + 1) / WARM_UP), (1 + math.cos(math.pi * self.step / self.plan.steps)) / 2
+        self.optimiser.param_groups[0]["lr"] = self.plan.learning_rate * warm * fall
+        self.optimiser.zero_grad()
+        pull, push = self.loss(np.random.default_rng([self.seed, self.step]))
+        (pull + push).backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        self.losses.append(torch.stack([pull, push]).detach())
+        self.step += 1
+
+    def loss(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Of a batch of edges, whose rows are encoded once each."""
+        n = self.plan.batch_size
+        heads, tails = self.edges.draw(n, rng)
+        rows, places = np.unique(np.concatenate([heads, tails]), return_inverse=True)
+        device = self.scores.device
+        columns = self.encoder(self.scores[torch.from_numpy(rows).to(device)])[torch.from_numpy(places).to(device)]
+        weights = self.edges.push_weights(heads, tails, self.plan.negatives)
+        others = columns[n : n + self.plan.negatives]
+        return cross_entropy(columns[:n], columns[n:], others, torch.from_numpy(weights).to(device), self.ab)
+
+    def note(self) -> None:
+        """Adds a point to the curve."""
+        pull, push = torch.stack(self.losses).mean(0).tolist()
+        self.losses = []
+        self.curve.append([self.step, pull, push])
+        if not math.isfinite(pull + push):
+            raise NlabFailure(f"umap: the loss is {pull + push} after {self.step} steps; a lower learning_rate may help")
+
+    def arrays(self) -> dict[str, Array]:
+        """A checkpoint."""
+        return {"curve": np.array(self.curve), **written(self.encoder, self.optimiser)}
+
+    def load(self, arrays: Mapping[str, Array]) -> None:
+        """Takes up a checkpoint."""
+        self.curve = arrays["curve"].tolist()
+        self.step = int(self.curve[-1][0])
+        take_up(arrays, self.encoder, self.optimiser)

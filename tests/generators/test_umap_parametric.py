@@ -1,0 +1,117 @@
+"""Parametric UMAP: neighbours and planted factors survive, later rows are treated as earlier ones, training can be broken off."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import ks_2samp
+
+from numerai_lab.basics import Aid, Array, NlabError, arrays_from_bytes, arrays_to_bytes
+from numerai_lab.generators import umap
+from numerai_lab.generators.umap import UMAP
+from numerai_lab.neural import umap as training
+from numerai_lab.panel import Block
+from tests.conftest import make_panel
+from tests.generators.planted import N_TRAIN, world
+from tests.generators.test_linear import held_out_r2
+from tests.generators.test_umap import as_panel, blobs, purity
+
+SMALL = {"mode": "parametric", "hidden": 64, "batch_size": 256, "negatives": 64, "learning_rate": 5e-3}
+
+
+def parametric(**parameters: Any) -> UMAP:
+    return UMAP.model_validate(SMALL | parameters)
+
+
+@cache
+def of_planted() -> UMAP:
+    """Fitted on the training eras of the planted world."""
+    generator = parametric(n_components=12, landmarks=3000, steps=150)
+    return generator.fit(world()[0].only(range(1, 31)), np.random.default_rng(0))
+
+
+@cache
+def planted_columns() -> Array:
+    return np.concatenate([of_planted().transform(block) for block in world()[0].blocks()])
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "manhattan", "cosine", "correlation", "hamming"])
+def test_blobs_keep_their_neighbours_in_every_metric(metric: str) -> None:
+    train, _ = blobs(600, seed=1)
+    later, label = blobs(400, seed=2)
+    fitted = parametric(n_components=2, landmarks=600, steps=60, metric=metric).fit(as_panel(train), np.random.default_rng(0))
+    assert purity(fitted.transform(later), label) > 0.99
+
+
+def test_planted_factors_are_found_on_held_out_eras_far_better_than_by_a_random_projection() -> None:
+    panel, factors = world()
+    random = panel.features @ np.random.default_rng(3).normal(size=(panel.n_raw, 12)).astype(np.float32)
+    assert held_out_r2(planted_columns(), factors, N_TRAIN) > held_out_r2(random, factors, N_TRAIN) + 0.15
+
+
+def test_columns_of_training_and_held_out_eras_are_distributed_alike() -> None:
+    columns = planted_columns()
+    assert max(ks_2samp(column[:N_TRAIN], column[N_TRAIN:]).statistic for column in columns.T) <= 0.03
+
+
+def test_a_row_has_the_same_bytes_whatever_comes_with_it() -> None:
+    rows = world()[0].features
+    whole = of_planted().transform(Block(0, rows, 4.0))
+    np.testing.assert_array_equal(whole, planted_columns())
+    for first, last in ((0, 1), (7, 300), (5000, 6111)):
+        np.testing.assert_array_equal(of_planted().transform(Block(0, rows[first:last], 4.0)), whole[first:last])
+
+
+def test_a_fit_saved_as_arrays_gives_the_same_columns() -> None:
+    state = arrays_from_bytes(arrays_to_bytes(of_planted().state()))
+    restored = parametric(n_components=12, landmarks=3000, steps=150).restored(state)
+    np.testing.assert_array_equal(restored.transform(world()[0].block(35)), of_planted().transform(world()[0].block(35)))
+
+
+def test_a_training_that_was_broken_off_ends_with_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "KEEP_EVERY", 10)
+    panel = make_panel(n_eras=10, n_rows=60)
+    kept: list[Mapping[str, Array]] = []
+    template = parametric(n_components=3, landmarks=300, steps=25)
+    whole = template.fresh().fit(panel, np.random.default_rng(0), Aid(keep=kept.append))
+    last = dict(kept[-2])
+    again = template.fresh().fit(panel, np.random.default_rng(0), Aid(kept=lambda: last))
+    assert last["curve"][-1][0] == 20
+    assert arrays_to_bytes(again.state()) == arrays_to_bytes(whole.state())
+
+
+def test_continuous_features_work_and_metrics_of_bins_are_refused() -> None:
+    panel = make_panel(binned=False)
+    columns = parametric(landmarks=300, steps=10).fit(panel, np.random.default_rng(0)).transform(panel.block(20))
+    assert columns.shape == (40, 60)
+    assert np.isfinite(columns).all()
+    with pytest.raises(NlabError, match="hamming on continuous features needs mode: exact"):
+        parametric(metric="hamming").fit(panel, np.random.default_rng(0))
+
+
+def test_auto_is_exact_for_few_rows_and_parametric_for_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(umap, "EXACT_ROWS", 600)
+    fitted = UMAP(n_components=2, landmarks=200, n_neighbors=5, steps=1, n_epochs=1)
+    assert "projection_" in fitted.fresh().fit(make_panel(16), np.random.default_rng(0)).state()
+    assert "embedding_" in fitted.fresh().fit(make_panel(15), np.random.default_rng(0)).state()
+
+
+def test_rows_that_are_all_equal_are_embedded_too() -> None:
+    panel = make_panel()
+    constant = replace(panel, features=np.full_like(panel.features, 2))
+    columns = parametric(landmarks=200, steps=5).fit(constant, np.random.default_rng(0)).transform(constant.block(3))
+    assert np.isfinite(columns).all()
+
+
+def test_umap_learn_leaves_the_number_of_threads_as_it_was() -> None:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    parametric(landmarks=200, steps=1).fit(make_panel(), np.random.default_rng(0))
+    after = torch.get_num_threads()
+    torch.set_num_threads(before)
+    assert after == 1
