@@ -3,7 +3,7 @@ VENV := .venv
 NLAB := $(VENV)/bin/nlab
 WORKERS ?= 2
 
-.PHONY: run test check bench bench-umap bench-full audit methods soak clean
+.PHONY: run test check bench bench-umap bench-umap-full bench-full audit methods soak clean
 
 run: $(VENV)/.installed
 	$(NLAB) run configs/quickstart.yaml
@@ -18,11 +18,15 @@ check: $(VENV)/.installed-dev
 	$(VENV)/bin/lint-imports
 
 bench: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest -s --override-ini addopts= tests/bench --ignore=tests/bench/test_audits.py
+	$(VENV)/bin/python -m pytest -s --override-ini addopts= tests/bench --ignore=tests/bench/test_audits.py --ignore=tests/bench/test_umap_full.py
 
 # Parametric UMAP beside umap-learn, 50,000 landmarks: most of an hour, nearly all of it umap-learn's.
 bench-umap: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -s --override-ini addopts= tests/bench/test_umap.py
+
+# Parametric UMAP on the synthetic tournament at its full size, to 100 columns: minutes, and gigabytes of disk.
+bench-umap-full: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m pytest -s --override-ini addopts= tests/bench/test_umap_full.py
 
 # The synthetic tournament at its full size, 6.9 million rows × 780, XGBoost on every training row: minutes and gigabytes.
 bench-full: $(VENV)/.installed
