@@ -26,6 +26,7 @@ def inspect(
     from numerai_lab.report.inspection_page import COLUMNS, LEGEND, inspection_page, inspection_table
     from numerai_lab.report.page import heading
     from numerai_lab.report.progress import shown
+    from numerai_lab.report.realism import realism_cells
     from numerai_lab.runs import write_page
 
     found = read_run(run)
@@ -39,7 +40,7 @@ def inspect(
             _print_realism(found, how)
         return
     page = found.path / "inspection.html"
-    write_page(page, inspection_page(f"Generators of {found.name}", heading(found.manifest), generators))
+    write_page(page, inspection_page(f"Generators of {found.name}", heading(found.manifest), generators, realism_cells(found)))
     print_table(inspection_table(generators), how, COLUMNS, [found.name])
     if how == "table":
         print("", *LEGEND, sep="\n")

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from numerai_lab.config import Config, load_config
 from numerai_lab.crossfit import Fits
 from numerai_lab.data.reader import load
 from numerai_lab.diagnostics import Diagnosis
-from numerai_lab.finished import Run
+from numerai_lab.finished import Run, damaged
 from numerai_lab.metrics.columns import alike, explained, neighbours_kept, plane
 from numerai_lab.panel import Panel
 from numerai_lab.report.findings import Share, importances
@@ -32,6 +31,10 @@ POINTS = 2_500
 """Rows in a picture."""
 
 
+Key = tuple[str, int]
+"""Generator and seed."""
+
+
 @dataclass(frozen=True)
 class Sample:
     """Rows of some eras. raw: bins or 0..1; later: rows of validation eras; columns: by generator and seed."""
@@ -40,53 +43,65 @@ class Sample:
     later: np.ndarray
     raw: Float32
     target: Float32
-    columns: Mapping[tuple[str, int], Float64]
+    columns: Mapping[Key, Float64]
 
 
 def inspected(run: Run, show: Show) -> list[Inspected]:
     """Every generator whose fit the run folder keeps; nothing is fitted again. Raises NlabError where data or fits are gone."""
     config, _ = load_config(run.path / CONFIG)
-    fits = {key: path for key, path in _fits(run.path, config).items() if path.is_file()}
+    fits = {key: fits_of(run, key, config) for key in _keys(config) if (run.path / _file(key)).is_file()}
     if not fits:
         return []
     with show.task("data") as tick:
         panel = load(config.data, config.extra_sets, tick).panel
     if panel.n_raw != run.manifest["data"]["features"]:
         raise NlabError(f"{run.path}: was made of {run.manifest['data']['features']} features, the data now has {panel.n_raw}")
-    generators = {
-        (name, seed): Fits.restored(config.generators[name], arrays_from_bytes(path.read_bytes()))
-        for (name, seed), path in fits.items()
-    }
-    sample = _sample(panel, run, generators, show)
-    gains = importances(run.path, config, panel.n_raw)
-    names = dict.fromkeys(name for name, _ in fits)
-    return [_inspect(name, config, generators, sample, gains) for name in names]
+    sample = _sample(panel, run, fits, show)
+    gains = importances(run, config, panel.n_raw)
+    return [_inspect(name, fits, sample, gains) for name in dict.fromkeys(name for name, _ in fits)]
 
 
-def _fits(folder: Path, config: Config) -> dict[tuple[str, int], Path]:
-    return {
-        (name, seed): folder / "models" / f"generator-{name}@{seed}.npz"
+def fits_of(run: Run, key: Key, config: Config) -> Fits:
+    """A generator as the run fitted it with a seed. Raises NlabError when the file is not what was written."""
+    try:
+        return Fits.restored(config.generators[key[0]], arrays_from_bytes(run.content(_file(key))))
+    except ValueError as error:
+        raise damaged(run.path, f"{_file(key)}: {error}") from error
+
+
+def _keys(config: Config) -> list[Key]:
+    return [
+        (name, seed)
         for name, template in config.generators.items()
         for seed in (config.seeds if template.stochastic else config.seeds[:1])
-    }
+    ]
 
 
-def _sample(panel: Panel, run: Run, generators: Mapping[tuple[str, int], Fits], show: Show) -> Sample:
-    """Whole eras are transformed, the way live data arrives, by the fits that may speak for them; some rows of each are kept."""
+def _file(key: Key) -> str:
+    return f"models/generator-{key[0]}@{key[1]}.npz"
+
+
+def _sample(panel: Panel, run: Run, fits: Mapping[Key, Fits], show: Show) -> Sample:
+    """Whole eras are transformed, the way live data arrives; some rows of each are kept.
+
+    Of training eras those are taken that every generator has an honest fit for: one that did not see their targets.
+    """
     splits = run.manifest["splits"]
-    train = [era for era in splits["train"] if all(fits.speaks_for(era) for fits in generators.values())]
     later = [*splits["val1"], *splits["val2"]]
+    train = [era for era in splits["train"] if all(fit.speaks_for(era) for fit in fits.values())]
+    if not train:
+        raise NlabError(f"{run.path}: no training era is left that every generator has columns for without its targets")
     wanted = max(ERAS[0], min(ERAS[1], ROWS * len(panel.eras) // max(1, len(panel.ids))))
     chosen = sorted({*_evenly(train, wanted - wanted // 2), *_evenly(later, wanted // 2)})
     assert panel.target is not None
     parts, eras = [], []
-    columns: dict[tuple[str, int], list[Float32]] = {key: [] for key in generators}
+    columns: dict[Key, list[Float32]] = {key: [] for key in fits}
     with show.task("transform") as tick:
         for done, era in enumerate(chosen, start=1):
             block = panel.block(era)
             rows = np.linspace(0, len(block) - 1, min(AN_ERA, len(block))).astype(int)
-            for key, generator in generators.items():
-                columns[key].append(generator.columns_for(block)[rows])
+            for key, fit in fits.items():
+                columns[key].append(fit.columns_for(block)[rows])
             parts.append((block.unit()[rows], panel.target[panel.rows(era)][rows]))
             eras.append(np.full(len(rows), era, np.int32))
             panel.release()
@@ -101,19 +116,13 @@ def _sample(panel: Panel, run: Run, generators: Mapping[tuple[str, int], Fits], 
     )
 
 
-def _inspect(
-    name: str,
-    config: Config,
-    generators: Mapping[tuple[str, int], Fits],
-    sample: Sample,
-    gains: Mapping[str, Mapping[str, Share]],
-) -> Inspected:
-    seeds = [seed for each, seed in generators if each == name]
-    generator, Z = generators[name, seeds[0]], sample.columns[name, seeds[0]]
+def _inspect(name: str, fits: Mapping[Key, Fits], sample: Sample, gains: Mapping[str, Mapping[str, Share]]) -> Inspected:
+    seeds = [seed for each, seed in fits if each == name]
+    fit, Z = fits[name, seeds[0]], sample.columns[name, seeds[0]]
     raw, later = sample.raw.astype(np.float64), sample.later
     few, picture = (np.linspace(0, len(Z) - 1, min(n, len(Z))).astype(int) for n in (NEAR, POINTS))
     k = min(NEIGHBOURS, len(few) - 1)
-    names = tuple(generator.names)
+    names = tuple(fit.names)
     diagnosis = Diagnosis(names)
     for era in np.unique(sample.eras):
         at = sample.eras == era
@@ -121,7 +130,7 @@ def _inspect(
     eras, drift = _drift(Z, sample)
     return Inspected(
         name=name,
-        kind=str(config.generators[name].model_dump()["kind"]),
+        kind=str(fit.template.model_dump()["kind"]),
         names=names,
         r2=explained(raw[~later], Z[~later], raw[later], Z[later]),
         kept=neighbours_kept(raw[few], Z[few], k),

@@ -11,6 +11,7 @@ from numerai_lab.finished import Run, read_run
 from numerai_lab.inspection import inspected
 from numerai_lab.report.inspected import Inspected
 from numerai_lab.report.inspection_page import inspection_page, inspection_table
+from numerai_lab.report.realism import realism_cells
 from tests.conftest import Quiet, make_config, quick
 from tests.report.browser import Page
 
@@ -96,3 +97,22 @@ def test_a_run_without_fits_has_nothing_to_inspect_and_other_data_is_refused(don
             inspected(done, Quiet())
     finally:
         done.manifest["data"]["features"] -= 1
+
+
+def test_generators_that_use_labels_are_looked_at_by_fits_that_did_not_see_the_rows_and_invented_rows_stand_beside(
+    tmp_path: Path,
+) -> None:
+    kind = {"kind": "supervised_autoencoder", **{k: v for k, v in quick("supervised_autoencoder").items() if k != "kind"}}
+    config = make_config(
+        generators={"early": {**kind, "emit": "latent", "scheme": "early", "share": 0.5}},
+        augmenters={"path": {"kind": "covariance_path"}},
+        variants={"baseline": {}, "raw+early": {"features": ["raw", "early"]}, "path": {"augment": ["path"]}},
+    )
+    done = run(config, tmp_path, Quiet())
+    (found,) = inspected(done, Quiet())
+    train = done.manifest["splits"]["train"]
+    assert {era for era in found.eras if era in train} <= {*train[len(train) // 2 :]}
+    page = inspection_page("x", [], [found], realism_cells(done))
+    for text in (page, (done.path / "report.html").read_text()):
+        assert "Invented rows" in text
+        assert '<td class="text">path</td>' in text

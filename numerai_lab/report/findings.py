@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from numerai_lab.basics import Array, Float64, arrays_from_bytes
+from numerai_lab.basics import Float64, arrays_from_bytes
 from numerai_lab.config import RAW, Config
 from numerai_lab.crossfit import Fits
+from numerai_lab.finished import Run
 from numerai_lab.metrics.era import gauss
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def likeness(predictions: Path, eras: "pl.DataFrame", variants: Sequence[str]) -
     return Likeness((*variants, META_MODEL), whole)
 
 
-def importances(folder: Path, config: Config, n_raw: int) -> dict[str, dict[str, Share]]:
+def importances(run: Run, config: Config, n_raw: int) -> dict[str, dict[str, Share]]:
     """Variant → block (`raw` and generators) → share, averaged over seeds; variants whose saved model can tell.
 
     An ensemble has no model of its own, and variants that differ after prediction alone share the first one's.
@@ -67,9 +68,9 @@ def importances(folder: Path, config: Config, n_raw: int) -> dict[str, dict[str,
         if variant.ensemble is not None:
             continue
         found = [
-            _shares(path, config, [(block, _width(folder, config, block, seed, n_raw)) for block in variant.inputs])
+            _shares(run.content(model), config, [(block, _width(run, config, block, seed, n_raw)) for block in variant.inputs])
             for seed in config.seeds
-            for path in sorted((folder / "models").glob(f"{name}@{seed}.*"))
+            for model in _models(run, f"{name}@{seed}.*")
         ]
         known = [each for each in found if each]
         if known:
@@ -80,18 +81,21 @@ def importances(folder: Path, config: Config, n_raw: int) -> dict[str, dict[str,
     return out
 
 
-def training_curves(folder: Path) -> dict[str, Float64]:
+def training_curves(run: Run) -> dict[str, Float64]:
     """Name of a saved network → its curve, a row a look: step, training loss, loss on held-out eras; of several fits, each."""
     out = {}
-    for path in sorted((folder / "models").glob("*.npz")):
-        name = path.stem.removeprefix("generator-")
-        with np.load(path, allow_pickle=False) as arrays:
-            found: dict[str, Array] = {key: arrays[key] for key in arrays.files if key.split("/")[-1] == "curve_"}
+    for model in _models(run, "*.npz"):
+        name = model.removeprefix("models/").removesuffix(".npz").removeprefix("generator-")
+        found = {key: array for key, array in arrays_from_bytes(run.content(model)).items() if key.split("/")[-1] == "curve_"}
         for key, curve in found.items():
             if curve.ndim == 2 and curve.shape[1] == 3:
                 fit = key.removesuffix("curve_").rstrip("/")
                 out[f"{name}, fit {int(fit) + 1}" if fit else name] = curve.astype(np.float64)
     return out
+
+
+def _models(run: Run, pattern: str) -> list[str]:
+    return sorted(f"models/{path.name}" for path in (run.path / "models").glob(pattern))
 
 
 def _with_meta_model(eras: "pl.DataFrame", variant: str) -> float:
@@ -119,16 +123,16 @@ def _mean(parts: Float64) -> Float64:
     return mean
 
 
-def _width(folder: Path, config: Config, block: str, seed: int, n_raw: int) -> int:
+def _width(run: Run, config: Config, block: str, seed: int, n_raw: int) -> int:
     if block == RAW:
         return n_raw
     template = config.generators[block]
-    path = folder / "models" / f"generator-{block}@{seed if template.stochastic else config.seeds[0]}.npz"
-    return len(Fits.restored(template, arrays_from_bytes(path.read_bytes())).names)
+    name = f"models/generator-{block}@{seed if template.stochastic else config.seeds[0]}.npz"
+    return len(Fits.restored(template, arrays_from_bytes(run.content(name))).names)
 
 
-def _shares(path: Path, config: Config, widths: Sequence[tuple[str, int]]) -> Mapping[str, Share]:
-    gains = config.model.fresh().loaded(path.read_bytes()).importance()
+def _shares(model: bytes, config: Config, widths: Sequence[tuple[str, int]]) -> Mapping[str, Share]:
+    gains = config.model.fresh().loaded(model).importance()
     n_columns = sum(width for _, width in widths)
     if gains is None or len(gains) != n_columns or not gains.sum() > 0:
         return {}

@@ -1,7 +1,7 @@
 """What the generators of a run learned, as a table and as a page with pictures."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -44,8 +44,8 @@ def inspection_table(found: Sequence[Inspected]) -> "pl.DataFrame":
     return pl.DataFrame([each.row() for each in found], infer_schema_length=None)
 
 
-def inspection_page(title: str, head: Sequence[str], found: Sequence[Inspected]) -> str:
-    """The page: the table, then the pictures of each generator."""
+def inspection_page(title: str, head: Sequence[str], found: Sequence[Inspected], realism: Any = None) -> str:
+    """The page: the table, then the pictures of each generator. realism: what `realism_cells` gives."""
     table = inspection_table(found)
     columns = with_values(table, COLUMNS)
     groups = {each.name: [_picture(each), _newness(each), _drift(each)] for each in found}
@@ -58,6 +58,7 @@ def inspection_page(title: str, head: Sequence[str], found: Sequence[Inspected])
         rows=cells(table, columns),
         legend=LEGEND,
         groups=groups,
+        realism=realism,
     )
 
 

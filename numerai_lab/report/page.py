@@ -8,6 +8,7 @@ from numerai_lab.config import Config, load_config
 from numerai_lab.finished import Run
 from numerai_lab.report.markup import cells, render
 from numerai_lab.report.plots import by_era, cumulative, drawn, improvement
+from numerai_lab.report.realism import realism_cells
 from numerai_lab.report.tables import NOTES, coverage, markdown, summary_columns, with_interval, with_values
 from numerai_lab.report.verdicts import outcome, verdict, verdicts
 from numerai_lab.runs import CONFIG, RunFolder, write_page
@@ -87,6 +88,7 @@ def report_page(run: Run, config: Config) -> str:
         groups=groups,
         coverage=coverage(table),
         verdicts=[(outcome(row), verdict(row)) for row in rows],
+        realism=realism_cells(run),
         facts=_facts(run.manifest),
         config_yaml=config.to_yaml(),
     )
@@ -100,8 +102,8 @@ def _figures(run: Run, config: Config) -> dict[str, "Figure"]:
     eras, reference = _validation(run.per_era), config.reference
     names = run.scores["variant"].unique(maintain_order=True).to_list()
     colours = palette(names, reference)
-    gains = findings.importances(run.path, config, run.manifest["data"]["features"])
-    curves = findings.training_curves(run.path)
+    gains = findings.importances(run, config, run.manifest["data"]["features"])
+    curves = findings.training_curves(run)
     starts = _val2_starts(eras)
     found = [
         figures.over_eras(("cumulative", "Cumulative corr", CUMULATIVE), cumulative(eras), colours, starts),

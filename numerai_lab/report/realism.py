@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 from numerai_lab.basics import NlabError
 from numerai_lab.finished import REALISM, Run, damaged
 from numerai_lab.inventions import Judged
-from numerai_lab.report.tables import Shown, markdown
+from numerai_lab.report.markup import cells
+from numerai_lab.report.tables import Shown, markdown, with_values
 from numerai_lab.runs import RunFolder
 
 if TYPE_CHECKING:
@@ -61,6 +62,15 @@ def realism_table(run: Run) -> "pl.DataFrame":
         return pl.read_csv(run.content(REALISM)).select("augmenter", "seed", *(column.name for column in COLUMNS[1:]))
     except (ValueError, pl.exceptions.PolarsError) as error:
         raise damaged(run.path, f"{REALISM}: {error}") from error
+
+
+def realism_cells(run: Run) -> dict[str, Any] | None:
+    """What pages show of it: columns, rows, legend; None where no augmenter invents rows."""
+    if not (run.path / REALISM).is_file():
+        return None
+    table = realism_table(run)
+    columns = with_values(table, COLUMNS)
+    return {"columns": columns, "rows": cells(table, columns), "legend": LEGEND}
 
 
 def realism_lines(run: Run, augmenter: str) -> list[str]:

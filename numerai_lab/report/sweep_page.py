@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -50,7 +51,9 @@ def sweep_page(title: str, says: Sequence[str], rows: Sequence[Mapping[str, Any]
     columns = [shown for shown in columns if table[shown.name].null_count() < len(table)]
     at = [shown.name for shown in columns].index("run") if any(shown.name == "run" for shown in columns) else None
     found = cells(table, columns)
-    links = ["" if at is None or not row[at].text else quote(f"{row[at].text}/report.html") for row in found]
+    for row in found:
+        if at is not None and row[at].text:
+            row[at] = replace(row[at], link=quote(f"{row[at].text}/report.html"))
     figures = [_history(rows, column), *_effects(rows, column)]
     return render(
         "sweep.html",
@@ -58,9 +61,8 @@ def sweep_page(title: str, says: Sequence[str], rows: Sequence[Mapping[str, Any]
         title=title,
         says=says,
         columns=columns,
-        plots={f.key: f for f in figures},
-        rows=list(zip(found, links, strict=True)),
-        at=at,
+        plots={figure.key: figure for figure in figures},
+        rows=found,
     )
 
 
