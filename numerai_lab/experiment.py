@@ -95,8 +95,9 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
 
 def _out_of_fold(setting: Setting, fold: Fold) -> Predictions:
     """Predictions of a fold's eras by generators and models that were fitted on its training eras alone, and are not kept."""
+    panel = setting.panel.until(max(*fold.train, *fold.validation))
     with scratch() as space:
-        inside = replace(setting, splits=fold, space=space, save=lambda name, content: None)
+        inside = replace(setting, panel=panel, splits=fold, space=space, save=lambda name, content: None)
         return train_and_predict(inside, fit_generators(inside))
 
 

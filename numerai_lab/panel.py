@@ -114,6 +114,19 @@ class Panel:
         kept_types = tuple(kind for kind, kept in zip(self.data_types, keep, strict=True) if kept)
         return replace(self, eras=self.eras[keep], bounds=self.bounds[keep], data_types=kept_types)
 
+    def until(self, era: int) -> "Panel":
+        """The panel as if it ended with an era: what is made for its rows is no longer than they are."""
+        end = self.rows(era).stop
+        kept = self.only([number for number in self.eras.tolist() if number <= era])
+        return replace(
+            kept,
+            features=self.features[:end],
+            ids=self.ids[:end],
+            target=None if self.target is None else self.target[:end],
+            extras={name: values[:end] for name, values in self.extras.items()},
+            columns={name: values[:end] for name, values in self.columns.items()},
+        )
+
     def without_target(self) -> "Panel":
         """The same view for those who may not see the target."""
         return replace(self, target=None)

@@ -104,7 +104,7 @@ def fitted_generator(setting: Setting, name: str, seed: int) -> Fitted:
         with setting.show.task(f"columns {name}@{seed}") as tick:
             _write_columns(work, name, fits, setting, tick)
 
-    places = {"fits": keys, "columns for": [spans(part.serves) for part in parts], "name": name}
+    places = {"rows": len(setting.panel.ids), "fits": keys, "columns for": [spans(part.serves) for part in parts], "name": name}
     facts = {**_facts(setting, template), **places, "by": source_version(Path(crossfit.__file__))}
     stage = Stage("columns", f"columns {name}@{seed}", facts)
     entry = setting.stages.obtain(stage, columns)

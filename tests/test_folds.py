@@ -13,7 +13,7 @@ from numerai_lab.folds import CrossValidation, make_folds
 from numerai_lab.panel import Panel
 from numerai_lab.report.comparison import compare
 from numerai_lab.stages import Setting
-from numerai_lab.store import Scratch
+from numerai_lab.store import Scratch, cache_dir
 from numerai_lab.variants import fit_generators, train_and_predict
 from tests.conftest import Quiet, make_config, make_panel, quick
 
@@ -104,3 +104,15 @@ def test_folds_are_compared_only_between_runs_of_the_same_folds(runs: list[Path]
     (group,) = compare(runs[:2]).groups
     changed = dict(group.table.filter(run=runs[1].name).select("split", "delta_corr_mean").rows())
     assert changed == {"val1": 0, "val2": 0, "val": 0, "cv": None}
+
+
+def test_columns_of_a_fold_are_no_longer_than_the_eras_it_reaches(tmp_path: Path) -> None:
+    config = make_config(
+        splits={"train": "train", "embargo": "auto"},
+        generators={"pca": quick("pca")},
+        variants={"x": {"features": ["pca"]}},
+        cv={"folds": 2},
+    )
+    run(config, tmp_path, Quiet())
+    lengths = [len(np.load(path, mmap_mode="r")) for path in (cache_dir() / "stages" / "columns").glob("*/columns.npy")]
+    assert sorted(lengths) == [80 * 40, 80 * 60, 80 * 100]

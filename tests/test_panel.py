@@ -31,6 +31,16 @@ def test_eras_outside_a_view_cannot_be_asked_for(panel: Panel) -> None:
         panel.only([2, 99])
 
 
+def test_a_panel_until_an_era_ends_with_its_rows_and_copies_nothing(panel: Panel) -> None:
+    early = panel.only([2, 3, 4]).until(3)
+    assert early.eras.tolist() == [2, 3]
+    assert len(early.features) == len(early.ids) == 120
+    assert np.shares_memory(early.features, panel.features)
+    np.testing.assert_array_equal(early.block(3).features, panel.block(3).features)
+    assert early.target is not None
+    assert len(early.target) == 120
+
+
 def test_without_target_hides_it_from_every_block(panel: Panel) -> None:
     assert panel.without_target().block(1).target is None
     assert panel.block(1).target is not None
