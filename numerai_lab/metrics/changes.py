@@ -1,6 +1,6 @@
 """What changes against the reference, and how sure that is: one computation for a run's table and for `nlab compare`."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -15,7 +15,7 @@ from numerai_lab.metrics.significance import (
     draw,
     eras_needed,
     mean_differences,
-    sharpe_difference,
+    sharpe_differences,
     studentised,
 )
 
@@ -32,12 +32,12 @@ Series = Mapping[str, Float64]
 Key = TypeVar("Key", bound=Hashable)
 
 
-def series_of(table: "pl.DataFrame", eras: Sequence[int]) -> dict[str, Float64]:
-    """One variant's rows of a per-era table as seeds × eras for each metric that the table has."""
+def series_of(table: "pl.DataFrame", eras: Sequence[int], names: Iterable[str] = METRICS) -> dict[str, Float64]:
+    """One variant's rows of a per-era table as seeds × eras for each of these metrics that the table has."""
     seeds = np.unique(table["seed"].to_numpy())
     at = np.searchsorted(seeds, table["seed"].to_numpy()), np.searchsorted(eras, table["era"].to_numpy())
     out = {}
-    for name in METRICS:
+    for name in names:
         if name in table.columns:
             out[name] = np.full((len(seeds), len(eras)), np.nan)
             out[name][at] = table[name].to_numpy()
@@ -79,8 +79,12 @@ def _differences(pairs: Sequence[tuple[Float64, Float64]], stat: str, block: int
     if stat == "mean":
         return mean_differences(means[scored], block)
     drawn = draw(int(scored.sum()), block)
-    each = [sharpe_difference(own[:, scored], reference[:, scored], drawn) for own, reference in pairs]
-    return studentised(Statistic(*(np.concatenate(parts, axis=-1) for parts in zip(*each, strict=True))), drawn)
+    alike: dict[bytes, list[int]] = {}
+    for i, (own, reference) in enumerate(pairs):
+        alike.setdefault(np.isfinite(np.concatenate([own, reference])).all(0).tobytes(), []).append(i)
+    each = [sharpe_differences([pairs[i][0][:, scored] for i in at], pairs[0][1][:, scored], drawn) for at in alike.values()]
+    order = np.argsort(np.concatenate(list(alike.values())))
+    return studentised(Statistic(*(np.concatenate(parts, axis=-1)[..., order] for parts in zip(*each, strict=True))), drawn)
 
 
 def _undecided(found: Differences, p: Float64, pairs: Sequence[tuple[Float64, Float64]]) -> list[int | None]:

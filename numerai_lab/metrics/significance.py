@@ -1,5 +1,6 @@
 """Is a difference real? Paired by era, resampled in blocks, because overlapping targets make eras dependent."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -107,12 +108,19 @@ def mean_differences(differences: Float64, block: int, seed: int = 0, resamples:
     return studentised(Statistic(value, differences - value), draw(len(differences), block, seed, resamples))
 
 
-def sharpe_difference(own: Float64, reference: Float64, drawn: Resamples) -> Statistic:
-    """Difference of two Sharpe ratios, each the mean over its seeds: seeds × eras, over eras that all of them have."""
-    both = np.concatenate([own, reference])
-    known = np.isfinite(both).all(0)
-    series = np.where(known, both, 0).T
-    weights = np.repeat([1 / len(own), -1 / len(reference)], [len(own), len(reference)])
+def sharpe_differences(owns: Sequence[Float64], reference: Float64, drawn: Resamples) -> Statistic:
+    """Differences of Sharpe ratios to the reference's, each the mean over its seeds: seeds × eras, over eras that all have."""
+    members = [*owns, reference]
+    sizes = np.array([len(member) for member in members])
+
+    def less(values: Float64) -> Float64:
+        means: Float64 = np.add.reduceat(values, np.cumsum(sizes) - sizes, axis=-1) / sizes
+        change: Float64 = means[..., :-1] - means[..., -1:]
+        return change
+
+    every = np.concatenate(members)
+    known = np.asarray(np.isfinite(every).all(0))
+    series = np.where(known, every, 0).T
     with np.errstate(invalid="ignore", divide="ignore"):
         n = drawn.total(drawn.blocks(known.astype(float)[:, None]))
         first, second = (drawn.total(drawn.blocks(series**power)) / n for power in (1, 2))
@@ -120,9 +128,9 @@ def sharpe_difference(own: Float64, reference: Float64, drawn: Resamples) -> Sta
         spread = np.sqrt(square - mean**2)
         sharpe = np.where(spread > 1e-9 * np.abs(mean), mean / spread, np.nan)
         away = (series - mean) / spread
-        influence = (away - sharpe * (away**2 - 1) / 2) @ weights
-        moved = (first / np.sqrt(np.maximum(second - first**2, 0)) - sharpe) @ weights
-    return Statistic(np.atleast_1d(sharpe @ weights), np.where(known, influence, np.nan)[:, None], moved[:, None])
+        influence = less(away - sharpe * (away**2 - 1) / 2)
+        moved = less(first / np.sqrt(np.maximum(second - first**2, 0)) - sharpe)
+    return Statistic(less(sharpe), np.where(known[:, None], influence, np.nan), moved)
 
 
 def studentised(statistic: Statistic, drawn: Resamples) -> Differences:

@@ -9,7 +9,7 @@ import numpy as np
 
 from numerai_lab.basics import NlabError, nearest
 from numerai_lab.finished import Run, read_run
-from numerai_lab.metrics.changes import SURENESS, changes, series_of
+from numerai_lab.metrics.changes import DELTAS, SURENESS, changes, series_of
 from numerai_lab.metrics.scoring import FOLD, splits_of
 from numerai_lab.metrics.significance import block_length
 from numerai_lab.report.tables import best_is_high
@@ -107,13 +107,14 @@ def _with_changes(runs: Sequence[Run], reference: tuple[str, str]) -> "pl.DataFr
 
     block = block_length(runs[0].manifest["data"]["horizon_days"])
     changed = []
+    tested = dict.fromkeys(name for name, _ in DELTAS)
     for split, parts in splits_of(pl.concat([run.per_era.select("split") for run in runs])).items():
         if split == FOLD and any(run.manifest.get("cv") != runs[0].manifest.get("cv") for run in runs):
             continue
         within = {run.name: run.per_era.filter(pl.col("split").is_in(parts)) for run in runs}
         eras = np.unique(np.concatenate([table["era"].unique().to_numpy() for table in within.values()])).tolist()
         members = {
-            (run.name, variant): series_of(own, eras)
+            (run.name, variant): series_of(own, eras, tested)
             for run in runs
             for (variant,), own in within[run.name].partition_by("variant", as_dict=True).items()
         }

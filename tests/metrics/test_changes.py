@@ -123,3 +123,15 @@ def test_churn_is_one_less_spearman_over_pairs_of_seeds() -> None:
     assert np.isnan(found[5])
     np.testing.assert_allclose(seed_churn(np.column_stack([values[:, 0], np.exp(values[:, 0])]), ["a", "a"]), 0, atol=1e-12)
     assert np.isnan(seed_churn(np.ones((5, 2)), ["a", "a"])).all()
+
+
+def test_which_eras_others_miss_changes_no_sharpe() -> None:
+    rng = np.random.default_rng(8)
+    members = {name: member(rng) for name in "abcd"}
+    members["c"]["corr"][:, 3] = np.nan
+    members["d"]["corr"][1, 50] = np.nan
+    together = changes(members, "a", 4)
+    for name in "cd":
+        without = changes({key: members[key] for key in ("a", name, "b")}, "a", 4)[name]
+        for end in ("", "_low", "_high", "_p"):
+            assert together[name][f"delta_corr_sharpe{end}"] == pytest.approx(without[f"delta_corr_sharpe{end}"], rel=1e-9)

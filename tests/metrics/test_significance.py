@@ -10,7 +10,7 @@ from numerai_lab.metrics.significance import (
     draw,
     eras_needed,
     mean_differences,
-    sharpe_difference,
+    sharpe_differences,
     studentised,
 )
 from numerai_lab.metrics.summary import sharpe
@@ -42,7 +42,7 @@ def test_a_sharpe_moves_in_resamples_as_it_does_when_computed_from_them() -> Non
     rng = np.random.default_rng(2)
     own, reference = rng.normal(0.3, 1, (2, 60)), rng.normal(0.2, 1, (3, 60))
     drawn = draw(60, 4, seed=5, resamples=20)
-    found = sharpe_difference(own, reference, drawn)
+    found = sharpe_differences([own], reference, drawn)
 
     def delta(at: np.ndarray) -> float:
         return float(np.mean([sharpe(s[at]) for s in own]) - np.mean([sharpe(s[at]) for s in reference]))
@@ -107,5 +107,5 @@ def test_forty_variants_over_600_eras_take_well_under_a_second() -> None:
     drawn = draw(600, 4)
     start = time.process_time()
     mean_differences(x, 4)
-    studentised(sharpe_difference(x[:, :1].T, x[:, 1:2].T, drawn), drawn)
+    studentised(sharpe_differences([x[:, :1].T], x[:, 1:2].T, drawn), drawn)
     assert time.process_time() - start < 1  # measured .2 s; resample by resample it takes 3
