@@ -7,7 +7,7 @@ from pydantic import Field, PrivateAttr
 
 from numerai_lab.augmenters.base import Augmenter
 from numerai_lab.augmenters.bins import Marginals, by_rank, feature_marginals, known_blocks, target_values
-from numerai_lab.augmenters.latent import Latent, Pooled, ranked
+from numerai_lab.augmenters.latent import Latent, Pooled, learned, ranked
 from numerai_lab.augmenters.mixture import inertia_of
 from numerai_lab.augmenters.path import walk
 from numerai_lab.basics import ALONE, Aid, Array, Float32, Float64, Int32, NlabError
@@ -77,7 +77,7 @@ class Diffusion(Augmenter, Training):
         self.binned_, self.top_ = np.array(panel.features.dtype == np.int8), np.array(panel.top)
         scored = panel.n_raw > self.most_features
         k = min(self.factors, panel.n_raw // 3)
-        latent = Latent.factors(pooled, features.series, k) if scored else Latent.features(pooled)
+        latent = learned(panel, pooled, features, k, rng) if scored else Latent.features(pooled)
         for name, values in latent.state().items():
             setattr(self, name, values)
         mean = float(self.target_values_ @ self.target_shares_)

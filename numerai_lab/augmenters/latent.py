@@ -6,11 +6,16 @@ from typing import Self
 import numpy as np
 
 from numerai_lab.augmenters.bins import Marginals, known_blocks
-from numerai_lab.augmenters.copula import as_correlation, behind_bins, positive
+from numerai_lab.augmenters.copula import MOST, as_correlation, behind_bins, positive
 from numerai_lab.basics import Array, Float32, Float64
 from numerai_lab.factors import factor_analysis
 from numerai_lab.neural.settings import SIGMA
 from numerai_lab.panel import Block, Panel
+
+MOST_UNKNOWN = 0.8
+"""A factor of which bins leave more of the variance than this unknown is no latent column."""
+CALIBRATION_ROWS = 100_000
+N_CALIBRATIONS = 2
 
 
 @dataclass(frozen=True)
@@ -36,9 +41,8 @@ class Pooled:
         return np.where(variance > 1e-7, np.sqrt(np.maximum(variance, 1e-7)), 1)
 
 
-def factors_behind(pooled: Pooled, series: Float64, k: int) -> tuple[Float64, Float64]:
-    """Weights (features × at most k) and noise variances of the factors of the normal variables behind binned features."""
-    found = behind_bins(as_correlation(pooled.covariance), series)
+def factors_behind(found: Float64, k: int) -> tuple[Float64, Float64]:
+    """Weights (features × at most k) and noise variances of the factors of variables with these correlations."""
     weights, psi, _ = factor_analysis(positive(found), k, 1e-4, 200)
     return weights[:, (weights**2).sum(0) > 1e-3], np.maximum(psi, 0.01)
 
@@ -53,9 +57,10 @@ def bin_noise(noise: Float64, loading: Float64) -> Float64:
 class Latent:
     """An affine map from features on 0..1 to latent columns of standard deviation ½, and the way back.
 
-    projection: features × columns; offset: columns. weights: features × columns, of the normal variable behind each feature
-    on the latent columns, noise: its variance that they leave; root: of the covariance of what rows leave unknown of their
-    factors. Without factors the last three are empty, and a latent column is a feature.
+    projection: features × columns; offset: columns. weights: features × factors, of the normal variable behind each feature
+    on its factors, the first of which are the latent columns; noise: its variance that they leave; root: factors × factors,
+    of the covariance of what rows leave unknown of their factors. Without factors the last three are empty, and a latent
+    column is a feature.
     """
 
     projection: Float64
@@ -71,17 +76,24 @@ class Latent:
         return cls(np.diag(scale), -(pooled.mean + 0.5) * scale, np.zeros((0, 0)), np.zeros(0), np.zeros((0, 0)))
 
     @classmethod
-    def factors(cls, pooled: Pooled, series: Float64, k: int) -> Self:
-        """Posterior means of k factors behind the bins."""
-        loading = series[:, 0]
-        weights, noise = factors_behind(pooled, series, k)
+    def factors(cls, behind: Float64, pooled: Pooled, loading: Float64, k: int) -> Self:
+        """Posterior means of up to k factors of variables with the correlations `behind` the bins.
+
+        Factors of which a row's bins tell next to nothing are no columns; they are drawn anew for every row.
+        """
+        weights, noise = factors_behind(behind, k)
         weighted = weights / bin_noise(noise, loading)[:, None]
         unknown = np.linalg.inv(np.eye(weights.shape[1]) + weights.T @ weighted)
-        known = np.sqrt(np.maximum(1 - np.diag(unknown), 1e-3))
+        order = np.argsort(np.diag(unknown), kind="stable")
+        n = max(1, int((np.diag(unknown) < MOST_UNKNOWN).sum()))
+        told, weights = order[:n], weights[:, order]
+        known = np.sqrt(np.maximum(1 - np.diag(unknown)[told], 1e-3))
         scale = SIGMA / (pooled.deviation * np.maximum(loading, 0.1))
-        projection = scale[:, None] * (weighted @ unknown) / known
-        root = np.linalg.cholesky(unknown)
-        return cls(projection, -(pooled.mean + 0.5) @ projection, weights * known / SIGMA, noise, root * (SIGMA / known)[:, None])
+        projection = scale[:, None] * (weighted @ unknown)[:, told] / known
+        root = np.eye(len(order))
+        root[:n, :n] = np.linalg.cholesky(unknown[np.ix_(told, told)]) * (SIGMA / known)[:, None]
+        weights[:, :n] *= known / SIGMA
+        return cls(projection, -(pooled.mean + 0.5) @ projection, weights, noise, root)
 
     @classmethod
     def from_state(cls, state: dict[str, Array]) -> Self:
@@ -109,9 +121,9 @@ class Latent:
         """
         if not self.weights.size:
             return latent
-        rest = rng.standard_normal(latent.shape, dtype=np.float32) @ self.root.T.astype(np.float32)
+        drawn = rng.standard_normal((len(latent), len(self.root)), dtype=np.float32) @ self.root.T.astype(np.float32)
+        drawn[:, : self.width] += latent + self._told_by(latent, y)
         noise = rng.standard_normal((len(latent), len(self.noise)), dtype=np.float32) * np.sqrt(self.noise).astype(np.float32)
-        drawn = latent + rest + self._told_by(latent, y)
         values: Float32 = drawn @ self.weights.T.astype(np.float32) + noise
         return values
 
@@ -120,9 +132,36 @@ class Latent:
         within = centred.T @ centred / len(latent) + 1e-3 * np.eye(latent.shape[1])
         slope = np.linalg.solve(within, centred.T @ y / len(latent))
         surprise = y - centred @ slope
-        towards = self.root @ self.root.T @ slope / max(float((surprise**2).mean()), 1e-6)
+        root = self.root[: self.width, : self.width]
+        towards = root @ root.T @ slope / max(float((surprise**2).mean()), 1e-6)
         told: Array = (surprise[:, None] * towards).astype(np.float32)
         return told
+
+
+def learned(panel: Panel, pooled: Pooled, marginals: Marginals, k: int, rng: np.random.Generator) -> Latent:
+    """Factors whose rows, once cut into bins, have the correlations of the training rows.
+
+    Factors are no normal variables, so that bins of what they make do not correlate as those of normal variables would:
+    what is found behind the bins is moved by what training rows, made anew from their own factors, lack.
+    """
+    series, wanted = marginals.series, as_correlation(pooled.covariance)
+    behind = behind_bins(wanted, series)
+    latent = Latent.factors(behind, pooled, series[:, 0], k)
+    blocks = [block for block in known_blocks(panel) if len(block) > 1]
+    blocks = blocks[:: -(-sum(map(len, blocks)) // CALIBRATION_ROWS)]
+    inverse = 1 / np.maximum(series[:, 0], 0.1)
+    for _ in range(N_CALIBRATIONS):
+        made, n = np.zeros_like(wanted), 0
+        for block in blocks:
+            assert block.target is not None
+            y = block.target - block.target.mean()
+            x = ranked(latent.values(latent.of(block), y, rng), marginals, np.dtype(np.float32))
+            x -= x.mean(0)
+            made, n = made + x.T @ x, n + len(x)
+        behind = np.clip(behind + (wanted - as_correlation(made / n)) * np.outer(inverse, inverse), -MOST, MOST)
+        np.fill_diagonal(behind, 1)
+        latent = Latent.factors(behind, pooled, series[:, 0], k)
+    return latent
 
 
 def ranked(values: Float32, marginals: Marginals, dtype: np.dtype[np.generic]) -> Array:

@@ -109,7 +109,8 @@ class CovariancePath(Augmenter):
         """From standardised features and target to factors (Bartlett's estimates) and target; the covariance of their error."""
         p = panel.n_raw
         loading = series[:, 0]
-        weights, psi = factors_behind(Pooled.of(panel), series[:-1], min(self.factors, p // 3))
+        found = as_correlation(Pooled.of(panel).covariance)
+        weights, psi = factors_behind(behind_bins(found, series[:-1]), min(self.factors, p // 3))
         self.loadings_, self.noise_variance_ = weights, psi
         weighted = weights / self.noise_variance_[:, None]
         projection = np.zeros((p + 1, weights.shape[1] + 1))

@@ -8,7 +8,7 @@ import torch
 
 from numerai_lab.augmenters.bins import Marginals
 from numerai_lab.augmenters.diffusion import Diffusion
-from numerai_lab.augmenters.latent import Latent, Pooled, ranked
+from numerai_lab.augmenters.latent import Pooled, learned, ranked
 from numerai_lab.basics import NlabError
 from numerai_lab.neural.diffusion import Denoiser, Shape
 from numerai_lab.neural.sampling import euler, heun, noise_levels, start
@@ -104,7 +104,7 @@ def test_rows_decoded_from_their_own_factors_keep_their_correlations_with_each_o
     panel = make_panel(n_eras=20, n_rows=1000)
     block = Block(0, panel.features, panel.top, panel.target)
     marginals = Marginals(np.tile(np.arange(5.0), (12, 1)), np.full((12, 5), 0.2))
-    latent = Latent.factors(Pooled.of(panel), marginals.series, 4)
+    latent = learned(panel, Pooled.of(panel), marginals, 4, rng())
     assert panel.target is not None
     y = panel.target - panel.target.mean()
     codes = latent.of(block)
