@@ -164,14 +164,10 @@ class Siamese(Labelled, Encoding, Trained):
         means = np.where(counts[:, None] > 0, sums / np.maximum(1, counts)[:, None], sums.sum(0) / max(1, counts.sum()))
         return means.astype(np.float32)
 
-    def _columns(self, cells: "torch.Tensor", block: Block) -> "torch.Tensor":
-        import torch
+    def _built(self, device: "torch.device") -> Any:
+        from numerai_lab.neural.supervised import Places
 
-        places: torch.Tensor = self._network(cells.float())
-        if self.emit == "latent":
-            return places
-        centres = torch.from_numpy(self.state()["centres_"]).to(places.device)
-        return (places[:, None] - centres[None]).square().sum(2).sqrt()
+        return Places(super()._built(device), self.state().get("centres_"), device)
 
 
 def _groups(target: Float64) -> Int64:

@@ -178,3 +178,17 @@ class Supervised:
         """rows × 1."""
         assert self.stack is not None
         return self.stack(torch.cat([x, self.latents(x)], dim=1))
+
+
+class Places:
+    """A trained Siamese net: the places of cells, or, where there are centres, the distances from these."""
+
+    def __init__(self, stack: Stack, centres: Float32 | None, device: torch.device) -> None:
+        self.stack, self.centres = stack, None if centres is None else torch.from_numpy(centres).to(device)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        places = self.stack(x)
+        if self.centres is None:
+            return places
+        # The other way of computing them loses small distances to rounding.
+        return torch.cdist(places, self.centres, compute_mode="donot_use_mm_for_euclid_dist")

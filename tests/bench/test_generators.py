@@ -128,8 +128,8 @@ def measured(kind: str, path: Path) -> Measured:
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         found = pool.submit(measure, kind, path).result()
     print(
-        f"\n{kind}: fit {found.fit:.1f} s, {found.rows / found.fit:,.0f} rows/s; transform {found.transform:,.0f} rows/s; "
-        f"peak {found.peak / 1e9:.2f} GB beyond the page cache"
+        f"\n{kind}: fit {found.fit:.1f} s, {found.rows:,} rows, {found.rows / found.fit:,.0f} a second; "
+        f"transform {found.transform:,.0f} rows/s; peak {found.peak / 1e9:.2f} GB beyond the page cache"
     )
     return found
 
