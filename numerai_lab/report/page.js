@@ -39,8 +39,8 @@ function draw(place) {
   return Plotly.newPlot(place, data, layoutOf(figure, dark.matches), config);
 }
 
-function dress(night) {
-  for (const place of document.querySelectorAll(".drawing")) Plotly.relayout(place, { template: template(night) });
+function dress(night, size) {
+  for (const place of document.querySelectorAll(".drawing")) Plotly.relayout(place, { template: template(night), ...size });
 }
 
 async function plots() {
@@ -53,9 +53,9 @@ async function plots() {
     const choose = () => Plotly.restyle(place, { visible: shown(figures[choice.dataset.plot], choice.value) });
     choice.addEventListener("change", choose);
   }
-  dark.addEventListener("change", () => dress(dark.matches));
-  addEventListener("beforeprint", () => dress(false));
-  addEventListener("afterprint", () => dress(dark.matches));
+  dark.addEventListener("change", () => dress(dark.matches, {}));
+  addEventListener("beforeprint", () => dress(false, { width: 660 })); // as wide as a page of A4
+  addEventListener("afterprint", () => dress(dark.matches, { width: null, autosize: true }));
 }
 
 function value(cell) {

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from numerai_lab.report.figure import Figure
 
+DEAREST = 12
+"""Steps whose seconds a report shows."""
 CUMULATIVE = "The sum of per-era corr since validation began."
 IMPROVEMENT = "What each variant has earned beyond the reference since validation began. Does it go on in val2?"
 
@@ -89,6 +91,7 @@ def report_page(run: Run, config: Config) -> str:
         coverage=coverage(table),
         verdicts=[(outcome(row), verdict(row)) for row in rows],
         realism=realism_cells(run),
+        costs=sorted(run.manifest.get("costs", {}).items(), key=lambda cost: -cost[1]["seconds"])[:DEAREST],
         facts=_facts(run.manifest),
         config_yaml=config.to_yaml(),
     )

@@ -68,6 +68,11 @@ class Page:
         bubble = "for (const e of ['input', arguments[2]]) f.dispatchEvent(new Event(e, {bubbles: true}))"
         self.driver.execute_script(script + bubble, selector, value, event)
 
+    def scheme(self, colours: str) -> None:
+        """What the reader prefers: light or dark."""
+        features = [{"name": "prefers-color-scheme", "value": colours}]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
     def complaints(self) -> list[str]:
         """What stands in the console since the last call."""
         return [entry["message"] for entry in self.driver.get_log("browser")]

@@ -172,3 +172,25 @@ def test_a_run_read_back_gives_the_page_that_was_written_with_it(done: Run, repo
     again = tmp_path / "report.html"
     again.write_text(report_page(read_run(done.path), config))
     assert described(again) | {"stages": None} == described(report) | {"stages": None}
+
+
+def test_it_is_dark_where_the_reader_wants_it_and_light_and_narrow_on_paper(report: Path, browser: Page) -> None:
+    colour = "document.querySelector('.drawing[data-plot=improvement]')._fullLayout.font.color"
+    width = "document.querySelector('.drawing[data-plot=improvement]')._fullLayout.width"
+    browser.open(report)
+    assert browser.js(colour) == "#1c2024"
+    browser.scheme("dark")
+    browser.until(f"{colour} === '#e4e6e8'")
+    browser.js("dispatchEvent(new Event('beforeprint'))")
+    browser.until(f"{colour} === '#1c2024' && {width} === 660")
+    browser.js("dispatchEvent(new Event('afterprint'))")
+    browser.until(f"{colour} === '#e4e6e8' && {width} > 1000")
+    browser.scheme("light")
+
+
+def test_the_dearest_steps_stand_in_it_dearest_first(done: Run, report: Path) -> None:
+    costs = done.manifest["costs"]
+    dearest = max(costs, key=lambda name: costs[name]["seconds"])
+    text = report.read_text()
+    first = text[text.index("The dearest steps") :]
+    assert re.findall(r'<td class="text">(.*?)</td>', first)[0] == dearest
