@@ -13,6 +13,8 @@ from numerai_lab.panel import Block, Panel
 if TYPE_CHECKING:
     import torch
 
+    from numerai_lab.neural.umap import Space
+
 EXACT_ROWS = 100_000
 """Rows to learn from up to which `mode: auto` is exact."""
 
@@ -23,6 +25,8 @@ class UMAP(Neural):
     Fitted on a sample of rows (`landmarks`), the same number an era. parametric: principal scores of the landmarks, their
     exact nearest neighbours, umap-learn's fuzzy graph of these, and an encoder trained on UMAP's cross-entropy between graph
     and columns; a row's columns are the encoder's, whatever comes with it, so training and later rows do not differ.
+    placed: umap-learn's layout of the same graph, and every row for itself among the positions of its nearest landmarks: two or
+    three columns are torn in a way that no encoder learns, but a row costs twenty times as much.
     exact: umap-learn, on features scaled to 0..1; columns of every row, training rows included, come from its `transform`,
     era by era: never from the fitted layout, whose distribution differs. umap-learn optimises the rows of a call jointly,
     so its columns are repeatable for whole eras only; a seed makes it single-threaded.
@@ -35,8 +39,10 @@ class UMAP(Neural):
     whole_era: ClassVar[bool] = True
 
     kind: Literal["umap"] = "umap"
-    mode: Literal["auto", "exact", "parametric"] = Field(
-        "auto", description="exact: umap-learn; parametric: an encoder; auto = exact up to 100,000 rows to learn from"
+    mode: Literal["auto", "exact", "parametric", "placed"] = Field(
+        "auto",
+        description="exact: umap-learn; parametric: an encoder; placed: among landmarks; auto = exact up to 100,000 rows to "
+        "learn from, above that placed for 2 or 3 columns and parametric for more",
     )
     n_components: int = Field(60, gt=1, le=1024, description="columns to emit")
     n_neighbors: int = Field(15, gt=1, le=1000, description="neighbours a row is linked to, itself included")
@@ -49,12 +55,12 @@ class UMAP(Neural):
         ge=100,
         le=500_000,
         description="rows to fit on, drawn evenly from the eras; none = 10,000 (exact: about 3 s each 1,000 at 60 columns) "
-        "or 50,000 (parametric)",
+        "or 50,000",
     )
-    n_epochs: int | None = Field(None, gt=0, description="exact: passes of the layout; none = umap-learn's choice (200 or 500)")
-    principal: int = Field(
-        64, gt=1, le=4096, description="parametric: principal components of the landmarks that graph and encoder see"
+    n_epochs: int | None = Field(
+        None, gt=0, description="exact, placed: passes of the layout; none = umap-learn's choice (200 or 500)"
     )
+    principal: int = Field(64, gt=1, le=4096, description="not exact: principal components of the landmarks that stand for a row")
     hidden: int = Field(256, gt=0, le=16384, description="parametric: width of the encoder's hidden layers")
     n_layers: int = Field(2, gt=0, le=8, description="parametric: hidden layers")
     steps: int = Field(500, gt=0, description="parametric: training steps; the learning rate falls to 0 along a cosine")
@@ -64,11 +70,11 @@ class UMAP(Neural):
 
     def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
         self._forget()
-        exact = self.mode == "exact" or (self.mode == "auto" and panel.n_rows <= EXACT_ROWS)
-        rows = landmarks(panel, self._n_landmarks(exact), rng)
+        mode = self._mode(panel.n_rows)
+        rows = landmarks(panel, self._n_landmarks(mode), rng)
         if len(rows) <= self.n_neighbors:
             raise NlabError(f"umap: {len(rows)} rows to fit on, n_neighbors {self.n_neighbors} needs more")
-        return self._fit_exact(rows, panel.top, rng) if exact else self._fit_parametric(rows, rng, aid)
+        return self._fit_exact(rows, panel.top, rng) if mode == "exact" else self._fit_space(mode, rows, rng, aid)
 
     def transform(self, block: Block) -> Float32:
         if "reducer_" not in self.__dict__:
@@ -84,9 +90,9 @@ class UMAP(Neural):
 
     def fitting_bytes(self, n_rows: int, n_columns: int) -> int:
         # numba and the functions it compiles; the sample and its copies; neighbours, graph and layout.
-        exact = self.mode == "exact" or (self.mode == "auto" and n_rows <= EXACT_ROWS)
-        rows = min(self._n_landmarks(exact), n_rows)
-        if exact:
+        mode = self._mode(n_rows)
+        rows = min(self._n_landmarks(mode), n_rows)
+        if mode == "exact":
             return 400_000_000 + rows * (12 * n_columns + 400 * self.n_neighbors + 16 * self.n_components)
         blocks = 4 * 1024 * 3 * rows
         return 700_000_000 + blocks + 4 * 8 * n_columns**2 + rows * (n_columns + 400 * self.n_neighbors + 8 * self.principal)
@@ -109,8 +115,13 @@ class UMAP(Neural):
             del self.__dict__[name]
         self._network = None
 
-    def _n_landmarks(self, exact: bool) -> int:
-        return self.landmarks or (10_000 if exact else 50_000)
+    def _mode(self, n_rows: int) -> str:
+        if self.mode != "auto":
+            return self.mode
+        return "exact" if n_rows <= EXACT_ROWS else "placed" if self.n_components <= 3 else "parametric"
+
+    def _n_landmarks(self, mode: str) -> int:
+        return self.landmarks or (10_000 if mode == "exact" else 50_000)
 
     def _fit_exact(self, rows: Array, top: float, rng: np.random.Generator) -> Self:
         self.landmarks_ = rows.astype(np.float32) / np.float32(top)
@@ -136,31 +147,45 @@ class UMAP(Neural):
         reducer._input_hash = None
         return reducer
 
-    def _fit_parametric(self, rows: Array, rng: np.random.Generator, aid: Aid) -> Self:
+    def _fit_space(self, mode: str, rows: Array, rng: np.random.Generator, aid: Aid) -> Self:
         import torch
 
-        from numerai_lab.neural.networks import device_for, generator_for
-        from numerai_lab.neural.umap import Encoder, Plan, curve, neighbourhoods, train
+        from numerai_lab.neural.networks import device_for
+        from numerai_lab.neural.placing import layout
+        from numerai_lab.neural.umap import neighbourhoods
 
         if rows.dtype != np.int8 and self.metric in ("manhattan", "hamming"):
             raise NlabError(f"umap: metric {self.metric} on continuous features needs mode: exact")
-        device = device_for(self.device)
-        space = neighbourhoods(torch.from_numpy(rows).to(device), self.metric, self.principal, self.n_neighbors)
-        widths = [self.hidden] * self.n_layers
-        encoder = Encoder(space.scores.shape[1], widths, self.n_components, generator_for(int(rng.integers(2**62))))
-        plan = Plan(self.steps, self.batch_size, min(self.negatives, self.batch_size), self.learning_rate)
-        seed = int(rng.integers(2**62))
-        self.curve_ = train(encoder.to(device), space, curve(self.min_dist), plan, seed, aid)
+        cells = torch.from_numpy(rows).to(device_for(self.device))
+        space = neighbourhoods(cells, self.metric, self.principal, self.n_neighbors)
         self.projection_, self.shift_ = (values.cpu().numpy() for values in (space.projection, space.shift))
+        if mode == "parametric":
+            return self._train(space, rng, aid)
+        self.scores_ = space.scores.cpu().numpy()
+        self.layout_ = layout(space, self.n_components, self.min_dist, self.n_epochs, int(rng.integers(2**31 - 1)))
+        return self
+
+    def _train(self, space: "Space", rng: np.random.Generator, aid: Aid) -> Self:
+        from numerai_lab.neural.networks import generator_for
+        from numerai_lab.neural.umap import Encoder, Plan, curve, train
+
+        widths, init = [self.hidden] * self.n_layers, generator_for(int(rng.integers(2**62)))
+        encoder = Encoder(space.scores.shape[1], widths, self.n_components, init).to(space.scores.device)
+        plan = Plan(self.steps, self.batch_size, min(self.negatives, self.batch_size), self.learning_rate)
+        self.curve_ = train(encoder, space, curve(self.min_dist), plan, int(rng.integers(2**62)), aid)
         for i, (weights, biases) in enumerate(encoder.arrays()):
             setattr(self, f"weights_{i}_", weights)
             setattr(self, f"biases_{i}_", biases)
         return self
 
     def _built(self, device: "torch.device") -> Any:
-        from numerai_lab.neural.umap import Embedding
+        from numerai_lab.neural.placing import Placing
+        from numerai_lab.neural.umap import Embedding, curve
 
         state = self.state()
+        if "layout_" in state:
+            arrays = {name: state[f"{name}_"] for name in ("projection", "shift", "scores", "layout")}
+            return Placing(self.metric, arrays, curve(self.min_dist), self.n_neighbors, device)
         layers = [(state[f"weights_{i}_"], state[f"biases_{i}_"]) for i in range(self.n_layers + 2)]
         return Embedding(self.metric, self.projection_, self.shift_, layers, device)
 

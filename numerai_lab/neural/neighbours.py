@@ -60,35 +60,43 @@ def scores_of(rows: Tensor, metric: Metric, projection: Tensor, shift: Tensor) -
     return torch.cat([torch.addmm(shift, spread_out(piece, metric), projection) for piece in torch.split(rows, CHUNK)])
 
 
-def nearest(points: Tensor, k: int, tick: Tick = silent) -> tuple[Tensor, Tensor]:
-    """(positions, squared distances), rows × k, nearest first; every row's first neighbour is itself, at 0.
+class Index:
+    """Points whose nearest are looked for.
 
-    Columns are cut into strided groups. The k nearest lie in the k groups whose least distances are smallest, so only
-    those groups are searched: one pass of minima over a block of distances takes the place of sorting it.
+    They are cut into strided groups. The k nearest lie in the k groups whose least distances are smallest, so only those are
+    searched: one pass of minima over a block of distances takes the place of sorting it.
     """
-    n = len(points)
-    n_groups = max(1, min(GROUPS, n // k))
-    width = -(-n // n_groups)
-    padding = n_groups * width - n
-    norms = torch.cat([points.square().sum(1), points.new_full((padding,), torch.inf)])
-    others = torch.cat([points, points.new_zeros(padding, points.shape[1])]).T.contiguous()
-    members = width * torch.arange(n_groups, device=points.device)[:, None]
-    found = []
-    for start in range(0, n, BLOCK):
-        rows = torch.arange(start, min(n, start + BLOCK), device=points.device)
-        gaps = torch.addmm(norms, points[rows], others, alpha=-2)  # squared distances less the row's own norm
-        gaps[rows - start, rows] = -torch.inf
-        least = gaps.view(len(rows), n_groups, width).amin(1)
-        groups = least.topk(k, dim=1, largest=False).indices
-        candidates = (groups[:, None, :] + members).flatten(1)
-        chosen = gaps.gather(1, candidates).topk(k, dim=1, largest=False).indices
-        found.append(candidates.gather(1, chosen))
-        tick(int(rows[-1]) + 1, n)
-    positions = torch.cat(found)
-    return positions, torch.cat([_squared(points, part, i * BLOCK) for i, part in enumerate(torch.split(positions, BLOCK))])
+
+    def __init__(self, points: Tensor, k: int) -> None:
+        n = len(points)
+        self.points, self.k = points, k
+        self.n_groups = max(1, min(GROUPS, n // k))
+        self.width = -(-n // self.n_groups)
+        padding = self.n_groups * self.width - n
+        self.norms = torch.cat([points.square().sum(1), points.new_full((padding,), torch.inf)])
+        self.others = torch.cat([points, points.new_zeros(padding, points.shape[1])]).T.contiguous()
+        self.members = self.width * torch.arange(self.n_groups, device=points.device)[:, None]
+
+    def search(self, rows: Tensor, own: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(positions, squared distances), rows × k, nearest first. own: where the rows themselves are; they come first."""
+        gaps = torch.addmm(self.norms, rows, self.others, alpha=-2)  # squared distances less the row's own norm
+        if own is not None:
+            gaps[torch.arange(len(rows), device=rows.device), own] = -torch.inf
+        least = gaps.view(len(rows), self.n_groups, self.width).amin(1)
+        groups = least.topk(self.k, dim=1, largest=False).indices
+        candidates = (groups[:, None, :] + self.members).flatten(1)
+        chosen = gaps.gather(1, candidates).topk(self.k, dim=1, largest=False).indices
+        positions = candidates.gather(1, chosen)
+        # From differences: norms and products would leave rounding between equal rows.
+        return positions, (self.points[positions] - rows[:, None, :]).square().sum(2)
 
 
-def _squared(points: Tensor, positions: Tensor, start: int) -> Tensor:
-    """Squared distances from differences: those from norms and products would leave rounding between equal rows."""
-    own = points[start : start + len(positions), None, :]
-    return (points[positions] - own).square().sum(2)
+def nearest(points: Tensor, k: int, tick: Tick = silent) -> tuple[Tensor, Tensor]:
+    """(positions, squared distances), rows × k, nearest first; every row's first neighbour is itself, at 0."""
+    index, found = Index(points, k), []
+    for start in range(0, len(points), BLOCK):
+        own = torch.arange(start, min(len(points), start + BLOCK), device=points.device)
+        found.append(index.search(points[own], own))
+        tick(int(own[-1]) + 1, len(points))
+    positions, squared = zip(*found, strict=True)
+    return torch.cat(positions), torch.cat(squared)

@@ -39,16 +39,26 @@ class Plan:
 
 @dataclass(frozen=True)
 class Space:
-    """What an encoder is trained on: landmarks as principal scores, and the fuzzy graph of their neighbourhoods.
+    """Landmarks as principal scores, with their nearest neighbours.
 
     projection (columns of rows spread out × components), shift (components): float32, from rows to scores, whose unit is the
-    root mean square distance to the last neighbour.
+    root mean square distance to the last neighbour. positions, distances: landmarks × n_neighbors, each its own first one.
     """
 
     scores: Tensor
     projection: Tensor
     shift: Tensor
-    graph: "csr_matrix"
+    positions: Int64
+    distances: Float32
+
+    def graph(self) -> "csr_matrix":
+        """umap-learn's fuzzy simplicial set: symmetric memberships."""
+        rows = np.empty((len(self.positions), 1), np.float32)  # not looked at where neighbours are given; nor is the random state
+        neighbours = {"knn_indices": self.positions, "knn_dists": self.distances}
+        with umap_learn() as umap:
+            found = umap.fuzzy_simplicial_set(rows, self.positions.shape[1], None, "precomputed", **neighbours)
+        graph: csr_matrix = found[0].tocsr()
+        return graph
 
 
 def neighbourhoods(landmarks: Tensor, metric: Metric, n_principal: int, n_neighbors: int) -> Space:
@@ -59,18 +69,8 @@ def neighbourhoods(landmarks: Tensor, metric: Metric, n_principal: int, n_neighb
     scores = scores_of(landmarks, metric, projection, shift)
     positions, squared = nearest(scores, n_neighbors)
     reach = squared[:, -1].mean().sqrt().item() or 1.0
-    graph = fuzzy_graph(positions, squared.sqrt() if metric == "euclidean" else squared)
-    return Space(scores / reach, projection / reach, shift / reach, graph)
-
-
-def fuzzy_graph(positions: Tensor, distances: Tensor) -> "csr_matrix":
-    """umap-learn's fuzzy simplicial set of a k-nearest-neighbour graph: symmetric memberships."""
-    rows = np.empty((len(positions), 1), np.float32)  # not looked at where neighbours are given; nor is the random state
-    neighbours = {"knn_indices": positions.cpu().numpy(), "knn_dists": distances.cpu().numpy()}
-    with umap_learn() as umap:
-        found = umap.fuzzy_simplicial_set(rows, positions.shape[1], None, "precomputed", **neighbours)
-    graph: csr_matrix = found[0].tocsr()
-    return graph
+    distances = squared.sqrt() if metric == "euclidean" else squared
+    return Space(scores / reach, projection / reach, shift / reach, positions.cpu().numpy(), (distances / reach).cpu().numpy())
 
 
 def curve(min_dist: float) -> tuple[float, float]:
@@ -182,7 +182,7 @@ class _Loop:
 
     def __init__(self, encoder: Encoder, space: Space, ab: tuple[float, float], plan: Plan, seed: int) -> None:
         self.encoder, self.scores, self.ab, self.plan, self.seed = encoder, space.scores, ab, plan, seed
-        self.edges = Edges(space.graph)
+        self.edges = Edges(space.graph())
         self.optimiser = torch.optim.AdamW(encoder.parameters(), lr=plan.learning_rate, weight_decay=0, fused=True)
         self.step = 0
         self.losses: list[Tensor] = []

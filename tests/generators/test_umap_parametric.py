@@ -71,6 +71,31 @@ def test_a_fit_saved_as_arrays_gives_the_same_columns() -> None:
     np.testing.assert_array_equal(restored.transform(world()[0].block(35)), of_planted().transform(world()[0].block(35)))
 
 
+@cache
+def placed() -> UMAP:
+    """In two columns, among 2,000 landmarks of the training eras of the planted world."""
+    panel = world()[0].only(range(1, 31))
+    return parametric(mode="placed", n_components=2, landmarks=2000, n_epochs=60).fit(panel, np.random.default_rng(0))
+
+
+def test_rows_placed_among_landmarks_keep_their_neighbours_and_have_the_same_bytes_whatever_comes_with_them() -> None:
+    train, _ = blobs(600, seed=1)
+    later, label = blobs(400, seed=2)
+    fitted = parametric(mode="placed", n_components=2, landmarks=600, n_epochs=60).fit(as_panel(train), np.random.default_rng(0))
+    assert purity(fitted.transform(later), label) > 0.99
+    rows = world()[0].features
+    whole = placed().transform(Block(0, rows[:3000], 4.0))
+    np.testing.assert_array_equal(placed().transform(Block(0, rows[1111:1999], 4.0)), whole[1111:1999])
+
+
+def test_rows_that_were_landmarks_are_placed_as_others_are() -> None:
+    panel = world()[0]
+    before, later = (
+        placed().transform(Block(0, panel.features[rows], 4.0)) for rows in (slice(0, N_TRAIN, 2), slice(N_TRAIN, None))
+    )
+    assert max(ks_2samp(a, b).statistic for a, b in zip(before.T, later.T, strict=True)) <= 0.03
+
+
 def test_a_training_that_was_broken_off_ends_with_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "KEEP_EVERY", 10)
     panel = make_panel(n_eras=10, n_rows=60)
@@ -92,11 +117,11 @@ def test_continuous_features_work_and_metrics_of_bins_are_refused() -> None:
         parametric(metric="hamming").fit(panel, np.random.default_rng(0))
 
 
-def test_auto_is_exact_for_few_rows_and_parametric_for_many(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_is_exact_for_few_rows_and_for_many_placed_or_parametric_by_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(umap, "EXACT_ROWS", 600)
-    fitted = UMAP(n_components=2, landmarks=200, n_neighbors=5, steps=1, n_epochs=1)
-    assert "projection_" in fitted.fresh().fit(make_panel(16), np.random.default_rng(0)).state()
-    assert "embedding_" in fitted.fresh().fit(make_panel(15), np.random.default_rng(0)).state()
+    for n_eras, n_components, learned in ((15, 2, "embedding_"), (16, 2, "layout_"), (16, 4, "curve_")):
+        fitted = UMAP(n_components=n_components, landmarks=200, n_neighbors=5, steps=1, n_epochs=1)
+        assert learned in fitted.fit(make_panel(n_eras), np.random.default_rng(0)).state()
 
 
 def test_rows_that_are_all_equal_are_embedded_too() -> None:

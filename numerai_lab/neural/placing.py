@@ -1,0 +1,75 @@
+"""Rows placed among the landmarks of a layout, each for itself."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from numerai_lab.basics import Float32
+from numerai_lab.neural.neighbours import Index, Metric, spread_out
+from numerai_lab.neural.umap_learn import umap_learn
+
+if TYPE_CHECKING:
+    from numerai_lab.neural.umap import Space
+
+FLOOR = 1e-3
+
+
+def layout(space: "Space", n_components: int, min_dist: float, n_epochs: int | None, seed: int) -> Float32:
+    """umap-learn's layout of a space's landmarks."""
+    neighbours = (space.positions, space.distances)
+    with umap_learn() as umap:
+        reducer = umap.UMAP(
+            n_components=n_components,
+            n_neighbors=space.positions.shape[1],
+            min_dist=min_dist,
+            n_epochs=n_epochs,
+            precomputed_knn=neighbours,
+            random_state=seed,
+            n_jobs=1,
+        )
+        return np.asarray(reducer.fit(space.scores.cpu().numpy()).embedding_, np.float32)
+
+
+class Placing:
+    """Rows in the units of the panel → columns.
+
+    Of the positions of its nearest landmarks, a row takes the one that UMAP's curve puts closest to all of them, weighed by
+    how near they are, and moves a step of reweighted means from there: in a layout that is torn, as those of two or three
+    columns are, their plain mean would lie where no row is. A landmark that equals the row is passed over, so that rows
+    that were landmarks are placed as others are.
+    """
+
+    def __init__(
+        self, metric: Metric, arrays: Mapping[str, Float32], ab: tuple[float, float], n_neighbors: int, device: torch.device
+    ) -> None:
+        """arrays: projection and shift of a space, scores and layout of its landmarks."""
+        self.metric, self.ab = metric, ab
+        on_device = {name: torch.from_numpy(values).to(device) for name, values in arrays.items()}
+        self.projection, self.shift, self.layout = (on_device[name] for name in ("projection", "shift", "layout"))
+        self.index = Index(on_device["scores"], n_neighbors + 1)
+
+    def __call__(self, cells: Tensor) -> Tensor:
+        found, squared = self.index.search(torch.addmm(self.shift, spread_out(cells, self.metric), self.projection))
+        same = squared[:, :1] <= 1e-9
+        found = torch.where(same, found[:, 1:], found[:, :-1])
+        squared = torch.where(same, squared[:, 1:], squared[:, :-1])
+        far = squared.sqrt() if self.metric == "euclidean" else squared
+        beyond = far - far[:, :1]
+        weights = torch.exp(-beyond / beyond.mean(1, keepdim=True).clamp_min(1e-12))
+        points = self.layout[found]
+        close, _ = self._curve((points[:, :, None] - points[:, None]).square().sum(3))
+        best = (close * weights[:, None]).sum(2).argmax(1)
+        start = points[torch.arange(len(points), device=points.device), best]
+        _, pull = self._curve((points - start[:, None]).square().sum(2))
+        pull = pull * weights
+        return (pull[:, :, None] * points).sum(1) / pull.sum(1, keepdim=True)
+
+    def _curve(self, squared: Tensor) -> tuple[Tensor, Tensor]:
+        """q, and how strongly −log q pulls, up to a factor, at some squared distances."""
+        a, b = self.ab
+        squared = squared + FLOOR
+        q = 1 / (1 + a * squared**b)
+        return q, q * squared ** (b - 1)
