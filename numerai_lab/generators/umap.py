@@ -13,7 +13,7 @@ from numerai_lab.panel import Block, Panel
 if TYPE_CHECKING:
     import torch
 
-    from numerai_lab.neural.umap import Space
+    from numerai_lab.neural.umap import Encoder, Plan, Space
 
 EXACT_ROWS = 100_000
 """Rows to learn from up to which `mode: auto` is exact."""
@@ -43,6 +43,15 @@ class UMAP(Neural):
         "auto",
         description="exact: umap-learn; parametric: an encoder; placed: among landmarks; auto = exact up to 100,000 rows to "
         "learn from, above that placed for 2 or 3 columns and parametric for more",
+    )
+    fit_on: Literal["train", "all", "per_era"] = Field(  # type: ignore[assignment]  # one choice more than other generators have
+        "train",
+        description="eras whose features are learned from; all = validation features too (label-free, but transductive: every "
+        "table says so); per_era = training eras, then each era's own rows for era_steps (parametric): columns keep their "
+        "meaning but are repeatable for whole eras only",
+    )
+    era_steps: int = Field(
+        50, gt=0, description="fit_on: per_era: training steps on an era's own graph, at a quarter of the rate"
     )
     n_components: int = Field(60, gt=1, le=1024, description="columns to emit")
     n_neighbors: int = Field(15, gt=1, le=1000, description="neighbours a row is linked to, itself included")
@@ -78,7 +87,8 @@ class UMAP(Neural):
 
     def transform(self, block: Block) -> Float32:
         if "reducer_" not in self.__dict__:
-            return super().transform(block)
+            own = self.fit_on == "per_era" and len(block) > self.n_neighbors
+            return self._of_the_era(block) if own else super().transform(block)
         with umap_learn():
             columns = np.asarray(self.reducer_.transform(block.unit()), np.float32)
         if not np.isfinite(columns).all():
@@ -116,6 +126,10 @@ class UMAP(Neural):
         self._network = None
 
     def _mode(self, n_rows: int) -> str:
+        if self.fit_on == "per_era":
+            if self.mode not in ("auto", "parametric"):
+                raise NlabError(f"umap: fit_on: per_era needs mode: parametric, not {self.mode}")
+            return "parametric"
         if self.mode != "auto":
             return self.mode
         return "exact" if n_rows <= EXACT_ROWS else "placed" if self.n_components <= 3 else "parametric"
@@ -166,17 +180,53 @@ class UMAP(Neural):
         return self
 
     def _train(self, space: "Space", rng: np.random.Generator, aid: Aid) -> Self:
-        from numerai_lab.neural.networks import generator_for
-        from numerai_lab.neural.umap import Encoder, Plan, curve, train
+        from numerai_lab.neural.umap import curve, train
 
-        widths, init = [self.hidden] * self.n_layers, generator_for(int(rng.integers(2**62)))
-        encoder = Encoder(space.scores.shape[1], widths, self.n_components, init).to(space.scores.device)
-        plan = Plan(self.steps, self.batch_size, min(self.negatives, self.batch_size), self.learning_rate)
-        self.curve_ = train(encoder, space, curve(self.min_dist), plan, int(rng.integers(2**62)), aid)
+        self.seed_ = np.array(rng.integers(2**62))
+        encoder = self._encoder(space)
+        self.curve_ = train(
+            encoder, space, curve(self.min_dist), self._plan(self.steps, self.learning_rate), int(self.seed_), aid
+        )
         for i, (weights, biases) in enumerate(encoder.arrays()):
             setattr(self, f"weights_{i}_", weights)
             setattr(self, f"biases_{i}_", biases)
         return self
+
+    def _encoder(self, space: "Space") -> "Encoder":
+        """An untrained one."""
+        from numerai_lab.neural.networks import generator_for
+        from numerai_lab.neural.umap import Encoder
+
+        widths, init = [self.hidden] * self.n_layers, generator_for(int(self.seed_))
+        return Encoder(space.scores.shape[1], widths, self.n_components, init).to(space.scores.device)
+
+    def _plan(self, steps: int, learning_rate: float) -> "Plan":
+        from numerai_lab.neural.umap import Plan
+
+        return Plan(steps, self.batch_size, min(self.negatives, self.batch_size), learning_rate)
+
+    def _of_the_era(self, block: Block) -> Float32:
+        """Columns by the encoder of all eras after some steps on this era's graph."""
+        import torch
+
+        from numerai_lab.neural.networks import device_for
+        from numerai_lab.neural.umap import curve, train, within
+
+        cells, *map_ = (
+            torch.from_numpy(values).to(device_for(self.device))
+            for values in (np.array(block.features), self.projection_, self.shift_)
+        )
+        space = within(cells, self.metric, map_[0], map_[1], self.n_neighbors)
+        encoder = self._encoder(space)
+        encoder.take(self._layers())
+        train(encoder, space, curve(self.min_dist), self._plan(self.era_steps, self.learning_rate / 4), int(self.seed_), ALONE)
+        with torch.inference_mode():
+            columns: Float32 = encoder(space.scores).cpu().numpy()
+        return columns
+
+    def _layers(self) -> list[tuple[Array, Array]]:
+        state = self.state()
+        return [(state[f"weights_{i}_"], state[f"biases_{i}_"]) for i in range(self.n_layers + 2)]
 
     def _built(self, device: "torch.device") -> Any:
         from numerai_lab.neural.placing import Placing
@@ -186,8 +236,7 @@ class UMAP(Neural):
         if "layout_" in state:
             arrays = {name: state[f"{name}_"] for name in ("projection", "shift", "scores", "layout")}
             return Placing(self.metric, arrays, curve(self.min_dist), self.n_neighbors, device)
-        layers = [(state[f"weights_{i}_"], state[f"biases_{i}_"]) for i in range(self.n_layers + 2)]
-        return Embedding(self.metric, self.projection_, self.shift_, layers, device)
+        return Embedding(self.metric, self.projection_, self.shift_, self._layers(), device)
 
     def _columns(self, cells: "torch.Tensor", block: Block) -> "torch.Tensor":
         columns: torch.Tensor = self._network(cells)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +23,8 @@ PER_EDGE = 5.0
 """Rows that an edge is pushed away from, in weight; umap-learn's negative_sample_rate."""
 FLOOR = 1e-3
 """Added to squared distances: keeps both logarithms, and the push between rows that coincide, finite."""
-WARM_UP = 50
+WARM_UP = 0.1
+"""Share of the steps over which the learning rate rises."""
 KEEP_EVERY = 100
 
 
@@ -64,13 +65,19 @@ class Space:
 def neighbourhoods(landmarks: Tensor, metric: Metric, n_principal: int, n_neighbors: int) -> Space:
     """The space of some rows, in the units and dtype of the panel."""
     mean, axes = principal_axes(landmarks, metric, n_principal)
-    device = landmarks.device
-    projection, shift = (torch.from_numpy(values.astype(np.float32)).to(device) for values in (axes, -mean @ axes))
-    scores = scores_of(landmarks, metric, projection, shift)
+    projection, shift = (torch.from_numpy(values.astype(np.float32)).to(landmarks.device) for values in (axes, -mean @ axes))
+    space = within(landmarks, metric, projection, shift, n_neighbors)
+    last = space.distances[:, -1].astype(np.float64) ** (2 if metric == "euclidean" else 1)
+    reach = float(np.sqrt(last.mean())) or 1.0
+    return replace(space, scores=space.scores / reach, projection=projection / reach, shift=shift / reach)
+
+
+def within(rows: Tensor, metric: Metric, projection: Tensor, shift: Tensor, n_neighbors: int) -> Space:
+    """The space of some rows by a projection that is there."""
+    scores = scores_of(rows, metric, projection, shift)
     positions, squared = nearest(scores, n_neighbors)
-    reach = squared[:, -1].mean().sqrt().item() or 1.0
     distances = squared.sqrt() if metric == "euclidean" else squared
-    return Space(scores / reach, projection / reach, shift / reach, positions.cpu().numpy(), (distances / reach).cpu().numpy())
+    return Space(scores, projection, shift, positions.cpu().numpy(), distances.cpu().numpy())
 
 
 def curve(min_dist: float) -> tuple[float, float]:
@@ -100,6 +107,14 @@ class Encoder(nn.Module):
     def arrays(self) -> list[tuple[Float32, Float32]]:
         """Weight (out × in) and bias of every layer of the body, then of the straight path."""
         return [*arrays_of(self.body), *arrays_of(self.straight)]
+
+    def take(self, arrays: Sequence[tuple[Float32, Float32]]) -> None:
+        """The inverse of `arrays`."""
+        layers = [layer for part in (self.body, self.straight) for layer in part.modules() if isinstance(layer, nn.Linear)]
+        with torch.no_grad():
+            for layer, (weight, bias) in zip(layers, arrays, strict=True):
+                layer.weight.copy_(torch.from_numpy(weight))
+                layer.bias.copy_(torch.from_numpy(bias))
 
 
 class Embedding:
@@ -190,7 +205,8 @@ class _Loop:
 
     def learn(self) -> None:
         """One step of Adam on one batch of edges; the rate rises to its height and falls along half a cosine."""
-        warm, fall = min(1, (self.step + 1) / WARM_UP), (1 + math.cos(math.pi * self.step / self.plan.steps)) / 2
+        warm = min(1, (self.step + 1) / (WARM_UP * self.plan.steps))
+        fall = (1 + math.cos(math.pi * self.step / self.plan.steps)) / 2
         self.optimiser.param_groups[0]["lr"] = self.plan.learning_rate * warm * fall
         self.optimiser.zero_grad()
         pull, push = self.loss(np.random.default_rng([self.seed, self.step]))

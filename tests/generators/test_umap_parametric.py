@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import ks_2samp
 
 from numerai_lab.basics import Aid, Array, NlabError, arrays_from_bytes, arrays_to_bytes
@@ -71,6 +72,29 @@ def test_a_fit_saved_as_arrays_gives_the_same_columns() -> None:
     np.testing.assert_array_equal(restored.transform(world()[0].block(35)), of_planted().transform(world()[0].block(35)))
 
 
+def test_per_era_fits_each_era_on_its_own_and_columns_keep_their_meaning() -> None:
+    panel = world()[0]
+    own = parametric(fit_on="per_era", n_components=12, landmarks=3000, steps=150, era_steps=40)
+    own.fit(panel.only(range(1, 31)), np.random.default_rng(0))
+    block = panel.block(35)
+    columns, shared = own.transform(block), of_planted().transform(block)
+    np.testing.assert_array_equal(columns, own.transform(block))
+    assert own_loss(own, block, columns) < own_loss(own, block, shared) - 0.01
+    assert min(np.corrcoef(a, b)[0, 1] for a, b in zip(columns.T, shared.T, strict=True)) > 0.7
+    with pytest.raises(NlabError, match="per_era needs mode: parametric, not exact"):
+        parametric(fit_on="per_era", mode="exact").fit(panel, np.random.default_rng(0))
+
+
+def own_loss(generator: UMAP, block: Block, columns: Array) -> float:
+    """UMAP's cross-entropy between an era's own graph and some columns."""
+    cells, projection, shift = (torch.from_numpy(a) for a in (block.features, generator.projection_, generator.shift_))
+    edges = training.Edges(training.within(cells, "euclidean", projection, shift, 15).graph())
+    heads, tails = edges.draw(4000, np.random.default_rng(0))
+    weights, points = torch.from_numpy(edges.push_weights(heads, tails, 400)), torch.from_numpy(columns)
+    pull, push = training.cross_entropy(points[heads], points[tails], points[tails[:400]], weights, training.curve(0.0))
+    return (pull + push).item()
+
+
 @cache
 def placed() -> UMAP:
     """In two columns, among 2,000 landmarks of the training eras of the planted world."""
@@ -132,8 +156,6 @@ def test_rows_that_are_all_equal_are_embedded_too() -> None:
 
 
 def test_umap_learn_leaves_the_number_of_threads_as_it_was() -> None:
-    import torch
-
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     parametric(landmarks=200, steps=1).fit(make_panel(), np.random.default_rng(0))
