@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numerai_lab.basics import Array, Float32, Float64, Int64
 from numerai_lab.panel import Block, Panel
@@ -92,6 +93,12 @@ def known_blocks(panel: Panel) -> Iterator[Block]:
         yield block.take(np.isfinite(block.target))
 
 
+def varies(block: Block) -> NDArray[np.bool_]:
+    """Which features take more than one value in an era."""
+    there: NDArray[np.bool_] = (block.features != block.features[:1]).any(0)
+    return there
+
+
 def target_values(panel: Panel) -> tuple[Float64, Float64]:
     """Values and shares of the known targets of a panel: the distinct ones, or so many quantiles of a continuous target."""
     assert panel.target is not None
@@ -104,17 +111,23 @@ def target_values(panel: Panel) -> tuple[Float64, Float64]:
 
 
 def feature_marginals(panel: Panel, rng: np.random.Generator) -> Marginals:
-    """Values and shares of every raw feature, pooled over the panel: its bins, or quantiles of continuous features."""
+    """Values and shares of every raw feature, pooled over the panel: its bins, or quantiles of continuous features.
+
+    Binned features are counted in eras in which they vary: where one is absent it is the middle bin throughout.
+    """
     if panel.features.dtype != np.int8:
         share = -(-SAMPLE_ROWS // len(panel.eras))
         parts = [block.features[_some(len(block), share, rng)] for block in known_blocks(panel)]
         values = np.apply_along_axis(_quantiles, 0, np.concatenate(parts).astype(np.float64)).T
         return Marginals(values, np.full(values.shape, 1 / N_QUANTILES))
     n_bins = int(panel.top) + 1
-    counts = np.zeros((panel.n_raw, n_bins), np.int64)
+    counts, absent = np.zeros((panel.n_raw, n_bins), np.int64), np.zeros((panel.n_raw, n_bins), np.int64)
     for block in known_blocks(panel):
-        for i in range(n_bins):
-            counts[:, i] += (block.features == i).sum(0)
+        own, there = np.stack([(block.features == i).sum(0) for i in range(n_bins)], axis=1), varies(block)
+        counts[there] += own[there]
+        absent[~there] += own[~there]
+    never = counts.sum(1) == 0
+    counts[never] = absent[never]
     values = np.broadcast_to(np.arange(n_bins, dtype=np.float64), counts.shape)
     return Marginals(values, counts / counts.sum(1, keepdims=True))
 

@@ -5,7 +5,7 @@ from typing import Self
 
 import numpy as np
 
-from numerai_lab.augmenters.bins import Marginals, known_blocks
+from numerai_lab.augmenters.bins import Marginals, known_blocks, varies
 from numerai_lab.augmenters.copula import MOST, as_correlation, behind_bins, positive
 from numerai_lab.basics import Array, Float32, Float64
 from numerai_lab.factors import factor_analysis
@@ -20,7 +20,7 @@ N_CALIBRATIONS = 2
 
 @dataclass(frozen=True)
 class Pooled:
-    """Mean and covariance, float64, of features on −½ … ½ over all rows whose target is known."""
+    """Mean and covariance, float64, of features on −½ … ½ over rows whose target is known, in eras where they vary."""
 
     mean: Float64
     covariance: Float64
@@ -28,11 +28,13 @@ class Pooled:
     @classmethod
     def of(cls, panel: Panel) -> Self:
         p = panel.n_raw
-        total, products, n = np.zeros(p), np.zeros((p, p)), 0
+        total, products, n = np.zeros(p), np.zeros((p, p)), np.zeros((p, p))
         for block in known_blocks(panel):
-            x = block.unit() - np.float32(0.5)
-            total, products, n = total + x.sum(0, dtype=np.float64), products + x.T @ x, n + len(x)
-        return cls(total / n, products / n - np.outer(total / n, total / n))
+            there = varies(block)
+            x = (block.unit() - np.float32(0.5)) * there
+            total, products, n = total + x.sum(0, dtype=np.float64), products + x.T @ x, n + len(x) * np.outer(there, there)
+        mean, n = total / np.maximum(np.diag(n), 1), np.maximum(n, 1)
+        return cls(mean, np.where(n > 1, products / n - np.outer(mean, mean), 0))
 
     @property
     def deviation(self) -> Float64:
@@ -148,6 +150,8 @@ def learned(panel: Panel, pooled: Pooled, marginals: Marginals, k: int, rng: np.
     behind = behind_bins(wanted, series)
     latent = Latent.factors(behind, pooled, series[:, 0], k)
     blocks = [block for block in known_blocks(panel) if len(block) > 1]
+    most = max(int(varies(block).sum()) for block in blocks)
+    blocks = [block for block in blocks if varies(block).sum() == most]
     blocks = blocks[:: -(-sum(map(len, blocks)) // CALIBRATION_ROWS)]
     inverse = 1 / np.maximum(series[:, 0], 0.1)
     for _ in range(N_CALIBRATIONS):

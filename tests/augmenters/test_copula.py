@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from numerai_lab.augmenters.bins import Marginals
-from numerai_lab.augmenters.copula import Copula, behind_bins, positive
+from numerai_lab.augmenters.bins import Marginals, feature_marginals
+from numerai_lab.augmenters.copula import Copula, as_correlation, behind_bins, positive
+from numerai_lab.augmenters.latent import Pooled
 from numerai_lab.augmenters.path import CovariancePath
 from numerai_lab.basics import NlabError
 from numerai_lab.panel import Block, Panel
@@ -91,6 +92,20 @@ def test_a_copula_counts_targets_exactly_and_leaves_absent_features_absent() -> 
     assert (made.features[:, 4] == 2).all()
     own = np.bincount((panel.target * 4).astype(int)) / panel.n_rows  # type: ignore[operator]
     np.testing.assert_allclose(np.bincount((made.target * 4).astype(int)) / 999, own, atol=1 / 999)  # type: ignore[operator]
+
+
+def test_a_feature_that_some_eras_lack_has_the_bins_and_correlations_of_the_others() -> None:
+    panel = make_panel(n_eras=10, n_rows=500)
+    whole = feature_marginals(panel, rng()), Pooled.of(panel)
+    features = panel.features.copy()
+    features[: panel.rows(4).stop, 4] = 2
+    lacking = replace(panel, features=features)
+    found = feature_marginals(lacking, rng()), Pooled.of(lacking)
+    np.testing.assert_allclose(found[0].shares[4], whole[0].shares[4], atol=0.03)  # else .52 in the middle
+    one, other = (as_correlation(pooled.covariance)[4] for _, pooled in (found, whole))
+    np.testing.assert_allclose(one, other, atol=0.06)
+    features[:, 4] = 2
+    assert feature_marginals(replace(panel, features=features), rng()).shares[4].tolist() == [0, 0, 1, 0, 0]
 
 
 def test_an_era_with_fewer_rows_than_features_has_a_copula_too() -> None:
