@@ -195,10 +195,10 @@ def _iterator(blocks: BlockStream) -> Any:
 
 
 def _cuts(blocks: BlockStream, how: dict[str, Any]) -> Any:
-    """A matrix of one row a bin, whose cuts are those of bins wherever they occur; None where inputs are not bins."""
+    """A matrix of one row a bin, whose cuts are those of bins wherever they occur; None where that is not how to cut."""
     import xgboost
 
-    if not blocks.binned:
+    if not blocks.binned or how["max_bin"] <= blocks.panel.top:
         return None
     bins = np.arange(int(blocks.panel.top) + 1, dtype=np.float32)
     return xgboost.QuantileDMatrix(np.repeat(bins[:, None], len(blocks.input_names), axis=1), label=bins, **how)

@@ -51,6 +51,16 @@ def test_xgboost_equals_training_on_the_whole_matrix(blocks: BlockStream) -> Non
     np.testing.assert_allclose(ours.predict(X), theirs.inplace_predict(X), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("max_bin", [16, 3])
+def test_xgboost_learns_the_same_from_bins_as_from_floats(blocks: BlockStream, max_bin: int) -> None:
+    model = XGBoost(n_estimators=20, learning_rate=0.1, colsample_bytree=0.5, max_bin=max_bin)
+    floats = replace(blocks)
+    floats.__dict__["binned"] = False
+    assert blocks.binned
+    one, other = (model.fresh().fit(stream, np.random.default_rng(0)).saved()[1] for stream in (blocks, floats))
+    assert one == other
+
+
 def test_lightgbm_equals_training_on_the_whole_matrix(blocks: BlockStream) -> None:
     import lightgbm
 
