@@ -44,7 +44,7 @@ class Realism:
     held-out eras. auc: how well trees tell rows from held-out rows, eras apart; auc_real: training rows. memorised: median
     distance to the nearest training row over that of held-out rows. tstr: corr on held-out eras of trees that learned from
     these rows, trtr: from as many training rows. diversity: spread over eras of correlations with the target, beside that of
-    training eras. proportions: features × bins.
+    training eras; NaN where the sample is too small to tell these from chance. proportions: features × bins.
     """
 
     rows: int
@@ -98,7 +98,7 @@ def realism(train: Sample, held: Sample, made: Sample, seed: int) -> Realism:
         memorised=_nearest(made, train, rng) / max(_nearest(held, train, rng), 1e-12),
         tstr=_learned(made.take(_some(made, len(train), rng)), held, rng),
         trtr=_learned(train.take(_some(train, len(made), rng)), held, rng),
-        diversity=_spread(made) / max(_spread(train), 1e-12),
+        diversity=_diversity(made, train),
         proportions=found,
     )
 
@@ -161,15 +161,20 @@ def _learned(learn: Sample, held: Sample, rng: np.random.Generator) -> float:
     return float(np.nanmean(scores))
 
 
-def _spread(sample: Sample) -> float:
-    """Root mean square over features of the standard deviation over eras of their correlation with the target.
+def _diversity(made: Sample, train: Sample) -> float:
+    spread, of_chance = _variance(train)
+    n_eras = len(np.unique(train.era))
+    if n_eras < 2 or spread < of_chance * np.sqrt(2 / (n_eras - 1)):
+        return float("nan")
+    return float(np.sqrt(max(_variance(made)[0], 0) / spread))
 
-    What eras of so few rows would show without any difference between them is taken out.
-    """
+
+def _variance(sample: Sample) -> tuple[float, float]:
+    """Variance over eras of features' correlations with the target, on average, beyond that of chance; and that of chance."""
     eras = [era for era in sample.eras() if len(era) > 2]
     related = np.array([np.nan_to_num(pearson(era.features.astype(np.float64), era.target.astype(np.float64))) for era in eras])
-    by_chance = np.mean([1 / (len(era) - 1) for era in eras])
-    return float(np.sqrt(max(related.var(0, ddof=1).mean() - by_chance, 0)))
+    of_chance = float(np.mean([1 / (len(era) - 1) for era in eras]))
+    return float(related.var(0, ddof=1).mean()) - of_chance, of_chance
 
 
 def _settings(objective: str, rng: np.random.Generator) -> dict[str, Any]:

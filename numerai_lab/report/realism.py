@@ -33,7 +33,7 @@ LEGEND = (
     "AUC: how well trees tell the rows from held-out ones; real: the same of training rows. 0.5 = not at all",
     "memory: distance to the nearest training row over that of held-out rows; well below 1 = training rows are copied",
     "learned corr: on held-out eras, of trees that learned from the rows alone; from real: from as many training rows",
-    "diversity: spread over eras of correlations with the target, over that of training eras",
+    "diversity: spread over eras of correlations with the target, over that of training eras; empty = too few rows to tell",
 )
 
 
