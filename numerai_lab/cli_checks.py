@@ -1,11 +1,14 @@
 """`nlab score`, `nlab audit`, `nlab methods`: predictions of others, whether a config can be trusted, what each method does."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from numerai_lab.terminal import ConfigFile, HowShown, Set, print_table, say, stop
+
+if TYPE_CHECKING:
+    from numerai_lab.methods import Trial
 
 
 def score(
@@ -86,7 +89,7 @@ def methods(
     """Run every generator and augmenter there is under one config's data, splits and model.
 
     Each in a run of its own, with raw features and against its placebo; those that the config names itself as they stand
-    there, the others with their defaults. What was computed before comes from the cache.
+    there, the others with their defaults. What was computed before comes from the cache; the table grows by a row a method.
     """
     from numerai_lab.basics import NlabFailure
     from numerai_lab.config import load_config
@@ -95,9 +98,11 @@ def methods(
     loaded, remarks = load_config(config, overrides or [])
     for remark in remarks:
         say(remark)
-    trials = run_each(loaded, runs_dir / f"{loaded.name}_each", say, jobs, only or [])
+    trials: list[Trial] = []
     place = out or config.with_suffix(".md")
-    place.write_text(page(loaded, trials), encoding="utf-8")
+    for trial in run_each(loaded, runs_dir / f"{loaded.name}_each", say, jobs, only or []):
+        trials.append(trial)
+        place.write_text(page(loaded, trials), encoding="utf-8")  # what there is so far: all of them take hours
     print(place)
     if failed := [trial for trial in trials if trial.run is None]:
         raise NlabFailure(f"methods: {len(failed)} of {len(trials)} failed, the first: {failed[0].name}: {failed[0].failure}")

@@ -3,7 +3,7 @@
 import math
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +50,7 @@ class Trial:
     failure: str = ""
 
 
-def run_each(config: Config, place: Path, say: Callable[[str], None], jobs: int, only: Sequence[str]) -> list[Trial]:
+def run_each(config: Config, place: Path, say: Callable[[str], None], jobs: int, only: Sequence[str]) -> Iterator[Trial]:
     """Runs every method in a process of its own, so that its peak memory is its own; a failure is kept, and the next one begun.
 
     The config's own generators and augmenters run as they stand there; every other kind there is with its defaults.
@@ -70,7 +70,7 @@ def run_each(config: Config, place: Path, say: Callable[[str], None], jobs: int,
         return trial
 
     with ThreadPoolExecutor(jobs) as pool:
-        return list(pool.map(tried, chosen))
+        yield from pool.map(tried, chosen)
 
 
 def _configs(config: Config) -> Iterable[tuple[str, str, Config]]:

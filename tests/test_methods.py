@@ -36,7 +36,7 @@ def test_methods_run_one_by_one_into_one_table_and_a_failure_stops_no_other(tmp_
         },
     )
     said: list[str] = []
-    trials = run_each(config, tmp_path, said.append, 1, ["few", "many", "cutout"])
+    trials = list(run_each(config, tmp_path, said.append, 1, ["few", "many", "cutout"]))
     assert [(trial.name, trial.run is None) for trial in trials] == [("few", False), ("many", True), ("cutout", False)]
     assert "select.top_k: 999 of only" in trials[1].failure
     text = page(config, trials)
@@ -52,4 +52,4 @@ def test_methods_run_one_by_one_into_one_table_and_a_failure_stops_no_other(tmp_
 
 def test_a_name_that_is_no_method_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(NlabError, match="no method 'cutuot'; did you mean 'cutout'"):
-        run_each(make_config(), tmp_path, print, 1, ["cutuot"])
+        list(run_each(make_config(), tmp_path, print, 1, ["cutuot"]))
