@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from numerai_lab.basics import ALONE, Aid, Float32, NlabError, arrays_from_bytes
 from numerai_lab.config import Config
 from numerai_lab.crossfit import Fits, label_note, parts_of, training_eras
 from numerai_lab.experiment import notes_of
+from numerai_lab.export import SCOPES
 from numerai_lab.folds import CrossValidation, make_folds
 from numerai_lab.generators import GENERATORS, Generator
 from numerai_lab.generators.labelled import Labelled
@@ -103,6 +104,15 @@ def test_blocks_cover_the_training_eras_and_no_fit_comes_near_the_rows_it_speaks
     for part in folds:
         assert min(abs(seen - era) for seen in part.fitted_on for era in part.serves) == SPLITS.embargo_eras + 1
     assert (last.fitted_on, last.serves) == (SPLITS.train, SPLITS.validation)
+
+
+@pytest.mark.parametrize("kind", GENERATORS)
+def test_every_choice_of_eras_that_a_generator_offers_is_one_that_is_known(kind: str) -> None:
+    generator = GENERATORS[kind].model_validate(quick(kind))
+    for fit_on in get_args(type(generator).model_fields["fit_on"].annotation):
+        scope = generator.model_copy(update={"fit_on": fit_on}).fit_scope
+        assert scope.kind in SCOPES
+        assert scope.labelled is generator.uses_labels
 
 
 def test_an_early_fit_leaves_models_what_follows_the_purge() -> None:

@@ -60,7 +60,7 @@ class Generator(Component):
     @property
     def fit_scope(self) -> FitScope:
         """What `fit` is shown."""
-        return FitScope(self.fit_on)
+        return FitScope("all" if self.fit_on == "all" else "train")
 
     @abstractmethod
     def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
