@@ -15,6 +15,8 @@ from numerai_lab.report.plots import Curves, broken
 if TYPE_CHECKING:
     import polars as pl
 
+CHOICES = 30
+"""Variants that can be looked at one by one: more would make a page of 600 eras too large."""
 BAND = "rgba(138, 138, 138, 0.25)"
 
 
@@ -42,7 +44,8 @@ def differences(curves: Curves, reference: str, colours: Mapping[str, str], bloc
     base = dict(zip(curves[reference][0], curves[reference][1].tolist(), strict=True))
     data: list[Trace] = []
     choices: dict[str, Sequence[int]] = {}
-    for name in (name for name in curves if name != reference):
+    others = [name for name in curves if name != reference]
+    for name in others[:CHOICES]:
         eras, values = curves[name]
         own = np.array([value - base.get(era, math.nan) for era, value in zip(eras, values.tolist(), strict=True)])
         choices[name] = list(range(len(data), len(data) + 4))
@@ -52,7 +55,7 @@ def differences(curves: Curves, reference: str, colours: Mapping[str, str], bloc
         title=f"Is it more than luck? The difference to {reference} by era",
         says="Above: the cumulative difference; in grey how far luck alone carries it in 95 of 100 histories in which both are "
         "equally good (block bootstrap; each era taken alone). A line that ends inside the grey has shown nothing. "
-        "Below: the difference of each era.",
+        f"Below: the difference of each era.{f' The first {CHOICES} variants can be chosen.' if len(others) > CHOICES else ''}",
         alt=f"Cumulative and per-era difference of corr to {reference}, one variant at a time, with the band of luck.",
         data=data,
         layout={

@@ -12,6 +12,8 @@ import pytest
 from numerai_lab.config import load_config
 from numerai_lab.experiment import run
 from numerai_lab.finished import Run, read_run
+from numerai_lab.report.figure import palette
+from numerai_lab.report.figures import differences, over_eras
 from numerai_lab.report.page import report_page
 from tests.conftest import Quiet, make_config, quick
 from tests.report.browser import Page
@@ -194,3 +196,14 @@ def test_the_dearest_steps_stand_in_it_dearest_first(done: Run, report: Path) ->
     text = report.read_text()
     first = text[text.index("The dearest steps") :]
     assert re.findall(r'<td class="text">(.*?)</td>', first)[0] == dearest
+
+
+def test_a_hundred_variants_over_600_eras_stay_under_the_limit() -> None:
+    rng = np.random.default_rng(0)
+    names = ["baseline", *(f"variant_{i}" for i in range(99))]
+    curves = {name: (list(range(1, 601)), rng.normal(0, 0.03, 600)) for name in names}
+    colours = palette(names, "baseline")
+    found = [differences(curves, "baseline", colours, 4)]
+    found += [over_eras(("a", "b", "c"), curves, colours, 300) for _ in range(2)]
+    assert len(found[0].choices) == 30
+    assert sum(len(json.dumps(figure.as_dict())) for figure in found) < 3_500_000
