@@ -228,28 +228,6 @@ def test_a_failure_leaves_a_folder_marked_failed_with_its_log_and_error(tmp_path
         read_run(folder)
 
 
-def test_two_runs_in_the_same_second_get_two_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import numerai_lab.runs as runs
-
-    class Still(runs.datetime):
-        @classmethod
-        def now(cls, tz: Any = None) -> Any:
-            return runs.datetime(2026, 1, 2, 3, 4, 5)
-
-    small = config(model={"kind": "ridge"}, variants={"baseline": {}})
-    monkeypatch.setattr(runs, "datetime", Still)
-    names = [go(small, tmp_path).path.name for _ in range(2)]
-    assert names == ["20260102-030405_whole", "20260102-030405_whole-2"]
-
-
-def test_a_constant_prediction_is_scored_as_missing_and_warned_of(tmp_path: Path) -> None:
-    flat = go(config(model={**quick("xgboost"), "min_child_weight": 1e9}, seeds=[1], variants={"baseline": {}}), tmp_path)
-    row = flat.scores.filter(split="val1").row(0, named=True)
-    assert row["corr_mean"] is None or np.isnan(row["corr_mean"])
-    assert row["corr_n_missing"] == 10
-    assert any("baseline@1: no corr in 20 eras" in warning for warning in flat.manifest["warnings"])
-
-
 def test_models_and_generators_are_saved_in_formats_that_execute_nothing(done: Run) -> None:
     for path in (done.path / "models").iterdir():
         assert path.suffix in (".json", ".txt", ".npz")

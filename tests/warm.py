@@ -1,19 +1,21 @@
-"""Imports what the command may need: forks.py has one process do this once, and forks every command from it."""
+"""Imports and compiles what the command may need: forks.py has one process do this once, and forks every command from it."""
 
 import importlib
+import os
+import warnings
 
-LIBRARIES = (
-    "arch.bootstrap",
-    "lightgbm",
-    "matplotlib.figure",
-    "polars",
-    "pyarrow.parquet",
-    "pytest",
-    "scipy.stats",
-    "torch",
-    "umap",
-    "xgboost",
-)
+os.environ["NUMBA_THREADING_LAYER"] = "workqueue"  # the one whose processes may be forked
 
-for name in (*LIBRARIES, "sklearn.decomposition", "numerai_lab.cli", "numerai_lab.experiment", "numerai_lab.report"):
+import numpy as np
+import umap
+
+LIBRARIES = ("arch.bootstrap", "lightgbm", "matplotlib.figure", "polars", "pyarrow.parquet", "pytest", "scipy.stats", "torch")
+
+for name in (*LIBRARIES, "xgboost", "sklearn.decomposition", "numerai_lab.cli", "numerai_lab.experiment", "numerai_lab.report"):
     importlib.import_module(name)
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    points = np.random.default_rng(0).normal(size=(300, 6)).astype(np.float32)
+    embedding = umap.UMAP(n_neighbors=5, n_epochs=20, random_state=0, n_jobs=1).fit(points)
+    embedding.inverse_transform(embedding.transform(points[:40]))

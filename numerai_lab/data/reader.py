@@ -48,13 +48,16 @@ def load(source: Source, also: Sequence[str] = (), tick: Tick = silent) -> Loade
     labels = Store(cache_dir() / "labels" / table.label_key())
     missing = [each.folder for each in (store, labels) if not _sound(each)]
     if missing:
+        identity = table.identity()
         rows = table.rows()
         if store.folder in missing:
             with built(store.folder) as work:
                 _ingest(table, rows, columns, sets, work, tick)
+                _refuse_changed(table, identity)
         if labels.folder in missing:
             with built(labels.folder) as work:
                 _label(table, rows, work)
+                _refuse_changed(table, identity)
     meta = labels.meta
     return Loaded(
         panel=store.panel(labels),
@@ -90,6 +93,12 @@ def _sound(store: Store) -> bool:
         log.warning("store %s is damaged (%s) and is made anew", store.folder.name, damage)
         shutil.rmtree(store.folder)
     return store.folder.is_dir()
+
+
+def _refuse_changed(table: Table, identity: str) -> None:
+    """Ids and features that were read at different times must have come from the same files."""
+    if table.identity() != identity:
+        raise NlabError(f"{table.tournament.tables[0]}: a data file changed while the data was read; run again")
 
 
 def _label(table: Table, rows: Rows, folder: Path) -> None:

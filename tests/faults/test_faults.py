@@ -1,5 +1,6 @@
 """Faults from outside: each ends with one clear sentence, the right exit code, and nothing half-written under a final name."""
 
+import errno
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ from numerai_lab.config import Config
 from numerai_lab.data.synthetic import Synthetic
 from numerai_lab.experiment import run
 from numerai_lab.generators.linear import PCA
+from numerai_lab.models import Ridge
 from numerai_lab.panel import Block
 from numerai_lab.store import cache_dir
 from numerai_lab.upkeep import damaged
@@ -75,12 +77,24 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_half_entry(tmp_path: Path, fi
     assert nlab("run", config, "--runs-dir", tmp_path / "runs", NLAB_CACHE=str(cache)).returncode == 0
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root writes where it may not")
-def test_a_read_only_runs_folder_is_bad_input(tmp_path: Path) -> None:
-    runs = tmp_path / "runs"
-    runs.mkdir(mode=0o500)
-    with pytest.raises(NlabError, match="choose another with --runs-dir"):
-        run(make_config(), runs, Quiet())
+def test_a_read_only_runs_folder_is_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_only(*_: Any, **__: Any) -> Any:  # root may write where nobody else may, so no mode of a folder would do
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("numerai_lab.runs.tempfile.mkdtemp", read_only)
+    with pytest.raises(NlabError, match=r"can't hold run folders \(Read-only file system\); choose another with --runs-dir"):
+        run(make_config(), tmp_path / "runs", Quiet())
+    assert final_names(tmp_path / "runs") == []
+
+
+def test_a_read_only_cache_is_a_failure_of_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_only(*_: Any, **__: Any) -> Any:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(cache_dir() / "stages"))
+
+    monkeypatch.setattr("numerai_lab.cache.write_whole", read_only)
+    with pytest.raises(NlabFailure, match="stages: Read-only file system; make room .*NLAB_CACHE"):
+        run(make_config(), tmp_path / "runs", Quiet())
+    assert final_names(tmp_path / "runs") == []
 
 
 def test_a_data_file_that_vanished_is_bad_input(tmp_path: Path, files: Path) -> None:
@@ -120,6 +134,39 @@ def test_changed_data_is_read_anew_and_no_stage_of_the_old_is_used(tmp_path: Pat
     assert again.manifest["data"]["store_made"]
     assert again.manifest["cache_hits"] == []
     assert again.manifest["data"]["train_rows"] == first.manifest["data"]["train_rows"] - 80
+
+
+def test_a_data_file_that_changes_while_it_is_read_is_bad_input(
+    tmp_path: Path, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ids and targets are read first, features later: they must be of the same file."""
+    import numerai_lab.data.reader as reader
+
+    original = reader._fill
+
+    def slowly(*arguments: Any) -> int:
+        os.utime(files / "train.parquet", ns=(1, 1))  # as when another one took its place
+        return original(*arguments)
+
+    monkeypatch.setattr(reader, "_fill", slowly)
+    with pytest.raises(NlabError, match=r"train\.parquet: a data file changed while the data was read"):
+        run(config_of(files), tmp_path / "runs", Quiet())
+    assert final_names(tmp_path / "runs") == []
+    monkeypatch.undo()
+    assert run(config_of(files), tmp_path / "runs", Quiet()).manifest["data"]["store_made"]
+
+
+def test_features_that_are_missing_become_the_middle_bin_and_are_counted(tmp_path: Path, files: Path) -> None:
+    table = pl.read_parquet(files / "train.parquet")
+    name = next(column for column in table.columns if column.startswith("feature"))
+    holes = pl.when(pl.int_range(pl.len()) % 1000 == 0).then(float("nan")).otherwise(pl.col(name).cast(pl.Float32) / 4)
+    table.with_columns(holes.cast(pl.Float32).alias(name)).write_parquet(files / "train.parquet")
+    later = pl.read_parquet(files / "validation.parquet")
+    later.with_columns((pl.col(name).cast(pl.Float32) / 4).alias(name)).write_parquet(files / "validation.parquet")
+    config = config_of(files)
+    config.data.feature_set = "all"
+    done = run(config, tmp_path / "runs", Quiet())
+    assert any("5 missing feature values were set to the middle bin" in warning for warning in done.manifest["warnings"])
 
 
 @pytest.mark.parametrize("value", [5, -1])
@@ -165,6 +212,32 @@ def test_a_generator_that_gives_nonsense_fails_with_the_era_and_nothing_of_it_is
     assert stages == ["fit"]
 
 
+def test_a_constant_prediction_is_scored_as_missing_and_warned_of(tmp_path: Path) -> None:
+    flat = run(
+        make_config(model={**quick("xgboost"), "min_child_weight": 1e9}, splits={}, variants={"baseline": {}}), tmp_path, Quiet()
+    )
+    row = flat.scores.filter(split="val1").row(0, named=True)
+    assert row["corr_mean"] is None or np.isnan(row["corr_mean"])
+    assert row["corr_n_missing"] == 10
+    assert any("baseline@0: no corr in 20 eras" in warning for warning in flat.manifest["warnings"])
+
+
+class Dumb(Ridge):
+    """A model that predicts what is no number."""
+
+    def predict(self, X: Any) -> Any:
+        return np.full(len(X), np.nan, np.float32)
+
+
+def test_a_model_that_predicts_no_numbers_fails_by_name_and_nothing_of_it_is_kept(tmp_path: Path) -> None:
+    config = make_config()
+    config.model = Dumb()
+    with pytest.raises(NlabFailure, match=r"variants\.baseline: the model predicted NaN or infinity for \d+ rows"):
+        run(config, tmp_path, Quiet())
+    assert final_names(tmp_path) == []
+    assert list((cache_dir() / "stages").glob("models/[!.]*")) == []
+
+
 @pytest.mark.parametrize("polite", [signal.SIGINT, signal.SIGTERM])
 def test_a_polite_stop_is_kept_as_failed_with_exit_code_130(polite: signal.Signals, tmp_path: Path) -> None:
     config = written(make_config(model={"kind": "lightgbm", "n_estimators": 100_000}), tmp_path)
@@ -178,6 +251,19 @@ def test_a_polite_stop_is_kept_as_failed_with_exit_code_130(polite: signal.Signa
     assert process.returncode == 130
     (folder,) = (tmp_path / "runs").iterdir()
     assert (folder / "failed.txt").read_text() == "interrupted\n"
+
+
+def test_two_runs_in_the_same_second_get_two_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import numerai_lab.runs as runs
+
+    class Still(real):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return real(2026, 1, 2, 3, 4, 5)
+
+    monkeypatch.setattr(runs, "datetime", Still)
+    names = [run(make_config(), tmp_path, Quiet()).path.name for _ in range(2)]
+    assert names == ["20260102-030405_test", "20260102-030405_test-2"]
 
 
 def test_a_clock_that_jumps_back_loses_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
