@@ -110,6 +110,11 @@ class Cache:
             self.costs[stage.label] = {name: meta[name] for name in ("seconds", "peak_bytes") if name in meta}
         return self._taken[stage.key]
 
+    @property
+    def n_bytes(self) -> int:
+        """Bytes on disk of all entries that were taken."""
+        return sum(int(entry.meta["bytes"]) for entry in self._taken.values())
+
     def hold(self, folder: Path) -> None:
         """Keeps another folder of the cache, such as a store, from being pruned until this is closed."""
         lock = Lock(folder.with_name(f".{folder.name}.lock"))

@@ -1,6 +1,6 @@
 """What generators, augmenters, models and sources have in common: typed parameters, documented, checked, and learned state."""
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -13,6 +13,9 @@ class Component(BaseModel):
     Every field carries a description: it is what `nlab describe` prints. Every subclass declares
     `kind: Literal["its name"]` and a docstring whose first line says what it gives.
     """
+
+    library_bytes: ClassVar[int] = 0
+    """Memory of the libraries that it alone loads."""
 
     model_config = ConfigDict(extra="forbid", strict=True, validate_default=True, allow_inf_nan=False)
 

@@ -1,7 +1,7 @@
 """What a run will need, from its config and the number of rows an era; and a refusal where the machine has less."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,21 @@ from numerai_lab.machine import free_disk, free_memory
 from numerai_lab.models import MODELS
 from numerai_lab.splits import Splits
 
-LIBRARIES_BYTES = 300_000_000
-"""Python with the libraries of a run loaded, and one era's float blocks."""
+LIBRARIES_BYTES = 130_000_000
+"""Python with the libraries that every run loads, and one era's float blocks."""
+REPORT_BYTES, COMPARED_BYTES = 100_000_000, 80_000_000
+"""The libraries of scores and plots, and of differences between variants, which are loaded after the last training."""
+PAGES_BYTES, PREDICTED_BYTES = 2_200_000, 8
+"""On disk: report and plots; id, era, target and split of a row of the prediction table."""
+INGEST_BYTES, INGESTED_BYTES = 350_000_000, 330
+"""The reader's peak: decoded pieces of the files; ids, eras and targets of a row while they are put in order."""
 SCORED_BYTES = 150
 """A row of the prediction table while it is put together: id, era, target and split as Python and polars hold them."""
 
 
 @dataclass(frozen=True)
 class Need:
-    """Bytes at the peak. disk: generated columns and kept rows; the store is beside the point once the data is loaded."""
+    """Bytes at the peak. disk: what the run adds to the cache, and its folder; the store is there once the data is loaded."""
 
     memory_bytes: int
     disk_bytes: int
@@ -28,16 +34,26 @@ class Need:
 
 @dataclass(frozen=True)
 class Task:
-    """What the estimates are made from. n_rows: by era; n_features: those that models read."""
+    """What the estimates are made from. n_rows: by era; n_features: those that models read; made: the store is, in this run.
+
+    folds: of cross-validation, which make columns and predictions of their own.
+    """
 
     config: Config
     splits: Splits
     n_rows: Mapping[int, int]
     n_features: int
+    made: bool = False
+    folds: Sequence[Splits] = ()
 
     def rows_of(self, eras: tuple[int, ...]) -> int:
         """Rows of some eras."""
         return sum(self.n_rows[era] for era in eras)
+
+    def rows_written(self) -> int:
+        """Rows of a generated column, those of folds counted too, which end with the last era that the fold reaches."""
+        ends = [max(*fold.train, *fold.validation) for fold in self.folds]
+        return sum(rows * (1 + sum(era <= end for end in ends)) for era, rows in self.n_rows.items())
 
     def trainings(self) -> set[tuple[int, int]]:
         """Rows × inputs of every training."""
@@ -54,28 +70,38 @@ class Task:
 
 
 def need(task: Task) -> Need:
-    """Memory: the libraries, the largest fit of a generator and the largest training, or scoring.
+    """Memory: of the reader; or libraries, the largest fit of a generator and the largest training, or scoring.
 
-    Disk: generated columns, and the rows of augmenters that are dear.
+    Disk: generated columns, the rows of augmenters that are dear, predictions, models and pages.
     """
+    used = {name for v in task.config.variants.values() if v.ensemble is None for name in v.inputs if name != RAW}
+    ingest = INGEST_BYTES + INGESTED_BYTES * sum(task.n_rows.values()) if task.made else 0
+    return Need(max(ingest, _memory(task, used)), _disk(task, used))
+
+
+def _memory(task: Task, used: set[str]) -> int:
     config, splits = task.config, task.splits
-    used = {name for v in config.variants.values() if v.ensemble is None for name in v.inputs if name != RAW}
-    fits = [
-        config.generators[name].fitting_bytes(task.rows_of(splits.train), task.n_features)
-        for name in config.generators
-        if name in used
-    ]
+    learn = [config.generators[name] for name in sorted(used)]
+    augment = [config.augmenters[name] for variant in config.variants.values() for name in variant.augment]
+    libraries = LIBRARIES_BYTES + config.model.library_bytes + max((each.library_bytes for each in (*learn, *augment)), default=0)
+    fits = [generator.fitting_bytes(task.rows_of(splits.train), task.n_features) for generator in learn]
     training = max(config.model.training_bytes(rows, columns) for rows, columns in task.trainings())
-    scoring = task.rows_of(splits.validation) * (SCORED_BYTES + 12 * len(config.variants) * len(config.seeds))
-    widths = {name: len(config.generators[name].names_out()) for name in used}
-    drawn = {name: len(config.seeds) if config.generators[name].stochastic else 1 for name in used}
+    report = REPORT_BYTES + COMPARED_BYTES * (len(config.variants) > 1)
+    each_row = SCORED_BYTES + 12 * len(config.variants) * len(config.seeds)
+    return libraries + max(fits, default=0) + max(training, report + task.rows_of(splits.validation) * each_row)
+
+
+def _disk(task: Task, used: set[str]) -> int:
+    config, n_seeds = task.config, len(task.config.seeds)
+    widths = [len(config.generators[name].names_out()) * (n_seeds if config.generators[name].stochastic else 1) for name in used]
+    columns = 4 * task.rows_written() * sum(widths)
     dear = {name for v in config.variants.values() for name in v.augment if config.augmenters[name].dear}
-    made = sum(config.augmenters[name].growth for name in dear) * task.rows_of(splits.train) * len(config.seeds)
-    return Need(
-        memory_bytes=LIBRARIES_BYTES + max(fits, default=0) + max(training, scoring),
-        disk_bytes=sum(4 * sum(task.n_rows.values()) * widths[name] * drawn[name] for name in used)
-        + round(made * (task.n_features + 4)),
-    )
+    made = sum(config.augmenters[name].growth for name in dear) * task.rows_of(task.splits.train) * n_seeds
+    trained = sum(variant.ensemble is None for variant in config.variants.values())
+    predicted = task.rows_of(task.splits.validation) + sum(task.rows_of(fold.validation) for fold in task.folds)
+    predictions = predicted * (PREDICTED_BYTES + 4 * n_seeds * (trained + len(config.variants)))
+    models = n_seeds * trained * (2 + len(task.folds)) * config.model.saved_bytes(task.n_features)  # in the cache and the run
+    return PAGES_BYTES + columns + round(made * (task.n_features + 4)) + predictions + models
 
 
 def refuse_too_much(task: Task, cache: Path) -> None:
@@ -106,7 +132,7 @@ def ways_out(task: Task, memory: int) -> list[str]:
     for share in range(9, 0, -1):
         eras = train[-max(1, len(train) * share // 10) :]
         splits = Splits(**{**vars(task.splits), "train": eras})
-        way = _if_fits(Task(task.config, splits, task.n_rows, task.n_features), memory, f"splits.train={eras[0]}-{eras[-1]}")
+        way = _if_fits(replace(task, splits=splits), memory, f"splits.train={eras[0]}-{eras[-1]}")
         if way:
             found += [f"{way[0]}, the last {len(eras)} of {len(train)} training eras"]
             break
@@ -118,7 +144,7 @@ def ways_out(task: Task, memory: int) -> list[str]:
 
 
 def _with(task: Task, **changes: Any) -> Task:
-    return Task(task.config.model_copy(update=changes), task.splits, task.n_rows, task.n_features)
+    return replace(task, config=task.config.model_copy(update=changes))
 
 
 def _if_fits(task: Task, memory: int, said: str) -> list[str]:

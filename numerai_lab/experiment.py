@@ -57,7 +57,7 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
             scoring = scoring_of(config, loaded)
             for each in (splits, *folds):
                 check_scopes(config, each)
-        task = task_of(config, loaded.panel, splits)
+        task = task_of(config, loaded, splits, folds)
         folder.manifest["expected"] = asdict(need(task))
         if not how.force:
             refuse_too_much(task, cache_dir())
@@ -80,6 +80,7 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
             for fold in folds:
                 with folder.stage(f"cross-validate {fold.number} of {len(folds)}"):
                     predicted.append((fold, _out_of_fold(setting, fold)))
+            folder.cached_bytes = cache.n_bytes
         folder.note_stages(cache.costs, cache.hits)
         folder.write_table("predictions.parquet", pl.concat([prediction_table(loaded.panel, *each) for each in predicted]))
         with folder.stage("score"), show.task("score") as tick:
@@ -107,10 +108,11 @@ def era_table(panel: Panel) -> EraTable:
     return EraTable.of(panel.eras, panel.bounds, panel.data_types, panel.target)
 
 
-def task_of(config: Config, panel: Panel, splits: Splits) -> Task:
+def task_of(config: Config, loaded: Loaded, splits: Splits, folds: tuple[Fold, ...]) -> Task:
     """What estimates are made from."""
+    panel = loaded.panel
     n_rows = (panel.bounds[:, 1] - panel.bounds[:, 0]).tolist()
-    return Task(config, splits, dict(zip(panel.eras.tolist(), n_rows, strict=True)), panel.n_raw)
+    return Task(config, splits, dict(zip(panel.eras.tolist(), n_rows, strict=True)), panel.n_raw, loaded.made, folds)
 
 
 def scoring_of(config: Config, loaded: Loaded, reference: str | None = None) -> Scoring:

@@ -26,6 +26,15 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
+def give_memory_back() -> None:
+    """Returns to the system what the C library keeps of memory that was freed, where it can."""
+    import ctypes
+
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim:
+        trim(0)
+
+
 def free_disk(path: Path) -> int:
     """Bytes free where a folder is, or will be."""
     there = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_dir())

@@ -14,9 +14,6 @@ from numerai_lab.folds import make_folds
 from numerai_lab.splits import Splits, make_splits
 from numerai_lab.variants import check_scopes
 
-INGEST_BYTES = 700_000_000
-"""The reader's peak, which does not depend on the size of the files; only when the store is not there yet."""
-
 
 @dataclass(frozen=True)
 class Plan:
@@ -73,12 +70,12 @@ def plan(config: Config) -> Plan:
         for v in config.variants.values()
         if v.ensemble is None
     }
-    wanted = need(Task(config, splits, n_rows, found.n_columns))
+    wanted = need(Task(config, splits, n_rows, found.n_columns, not found.in_store, folds))
     return Plan(
         outline=found,
         splits=splits,
         rows=rows,
-        memory_bytes=max(0 if found.in_store else INGEST_BYTES, wanted.memory_bytes),
+        memory_bytes=wanted.memory_bytes,
         disk_bytes=sum(found.n_rows) * found.n_columns + wanted.disk_bytes,
         trainings=len(recipes) * len(config.seeds) * (1 + len(folds)),
         folds=len(folds),

@@ -62,6 +62,7 @@ class RunFolder:
             "cache_hits": [],
         }
         self.reached_data = False
+        self.cached_bytes = 0
         write_whole(work / CONFIG, config.to_yaml().encode())
 
     @contextmanager
@@ -99,8 +100,10 @@ class RunFolder:
 
     def write_manifest(self) -> None:
         """With the peak of all stages beside what was expected, and the checksums of all files."""
-        self.manifest["measured"] = {"memory_bytes": max((stage["peak_bytes"] for stage in self.stages.values()), default=0)}
-        written = (path for path in self.work.rglob("*") if path.is_file() and path.name not in GROWING)
+        peak = max((stage["peak_bytes"] for stage in self.stages.values()), default=0)
+        written = [path for path in self.work.rglob("*") if path.is_file() and path.name not in GROWING]
+        on_disk = self.cached_bytes + sum(path.stat().st_size for path in written)
+        self.manifest["measured"] = {"memory_bytes": peak, "disk_bytes": on_disk}
         self.write_text(MANIFEST, sealed({**self.manifest, "stages": self.stages, FILES: checksums(written, self.work)}))
 
     def _path(self, name: str) -> Path:

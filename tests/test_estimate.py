@@ -1,5 +1,6 @@
 """What does not fit is refused before it costs anything, with what would fit; limits of control groups count."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from numerai_lab.estimate import Task, need, refuse_too_much, ways_out
 from numerai_lab.experiment import How, run
 from numerai_lab.machine import free_disk, free_memory
 from numerai_lab.splits import Splits
+from numerai_lab.store import cache_dir
 from tests.conftest import Quiet, make_config, quick
 
 SPLITS = Splits(tuple(range(1, 101)), (), tuple(range(101, 111)), (), 0, 0)
@@ -22,10 +24,10 @@ def task(rows: int = 5000, **changes: object) -> Task:
 
 def test_memory_grows_with_rows_copies_and_inputs() -> None:
     base = need(task()).memory_bytes
-    assert base == pytest.approx(3e8 + 500_000 * (2 * 780 + 40))
-    assert need(task(rows=10_000)).memory_bytes - 3e8 == pytest.approx(2 * (base - 3e8))
+    assert base == pytest.approx(2.8e8 + 500_000 * (2 * 780 + 40))
+    assert need(task(rows=10_000)).memory_bytes - 2.8e8 == pytest.approx(2 * (base - 2.8e8))
     cut = {"augmenters": {"cut": {"kind": "cutout", "copies": 2}}}
-    assert need(task(**cut, variants={"c": {"augment": ["cut"]}})).memory_bytes - 3e8 == pytest.approx(3 * (base - 3e8))
+    assert need(task(**cut, variants={"c": {"augment": ["cut"]}})).memory_bytes - 2.8e8 == pytest.approx(3 * (base - 2.8e8))
     replaced = {"augmenters": {"cut": {"kind": "cutout", "mode": "replace"}}}
     assert need(task(**replaced, variants={"c": {"augment": ["cut"]}})).memory_bytes == base
 
@@ -33,7 +35,16 @@ def test_memory_grows_with_rows_copies_and_inputs() -> None:
 def test_only_used_generators_take_disk_and_only_those_that_draw_a_share_a_seed() -> None:
     generators = {"pca": quick("pca"), "umap": quick("umap"), "idle": quick("pca")}
     found = need(task(generators=generators, seeds=[1, 2], variants={"v": {"features": ["pca", "umap"]}}))
-    assert found.disk_bytes == 4 * 550_000 * (3 + 2 * 2)
+    assert found.disk_bytes - need(task(seeds=[1, 2], variants={"v": {}})).disk_bytes == 4 * 550_000 * (3 + 2 * 2)
+
+
+def test_a_run_that_makes_its_store_counts_the_reader_and_folds_their_columns() -> None:
+    plain = task(rows=100, generators={"pca": quick("pca")}, variants={"v": {"features": ["pca"]}})
+    made = replace(plain, made=True, n_rows=dict.fromkeys(range(1, 111), 100_000), config=make_config())
+    assert need(made).memory_bytes == pytest.approx(3.5e8 + 330 * 11e6)
+    fold = Splits(tuple(range(1, 41)), (), tuple(range(51, 61)), (), 0, 0)
+    more = need(replace(plain, folds=[fold])).disk_bytes - need(plain).disk_bytes
+    assert more == 4 * 60 * 100 * 3 + 10 * 100 * (8 + 4 * (1 + 1)) + plain.config.model.saved_bytes(780)
 
 
 def test_a_refusal_says_by_how_much_and_what_would_fit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -41,9 +52,9 @@ def test_a_refusal_says_by_how_much_and_what_would_fit(monkeypatch: pytest.Monke
     with pytest.raises(NlabError) as refused:
         refuse_too_much(task(), tmp_path)
     said = str(refused.value)
-    assert "about 1.1 GB of memory needed, 800.0 MB free: 300.0 MB too much" in said
-    assert "--set splits.train=41-100 (about 780.0 MB), the last 60 of 100 training eras" in said
-    assert "--set model.kind=lightgbm (about 710.0 MB)" in said
+    assert "about 1.1 GB of memory needed, 800.0 MB free: 280.0 MB too much" in said
+    assert "--set splits.train=41-100 (about 760.0 MB), the last 60 of 100 training eras" in said
+    assert "--set model.kind=lightgbm (about 600.0 MB)" in said
     assert "--force" in said
     monkeypatch.setattr(estimate, "free_memory", lambda: int(1.2e9))
     refuse_too_much(task(), tmp_path)
@@ -56,7 +67,7 @@ def test_every_way_out_fits() -> None:
 
 def test_too_little_disk_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(estimate, "free_disk", lambda path: 10_000)
-    with pytest.raises(NlabError, match=r"6\.6 MB of disk needed .* 10\.0 kB free: 6\.6 MB too much"):
+    with pytest.raises(NlabError, match=r"\d+\.\d MB of disk needed .* 10\.0 kB free: \d+\.\d MB too much"):
         refuse_too_much(task(generators={"pca": quick("pca")}, variants={"v": {"features": ["pca"]}}), tmp_path)
 
 
@@ -68,6 +79,10 @@ def test_a_refused_run_leaves_nothing_and_a_forced_one_runs(monkeypatch: pytest.
     forced = run(make_config(), tmp_path, Quiet(), how=How(force=True))
     assert forced.manifest["expected"]["memory_bytes"] > 1e8
     assert forced.manifest["measured"]["memory_bytes"] > 1e8
+    on_disk = sum(path.stat().st_size for path in (cache_dir() / "stages").rglob("[!.]*") if path.name != "meta.json")
+    kept = sum(path.stat().st_size for path in forced.path.rglob("*") if path.name not in ("manifest.json", "log.txt"))
+    folders = [path for root in (cache_dir() / "stages", forced.path) for path in root.rglob("*") if path.is_dir()]
+    assert forced.manifest["measured"]["disk_bytes"] == on_disk + kept - sum(path.stat().st_size for path in folders)
 
 
 @pytest.mark.parametrize(

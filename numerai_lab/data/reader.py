@@ -13,6 +13,7 @@ from numerai_lab.basics import Array, Float32, Int64, NlabError, Tick, silent
 from numerai_lab.data.cells import BadCell, Encoding, encoding_of
 from numerai_lab.data.source import Outline, Source
 from numerai_lab.data.table import INDEX_NAMES, Rows, Table, as_bytes, reading, scan
+from numerai_lab.machine import give_memory_back
 from numerai_lab.panel import Panel, release_pages
 from numerai_lab.store import Store, built, cache_dir, create_features, write_store
 
@@ -58,6 +59,8 @@ def load(source: Source, also: Sequence[str] = (), tick: Tick = silent) -> Loade
             with built(labels.folder) as work:
                 _label(table, rows, work)
                 _refuse_changed(table, identity)
+        del rows
+        give_memory_back()  # else a run that made its store keeps up to a GB that nobody uses, beside its training
     meta = labels.meta
     return Loaded(
         panel=store.panel(labels),

@@ -37,6 +37,7 @@ class UMAP(Neural):
     """
 
     whole_era: ClassVar[bool] = True
+    library_bytes: ClassVar[int] = 0  # in fitting_bytes: which ones depends on the mode
 
     kind: Literal["umap"] = "umap"
     mode: Literal["auto", "exact", "parametric", "placed"] = Field(

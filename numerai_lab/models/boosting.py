@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -48,6 +48,7 @@ class XGBoost(_Boosting):
     depth 5, colsample .1.
     """
 
+    library_bytes: ClassVar[int] = 150_000_000
     kind: Literal["xgboost"] = "xgboost"
     min_child_weight: float = Field(1.0, ge=0, description="least number of rows in a leaf")
     reg_lambda: float = Field(1.0, ge=0, description="L2 penalty on leaf values")
@@ -101,6 +102,9 @@ class XGBoost(_Boosting):
             gains[int(name.removeprefix("f"))] = gain
         return gains
 
+    def saved_bytes(self, n_columns: int) -> int:
+        return int(self.n_estimators * 60 * 2 ** (min(self.max_depth, 8) + 1))  # deeper trees are seldom full
+
     def training_bytes(self, n_rows: int, n_columns: int) -> int:
         # One byte a cell row-wise and one column-wise, gradients, predictions and sampling weights a row.
         return n_rows * (2 * n_columns + 40)
@@ -115,6 +119,7 @@ class LightGBM(_Boosting):
     31 leaves, colsample .1.
     """
 
+    library_bytes: ClassVar[int] = 60_000_000
     kind: Literal["lightgbm"] = "lightgbm"
     n_estimators: int = Field(2000, gt=0, description="trees")
     num_leaves: int = Field(31, gt=1, description="leaves of a tree at most")
@@ -162,6 +167,9 @@ class LightGBM(_Boosting):
 
     def importance(self) -> Float64:
         return np.asarray(self.booster_.feature_importance("gain"), np.float64)
+
+    def saved_bytes(self, n_columns: int) -> int:
+        return self.n_estimators * 115 * self.num_leaves
 
     def training_bytes(self, n_rows: int, n_columns: int) -> int:
         # A byte a cell, gradients, hessians, scores and the row partition.

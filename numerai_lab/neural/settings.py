@@ -1,6 +1,6 @@
 """Parameters of whatever trains a network, and the way from them into the one training loop. No torch at import."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -19,6 +19,7 @@ SIGMA = 0.5
 class OnDevice(Component):
     """A component with a network."""
 
+    library_bytes: ClassVar[int] = 270_000_000
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where the network runs; auto = cuda where there is one")
 
 
