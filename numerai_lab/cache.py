@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from numpy.lib.format import open_memmap
 
 from numerai_lab.basics import Aid, Array, Tick, arrays_from_bytes, arrays_to_bytes
 from numerai_lab.lock import Lock
 from numerai_lab.machine import peak_memory
 from numerai_lab.seal import changed, checksums, mapping_in, opened, sealed
-from numerai_lab.store import key_of, new_array
+from numerai_lab.store import key_of, new_array, reopened
 
 log = logging.getLogger("nlab")
 STAGES = "stages"
@@ -231,15 +230,6 @@ def journaled(path: Path, shape: tuple[int, ...], dtype: str = "float32") -> tup
         journal.path.unlink(missing_ok=True)
         found = new_array(path, dtype, shape)
     return found, journal
-
-
-def reopened(path: Path, shape: tuple[int, ...], dtype: str) -> Array | None:
-    """The writable memory-map that a killed try left, if it is of this shape and dtype."""
-    with contextlib.suppress(Exception):  # absent, or whatever a broken header makes numpy raise
-        found: Array = open_memmap(path, mode="r+")
-        if found.shape == shape and found.dtype == np.dtype(dtype):
-            return found
-    return None
 
 
 @dataclass(frozen=True)

@@ -46,8 +46,7 @@ def export_eras(run: Path, name: str, n_eras: int, out: Path, show: Show, seed: 
         raise NlabError(f"{run}: was made of {manifest['data']['features']} features, the data now has {loaded.panel.n_raw}")
     stream = _stream(augmenter, name, loaded, tuple(manifest["splits"]["train"]), wanted, n_eras)
     origins = stream.origins_of(name)[:n_eras]
-    n_rows = 0
-    first = 10 ** len(str(stream.last_era))
+    n_rows, first = 0, 10 ** len(str(stream.last_era))
     with show.task(f"export {name}") as tick, growing_table(out, _schema(loaded)) as add:
         for i, block in enumerate(_blocks(stream, origins)):
             add(_table(block, first + i, loaded))

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from numerai_lab.basics import Array, Float32, NlabFailure, Tick
-from numerai_lab.cache import journaled, reopened
+from numerai_lab.cache import journaled
 from numerai_lab.panel import Block, release_pages
-from numerai_lab.store import new_array
+from numerai_lab.store import new_array, reopened
 from numerai_lab.stream import BlockStream
 
 FEATURES, TARGET = "features.npy", "target.npy"

@@ -193,15 +193,10 @@ def with_rows_made(setting: Setting, stream: BlockStream, seed: int) -> BlockStr
     for name in stream.augmenters:
         template = setting.config.augmenters[name]
         if template.dear:
-            facts = {
-                **_facts(setting, template),
-                "labels": setting.labels,
-                "name": name,
-                "trained on": spans(setting.splits.train),
-                "eras": spans(origin.era for origin in stream.origins_of(name)),
-                "rows by": [source_version(Path(str(module.__file__))) for module in (made, streaming)],
-                "seed": seed,
-            }
+            facts = _facts(setting, template) | {"labels": setting.labels, "name": name, "seed": seed}
+            facts["trained on"] = spans(setting.splits.train)
+            facts["eras"] = spans(origin.era for origin in stream.origins_of(name))
+            facts["rows by"] = [source_version(Path(str(module.__file__))) for module in (made, streaming)]
 
             def make(work: Path, name: str = name) -> None:
                 with setting.show.task(f"rows of {name}@{seed}") as tick:

@@ -1,5 +1,6 @@
 """The on-disk era store behind a Panel, and the folders that the cache and a run's scratch live in."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -140,6 +141,15 @@ def new_array(path: Path, dtype: str, shape: tuple[int, ...]) -> Array:
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     return array
+
+
+def reopened(path: Path, shape: tuple[int, ...], dtype: str) -> Array | None:
+    """The writable memory-map that a killed try left, if it is of this shape and dtype."""
+    with contextlib.suppress(Exception):  # absent, or whatever a broken header makes numpy raise
+        found: Array = open_memmap(path, mode="r+")
+        if found.shape == shape and found.dtype == np.dtype(dtype):
+            return found
+    return None
 
 
 def write_store(folder: Path, arrays: Mapping[str, Array], extras: Mapping[str, Float32], meta: Mapping[str, Any]) -> None:
