@@ -1,7 +1,8 @@
 """Parametric UMAP: an encoder trained on the cross-entropy between a fuzzy neighbourhood graph and its columns."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -154,19 +155,31 @@ def cross_entropy(
 def train(encoder: Encoder, space: Space, ab: tuple[float, float], plan: Plan, seed: int, aid: Aid) -> Float32:
     """Trains in place. Returns the curve: float32, a row every KEEP_EVERY steps: step, mean pull and mean push since the last.
 
-    Every step draws from a stream of its own, so a checkpoint is weights, moments and the number of steps.
+    Every step draws from a stream of its own, so a checkpoint is weights, moments and the number of steps. On a CPU it runs on
+    one thread: the weights do not depend on how many there are, and steps this small wait for each other on a busy machine.
     """
     loop = _Loop(encoder, space, ab, plan, seed)
     kept = aid.kept()
     if kept is not None:
         loop.load(kept)
-    while loop.step < plan.steps:
-        loop.learn()
-        if loop.step % KEEP_EVERY == 0 or loop.step == plan.steps:
-            loop.note()
-            aid.keep(loop.arrays())
-        aid.tick(loop.step, plan.steps)
+    with _one_thread():
+        while loop.step < plan.steps:
+            loop.learn()
+            if loop.step % KEEP_EVERY == 0 or loop.step == plan.steps:
+                loop.note()
+                aid.keep(loop.arrays())
+            aid.tick(loop.step, plan.steps)
     return np.array(loop.curve, np.float32)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class Edges:

@@ -7,14 +7,16 @@ nothing else to do.
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Thread
 
 import numpy as np
 import psutil
 import pytest
 import torch
 
-from numerai_lab.basics import Aid
 from numerai_lab.data.reader import load
 from numerai_lab.data.synthetic import Synthetic
 from numerai_lab.generators.umap import UMAP
@@ -35,10 +37,11 @@ def panel() -> Panel:
 def test_the_whole_tournament_in_ten_minutes_and_four_gigabytes(panel: Panel, tmp_path: Path, n_rows: int) -> None:
     counts = panel.bounds[:, 1] - panel.bounds[:, 0]
     some = panel.only(panel.eras[-int(np.searchsorted(np.cumsum(counts[::-1]), n_rows)) - 1 :].tolist())
-    before, peaks, start = anonymous(), [0], time.perf_counter()
+    peaks, start = [0], time.perf_counter()
     generator = UMAP.model_validate({"mode": "parametric", "n_components": D})
     learned = some.only(some.eras[: max(1, int(0.465 * len(some.eras)))].tolist())
-    generator.fit(learned, np.random.default_rng(0), Aid(tick=lambda done, total: peaks.append(anonymous())))
+    with watched(peaks):
+        generator.fit(learned, np.random.default_rng(0))
     fitted = time.perf_counter()
     path = tmp_path / "columns.npy"
     columns = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(some.n_rows, D))
@@ -50,7 +53,7 @@ def test_the_whole_tournament_in_ten_minutes_and_four_gigabytes(panel: Panel, tm
         peaks.append(anonymous())
     columns.flush()
     done = time.perf_counter()
-    beyond = (max(peaks) - before) / 1e9
+    beyond = max(peaks) / 1e9  # of the whole process, libraries included
     print(
         f"\n{some.n_rows:,} rows × {some.n_raw} → {D} columns: {done - start:.0f} s (fit {fitted - start:.0f}, columns "
         f"{done - fitted:.0f}), {beyond:.2f} GB beyond the page cache, {torch.get_num_threads()} threads"
@@ -59,6 +62,22 @@ def test_the_whole_tournament_in_ten_minutes_and_four_gigabytes(panel: Panel, tm
     assert np.isfinite(columns[-1000:]).all()
     assert done - start < 600
     assert beyond < 4
+
+
+@contextmanager
+def watched(peaks: list[int]) -> Iterator[None]:
+    """Adds what the process holds, ten times a second."""
+    over = Event()
+
+    def watch() -> None:
+        while not over.wait(0.1):
+            peaks.append(anonymous())
+
+    thread = Thread(target=watch)
+    thread.start()
+    yield
+    over.set()
+    thread.join()
 
 
 def anonymous() -> int:
