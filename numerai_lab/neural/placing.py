@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from numerai_lab.neural.umap import Space
 
 FLOOR = 1e-3
+NEAR = 5
+"""Landmarks that a row is placed among, for each neighbour of the graph; fewer keep less of the neighbourhoods."""
 
 
 def layout(space: "Space", n_components: int, min_dist: float, n_epochs: int | None, seed: int) -> Float32:
@@ -49,7 +51,7 @@ class Placing:
         self.metric, self.ab = metric, ab
         on_device = {name: torch.from_numpy(values).to(device) for name, values in arrays.items()}
         self.projection, self.shift, self.layout = (on_device[name] for name in ("projection", "shift", "layout"))
-        self.index = Index(on_device["scores"], n_neighbors + 1)
+        self.index = Index(on_device["scores"], min(NEAR * n_neighbors, len(arrays["scores"]) - 1) + 1)
 
     def __call__(self, cells: Tensor) -> Tensor:
         found, squared = self.index.search(torch.addmm(self.shift, spread_out(cells, self.metric), self.projection))
