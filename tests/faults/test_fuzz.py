@@ -203,13 +203,19 @@ def test_stores_that_broke_are_found_and_made_anew(n_inputs: int) -> None:
 
 
 @INPUTS
-def test_data_files_that_broke_are_read_or_refused(n_inputs: int, tmp_path: Path) -> None:
+def test_data_files_that_broke_are_read_or_refused(n_inputs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import polars as pl
 
+    monkeypatch.setenv("NLAB_CACHE", str(tmp_path / "cache"))
     rows = {"id": list("abcdef"), "era": ["1"] * 3 + ["2"] * 3, "target": [0.0, 0.5, 1.0] * 2}
     frame = pl.DataFrame({**rows, "feature_a": [0.0, 0.25, 1.0, 0.5, 0.75, 0.0], "feature_b": [0.0, 0.25, 1.0, 0.5, 0.75, 0.0]})
     frame.write_parquet(tmp_path / "a.parquet")
     frame.write_csv(tmp_path / "a.csv")
     paths = [tmp_path / "a.parquet", tmp_path / "a.csv"]
-    said = each(paths, n_inputs // 4, lambda path: load(Files(path=str(path))))
+
+    def read(path: Path) -> None:
+        load(Files(path=str(path)))
+        shutil.rmtree(tmp_path / "cache")
+
+    said = each(paths, n_inputs // 4, read)
     assert all(str(tmp_path) in one or one.startswith("data.") for one in said)
