@@ -195,7 +195,7 @@ def test_synthetic_rows_get_columns_from_the_fit_of_their_era(tmp_path: Path) ->
     )
     setting = setting_of(config, make_panel(), tmp_path)
     found = {"g": fit_generators(setting)["g", 0]}
-    stream = _stream(setting, config.variants["v"], found, config.augmenters, 0)
+    stream = _stream(setting, config.variants["v"].inputs, found, config.augmenters, 0)
     for real, copy in zip(range(20), range(20, 40), strict=True):
         assert stream[real].era == stream[copy].era
         np.testing.assert_array_equal(stream[real].X, stream[copy].X)
