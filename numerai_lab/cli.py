@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.cli_cache import cache_app
-from numerai_lab.cli_checks import audit, methods, score
-from numerai_lab.cli_data import data_app
-from numerai_lab.cli_export import export, transform
-from numerai_lab.cli_inspect import inspect
-from numerai_lab.cli_look import list_, open_, show
-from numerai_lab.cli_new import kinds, new, schema
-from numerai_lab.cli_sweep import sweep
-from numerai_lab.terminal import ConfigFile, Format, HowShown, Set, by_suffix, print_table, say
+from numerai_lab.commands.cache import cache_app
+from numerai_lab.commands.checks import audit, methods, score
+from numerai_lab.commands.data import data_app
+from numerai_lab.commands.export import export, transform
+from numerai_lab.commands.inspect import inspect
+from numerai_lab.commands.look import list_, open_, show
+from numerai_lab.commands.new import kinds, new, schema
+from numerai_lab.commands.sweep import sweep
+from numerai_lab.commands.terminal import ConfigFile, Format, HowShown, Set, by_suffix, print_table, say
 
 if TYPE_CHECKING:
     from numerai_lab.config import Config
@@ -152,7 +152,7 @@ def describe(
     """Explain a method: parameters, output, source."""
     import polars as pl
 
-    from numerai_lab.catalogue import description
+    from numerai_lab.commands.catalogue import description
     from numerai_lab.report.tables import Shown
 
     found = description(name)

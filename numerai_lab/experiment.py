@@ -22,8 +22,8 @@ from numerai_lab.panel import Panel
 from numerai_lab.report import write_realism, write_report
 from numerai_lab.runs import RunFolder, new_run
 from numerai_lab.selection import LABELLED
+from numerai_lab.setting import Setting, Show
 from numerai_lab.splits import EraTable, Splits, make_splits
-from numerai_lab.stages import Setting, Show
 from numerai_lab.store import cache_dir, scratch
 from numerai_lab.variants import check_scopes, fit_generators, train_and_predict
 
@@ -70,16 +70,7 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
             cache.hold(loaded.labels.folder)
             names = loaded.store.folder.name, loaded.labels.folder.name
             setting = Setting(config, loaded.panel, splits, space, show, folder.write_bytes, cache, *names)
-            with folder.stage("transform"):
-                fitted = fit_generators(setting)
-            with folder.stage("train"):
-                predicted: list[tuple[Splits, Predictions]] = [(splits, train_and_predict(setting, fitted))]
-            if any(augmenter.invents_rows for augmenter in config.augmenters.values()):
-                with folder.stage("realism"):
-                    write_realism(folder, realism_of(setting))
-            for fold in folds:
-                with folder.stage(f"cross-validate {fold.number} of {len(folds)}"):
-                    predicted.append((fold, _out_of_fold(setting, fold)))
+            predicted = _predicted(setting, folds, folder)
             folder.cached_bytes = cache.n_bytes
         folder.note_stages(cache.costs, cache.hits)
         folder.write_table("predictions.parquet", pl.concat([prediction_table(loaded.panel, *each) for each in predicted]))
@@ -92,6 +83,21 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
         with folder.stage("report"):
             write_report(folder, config, eras, scores)
     return read_run(folder.work)
+
+
+def _predicted(setting: Setting, folds: tuple[Fold, ...], folder: RunFolder) -> list[tuple[Splits, Predictions]]:
+    """Predictions of the validation eras, then of each fold's; rows that augmenters invent are looked at in between."""
+    with folder.stage("transform"):
+        fitted = fit_generators(setting)
+    with folder.stage("train"):
+        predicted: list[tuple[Splits, Predictions]] = [(setting.splits, train_and_predict(setting, fitted))]
+    if any(augmenter.invents_rows for augmenter in setting.config.augmenters.values()):
+        with folder.stage("realism"):
+            write_realism(folder, realism_of(setting))
+    for fold in folds:
+        with folder.stage(f"cross-validate {fold.number} of {len(folds)}"):
+            predicted.append((fold, _out_of_fold(setting, fold)))
+    return predicted
 
 
 def _out_of_fold(setting: Setting, fold: Fold) -> Predictions:

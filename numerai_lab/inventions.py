@@ -12,7 +12,8 @@ from numerai_lab.cache import Stage, spans
 from numerai_lab.metrics.realism import Realism, Sample, realism
 from numerai_lab.panel import Block, Panel
 from numerai_lab.provenance import code_version, library_versions, source_version
-from numerai_lab.stages import Setting, fitted_augmenter, rows_stream
+from numerai_lab.setting import Setting
+from numerai_lab.stages import fitted_augmenter, rows_stream
 from numerai_lab.variants import for_variant
 
 MOST_ERAS = 60

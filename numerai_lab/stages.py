@@ -1,13 +1,11 @@
 """What a run computes once and keeps: a generator's fit, its columns, and a model with its predictions."""
 
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
-from uuid import uuid4
+from typing import Any
 
 import numpy as np
 
@@ -15,53 +13,19 @@ from numerai_lab import crossfit, made, selection
 from numerai_lab import stream as streaming
 from numerai_lab.augmenters import AMOUNTS, Augmenter
 from numerai_lab.basics import Float32, NlabFailure, Tick, arrays_from_bytes, arrays_to_bytes, rng_for
-from numerai_lab.cache import STAGES, Cache, Entry, Stage, aid, journaled, spans
+from numerai_lab.cache import Entry, Stage, aid, journaled, spans
 from numerai_lab.component import Component
-from numerai_lab.config import RAW, Config
+from numerai_lab.config import RAW
 from numerai_lab.crossfit import Fits, Part, parts_of
 from numerai_lab.generators import Generator
 from numerai_lab.panel import Block, Panel, release_pages
 from numerai_lab.provenance import code_version, library_versions, source_version
 from numerai_lab.selection import adopted, shown_to
-from numerai_lab.splits import Splits
-from numerai_lab.store import Scratch
+from numerai_lab.setting import Setting
 from numerai_lab.stream import BlockStream
 
 log = logging.getLogger("nlab")
 STATE, COLUMNS, PREDICTIONS = "state.npz", "columns.npy", "predictions.npy"
-
-Save = Callable[[str, bytes], None]
-"""Keeps a fitted component: file name in the run folder, content."""
-
-
-class Show(Protocol):
-    """Where progress goes."""
-
-    def task(self, label: str) -> AbstractContextManager[Tick]: ...
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What variants are made from, and where things go: arrays of this run alone, progress, fitted components, finished stages.
-
-    cache: None = nothing outlives the run. identity, labels: names for the content of the panel's rows and of its target; by
-    default they are like no other.
-    """
-
-    config: Config
-    panel: Panel
-    splits: Splits
-    space: Scratch
-    show: Show
-    save: Save
-    cache: Cache | None = None
-    identity: str = field(default_factory=lambda: uuid4().hex)
-    labels: str = field(default_factory=lambda: uuid4().hex)
-
-    @cached_property
-    def stages(self) -> Cache:
-        """Where finished stages are taken from and put."""
-        return self.cache or Cache(self.space.folder / STAGES)
 
 
 @dataclass(frozen=True)

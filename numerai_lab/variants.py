@@ -13,8 +13,9 @@ from numerai_lab.metrics.era import gauss, rank
 from numerai_lab.metrics.exposures import Exposures
 from numerai_lab.metrics.scoring import Column, Predictions
 from numerai_lab.panel import Panel
+from numerai_lab.setting import Setting
 from numerai_lab.splits import Splits
-from numerai_lab.stages import Fitted, Setting, fitted_generator, trained
+from numerai_lab.stages import Fitted, fitted_generator, trained
 
 log = logging.getLogger("nlab")
 

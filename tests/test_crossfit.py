@@ -8,21 +8,22 @@ import numpy as np
 import pytest
 from pydantic import Field
 
-from numerai_lab.audit import audit
 from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.basics import ALONE, Aid, Float32, NlabError, arrays_from_bytes, arrays_to_bytes
 from numerai_lab.config import Config
 from numerai_lab.crossfit import Fits, label_note, parts_of, training_eras
 from numerai_lab.experiment import notes_of
-from numerai_lab.export import SCOPES
 from numerai_lab.folds import CrossValidation, make_folds
 from numerai_lab.generators import GENERATORS, Generator
 from numerai_lab.generators.labelled import Labelled
 from numerai_lab.metrics.scoring import Predictions
 from numerai_lab.panel import Block, Panel
+from numerai_lab.setting import Setting
 from numerai_lab.splits import Splits
-from numerai_lab.stages import Fitted, Setting
+from numerai_lab.stages import Fitted
 from numerai_lab.store import Scratch
+from numerai_lab.studies.audit import audit
+from numerai_lab.studies.export import SCOPES
 from numerai_lab.variants import check_scopes, fit_generators, train_and_predict
 from tests.conftest import Quiet, make_config, make_panel, quick
 
@@ -293,7 +294,7 @@ TAKEN: list[dict[int, Float32]] = []
 
 
 def test_the_audit_passes_an_honest_generator_and_names_one_that_peeks(monkeypatch: pytest.MonkeyPatch) -> None:
-    from numerai_lab import audit as module
+    from numerai_lab.studies import audit as module
 
     def failures(generator: Labelled) -> set[str]:
         config = config_of(generator, splits={}, variants={"raw+g": {"features": ["raw", "g"]}})

@@ -12,7 +12,7 @@ from numerai_lab.experiment import run
 from numerai_lab.folds import CrossValidation, make_folds
 from numerai_lab.panel import Panel
 from numerai_lab.report.comparison import compare
-from numerai_lab.stages import Setting
+from numerai_lab.setting import Setting
 from numerai_lab.store import Scratch, cache_dir
 from numerai_lab.variants import fit_generators, train_and_predict
 from tests.conftest import Quiet, make_config, make_panel, quick

@@ -12,11 +12,11 @@ from numerai_lab.basics import NlabError, arrays_from_bytes, rng_for
 from numerai_lab.cli import app
 from numerai_lab.config import Config
 from numerai_lab.experiment import run
-from numerai_lab.export_eras import export_eras
 from numerai_lab.finished import Run
 from numerai_lab.made import FEATURES, Made, make
 from numerai_lab.panel import Panel
 from numerai_lab.stream import BlockStream
+from numerai_lab.studies.export_eras import export_eras
 from tests.conftest import Quiet, component, make_config, quick
 
 AUGMENTERS = {

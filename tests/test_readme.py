@@ -81,8 +81,8 @@ def test_every_command_is_in_its_table(command: str) -> None:
 
 @pytest.mark.parametrize("group", ["data", "cache"])
 def test_every_command_of_a_group_is_in_its_table(group: str) -> None:
-    from numerai_lab.cli_cache import cache_app
-    from numerai_lab.cli_data import data_app
+    from numerai_lab.commands.cache import cache_app
+    from numerai_lab.commands.data import data_app
 
     registered = {"data": data_app, "cache": cache_app}[group].registered_commands
     for command in registered:

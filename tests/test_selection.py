@@ -14,7 +14,8 @@ from numerai_lab.generators.linear import PCA
 from numerai_lab.generators.select import Select
 from numerai_lab.panel import Panel
 from numerai_lab.selection import chosen, variance_of_corr
-from numerai_lab.stages import Fitted, Setting
+from numerai_lab.setting import Setting
+from numerai_lab.stages import Fitted
 from numerai_lab.store import Scratch
 from numerai_lab.variants import fit_generators, train_and_predict
 from tests.conftest import Quiet, make_config, make_panel

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from numerai_lab.audit import audit
 from numerai_lab.config import Config, load_config
 from numerai_lab.data.older import write_older
+from numerai_lab.studies.audit import audit
 from tests.conftest import Quiet
 from tests.test_real_data import FOLDER
 

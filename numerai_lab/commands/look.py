@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from numerai_lab.terminal import HowShown, print_table, say
+from numerai_lab.commands.terminal import HowShown, print_table, say
 
 RunsDir = Annotated[Path, typer.Option(help="where run folders are")]
 RunArgument = Annotated[Path | None, typer.Argument(help="a run folder; default the newest", show_default=False)]
@@ -13,7 +13,7 @@ RunArgument = Annotated[Path | None, typer.Argument(help="a run folder; default 
 
 def families() -> list[str]:
     """What the shell completes after `nlab list`."""
-    from numerai_lab.catalogue import CATALOGUE
+    from numerai_lab.commands.catalogue import CATALOGUE
 
     return [*CATALOGUE, "runs"]
 
@@ -65,7 +65,7 @@ def list_(
     """List what there is of a family, a line each."""
     import polars as pl
 
-    from numerai_lab.catalogue import entries
+    from numerai_lab.commands.catalogue import entries
     from numerai_lab.report.listing import COLUMNS, listing
     from numerai_lab.report.tables import Shown
 

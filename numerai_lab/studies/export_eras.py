@@ -12,13 +12,13 @@ from numerai_lab.basics import NlabError, arrays_from_bytes, nearest
 from numerai_lab.config import RAW, Config, load_config
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.experiment import span
-from numerai_lab.export import Exported, config_hash, refuse_existing
 from numerai_lab.finished import Run, damaged, read_run
 from numerai_lab.panel import Block
 from numerai_lab.report.realism import realism_lines
 from numerai_lab.runs import CONFIG, growing_table, write_page
-from numerai_lab.stages import Show
+from numerai_lab.setting import Show
 from numerai_lab.stream import BlockStream, Origin
+from numerai_lab.studies.export import Exported, config_hash, refuse_existing
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,8 +10,8 @@ import pytest
 
 from numerai_lab.basics import NlabError
 from numerai_lab.finished import read_run
-from numerai_lab.proposals import axis
-from numerai_lab.sweep import Asked, Objective, Sweep, Trial, grid, objective_of, search, summary, write_leaderboard
+from numerai_lab.studies.proposals import axis
+from numerai_lab.studies.sweep import Asked, Objective, Sweep, Trial, grid, objective_of, search, summary, write_leaderboard
 from tests.conftest import Quiet, make_config, reseal
 from tests.report.browser import Page
 

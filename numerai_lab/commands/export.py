@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.terminal import ConfigFile, Set, say, stop
+from numerai_lab.commands.terminal import ConfigFile, Set, say, stop
 
 if TYPE_CHECKING:
-    from numerai_lab.export import Exported
+    from numerai_lab.studies.export import Exported
 
 
 def export(
@@ -24,9 +24,9 @@ def export(
     --generator: columns of train, validation and live rows with id and era. --augmenter: synthetic eras in the tournament's
     layout. A data card beside either. Nothing is fitted again.
     """
-    from numerai_lab.export import export_run
-    from numerai_lab.export_eras import export_eras
     from numerai_lab.report.progress import shown
+    from numerai_lab.studies.export import export_run
+    from numerai_lab.studies.export_eras import export_eras
 
     if augmenter is not None and generator is None:
         _tell(export_eras(run, augmenter, eras, out, shown(), seed))
@@ -46,8 +46,8 @@ def transform(
     One file a generator, in a new folder, as `nlab export` writes them; no model is trained.
     """
     from numerai_lab.config import load_config
-    from numerai_lab.export import transform as transform_config
     from numerai_lab.report.progress import shown
+    from numerai_lab.studies.export import transform as transform_config
 
     loaded, remarks = load_config(config, overrides or [])
     for remark in remarks:

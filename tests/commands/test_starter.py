@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from numerai_lab.basics import NlabError
+from numerai_lab.commands.starter import SCHEMA_LINE, schema, starter
 from numerai_lab.component import Component
 from numerai_lab.config import parse_config
 from numerai_lab.sentences import KINDS
-from numerai_lab.starter import SCHEMA_LINE, schema, starter
 
 CONFIGS = sorted(Path("configs").glob("*.yaml"))
 

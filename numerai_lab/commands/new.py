@@ -23,13 +23,13 @@ def new(
 
     Every parameter of the methods that are named, with its default and what it does: `nlab new umap cutout > my.yaml`.
     """
-    from numerai_lab.starter import starter
+    from numerai_lab.commands.starter import starter
 
     print(starter(names or []), end="")
 
 
 def schema() -> None:
     """Print the JSON schema of configs, for editors."""
-    from numerai_lab.starter import schema as schema_of_configs
+    from numerai_lab.commands.starter import schema as schema_of_configs
 
     print(json.dumps(schema_of_configs(), indent=1, ensure_ascii=False))

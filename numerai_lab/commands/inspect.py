@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.terminal import Format, HowShown, print_table, say
+from numerai_lab.commands.terminal import Format, HowShown, print_table, say
 
 if TYPE_CHECKING:
     from numerai_lab.finished import Run
@@ -22,12 +22,12 @@ def inspect(
     Invented rows: correlations and bins beside those of held-out eras, copies, what trees learn from them.
     """
     from numerai_lab.finished import REALISM, read_run
-    from numerai_lab.inspection import inspected
     from numerai_lab.report.inspection_page import COLUMNS, LEGEND, inspection_page, inspection_table
     from numerai_lab.report.page import heading
     from numerai_lab.report.progress import shown
     from numerai_lab.report.realism import realism_cells
     from numerai_lab.runs import write_page
+    from numerai_lab.studies.inspection import inspected
 
     found = read_run(run)
     if rows:

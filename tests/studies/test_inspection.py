@@ -8,10 +8,10 @@ import pytest
 from numerai_lab.basics import NlabError
 from numerai_lab.experiment import run
 from numerai_lab.finished import Run, read_run
-from numerai_lab.inspection import inspected
 from numerai_lab.report.inspected import Inspected
 from numerai_lab.report.inspection_page import inspection_page, inspection_table
 from numerai_lab.report.realism import realism_cells
+from numerai_lab.studies.inspection import inspected
 from tests.conftest import Quiet, make_config, quick
 from tests.report.browser import Page
 

@@ -14,8 +14,9 @@ from numerai_lab.experiment import era_table
 from numerai_lab.metrics.era import numerai_corr
 from numerai_lab.metrics.scoring import Predictions
 from numerai_lab.panel import Panel
+from numerai_lab.setting import Setting, Show
 from numerai_lab.splits import Splits, make_splits
-from numerai_lab.stages import Fitted, Setting, Show
+from numerai_lab.stages import Fitted
 from numerai_lab.store import Scratch, scratch
 from numerai_lab.variants import fit_generators, train_and_predict
 

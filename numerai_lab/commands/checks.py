@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.terminal import ConfigFile, HowShown, Set, print_table, say, stop
+from numerai_lab.commands.terminal import ConfigFile, HowShown, Set, print_table, say, stop
 
 if TYPE_CHECKING:
-    from numerai_lab.methods import Trial
+    from numerai_lab.studies.methods import Trial
 
 
 def score(
@@ -30,8 +30,8 @@ def score(
     from numerai_lab.report.progress import shown
     from numerai_lab.report.tables import summary_columns
     from numerai_lab.report.verdicts import verdicts
-    from numerai_lab.rescore import score_predictions
     from numerai_lab.runs import write_scores
+    from numerai_lab.studies.rescore import score_predictions
 
     asked = load_part(config, overrides or [], ("data", "splits", "scoring"))
     if out is not None and out.exists():
@@ -56,11 +56,11 @@ def audit(
     """
     import polars as pl
 
-    from numerai_lab.audit import audit as audit_config
     from numerai_lab.basics import NlabFailure
     from numerai_lab.config import load_config
     from numerai_lab.report.progress import shown
     from numerai_lab.report.tables import Shown, markdown
+    from numerai_lab.studies.audit import audit as audit_config
 
     loaded, remarks = load_config(config, overrides or [])
     for remark in remarks:
@@ -93,7 +93,7 @@ def methods(
     """
     from numerai_lab.basics import NlabFailure
     from numerai_lab.config import load_config
-    from numerai_lab.methods import page, run_each
+    from numerai_lab.studies.methods import page, run_each
 
     loaded, remarks = load_config(config, overrides or [])
     for remark in remarks:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from numerai_lab.terminal import ConfigFile, HowShown, Set, print_table, say, stop
+from numerai_lab.commands.terminal import ConfigFile, HowShown, Set, print_table, say, stop
 
 
 def sweep(
@@ -36,9 +36,9 @@ def sweep(
     from numerai_lab.config import load_config
     from numerai_lab.report.progress import shown
     from numerai_lab.report.sweep_page import leaderboard
-    from numerai_lab.sweep import Asked, summary, write_leaderboard
-    from numerai_lab.sweep import grid as grid_of
-    from numerai_lab.sweep import search as search_by
+    from numerai_lab.studies.sweep import Asked, summary, write_leaderboard
+    from numerai_lab.studies.sweep import grid as grid_of
+    from numerai_lab.studies.sweep import search as search_by
 
     if bool(grid) == (optuna is not None):
         stop("sweep: say either --grid KEY=VALUES, or --optuna N with --search KEY=RANGE")

@@ -17,12 +17,12 @@ from numerai_lab.config import Config, load_config
 from numerai_lab.experiment import How, run
 from numerai_lab.finished import Run, read_run
 from numerai_lab.metrics import METRICS
-from numerai_lab.proposals import axis, study_of, tell
 from numerai_lab.report.progress import Lines
 from numerai_lab.report.sweep_page import chosen, leaderboard, sweep_page
 from numerai_lab.report.tables import best_is_high
 from numerai_lab.runs import CONFIG, unfinished_runs, write_page
-from numerai_lab.stages import Show
+from numerai_lab.setting import Show
+from numerai_lab.studies.proposals import axis, study_of, tell
 from numerai_lab.yamlfile import parse_yaml
 
 log = logging.getLogger("nlab")

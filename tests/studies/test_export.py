@@ -16,11 +16,11 @@ from numerai_lab.data.reader import load
 from numerai_lab.data.synthetic import SIZES, write_tournament
 from numerai_lab.diagnostics import Diagnosis
 from numerai_lab.experiment import era_table, run
-from numerai_lab.export import export_run, transform
 from numerai_lab.finished import Run
+from numerai_lab.setting import Setting
 from numerai_lab.splits import make_splits
-from numerai_lab.stages import Setting
 from numerai_lab.store import Scratch
+from numerai_lab.studies.export import export_run, transform
 from numerai_lab.variants import fit_generators
 from tests.conftest import Quiet, make_config, quick
 

@@ -23,8 +23,8 @@ from numerai_lab.generators import Generator
 from numerai_lab.panel import Panel
 from numerai_lab.runs import CONFIG, growing_table, write_page
 from numerai_lab.selection import LABELLED
+from numerai_lab.setting import Setting, Show
 from numerai_lab.splits import Splits, embargo_eras, make_splits
-from numerai_lab.stages import Setting, Show
 from numerai_lab.store import cache_dir, scratch
 from numerai_lab.variants import fit_generators
 

@@ -13,8 +13,8 @@ from numerai_lab.data.table import INDEX_NAMES, as_bytes, reading, scan
 from numerai_lab.experiment import era_table, is_synthetic, scoring_of, span
 from numerai_lab.metrics.scoring import Column, Predictions, per_era, score_table
 from numerai_lab.panel import Panel
+from numerai_lab.setting import Show
 from numerai_lab.splits import Splits, make_splits
-from numerai_lab.stages import Show
 
 if TYPE_CHECKING:
     import polars as pl

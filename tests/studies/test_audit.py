@@ -6,8 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from numerai_lab import audit as module
-from numerai_lab.audit import Audit, audit, exchanged_targets, permuted_targets, replaced_features
 from numerai_lab.basics import ALONE, Aid, Float32
 from numerai_lab.config import Config, load_config
 from numerai_lab.data.reader import Loaded, load
@@ -15,6 +13,8 @@ from numerai_lab.generators.linear import PCA
 from numerai_lab.panel import Block, Panel
 from numerai_lab.splits import Splits
 from numerai_lab.store import Scratch
+from numerai_lab.studies import audit as module
+from numerai_lab.studies.audit import Audit, audit, exchanged_targets, permuted_targets, replaced_features
 from tests.conftest import Quiet, make_config, make_panel, quick
 
 SPLITS = Splits(tuple(range(1, 16)), (16, 17), tuple(range(18, 24)), tuple(range(24, 31)), 2, 2)

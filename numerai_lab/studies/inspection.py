@@ -17,7 +17,7 @@ from numerai_lab.panel import Panel
 from numerai_lab.report.findings import Share, importances
 from numerai_lab.report.inspected import Inspected
 from numerai_lab.runs import CONFIG
-from numerai_lab.stages import Show
+from numerai_lab.setting import Show
 
 ROWS = 20_000
 """Rows that are transformed, about: whole eras, spread evenly."""

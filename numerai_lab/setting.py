@@ -1,0 +1,48 @@
+"""What the variants of a run share: config, rows, splits, and where stages, arrays, components and progress go."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
+from uuid import uuid4
+
+from numerai_lab.basics import Tick
+from numerai_lab.cache import STAGES, Cache
+from numerai_lab.config import Config
+from numerai_lab.panel import Panel
+from numerai_lab.splits import Splits
+from numerai_lab.store import Scratch
+
+Save = Callable[[str, bytes], None]
+"""Keeps a fitted component: file name in the run folder, content."""
+
+
+class Show(Protocol):
+    """Where progress goes."""
+
+    def task(self, label: str) -> AbstractContextManager[Tick]: ...
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What variants are made from, and where things go: arrays of this run alone, progress, fitted components, finished stages.
+
+    cache: None = nothing outlives the run. identity, labels: names for the content of the panel's rows and of its target; by
+    default they are like no other.
+    """
+
+    config: Config
+    panel: Panel
+    splits: Splits
+    space: Scratch
+    show: Show
+    save: Save
+    cache: Cache | None = None
+    identity: str = field(default_factory=lambda: uuid4().hex)
+    labels: str = field(default_factory=lambda: uuid4().hex)
+
+    @cached_property
+    def stages(self) -> Cache:
+        """Where finished stages are taken from and put."""
+        return self.cache or Cache(self.space.folder / STAGES)
