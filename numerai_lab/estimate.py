@@ -104,9 +104,13 @@ def _disk(task: Task, used: set[str]) -> int:
     return PAGES_BYTES + columns + round(made * (task.n_features + 4)) + predictions + models
 
 
-def refuse_too_much(task: Task, cache: Path) -> None:
-    """Raises NlabError when the machine has less memory or disk than the run needs: by how much, and what would fit."""
-    wanted, memory, disk = need(task), free_memory(), free_disk(cache)
+def refuse_too_much(task: Task, cache: Path, memory: int | None = None) -> None:
+    """Raises NlabError when the machine has less memory or disk than the run needs: by how much, and what would fit.
+
+    memory: bytes that the run may take; None: all that is free.
+    """
+    wanted, disk = need(task), free_disk(cache)
+    memory = free_memory() if memory is None else memory
     problems = []
     if wanted.memory_bytes > memory:
         over = f"about {human_bytes(wanted.memory_bytes)} of memory needed, {human_bytes(memory)} free: "

@@ -33,11 +33,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class How:
-    """cached: share finished stages. unfinished: the folder of a killed run to go on in. force: run what seems not to fit."""
+    """cached: share finished stages. unfinished: the folder of a killed run to go on in. force: run what seems not to fit.
+
+    memory: bytes that the run may take; None: all that is free.
+    """
 
     cached: bool = True
     unfinished: Path | None = None
     force: bool = False
+    memory: int | None = None
 
 
 AFRESH = How()
@@ -60,7 +64,7 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
         task = task_of(config, loaded, splits, folds)
         folder.manifest["expected"] = asdict(need(task))
         if not how.force:
-            refuse_too_much(task, cache_dir())
+            refuse_too_much(task, cache_dir(), how.memory)
         folder.reached_data = True
         folder.manifest |= _facts(config, loaded, splits, scoring)
         for note in (*loaded.notes, *(stamp for stamp in (splits.leak, loaded.alias) if stamp)):

@@ -19,7 +19,10 @@ class Lock:
         while True:
             if self._file < 0:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+                try:
+                    self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+                except FileNotFoundError:  # another process gave the folder its final name just now
+                    continue
             try:
                 fcntl.flock(self._file, flag)
             except BlockingIOError:

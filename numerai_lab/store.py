@@ -67,17 +67,15 @@ def build_resumably(folder: Path, make: Callable[[Path], None]) -> None:
 
     Of two processes one makes it and the other waits.
     """
-    from filelock import FileLock
-
     work = folder.with_name(f".{folder.name}.part")
-    work.mkdir(parents=True, exist_ok=True)
-    with FileLock(work / ".lock"):
-        if folder.exists():  # the other process was done first; what it holds the lock on is gone with the rename
-            shutil.rmtree(work, ignore_errors=True)
+    with Lock(work / LOCK) as lock:
+        lock.take(wait=True)
+        if folder.exists():  # the other process was done first
+            shutil.rmtree(work)
             return
         make(work)
-        (work / ".lock").unlink()
         work.rename(folder)
+        (folder / LOCK).unlink()
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """Stores: found broken and made anew, never used; folders complete or absent."""
 
 import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 
 from numerai_lab.data.reader import load
 from numerai_lab.data.synthetic import Synthetic
-from numerai_lab.store import built, key_of, scratch
+from numerai_lab.store import build_resumably, built, key_of, scratch
 
 TINY = Synthetic(size="tiny")
 
@@ -77,3 +79,20 @@ def test_scratch_is_gone_when_the_run_ends() -> None:
         assert space.fetch("other") is None
         folder = space.folder
     assert not folder.exists()
+
+
+def test_of_several_that_want_a_folder_one_makes_it_and_the_others_wait(tmp_path: Path) -> None:
+    made = []
+
+    def make(work: Path) -> None:
+        made.append(work)
+        time.sleep(0.1)
+        (work / "x").write_text("done")
+
+    for round_ in range(5):  # threads hold locks against each other as processes do
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda folder: build_resumably(folder, make), [tmp_path / f"world-{round_}"] * 4))
+    assert len(made) == 5
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()) == [
+        f"world-{round_}/x" for round_ in range(5)
+    ]

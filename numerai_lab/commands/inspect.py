@@ -23,7 +23,7 @@ def inspect(
     """
     from numerai_lab.finished import REALISM, read_run
     from numerai_lab.report.inspection_page import COLUMNS, LEGEND, inspection_page, inspection_table
-    from numerai_lab.report.page import heading
+    from numerai_lab.report.page import INSPECTION, heading, redrawn
     from numerai_lab.report.progress import shown
     from numerai_lab.report.realism import realism_cells
     from numerai_lab.runs import write_page
@@ -39,8 +39,9 @@ def inspect(
         if (run / REALISM).is_file():
             _print_realism(found, how)
         return
-    page = found.path / "inspection.html"
+    page = found.path / INSPECTION
     write_page(page, inspection_page(f"Generators of {found.name}", heading(found.manifest), generators, realism_cells(found)))
+    redrawn(found)  # report.html links to the page now
     print_table(inspection_table(generators), how, COLUMNS, [found.name])
     if how == "table":
         print("", *LEGEND, sep="\n")

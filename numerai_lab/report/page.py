@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from numerai_lab.report.figure import Figure
 
+INSPECTION = "inspection.html"
+"""The page that `nlab inspect` writes beside the report."""
 DEAREST = 12
 """Steps whose seconds a report shows."""
 CUMULATIVE = "The sum of per-era corr since validation began."
@@ -91,6 +93,7 @@ def report_page(run: Run, config: Config) -> str:
         coverage=coverage(table),
         verdicts=[(outcome(row), verdict(row)) for row in rows],
         realism=realism_cells(run),
+        inspection=INSPECTION if (run.path / INSPECTION).is_file() else "",
         costs=sorted(run.manifest.get("costs", {}).items(), key=lambda cost: -cost[1]["seconds"])[:DEAREST],
         facts=_facts(run.manifest),
         config_yaml=config.to_yaml(),

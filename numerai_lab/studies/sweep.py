@@ -16,6 +16,7 @@ from numerai_lab.basics import NlabError, nearest
 from numerai_lab.config import Config, load_config
 from numerai_lab.experiment import How, run
 from numerai_lab.finished import Run, read_run
+from numerai_lab.machine import free_memory
 from numerai_lab.metrics import METRICS
 from numerai_lab.report.progress import Lines
 from numerai_lab.report.sweep_page import chosen, leaderboard, sweep_page
@@ -241,28 +242,31 @@ def _run_all(asked: Asked, configs: Sequence[Config], show: Show) -> Iterator[tu
     from multiprocessing import get_context
 
     threads = str(max(1, (os.cpu_count() or 1) // len(configs)))
+    memory = free_memory() // len(configs)
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update({name: value or threads for name, value in before.items()})
     try:
         with ProcessPoolExecutor(len(configs), get_context("spawn")) as pool:
-            yield from pool.map(_alone, [config.to_yaml() for config in configs], itertools.repeat(asked.folder))
+            yield from pool.map(
+                _alone, [config.to_yaml() for config in configs], itertools.repeat(asked.folder), itertools.repeat(memory)
+            )
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else None
 
 
-def _alone(text: str, folder: Path) -> tuple[Path | None, str]:
-    """A trial in a process of its own."""
+def _alone(text: str, folder: Path, memory: int) -> tuple[Path | None, str]:
+    """A trial in a process of its own, which may take so many bytes of memory."""
     from numerai_lab.config import parse_config
 
     log.addHandler(logging.NullHandler())
-    return _attempt(parse_config(parse_yaml(text, "trial"), "trial"), folder, Lines())
+    return _attempt(parse_config(parse_yaml(text, "trial"), "trial"), folder, Lines(), memory)
 
 
-def _attempt(config: Config, folder: Path, show: Show) -> tuple[Path | None, str]:
+def _attempt(config: Config, folder: Path, show: Show, memory: int | None = None) -> tuple[Path | None, str]:
     """A trial that fails is no reason to stop: its folder is kept as `…-failed`, the next one may be well."""
     unfinished = unfinished_runs(folder, config) if folder.is_dir() else []
     try:
-        return run(config, folder, show, how=How(unfinished=unfinished[0] if unfinished else None)).path, ""
+        return run(config, folder, show, how=How(unfinished=unfinished[0] if unfinished else None, memory=memory)).path, ""
     except NlabError as error:
         return None, str(error)

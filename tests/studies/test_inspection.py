@@ -10,6 +10,7 @@ from numerai_lab.experiment import run
 from numerai_lab.finished import Run, read_run
 from numerai_lab.report.inspected import Inspected
 from numerai_lab.report.inspection_page import inspection_page, inspection_table
+from numerai_lab.report.page import redrawn
 from numerai_lab.report.realism import realism_cells
 from numerai_lab.studies.inspection import inspected
 from tests.conftest import Quiet, make_config, quick
@@ -116,3 +117,7 @@ def test_generators_that_use_labels_are_looked_at_by_fits_that_did_not_see_the_r
     for text in (page, (done.path / "report.html").read_text()):
         assert "Invented rows" in text
         assert '<td class="text">path</td>' in text
+    assert 'href="inspection.html"' not in (done.path / "report.html").read_text()
+    (done.path / "inspection.html").write_text(page)
+    redrawn(done)
+    assert 'href="inspection.html"' in (done.path / "report.html").read_text()

@@ -11,7 +11,18 @@ import pytest
 from numerai_lab.basics import NlabError
 from numerai_lab.finished import read_run
 from numerai_lab.studies.proposals import axis
-from numerai_lab.studies.sweep import Asked, Objective, Sweep, Trial, grid, objective_of, search, summary, write_leaderboard
+from numerai_lab.studies.sweep import (
+    Asked,
+    Objective,
+    Sweep,
+    Trial,
+    _alone,
+    grid,
+    objective_of,
+    search,
+    summary,
+    write_leaderboard,
+)
 from tests.conftest import Quiet, make_config, reseal
 from tests.report.browser import Page
 
@@ -56,6 +67,13 @@ def test_side_by_side_gives_the_same_values(asked: Asked, tmp_path: Path) -> Non
     together = grid(beside, ["model.alpha=1,1000"], "val1.corr.mean", Quiet())
     alone = grid(asked, ["model.alpha=1,1000"], "val1.corr.mean", Quiet())
     assert [trial.value for trial in together.trials] == [trial.value for trial in alone.trials]
+
+
+def test_trials_side_by_side_share_the_memory(asked: Asked) -> None:
+    found, error = _alone(asked.config({"model.alpha": 1}).to_yaml(), asked.folder, 1000)
+    assert found is None
+    assert "does not fit" in error
+    assert "1.0 kB free" in error
 
 
 def test_a_trial_that_fails_does_not_stop_the_others(asked: Asked) -> None:
