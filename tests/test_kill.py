@@ -4,6 +4,7 @@ In the normal suite one run of everything is killed six times, each time further
 alone, thirty times each, at random moments.
 """
 
+import os
 import shutil
 import time
 from multiprocessing.process import BaseProcess
@@ -17,7 +18,7 @@ import yaml
 from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.generators import GENERATORS
 from numerai_lab.runs import unfinished_runs
-from numerai_lab.upkeep import damaged, orphans, prune
+from numerai_lab.upkeep import DATA, damaged, orphans, prune
 from tests import forks
 from tests.conftest import quick
 
@@ -51,12 +52,14 @@ def start(config: Path, place: Path) -> BaseProcess:
 
 
 def finished(config: Path, place: Path) -> Path:
-    """The folder of a run that nobody disturbs any more."""
+    """The folder of a run that nobody disturbs any more; beside it there may be one that was done when its process was killed."""
     process = start(config, place)
     process.join()
     assert process.exitcode == 0, (place / "stderr").read_text()
-    (folder,) = (place / "runs").iterdir()
-    return folder
+    first, *others = sorted((place / "runs").iterdir())
+    for other in others:
+        assert (other / "predictions.parquet").read_bytes() == (first / "predictions.parquet").read_bytes()
+    return first
 
 
 def n_stages(place: Path) -> int:
@@ -102,13 +105,24 @@ def test_a_run_of_every_method_killed_again_and_again_ends_as_an_undisturbed_one
 def test_each_method_is_killed_at_thirty_random_moments(kind: str, tmp_path: Path) -> None:
     of = {True: [kind], False: []}
     config = written(tmp_path, of[kind in GENERATORS], of[kind in AUGMENTERS], "xgboost")
+    wanted = (finished(config, tmp_path / "first") / "predictions.parquet").read_bytes()
     begun = time.monotonic()
-    wanted = (finished(config, tmp_path / "whole") / "predictions.parquet").read_bytes()
+    finished(config, with_data(tmp_path / "timed", tmp_path / "first"))
     seconds = time.monotonic() - begun
-    rng = np.random.default_rng(list(kind.encode()))
+    rng, kills = np.random.default_rng(list(kind.encode())), 0
     for moment in range(SOAKED):
-        place = tmp_path / f"{moment}"
+        place = with_data(tmp_path / f"{moment}", tmp_path / "first")
         if kill_when(start(config, place), place, 0, rng.uniform(0, seconds)):
+            kills += 1
             assert (finished(config, place) / "predictions.parquet").read_bytes() == wanted, moment
             assert_nothing_is_half_written(place)
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(place)
+    assert kills > SOAKED / 2
+
+
+def with_data(place: Path, other: Path) -> Path:
+    """A place whose cache has the data of another one, but no stages: kills fall upon the method, not upon reading."""
+    for family in DATA:
+        if (other / "cache" / family).is_dir():
+            shutil.copytree(other / "cache" / family, place / "cache" / family, copy_function=os.link)
+    return place
