@@ -25,7 +25,7 @@ from numerai_lab.selection import LABELLED
 from numerai_lab.setting import Setting, Show
 from numerai_lab.splits import EraTable, Splits, make_splits
 from numerai_lab.store import cache_dir, scratch
-from numerai_lab.variants import check_scopes, fit_generators, train_and_predict
+from numerai_lab.variants import check_scopes, fit_generators, settled, train_and_predict
 
 if TYPE_CHECKING:
     import polars as pl
@@ -73,7 +73,8 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
             cache.hold(loaded.store.folder)
             cache.hold(loaded.labels.folder)
             names = loaded.store.folder.name, loaded.labels.folder.name
-            setting = Setting(config, loaded.panel, splits, space, show, folder.write_bytes, cache, *names)
+            final = settled(config, loaded.panel, splits)
+            setting = Setting(final, loaded.panel, splits, space, show, folder.write_bytes, cache, *names)
             predicted = _predicted(setting, folds, folder)
             folder.cached_bytes = cache.n_bytes
         folder.note_stages(cache.costs, cache.hits)
@@ -181,7 +182,9 @@ def notes_of(config: Config, splits: Splits, alias: str) -> dict[str, str]:
 
     def parts(variants: list[Variant]) -> Iterator[str]:
         used = [config.generators[g] for variant in variants for g in variant.inputs if g in config.generators]
-        yield "transductive" if any(generator.fit_on == "all" for generator in used) else ""
+        scopes = {generator.fit_scope.kind for generator in used}
+        yield "transductive" if "all" in scopes else ""
+        yield "columns learn from the features of their own era" if "per_era" in scopes else ""
         yield LABELLED if any(each.select is not None and each.select.by is not None for each in used) else ""
         yield from (label_note(generator, splits) for generator in used)
         left = min(len(training_eras(config.generators, variant.reads, splits)) for variant in variants)

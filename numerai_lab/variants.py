@@ -20,6 +20,18 @@ from numerai_lab.stages import Fitted, fitted_generator, trained
 log = logging.getLogger("nlab")
 
 
+def settled(config: Config, panel: Panel, splits: Splits) -> Config:
+    """The config with every choice made that hangs on the number of training rows: folds and exports do as the run does."""
+    n_rows = panel.only(splits.train).n_rows
+    generators = {name: generator.settled(n_rows) for name, generator in config.generators.items()}
+    for name, generator in generators.items():
+        chosen = {key: value for key, value in generator.model_dump().items() if value != getattr(config.generators[name], key)}
+        if chosen:
+            told = ", ".join(f"{key} {value}" for key, value in chosen.items())
+            log.info("generators.%s: %s, for %s training rows", name, told, f"{n_rows:,}")
+    return config.model_copy(update={"generators": generators})
+
+
 def fit_generators(setting: Setting) -> dict[tuple[str, int], Fitted]:
     """(generator name, seed) → fitted generator and its columns.
 

@@ -19,10 +19,11 @@ class FitScope:
 
     train, all: features of training eras, or of validation eras too. cross_fit: features and targets; of training rows
     by fits that saw neither their block of eras nor its neighbours. early: features and targets of the first `share` of
-    the training eras, which no model may then learn from. blocks, share: of cross_fit and early alone.
+    the training eras, which no model may then learn from. per_era: features of training eras, then each era's own.
+    blocks, share: of cross_fit and early alone.
     """
 
-    kind: Literal["train", "all", "cross_fit", "early"]
+    kind: Literal["train", "all", "cross_fit", "early", "per_era"]
     blocks: int = 0
     share: float = 1.0
 
@@ -60,7 +61,11 @@ class Generator(Component):
     @property
     def fit_scope(self) -> FitScope:
         """What `fit` is shown."""
-        return FitScope("all" if self.fit_on == "all" else "train")
+        return FitScope(self.fit_on)
+
+    def settled(self, n_rows: int) -> Self:
+        """Itself with every choice made that depends on the number of training rows, so that all fits of a run agree."""
+        return self
 
     @abstractmethod
     def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:

@@ -45,7 +45,7 @@ class UMAP(Neural):
         description="exact: umap-learn; parametric: an encoder; placed: among landmarks; auto = exact up to 100,000 rows to "
         "learn from, above that placed for 2 or 3 columns and parametric for more",
     )
-    fit_on: Literal["train", "all", "per_era"] = Field(  # type: ignore[assignment]  # one choice more than other generators have
+    fit_on: Literal["train", "all", "per_era"] = Field(  # type: ignore[assignment]  # one choice more than others have
         "train",
         description="eras whose features are learned from; all = validation features too (label-free, but transductive: every "
         "table says so); per_era = training eras, then each era's own rows for era_steps (parametric): columns keep their "
@@ -77,6 +77,9 @@ class UMAP(Neural):
     batch_size: int = Field(1024, ge=8, le=1_000_000, description="parametric: edges a step, drawn by their membership")
     negatives: int = Field(256, gt=0, description="parametric: rows of a batch that each of its edges is pushed away from")
     learning_rate: float = Field(2e-3, gt=0, le=1, description="parametric: of Adam, at its height")
+
+    def settled(self, n_rows: int) -> Self:
+        return self.model_copy(update={"mode": self._mode(n_rows)})
 
     def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
         self._forget()

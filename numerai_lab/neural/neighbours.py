@@ -21,11 +21,13 @@ GROUPS = 32
 def spread_out(cells: Tensor, metric: Metric) -> Tensor:
     """Rows in a space where `metric` is Euclidean: the distance itself, or (all but euclidean) in proportion to its square.
 
-    Bins 0 to 4 for manhattan and hamming, which become one column for each bin or threshold.
+    manhattan and hamming count bins 0 to 4, to which other values are rounded, in one column for each bin or threshold.
     """
     values = cells.float()
     if metric == "euclidean":
         return values
+    if metric in ("manhattan", "hamming"):
+        values = values.round().clamp(0, 4)
     if metric == "manhattan":
         return torch.cat([values > bin_ for bin_ in range(4)], dim=1).float()
     if metric == "hamming":

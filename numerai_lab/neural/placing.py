@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 FLOOR = 1e-3
 NEAR = 5
 """Landmarks that a row is placed among, for each neighbour of the graph; fewer keep less of the neighbourhoods."""
+MOST_NEAR = 100
+"""Of them, at most: all are compared with each other."""
 
 
 def layout(space: "Space", n_components: int, min_dist: float, n_epochs: int | None, seed: int) -> Float32:
@@ -51,7 +53,7 @@ class Placing:
         self.metric, self.ab = metric, ab
         on_device = {name: torch.from_numpy(values).to(device) for name, values in arrays.items()}
         self.projection, self.shift, self.layout = (on_device[name] for name in ("projection", "shift", "layout"))
-        self.index = Index(on_device["scores"], min(NEAR * n_neighbors, len(arrays["scores"]) - 1) + 1)
+        self.index = Index(on_device["scores"], min(NEAR * n_neighbors, MOST_NEAR, len(arrays["scores"]) - 1) + 1)
 
     def __call__(self, cells: Tensor) -> Tensor:
         found, squared = self.index.search(torch.addmm(self.shift, spread_out(cells, self.metric), self.projection))
@@ -62,7 +64,7 @@ class Placing:
         beyond = far - far[:, :1]
         weights = torch.exp(-beyond / beyond.mean(1, keepdim=True).clamp_min(1e-12))
         points = self.layout[found]
-        close, _ = self._curve((points[:, :, None] - points[:, None]).square().sum(3))
+        close, _ = self._curve(torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist").square())
         best = (close * weights[:, None]).sum(2).argmax(1)
         start = points[torch.arange(len(points), device=points.device), best]
         _, pull = self._curve((points - start[:, None]).square().sum(2))

@@ -26,11 +26,12 @@ from numerai_lab.selection import LABELLED
 from numerai_lab.setting import Setting, Show
 from numerai_lab.splits import Splits, embargo_eras, make_splits
 from numerai_lab.store import cache_dir, scratch
-from numerai_lab.variants import fit_generators
+from numerai_lab.variants import fit_generators, settled
 
 SCOPES = {
     "train": "training eras only, no labels",
     "all": "train and validation features, no labels (transductive)",
+    "per_era": "training eras, then the features of each era that gets columns, no labels",
     "cross_fit": "training eras with labels; rows of train come from fits that saw neither their block of eras nor its "
     "neighbours, all others from the fit on all training eras; each column as ranks within the era",
     "early": "early training eras with labels; rows of these and of the eras purged behind them are left out",
@@ -123,7 +124,8 @@ def transform(config: Config, out: Path, show: Show) -> list[Exported]:
     exported = []
     with scratch() as space, Cache(cache_dir() / STAGES) as cache:
         data = loaded.store.folder.name, loaded.labels.folder.name
-        setting = Setting(only, loaded.panel, splits, space, show, lambda name, content: None, cache, *data)
+        final = settled(only, loaded.panel, splits)
+        setting = Setting(final, loaded.panel, splits, space, show, lambda name, content: None, cache, *data)
         for (name, seed), fitted in fit_generators(setting).items():
             template = config.generators[name]
             if not template.stochastic and seed != config.seeds[0]:

@@ -26,9 +26,10 @@ def neighbours_kept(features: np.ndarray, embeddings: Sequence[np.ndarray], k: i
     return np.column_stack([1 - 2 * excess / (n * k * (2 * n - 3 * k - 1)), kept / (n * k)])
 
 
-def factors_r2(columns: np.ndarray, factors: np.ndarray) -> float:
-    """R² of planted factors, linear in the columns, learned on every other row and scored on the rest."""
+def factors_r2(columns: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """R² of planted factors, linear in the columns, learned on every other row; what each of the rest adds to the mean."""
     design = np.column_stack([columns, np.ones(len(columns))]).astype(np.float64)
     weights = np.linalg.lstsq(design[::2], factors[::2], rcond=None)[0]
     rest = factors[1::2]
-    return float(1 - ((rest - design[1::2] @ weights) ** 2).sum() / ((rest - rest.mean(0)) ** 2).sum())
+    left: np.ndarray = ((rest - design[1::2] @ weights) ** 2).sum(1)
+    return 1 - left / ((rest - rest.mean(0)) ** 2).sum(1).mean()

@@ -15,7 +15,9 @@ from numerai_lab.generators import umap
 from numerai_lab.generators.umap import UMAP
 from numerai_lab.neural import umap as training
 from numerai_lab.panel import Block
-from tests.conftest import make_panel
+from numerai_lab.splits import Splits
+from numerai_lab.variants import settled
+from tests.conftest import make_config, make_panel
 from tests.generators.planted import N_TRAIN, world
 from tests.generators.test_linear import held_out_r2
 from tests.generators.test_umap import as_panel, blobs, purity
@@ -164,3 +166,15 @@ def test_fitting_leaves_the_number_of_threads_as_it_was() -> None:
             assert torch.get_num_threads() == n
     finally:
         torch.set_num_threads(before)
+
+
+def test_all_fits_of_a_run_take_the_mode_that_its_training_rows_ask_for() -> None:
+    asked = make_config(generators={name: {"kind": "umap", "n_components": d} for name, d in (("plane", 2), ("wide", 60))})
+    panel = make_panel(12, 4)
+    splits = Splits(train=tuple(range(1, 9)), embargo=(9,), val1=(10,), val2=(11, 12), embargo_eras=1, required_eras=1)
+    few = settled(asked, panel, splits).generators.values()
+    assert {each.mode for each in few if isinstance(each, UMAP)} == {"exact"}
+    many = {each.n_components: each.settled(100_001).mode for each in asked.generators.values() if isinstance(each, UMAP)}
+    assert many == {2: "placed", 60: "parametric"}
+    assert UMAP(mode="exact").settled(10**6).mode == "exact"
+    assert UMAP(fit_on="per_era").fit_scope.kind == "per_era"

@@ -80,3 +80,10 @@ def test_the_gradient_is_finite_where_rows_coincide() -> None:
     assert columns.grad is not None
     assert torch.isfinite(columns.grad).all()
     assert math.isfinite(push.item())
+
+
+@pytest.mark.parametrize("metric", ["manhattan", "hamming"])
+def test_metrics_that_count_bins_round_other_values_to_them(metric: Metric) -> None:
+    cells = torch.randint(0, 5, (20, 6), generator=torch.Generator().manual_seed(0))
+    assert torch.equal(spread_out(cells + 0.3, metric), spread_out(cells, metric))
+    assert torch.equal(spread_out(cells - 0.3, metric), spread_out(cells, metric))
