@@ -84,6 +84,13 @@ def human_bytes(n_bytes: float) -> str:
     return f"{n_bytes:.1f} TB"
 
 
+def human_seconds(seconds: float) -> str:
+    """`40 s`, `12 min`, `1.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def arrays_to_bytes(arrays: Mapping[str, Array]) -> bytes:
     """Arrays as the content of an .npz file, which executes nothing when read."""
     if any(array.dtype.hasobject for array in arrays.values()):

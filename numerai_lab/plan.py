@@ -1,23 +1,25 @@
 """What a run would do and cost, without doing it: `nlab run --dry-run`."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from numerai_lab.basics import human_bytes
+from numerai_lab.basics import human_bytes, human_seconds
 from numerai_lab.config import Config
-from numerai_lab.crossfit import training_eras
+from numerai_lab.crossfit import parts_of, training_eras
 from numerai_lab.data.reader import outline
 from numerai_lab.data.source import Outline
 from numerai_lab.estimate import Task, need
 from numerai_lab.experiment import span
 from numerai_lab.folds import make_folds
+from numerai_lab.machine import core_flops
 from numerai_lab.splits import Splits, make_splits
 from numerai_lab.variants import check_scopes
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Eras and rows of each split, and estimates of memory and disk in bytes."""
+    """Eras and rows of each split, and estimates: memory and disk in bytes; seconds of fit and columns, by generator."""
 
     outline: Outline
     splits: Splits
@@ -26,6 +28,7 @@ class Plan:
     disk_bytes: int
     trainings: int
     folds: int
+    seconds: dict[str, float]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for `--format json`."""
@@ -39,6 +42,7 @@ class Plan:
             "folds": self.folds,
             "memory_bytes": self.memory_bytes,
             "disk_bytes": self.disk_bytes,
+            "seconds": {name: round(seconds) for name, seconds in self.seconds.items()},
             "store": "in cache" if self.outline.in_store else "to be made",
             "outline": {key: value for key, value in asdict(self.outline).items() if key in ("n_columns", "in_store")},
         }
@@ -50,6 +54,8 @@ class Plan:
         lines += [f"{name:8} {self.rows[name]:>9,} rows, eras {span(getattr(self.splits, name))}" for name in self.rows]
         lines += [f"models   {self.trainings} to train" + (f", {self.folds} folds among them" if self.folds else "")]
         lines += [f"memory   about {human_bytes(self.memory_bytes)}; disk about {human_bytes(self.disk_bytes)} (estimates)"]
+        long = ", ".join(f"{name} about {human_seconds(seconds)}" for name, seconds in self.seconds.items())
+        lines += [f"time     fit and columns of {long} a seed (rough: by the speed of one core)"] if long else []
         lines += [
             f"store    {'in cache' if self.outline.in_store else 'not in cache, will be made'}; {self.outline.n_columns} features"
         ]
@@ -79,4 +85,16 @@ def plan(config: Config) -> Plan:
         disk_bytes=sum(found.n_rows) * found.n_columns + wanted.disk_bytes,
         trainings=len(recipes) * len(config.seeds) * (1 + len(folds)),
         folds=len(folds),
+        seconds=_seconds(config, splits, n_rows, found.n_columns),
     )
+
+
+def _seconds(config: Config, splits: Splits, n_rows: Mapping[int, int], n_columns: int) -> dict[str, float]:
+    """Fit and columns of the generators that people wait for."""
+    flops = core_flops()
+    found: dict[str, float] = {}
+    for name, generator in config.generators.items():
+        n_fitted = sum(n_rows[era] for era in parts_of(generator, splits, f"generators.{name}")[-1].fitted_on)
+        seconds = generator.seconds(n_fitted, sum(n_rows.values()), n_columns, flops)
+        found |= {name: seconds} if seconds is not None else {}
+    return found

@@ -21,14 +21,15 @@ log = logging.getLogger("nlab")
 
 
 def settled(config: Config, panel: Panel, splits: Splits) -> Config:
-    """The config with every choice made that hangs on the number of training rows: folds and exports do as the run does."""
-    n_rows = panel.only(splits.train).n_rows
-    generators = {name: generator.settled(n_rows) for name, generator in config.generators.items()}
-    for name, generator in generators.items():
-        chosen = {key: value for key, value in generator.model_dump().items() if value != getattr(config.generators[name], key)}
+    """The config with every choice made that hangs on the number of rows to learn from: folds and exports do as the run does."""
+    generators = {}
+    for name, template in config.generators.items():
+        n_rows = panel.only(parts_of(template, splits, f"generators.{name}")[-1].fitted_on).n_rows
+        generator = generators[name] = template.settled(n_rows)
+        chosen = {key: value for key, value in generator.model_dump().items() if value != getattr(template, key)}
         if chosen:
             told = ", ".join(f"{key} {value}" for key, value in chosen.items())
-            log.info("generators.%s: %s, for %s training rows", name, told, f"{n_rows:,}")
+            log.info("generators.%s: %s, for %s rows to learn from", name, told, f"{n_rows:,}")
     return config.model_copy(update={"generators": generators})
 
 

@@ -64,7 +64,7 @@ class Generator(Component):
         return FitScope(self.fit_on)
 
     def settled(self, n_rows: int) -> Self:
-        """Itself with every choice made that depends on the number of training rows, so that all fits of a run agree."""
+        """Itself with every choice made that hangs on the number of rows to learn from, so that all fits of a run agree."""
         return self
 
     @abstractmethod
@@ -83,6 +83,13 @@ class Generator(Component):
     @abstractmethod
     def names_out(self) -> list[str]:
         """Names of the emitted columns, without the generator's own name."""
+
+    def seconds(self, n_fitted: int, n_rows: int, n_columns: int, flops: float) -> float | None:
+        """An estimate of the time that fit and columns take on a core that does so many floating-point operations a second.
+
+        n_fitted: rows to learn from; n_rows: rows that get columns. None where nobody waits long enough to ask.
+        """
+        return None
 
     def fitting_bytes(self, n_rows: int, n_columns: int) -> int:
         """An estimate of the memory that fitting takes beyond one era's block, the libraries it loads included."""

@@ -1,11 +1,12 @@
 """UMAP: an embedding that keeps neighbours together; by umap-learn, or by an encoder trained on UMAP's own loss."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
 
-from numerai_lab.basics import ALONE, Aid, Array, Float32, NlabError
+from numerai_lab.basics import ALONE, Aid, Array, Float32, NlabError, Tick
 from numerai_lab.generators.neural import Neural
 from numerai_lab.neural.umap_learn import umap_learn
 from numerai_lab.panel import Block, Panel
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 EXACT_ROWS = 100_000
 """Rows to learn from up to which `mode: auto` is exact."""
+START_SECONDS = 6.0
+"""numba's compilation."""
+PASS_FLOPS, STEP_FLOPS, FORWARD_FLOPS = 500, 15, 8
+"""What looking through one distance costs, a training step for a row and weight, and columns for these: as they were measured."""
 
 
 class UMAP(Neural):
@@ -111,6 +116,25 @@ class UMAP(Neural):
         blocks = 4 * 1024 * 3 * rows
         return 700_000_000 + blocks + 4 * 8 * n_columns**2 + rows * (n_columns + 400 * self.n_neighbors + 8 * self.principal)
 
+    def seconds(self, n_fitted: int, n_rows: int, n_columns: int, flops: float) -> float:
+        mode, d = self._mode(n_fitted), self.n_components
+        n = min(self._n_landmarks(mode), n_fitted)
+        if mode == "exact":
+            return n * (7e-4 + 4e-5 * d) + n_rows * (6e-4 + 3e-5 * d)  # as umap-learn was measured; it does no matrix products
+        search, training = self._work(n)
+        if mode == "placed":
+            return START_SECONDS + n * 3e-4 + (search + 2 * n_rows * search / n) / flops
+        a_row = FORWARD_FLOPS * (self.principal * n_columns + self._n_weights)
+        return START_SECONDS + (search + training + 2 * n * n_columns**2 + n_rows * a_row) / flops
+
+    def _work(self, n: int) -> tuple[float, float]:
+        """Of a fit on n landmarks: what the search for neighbours and the training take, in floating-point operations."""
+        return n**2 * (2 * self.principal + PASS_FLOPS), self.steps * 2 * self.batch_size * STEP_FLOPS * self._n_weights
+
+    @property
+    def _n_weights(self) -> int:
+        return self.hidden * (self.principal + (self.n_layers - 1) * self.hidden + self.n_components)
+
     def state(self) -> dict[str, Array]:
         return {name: values for name, values in super().state().items() if name != "reducer_"}
 
@@ -175,10 +199,12 @@ class UMAP(Neural):
         if rows.dtype != np.int8 and self.metric in ("manhattan", "hamming"):
             raise NlabError(f"umap: metric {self.metric} on continuous features needs mode: exact")
         cells = torch.from_numpy(rows).to(device_for(self.device))
-        space = neighbourhoods(cells, self.metric, self.principal, self.n_neighbors)
+        search, training = self._work(len(rows))
+        until = search / (search + training * (mode == "parametric"))
+        space = neighbourhoods(cells, self.metric, self.principal, self.n_neighbors, part_of(aid.tick, 0, until))
         self.projection_, self.shift_ = (values.cpu().numpy() for values in (space.projection, space.shift))
         if mode == "parametric":
-            return self._train(space, rng, aid)
+            return self._train(space, rng, replace(aid, tick=part_of(aid.tick, until, 1)))
         self.scores_ = space.scores.cpu().numpy()
         self.layout_ = layout(space, self.n_components, self.min_dist, self.n_epochs, int(rng.integers(2**31 - 1)))
         return self
@@ -245,6 +271,11 @@ class UMAP(Neural):
     def _columns(self, cells: "torch.Tensor", block: Block) -> "torch.Tensor":
         columns: torch.Tensor = self._network(cells)
         return columns
+
+
+def part_of(tick: Tick, start: float, end: float) -> Tick:
+    """A tick for a piece of work that is some part of the whole, in thousandths of which the whole is told."""
+    return lambda done, total: tick(round(1000 * (start + (end - start) * done / total)), 1000)
 
 
 def landmarks(panel: Panel, n: int, rng: np.random.Generator) -> Array:

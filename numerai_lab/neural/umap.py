@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from numerai_lab.basics import Aid, Array, Float32, Int64, NlabFailure
+from numerai_lab.basics import Aid, Array, Float32, Int64, NlabFailure, Tick, silent
 from numerai_lab.neural.neighbours import Metric, nearest, principal_axes, scores_of, spread_out
 from numerai_lab.neural.networks import Stack, arrays_of, linear, relu_net
 from numerai_lab.neural.training import take_up, written
@@ -63,20 +63,20 @@ class Space:
         return graph
 
 
-def neighbourhoods(landmarks: Tensor, metric: Metric, n_principal: int, n_neighbors: int) -> Space:
+def neighbourhoods(landmarks: Tensor, metric: Metric, n_principal: int, n_neighbors: int, tick: Tick = silent) -> Space:
     """The space of some rows, in the units and dtype of the panel."""
     mean, axes = principal_axes(landmarks, metric, n_principal)
     projection, shift = (torch.from_numpy(values.astype(np.float32)).to(landmarks.device) for values in (axes, -mean @ axes))
-    space = within(landmarks, metric, projection, shift, n_neighbors)
+    space = within(landmarks, metric, projection, shift, n_neighbors, tick)
     last = space.distances[:, -1].astype(np.float64) ** (2 if metric == "euclidean" else 1)
     reach = float(np.sqrt(last.mean())) or 1.0
     return replace(space, scores=space.scores / reach, projection=projection / reach, shift=shift / reach)
 
 
-def within(rows: Tensor, metric: Metric, projection: Tensor, shift: Tensor, n_neighbors: int) -> Space:
+def within(rows: Tensor, metric: Metric, projection: Tensor, shift: Tensor, n_neighbors: int, tick: Tick = silent) -> Space:
     """The space of some rows by a projection that is there."""
     scores = scores_of(rows, metric, projection, shift)
-    positions, squared = nearest(scores, n_neighbors)
+    positions, squared = nearest(scores, n_neighbors, tick)
     distances = squared.sqrt() if metric == "euclidean" else squared
     return Space(scores, projection, shift, positions.cpu().numpy(), distances.cpu().numpy())
 

@@ -15,9 +15,10 @@ from numerai_lab.generators import umap
 from numerai_lab.generators.umap import UMAP
 from numerai_lab.neural import umap as training
 from numerai_lab.panel import Block
+from numerai_lab.plan import plan
 from numerai_lab.splits import Splits
 from numerai_lab.variants import settled
-from tests.conftest import make_config, make_panel
+from tests.conftest import make_config, make_panel, quick
 from tests.generators.planted import N_TRAIN, world
 from tests.generators.test_linear import held_out_r2
 from tests.generators.test_umap import as_panel, blobs, purity
@@ -176,5 +177,25 @@ def test_all_fits_of_a_run_take_the_mode_that_its_training_rows_ask_for() -> Non
     assert {each.mode for each in few if isinstance(each, UMAP)} == {"exact"}
     many = {each.n_components: each.settled(100_001).mode for each in asked.generators.values() if isinstance(each, UMAP)}
     assert many == {2: "placed", 60: "parametric"}
+    everywhere = make_config(generators={"umap": {"kind": "umap", "fit_on": "all"}})
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(umap, "EXACT_ROWS", 40)  # of 32 in training, 48 in all
+        (found,) = (g for g in settled(everywhere, panel, splits).generators.values() if isinstance(g, UMAP))
+    assert found.mode == "parametric"
     assert UMAP(mode="exact").settled(10**6).mode == "exact"
     assert UMAP(fit_on="per_era").fit_scope.kind == "per_era"
+
+
+def test_what_a_fit_will_take_is_told_before_it_starts_and_while_it_goes_on() -> None:
+    config = make_config(generators={"umap": {"kind": "umap", "fit_on": "all"}, "pca": quick("pca")})
+    (told,) = (line for line in plan(config).lines() if line.startswith("time"))
+    assert "umap about" in told
+    assert "pca" not in told
+    fast, slow = (UMAP(mode="parametric").seconds(300_000, 300_000, 780, flops) for flops in (2e11, 1e11))
+    assert fast < slow < UMAP(mode="exact").seconds(300_000, 300_000, 780, 1e11) / 10
+    seen: list[tuple[int, int]] = []
+    aid = Aid(tick=lambda done, total: seen.append((done, total)))
+    parametric(landmarks=300, steps=20).fit(world()[0].only(range(1, 5)), np.random.default_rng(0), aid)
+    assert {total for _, total in seen} == {1000}
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert seen[-1][0] == 1000
