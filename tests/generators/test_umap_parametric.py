@@ -1,5 +1,8 @@
 """Parametric UMAP: neighbours and planted factors survive, later rows are treated as earlier ones, training can be broken off."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
@@ -158,15 +161,16 @@ def test_rows_that_are_all_equal_are_embedded_too() -> None:
     assert np.isfinite(columns).all()
 
 
-def test_fitting_leaves_the_number_of_threads_as_it_was() -> None:
-    before = torch.get_num_threads()
-    try:
-        for n in (1, 3):
-            torch.set_num_threads(n)
-            parametric(landmarks=200, steps=1).fit(make_panel(), np.random.default_rng(0))
-            assert torch.get_num_threads() == n
-    finally:
-        torch.set_num_threads(before)
+def test_networks_trained_after_umap_learn_have_as_many_threads_as_without_it() -> None:
+    # In a process of its own: numba starts its threads once, and torch must not be there yet.
+    program = (
+        "import numba; from numerai_lab.neural.umap_learn import umap_learn\n"
+        "with umap_learn(): assert numba.get_num_threads() == 3\n"
+        "import torch; print(torch.get_num_threads())"
+    )
+    threads = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "3"}
+    done = subprocess.run([sys.executable, "-c", program], env=os.environ | threads, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["1"], done.stderr
 
 
 def test_all_fits_of_a_run_take_the_mode_that_its_training_rows_ask_for() -> None:
