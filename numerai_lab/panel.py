@@ -63,6 +63,7 @@ class Panel:
     feature set that generators and models read; the rest serve scoring and neutralisation only.
     eras: int32, one an era of this view; bounds: int64, eras × 2, the first and one past the last row of each.
     ids: bytes, one a row. target, extras (meta model, benchmarks): float32, one a row, NaN where unknown.
+    horizon_days: business days that the target looks ahead; None where that is not known.
     feature_sets: name → positions among the columns; of sets that no one asked for, the members that are here.
     columns: generated float32 blocks, rows × k, by generator name.
     """
@@ -79,6 +80,7 @@ class Panel:
     extras: Mapping[str, Float32] = field(default_factory=dict)
     feature_sets: Mapping[str, Int64] = field(default_factory=dict)
     columns: Mapping[str, Float32] = field(default_factory=dict)
+    horizon_days: int | None = None
 
     def __post_init__(self) -> None:
         if len(self.eras) != len(self.bounds) or len(self.eras) != len(self.data_types):
@@ -94,6 +96,13 @@ class Panel:
     def n_rows(self) -> int:
         """Rows of this view's eras."""
         return int((self.bounds[:, 1] - self.bounds[:, 0]).sum())
+
+    @cached_property
+    def n_known(self) -> Int64:
+        """Of each era the rows whose target is known; all rows where the target is hidden."""
+        if self.target is None:
+            return self.bounds[:, 1] - self.bounds[:, 0]
+        return np.array([np.count_nonzero(np.isfinite(self.target[first:last])) for first, last in self.bounds])
 
     @property
     def raw_names(self) -> tuple[str, ...]:

@@ -124,6 +124,7 @@ class Store:
             target=_load(labels.folder / "target.npy"),
             extras={name: _load(self.folder / f"extra-{i}.npy") for i, name in enumerate(meta["extras"])},
             feature_sets={name: np.array(at, np.int64) for name, at in meta["feature_sets"].items()},
+            horizon_days=labels.meta["horizon_days"],
         )
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from numerai_lab.basics import Float64, NlabError
+from numerai_lab.basics import Float64, Int64, NlabError
 from numerai_lab.panel import Panel
+from numerai_lab.splits import embargo_for
 
 MOMENT_ROWS = 50_000
 
@@ -39,16 +40,18 @@ class Batch:
 def draw(panel: Panel, size: int, n_eras: int, rng: np.random.Generator) -> Batch:
     """About `size` rows, evenly from `n_eras` eras drawn in proportion to their rows; all rows of an era that has too few.
 
-    Where the panel shows its target, rows that have none are left out after they were drawn.
+    Where the panel shows its target, only rows that have one count, and eras with two of them or more. Raises NlabError
+    where no era is left.
     """
-    counts = panel.bounds[:, 1] - panel.bounds[:, 0]
-    n_eras = min(n_eras, len(counts))
+    counts = panel.n_known
+    if panel.target is not None:
+        counts = np.where(counts < 2, 0, counts)  # a lone row is no batch: it has no pair and no variance
+    n_eras = min(n_eras, int(np.count_nonzero(counts)))
+    if not n_eras:
+        raise NlabError(f"no era from {panel.eras[0]} to {panel.eras[-1]} has two rows with a target; take one known there")
     eras = np.sort(rng.choice(len(counts), size=n_eras, replace=False, p=counts / counts.sum()))
     share = max(1, size // n_eras)
-    drawn = []
-    for era in eras:
-        rows = panel.bounds[era, 0] + np.sort(rng.choice(counts[era], size=min(share, counts[era]), replace=False))
-        drawn.append(rows if panel.target is None else rows[np.isfinite(panel.target[rows])])
+    drawn = [_rows_of(panel, era)[np.sort(rng.choice(counts[era], min(share, counts[era]), replace=False))] for era in eras]
     ends = itertools.accumulate(map(len, drawn))
     return Batch(
         cells=torch.from_numpy(np.concatenate([panel.features[rows, : panel.n_raw] for rows in drawn])),
@@ -59,15 +62,25 @@ def draw(panel: Panel, size: int, n_eras: int, rng: np.random.Generator) -> Batc
 
 
 def held_out(panel: Panel, share: float, how: Literal["last", "spread"]) -> tuple[Panel, Panel]:
-    """(eras to learn from, eras to stop on): the last `share` of the eras is held out, or every so manieth."""
+    """(eras to learn from, eras to stop on): the last `share` of the eras is held out, or every so manieth but the last one.
+
+    Where the panel shows its target, eras whose targets reach into those of the held-out eras behind them are neither: a
+    network would be judged on what it has memorised. At least half of the eras before the seam are learned from all the
+    same, and eras held out here and there have no seam.
+    """
     eras = panel.eras
     if len(eras) < 2:
         raise NlabError("a network needs at least two eras: some to learn from, the rest to know when to stop")
     n_held = min(max(1, round(share * len(eras))), len(eras) - 1)
-    last = np.arange(len(eras) - n_held, len(eras))
-    chosen = last if how == "last" else ((np.arange(n_held) + 0.5) * len(eras) / n_held).astype(int)
-    held = np.isin(np.arange(len(eras)), chosen)
-    return panel.only(eras[~held].tolist()), panel.only(eras[held].tolist())
+    if how == "spread":
+        chosen = ((np.arange(n_held) + 0.5) * (len(eras) - 1) / n_held).astype(int)
+        held = np.isin(np.arange(len(eras)), chosen)
+        return panel.only(eras[~held].tolist()), panel.only(eras[held].tolist())
+    learned, kept = eras[:-n_held], eras[-n_held:]
+    if panel.target is not None and panel.horizon_days is not None:
+        n_clear = np.count_nonzero(learned < kept[0] - embargo_for(panel.horizon_days))
+        learned = learned[: max(n_clear, -(-len(learned) // 2))]
+    return panel.only(learned.tolist()), panel.only(kept.tolist())
 
 
 def column_moments(panel: Panel, rng: np.random.Generator) -> tuple[Float64, Float64]:
@@ -81,3 +94,9 @@ def column_moments(panel: Panel, rng: np.random.Generator) -> tuple[Float64, Flo
     mean = total / n
     variance = squares / n - mean**2
     return mean, np.sqrt(np.where(variance > 1e-12 * (1 + mean**2), variance, 0))
+
+
+def _rows_of(panel: Panel, era: int) -> Int64:
+    """Rows of the panel's n-th era; with a target, where the panel shows it."""
+    first, last = panel.bounds[era].tolist()
+    return np.arange(first, last) if panel.target is None else first + np.flatnonzero(np.isfinite(panel.target[first:last]))

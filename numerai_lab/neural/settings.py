@@ -35,7 +35,9 @@ class Training(OnDevice):
     clip: float = Field(5.0, gt=0, description="largest norm of the gradient")
     held_out: float = Field(0.1, gt=0, le=0.5, description="share of the eras given to fit that is kept for early stopping")
     held_out_eras: Literal["last", "spread"] = Field(
-        "last", description="last: the latest eras are held out; spread: every so manieth, so that the latest are learned from"
+        "last",
+        description="last: the latest eras are held out, and with labels those before whose targets reach into theirs; spread: "
+        "every so manieth, so that the last one is learned from",
     )
     evaluate_every: int = Field(100, gt=0, description="steps between two looks at the held-out eras (and checkpoints)")
     patience: int = Field(5, gt=0, description="looks without improvement before it stops; the best weights are kept")

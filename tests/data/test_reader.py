@@ -123,6 +123,7 @@ def test_an_alias_is_resolved_to_the_target_it_equals(tmp_path: Path) -> None:
     assert (found.target, found.horizon_days) == ("target_ender_20", 20)
     longer = loaded(tmp_path, frame(target=other, target_other_60=other), target="target")
     assert (longer.target, longer.horizon_days) == ("target_other_60", 60)
+    assert longer.panel.horizon_days == 60
 
 
 def test_an_alias_that_is_no_longer_the_20_day_target_is_stamped(tmp_path: Path) -> None:

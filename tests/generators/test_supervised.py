@@ -27,6 +27,8 @@ MEMORISING = QUICKLY | {"max_steps": 300, "evaluate_every": 300}
 """Judged only where training ends, with targets far from where networks start: early stopping keeps what was memorised."""
 PLAIN = {"hidden": [128, 64], "dropout": [0.0, 0.0], "dropout_input": 0.0, "dropout_auxiliary": 0.0}
 
+PLAN_OF_ONE = PLAIN | {"batch_size": 64, "max_steps": 30, "evaluate_every": 30, "eras_per_batch": 1, "device": "cpu"}
+
 
 @cache
 def world() -> Panel:
@@ -104,17 +106,31 @@ def test_siamese_loss_is_the_mean_over_pairs_of_an_era() -> None:
     assert SiameseDistances(encoder, 2.0).loss(batch, generator_for(0)).item() == pytest.approx(wanted, rel=1e-4)
 
 
-def test_rows_without_a_target_are_never_drawn() -> None:
+def test_rows_without_a_target_are_never_drawn_and_take_no_place_in_a_batch() -> None:
     panel = world()
     assert panel.target is not None
     target = panel.target.copy()
     target[::3] = np.nan
-    batch = draw(replace(panel, target=target), 300, 3, np.random.default_rng(0))
+    batch = draw(replace(panel, target=target), 210, 3, np.random.default_rng(0))
     assert batch.target is not None
     assert torch.isfinite(batch.target).all()
-    assert all(60 <= end - first <= 75 for first, end in batch.groups)  # of 100 drawn a third is unknown
-    assert len(batch.cells) == len(batch.target) == len(batch.era) == batch.groups[-1][1]
+    assert batch.groups == ((0, 70), (70, 140), (140, 210))
+    assert len(batch.cells) == len(batch.target) == len(batch.era) == 210
     assert draw(panel.without_target(), 60, 3, np.random.default_rng(0)).target is None
+
+
+def test_eras_are_drawn_by_their_known_rows_and_never_for_a_single_one() -> None:
+    panel = make_panel(4, 40)
+    assert panel.target is not None
+    target = panel.target.copy()
+    target[2:40], target[41:80], target[100:120] = np.nan, np.nan, np.nan  # 2, 1, 20 and 40 rows are known
+    shown, rng = replace(panel, target=target), np.random.default_rng(0)
+    times = np.bincount([int(draw(shown, 64, 1, rng).era[0]) for _ in range(600)], minlength=5) / 600
+    np.testing.assert_allclose(times[1:], np.array([2, 0, 20, 40]) / 62, rtol=0, atol=0.07)
+    fitted = SupervisedAutoencoder.model_validate(PLAN_OF_ONE).fit(shown, np.random.default_rng(0))
+    assert np.isfinite(fitted.transform(panel.block(2))).all()
+    with pytest.raises(NlabError, match="no era from 2 to 2 has two rows with a target"):
+        draw(shown.only([2]), 64, 1, rng)
 
 
 def test_five_groups_have_the_proportions_of_numerai_and_keep_its_bins_whole() -> None:

@@ -119,9 +119,21 @@ def test_held_out_eras_are_the_last_or_spread_and_one_era_is_refused() -> None:
     learned, kept = held_out(panel, 0.2, "last")
     assert kept.eras.tolist() == [9, 10]
     assert learned.eras.tolist() == list(range(1, 9))
-    assert held_out(panel, 0.2, "spread")[1].eras.tolist() == [3, 8]
+    assert held_out(panel, 0.2, "spread")[1].eras.tolist() == [3, 7]
+    for n_eras in (2, 7, 10):
+        assert n_eras in held_out(panel.only(range(1, n_eras + 1)), 0.5, "spread")[0].eras
     with pytest.raises(NlabError, match="at least two eras"):
         held_out(panel.only([1]), 0.2, "last")
+
+
+def test_eras_whose_targets_reach_into_the_held_out_ones_are_not_learned_from() -> None:
+    panel = replace(make_panel(n_eras=40, n_rows=4), horizon_days=20)
+    learned, kept = held_out(panel, 0.1, "last")
+    assert (learned.eras[-1], kept.eras[0]) == (28, 37)  # the eight eras of a 20-day target's embargo lie between
+    assert held_out(panel.without_target(), 0.1, "last")[0].eras[-1] == 36
+    assert held_out(replace(panel, horizon_days=None), 0.1, "last")[0].eras[-1] == 36
+    few, kept = held_out(panel.only(range(1, 11)), 0.1, "last")
+    assert (few.eras.tolist(), kept.eras.tolist()) == ([1, 2, 3, 4, 5], [10])
 
 
 def test_a_batch_holds_rows_of_as_many_eras_as_asked_each_row_at_most_once() -> None:
