@@ -34,21 +34,25 @@ def chosen(select: Select, train: Panel) -> Int64:
     if select.top_k > len(kept):
         raise NlabError(f"select.top_k: {select.top_k} of only {len(kept)} features")
     variance = variance_of_corr(train)[kept]
-    order = np.argsort(variance if select.keep == "lowest" else -variance, kind="stable")
+    order = np.argsort(variance if select.keep == "lowest" else -variance, kind="stable")  # NaN comes last either way
     return np.sort(kept[order[: select.top_k]])
 
 
 def variance_of_corr(train: Panel) -> Float64:
     """Of each raw feature, the variance over eras of its correlation with the target, which must be there.
 
-    Eras in which the feature is constant count as correlation 0; rows without a target take no part.
+    Eras in which the feature is constant, not there yet perhaps, and rows without a target take no part; NaN where fewer than
+    two eras are left.
     """
-    by_era = []
+    n, total, squares = (np.zeros(train.n_raw) for _ in range(3))
     for block in train.blocks():
         assert block.target is not None
         known = np.isfinite(block.target)
-        by_era.append(np.nan_to_num(pearson(block.features[known].astype(np.float64), block.target[known].astype(np.float64))))
-    variance: Float64 = np.var(by_era, axis=0)
+        corr = pearson(block.features[known].astype(np.float64), block.target[known].astype(np.float64))
+        n, total, squares = n + np.isfinite(corr), total + np.nan_to_num(corr), squares + np.nan_to_num(corr) ** 2
+    live = n >= 2
+    mean, square = (np.divide(part, n, out=np.full(train.n_raw, np.nan), where=live) for part in (total, squares))
+    variance: Float64 = square - mean**2
     return variance
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -70,15 +70,26 @@ def test_variance_of_the_correlation_tells_features_that_turn_from_steady_ones()
     assert variance_of_corr(panel.only([1, 2]))[2] == pytest.approx(by_hand**2, rel=0.2)  # +c in one era, −c in the next
 
 
-def test_rows_without_a_target_and_eras_of_constant_features_do_no_harm() -> None:
+def test_rows_without_a_target_and_eras_of_constant_features_take_no_part() -> None:
     panel = planted()
     assert panel.target is not None
     target, features = panel.target.copy(), panel.features.copy()
     target[::3] = np.nan
     features[panel.rows(4)] = 2
     variance = variance_of_corr(replace(panel, target=target, features=features))
-    assert np.isfinite(variance).all()
-    assert set(np.argsort(-variance)[:2].tolist()) == {2, 8}
+    others = [era for era in panel.eras.tolist() if era != 4]
+    np.testing.assert_allclose(variance, variance_of_corr(replace(panel, target=target).only(others)), rtol=1e-9)
+
+
+@pytest.mark.parametrize("keep", ["lowest", "highest"])
+def test_features_that_are_dead_in_training_are_chosen_last(keep: Literal["lowest", "highest"]) -> None:
+    panel = planted()
+    features = panel.features.copy()
+    features[:, [0, 7]] = 2
+    features[panel.rows(1), 7] = panel.features[panel.rows(1), 7]  # one era is no variance
+    dead = replace(panel, features=features)
+    assert not {0, 7} & set(chosen(Select(by="variance", keep=keep, top_k=10), dead).tolist())
+    assert len(chosen(Select(by="variance", keep=keep, top_k=11), dead)) == 11
 
 
 def test_a_generator_sees_the_selected_features_and_no_others(tmp_path: Path) -> None:
