@@ -46,6 +46,8 @@ def factor_analysis(S: Float64, k: int, tolerance: float, max_iterations: int) -
 
     p = len(S)
     diagonal = np.diag(S).copy()
+    if k == 0:
+        return np.zeros((p, 0)), diagonal, 0
     psi, step, moved = diagonal.copy(), 0, np.inf
     while moved >= tolerance and step < max_iterations:
         step += 1

@@ -1,14 +1,19 @@
 """Linear generators from one streaming pass of moments: principal components and factor analysis."""
 
+import logging
 from typing import Literal, Self
 
 import numpy as np
 from pydantic import Field
 
 from numerai_lab.basics import ALONE, Aid, Float32, Float64, NlabError
-from numerai_lab.factors import PSI_FLOOR, Moments, factor_analysis, moments, signed
+from numerai_lab.factors import Moments, factor_analysis, moments, signed
 from numerai_lab.generators.base import Generator
 from numerai_lab.panel import Block, Panel
+
+log = logging.getLogger("nlab")
+NO_SPREAD = 1e-10
+"""Share of the largest component's variance below which another has none."""
 
 
 class _Linear(Generator):
@@ -46,7 +51,9 @@ class PCA(_Linear):
         values, vectors = values[::-1][: self.n_components], vectors[:, ::-1][:, : self.n_components]
         loadings = signed(vectors)
         if self.whiten:
-            loadings = loadings / np.sqrt(np.maximum(values, PSI_FLOOR))
+            # A direction without spread in training may have some later: whitened by rounding errors it would be all there is.
+            real = values > NO_SPREAD * values[0]
+            loadings = np.divide(loadings, np.sqrt(np.where(real, values, 1)), out=np.zeros_like(loadings), where=real)
         self.mean_ = found.mean
         self.loadings_ = inverse[:, None] * loadings
         self.explained_variance_ = values
@@ -82,6 +89,12 @@ class FactorAnalysis(_Linear):
         correlation = found.covariance[np.ix_(alive, alive)] / np.outer(deviation[alive], deviation[alive])
         factors = min(self.n_components, int(alive.sum()))
         weights, psi, steps = factor_analysis(correlation, factors, self.tolerance, self.max_iterations)
+        if steps == self.max_iterations:
+            log.warning(
+                "factor_analysis: stopped after %d iterations, before its noise variances stood still; features that are copies "
+                "of each other do that: leave one out, or take another tolerance or max_iterations",
+                steps,
+            )
         if self.rotation == "varimax":
             weights = varimax(weights)
         self.mean_ = found.mean

@@ -89,6 +89,17 @@ def test_whitened_scores_have_unit_variance_and_no_correlation_on_training_rows(
     np.testing.assert_allclose(np.cov(scores.T, bias=True), np.eye(4), rtol=0, atol=1e-5)
 
 
+def test_a_feature_that_comes_alive_after_training_does_not_blow_up_whitened_scores() -> None:
+    panel = make_panel()
+    late = panel.features.copy()
+    late[: 15 * 40, 4] = 2
+    panel = replace(panel, features=late)
+    fitted = PCA(n_components=12, whiten=True).fit(panel.only(range(1, 16)), RNG)
+    later = np.concatenate([fitted.transform(panel.block(era)) for era in range(16, 31)])
+    np.testing.assert_allclose(later.std(0)[:11], 1, rtol=0, atol=0.2)
+    assert (later[:, 11] == 0).all()  # twelve features, one of them dead: eleven directions
+
+
 def test_each_components_largest_loading_is_positive() -> None:
     loadings = PCA(n_components=5).fit(make_panel(), RNG).loadings_
     assert (loadings[np.abs(loadings).argmax(0), np.arange(5)] > 0).all()
@@ -178,6 +189,24 @@ def test_a_constant_feature_takes_no_part() -> None:
         fitted = generator.fit(still, RNG)
         np.testing.assert_allclose(fitted.loadings_[4], 0, atol=1e-12)
         assert np.isfinite(fitted.transform(still.block(1))).all()
+
+
+def test_features_that_are_all_constant_give_finite_columns_of_nothing() -> None:
+    still = replace(make_panel(), features=np.full((1200, 12), 2, np.int8))
+    for generator in (PCA(n_components=3, whiten=True), FactorAnalysis(n_components=3)):
+        columns = generator.fit(still, RNG).transform(make_panel().block(1))
+        assert np.isfinite(columns).all()
+        assert (columns.std(0) == 0).all()
+
+
+def test_a_factor_analysis_that_does_not_settle_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    panel = make_panel()
+    FactorAnalysis(n_components=3).fit(panel, RNG)
+    assert not caplog.records
+    copied = panel.features.copy()
+    copied[:, 4] = copied[:, 5]
+    FactorAnalysis(n_components=3, max_iterations=300).fit(replace(panel, features=copied), RNG)
+    assert "stopped after 300 iterations" in caplog.text
 
 
 @pytest.mark.parametrize("generator", [PCA(n_components=13), FactorAnalysis(n_components=13)])
