@@ -101,7 +101,8 @@ def _disk(task: Task, used: set[str]) -> int:
     predicted = task.rows_of(task.splits.validation) + sum(task.rows_of(fold.validation) for fold in task.folds)
     predictions = predicted * (PREDICTED_BYTES + 4 * n_seeds * (trained + len(config.variants)))
     models = n_seeds * trained * (2 + len(task.folds)) * config.model.saved_bytes(task.n_features)  # in the cache and the run
-    return PAGES_BYTES + columns + round(made * (task.n_features + 4)) + predictions + models
+    pages = max(config.model.training_disk_bytes(rows, columns) for rows, columns in task.trainings())
+    return PAGES_BYTES + columns + round(made * (task.n_features + 4)) + predictions + models + pages
 
 
 def refuse_too_much(task: Task, cache: Path, memory: int | None = None) -> None:
@@ -140,10 +141,14 @@ def ways_out(task: Task, memory: int) -> list[str]:
         if way:
             found += [f"{way[0]}, the last {len(eras)} of {len(train)} training eras"]
             break
-    kind = task.config.model.model_dump()["kind"]
-    for other, model in MODELS.items():
+    model = task.config.model
+    if getattr(model, "external_memory", None) is False:
+        outside = model.model_copy(update={"external_memory": True})
+        found += _if_fits(_with(task, model=outside), memory, "model.external_memory=true")
+    kind = model.model_dump()["kind"]
+    for other, simple in MODELS.items():
         if other != kind:
-            found += _if_fits(_with(task, model=model()), memory, f"model.kind={other}")
+            found += _if_fits(_with(task, model=simple()), memory, f"model.kind={other}")
     return found
 
 

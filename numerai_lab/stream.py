@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -55,6 +56,9 @@ class Kept(Protocol):
 
 class Shelf(Protocol):
     """Where arrays that are dear to make are kept between two passes."""
+
+    @property
+    def folder(self) -> Path: ...
 
     def fetch(self, key: str) -> Float32 | None: ...
 

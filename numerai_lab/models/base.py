@@ -37,6 +37,10 @@ class Model(Component):
         """An estimate of what `saved` gives."""
         return 1000 + 8 * n_columns
 
+    def training_disk_bytes(self, n_rows: int, n_columns: int) -> int:
+        """An estimate of the disk that training takes until it ends."""
+        return 0
+
     @abstractmethod
     def training_bytes(self, n_rows: int, n_columns: int) -> int:
         """An estimate of the memory that training takes beyond one era's block."""

@@ -1,11 +1,13 @@
 """Streamed training gives what the libraries give for the same rows in memory."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from numerai_lab.models import LightGBM, Ridge, XGBoost
+from numerai_lab.store import Scratch
 from numerai_lab.stream import BlockStream
 from tests.conftest import component, make_panel
 
@@ -49,6 +51,18 @@ def test_xgboost_equals_training_on_the_whole_matrix(blocks: BlockStream) -> Non
     parameters = {"tree_method": "hist", "learning_rate": 0.1, "max_depth": 5, "max_bin": 16}
     theirs = xgboost.train(parameters, xgboost.QuantileDMatrix(X, y, max_bin=16), 20)
     np.testing.assert_allclose(ours.predict(X), theirs.inplace_predict(X), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_xgboost_grows_the_same_trees_from_disk(blocks: BlockStream, tmp_path: Path, weighted: bool) -> None:
+    if weighted:
+        blocks = replace(blocks, augmenters={"c": component("cutout", weight=0.5)})
+    model = XGBoost(n_estimators=20, learning_rate=0.1, colsample_bytree=0.5, n_jobs=1)
+    outside = model.model_copy(update={"external_memory": True})
+    one = model.fresh().fit(blocks, np.random.default_rng(0)).saved()[1]
+    for shelf in (None, Scratch(tmp_path)):
+        assert outside.fresh().fit(replace(blocks, shelf=shelf), np.random.default_rng(0)).saved()[1] == one
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("max_bin", [16, 3])
