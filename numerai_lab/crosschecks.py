@@ -17,6 +17,9 @@ def cross_checks(raw: Mapping[str, Any]) -> list[str]:
     generators, augmenters = mapping(raw, "generators"), mapping(raw, "augmenters")
     variants = {name: v for name, v in mapping(raw, "variants").items() if isinstance(v, Mapping)}
     problems = _bad_names(generators, augmenters, mapping(raw, "variants"))
+    for i, (name, values) in enumerate(generators.items()):
+        like = values.get("like") if isinstance(values, Mapping) else None
+        problems += _unknown(f"generators.{name}.like", like and [like], list(generators)[:i], "generator above it")
     for name, variant in variants.items():
         where = f"variants.{name}"
         problems += _unknown(f"{where}.features", variant.get("features"), [RAW, *generators], "generator")

@@ -31,7 +31,7 @@ def with_variants(raw: Mapping[str, Any]) -> dict[str, Any]:
     variants |= {f"{RAW}+{name}": {"features": [RAW, name]} for name in noise}
     for name in _early(generators):
         variants[f"baseline_after_{name}"] = {"features": [RAW], "after": [name]}
-        same_width = [other for other, values in noise.items() if values["n_columns"] == _width(generators[name])]
+        same_width = [other for other, values in noise.items() if values == _placebo_of(name, generators[name])]
         variants |= {f"raw+{other}_after_{name}": {"features": [RAW, other], "after": [name]} for other in same_width}
     variants |= {name: {"features": [RAW], "augment": [name]} for name in (*augmenters, *same)}
     added = {"generators": {**generators, **noise}} if noise else {}
@@ -46,11 +46,15 @@ def mapping(raw: Mapping[str, Any], key: str) -> Mapping[Any, Any]:
 
 
 def _noise(generators: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
-    """A placebo for each width, unless the config has one of its own."""
+    """A placebo for each width, and for each generator whose width the data decide, unless the config has one of its own."""
     if any(_kind(values) == NOISE for values in generators.values()):
         return {}
-    widths = dict.fromkeys(width for values in generators.values() if (width := _width(values)))
-    return _named("placebo", {width: {"kind": NOISE, "n_columns": width} for width in widths}, generators)
+    found: dict[int | str, dict[str, Any]] = {}
+    for name, values in generators.items():
+        placebo = _placebo_of(name, values)
+        if placebo is not None:
+            found.setdefault(placebo.get("like", placebo["n_columns"]), placebo)
+    return _named("placebo", found, generators)
 
 
 def _same_rows(augmenters: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
@@ -62,7 +66,7 @@ def _same_rows(augmenters: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
     return _named(SAME_ROWS, copies, augmenters)
 
 
-def _named(name: str, placebos: dict[int, dict[str, Any]], taken: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
+def _named(name: str, placebos: Mapping[Any, dict[str, Any]], taken: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
     """`placebo`; of several `placebo_12`, `placebo_60`. A name that the config uses for something else is left to it."""
     names = {name if len(placebos) == 1 else f"{name}_{size}": values for size, values in placebos.items()}
     return {key: values for key, values in names.items() if key not in taken}
@@ -74,10 +78,13 @@ def _early(generators: Mapping[Any, Any]) -> list[str]:
     return [str(name) for name, each in checked.items() if each is not None and each.fit_scope.kind == "early"]
 
 
-def _width(values: Any) -> int | None:
-    """Columns that a generator's parameters ask for; None where they are not valid."""
+def _placebo_of(name: Any, values: Any) -> dict[str, Any] | None:
+    """As many columns of noise as these parameters of a generator ask for; None where they are not valid."""
     generator = _checked(values)
-    return None if generator is None else len(generator.names_out())
+    if generator is None:
+        return None
+    like = {"like": str(name)} if generator.wide_by_data else {}
+    return {"kind": NOISE, "n_columns": len(generator.names_out()), **like}
 
 
 def _checked(values: Any) -> Generator | None:

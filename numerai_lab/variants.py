@@ -44,6 +44,7 @@ def fit_generators(setting: Setting) -> dict[tuple[str, int], Fitted]:
     check_scopes(config, setting.splits)
     used = {name for variant in config.variants.values() for name in variant.inputs if variant.ensemble is None}
     out: dict[tuple[str, int], Fitted] = {}
+    widths: dict[str, int] = {}
     for name, template in config.generators.items():
         if name not in used:
             log.info("generator %s: no variant uses it, not fitted", name)
@@ -52,8 +53,10 @@ def fit_generators(setting: Setting) -> dict[tuple[str, int], Fitted]:
             if not template.stochastic and seed != config.seeds[0]:
                 out[name, seed] = out[name, config.seeds[0]]
                 continue
-            out[name, seed] = fitted_generator(setting, name, seed)
+            sized = config.model_copy(update={"generators": {**config.generators, name: template.sized(widths)}})
+            out[name, seed] = fitted_generator(replace(setting, config=sized), name, seed)
             setting.save(f"models/generator-{name}@{seed}.npz", out[name, seed].state)
+        widths[name] = len(out[name, config.seeds[0]].fits.names)
     return out
 
 

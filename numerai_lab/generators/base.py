@@ -1,6 +1,7 @@
 """The contract of generators: they learn from features and emit columns."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Self
 
@@ -38,7 +39,8 @@ class Generator(Component):
 
     stochastic: another seed gives other columns. whole_era: a row's columns depend on which rows come with it, so
     `transform` is promised to be repeatable only era by era, which is how it is always called. learns: the values of
-    features in `fit` matter to the columns. per_era: all rows of an era get the same columns.
+    features in `fit` matter to the columns. per_era: all rows of an era get the same columns. wide_by_data: how many
+    columns there are is known after `fit` alone.
     """
 
     stochastic: ClassVar[bool] = False
@@ -46,6 +48,7 @@ class Generator(Component):
     learns: ClassVar[bool] = True
     per_era: ClassVar[bool] = False
     uses_labels: ClassVar[bool] = False
+    wide_by_data: ClassVar[bool] = False
 
     fit_on: Literal["train", "all"] = Field(
         "train",
@@ -65,6 +68,10 @@ class Generator(Component):
 
     def settled(self, n_rows: int) -> Self:
         """Itself with every choice made that hangs on the number of rows to learn from, so that all fits of a run agree."""
+        return self
+
+    def sized(self, widths: Mapping[str, int]) -> Self:
+        """Itself, knowing how many columns the generators emit that were fitted before it."""
         return self
 
     @abstractmethod
@@ -93,4 +100,4 @@ class Generator(Component):
 
     def fitting_bytes(self, n_rows: int, n_columns: int) -> int:
         """An estimate of the memory that fitting takes beyond one era's block, the libraries it loads included."""
-        return 4 * 8 * n_columns**2
+        return 8 * 8 * n_columns**2  # matrices of features × features, at the end of eigh

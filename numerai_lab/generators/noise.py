@@ -1,5 +1,6 @@
 """The placebo of generators: columns of noise."""
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal, Self
 
 import numpy as np
@@ -27,21 +28,28 @@ class RandomColumns(Generator):
 
     kind: Literal["random_columns"] = "random_columns"
     n_columns: int = Field(16, gt=0, le=10_000, description="columns to emit")
+    like: str | None = Field(
+        None, description="a generator above it: as many columns as that one turns out to have when a variant makes it be fitted"
+    )
+
+    def sized(self, widths: Mapping[str, int]) -> Self:
+        return self.model_copy(update={"n_columns": widths.get(self.like or "", self.n_columns)})
 
     def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
         self.multipliers_ = rng.integers(0, 2**64, panel.n_raw, dtype=np.uint64) | np.uint64(1)
+        self.n_columns_ = np.array(self.n_columns)
         return self
 
     def transform(self, block: Block) -> Float32:
         from scipy.special import ndtri
 
         rows = _mixed(_integers(block.features) @ self.multipliers_ + _mixed(np.array([block.era], np.uint64)))
-        counters = np.arange(1, self.n_columns + 1, dtype=np.uint64) * GOLDEN
+        counters = np.arange(1, len(self.names_out()) + 1, dtype=np.uint64) * GOLDEN
         uniform = ((_mixed(rows[:, None] + counters) >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
         return np.asarray(ndtri(uniform), np.float32)
 
     def names_out(self) -> list[str]:
-        return [f"noise{i + 1}" for i in range(self.n_columns)]
+        return [f"noise{i + 1}" for i in range(int(self.state().get("n_columns_", self.n_columns)))]
 
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)

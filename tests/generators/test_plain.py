@@ -1,18 +1,24 @@
 """Generators that need no training: noise, group statistics, log-ratios, density and the era's number, against planted truth."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from numerai_lab.basics import NlabError
+from numerai_lab.basics import NlabError, arrays_from_bytes
+from numerai_lab.crossfit import Fits
 from numerai_lab.generators.density import TILE_CELLS, LocalDensity
 from numerai_lab.generators.era import EraCode
 from numerai_lab.generators.groups import GroupStats
 from numerai_lab.generators.noise import RandomColumns
 from numerai_lab.generators.ratios import LogRatioPairs
 from numerai_lab.panel import Block, Panel
-from tests.conftest import make_panel
+from numerai_lab.setting import Setting
+from numerai_lab.store import Scratch
+from numerai_lab.variants import fit_generators
+from tests.conftest import Quiet, make_config, make_panel
+from tests.test_leakage import SPLITS
 
 RNG = np.random.default_rng(0)
 
@@ -47,6 +53,21 @@ def test_the_noise_of_a_row_differs_by_era_and_by_any_change_of_one_cell() -> No
     moved = fitted.transform(Block(1, changed, 4.0))
     assert not np.isin(here, there).any()
     assert not np.isin(here, moved).any()
+
+
+def test_a_generator_whose_width_the_data_decide_gets_a_placebo_that_follows_it(tmp_path: Path) -> None:
+    generators = {"p": {"kind": "pca", "n_components": 5}, "g": {"kind": "group_stats"}}
+    config = make_config(generators=generators)
+    assert [name for name in config.variants if "placebo" in name] == ["raw+placebo_5", "raw+placebo_g"]
+    saved: dict[str, bytes] = {}
+    setting = Setting(config, make_panel(), SPLITS, Scratch(tmp_path), Quiet(), saved.__setitem__)
+    found = fit_generators(setting)
+    assert found["g", 0].columns.shape == found["placebo_g", 0].columns.shape == (1200, 3)  # one group: mean, std, skew
+    again = Fits.restored(config.generators["placebo_g"], arrays_from_bytes(saved["models/generator-placebo_g@0.npz"]))
+    assert len(again.names) == again.columns_for(setting.panel.block(3)).shape[1] == 3
+    noise = {"n": {"kind": "random_columns", "like": "g"}, "g": {"kind": "group_stats"}}
+    with pytest.raises(NlabError, match=r"generators\.n\.like: no generator above it 'g'"):
+        make_config(generators=noise)
 
 
 def test_group_stats_equal_those_of_each_groups_columns() -> None:
@@ -198,3 +219,5 @@ def test_the_era_code_rises_from_0_to_1_and_stays_there_unless_asked_to_go_on() 
 
     assert [of("max", era) for era in (1, 6, 11, 21)] == [0, 0.5, 1, 1]
     assert [of("own", era) for era in (1, 6, 11, 21)] == [0, 0.5, 1, 2]
+    late = EraCode(emit_era="own").fit(panel.only(range(5, 12)), RNG)
+    assert late.transform(panel.block(3)).max() == 0
