@@ -20,20 +20,20 @@ class Moments:
 
 
 def moments(panel: Panel, covariance: Literal["pooled", "era_mean"]) -> Moments:
-    """One pass over the panel, era by era; memory for one era's float32 block and two matrices."""
+    """One pass over the panel, era by era; memory for one era's float32 block and up to five matrices of features × features."""
     p = panel.n_raw
-    n, total, products, within = 0, np.zeros(p), np.zeros((p, p)), np.zeros((p, p))
+    n, total, summed = 0, np.zeros(p), np.zeros((p, p))
     for block in panel.blocks():
         sums, gram = _sums(block)
         n, total = n + len(block), total + sums
         if covariance == "pooled":
-            products += gram
+            summed += gram
         else:
-            within += gram / len(block) - np.outer(sums, sums) / len(block) ** 2
+            summed += gram / len(block) - np.outer(sums, sums) / len(block) ** 2
     if n < 2:
         raise NlabError("there must be at least two rows to learn from")
     mean = total / n
-    matrix = products / n - np.outer(mean, mean) if covariance == "pooled" else within / len(panel.eras)
+    matrix = summed / n - np.outer(mean, mean) if covariance == "pooled" else summed / len(panel.eras)
     # What is left of rounding after the subtraction must not pass for variance.
     dead = np.diag(matrix) <= 1e-12 * (1 + mean**2)
     matrix[dead, :] = matrix[:, dead] = 0

@@ -1,5 +1,6 @@
 """Self-supervised encoders: nine ways to learn a row's representation from its corrupted views."""
 
+import math
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -86,7 +87,7 @@ class Contrastive(Encoding, Trained):
     def _subsets(self, n_columns: int, rng: np.random.Generator) -> Int64:
         """Columns of each subset: neighbours in a random order, subset by subset, all of one size."""
         order = rng.permutation(n_columns)
-        width = min(n_columns, max(1, round(n_columns / self.subsets * (1 + self.overlap))))
+        width = min(n_columns, max(1, math.ceil(n_columns / self.subsets * (1 + self.overlap))))  # or some would be in none
         starts = np.rint(np.linspace(0, n_columns - width, self.subsets)).astype(int)
         return np.stack([order[start : start + width] for start in starts]).astype(np.int64)
 

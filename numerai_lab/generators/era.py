@@ -11,7 +11,7 @@ from numerai_lab.panel import Block, Panel
 
 
 class EraCode(Generator):
-    """The era's number, 0 for the first era that is learned from, 1 for the last.
+    """The era's number, 0 for the first era that is learned from and those before it, 1 for the last.
 
     Later eras get 1 as well, since a model has seen nothing beyond; `emit_era: own` lets them go on beyond 1.
 
@@ -29,7 +29,7 @@ class EraCode(Generator):
         return self
 
     def transform(self, block: Block) -> Float32:
-        code = (block.era - int(self.first_)) / max(1, int(self.last_) - int(self.first_))
+        code = max(0, block.era - int(self.first_)) / max(1, int(self.last_) - int(self.first_))
         return np.full((len(block), 1), min(code, 1) if self.emit_era == "max" else code, np.float32)
 
     def names_out(self) -> list[str]:

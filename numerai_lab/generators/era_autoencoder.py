@@ -86,7 +86,8 @@ class EraAutoencoder(Trained):
         self.top_ = np.array(panel.top)
         self.seed_ = np.array(rng.integers(2**62))
         encoder = self._encoder(panel.n_raw)
-        self._train(EraAutoencoding(encoder, panel.eras, generator_for(int(rng.integers(2**62)))), panel, rng, aid)
+        codes = {era: self.code(era) for era in panel.eras.tolist()}
+        self._train(EraAutoencoding(encoder, codes, generator_for(int(rng.integers(2**62)))), panel, rng, aid)
         for name, pairs in encoder.arrays().items():
             for i, (weights, biases) in enumerate(pairs):
                 setattr(self, f"{name}_weights_{i}_", weights)
@@ -127,8 +128,6 @@ class EraAutoencoder(Trained):
             n_latent=self.n_components,
             drop_input=self.dropout_input,
             drop_hidden=self.dropout_hidden,
-            levels=self.era_levels,
-            round_codes=self.round,
         )
         return EraEncoder(shape, generator_for(int(self.seed_)))
 

@@ -1,6 +1,7 @@
 """Log-ratios of pairs of features."""
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Literal, Self
 
 import numpy as np
@@ -14,6 +15,9 @@ from numerai_lab.panel import Block, Panel
 
 SPREAD = 4
 """A feature stands in at most about this many times as many pairs as an even spread would give it."""
+
+SLICE = 10_000
+"""Pairs that are Python's at a time: thousands of features make millions."""
 
 
 class LogRatioPairs(Generator):
@@ -40,7 +44,9 @@ class LogRatioPairs(Generator):
         score = self._score(moments(panel, "pooled").covariance)
         one, other = np.triu_indices(p, 1)
         order = np.argsort(-score[one, other], kind="stable")
-        self.pairs_ = _spread_out(np.column_stack([one, other])[order], self.n_pairs, -(-SPREAD * self.n_pairs // p))
+        slices = (order[start : start + SLICE] for start in range(0, len(order), SLICE))
+        pairs = (pair for rows in slices for pair in zip(one[rows].tolist(), other[rows].tolist(), strict=True))
+        self.pairs_ = _spread_out(pairs, self.n_pairs, -(-SPREAD * self.n_pairs // p))
         return self
 
     def transform(self, block: Block) -> Float32:
@@ -62,17 +68,17 @@ class LogRatioPairs(Generator):
         return np.where(np.outer(alive, alive), np.round(score, 12), -np.inf)  # equal ones must not be told apart by rounding
 
 
-def _spread_out(pairs: NDArray[np.intp], n: int, at_most: int) -> NDArray[np.int32]:
+def _spread_out(pairs: Iterable[tuple[int, int]], n: int, at_most: int) -> NDArray[np.int32]:
     """The first n pairs in which no feature stands more than `at_most` times; where they do not suffice, the first others too."""
     uses: Counter[int] = Counter()
     chosen: list[tuple[int, int]] = []
     passed: list[tuple[int, int]] = []
-    for i, j in pairs.tolist():
+    for i, j in pairs:
         if len(chosen) == n:
             break
         if uses[i] < at_most and uses[j] < at_most:
             uses.update((i, j))
             chosen.append((i, j))
-        else:
+        elif len(passed) < n:
             passed.append((i, j))
     return np.array((chosen + passed)[:n], np.int32)

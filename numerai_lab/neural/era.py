@@ -1,15 +1,14 @@
 """The network of the era autoencoder: features, the era's code and a frozen random network in, features out."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from numerai_lab.basics import Float32, Int32
+from numerai_lab.basics import Float32
 from numerai_lab.neural.networks import arrays_of, generator_for
 from numerai_lab.neural.rows import Batch
 from numerai_lab.neural.training import Objective
@@ -31,8 +30,6 @@ class EraShape:
     n_latent: int
     drop_input: float
     drop_hidden: float
-    levels: int
-    round_codes: bool
 
 
 class EraEncoder(nn.Module):
@@ -76,24 +73,24 @@ class EraEncoder(nn.Module):
 
 
 class EraAutoencoding(Objective):
-    """Mean squared error of the features in bins, from latents of features and era code."""
+    """Mean squared error of the features in bins, from latents of features and era code. codes: of every era, eras rising."""
 
     known: Tensor
+    codes: Tensor
 
-    def __init__(self, encoder: EraEncoder, eras: Int32, init: torch.Generator) -> None:
+    def __init__(self, encoder: EraEncoder, codes: Mapping[int, float], init: torch.Generator) -> None:
         super().__init__()
         shape = encoder.shape
         self.encoder = encoder
-        self.register_buffer("known", torch.from_numpy(np.asarray(eras, np.int64)))
+        self.register_buffer("known", torch.tensor(list(codes)))
+        self.register_buffer("codes", torch.tensor(list(codes.values())))
         sizes = [shape.n_latent, shape.hidden, shape.hidden, shape.n_features]
         self.decoder = nn.ModuleList(_glorot(*pair, init) for pair in itertools.pairwise(sizes))
 
     def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
         drop = dropping(noise) if self.training else kept
         shape = self.encoder.shape
-        position = torch.searchsorted(self.known, batch.era)
-        codes = position * ((shape.levels - 1) / max(1, len(self.known) - 1))
-        hidden = self.encoder(batch.cells, codes.round() if shape.round_codes else codes, drop)
+        hidden = self.encoder(batch.cells, self.codes[torch.searchsorted(self.known, batch.era)], drop)
         for layer in self.decoder[:-1]:
             hidden = drop(layer(hidden).sigmoid(), shape.drop_hidden)
         told = self.decoder[-1](hidden).sigmoid() * 4

@@ -122,6 +122,9 @@ def test_subsets_are_of_one_size_cover_all_columns_and_overlap_with_their_neighb
     assert set(subsets.ravel()) == set(range(160))
     assert [len(set(a) & set(b)) for a, b in itertools.pairwise(subsets)] == [40, 40, 40]
     assert Contrastive(method="subtab", overlap=0.0)._subsets(160, np.random.default_rng(0)).shape == (4, 40)
+    for n_columns, n_subsets, overlap in itertools.product((7, 42, 101), (2, 4, 7), (0.0, 0.1)):
+        generator = Contrastive(method="subtab", subsets=n_subsets, overlap=overlap)
+        assert set(generator._subsets(n_columns, np.random.default_rng(0)).ravel()) == set(range(n_columns))
 
 
 def test_subtab_emits_the_mean_over_subsets_of_the_trained_encoder() -> None:
