@@ -6,7 +6,7 @@ import hashlib
 import io
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,14 @@ Int64 = NDArray[np.int64]
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
-Tick = Callable[[int, int], None]
-"""Called with (done, total) by work that takes long."""
+
+class Tick(Protocol):
+    """Called with (done, total) by work that takes long, and what else there is to say of it, such as a loss."""
+
+    def __call__(self, done: int, total: int, said: str = "", /) -> None: ...
 
 
-def silent(done: int, total: int) -> None:
+def silent(done: int, total: int, said: str = "", /) -> None:
     """The tick of those who want no progress."""
 
 

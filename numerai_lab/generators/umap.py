@@ -275,7 +275,11 @@ class UMAP(Neural):
 
 def part_of(tick: Tick, start: float, end: float) -> Tick:
     """A tick for a piece of work that is some part of the whole, in thousandths of which the whole is told."""
-    return lambda done, total: tick(round(1000 * (start + (end - start) * done / total)), 1000)
+
+    def part(done: int, total: int, said: str = "", /) -> None:
+        tick(round(1000 * (start + (end - start) * done / total)), 1000, said)
+
+    return part
 
 
 def landmarks(panel: Panel, n: int, rng: np.random.Generator) -> Array:

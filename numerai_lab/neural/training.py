@@ -75,7 +75,7 @@ def train(objective: Objective, panel: Panel, plan: Plan, rng: np.random.Generat
         if loop.step % plan.evaluate_every == 0 or loop.step == loop.n_steps:
             loop.evaluate()
             aid.keep(loop.arrays())
-        aid.tick(loop.step, loop.n_steps)
+        aid.tick(loop.step, loop.n_steps, loop.said)
     aid.tick(loop.n_steps, loop.n_steps)
     objective.load_state_dict(loop.best)
     objective.eval()
@@ -102,6 +102,12 @@ class _Loop:
         self.mean = {name: value.detach().clone() for name, value in objective.state_dict().items()} if plan.ema else {}
         self.losses: list[Tensor] = []
         self.curve: list[tuple[float, float, float]] = []
+
+    @property
+    def said(self) -> str:
+        """How far it has come: losses at the last evaluation."""
+        _, trained, found = self.curve[-1]
+        return f"loss {found:.4g}" if math.isnan(trained) else f"loss {trained:.4g}, held out {found:.4g}"
 
     @property
     def done(self) -> bool:

@@ -168,7 +168,7 @@ def train(encoder: Encoder, space: Space, ab: tuple[float, float], plan: Plan, s
             if loop.step % KEEP_EVERY == 0 or loop.step == plan.steps:
                 loop.note()
                 aid.keep(loop.arrays())
-            aid.tick(loop.step, plan.steps)
+            aid.tick(loop.step, plan.steps, f"loss {sum(loop.curve[-1][1:]):.4g}" if loop.curve else "")
     return np.array(loop.curve, np.float32)
 
 

@@ -21,6 +21,8 @@ from rich.text import Text
 from numerai_lab.basics import Tick, human_bytes
 
 log = logging.getLogger("nlab")
+WIDE = 110
+"""Columns of a terminal from which on a bar has room for losses."""
 LINE_EVERY = 30.0
 """Seconds between two lines where there is no terminal."""
 
@@ -52,10 +54,15 @@ class Bars:
             TextColumn("left"),
             TimeRemainingColumn(),
             Memory(),
+            *([TextColumn("{task.fields[said]}")] if self.console.width >= WIDE else []),
         )
         with Progress(*columns, console=self.console, transient=True) as progress:
-            task = progress.add_task(label, total=None)
-            yield lambda done, total: progress.update(task, completed=done, total=total)
+            task = progress.add_task(label, total=None, said="")
+
+            def tick(done: int, total: int, said: str = "", /) -> None:
+                progress.update(task, completed=done, total=total, said=said)
+
+            yield tick
 
 
 class Lines:
@@ -65,12 +72,14 @@ class Lines:
     def task(self, label: str) -> Iterator[Tick]:
         start = said = time.monotonic()
 
-        def tick(done: int, total: int) -> None:
+        def tick(done: int, total: int, said_of_it: str = "", /) -> None:
             nonlocal said
             now = time.monotonic()
             if now - said >= LINE_EVERY and done:
                 said = now
-                log.info("%s: %d of %d, about %.0f s left", label, done, total, (now - start) / done * (total - done))
+                left = (now - start) / done * (total - done)
+                more = f", {said_of_it}" if said_of_it else ""
+                log.info("%s: %d of %d, about %.0f s left%s", label, done, total, left, more)
 
         yield tick
 

@@ -27,7 +27,7 @@ def test_xgboost_killed_at_any_tree_ends_with_the_same_bytes(sampling: dict[str,
     whole = model.fresh().fit(STREAM, np.random.default_rng(0)).saved()
     kept: list[Mapping[str, Array]] = []
 
-    def dies(done: int, total: int) -> None:
+    def dies(done: int, total: int, said: str = "") -> None:
         if done == dies_at:
             raise KeyboardInterrupt
 
@@ -35,7 +35,7 @@ def test_xgboost_killed_at_any_tree_ends_with_the_same_bytes(sampling: dict[str,
         model.fresh().fit(STREAM, np.random.default_rng(0), Aid(dies, keep=kept.append))
     assert len(kept) == (dies_at - 1) // 5
     seen: list[int] = []
-    aid = Aid(lambda done, total: seen.append(done), kept=lambda: dict(kept[-1]) if kept else None)
+    aid = Aid(lambda done, total, said="": seen.append(done), kept=lambda: dict(kept[-1]) if kept else None)
     again = model.fresh().fit(STREAM, np.random.default_rng(0), aid)
     assert seen[0] == 5 * len(kept) + 1
     assert again.saved() == whole

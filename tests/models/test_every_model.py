@@ -75,7 +75,7 @@ def test_saved_and_loaded_it_predicts_the_same(kind: str, panel: Panel) -> None:
 @kinds
 def test_ticks_end_at_the_total(kind: str, panel: Panel) -> None:
     seen: list[tuple[int, int]] = []
-    component(kind).fit(stream(panel), np.random.default_rng(0), Aid(lambda done, total: seen.append((done, total))))
+    component(kind).fit(stream(panel), np.random.default_rng(0), Aid(lambda done, total, said="": seen.append((done, total))))
     assert seen[-1][0] == seen[-1][1]
 
 

@@ -1,5 +1,6 @@
 """The training loop: killed and taken up again, stopped on held-out eras, repeatable, without a copy of the panel."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -38,6 +39,13 @@ def small(**changes: object) -> Autoencoder:
     return Autoencoder.model_validate({**NETWORK, **TRAINING, "max_steps": 60, **changes})
 
 
+def test_progress_tells_the_losses() -> None:
+    told: list[str] = []
+    small().fit(make_panel(), np.random.default_rng(0), Aid(lambda done, total, said="": told.append(said)))
+    assert all(re.fullmatch(r"loss [\d.e-]+(, held out [\d.e-]+)?", said) for said in told)
+    assert len(set(told)) > 2
+
+
 @pytest.mark.parametrize("objective", ["swap", "masked"])
 def test_a_fit_killed_between_checkpoints_and_taken_up_again_ends_with_the_same_bytes(objective: str) -> None:
     panel = make_panel()
@@ -47,7 +55,7 @@ def test_a_fit_killed_between_checkpoints_and_taken_up_again_ends_with_the_same_
     def keep(arrays: Mapping[str, Array]) -> None:
         shelf.append(arrays_to_bytes(arrays))
 
-    def dies(done: int, total: int) -> None:
+    def dies(done: int, total: int, said: str = "") -> None:
         if done == 37:
             raise Killed
 
@@ -55,7 +63,7 @@ def test_a_fit_killed_between_checkpoints_and_taken_up_again_ends_with_the_same_
         small(objective=objective).fit(panel, np.random.default_rng(0), Aid(dies, lambda: None, keep))
     assert len(shelf) == 3  # after steps 10, 20 and 30
     seen: list[int] = []
-    aid = Aid(lambda done, total: seen.append(done), lambda: arrays_from_bytes(shelf[-1]))
+    aid = Aid(lambda done, total, said="": seen.append(done), lambda: arrays_from_bytes(shelf[-1]))
     resumed = small(objective=objective).fit(panel, np.random.default_rng(0), aid)
     assert seen[0] == 31
     assert resumed.state().keys() == undisturbed.state().keys()
@@ -196,7 +204,7 @@ def test_a_running_mean_of_the_weights_is_what_is_judged_and_kept_and_survives_a
     assert ((at - 1) ** 2) == pytest.approx(curve[:, 2].min(), rel=1e-5)
     shelf: list[bytes] = []
 
-    def dies(done: int, total: int) -> None:
+    def dies(done: int, total: int, said: str = "") -> None:
         if done == 25:
             raise Killed
 
