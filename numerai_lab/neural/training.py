@@ -107,7 +107,7 @@ class _Loop:
     def said(self) -> str:
         """How far it has come: losses at the last evaluation."""
         _, trained, found = self.curve[-1]
-        return f"loss {found:.4g}" if math.isnan(trained) else f"loss {trained:.4g}, held out {found:.4g}"
+        return f"loss {found:.3g}" if math.isnan(trained) else f"loss {trained:.3g}, held out {found:.3g}"
 
     @property
     def done(self) -> bool:

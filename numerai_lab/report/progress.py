@@ -46,15 +46,16 @@ class Bars:
 
     @contextmanager
     def task(self, label: str) -> Iterator[Tick]:
+        wide = self.console.width >= WIDE
         columns = (
             TextColumn("{task.description}"),
-            BarColumn(20),
+            BarColumn(10 if wide else 20),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
             Memory(),
-            *([TextColumn("{task.fields[said]}")] if self.console.width >= WIDE else []),
+            *([TextColumn("{task.fields[said]}")] if wide else []),
         )
         with Progress(*columns, console=self.console, transient=True) as progress:
             task = progress.add_task(label, total=None, said="")

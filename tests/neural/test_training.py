@@ -42,7 +42,7 @@ def small(**changes: object) -> Autoencoder:
 def test_progress_tells_the_losses() -> None:
     told: list[str] = []
     small().fit(make_panel(), np.random.default_rng(0), Aid(lambda done, total, said="": told.append(said)))
-    assert all(re.fullmatch(r"loss [\d.e-]+(, held out [\d.e-]+)?", said) for said in told)
+    assert all(re.fullmatch(r"loss [-\d.e]+(, held out [-\d.e]+)?", said) for said in told)
     assert len(set(told)) > 2
 
 
