@@ -94,8 +94,9 @@ class BlockStream:
 
     The panel must be a view of the training eras with their target, and augmenters fitted on it. Rows without a target are
     left out before any augmenter sees them. `inputs` names what a model reads: `raw` and generators. Synthetic rows are
-    drawn from `rng_for(seed, augmenter, era, copy)` and get their generated columns from the fitted generators. Invented
-    eras are numbered from the power of ten above `last_era`, which is the last era of all data (by default the panel's).
+    drawn from `rng_for(seed, augmenter, era, copy)`, invented eras by their number, whatever other augmenters invent, and
+    they get their generated columns from the fitted generators. Invented eras have ids from the power of ten above
+    `last_era`, which is the last era of all data (by default the panel's).
     kept: rows that are read instead of made.
     """
 
@@ -234,9 +235,10 @@ class BlockStream:
         augmenter = self.augmenters[origin.augmenter]
         if origin.augmenter in self.kept:
             return self.kept[origin.augmenter].block(self._places[origin])
-        rng = rng_for(self.seed, "augment", origin.augmenter, origin.era, origin.copy)
         if origin.number is not None:
+            rng = rng_for(self.seed, "invent", origin.augmenter, origin.number)
             return augmenter.invent(origin.number, self._n_rows(origin), rng)
+        rng = rng_for(self.seed, "augment", origin.augmenter, origin.era, origin.copy)
         own = self._known(origin.era)
         chosen = np.ones(len(own), bool)
         if (n_made := augmenter.n_of(len(own))) < len(own):
@@ -284,12 +286,13 @@ class BlockStream:
         }
 
     def _columns(self, name: str, origin: Origin, made: Block) -> Float32:
-        key = f"{name}-{origin.augmenter}-{origin.era}-{origin.copy}-{self.seed}"
-        kept = self.shelf.fetch(key) if self.shelf else None
+        if self.shelf is None:
+            return self.generators[name].transform(made)
+        # What augmenters learned, whom they pair and how many rows they make hangs on the training eras.
+        key = repr((name, origin, self.seed, self.n_known))
+        kept = self.shelf.fetch(key)
         if kept is None:
-            kept = self.generators[name].transform(made)
-            if self.shelf:
-                self.shelf.keep(key, kept)
+            self.shelf.keep(key, kept := self.generators[name].transform(made))
         return kept
 
 

@@ -88,6 +88,38 @@ def test_augmented_rows_get_their_generated_columns_from_the_fitted_generator_on
     assert not np.allclose(first[:, -3:], blocks[0].X[:, -3:])
 
 
+class Drawn(Augmenter):
+    """Invents eras of noise."""
+
+    invents_eras = True
+
+    def invent(self, number: int, n_rows: int, rng: np.random.Generator) -> Block:
+        return Block(-1, rng.integers(0, 5, (n_rows, 12)).astype(np.int8), 4.0, np.full(n_rows, 0.5, np.float32))
+
+
+def test_generated_columns_are_those_of_the_very_rows_though_variants_share_a_shelf(panel: Panel, space: Scratch) -> None:
+    class Copied:
+        def transform(self, block: Block) -> np.ndarray:
+            return block.features[:, :1].astype(np.float32)
+
+    whole = panel.with_columns("p", panel.features[:, :1].astype(np.float32))
+    few, law, mixed = Drawn(ratio=0.2), Drawn(), Average(within_era=False)
+    sets = [(range(1, 16), {"few": few, "law": law}), (range(1, 16), {"law": law}), (range(4, 16), {"law": law})]
+    sets += [(eras, {"mixed": mixed}) for eras in (range(1, 16), range(4, 16))]
+    for eras, augmenters in sets:
+        train = whole.only(eras)
+        blocks = BlockStream(train, ("raw", "p"), (), 0, augmenters, {"p": Copied()}, space, 30)  # type: ignore[arg-type,dict-item]
+        for batch in blocks:
+            np.testing.assert_array_equal(batch.X[:, -1], batch.X[:, 0])
+
+
+def test_an_invented_era_is_the_same_whatever_other_augmenters_invent_before_it(panel: Panel) -> None:
+    train = panel.only(range(1, 6))
+    alone, behind = stream(train, law=Drawn()), stream(train, few=Drawn(ratio=0.2), law=Drawn())
+    for one, other in zip(alone.origins_of("law"), behind.origins_of("law"), strict=True):
+        np.testing.assert_array_equal(alone.rows_of(one).features, behind.rows_of(other).features)
+
+
 def test_only_small_integers_count_as_binned(panel: Panel) -> None:
     assert stream(panel.only([1]), a=component("cutout")).binned
     assert not stream(panel.only([1]), a=component("gaussian_noise")).binned

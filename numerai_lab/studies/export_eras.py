@@ -29,7 +29,8 @@ SYNTHETIC = "synthetic"
 def export_eras(run: Path, name: str, n_eras: int, out: Path, show: Show, seed: int | None = None) -> Exported:
     """Rows that an augmenter of a finished run makes, as eras of their own numbered beyond all data.
 
-    As far as the run made them they are the rows it trained on. Raises NlabError for an unknown augmenter or seed, fewer
+    As far as the run made them they are the rows that variants trained on which had all training eras; where others used the
+    augmenter too, it may have learned from theirs. Raises NlabError for an unknown augmenter or seed, fewer
     than one era, and where `out` is there already.
     """
     refuse_existing(out)
