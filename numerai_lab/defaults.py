@@ -1,14 +1,16 @@
 """What a config that names no variants compares: what the forum argues with, each method beside its placebo."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from numerai_lab.augmenters import AUGMENTERS
-from numerai_lab.generators import GENERATORS, Generator
+from numerai_lab.component import Component
+from numerai_lab.generators import GENERATORS
 
 RAW = "raw"
+C = TypeVar("C", bound=Component)
 NOISE, SAME_ROWS = "random_columns", "duplicate"
 """The kinds of placebos: as many columns of noise, and the same rows once more."""
 
@@ -17,8 +19,8 @@ def with_variants(raw: Mapping[str, Any]) -> dict[str, Any]:
     """The plain values of a config with variants written out, and the placebos they need.
 
     Of each generator NAME alone and raw+NAME, of each augmenter its rows; raw + a placebo of as many columns, one for each
-    width there is; and a placebo of as many copies, where there is one among the augmenters. Beside generators that take
-    the first training eras for themselves, raw and a placebo of that width trained on the eras they leave. Works on values
+    width there is; and the same rows again, as many of the same weight. Beside generators that take the first training
+    eras for themselves, raw and a placebo of that width trained on the eras they leave. Works on values
     that were not checked yet: what is wrong with them is said elsewhere.
     """
     generators, augmenters = mapping(raw, "generators"), mapping(raw, "augmenters")
@@ -58,12 +60,16 @@ def _noise(generators: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _same_rows(augmenters: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
-    """A placebo for each number of copies that are added to an era's own rows, unless the config has one of its own."""
+    """As many rows of the same weight for each augmenter that adds to an era's own, unless the config has a placebo."""
     if SAME_ROWS not in AUGMENTERS or any(_kind(values) == SAME_ROWS for values in augmenters.values()):
         return {}
-    adding = [values for values in augmenters.values() if isinstance(values, Mapping) and values.get("mode") != "replace"]
-    copies = {n: {"kind": SAME_ROWS, "copies": n} for values in adding if isinstance(n := values.get("copies", 1), int) and n > 0}
-    return _named(SAME_ROWS, copies, augmenters)
+    adding = [each for values in augmenters.values() if (each := _checked(AUGMENTERS, values)) and not each.replaces]
+    placebos = {}
+    for each in adding:
+        share = {name: value for name, value in (("ratio", each.ratio), ("weight", each.weight)) if value != 1}
+        amount = "_".join([str(each.copies), *(f"{name}_{value}" for name, value in share.items())])
+        placebos[amount] = {"kind": SAME_ROWS, "copies": each.copies, **share}
+    return _named(SAME_ROWS, placebos, augmenters)
 
 
 def _named(name: str, placebos: Mapping[Any, dict[str, Any]], taken: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
@@ -74,26 +80,26 @@ def _named(name: str, placebos: Mapping[Any, dict[str, Any]], taken: Mapping[Any
 
 def _early(generators: Mapping[Any, Any]) -> list[str]:
     """Generators that take the first training eras for themselves."""
-    checked = {name: _checked(values) for name, values in generators.items()}
+    checked = {name: _checked(GENERATORS, values) for name, values in generators.items()}
     return [str(name) for name, each in checked.items() if each is not None and each.fit_scope.kind == "early"]
 
 
 def _placebo_of(name: Any, values: Any) -> dict[str, Any] | None:
     """As many columns of noise as these parameters of a generator ask for; None where they are not valid."""
-    generator = _checked(values)
+    generator = _checked(GENERATORS, values)
     if generator is None:
         return None
     like = {"like": str(name)} if generator.wide_by_data else {}
     return {"kind": NOISE, "n_columns": len(generator.names_out()), **like}
 
 
-def _checked(values: Any) -> Generator | None:
-    """The generator that these values describe; None where they are not valid."""
+def _checked(kinds: Mapping[str, type[C]], values: Any) -> C | None:
+    """The component that these values describe; None where they are not valid."""
     kind = _kind(values)
-    if kind not in GENERATORS:
+    if kind not in kinds:
         return None
     try:
-        return GENERATORS[kind].model_validate(values)
+        return kinds[kind].model_validate(values)
     except ValidationError:
         return None
 

@@ -94,9 +94,9 @@ class Diffusion(Augmenter, Training):
     def invent(self, number: int, n_rows: int, rng: np.random.Generator) -> Block:
         own = np.random.default_rng(int(self.path_seed_))
         if self.condition == "era":
-            n_eras = len(self.conditions_)
-            orders = [own.permutation(n_eras) for _ in range(number // n_eras + 1)]
-            return self.draw(orders[-1][number % n_eras], n_rows, rng)
+            learned = self.learned_from_
+            orders = [own.permutation(learned) for _ in range(number // len(learned) + 1)]
+            return self.draw(orders[-1][number % len(learned)], n_rows, rng)
         return self.draw(self.walk(number + 1, own)[number], n_rows, rng)
 
     def draw(self, place: Array, n_rows: int, rng: np.random.Generator) -> Block:
@@ -147,6 +147,7 @@ class Diffusion(Augmenter, Training):
     def _learn(self, panel: Panel, latent: Latent, conditions: Float32, rng: np.random.Generator, aid: Aid) -> None:
         from numerai_lab.neural.diffusion import Denoising, Encoding
         from numerai_lab.neural.networks import generator_for
+        from numerai_lab.neural.rows import held_out
 
         self._network = None
         self.conditions_ = conditions
@@ -157,6 +158,8 @@ class Diffusion(Augmenter, Training):
         objective = Denoising(denoiser, encoding, told, self.structure, self.drop_condition)
         self._train(objective, panel, rng, aid)
         self.conditions_ = objective.conditions.detach().cpu().numpy().copy()
+        learned_from, _ = held_out(panel, self.held_out, self.held_out_eras)  # eras to stop on keep the vector they began with
+        self.learned_from_ = np.flatnonzero(np.isin(panel.eras, learned_from.eras))
         for name, values in denoiser.arrays().items():
             setattr(self, name, values)
 

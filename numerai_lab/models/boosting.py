@@ -159,7 +159,7 @@ class LightGBM(_Boosting):
             "bagging_freq": int(self.subsample < 1),
             "min_data_in_leaf": self.min_data_in_leaf,
             "lambda_l2": self.reg_lambda,
-            "max_bin": self._bins(blocks) - 1,  # LightGBM adds one for missing values; 255 keep a cell in one byte
+            "max_bin": max(2, self._bins(blocks) - 1),  # it adds one for missing values; 255 keep a cell in one byte
             "bin_construct_sample_cnt": SAMPLED,
             "num_threads": self.n_jobs,
             "seed": int(rng.integers(2**31 - 1)),

@@ -142,6 +142,15 @@ def test_two_planted_regimes_turn_the_relation_round_as_told(condition: str) -> 
     assert np.abs(made @ axis).mean() > 0.6 * np.abs(real @ axis).mean()
 
 
+def test_new_eras_are_like_those_that_were_learned_from_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted = Diffusion.model_validate({**TINY, "condition": "era", "max_steps": 20}).fit(regimes(), rng())
+    taken: list[int] = []
+    monkeypatch.setattr(Diffusion, "draw", lambda self, place, n_rows, rng: taken.append(int(place)))
+    for number in range(36):
+        fitted.invent(number, 10, rng())
+    assert sorted(taken) == sorted(2 * [era for era in range(20) if era not in (5, 15)])
+
+
 def test_new_eras_have_exact_counts_and_follow_each_other_as_the_real_ones_do() -> None:
     fitted = Diffusion.model_validate(TINY).fit(regimes(), rng())
     assert fitted.inertia_[0] > 0.5

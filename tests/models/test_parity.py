@@ -92,6 +92,11 @@ def test_lightgbm_equals_training_on_the_whole_matrix(blocks: BlockStream) -> No
     np.testing.assert_allclose(ours.predict(X), theirs.predict(X), rtol=0, atol=1e-6)
 
 
+def test_lightgbm_takes_the_least_number_of_bins(blocks: BlockStream) -> None:
+    fitted = LightGBM(n_estimators=2, max_bin=2).fit(blocks, np.random.default_rng(0))
+    assert np.isfinite(fitted.predict(in_memory(blocks)[0])).all()
+
+
 def test_no_float_copy_of_all_rows_is_ever_made(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches are dropped as they go: at no time are more than a few of them alive."""
     import weakref
