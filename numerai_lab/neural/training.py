@@ -76,7 +76,7 @@ def train(objective: Objective, panel: Panel, plan: Plan, rng: np.random.Generat
             loop.evaluate()
             aid.keep(loop.arrays())
         aid.tick(loop.step, loop.n_steps, loop.said)
-    aid.tick(loop.n_steps, loop.n_steps)
+    aid.tick(loop.n_steps, loop.n_steps, loop.said)
     objective.load_state_dict(loop.best)
     objective.eval()
     return np.array(loop.curve, np.float32)

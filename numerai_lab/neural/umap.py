@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from numerai_lab.basics import Aid, Array, Float32, Int64, NlabFailure, Tick, silent
-from numerai_lab.neural.neighbours import Metric, nearest, principal_axes, scores_of, spread_out
+from numerai_lab.neural.neighbours import Metric, neighbours, principal_axes, scores_of, spread_out
 from numerai_lab.neural.networks import Stack, arrays_of, linear, relu_net
 from numerai_lab.neural.training import take_up, written
 from numerai_lab.neural.umap_learn import umap_learn
@@ -76,9 +76,8 @@ def neighbourhoods(landmarks: Tensor, metric: Metric, n_principal: int, n_neighb
 def within(rows: Tensor, metric: Metric, projection: Tensor, shift: Tensor, n_neighbors: int, tick: Tick = silent) -> Space:
     """The space of some rows by a projection that is there."""
     scores = scores_of(rows, metric, projection, shift)
-    positions, squared = nearest(scores, n_neighbors, tick)
-    distances = squared.sqrt() if metric == "euclidean" else squared
-    return Space(scores, projection, shift, positions.cpu().numpy(), distances.cpu().numpy())
+    positions, squared = neighbours(scores, n_neighbors, tick)
+    return Space(scores, projection, shift, positions, np.sqrt(squared) if metric == "euclidean" else squared)
 
 
 def curve(min_dist: float) -> tuple[float, float]:

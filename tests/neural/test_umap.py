@@ -8,7 +8,7 @@ import torch
 from scipy.sparse import csr_matrix
 from scipy.spatial.distance import cdist
 
-from numerai_lab.neural.neighbours import Metric, nearest, spread_out
+from numerai_lab.neural.neighbours import Metric, nearest, neighbours, spread_out
 from numerai_lab.neural.umap import FLOOR, PER_EDGE, Edges, cross_entropy, curve
 
 
@@ -80,6 +80,18 @@ def test_the_gradient_is_finite_where_rows_coincide() -> None:
     assert columns.grad is not None
     assert torch.isfinite(columns.grad).all()
     assert math.isfinite(push.item())
+
+
+def test_of_many_points_most_neighbours_are_found_in_less_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = torch.randn(3000, 8, generator=torch.Generator().manual_seed(0))
+    exact, squared = neighbours(points, 15)
+    monkeypatch.setattr("numerai_lab.neural.neighbours.EXACT_POINTS", 1000)
+    found, near = neighbours(points, 15)
+    assert found.dtype == exact.dtype
+    assert np.mean([len(np.intersect1d(a, b)) / 15 for a, b in zip(exact, found, strict=True)]) > 0.9
+    assert (found[:, 0] == np.arange(3000)).all()
+    np.testing.assert_allclose(near[:, :3], squared[:, :3], rtol=0.5, atol=1e-5)
+    np.testing.assert_array_equal(neighbours(points, 15)[0], found)
 
 
 @pytest.mark.parametrize("metric", ["manhattan", "hamming"])
