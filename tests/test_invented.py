@@ -24,6 +24,7 @@ AUGMENTERS = {
     "few": {**quick("diffusion"), "ratio": 0.1},
     "law": {"kind": "copula"},
     "cut": {"kind": "cutout"},
+    "mean": {"kind": "average"},
 }
 LAST = 100
 
@@ -99,6 +100,13 @@ def test_rows_made_out_of_real_ones_are_exported_too(done: Run, tmp_path: Path) 
     table = pl.read_parquet(found.path)
     assert table["era"].n_unique() == 61
     assert "out of training eras 1 to 60" in found.card.read_text()
+
+
+def test_averages_halfway_between_bins_are_exported_as_either_alike(done: Run, tmp_path: Path) -> None:
+    table = pl.read_parquet(export_eras(done.path, "mean", 60, tmp_path / "eras.parquet", Quiet()).path)
+    shares = np.bincount(table.select(pl.col(pl.Int8)).to_numpy().ravel(), minlength=5) / (len(table) * 42)
+    assert abs(shares[1] - shares[3]) < 0.02
+    assert (shares[[1, 3]] > shares[2] / 2).all()  # half to even would fill the middle at their cost
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from numerai_lab.augmenters import Augmenter
-from numerai_lab.basics import NlabError, arrays_from_bytes, nearest
+from numerai_lab.augmenters.bins import rebinned
+from numerai_lab.basics import NlabError, arrays_from_bytes, nearest, rng_for
 from numerai_lab.config import RAW, Config, load_config
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.experiment import span
@@ -50,7 +51,7 @@ def export_eras(run: Path, name: str, n_eras: int, out: Path, show: Show, seed: 
     n_rows, first = 0, 10 ** len(str(stream.last_era))
     with show.task(f"export {name}") as tick, growing_table(out, _schema(loaded)) as add:
         for i, block in enumerate(_blocks(stream, origins)):
-            add(_table(block, first + i, loaded))
+            add(_table(block, first + i, loaded, wanted))
             n_rows += len(block)
             tick(i + 1, len(origins))
     card = out.with_name(f"{out.name}.md")
@@ -117,13 +118,14 @@ def _schema(loaded: Loaded) -> "pa.Schema":
     return pa.schema([*head, *features, ("target", pa.float32())])
 
 
-def _table(block: Block, era: int, loaded: Loaded) -> "pa.Table":
+def _table(block: Block, era: int, loaded: Loaded, seed: int) -> "pa.Table":
     import pyarrow as pa
 
     schema, n = _schema(loaded), len(block)
     features = block.features
     if loaded.panel.features.dtype == np.int8 and features.dtype != np.int8:
-        features = np.clip(np.rint(features), 0, block.top)  # rows between bins: the layout knows bins only
+        like = loaded.panel.block(int(loaded.panel.eras[0]))
+        features = rebinned(features, like, rng_for(seed, "export", era))  # rows between bins: the layout knows bins only
     cells = [pa.array(column, schema.field(3).type) for column in features.T.astype(loaded.panel.features.dtype)]
     head = [pa.array([f"s{era:07x}{row:08x}" for row in range(n)]), pa.array([f"{era:04d}"] * n), pa.array([SYNTHETIC] * n)]
     return pa.table([*head, *cells, pa.array(block.target, pa.float32())], schema=schema)
