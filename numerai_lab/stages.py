@@ -198,6 +198,7 @@ def trained(name: str, setting: Setting, future: Panel, fitted: Mapping[str, Fit
         "inputs": [fitted[name].key if name != RAW else RAW for name in variant.inputs],
         "augmenters": {name: setting.config.augmenters[name].model_dump() for name in variant.augment},
         "augmenters in order": variant.augment,
+        "rows by": source_version(Path(str(made.__file__))),
         "trained on": spans(setting.splits.train),
         "predicts": spans(future.eras.tolist()),
         "seed": seed,

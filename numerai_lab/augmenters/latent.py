@@ -149,14 +149,14 @@ def learned(panel: Panel, pooled: Pooled, marginals: Marginals, k: int, rng: np.
     series, wanted = marginals.series, as_correlation(pooled.covariance)
     behind = behind_bins(wanted, series)
     latent = Latent.factors(behind, pooled, series[:, 0], k)
-    blocks = [block for block in known_blocks(panel) if len(block) > 1]
-    most = max(int(varies(block).sum()) for block in blocks)
-    blocks = [block for block in blocks if varies(block).sum() == most]
-    blocks = blocks[:: -(-sum(map(len, blocks)) // CALIBRATION_ROWS)]
+    sizes = {block.era: (int(varies(block).sum()), len(block)) for block in known_blocks(panel) if len(block) > 1}
+    most = max(alive for alive, _ in sizes.values())
+    full = {era: n for era, (alive, n) in sizes.items() if alive == most}
+    sample = panel.only([*full][:: -(-sum(full.values()) // CALIBRATION_ROWS)])
     inverse = 1 / np.maximum(series[:, 0], 0.1)
     for _ in range(N_CALIBRATIONS):
         made, n = np.zeros_like(wanted), 0
-        for block in blocks:
+        for block in known_blocks(sample):
             assert block.target is not None
             y = block.target - block.target.mean()
             x = ranked(latent.values(latent.of(block), y, rng), marginals, np.dtype(np.float32))

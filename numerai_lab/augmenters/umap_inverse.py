@@ -59,13 +59,15 @@ class UMAPInverse(Augmenter):
         return Block(-1, features, float(self.top_), target)
 
     def _landmarks(self, panel: Panel, rng: np.random.Generator) -> Float32:
-        """Features and target on 0..1 of some rows, the same number an era."""
-        share, parts = -(-self.landmarks // len(panel.eras)), []
+        """Features and target on 0..1 of some rows, the same number an era, give or take one."""
+        parts = []
+        shares = np.diff(np.linspace(0, self.landmarks, len(panel.eras) + 1).astype(int))
         for block in known_blocks(panel):
+            share = shares[np.searchsorted(panel.eras, block.era)]
             rows = np.sort(rng.permutation(len(block))[:share])
             assert block.target is not None
             parts.append(np.column_stack([block.unit()[rows], block.target[rows]]))
-        return np.concatenate(parts)[: self.landmarks]
+        return np.concatenate(parts)
 
     def _reducer(self, seed: int) -> Any:
         import umap

@@ -1,5 +1,7 @@
 """What plain networks and an embedding make of planted factors: better than independent cells, and what each promises."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -114,3 +116,13 @@ def test_rows_turned_back_from_an_embedding_have_correlations_of_the_right_sign(
     made = fitted.invent(0, 300, rng())
     assert alike([made], planted)[0] > 0.6
     assert exact(made, fitted.feature_shares_)
+
+
+def test_landmarks_of_an_embedding_come_from_all_eras() -> None:
+    panel = make_panel(60, 40)
+    marked = replace(panel, target=np.repeat(panel.eras, 40).astype(np.float32))
+    for n in (150, 1000):
+        eras, counts = np.unique(UMAPInverse(landmarks=n)._landmarks(marked, np.random.default_rng(0))[:, -1], return_counts=True)
+        assert eras.tolist() == panel.eras.tolist()
+        assert counts.sum() == n
+        assert counts.max() - counts.min() <= 1
