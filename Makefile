@@ -36,9 +36,11 @@ bench-full: $(VENV)/.installed
 audit: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -s --override-ini addopts= tests/bench/test_audits.py
 
-# Every generator and augmenter against the baseline and its placebo: hours. With CSI500=FILE the same on a real weekly panel.
+# Every generator and augmenter against the baseline and its placebo, augmenters with LightGBM too: hours. With CSI500=FILE the
+# same on a real weekly panel.
 methods: $(VENV)/.installed
 	$(NLAB) methods configs/methods.yaml
+	$(NLAB) methods configs/methods.yaml --set name=methods_lightgbm --set model.kind=lightgbm --only augmenters --out configs/methods_lightgbm.md
 ifdef CSI500
 	$(NLAB) methods configs/methods_csi500.yaml --set data.path=$(CSI500)
 endif

@@ -38,6 +38,9 @@ COLUMNS = (
 )
 
 
+FAMILIES = ("generators", "augmenters")
+
+
 @dataclass(frozen=True)
 class Trial:
     """One method and its run; None, and the last line of what it said, where it failed. variant: the one that is judged."""
@@ -53,13 +56,14 @@ class Trial:
 def run_each(config: Config, place: Path, say: Callable[[str], None], jobs: int, only: Sequence[str]) -> Iterator[Trial]:
     """Runs every method in a process of its own, so that its peak memory is its own; a failure is kept, and the next one begun.
 
-    The config's own generators and augmenters run as they stand there; every other kind there is with its defaults.
+    The config's own generators and augmenters run as they stand there; every other kind there is with its defaults. only: names
+    of methods, or `generators`, `augmenters`; none = all.
     """
     configs = {name: (family, each) for family, name, each in _configs(config)}
     for name in only:
-        if name not in configs:
-            raise NlabError(f"--only: no method {name!r}; {nearest(name, configs)}")
-    chosen = {name: pair for name, pair in configs.items() if not only or name in only}
+        if name not in (*configs, *FAMILIES):
+            raise NlabError(f"--only: no method {name!r}; {nearest(name, [*configs, *FAMILIES])}")
+    chosen = {name: pair for name, pair in configs.items() if not only or {name, pair[0]} & {*only}}
     load(config.data, config.extra_sets)  # here, so that no method's peak memory is that of reading files
 
     def tried(name: str) -> Trial:
@@ -117,7 +121,7 @@ def page(config: Config, trials: Sequence[Trial]) -> str:
         model = ", ".join(f"{key} {value}" for key, value in config.model.model_dump().items() if value is not None)
         lines += [f"- model {model}; seeds {', '.join(map(str, config.seeds))}", "", EXPLAINED, ""]
         rows = _rows(done, str(done[0].run.manifest["scoring"]["reference"]))
-        for family in ("generators", "augmenters"):
+        for family in FAMILIES:
             table = pl.DataFrame([row for row in rows if row["family"] == family], infer_schema_length=None)
             if len(table):
                 lines += [f"## {family.capitalize()}", "", markdown(table, COLUMNS), ""]

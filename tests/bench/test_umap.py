@@ -154,7 +154,7 @@ def test_from_store_to_columns_it_is_many_times_as_fast_as_umap_learn(n_rows: in
 @pytest.mark.parametrize("d", DIMENSIONS)
 def test_columns_of_training_and_later_rows_do_not_differ(d: int) -> None:
     generator = made("parametric", d).generator
-    step = 20 if d <= 3 else 2  # what is asked must not drown in what few rows alone differ by; placed rows are dear
+    step = 4 if d <= 3 else 2  # what is asked must not drown in what few rows alone differ by; placed rows are dear
     before, later = (
         columns_of(generator, np.arange(start, end, step))
         for start, end in ((0, N_TRAIN * N_ROWS), (N_TRAIN * N_ROWS, N_ERAS * N_ROWS))

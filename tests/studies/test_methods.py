@@ -51,5 +51,6 @@ def test_methods_run_one_by_one_into_one_table_and_a_failure_stops_no_other(tmp_
 
 
 def test_a_name_that_is_no_method_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(NlabError, match="no method 'cutuot'; did you mean 'cutout'"):
-        list(run_each(make_config(), tmp_path, print, 1, ["cutuot"]))
+    for wrong, meant in (("cutuot", "cutout"), ("augmeters", "augmenters")):
+        with pytest.raises(NlabError, match=f"no method '{wrong}'; did you mean '{meant}'"):
+            list(run_each(make_config(), tmp_path, print, 1, [wrong]))
