@@ -113,6 +113,13 @@ def _out_of_fold(setting: Setting, fold: Fold) -> Predictions:
         return train_and_predict(inside, fit_generators(inside))
 
 
+def facts_now(config: Config) -> dict[str, object]:
+    """What the manifest of a run of this config would say of its data and splits, were it made now."""
+    loaded = load(config.data, config.extra_sets)
+    splits = make_splits(config.splits, era_table(loaded.panel), loaded.horizon_days)
+    return _facts(config, loaded, splits, scoring_of(config, loaded))
+
+
 def era_table(panel: Panel) -> EraTable:
     """What splitting needs to know of a panel."""
     assert panel.target is not None
@@ -195,14 +202,8 @@ def notes_of(config: Config, splits: Splits, alias: str) -> dict[str, str]:
 
 
 def _facts(config: Config, loaded: Loaded, splits: Splits, scoring: Scoring) -> dict[str, object]:
-    """What the manifest says of data and splits; `compare` ranks only runs that agree in `comparable`."""
+    """What the manifest says of data and splits; only runs that agree in `comparable` and `scoring` are ranked together."""
     panel = loaded.panel
-    assert panel.target is not None
-    digest = hashlib.sha256()
-    for era in splits.scored:
-        rows = panel.rows(era)
-        digest.update(panel.ids[rows].tobytes() + panel.target[rows].tobytes())
-    train = panel.only(splits.train)
     return {
         "data": {
             "source": config.data.model_dump()["source"],
@@ -212,7 +213,7 @@ def _facts(config: Config, loaded: Loaded, splits: Splits, scoring: Scoring) -> 
             "labels": loaded.labels.folder.name,
             "store_made": loaded.made,
             "rows": len(panel.ids),
-            "train_rows": train.n_rows,
+            "train_rows": panel.only(splits.train).n_rows,
             "features": panel.n_raw,
             "target": config.data.target,
             "resolved_target": loaded.target,
@@ -224,7 +225,7 @@ def _facts(config: Config, loaded: Loaded, splits: Splits, scoring: Scoring) -> 
             "horizon (days)": loaded.horizon_days,
             "val1": span(splits.val1),
             "val2": span(splits.val2),
-            "scored rows": digest.hexdigest()[:16],
+            "scored rows": _digest(panel, splits),
         },
         "splits": {name: list(getattr(splits, name)) for name in ("train", "embargo", "val1", "val2")},
         "leak": splits.leak,
@@ -237,6 +238,16 @@ def _facts(config: Config, loaded: Loaded, splits: Splits, scoring: Scoring) -> 
             "payout": dict(zip(("corr", "mmc"), scoring.multipliers, strict=True)),
         },
     }
+
+
+def _digest(panel: Panel, splits: Splits) -> str:
+    """Which rows with which targets are scored, in a word."""
+    assert panel.target is not None
+    digest = hashlib.sha256()
+    for era in splits.scored:
+        rows = panel.rows(era)
+        digest.update(panel.ids[rows].tobytes() + panel.target[rows].tobytes())
+    return digest.hexdigest()[:16]
 
 
 def span(eras: tuple[int, ...]) -> str:

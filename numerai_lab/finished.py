@@ -1,6 +1,7 @@
 """Finished runs as they were written: read, and checked before anything is believed."""
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 MANIFEST, SCORES, PER_ERA, REALISM = "manifest.json", "scores.csv", "per_era.parquet", "realism.csv"
 FILES = "files"
 """The manifest's checksums by path; runs of before there were any are read without."""
+DEFINING = ("fnc", "meta_model", "benchmark", "payout")
+"""Of the manifest's `scoring`: what FNC, MMC, BMC and the payout are computed against."""
 TOLD: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("comparable", "stages", "packages", "machine"), (dict,)),
     **dict.fromkeys(("warnings", "cache_hits", "seeds", "command"), (list,)),
@@ -71,6 +74,18 @@ def read_run(path: Path) -> Run:
     except (ValueError, OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise damaged(path, error) from error
     return Run(path, manifest, scores, eras)
+
+
+def terms(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What runs have to agree in to be ranked together: data, eras and targets, and what their scores are defined by."""
+    scoring = manifest["scoring"]
+    return {**manifest["comparable"], **{key: scoring.get(key) for key in DEFINING}}
+
+
+def differing(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
+    """In which terms two runs differ: `target (target against target_agnes_60)`."""
+    keys = [key for key in {**mine, **theirs} if mine.get(key) != theirs.get(key)]
+    return "; ".join(f"{key} ({mine.get(key)} against {theirs.get(key)})" for key in keys)
 
 
 def damaged(path: Path, why: object) -> NlabError:

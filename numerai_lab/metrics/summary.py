@@ -9,8 +9,9 @@ from numerai_lab.basics import Float64
 
 def sharpe(scores: Float64) -> float:
     """Mean over standard deviation (ddof 0); NaN for a constant series."""
-    deviation = float(scores.std())
-    return float(scores.mean()) / deviation if deviation > 0 else float("nan")
+    mean, deviation = float(scores.mean()), float(scores.std())
+    # Equal numbers do not always average to themselves: what is left is rounding, not deviation.
+    return mean / deviation if deviation > 1e-9 * abs(mean) else float("nan")
 
 
 def max_drawdown(scores: Float64) -> float:

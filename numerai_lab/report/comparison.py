@@ -1,4 +1,4 @@
-"""Runs side by side: ranked only with runs that saw the same data, target, horizon and validation eras."""
+"""Runs side by side: ranked only with runs of the same data, target, validation eras and definitions of scores."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from numerai_lab.basics import NlabError, nearest
-from numerai_lab.finished import Run, read_run
+from numerai_lab.finished import Run, differing, read_run, terms
 from numerai_lab.metrics.changes import DELTAS, SURENESS, changes, series_of
 from numerai_lab.metrics.scoring import FOLD, splits_of
 from numerai_lab.metrics.significance import block_length
@@ -49,7 +49,7 @@ def compare(paths: Sequence[Path], sort: str = "corr_mean", reference: str | Non
     groups: list[list[Run]] = []
     for run in runs:
         for group in groups:
-            if group[0].manifest["comparable"] == run.manifest["comparable"]:
+            if terms(group[0].manifest) == terms(run.manifest):
                 group.append(run)
                 break
         else:
@@ -74,9 +74,8 @@ def _read(paths: Sequence[Path]) -> tuple[list[Run], list[str]]:
 
 
 def _differ(first: Run, other: Run) -> str:
-    mine, theirs = first.manifest["comparable"], other.manifest["comparable"]
-    ways = [f"{key} ({mine.get(key)} against {theirs.get(key)})" for key in mine | theirs if mine.get(key) != theirs.get(key)]
-    return f"not ranked together: {first.name} and {other.name} differ in {'; '.join(ways)}"
+    ways = differing(terms(first.manifest), terms(other.manifest))
+    return f"not ranked together: {first.name} and {other.name} differ in {ways}"
 
 
 def _ranked(runs: Sequence[Run], sort: str, reference: str | None) -> Group:

@@ -32,10 +32,14 @@ def cumulative(eras: "pl.DataFrame") -> Curves:
 
 
 def improvement(eras: "pl.DataFrame", reference: str) -> Curves:
-    """Variant → scored eras and its cumulative corr less the reference's."""
-    curves = cumulative(eras)
-    base = curves[reference][1]
-    return {name: (at, values - base) for name, (at, values) in curves.items() if name != reference}
+    """Variant → scored eras and the cumulative sum of what its corr is above the reference's, in eras that both have one."""
+    curves = by_era(eras)
+    base = dict(zip(*curves[reference], strict=True))
+    return {
+        name: (at, np.cumsum(np.nan_to_num(values - [base.get(era, np.nan) for era in at])))
+        for name, (at, values) in curves.items()
+        if name != reference
+    }
 
 
 def drawn(curves: Curves, title: str, order: Sequence[str], val2_starts: int | None) -> str:

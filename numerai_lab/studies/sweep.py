@@ -1,5 +1,6 @@
 """Many trials of one config: a grid or a search, each a run folder, ranked by what the search may see, which never is val2."""
 
+import contextlib
 import itertools
 import logging
 import math
@@ -14,8 +15,8 @@ import yaml
 
 from numerai_lab.basics import NlabError, nearest
 from numerai_lab.config import Config, load_config
-from numerai_lab.experiment import How, run
-from numerai_lab.finished import Run, read_run
+from numerai_lab.experiment import How, facts_now, run
+from numerai_lab.finished import Run, differing, read_run, terms
 from numerai_lab.machine import free_memory
 from numerai_lab.metrics import METRICS
 from numerai_lab.report.progress import Lines
@@ -93,6 +94,16 @@ class Sweep:
         return first if first is not None and not math.isnan(first.value) else None
 
 
+@dataclass
+class Rules:
+    """What holds for all trials. terms: what they have to agree in to be ranked: as the first one's data is now."""
+
+    objective: Objective
+    n_trials: int
+    show: Show
+    terms: dict[str, Any] | None = None
+
+
 @dataclass(frozen=True)
 class Asked:
     """A config file with overrides, where run folders go, and how many trials run side by side."""
@@ -118,10 +129,11 @@ def grid(asked: Asked, axes: Sequence[str], objective: str, show: Show) -> Sweep
     configs = [asked.config(each) for each in values]
     wanted = objective_of(objective, configs[0])
     trials = [Trial(i, each) for i, each in enumerate(values, start=1)]
+    rules = Rules(wanted, len(trials), show)
     done: list[Trial] = []
     for first in range(0, len(trials), max(1, asked.jobs)):
         batch = slice(first, first + max(1, asked.jobs))
-        done += _made(asked, trials[batch], configs[batch], wanted, (len(trials), show))
+        done += _made(asked, trials[batch], configs[batch], rules)
     return Sweep(wanted, tuple(done), searched=False)
 
 
@@ -133,11 +145,12 @@ def search(asked: Asked, ranges: Sequence[str], n_trials: int, objective: str, s
     """
     wanted = objective_of(objective, asked.config({}))
     study, space = study_of(ranges, wanted.high)
+    rules = Rules(wanted, n_trials, show)
     done: list[Trial] = []
     while len(done) < n_trials:
         proposed = [study.ask(space) for _ in range(min(max(1, asked.jobs), n_trials - len(done)))]
         trials = [Trial(len(done) + i, dict(each.params)) for i, each in enumerate(proposed, start=1)]
-        made = _made(asked, trials, [asked.config(trial.values) for trial in trials], wanted, (n_trials, show))
+        made = _made(asked, trials, [asked.config(trial.values) for trial in trials], rules)
         for each, trial in zip(proposed, made, strict=True):
             tell(study, each, trial.value)
         done += made
@@ -197,25 +210,33 @@ def objective_of(text: str, config: Config) -> Objective:
     return Objective(variant, split, f"{metric}_{stat}")
 
 
-def _made(
-    asked: Asked, trials: Sequence[Trial], configs: Sequence[Config], objective: Objective, of: tuple[int, Show]
-) -> list[Trial]:
-    """Runs what is not done yet, side by side where asked for, and reads the value of each."""
-    total, show = of
-    there = _finished(asked.folder)
+def _made(asked: Asked, trials: Sequence[Trial], configs: Sequence[Config], rules: Rules) -> list[Trial]:
+    """Runs what is not done yet, side by side where asked for, and reads the value of each that may be ranked."""
+    there = _finished(asked.folder, rules, configs[0])
     known = [there.get(config.to_yaml()) for config in configs]
-    missing = [config for config, path in zip(configs, known, strict=True) if path is None]
-    outcomes = iter(_run_all(asked, missing, show))
+    missing = [config for config, found in zip(configs, known, strict=True) if found is None]
+    outcomes = iter(_run_all(asked, missing, rules.show))
     out = []
-    for trial, path in zip(trials, known, strict=True):
-        reused, error = path is not None, ""
-        if path is None:
-            path, error = next(outcomes)
-        value = objective.of(read_run(path)) if path else math.nan
-        out.append(replace(trial, path=path, value=value, error=error, reused=reused))
-        said = f"failed: {error.splitlines()[0]}" if error else f"{objective.column} {value:+.4f}{' (was there)' * reused}"
-        log.info("trial %d of %d: %s: %s", trial.number, total, told(trial.values), said)
+    for trial, found in zip(trials, known, strict=True):
+        path, error = (found.path, "") if found else next(outcomes)
+        each = _judged(replace(trial, path=path, error=error, reused=found is not None), rules)
+        out.append(each)
+        value = f"{rules.objective.column} {each.value:+.4f}{' (was there)' * each.reused}"
+        said = f"failed: {each.error.splitlines()[0]}" if each.error else value
+        log.info("trial %d of %d: %s: %s", trial.number, rules.n_trials, told(trial.values), said)
     return out
+
+
+def _judged(trial: Trial, rules: Rules) -> Trial:
+    """The trial with its value, or an error where it is not of the terms that the others have."""
+    if trial.path is None:
+        return trial
+    done = read_run(trial.path)
+    if rules.terms is None:
+        rules.terms = terms(done.manifest)
+    if ways := differing(rules.terms, terms(done.manifest)):
+        return replace(trial, error=f"can't be ranked with the first trial: they differ in {ways}")
+    return replace(trial, value=rules.objective.of(done))
 
 
 def told(values: Values) -> str:
@@ -223,13 +244,18 @@ def told(values: Values) -> str:
     return ", ".join(f"{key} {value:.6g}" if isinstance(value, float) else f"{key} {value}" for key, value in values.items())
 
 
-def _finished(folder: Path) -> dict[str, Path]:
-    """Resolved config → run folder."""
+def _finished(folder: Path, rules: Rules, config: Config) -> dict[str, Run]:
+    """Resolved config → run, of those that are whole and of the terms that hold now: others are made anew."""
+    paths = [path.parent for path in sorted(folder.glob("*/manifest.json")) if not path.parent.name.startswith(".")]
+    if paths and rules.terms is None:
+        with contextlib.suppress(NlabError):  # its trial will say why it fails
+            rules.terms = terms(facts_now(config))
     found = {}
-    for path in sorted(folder.glob("*/manifest.json")):
-        home = path.parent
-        if not home.name.startswith(".") and not (home / "failed.txt").exists() and (home / CONFIG).is_file():
-            found[(home / CONFIG).read_text(encoding="utf-8")] = home
+    for path in paths:
+        with contextlib.suppress(NlabError, OSError, UnicodeDecodeError):
+            done = read_run(path)
+            if terms(done.manifest) == (rules.terms or terms(done.manifest)):
+                found[(path / CONFIG).read_text(encoding="utf-8")] = done
     return found
 
 

@@ -18,6 +18,7 @@ def test_compound_drawdown_is_relative_and_negative() -> None:
 def test_sharpe_divides_by_the_population_standard_deviation() -> None:
     assert sharpe(np.array([1.0, 3.0])) == 2.0
     assert np.isnan(sharpe(np.array([1.0, 1.0])))
+    assert np.isnan(sharpe(np.full(20, 0.1)))  # whose mean is not quite .1
 
 
 def test_eras_without_a_score_are_left_out() -> None:

@@ -141,3 +141,13 @@ def test_failed_and_damaged_folders_are_skipped_with_a_line(one: Path, tmp_path:
 def test_an_unknown_column_to_sort_by_is_answered_with_the_nearest(one: Path) -> None:
     with pytest.raises(NlabError, match="did you mean 'corr_sharpe'"):
         compare([one], sort="corr_sharp")
+
+
+def test_scores_of_another_definition_are_not_ranked_together(one: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(one, tmp_path / "other")
+    manifest = opened(other / "manifest.json")
+    manifest["scoring"]["fnc"] = "fnc[large]@target"
+    (other / "manifest.json").write_text(sealed(manifest))
+    found = compare([one, other])
+    assert [group.runs for group in found.groups] == [(one.name,), ("other",)]
+    assert "differ in fnc (fnc[" in found.differences[0]

@@ -10,6 +10,7 @@ import pytest
 
 from numerai_lab.basics import NlabError
 from numerai_lab.finished import read_run
+from numerai_lab.seal import opened, sealed
 from numerai_lab.studies.proposals import axis
 from numerai_lab.studies.sweep import (
     Asked,
@@ -164,3 +165,24 @@ def test_the_leaderboard_says_what_was_seen_and_links_to_each_run(asked: Asked, 
     assert len(links) == 3
     assert all((asked.folder / link).is_file() for link in links)
     assert json.loads(browser.js("document.getElementById('figures').textContent"))["history"]["data"][0]["x"] == [1, 2, 3]
+
+
+def test_trials_of_another_target_are_not_ranked_with_the_first(asked: Asked) -> None:
+    done = grid(asked, ["data.target=target,target_cyrusd_20"], "val1.corr.mean", Quiet())
+    assert "differ in target (target_ender_20 against target_cyrusd_20)" in done.trials[1].error
+    assert math.isnan(done.trials[1].value)
+    assert done.best == done.trials[0]
+
+
+def test_trials_of_other_data_and_damaged_ones_are_made_anew(asked: Asked) -> None:
+    first = grid(asked, ["model.alpha=1,10,100"], "val1.corr.mean", Quiet())
+    old, damaged, _ = (trial.path for trial in first.trials)
+    assert old is not None
+    assert damaged is not None
+    manifest = opened(old / "manifest.json")
+    manifest["comparable"]["scored rows"] = "of last week"
+    (old / "manifest.json").write_text(sealed(manifest))
+    (damaged / "scores.csv").write_text("gone")
+    again = grid(asked, ["model.alpha=1,10,100"], "val1.corr.mean", Quiet())
+    assert [trial.reused for trial in again.trials] == [False, False, True]
+    assert [trial.value for trial in again.trials] == [trial.value for trial in first.trials]
