@@ -3,7 +3,6 @@
 import difflib
 import errno
 import hashlib
-import io
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -94,19 +93,34 @@ def human_seconds(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
+TEXT = "#text"
+"""Ends the names of arrays of texts in a file of arrays."""
+
+
 def arrays_to_bytes(arrays: Mapping[str, Array]) -> bytes:
-    """Arrays as the content of an .npz file, which executes nothing when read."""
-    if any(array.dtype.hasobject for array in arrays.values()):
-        raise TypeError(f"arrays of Python objects can't be saved: {sorted(n for n, a in arrays.items() if a.dtype.hasobject)}")
-    buffer = io.BytesIO()
-    np.savez(buffer, **dict(arrays))  # type: ignore[arg-type]  # the stubs take any name for the option allow_pickle
-    return buffer.getvalue()
+    """Arrays of numbers or texts as the content of a safetensors file, which executes nothing when read.
+
+    Texts become code points, in one dimension more.
+    """
+    from safetensors.numpy import save
+
+    plain = {}
+    for name, array in arrays.items():
+        if array.dtype.kind not in "biufU":
+            raise TypeError(f"arrays of Python objects can't be saved: {name}")
+        text = array.dtype.kind == "U"
+        values = np.ascontiguousarray(array).reshape(array.shape)  # which makes one dimension of none
+        plain[f"{name}{TEXT}" if text else name] = values[..., None].view(np.uint32) if text else values
+    return bytes(save(plain))
 
 
 def arrays_from_bytes(content: bytes) -> dict[str, Array]:
     """The inverse of `arrays_to_bytes`. Raises ValueError for anything but whole arrays."""
+    from safetensors.numpy import load
+
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return dict(arrays)
-    except Exception as error:  # zip, zlib, header, size: whatever broken bytes make numpy raise
+        arrays = {name: np.array(array) for name, array in load(content).items()}  # which may be written to
+        texts = {name: array.view(f"U{array.shape[-1]}")[..., 0] for name, array in arrays.items() if name.endswith(TEXT)}
+        return {name.removesuffix(TEXT): texts.get(name, array) for name, array in arrays.items()}
+    except Exception as error:  # header, size, kinds that numpy lacks: whatever broken bytes make it raise
         raise ValueError(f"no whole arrays ({error})") from error

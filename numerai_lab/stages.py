@@ -25,7 +25,7 @@ from numerai_lab.setting import Setting
 from numerai_lab.stream import BlockStream
 
 log = logging.getLogger("nlab")
-STATE, COLUMNS, PREDICTIONS = "state.npz", "columns.npy", "predictions.npy"
+STATE, COLUMNS, PREDICTIONS = "state.safetensors", "columns.npy", "predictions.npy"
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def fitted_augmenter(setting: Setting, name: str, seed: int) -> Augmenter:
     facts = {**_facts(setting, template), "labels": setting.labels, "fitted on": spans(train), "seed": seed}
     facts["parameters"] = template.model_dump(exclude=set(AMOUNTS))
     state = (setting.stages.obtain(Stage("fit", f"fit {name}@{seed}", facts), fit).folder / STATE).read_bytes()
-    setting.save(f"models/augmenter-{name}@{seed}.npz", state)
+    setting.save(f"models/augmenter-{name}@{seed}.safetensors", state)
     return template.restored(arrays_from_bytes(state))
 
 

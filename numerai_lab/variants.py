@@ -55,7 +55,7 @@ def fit_generators(setting: Setting) -> dict[tuple[str, int], Fitted]:
                 continue
             sized = config.model_copy(update={"generators": {**config.generators, name: template.sized(widths)}})
             out[name, seed] = fitted_generator(replace(setting, config=sized), name, seed)
-            setting.save(f"models/generator-{name}@{seed}.npz", out[name, seed].state)
+            setting.save(f"models/generator-{name}@{seed}.safetensors", out[name, seed].state)
         widths[name] = len(out[name, config.seeds[0]].fits.names)
     return out
 

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from numerai_lab.basics import NlabError, NlabFailure
+from numerai_lab.basics import NlabError, NlabFailure, arrays_from_bytes
 from numerai_lab.config import Config, load_config
 from numerai_lab.data.reader import Loaded
 from numerai_lab.experiment import How, run
@@ -65,7 +65,7 @@ def test_the_folder_holds_what_it_should_under_its_final_name_only(done: Run) ->
         "report.html",
     } <= names
     assert {"log.txt", "plots/cumulative_corr.svg", "plots/improvement.svg", "models/baseline@1.json"} <= names
-    assert {"models/generator-pca@1.npz", "models/generator-net@2.npz"} <= names
+    assert {"models/generator-pca@1.safetensors", "models/generator-net@2.safetensors"} <= names
     assert [path.name for path in done.path.parent.iterdir()] == [done.path.name]
     assert done.path.name.endswith("_whole")
 
@@ -230,10 +230,10 @@ def test_a_failure_leaves_a_folder_marked_failed_with_its_log_and_error(tmp_path
 
 def test_models_and_generators_are_saved_in_formats_that_execute_nothing(done: Run) -> None:
     for path in (done.path / "models").iterdir():
-        assert path.suffix in (".json", ".txt", ".npz")
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
-                assert all(isinstance(arrays[name], np.ndarray) for name in arrays)
+        assert path.suffix in (".json", ".txt", ".safetensors")
+        if path.suffix == ".safetensors":
+            arrays = arrays_from_bytes(path.read_bytes())
+            assert all(array.dtype.kind in "biufU" for array in arrays.values())
 
 
 def test_a_generator_that_no_variant_uses_is_not_fitted(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_another_model_takes_the_rows_from_the_cache_and_ratios_share_a_fit(tmp_
     second = run(config(model=quick("lightgbm")), tmp_path, Quiet())
     taken = {hit["stage"] for hit in second.manifest["cache_hits"]}
     assert {"rows of new@3", "rows of few@3", "realism of new@3"} <= taken
-    fits = [(first.path / "models" / f"augmenter-{name}@3.npz").read_bytes() for name in ("new", "few")]
+    fits = [(first.path / "models" / f"augmenter-{name}@3.safetensors").read_bytes() for name in ("new", "few")]
     assert fits[0] == fits[1]
 
 
@@ -84,7 +84,7 @@ def test_eras_are_exported_in_the_tournaments_layout_and_are_those_the_run_train
     assert table["era"].unique().sort().to_list() == [f"{1000 + i}" for i in range(70)]
     assert table["data_type"].unique().to_list() == ["synthetic"]
     assert table["id"].n_unique() == len(table) == 70 * 80
-    state = arrays_from_bytes((done.path / "models/augmenter-new@3.npz").read_bytes())
+    state = arrays_from_bytes((done.path / "models/augmenter-new@3.safetensors").read_bytes())
     fitted = component("diffusion").restored(state)
     own = fitted.invent(7, 80, rng_for(3, "invent", "new", 7))
     written = table.filter(pl.col("era") == "1007")

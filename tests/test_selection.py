@@ -110,7 +110,7 @@ def test_a_restored_generator_knows_what_it_selected(tmp_path: Path) -> None:
     panel = planted()
     saved: dict[str, bytes] = {}
     found = fitted(panel, tmp_path / "s", saved, by="variance", keep="highest", top_k=2)
-    state = arrays_from_bytes(saved["models/generator-g@0.npz"])
+    state = arrays_from_bytes(saved["models/generator-g@0.safetensors"])
     assert state["selected_"].tolist() == [2, 8]
     restored = PCA.model_validate(found.fits.template.model_dump()).restored(state)
     np.testing.assert_array_equal(restored.columns_for(panel.block(20)), found.columns[panel.rows(20)])

@@ -47,7 +47,7 @@ class Ridge(Model):
         return predictions
 
     def saved(self) -> tuple[str, bytes]:
-        return ".npz", arrays_to_bytes(self.state())
+        return ".safetensors", arrays_to_bytes(self.state())
 
     def loaded(self, content: bytes) -> Self:
         return self.restored(arrays_from_bytes(content))

@@ -84,8 +84,8 @@ def importances(run: Run, config: Config, n_raw: int) -> dict[str, dict[str, Sha
 def training_curves(run: Run) -> dict[str, Float64]:
     """Name of a saved network → its curve, a row a look: step, training loss, loss on held-out eras; of several fits, each."""
     out = {}
-    for model in _models(run, "*.npz"):
-        name = model.removeprefix("models/").removesuffix(".npz").removeprefix("generator-")
+    for model in _models(run, "*.safetensors"):
+        name = model.removeprefix("models/").removesuffix(".safetensors").removeprefix("generator-")
         found = {key: array for key, array in arrays_from_bytes(run.content(model)).items() if key.split("/")[-1] == "curve_"}
         for key, curve in found.items():
             if curve.ndim == 2 and curve.shape[1] == 3:
@@ -127,7 +127,7 @@ def _width(run: Run, config: Config, block: str, seed: int, n_raw: int) -> int:
     if block == RAW:
         return n_raw
     template = config.generators[block]
-    name = f"models/generator-{block}@{seed if template.stochastic else config.seeds[0]}.npz"
+    name = f"models/generator-{block}@{seed if template.stochastic else config.seeds[0]}.safetensors"
     return len(Fits.restored(template, arrays_from_bytes(run.content(name))).names)
 
 

@@ -79,9 +79,9 @@ def export_run(run: Path, name: str, out: Path, show: Show, seed: int | None = N
         raise NlabError(f"--generator: the run has no generator {name!r}; {nearest(name, config.generators)}")
     template = config.generators[name]
     wanted = config.seeds[0] if seed is None or not template.stochastic else seed
-    path = run / "models" / f"generator-{name}@{wanted}.npz"
+    path = run / "models" / f"generator-{name}@{wanted}.safetensors"
     if not path.is_file():
-        there = sorted(each.stem.removeprefix("generator-") for each in path.parent.glob("generator-*.npz"))
+        there = sorted(each.stem.removeprefix("generator-") for each in path.parent.glob("generator-*.safetensors"))
         raise NlabError(f"{run}: keeps no fitted {name}@{wanted}; {nearest(f'{name}@{wanted}', there)}")
     with show.task("data") as tick:
         loaded = load(config.data, config.extra_sets, tick)

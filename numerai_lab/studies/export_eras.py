@@ -78,7 +78,7 @@ def _fitted(run: Run, config: Config, name: str, seed: int) -> Augmenter:
         raise NlabError(f"--seed: the run has no seed {seed}; it has {', '.join(map(str, config.seeds))}")
     if not template.learns:
         return template
-    path = f"models/augmenter-{name}@{seed}.npz"
+    path = f"models/augmenter-{name}@{seed}.safetensors"
     if not (run.path / path).is_file():
         raise NlabError(f"{run.path}: keeps no fitted {name}@{seed}; no variant of the run uses it")
     try:

@@ -78,7 +78,7 @@ def _keys(config: Config) -> list[Key]:
 
 
 def _file(key: Key) -> str:
-    return f"models/generator-{key[0]}@{key[1]}.npz"
+    return f"models/generator-{key[0]}@{key[1]}.safetensors"
 
 
 def _sample(panel: Panel, run: Run, fits: Mapping[Key, Fits], show: Show) -> Sample:

@@ -149,7 +149,7 @@ def test_stage_cache_entries_that_broke_are_never_used(n_inputs: int, tmp_path: 
 
     def make(work: Path) -> None:
         np.save(work / "columns.npy", values, allow_pickle=False)
-        (work / "state.npz").write_bytes(arrays_to_bytes({"mean_": values[0], "weights_": values}))
+        (work / "state.safetensors").write_bytes(arrays_to_bytes({"mean_": values[0], "weights_": values}))
 
     stage = Stage("fit", "fit x", {"what": 1})
     with Cache(tmp_path) as cache:

@@ -1,6 +1,7 @@
 """What comes from somebody else executes nothing: run folders, cache entries, checkpoints, models, configs, reports."""
 
 import ast
+import io
 import json
 import pickle
 import shutil
@@ -12,7 +13,7 @@ import polars as pl
 import pytest
 
 import numerai_lab
-from numerai_lab.basics import Aid, NlabError, NlabFailure, arrays_from_bytes
+from numerai_lab.basics import Aid, NlabError, NlabFailure, arrays_from_bytes, arrays_to_bytes
 from numerai_lab.cache import Cache, Stage
 from numerai_lab.config import load_config, parse_config
 from numerai_lab.experiment import run
@@ -56,16 +57,25 @@ def test_no_module_imports_what_executes_when_it_loads_or_allows_pickles() -> No
                     assert "allow_pickle" in given, f"{path}:{node.lineno}"
 
 
-def hostile_npz(path: Path) -> None:
-    np.savez(path, weights_=np.array([Attack()], dtype=object), intercept_=np.array(0.0))
+def test_pickles_in_a_models_arrays_are_refused() -> None:
+    hostile = io.BytesIO()
+    np.savez(hostile, weights_=np.array([Attack()], dtype=object), intercept_=np.array(0.0))
+    for content in (hostile.getvalue(), pickle.dumps(Attack()), pickle.dumps({"weights_": Attack()})):
+        with pytest.raises(ValueError, match="no whole arrays"):
+            component("ridge").loaded(content)
+        with pytest.raises(ValueError, match="no whole arrays"):
+            arrays_from_bytes(content)
+    with pytest.raises(TypeError, match="Python objects can't be saved: weights_"):
+        arrays_to_bytes({"weights_": np.array([Attack()], dtype=object)})
+    assert DONE == []
 
 
-def test_pickles_in_a_models_arrays_are_refused(tmp_path: Path) -> None:
-    hostile_npz(tmp_path / "model.npz")
-    with pytest.raises(ValueError, match="allow_pickle=False"):
-        component("ridge").loaded((tmp_path / "model.npz").read_bytes())
-    with pytest.raises(ValueError, match="pickled"):
-        arrays_from_bytes(pickle.dumps(Attack()))
+def test_arrays_of_all_kinds_and_shapes_come_back_as_they_were() -> None:
+    kinds = [np.array(3), np.array(["ab", "ü"]), np.array("x"), np.zeros((0, 0)), np.array([[True]]), np.ones((2, 3)).T]
+    back = arrays_from_bytes(arrays_to_bytes({str(i): array for i, array in enumerate(kinds)}))
+    for i, array in enumerate(kinds):
+        np.testing.assert_array_equal(back[str(i)], array, strict=True)
+        assert back[str(i)].flags.writeable
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "scores.csv", "per_era.parquet"])
@@ -90,12 +100,12 @@ def test_a_cache_entry_with_a_pickle_is_refused(tmp_path: Path) -> None:
 
 def test_a_cache_entry_that_points_elsewhere_is_damaged(tmp_path: Path) -> None:
     with Cache(tmp_path / "cache") as cache:
-        entry = cache.obtain(Stage("fit", "fit x", {}), lambda work: (work / "state.npz").write_bytes(b"x") and None)
+        entry = cache.obtain(Stage("fit", "fit x", {}), lambda work: (work / "state.safetensors").write_bytes(b"x") and None)
     secret = tmp_path / "secret"
-    shutil.copy(entry.folder / "state.npz", secret)
-    (entry.folder / "state.npz").unlink()
-    (entry.folder / "state.npz").symlink_to(secret)
-    assert "state.npz is not what was written" in entry.damage()
+    shutil.copy(entry.folder / "state.safetensors", secret)
+    (entry.folder / "state.safetensors").unlink()
+    (entry.folder / "state.safetensors").symlink_to(secret)
+    assert "state.safetensors is not what was written" in entry.damage()
 
 
 @pytest.mark.parametrize("family", ["variants", "generators", "augmenters"])
@@ -147,7 +157,6 @@ def test_a_script_in_the_scores_of_a_foreign_run_is_data_and_the_report_escapes_
 
 
 def test_aids_take_arrays_only() -> None:
-    from numerai_lab.basics import arrays_to_bytes
 
     with pytest.raises(TypeError, match="Python objects"):
         arrays_to_bytes({"a": np.array([Attack()], dtype=object)})

@@ -63,7 +63,7 @@ def test_a_generator_whose_width_the_data_decide_gets_a_placebo_that_follows_it(
     setting = Setting(config, make_panel(), SPLITS, Scratch(tmp_path), Quiet(), saved.__setitem__)
     found = fit_generators(setting)
     assert found["g", 0].columns.shape == found["placebo_g", 0].columns.shape == (1200, 3)  # one group: mean, std, skew
-    again = Fits.restored(config.generators["placebo_g"], arrays_from_bytes(saved["models/generator-placebo_g@0.npz"]))
+    again = Fits.restored(config.generators["placebo_g"], arrays_from_bytes(saved["models/generator-placebo_g@0.safetensors"]))
     assert len(again.names) == again.columns_for(setting.panel.block(3)).shape[1] == 3
     noise = {"n": {"kind": "random_columns", "like": "g"}, "g": {"kind": "group_stats"}}
     with pytest.raises(NlabError, match=r"generators\.n\.like: no generator above it 'g'"):
