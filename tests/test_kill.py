@@ -109,15 +109,16 @@ def test_each_method_is_killed_at_thirty_random_moments(kind: str, tmp_path: Pat
     begun = time.monotonic()
     finished(config, with_data(tmp_path / "timed", tmp_path / "first"))
     seconds = time.monotonic() - begun
-    rng, kills = np.random.default_rng(list(kind.encode())), 0
-    for moment in range(SOAKED):
+    rng, kills, moment = np.random.default_rng(list(kind.encode())), 0, 0
+    while kills < SOAKED:  # those that come too late don't count
+        moment += 1
+        assert moment < 5 * SOAKED
         place = with_data(tmp_path / f"{moment}", tmp_path / "first")
         if kill_when(start(config, place), place, 0, rng.uniform(0, seconds)):
             kills += 1
             assert (finished(config, place) / "predictions.parquet").read_bytes() == wanted, moment
             assert_nothing_is_half_written(place)
         shutil.rmtree(place)
-    assert kills > SOAKED / 2
 
 
 def with_data(place: Path, other: Path) -> Path:

@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from numerai_lab.basics import ALONE, Aid, Array, Float32, NlabError, Tick
+from numerai_lab.generators.landmarks import landmarks
 from numerai_lab.generators.neural import Neural
 from numerai_lab.neural.umap_learn import umap_learn
 from numerai_lab.panel import Block, Panel
@@ -80,6 +81,15 @@ class UMAP(Neural):
     n_layers: int = Field(2, gt=0, le=8, description="parametric: hidden layers")
     steps: int = Field(500, gt=0, description="parametric: training steps; the learning rate falls to 0 along a cosine")
     batch_size: int = Field(1024, ge=8, le=1_000_000, description="parametric: edges a step, drawn by their membership")
+    warm_start: bool = Field(
+        False, description="parametric: begin with half as many steps of regression on umap-learn's layout of the landmarks"
+    )
+    global_weight: float = Field(
+        0.0,
+        ge=0,
+        description="parametric: weight of 1 − the correlation of distances between rows of a batch in columns and in principal "
+        "scores; more of the whole shape, less of the neighbourhoods",
+    )
     negatives: int = Field(256, gt=0, description="parametric: rows of a batch that each of its edges is pushed away from")
     learning_rate: float = Field(2e-3, gt=0, le=1, description="parametric: of Adam, at its height")
 
@@ -210,10 +220,14 @@ class UMAP(Neural):
         return self
 
     def _train(self, space: "Space", rng: np.random.Generator, aid: Aid) -> Self:
+        from numerai_lab.neural.placing import layout, warm_up
         from numerai_lab.neural.umap import curve, train
 
         self.seed_ = np.array(rng.integers(2**62))
         encoder = self._encoder(space)
+        if self.warm_start and aid.kept() is None:
+            places = layout(space, self.n_components, self.min_dist, self.n_epochs, int(rng.integers(2**31 - 1)))
+            warm_up(encoder, space.scores, places, self._plan(self.steps // 2, self.learning_rate), int(self.seed_))
         self.curve_ = train(
             encoder, space, curve(self.min_dist), self._plan(self.steps, self.learning_rate), int(self.seed_), aid
         )
@@ -233,7 +247,7 @@ class UMAP(Neural):
     def _plan(self, steps: int, learning_rate: float) -> "Plan":
         from numerai_lab.neural.umap import Plan
 
-        return Plan(steps, self.batch_size, min(self.negatives, self.batch_size), learning_rate)
+        return Plan(steps, self.batch_size, min(self.negatives, self.batch_size), learning_rate, self.global_weight)
 
     def _of_the_era(self, block: Block) -> Float32:
         """Columns by the encoder of all eras after some steps on this era's graph."""
@@ -280,15 +294,3 @@ def part_of(tick: Tick, start: float, end: float) -> Tick:
         tick(round(1000 * (start + (end - start) * done / total)), 1000, said)
 
     return part
-
-
-def landmarks(panel: Panel, n: int, rng: np.random.Generator) -> Array:
-    """Up to n rows in the units and dtype of the panel, the same number from each era, give or take one."""
-    counts = panel.bounds[:, 1] - panel.bounds[:, 0]
-    shares = np.full(len(counts), n // len(counts))
-    shares[rng.permutation(len(counts))[: n % len(counts)]] += 1
-    picked = []
-    for block, share in zip(panel.blocks(), shares.tolist(), strict=True):
-        rows = np.sort(rng.choice(len(block), size=min(share, len(block)), replace=False))
-        picked.append(block.features[rows])
-    return np.concatenate(picked)

@@ -12,7 +12,7 @@ from numerai_lab.neural.neighbours import Index, Metric, spread_out
 from numerai_lab.neural.umap_learn import umap_learn
 
 if TYPE_CHECKING:
-    from numerai_lab.neural.umap import Space
+    from numerai_lab.neural.umap import Encoder, Plan, Space
 
 FLOOR = 1e-3
 NEAR = 5
@@ -35,6 +35,20 @@ def layout(space: "Space", n_components: int, min_dist: float, n_epochs: int | N
             n_jobs=1,
         )
         return np.asarray(reducer.fit(space.scores.cpu().numpy()).embedding_, np.float32)
+
+
+def warm_up(encoder: "Encoder", scores: Tensor, places: Float32, plan: "Plan", seed: int) -> None:
+    """Regression of an encoder on places of the landmarks, mean squared error, by Adam; the rate falls along half a cosine."""
+    wanted = torch.from_numpy(places).to(scores.device)
+    optimiser = torch.optim.AdamW(encoder.parameters(), lr=plan.learning_rate, weight_decay=0)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(1, plan.steps))
+    rng = np.random.default_rng([seed, 1])
+    for _ in range(plan.steps):
+        rows = torch.from_numpy(rng.integers(len(wanted), size=plan.batch_size)).to(scores.device)
+        optimiser.zero_grad()
+        (encoder(scores[rows]) - wanted[rows]).square().mean().backward()
+        optimiser.step()
+        schedule.step()
 
 
 class Placing:

@@ -37,6 +37,7 @@ class Plan:
     batch_size: int
     negatives: int
     learning_rate: float
+    global_weight: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,12 @@ def cross_entropy(
     return softplus(near).mean(), PER_EDGE * (weights * softplus(-far)).sum()
 
 
+def alike(columns: Tensor, scores: Tensor, others: Tensor) -> Tensor:
+    """Correlation of the distances of rows to others of them, in columns and in scores (Sainburg et al. 2021's global term)."""
+    pairs = torch.stack([torch.sqrt((each - each[others]).square().sum(1) + FLOOR) for each in (columns, scores)])
+    return torch.corrcoef(pairs)[0, 1]
+
+
 def train(encoder: Encoder, space: Space, ab: tuple[float, float], plan: Plan, seed: int, aid: Aid) -> Float32:
     """Trains in place. Returns the curve: float32, a row every KEEP_EVERY steps: step, mean pull and mean push since the last.
 
@@ -236,7 +243,12 @@ class _Loop:
         columns = self.encoder(self.scores[torch.from_numpy(rows).to(device)])[torch.from_numpy(places).to(device)]
         weights = self.edges.push_weights(heads, tails, self.plan.negatives)
         others = columns[n : n + self.plan.negatives]
-        return cross_entropy(columns[:n], columns[n:], others, torch.from_numpy(weights).to(device), self.ab)
+        pull, push = cross_entropy(columns[:n], columns[n:], others, torch.from_numpy(weights).to(device), self.ab)
+        if self.plan.global_weight:
+            far = torch.from_numpy(rng.permutation(n)).to(device)
+            scores = self.scores[torch.from_numpy(heads).to(device)]
+            push = push + self.plan.global_weight * (1 - alike(columns[:n], scores, far))
+        return pull, push
 
     def note(self) -> None:
         """Adds a point to the curve."""

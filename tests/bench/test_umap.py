@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ import torch
 from scipy.stats import ks_2samp
 
 from numerai_lab.data.world import Size, World, target_bins
-from numerai_lab.generators.umap import UMAP, landmarks
+from numerai_lab.generators.landmarks import landmarks
+from numerai_lab.generators.umap import UMAP
 from numerai_lab.neural.neighbours import nearest
 from numerai_lab.panel import Block, Panel
 from tests.bench.embedding import factors_r2, neighbours_kept
@@ -213,7 +215,19 @@ def test_neighbours_are_found_at_the_speed_of_the_matrix_product() -> None:
         index = tree.neighbor_graph[0]
         recall = np.mean([len(np.intersect1d(a, b)) / 15 for a, b in zip(positions.numpy()[:2000], index[:2000], strict=True)])
         print(f"\n{n:,} landmarks: exact {took:.1f} s, pynndescent {approximate:.1f} s with recall {recall:.3f}")
+        if find_spec("faiss"):
+            print(f"  faiss, exact: {by_faiss(points):.1f} s")
         assert n > LANDMARKS or took < made("parametric", 60).fit / 2
+
+
+def by_faiss(points: np.ndarray) -> float:
+    """CPU seconds of faiss's exact search on one thread."""
+    import faiss
+
+    faiss.omp_set_num_threads(1)
+    index = faiss.IndexFlatL2(points.shape[1])
+    index.add(points)
+    return seconds(partial(index.search, points, 15))[0]
 
 
 def seconds(work: Callable[[], Any]) -> tuple[float, Any]:

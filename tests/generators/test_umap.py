@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from numerai_lab.basics import NlabError
-from numerai_lab.generators.umap import UMAP, landmarks
+from numerai_lab.generators.landmarks import landmarks
+from numerai_lab.generators.umap import UMAP
 from numerai_lab.panel import Block, Panel
 from tests.conftest import make_panel
 

@@ -203,3 +203,30 @@ def test_what_a_fit_will_take_is_told_before_it_starts_and_while_it_goes_on() ->
     assert {total for _, total in seen} == {1000}
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
     assert seen[-1][0] == 1000
+
+
+def test_a_warm_start_begins_at_umap_learns_layout_and_the_global_term_keeps_more_of_the_whole_shape() -> None:
+    panel = world()[0].only(range(1, 11))
+    block = world()[0].block(12)
+
+    def far(generator: UMAP) -> float:
+        """Correlation of distances between rows in columns and in principal scores."""
+        fitted = generator.fit(panel, np.random.default_rng(0))
+        scores = block.features @ fitted.projection_ + fitted.shift_
+        one, other = (np.linalg.norm(x[:-1] - x[1:], axis=1) for x in (fitted.transform(block), scores))
+        return float(np.corrcoef(one, other)[0, 1])
+
+    few: dict[str, Any] = {"n_components": 4, "landmarks": 800, "steps": 60}
+    plain, weighted = far(parametric(**few)), far(parametric(**few, global_weight=20.0))
+    assert weighted > plain + 0.02
+    given = {**few, "n_epochs": 50, "steps": 100}
+    begun: list[float] = []
+
+    def first_weights(arrays: Mapping[str, Array]) -> None:
+        begun.append(float(np.abs(arrays["now/straight.weight"] - np.eye(4, 60, dtype=np.float32)).mean()))
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(training, "KEEP_EVERY", 1)
+        for warm in (False, True):
+            parametric(**given, warm_start=warm).fit(panel, np.random.default_rng(0), Aid(keep=first_weights))
+    assert begun[100] > 3 * begun[0]  # after one step of training the way has been gone already
