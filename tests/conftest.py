@@ -35,11 +35,12 @@ atexit.register(shutil.rmtree, os.environ["NLAB_CACHE"], ignore_errors=True)
 
 NETWORK = {"n_components": 3, "hidden": 16}
 TRAINING = {"batch_size": 64, "max_steps": 20, "evaluate_every": 10, "learning_rate": 0.01}
+UMAP_SIZES = {"n_components": 2, "landmarks": 300, "n_epochs": 20, "n_neighbors": 5}
 
 QUICK: Mapping[str, dict[str, Any]] = {
     "pca": {"n_components": 3},
     "factor_analysis": {"n_components": 3},
-    "umap": {"n_components": 2, "landmarks": 300, "n_epochs": 20, "n_neighbors": 5},
+    "umap": {**UMAP_SIZES, "mode": "parametric", "hidden": 16, "batch_size": 64, "negatives": 16, "steps": 10},
     "log_ratio_pairs": {"n_pairs": 5},
     "local_density": {"landmarks": 200},
     "random_columns": {"n_columns": 3},

@@ -71,7 +71,7 @@ def test_importing_the_package_is_quick_and_loads_nothing() -> None:
         _ = numerai_lab.rnu
 
 
-@pytest.mark.parametrize("kind", [kind for kind, each in GENERATORS.items() if not each.whole_era and not each.uses_labels])
+@pytest.mark.parametrize("kind", [kind for kind, each in GENERATORS.items() if not each.uses_labels])
 def test_columns_in_a_pipeline_are_those_of_the_generator(kind: str) -> None:
     from numerai_lab.pipeline import Columns
 

@@ -46,9 +46,11 @@ def _emits(entry: type[Component] | Metric) -> str:
     if isinstance(entry, Metric):
         return "one number an era and variant"
     if issubclass(entry, Generator):
-        names = entry().names_out()
-        shape = "the same for a row whatever comes with it" if not entry.whole_era else "repeatable for whole eras only"
-        return f"{len(names)} float32 columns by default ({names[0]} … {names[-1]}), {shape}"
+        default = entry()
+        names = default.names_out()
+        repeatable = "the same for a row whatever comes with it" if not default.whole_era else "repeatable for whole eras only"
+        shape = "ranks within the era" if default.fit_scope.kind == "cross_fit" else repeatable
+        return f"by default {len(names)} float32 columns ({names[0]} … {names[-1]}), {shape}"
     if issubclass(entry, Augmenter):
         made = "new eras, as many as there are training eras" if entry.invents_eras else "as many training rows an era as it has"
         return f"{made}, times `ratio`, times `copies`"

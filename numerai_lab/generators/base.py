@@ -37,14 +37,11 @@ class FitScope:
 class Generator(Component):
     """Learns from the features of the eras it is given and emits float32 columns; from targets only if `uses_labels`.
 
-    stochastic: another seed gives other columns. whole_era: a row's columns depend on which rows come with it, so
-    `transform` is promised to be repeatable only era by era, which is how it is always called. learns: the values of
-    features in `fit` matter to the columns. per_era: all rows of an era get the same columns. wide_by_data: how many
-    columns there are is known after `fit` alone.
+    stochastic: another seed gives other columns. learns: the values of features in `fit` matter to the columns. per_era: all
+    rows of an era get the same columns. wide_by_data: how many columns there are is known after `fit` alone.
     """
 
     stochastic: ClassVar[bool] = False
-    whole_era: ClassVar[bool] = False
     learns: ClassVar[bool] = True
     per_era: ClassVar[bool] = False
     uses_labels: ClassVar[bool] = False
@@ -60,6 +57,11 @@ class Generator(Component):
         description="raw features that are read: {features: [feature sets], by: variance, keep: lowest or highest, top_k: n}; "
         "none = all",
     )
+
+    @property
+    def whole_era(self) -> bool:
+        """A row's columns depend on which rows come with it: `transform`, always called era by era, is repeatable only so."""
+        return False
 
     @property
     def fit_scope(self) -> FitScope:

@@ -42,7 +42,6 @@ class UMAP(Neural):
     euclidean.
     """
 
-    whole_era: ClassVar[bool] = True
     library_bytes: ClassVar[int] = 0  # in fitting_bytes: which ones depends on the mode
 
     kind: Literal["umap"] = "umap"
@@ -92,6 +91,11 @@ class UMAP(Neural):
     )
     negatives: int = Field(256, gt=0, description="parametric: rows of a batch that each of its edges is pushed away from")
     learning_rate: float = Field(2e-3, gt=0, le=1, description="parametric: of Adam, at its height")
+
+    @property
+    def whole_era(self) -> bool:
+        exact = "reducer_" in self.__dict__ or ("projection_" not in self.__dict__ and self.mode in ("auto", "exact"))
+        return exact or self.fit_on == "per_era"
 
     def settled(self, n_rows: int) -> Self:
         return self.model_copy(update={"mode": self._mode(n_rows)})
