@@ -39,6 +39,8 @@ COLUMNS = (
 
 
 FAMILIES = ("generators", "augmenters")
+SAID = "run folder: "
+"""Begins the line in which `nlab run` names what it made."""
 
 
 @dataclass(frozen=True)
@@ -106,8 +108,8 @@ def _tried(name: str, family: str, config: Config, place: Path) -> Trial:
     placebo = (f"raw+{placebos[0]}" if family == "generators" else placebos[0]) if placebos else None
     if done.returncode:
         return Trial(name, family, variant, placebo, None, (done.stderr.strip().splitlines() or ["no word"])[-1])
-    newest = max(place.glob(f"*_{config.name}*/manifest.json"), key=lambda found: found.stat().st_mtime)
-    return Trial(name, family, variant, placebo, read_run(newest.parent))
+    folder = next(line.removeprefix(SAID) for line in reversed(done.stderr.splitlines()) if line.startswith(SAID))
+    return Trial(name, family, variant, placebo, read_run(Path(folder)))
 
 
 def page(config: Config, trials: Sequence[Trial]) -> str:
