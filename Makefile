@@ -39,7 +39,8 @@ audit: $(VENV)/.installed-dev
 # Every generator and augmenter against the baseline and its placebo, augmenters with LightGBM too: hours. With CSI500=FILE the
 # same on a real weekly panel.
 methods: $(VENV)/.installed
-	$(NLAB) methods configs/methods.yaml
+	$(NLAB) methods configs/methods.yaml --only generators
+	$(NLAB) methods configs/methods.yaml --only augmenters --out configs/methods_augmenters.md
 	$(NLAB) methods configs/methods.yaml --set name=methods_lightgbm --set model.kind=lightgbm --only augmenters --out configs/methods_lightgbm.md
 ifdef CSI500
 	$(NLAB) methods configs/methods_csi500.yaml --set data.path=$(CSI500)
