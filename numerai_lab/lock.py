@@ -5,24 +5,30 @@ import os
 from pathlib import Path
 from typing import Literal, Self
 
+from numerai_lab.basics import PLACE, NlabFailure
+
+TRIES = 100
+
 
 class Lock:
     """An advisory lock on a file: several readers, or one owner. The system frees it when the process ends, however it ends."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, make_folder: bool = True) -> None:
+        """make_folder: whether the folder that it lies in is made where it is missing; there is no lock in it otherwise."""
+        self.path, self.make_folder = path, make_folder
         self._file = -1
 
     def take(self, how: Literal["read", "own"] = "own", *, wait: bool = False) -> bool:
-        """Takes the lock, or changes what it was taken for; False where another process is in the way and `wait` is not set."""
+        """Takes the lock, or changes what it was taken for; False where another process is in the way and `wait` is not set.
+
+        Raises NlabFailure where no file can be there, such as behind a link.
+        """
         flag = (fcntl.LOCK_SH if how == "read" else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
         while True:
             if self._file < 0:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                try:
-                    self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-                except FileNotFoundError:  # another process gave the folder its final name just now
-                    continue
+                self._file = self._opened()
+            if self._file < 0:
+                return False
             try:
                 fcntl.flock(self._file, flag)
             except BlockingIOError:
@@ -31,6 +37,22 @@ class Lock:
             if self._is_current():
                 return True
             self.free()  # its file was removed while we waited: what we hold, nobody else will see
+
+    def _opened(self) -> int:
+        for _ in range(TRIES):
+            if self.make_folder:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            elif not self.path.parent.is_dir():
+                break
+            try:
+                return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+            except FileNotFoundError:  # another process gave the folder its final name just now
+                continue
+            except OSError as error:
+                if error.errno in PLACE:
+                    raise
+                raise NlabFailure(f"{self.path}: no lock can be taken there ({error.strerror})") from error
+        return -1
 
     def free(self) -> None:
         """Gives the lock back; its file stays."""

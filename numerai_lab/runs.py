@@ -9,20 +9,20 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numerai_lab import __version__
-from numerai_lab.basics import NlabError, told
+from numerai_lab.basics import NlabError, NlabFailure, told
 from numerai_lab.cache import write_whole
 from numerai_lab.config import Config
 from numerai_lab.finished import FILES, MANIFEST
 from numerai_lab.lock import Lock
 from numerai_lab.machine import peak_memory
-from numerai_lab.seal import checksums, sealed
+from numerai_lab.seal import checksum, checksums, opened, sealed
 from numerai_lab.store import LOCK, built
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def unfinished_runs(runs_dir: Path, config: Config | None = None) -> list[Path]:
     found = []
     for path in sorted(runs_dir.glob(f"{UNFINISHED}*"), reverse=True):
         text = (path / CONFIG).read_text(encoding="utf-8") if (path / CONFIG).is_file() else ""
-        with Lock(path / LOCK) as lock:
+        with Lock(path / LOCK, make_folder=False) as lock, suppress(NlabFailure):  # of a folder with a link for a lock
             if text and (config is None or text == config.to_yaml()) and lock.take():
                 found.append(path)
     return found
@@ -245,9 +245,23 @@ def write_page(path: Path, text: str) -> None:
     """A text for people, such as a card or a page, where the user wants it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_whole(path, text.encode())
     except OSError as error:
         raise NlabError(f"{path}: can't be written ({error.strerror or error})") from error
+
+
+def check_writable(path: Path) -> None:
+    """Raises NlabError, before anything dear is done, where no file can be written."""
+    there = next(folder for folder in path.absolute().parents if folder.exists())
+    if path.is_dir() or not there.is_dir() or not os.access(there, os.W_OK):
+        raise NlabError(f"{path}: can't be written; name another file")
+
+
+def replace_page(run: Path, name: str, text: str) -> None:
+    """A page of a finished run, drawn anew, whose checksum the manifest holds."""
+    write_page(run / name, text)
+    facts = opened(run / MANIFEST)
+    write_page(run / MANIFEST, sealed({**facts, FILES: {**facts[FILES], name: checksum(run / name)}}))
 
 
 def _memory() -> int:

@@ -96,6 +96,16 @@ def test_a_bad_config_is_one_message_exit_code_2_and_creates_nothing(tmp_path: P
     assert [path.name for path in tmp_path.iterdir()] == ["bad.yaml"]
 
 
+def test_an_output_that_cant_be_written_is_refused_before_hours_are_spent(config: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for command in ("audit", "methods"):
+        for place in (tmp_path / "file" / "inside.md", tmp_path):
+            found = nlab(command, config, "--out", place, cwd=tmp_path, NLAB_CACHE=str(tmp_path / "cache"))
+            assert found.returncode == 2
+            assert found.stderr.splitlines()[-1].endswith(f"{place}: can't be written; name another file")
+    assert not (tmp_path / "cache").exists()
+
+
 def test_dry_run_shows_config_splits_and_costs_and_creates_nothing(config: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     found = nlab("run", config, "--dry-run", cwd=tmp_path, NLAB_CACHE=str(cache))

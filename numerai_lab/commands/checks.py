@@ -60,15 +60,17 @@ def audit(
     from numerai_lab.config import load_config
     from numerai_lab.report.progress import shown
     from numerai_lab.report.tables import Shown, markdown
+    from numerai_lab.runs import check_writable, write_page
     from numerai_lab.studies.audit import audit as audit_config
 
     loaded, remarks = load_config(config, overrides or [])
     for remark in remarks:
         say(remark)
+    check_writable(out)
     found = audit_config(loaded, shown())
     table, columns = pl.DataFrame(found.rows()), [Shown(name, name, "s") for name in ("verdict", "check", "subject", "numbers")]
     verdict = f"{loaded.name}: {len(found.checks) - len(found.failed)} of {len(found.checks)} checks passed"
-    out.write_text("\n".join([f"# Audit of {loaded.name}", "", verdict, "", markdown(table, columns), ""]), encoding="utf-8")
+    write_page(out, "\n".join([f"# Audit of {loaded.name}", "", verdict, "", markdown(table, columns), ""]))
     print_table(table, how, columns, wrap=True)
     say(f"{verdict}; written to {out}")
     if found.failed:
@@ -93,6 +95,7 @@ def methods(
     """
     from numerai_lab.basics import NlabFailure
     from numerai_lab.config import load_config
+    from numerai_lab.runs import check_writable, write_page
     from numerai_lab.studies.methods import page, run_each
 
     loaded, remarks = load_config(config, overrides or [])
@@ -100,9 +103,10 @@ def methods(
         say(remark)
     trials: list[Trial] = []
     place = out or config.with_suffix(".md")
+    check_writable(place)
     for trial in run_each(loaded, runs_dir / f"{loaded.name}_each", say, jobs, only or []):
         trials.append(trial)
-        place.write_text(page(loaded, trials), encoding="utf-8")  # what there is so far: all of them take hours
+        write_page(place, page(loaded, trials))  # what there is so far: all of them take hours
     print(place)
     if failed := [trial for trial in trials if trial.run is None]:
         raise NlabFailure(f"methods: {len(failed)} of {len(trials)} failed, the first: {failed[0].name}: {failed[0].failure}")

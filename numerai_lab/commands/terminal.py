@@ -26,10 +26,11 @@ def print_table(
     from rich.console import Console
 
     from numerai_lab.report.tables import exported, footnoted, rendered, with_interval
+    from numerai_lab.runs import write_page
 
     if how != "table":
         text = exported(table, how)
-        out.write_text(text + "\n", encoding="utf-8") if out else print(text)
+        write_page(out, f"{text}\n") if out else print(text)
         return
     console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120, highlight=False)
     for line in head:

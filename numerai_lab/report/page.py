@@ -11,7 +11,7 @@ from numerai_lab.report.plots import by_era, cumulative, drawn, improvement
 from numerai_lab.report.realism import realism_cells
 from numerai_lab.report.tables import NOTES, coverage, markdown, summary_columns, with_interval, with_values
 from numerai_lab.report.verdicts import outcome, verdict, verdicts
-from numerai_lab.runs import CONFIG, RunFolder, write_page
+from numerai_lab.runs import CONFIG, RunFolder, replace_page
 
 if TYPE_CHECKING:
     import polars as pl
@@ -48,7 +48,7 @@ def redrawn(run: Run) -> None:
         page = report_page(run, config)
     except KeyError as error:
         raise NlabError(f"{run.path}: its manifest has no {error}; a run of another version of nlab?") from error
-    write_page(run.path / "report.html", page)
+    replace_page(run.path, "report.html", page)
 
 
 def scores_page(title: str, head: Sequence[str], scores: "pl.DataFrame", legacy: bool) -> str:

@@ -112,6 +112,7 @@ def rendered(table: "pl.DataFrame", columns: Sequence[Shown], width: int | None 
     """A rich table of the columns that the data has and that fit the width, notes last where there are any."""
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     shown = with_values(table, columns)
     cells = {column.name: [formatted(value, column.style) for value in table[column.name].to_list()] for column in shown}
@@ -126,7 +127,7 @@ def rendered(table: "pl.DataFrame", columns: Sequence[Shown], width: int | None 
             overflow="fold",
         )
     for i in range(len(table)):
-        out.add_row(*[cells[column.name][i] for column in shown])
+        out.add_row(*[Text(cells[column.name][i]) for column in shown])  # texts are no markup
     return out
 
 

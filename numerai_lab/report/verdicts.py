@@ -37,7 +37,8 @@ def verdict(row: Mapping[str, Any]) -> str:
     if found in ("better", "worse"):
         return f"{said}, {found} (adjusted p {_short(_number(row, 'delta_corr_mean_p_adjusted'))})"
     needed = row.get("eras_needed")
-    return f"{said}, not resolved" + (f"; {needed - row['n_eras']:,} more eras needed" if needed else "")
+    known = row["n_eras"] - (row.get("corr_n_missing") or 0)
+    return f"{said}, not resolved" + (f"; {max(1, needed - known):,} more eras needed" if needed else "")
 
 
 def outcome(row: Mapping[str, Any]) -> Outcome:

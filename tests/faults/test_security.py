@@ -18,7 +18,9 @@ from numerai_lab.cache import Cache, Stage
 from numerai_lab.config import load_config, parse_config
 from numerai_lab.experiment import run
 from numerai_lab.finished import read_run
+from numerai_lab.lock import Lock
 from numerai_lab.report.comparison import compare
+from numerai_lab.runs import CONFIG, LOCK, UNFINISHED, unfinished_runs
 from numerai_lab.seal import mapping_in
 from tests.conftest import Quiet, component, make_config
 
@@ -161,3 +163,18 @@ def test_aids_take_arrays_only() -> None:
     with pytest.raises(TypeError, match="Python objects"):
         arrays_to_bytes({"a": np.array([Attack()], dtype=object)})
     assert Aid().kept() is None
+
+
+def test_a_link_for_a_lock_in_somebody_elses_folder_hangs_nothing_and_is_not_followed(tmp_path: Path) -> None:
+    folder = tmp_path / f"{UNFINISHED}20260101-000000_x-abc"
+    folder.mkdir()
+    (folder / CONFIG).write_text("name: x")
+    (folder / LOCK).symlink_to(tmp_path / "nowhere" / "file")
+    assert unfinished_runs(tmp_path) == []
+    (folder / LOCK).unlink()
+    (tmp_path / "target").touch()
+    (folder / LOCK).symlink_to(tmp_path / "target")
+    with pytest.raises(NlabFailure, match="no lock can be taken there"):
+        Lock(folder / LOCK).take()
+    assert not Lock(tmp_path / "gone" / LOCK, make_folder=False).take()
+    assert not (tmp_path / "gone").exists()

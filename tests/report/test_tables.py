@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from numerai_lab.report.tables import coverage, exported, footnoted, rendered, summary_columns, with_interval
+from numerai_lab.report.tables import Shown, coverage, exported, footnoted, rendered, summary_columns, with_interval
 
 SCORES = pl.DataFrame(
     {
@@ -75,3 +75,11 @@ def test_csv_and_markdown_hold_every_row() -> None:
     lines = exported(SCORES, "md").splitlines()
     assert len(lines) == 4
     assert "a\\|b" in lines[3]
+
+
+def test_cells_are_texts_and_no_markup() -> None:
+    table = pl.DataFrame({"variant": ["list[int]", "[/tmp/x] bad", "[bold]x"]})
+    console = Console(width=60, record=True, file=io.StringIO())
+    console.print(rendered(table, [Shown("variant", "variant", "s")]))
+    said = console.export_text()
+    assert all(cell in said for cell in table["variant"])

@@ -36,6 +36,11 @@ def test_it_says_better_worse_or_how_many_eras_are_missing(values: tuple[Any, ..
     assert verdict(row(*values)) == f"raw+umap: {said}"
 
 
+def test_eras_without_a_score_are_not_counted_as_seen() -> None:
+    undecided = row(0.0012, -0.0003, 0.0027, 0.3, 320) | {"corr_n_missing": 300}
+    assert verdict(undecided).endswith("not resolved; 20 more eras needed")
+
+
 def test_a_variant_without_scores_is_said_to_have_none() -> None:
     assert verdict(row(float("nan"), None, None, None, None)).endswith("no era in which both it and the reference have a score")
 

@@ -120,4 +120,6 @@ def test_generators_that_use_labels_are_looked_at_by_fits_that_did_not_see_the_r
     assert 'href="inspection.html"' not in (done.path / "report.html").read_text()
     (done.path / "inspection.html").write_text(page)
     redrawn(done)
+    again = read_run(done.path)
+    assert again.content("report.html") == (done.path / "report.html").read_bytes()
     assert 'href="inspection.html"' in (done.path / "report.html").read_text()
