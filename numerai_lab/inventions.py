@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from numerai_lab import stream as streaming
 from numerai_lab.basics import Float64, rng_for
 from numerai_lab.cache import Stage, spans
 from numerai_lab.metrics.realism import Realism, Sample, realism
@@ -62,7 +63,8 @@ def _found(setting: Setting, name: str, augment: tuple[str, ...], held: tuple[in
             augmenters = {each: fitted_augmenter(setting, each, seed) for each in augment}
             stream = rows_stream(setting, augmenters, seed)
             origins = stream.origins_of(name)
-            made = _sample((stream.rows_of(origins[i]) for i in _spread(len(origins))), MOST_ERAS, rng)
+            places = _spread(len(origins))
+            made = _sample((stream.rows_of(origins[i]) for i in places), len(places), rng)
             real = [_sample_of(setting.panel.only(eras), rng) for eras in (splits.train, held)]
             found = realism(real[0], real[1], made, int(rng.integers(2**31 - 1)))
             tick(1, 1)
@@ -81,6 +83,7 @@ def _found(setting: Setting, name: str, augment: tuple[str, ...], held: tuple[in
         "code": [
             code_version(*kinds, Realism),
             source_version(Path(__file__)),
+            source_version(Path(str(streaming.__file__))),
         ],
         "libraries": library_versions(*kinds, Realism),
         "trained on": spans(splits.train),

@@ -37,7 +37,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Realism:
-    """What is known of the rows of an augmenter. Ratios: 1 = as far from held-out eras as the training eras are.
+    """What is known of the rows of an augmenter. Ratios: 1 = as far from held-out eras as as many training eras and rows are.
 
     bins: largest and mean difference of a feature's bin proportions from the training rows' (half the sum of absolute
     differences). corr, target_corr: rms difference of correlations, between features and of features with the target, to
@@ -81,7 +81,8 @@ class Realism:
 def realism(train: Sample, held: Sample, made: Sample, seed: int) -> Realism:
     """Judges made rows. train, held: real rows, eras apart; the same number of rows of each is best."""
     rng = np.random.default_rng(seed)
-    real, there, invented = (_correlations(sample) for sample in (train, held, made))
+    alike = _as_many(train, made, rng)
+    real, there, invented = (_correlations(sample) for sample in (alike, held, made.take(_some(made, len(alike), rng))))
     shares, found = (_proportions(sample.features, train.features) for sample in (train, made))
     off = np.abs(shares - found).sum(1) / 2
     return Realism(
@@ -97,7 +98,7 @@ def realism(train: Sample, held: Sample, made: Sample, seed: int) -> Realism:
         auc_real=told_apart(train, held, rng),
         memorised=_nearest(made, train, rng) / max(_nearest(held, train, rng), 1e-12),
         tstr=_learned(made.take(_some(made, len(train), rng)), held, rng),
-        trtr=_learned(train.take(_some(train, len(made), rng)), held, rng),
+        trtr=_learned(alike, held, rng),
         diversity=_diversity(made, train),
         proportions=found,
     )
@@ -112,7 +113,7 @@ def told_apart(one: Sample, other: Sample, rng: np.random.Generator) -> float:
     parts = [sample.take(_some(sample, n, rng)) for sample in (one, other)]
     x = np.concatenate([np.column_stack([part.features, part.target]) for part in parts]).astype(np.float32)
     label = np.repeat([1, 0], n)
-    first = np.concatenate([np.isin(part.era, _half(part.era, rng)) for part in parts])
+    first = np.concatenate([_half(part.era, rng) for part in parts])
     areas = []
     for learn in (first, ~first):
         data = lightgbm.Dataset(x[learn], label=label[learn], params=_settings("binary", rng))
@@ -162,9 +163,11 @@ def _learned(learn: Sample, held: Sample, rng: np.random.Generator) -> float:
 
 
 def _diversity(made: Sample, train: Sample) -> float:
-    spread, of_chance = _variance(train)
     n_eras = len(np.unique(train.era))
-    if n_eras < 2 or spread < of_chance * np.sqrt(2 / (n_eras - 1)):
+    if n_eras < 2 or len(np.unique(made.era)) < 2:
+        return float("nan")
+    spread, of_chance = _variance(train)
+    if spread < of_chance * np.sqrt(2 / (n_eras - 1)):
         return float("nan")
     return float(np.sqrt(max(_variance(made)[0], 0) / spread))
 
@@ -201,5 +204,16 @@ def _some(sample: Sample, n: int, rng: np.random.Generator) -> Array:
 
 
 def _half(era: Array, rng: np.random.Generator) -> Array:
+    """Which rows are in one half of the eras; of a single era, in one half of the rows."""
     eras = np.unique(era)
-    return rng.permutation(eras)[: (len(eras) + 1) // 2]
+    if len(eras) == 1:
+        return rng.permutation(len(era)) < len(era) / 2
+    return np.isin(era, rng.permutation(eras)[: (len(eras) + 1) // 2])
+
+
+def _as_many(train: Sample, made: Sample, rng: np.random.Generator) -> Sample:
+    """Training rows, as many and of as many eras as were made, or all: few rows are further from others by chance alone."""
+    eras = np.unique(train.era)
+    n_eras = min(len(eras), len(np.unique(made.era)))
+    chosen = train.take(np.isin(train.era, eras[np.linspace(0, len(eras) - 1, n_eras).astype(int)]))
+    return chosen.take(_some(chosen, len(made), rng))

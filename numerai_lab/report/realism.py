@@ -88,6 +88,8 @@ def remarks(table: "pl.DataFrame") -> list[str]:
     lines = []
     for row in table.to_dicts():
         who = f"augmenter {row['augmenter']}"
+        if row["eras"] < 2:
+            lines.append(f"{who}: one era was invented, so nothing is known of how eras differ, and little of its correlations")
         if row["memorised"] < 0.8:
             lines.append(
                 f"{who}: rows lie at {row['memorised']:.2f} of the distance of held-out rows to training rows: copies of them"

@@ -50,6 +50,18 @@ def test_independent_marginals_are_exposed_by_correlations_and_by_a_classifier()
     assert found.tstr < 0.3 * found.trtr
 
 
+def test_ratios_do_not_depend_on_how_many_rows_were_made() -> None:
+    panel = make_panel(n_eras=90, n_rows=300, n_features=30)
+    train, held, other = (sample(panel, eras) for eras in (range(1, 31), range(31, 61), range(61, 91)))
+    for n in (300, 900, 9000):
+        found = realism(train, held, other.take(np.arange(n)), 0)
+        assert found.eras == n // 300
+        assert 0.7 < found.corr_ratio < 1.4
+        assert 0.5 < found.target_corr_ratio < 2
+        assert 0.4 < found.auc < 0.65
+        assert n > 300 or np.isnan(found.diversity)
+
+
 def test_eras_that_are_all_the_same_have_no_diversity() -> None:
     panel = make_panel(n_eras=40, n_rows=400)
     turned = np.repeat(np.arange(40) % 2 == 0, 400)
