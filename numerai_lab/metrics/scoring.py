@@ -39,13 +39,13 @@ class Column:
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions of every variant and seed. rows: panel rows, rising; values: float32, rows × columns, NaN where missing."""
+    """Predictions of every variant and seed. rows: panel rows, rising; values: floats, rows × columns, NaN where missing."""
 
     columns: tuple[Column, ...]
     rows: Int64
-    values: Float32
+    values: Float32 | Float64
 
-    def at(self, panel: Panel, era: int) -> Float32:
+    def at(self, panel: Panel, era: int) -> Float32 | Float64:
         """The rows of an era × columns."""
         place = panel.rows(era)
         first, last = np.searchsorted(self.rows, [place.start, place.stop])

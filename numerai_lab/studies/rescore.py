@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from numerai_lab.basics import Array, Float32, Int32, Int64, NlabError, nearest
+from numerai_lab.basics import Array, Float64, Int32, Int64, NlabError, nearest
 from numerai_lab.config import Config
 from numerai_lab.data.reader import load
 from numerai_lab.data.table import INDEX_NAMES, as_bytes, reading, scan
@@ -84,7 +84,7 @@ def _read(path: Path) -> tuple["pl.DataFrame", list[str]]:
         raise NlabError(f"{path}: has no column of numbers beside {index}; predictions are wanted, a column a model")
     text = pl.col("era").cast(pl.String) if "era" in frame.columns else pl.lit(None, pl.String)
     era = text.str.extract(r"^(?:era)?0*(\d+)$").cast(pl.Int32)
-    predictions = [pl.col(name).cast(pl.Float32).fill_null(np.nan) for name in names]
+    predictions = [pl.col(name).cast(pl.Float64).fill_null(np.nan) for name in names]
     return frame.select(pl.col(index).cast(pl.String).alias("id"), era.alias("era"), *predictions), names
 
 
@@ -121,9 +121,9 @@ def _with_era(eras: Int32, ids: Array) -> Array:
     return np.char.add(np.char.add(eras.astype("S6"), b"/"), ids)
 
 
-def _on_scored_eras(path: Path, given: Float32, rows: Int64, panel: Panel, splits: Splits) -> tuple[Splits, Float32]:
+def _on_scored_eras(path: Path, given: Float64, rows: Int64, panel: Panel, splits: Splits) -> tuple[Splits, Float64]:
     """The splits without the eras that have no prediction, and values by panel row, NaN where there is none."""
-    values = np.full((len(panel.ids), given.shape[1]), np.nan, np.float32)
+    values = np.full((len(panel.ids), given.shape[1]), np.nan)
     values[rows[rows >= 0]] = given[rows >= 0]
 
     def covered(eras: tuple[int, ...]) -> tuple[int, ...]:
@@ -135,5 +135,5 @@ def _on_scored_eras(path: Path, given: Float32, rows: Int64, panel: Panel, split
     return kept, values
 
 
-def _complete(values: Float32) -> Array:
+def _complete(values: Float64) -> Array:
     return np.asarray(np.isfinite(values).all(axis=1))

@@ -115,3 +115,12 @@ def test_the_command_prints_the_tables_and_writes_them(done: Path, tmp_path: Pat
     assert "Δ against pca" in (tmp_path / "out" / "scores.md").read_text()
     again = nlab("score", path, "--set", "data.size=tiny", "--out", tmp_path / "out")
     assert (again.returncode, "exists already" in again.stderr) == (2, True)
+
+
+def test_predictions_are_scored_at_the_precision_they_have(predictions: pl.DataFrame, tmp_path: Path) -> None:
+    fine = predictions.with_columns(
+        pl.col("baseline").cast(pl.Float64), squeezed=0.5 + 1e-9 * pl.col("baseline").cast(pl.Float64)
+    )
+    table = scored(fine, tmp_path).scores
+    one, other = (table.filter(variant=name)["corr_mean"].to_list() for name in ("baseline", "squeezed"))
+    assert one == pytest.approx(other, abs=1e-9)
