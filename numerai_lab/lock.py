@@ -28,6 +28,8 @@ class Lock:
             if self._file < 0:
                 self._file = self._opened()
             if self._file < 0:
+                if wait and self.make_folder:
+                    raise NlabFailure(f"{self.path}: no lock can be taken there (its folder comes and goes)")
                 return False
             try:
                 fcntl.flock(self._file, flag)

@@ -83,7 +83,7 @@ def with_interval(scores: "pl.DataFrame") -> "pl.DataFrame":
 
 
 def coverage(scores: "pl.DataFrame") -> list[str]:
-    """A line where mmc or bmc is over fewer eras than the other scores."""
+    """Lines where mmc or bmc is over fewer eras than the other scores, and where a variant has no corr in some eras."""
     lines = []
     for name in ("mmc", "bmc"):
         columns = ("split", f"{name}_n_eras", "n_eras")
@@ -92,6 +92,11 @@ def coverage(scores: "pl.DataFrame") -> list[str]:
         fewer = [f"{split} {n} of {of} eras" for split, n, of in dict.fromkeys(scores.select(columns).rows()) if 0 < n < of]
         if fewer:
             lines.append(f"{name} over fewer eras: {', '.join(fewer)} (corr over the same eras: corr_mean_{name}_eras)")
+    if "corr_n_missing" in scores.columns:
+        rows = scores.filter(scores["corr_n_missing"] > 0).select("variant", "split", "corr_n_missing", "n_eras").rows()
+        lines += [
+            f"{who}: no corr in {n} of {of} eras of {split} (constant predictions or targets)" for who, split, n, of in rows
+        ]
     return lines
 
 

@@ -50,6 +50,7 @@ def test_a_diffusion_model_of_the_small_tournament_is_quick_and_as_real_as_asked
     assert seconds < 15 * 60
     assert rate > 50_000
     assert best.corr_ratio <= 2
+    assert best.corr < found["copula"].corr
     assert best.target_corr_ratio <= 2
     assert 0.9 <= best.memorised <= 1.1
 

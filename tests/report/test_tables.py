@@ -60,6 +60,8 @@ def test_a_line_says_where_mmc_is_over_fewer_eras_than_the_rest() -> None:
     assert line == "mmc over fewer eras: val1 12 of 30 eras (corr over the same eras: corr_mean_mmc_eras)"
     assert footnoted(counted)[1] == ["† transductive", line]
     assert coverage(counted.with_columns(mmc_n_eras=0)) == []
+    missing = SCORES.with_columns(corr_n_missing=pl.Series([0, 3]))
+    assert coverage(missing) == ["a|b: no corr in 3 of 30 eras of val1 (constant predictions or targets)"]
 
 
 def test_json_is_a_list_of_objects_with_null_for_what_is_missing() -> None:
