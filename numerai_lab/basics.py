@@ -28,6 +28,15 @@ def silent(done: int, total: int, said: str = "", /) -> None:
     """The tick of those who want no progress."""
 
 
+def part_of(tick: Tick, start: float, end: float) -> Tick:
+    """A tick for a piece of work that is some part of the whole, in thousandths of which the whole is told."""
+
+    def part(done: int, total: int, said: str = "", /) -> None:
+        tick(round(1000 * (start + (end - start) * done / total)), 1000, said)
+
+    return part
+
+
 @dataclass(frozen=True)
 class Aid:
     """What a long fit is handed: where its progress goes, and a place for checkpoints.

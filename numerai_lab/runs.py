@@ -22,7 +22,7 @@ from numerai_lab.config import Config
 from numerai_lab.finished import FILES, MANIFEST
 from numerai_lab.lock import Lock
 from numerai_lab.machine import peak_memory
-from numerai_lab.seal import checksum, checksums, opened, sealed
+from numerai_lab.seal import checksum, checksums, mapping_in, opened, sealed
 from numerai_lab.store import LOCK, built
 
 if TYPE_CHECKING:
@@ -260,8 +260,10 @@ def check_writable(path: Path) -> None:
 def replace_page(run: Path, name: str, text: str) -> None:
     """A page of a finished run, drawn anew, whose checksum the manifest holds."""
     write_page(run / name, text)
-    facts = opened(run / MANIFEST)
-    write_page(run / MANIFEST, sealed({**facts, FILES: {**facts[FILES], name: checksum(run / name)}}))
+    facts = mapping_in(run / MANIFEST)
+    if FILES in facts:  # old runs have no checksums
+        facts = opened(run / MANIFEST)
+        write_page(run / MANIFEST, sealed({**facts, FILES: {**facts[FILES], name: checksum(run / name)}}))
 
 
 def _memory() -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from numerai_lab.basics import ALONE, Aid, Array, Float32, NlabError, Tick
+from numerai_lab.basics import ALONE, Aid, Array, Float32, NlabError, part_of
 from numerai_lab.generators.landmarks import landmarks
 from numerai_lab.generators.neural import Neural
 from numerai_lab.neural.umap_learn import umap_learn
@@ -289,12 +289,3 @@ class UMAP(Neural):
     def _columns(self, cells: "torch.Tensor", block: Block) -> "torch.Tensor":
         columns: torch.Tensor = self._network(cells)
         return columns
-
-
-def part_of(tick: Tick, start: float, end: float) -> Tick:
-    """A tick for a piece of work that is some part of the whole, in thousandths of which the whole is told."""
-
-    def part(done: int, total: int, said: str = "", /) -> None:
-        tick(round(1000 * (start + (end - start) * done / total)), 1000, said)
-
-    return part

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 DELTAS = (("corr", "mean"), ("corr", "sharpe"), ("fnc", "mean"), ("max_feature_exposure", "mean"), ("mmc", "mean"))
 """The statistics whose change is tested."""
-SURENESS = ("eras_needed", "in_mcs")
+SURENESS = ("eras_needed", "eras_more", "in_mcs")
 """Columns about the change whose names do not begin with `delta_`."""
 
 Series = Mapping[str, Float64]
@@ -49,12 +49,13 @@ def changes(members: Mapping[Key, Series], reference: Key, block: int) -> dict[K
 
     Each member is paired with the reference era by era, over eras that both have (scores averaged over seeds; a Sharpe ratio is
     taken for each seed). All differences come from the same resampled eras. `delta_corr_mean_p_adjusted` is over all members;
-    `in_mcs` says who is in the model confidence set of corr; `eras_needed` stands beside an undecided change of corr.
+    `in_mcs` says who is in the model confidence set of corr; `eras_needed` stands beside an undecided change of corr,
+    and `eras_more`, those of them that are not paired yet.
     Members have the same eras in the same order. The reference has no delta_ columns.
     """
     others = [key for key in members if key != reference]
     rows: dict[Key, dict[str, object]] = {key: {} for key in members}
-    needed: dict[Key, int | None] = {}
+    needed: dict[Key, tuple[int | None, int | None]] = {}
     for name, stat in DELTAS if others else ():
         pairs = [(members[key][name], members[reference][name]) for key in others]
         found = _differences(pairs, stat, block)
@@ -66,7 +67,8 @@ def changes(members: Mapping[Key, Series], reference: Key, block: int) -> dict[K
             rows[key] |= {f"delta_{name}_{stat}{end}": float(values[i]) for end, values in columns.items()}
     corr = np.column_stack([series["corr"].mean(0) for series in members.values()])
     for key, within in zip(members, confidence_set(corr, block), strict=True):
-        rows[key] |= {"eras_needed": needed.get(key), "in_mcs": within}
+        wanted, more = needed.get(key, (None, None))
+        rows[key] |= {"eras_needed": wanted, "eras_more": more, "in_mcs": within}
     return rows
 
 
@@ -87,9 +89,11 @@ def _differences(pairs: Sequence[tuple[Float64, Float64]], stat: str, block: int
     return studentised(Statistic(*(np.concatenate(parts, axis=-1)[..., order] for parts in zip(*each, strict=True))), drawn)
 
 
-def _undecided(found: Differences, p: Float64, pairs: Sequence[tuple[Float64, Float64]]) -> list[int | None]:
-    """Eras needed where the adjusted p leaves it open, else None."""
-    n_eras = [int(np.isfinite(own.mean(0) - reference.mean(0)).sum()) for own, reference in pairs]
-    return [
-        eras_needed(float(found.value[i]), float(found.error[i]), n) if p[i] >= 1 - LEVEL else None for i, n in enumerate(n_eras)
-    ]
+def _undecided(found: Differences, p: Float64, pairs: Sequence[tuple[Float64, Float64]]) -> list[tuple[int | None, int | None]]:
+    """Eras needed where the adjusted p leaves it open, and how many more than are paired; else None."""
+    out: list[tuple[int | None, int | None]] = []
+    for i, (own, reference) in enumerate(pairs):
+        n = int(np.isfinite(own.mean(0) - reference.mean(0)).sum())
+        wanted = eras_needed(float(found.value[i]), float(found.error[i]), n) if p[i] >= 1 - LEVEL else None
+        out.append((wanted, None if wanted is None else wanted - n))
+    return out

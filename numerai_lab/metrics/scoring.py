@@ -148,7 +148,7 @@ def score_table(table: "pl.DataFrame", scoring: Scoring, notes: Mapping[str, str
             head = {"variant": variant, "split": split, "notes": notes.get(variant, "")}
             rows.append({**head, **_stats(own), **changed[variant]})
     frame = pl.DataFrame(rows, infer_schema_length=None).select(_order(rows))
-    return frame.with_columns(pl.col("eras_needed").cast(pl.Int64), pl.col("in_mcs").cast(pl.Boolean))
+    return frame.with_columns(pl.col("eras_needed", "eras_more").cast(pl.Int64), pl.col("in_mcs").cast(pl.Boolean))
 
 
 def _stats(series: Series) -> dict[str, object]:

@@ -110,7 +110,7 @@ def nearest(points: Tensor, k: int, tick: Tick = silent) -> tuple[Tensor, Tensor
 def neighbours(points: Tensor, k: int, tick: Tick = silent) -> tuple[Int64, Float32]:
     """(positions, squared distances), as `nearest` finds them, or, of more points than EXACT_POINTS on a CPU, nearly so.
 
-    PyNNDescent (Dong, Moses, Li 2011) then: seconds, but one in four of the true neighbours may be missed.
+    PyNNDescent (Dong, Moses, Li 2011) then: seconds instead of minutes, but some of the true neighbours are missed.
     """
     if len(points) <= EXACT_POINTS or points.device.type != "cpu":
         positions, squared = nearest(points, k, tick)

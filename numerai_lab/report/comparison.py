@@ -127,7 +127,7 @@ def _with_changes(runs: Sequence[Run], reference: tuple[str, str]) -> "pl.DataFr
         for run in runs
     ]
     found = pl.DataFrame(changed, infer_schema_length=None).with_columns(
-        pl.col("eras_needed").cast(pl.Int64), pl.col("in_mcs").cast(pl.Boolean)
+        pl.col("eras_needed", "eras_more").cast(pl.Int64), pl.col("in_mcs").cast(pl.Boolean)
     )
     last = [name for name in found.columns if name.startswith("delta_")] + list(SURENESS)
     return pl.concat(plain, how="diagonal_relaxed").join(

@@ -36,9 +36,8 @@ def verdict(row: Mapping[str, Any]) -> str:
         return f"{said}, the same scores as the reference"
     if found in ("better", "worse"):
         return f"{said}, {found} (adjusted p {_short(_number(row, 'delta_corr_mean_p_adjusted'))})"
-    needed = row.get("eras_needed")
-    known = row["n_eras"] - (row.get("corr_n_missing") or 0)
-    return f"{said}, not resolved" + (f"; {max(1, needed - known):,} more eras needed" if needed else "")
+    more = row.get("eras_more")
+    return f"{said}, not resolved" + (f"; {more:,} more eras needed" if more else "")
 
 
 def outcome(row: Mapping[str, Any]) -> Outcome:

@@ -11,6 +11,7 @@ import numpy as np
 
 from numerai_lab.basics import Array, Float32, NlabError, NlabFailure, arrays_from_bytes, nearest
 from numerai_lab.cache import STAGES, Cache
+from numerai_lab.component import Component
 from numerai_lab.config import Config, Variant, load_config
 from numerai_lab.crossfit import Fits, parts_of
 from numerai_lab.data.live import Live, live_rows
@@ -219,21 +220,28 @@ def _card(subject: Subject, config: Config, loaded: Loaded, rows: Mapping[str, i
         **subject.facts,
     }
     says = inspect.getdoc(type(template)) or ""
-    source = says[says.index("Source:") :].replace("\n", " ") if "Source:" in says else ""
     return [
         f"# {subject.name}: {says.splitlines()[0]}",
         "",
         "Rows: one a stock and era; `era` is empty for live rows; `split` is train, validation or live.",
         "Rows of `train` are those that a model of these columns may learn from; `validation` is every other era with a number.",
         *(f"**Note**: {remark}." for remark in remarks),
+        *of_method(template, facts),
+    ]
+
+
+def of_method(method: Component, facts: Mapping[str, object]) -> list[str]:
+    """The end of a card: facts as a table, the source of the method, its parameters."""
+    says = inspect.getdoc(type(method)) or ""
+    return [
         "",
         "| | |",
         "| --- | --- |",
         *(f"| {name} | {value} |" for name, value in facts.items()),
         "",
-        source,
+        says[says.index("Source:") :].replace("\n", " ") if "Source:" in says else "",
         "",
-        "Parameters: " + ", ".join(f"`{name}: {value}`" for name, value in parameters.items() if name != "kind"),
+        "Parameters: " + ", ".join(f"`{name}: {value}`" for name, value in method.model_dump().items() if name != "kind"),
         "",
     ]
 

@@ -19,7 +19,7 @@ from numerai_lab.report.realism import realism_lines
 from numerai_lab.runs import CONFIG, growing_table, write_page
 from numerai_lab.setting import Show
 from numerai_lab.stream import BlockStream, Origin
-from numerai_lab.studies.export import Exported, config_hash, refuse_existing
+from numerai_lab.studies.export import Exported, config_hash, of_method, refuse_existing
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -133,21 +133,11 @@ def _table(block: Block, era: int, loaded: Loaded, seed: int) -> "pa.Table":
 
 def _card(name: str, augmenter: Augmenter, facts: dict[str, object]) -> list[str]:
     says = inspect.getdoc(type(augmenter)) or ""
-    source = says[says.index("Source:") :].replace("\n", " ") if "Source:" in says else ""
-    parameters = {key: value for key, value in augmenter.model_dump().items() if key != "kind"}
     return [
         f"# {name}: {says.splitlines()[0]}",
         "",
         "**Synthetic rows**: no stock, no date, no market. They are for training; a score on them says nothing, and a model that",
         "saw them has seen the training eras that they were learned from.",
         "Columns as in the tournament's files: id, era, data_type `synthetic`, features, target.",
-        "",
-        "| | |",
-        "| --- | --- |",
-        *(f"| {key} | {value} |" for key, value in facts.items()),
-        "",
-        source,
-        "",
-        "Parameters: " + ", ".join(f"`{key}: {value}`" for key, value in parameters.items()),
-        "",
+        *of_method(augmenter, facts),
     ]

@@ -46,6 +46,7 @@ def test_the_better_one_is_better_after_adjustment_and_only_it_and_it_needs_no_m
     assert rows["better"]["in_mcs"] is True
     assert rows["same"]["delta_corr_mean_p_adjusted"] > 0.05
     assert rows["same"]["eras_needed"] > ERAS
+    assert rows["same"]["eras_more"] == rows["same"]["eras_needed"] - ERAS
     assert rows["same"]["in_mcs"] is False
     assert rows["reference"]["in_mcs"] is False
 
@@ -135,3 +136,11 @@ def test_which_eras_others_miss_changes_no_sharpe() -> None:
         without = changes({key: members[key] for key in ("a", name, "b")}, "a", 4)[name]
         for end in ("", "_low", "_high", "_p"):
             assert together[name][f"delta_corr_sharpe{end}"] == pytest.approx(without[f"delta_corr_sharpe{end}"], rel=1e-9)
+
+
+@pytest.mark.parametrize("who", ["same", "reference"])
+def test_eras_that_either_lacks_do_not_count_as_seen(members: dict[str, dict[str, np.ndarray]], who: str) -> None:
+    members[who]["corr"][:, 40:] = np.nan
+    row = changes(members, "reference", 4)["same"]
+    assert row["delta_corr_mean_p_adjusted"] > 0.05
+    assert row["eras_more"] == row["eras_needed"] - 40
