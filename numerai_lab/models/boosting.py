@@ -59,7 +59,7 @@ class XGBoost(_Boosting):
     external_memory: bool = Field(
         False,
         description="the binned rows lie on disk, two bytes a cell, while trees are grown: the same trees, in memory that rows "
-        "hardly add to; a third slower, or more with eras of some hundred rows",
+        "hardly add to; a fifth slower, or more with eras of some hundred rows",
     )
 
     def fit(self, blocks: BlockStream, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
