@@ -117,7 +117,7 @@ def test_code_reaches_through_imports_and_knows_classes_without_a_file() -> None
     from numerai_lab.provenance import _reached, code_version, library_versions
 
     reached = {path.name for path in _reached(Path(module.__file__))}
-    assert {"linear.py", "base.py", "stream.py", "panel.py", "component.py", "basics.py"} == reached
+    assert {"linear.py", "base.py", "stream.py", "suppliers.py", "panel.py", "component.py", "basics.py"} == reached
     assert code_version(Ridge) == code_version(Ridge) != code_version(UMAP)
     assert {"umap-learn", "numba"} <= set(library_versions(UMAP))
     space: dict[str, Any] = {"PCA": PCA}
