@@ -2,7 +2,6 @@
 
 import ast
 import hashlib
-import importlib.util
 import inspect
 import sys
 from functools import cache
@@ -101,12 +100,12 @@ def _imported(path: Path) -> tuple[frozenset[Path], frozenset[str]]:
 
 @cache
 def _module_file(name: str) -> frozenset[Path]:
-    """The file of a module of the package; none for what is no module, such as a class imported from one."""
-    try:
-        found = importlib.util.find_spec(name)
-    except ModuleNotFoundError:
-        return frozenset()
-    return frozenset([Path(found.origin)]) if found and found.origin and found.origin.endswith(".py") else frozenset()
+    """The file of a module of the package; none for what is no module, such as a class imported from one.
+
+    Looked up by its path: to ask Python would import the parent packages, and with them what they import.
+    """
+    at = Path(__file__).parent.joinpath(*name.split(".")[1:])
+    return frozenset(path for path in (at.with_suffix(".py"), at / "__init__.py") if path.is_file())
 
 
 @cache
