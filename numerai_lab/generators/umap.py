@@ -21,7 +21,7 @@ EXACT_ROWS = 100_000
 """Rows to learn from up to which `mode: auto` is exact."""
 START_SECONDS = 6.0
 """numba's compilation."""
-PASS_FLOPS, STEP_FLOPS, FORWARD_FLOPS = 500, 15, 8
+PASS_FLOPS, STEP_FLOPS, FORWARD_FLOPS = 200, 15, 8
 """What looking through one distance costs, a training step for a row and weight, and columns for these: as they were measured."""
 
 
@@ -127,8 +127,7 @@ class UMAP(Neural):
         rows = min(self._n_landmarks(mode), n_rows)
         if mode == "exact":
             return 400_000_000 + rows * (12 * n_columns + 400 * self.n_neighbors + 16 * self.n_components)
-        blocks = 4 * 1024 * 3 * rows
-        return 700_000_000 + blocks + 4 * 8 * n_columns**2 + rows * (n_columns + 400 * self.n_neighbors + 8 * self.principal)
+        return 780_000_000 + 4 * 8 * n_columns**2 + rows * (n_columns + 400 * self.n_neighbors + 8 * self.principal)
 
     def seconds(self, n_fitted: int, n_rows: int, n_columns: int, flops: float) -> float:
         mode, d = self._mode(n_fitted), self.n_components
