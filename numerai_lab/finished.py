@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from numerai_lab.basics import NlabError
 from numerai_lab.metrics import METRICS
+from numerai_lab.metrics.changes import DELTAS
 from numerai_lab.metrics.scoring import splits_of
 from numerai_lab.seal import STAMP, changed, mapping_in, opened
 
@@ -107,12 +108,13 @@ def _manifest(path: Path) -> dict[str, Any]:
 
 
 def _check_tables(scores: "pl.DataFrame", eras: "pl.DataFrame") -> None:
-
-    lacking = {"variant", "split"} - {*scores.columns} | {"variant", "split", "era"} - {*eras.columns}
+    tested = [name for name, _ in DELTAS]
+    lacking = {"variant", "split"} - {*scores.columns} | {"variant", "split", "era", "seed", *tested} - {*eras.columns}
     if lacking:
         raise ValueError(f"no column {min(lacking)}")
-    if not eras["era"].dtype.is_integer():
-        raise ValueError("column era holds no whole numbers")
+    for name in ("era", "seed"):
+        if not eras[name].dtype.is_integer():
+            raise ValueError(f"column {name} holds no whole numbers")
     for table in (scores, eras):
         for name, dtype in table.schema.items():
             empty = table[name].null_count() == len(table)

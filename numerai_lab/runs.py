@@ -120,9 +120,10 @@ def new_run(runs_dir: Path, config: Config, unfinished: Path | None = None) -> I
     read yet, removed.
     """
     work = unfinished or _begun(runs_dir, config.name)
-    lock = Lock(work / LOCK)
-    if not lock.take():
-        raise NlabError(f"{work}: this run is not dead, another process works on it")
+    while not (lock := Lock(work / LOCK)).take():
+        if unfinished:
+            raise NlabError(f"{work}: this run is not dead, another process works on it")
+        work = _begun(runs_dir, config.name)  # another process went on in our folder before it was locked
     final = work.with_name(work.name.removeprefix(UNFINISHED).rpartition("-")[0])
     handler = logging.FileHandler(work / "log.txt", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -161,14 +162,19 @@ def write_scores(folder: Path, per_era: "pl.DataFrame", scores: "pl.DataFrame", 
 
 
 def unfinished_runs(runs_dir: Path, config: Config | None = None) -> list[Path]:
-    """Folders of runs that were killed and that nobody works on, the newest first; of this resolved config, if one is given."""
-    found = []
+    """Folders of runs that were killed and that nobody works on, the newest first; of this resolved config, if one is given.
+
+    Last come folders with the config's name whose runs were killed before they wrote anything.
+    """
+    found, empty = [], []
     for path in sorted(runs_dir.glob(f"{UNFINISHED}*"), reverse=True):
         text = (path / CONFIG).read_text(encoding="utf-8") if (path / CONFIG).is_file() else ""
+        name = path.name.partition("_")[2].rpartition("-")[0]
+        wanted = config is None or text == config.to_yaml() if text else config is not None and name == config.name
         with Lock(path / LOCK, make_folder=False) as lock, suppress(NlabFailure):  # of a folder with a link for a lock
-            if text and (config is None or text == config.to_yaml()) and lock.take():
-                found.append(path)
-    return found
+            if wanted and lock.take():
+                (found if text else empty).append(path)
+    return found + empty
 
 
 def unfinished_run(path: Path) -> Path:

@@ -59,6 +59,17 @@ def test_only_runs_of_the_same_config_that_nobody_works_on_are_found(tmp_path: P
         unfinished_run(tmp_path / "other")
 
 
+def test_a_run_that_was_killed_before_it_wrote_anything_leaves_no_folder_behind_the_next(tmp_path: Path) -> None:
+    empty = tmp_path / f"{UNFINISHED}20260102-030405_small-abc"
+    empty.mkdir()
+    (tmp_path / f"{UNFINISHED}20260102-030405_smaller-abc").mkdir()
+    assert unfinished_runs(tmp_path) == []
+    assert unfinished_runs(tmp_path, small()) == [empty]
+    written = left_unfinished(tmp_path / "more", small())
+    empty.rename(written.with_name(f"{UNFINISHED}20260102-030406_small-abc"))
+    assert unfinished_runs(tmp_path / "more", small())[0] == written
+
+
 class Dies(PCA):
     """A generator whose process is told to stop in era 70, once."""
 
