@@ -70,9 +70,9 @@ def read_run(path: Path) -> Run:
         if damage:
             raise ValueError(damage)
         scores = pl.read_csv(path / SCORES, infer_schema_length=None)
-        eras = pl.read_parquet(path / PER_ERA)
+        eras = _parquet(path / PER_ERA)
         _check_tables(scores, eras)
-    except (ValueError, OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+    except (ValueError, OSError, NotImplementedError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise damaged(path, error) from error
     return Run(path, manifest, scores, eras)
 
@@ -92,6 +92,21 @@ def differing(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
 def damaged(path: Path, why: object) -> NlabError:
     """What is said of a run folder that is not as it was written."""
     return NlabError(f"{path}: damaged run folder ({(str(why).splitlines() or [repr(why)])[0]})")
+
+
+def _parquet(path: Path) -> "pl.DataFrame":
+    """A table, by pyarrow: a file that somebody forged can make polars abort the process."""
+    import polars as pl
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            table = file.read(use_threads=False)
+        table.validate(full=True)
+    except pa.ArrowException as error:
+        raise ValueError(error) from error
+    return pl.DataFrame(table)
 
 
 def _manifest(path: Path) -> dict[str, Any]:

@@ -166,7 +166,8 @@ def unfinished_runs(runs_dir: Path, config: Config | None = None) -> list[Path]:
 
     Last come folders with the config's name whose runs were killed before they wrote anything.
     """
-    found, empty = [], []
+    found: list[Path] = []
+    empty: list[Path] = []
     for path in sorted(runs_dir.glob(f"{UNFINISHED}*"), reverse=True):
         text = (path / CONFIG).read_text(encoding="utf-8") if (path / CONFIG).is_file() else ""
         name = path.name.partition("_")[2].rpartition("-")[0]
