@@ -123,6 +123,8 @@ def _manifest(path: Path) -> dict[str, Any]:
 
 
 def _check_tables(scores: "pl.DataFrame", eras: "pl.DataFrame") -> None:
+    import polars as pl
+
     tested = [name for name, _ in DELTAS]
     lacking = {"variant", "split"} - {*scores.columns} | {"variant", "split", "era", "seed", *tested} - {*eras.columns}
     if lacking:
@@ -130,6 +132,9 @@ def _check_tables(scores: "pl.DataFrame", eras: "pl.DataFrame") -> None:
     for name in ("era", "seed"):
         if not eras[name].dtype.is_integer():
             raise ValueError(f"column {name} holds no whole numbers")
+    for name in ("variant", "split"):
+        if eras[name].dtype != pl.String:
+            raise ValueError(f"column {name} holds no names")
     for table in (scores, eras):
         for name, dtype in table.schema.items():
             empty = table[name].null_count() == len(table)
