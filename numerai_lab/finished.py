@@ -130,10 +130,10 @@ def _check_tables(scores: "pl.DataFrame", eras: "pl.DataFrame") -> None:
     if lacking:
         raise ValueError(f"no column {min(lacking)}")
     for name in ("era", "seed"):
-        if not eras[name].dtype.is_integer():
+        if not eras[name].dtype.is_integer() or eras[name].has_nulls():
             raise ValueError(f"column {name} holds no whole numbers")
-    for name in ("variant", "split"):
-        if eras[name].dtype != pl.String:
+    for table, name in itertools.product((scores, eras), ("variant", "split")):
+        if table[name].dtype != pl.String or table[name].has_nulls():
             raise ValueError(f"column {name} holds no names")
     for table in (scores, eras):
         for name, dtype in table.schema.items():
