@@ -11,34 +11,35 @@ from numerai_lab.generators import GENERATORS
 
 RAW = "raw"
 C = TypeVar("C", bound=Component)
-NOISE, SAME_ROWS = "random_columns", "duplicate"
-"""The kinds of placebos: as many columns of noise, and the same rows once more."""
+NOISE, UNTRAINED, SAME_ROWS = "random_columns", "random_encoder", "duplicate"
+"""The kinds of placebos: as many columns of noise, a network of the same shape as it began, and the same rows once more."""
 
 
 def with_variants(raw: Mapping[str, Any]) -> dict[str, Any]:
     """The plain values of a config with variants written out, and the placebos they need.
 
     Of each generator NAME alone and raw+NAME, of each augmenter its rows; raw + a placebo of as many columns, one for each
-    width there is; and the same rows again, as many of the same weight. Beside generators that take the first training
-    eras for themselves, raw and a placebo of that width trained on the eras they leave. Works on values
-    that were not checked yet: what is wrong with them is said elsewhere.
+    width there is; raw + an untrained network of each shape there is; and the same rows again, as many of the same weight.
+    Beside generators that take the first training eras for themselves, raw and their placebos trained on the eras they
+    leave. Works on values that were not checked yet: what is wrong with them is said elsewhere.
     """
     generators, augmenters = mapping(raw, "generators"), mapping(raw, "augmenters")
-    noise, same = _noise(generators), _same_rows(augmenters)
+    added, same = {**_noise(generators), **_untrained(generators)}, _same_rows(augmenters)
     variants: dict[str, Any] = {"baseline": {"features": [RAW]}}
     for name, values in generators.items():
         if _kind(values) != NOISE:
             variants[f"{name}_only"] = {"features": [name]}
         variants[f"{RAW}+{name}"] = {"features": [RAW, name]}
-    variants |= {f"{RAW}+{name}": {"features": [RAW, name]} for name in noise}
+    variants |= {f"{RAW}+{name}": {"features": [RAW, name]} for name in added}
     for name in _early(generators):
         variants[f"baseline_after_{name}"] = {"features": [RAW], "after": [name]}
-        same_width = [other for other, values in noise.items() if values == _placebo_of(name, generators[name])]
-        variants |= {f"raw+{other}_after_{name}": {"features": [RAW, other], "after": [name]} for other in same_width}
+        of = _noise_of(name, generators[name]), _untrained_of(generators[name])
+        own = [other for other, values in added.items() if values in of]
+        variants |= {f"{RAW}+{other}_after_{name}": {"features": [RAW, other], "after": [name]} for other in own}
     variants |= {name: {"features": [RAW], "augment": [name]} for name in (*augmenters, *same)}
-    added = {"generators": {**generators, **noise}} if noise else {}
-    added |= {"augmenters": {**augmenters, **same}} if same else {}
-    return {**raw, **added, "variants": variants}
+    families = {"generators": {**generators, **added}} if added else {}
+    families |= {"augmenters": {**augmenters, **same}} if same else {}
+    return {**raw, **families, "variants": variants}
 
 
 def mapping(raw: Mapping[str, Any], key: str) -> Mapping[Any, Any]:
@@ -53,10 +54,22 @@ def _noise(generators: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
         return {}
     found: dict[int | str, dict[str, Any]] = {}
     for name, values in generators.items():
-        placebo = _placebo_of(name, values)
+        placebo = _noise_of(name, values)
         if placebo is not None:
             found.setdefault(placebo.get("like", placebo["n_columns"]), placebo)
     return _named("placebo", found, generators)
+
+
+def _untrained(generators: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
+    """A network that was never trained for each shape of those that are, unless the config has one of its own."""
+    if any(_kind(values) == UNTRAINED for values in generators.values()):
+        return {}
+    found: dict[str, dict[str, Any]] = {}
+    for name, values in generators.items():
+        placebo = _untrained_of(values)
+        if placebo is not None and placebo not in found.values():
+            found[str(name)] = placebo
+    return _named("untrained", found, generators)
 
 
 def _same_rows(augmenters: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
@@ -73,7 +86,10 @@ def _same_rows(augmenters: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _named(name: str, placebos: Mapping[Any, dict[str, Any]], taken: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
-    """`placebo`; of several `placebo_12`, `placebo_60`. A name that the config uses for something else is left to it."""
+    """`placebo`; of several `placebo_12`, `placebo_60`; `untrained_scarf` after the first of a shape.
+
+    A name that the config uses for something else is left to it.
+    """
     names = {name if len(placebos) == 1 else f"{name}_{size}": values for size, values in placebos.items()}
     return {key: values for key, values in names.items() if key not in taken}
 
@@ -84,13 +100,21 @@ def _early(generators: Mapping[Any, Any]) -> list[str]:
     return [str(name) for name, each in checked.items() if each is not None and each.fit_scope.kind == "early"]
 
 
-def _placebo_of(name: Any, values: Any) -> dict[str, Any] | None:
+def _noise_of(name: Any, values: Any) -> dict[str, Any] | None:
     """As many columns of noise as these parameters of a generator ask for; None where they are not valid."""
     generator = _checked(GENERATORS, values)
     if generator is None:
         return None
     like = {"like": str(name)} if generator.wide_by_data else {}
     return {"kind": NOISE, "n_columns": len(generator.names_out()), **like}
+
+
+def _untrained_of(values: Any) -> dict[str, Any] | None:
+    """The untrained network beside a network with these parameters, reading the same features; None beside anything else."""
+    generator = _checked(GENERATORS, values)
+    if generator is None or generator.untrained is None:
+        return None
+    return {**generator.untrained, **{key: values[key] for key in ("select", "fit_on") if key in values}}
 
 
 def _checked(kinds: Mapping[str, type[C]], values: Any) -> C | None:

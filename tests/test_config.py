@@ -179,6 +179,22 @@ def test_generators_of_several_widths_get_a_placebo_of_each() -> None:
     assert [len(config.generators[name].names_out()) for name in ("placebo_5", "placebo_6")] == [5, 6]
 
 
+def test_networks_stand_beside_an_untrained_one_of_each_shape_that_reads_the_same_features() -> None:
+    few = {"by": "variance", "top_k": 9}
+    generators = {
+        "scarf": {"kind": "contrastive", "hidden": 64, "n_components": 8},
+        "vime": {"kind": "contrastive", "method": "vime", "hidden": 64, "n_components": 8},
+        "few": {"kind": "autoencoder", "hidden": 64, "n_components": 8, "select": few},
+        "p": {"kind": "pca", "n_components": 8},
+    }
+    config = parse_config({**yaml.safe_load(VALID), "generators": generators}, "x")
+    assert [name for name in config.variants if "untrained" in name] == ["raw+untrained_scarf", "raw+untrained_few"]
+    shape = config.generators["untrained_few"].model_dump()
+    assert (shape["kind"], shape["hidden"], shape["n_layers"], shape["n_components"]) == ("random_encoder", 64, 2, 8)
+    assert shape["select"]["top_k"] == 9
+    assert config.generators["untrained_scarf"].select is None
+
+
 def test_a_config_with_a_placebo_of_its_own_or_with_variants_gets_none() -> None:
     noise = {"p": {"kind": "pca"}, "n": {"kind": "random_columns", "n_columns": 3}}
     own = parse_config({**yaml.safe_load(VALID), "generators": noise}, "x")

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -62,6 +62,11 @@ class Generator(Component):
     def whole_era(self) -> bool:
         """A row's columns depend on which rows come with it: `transform`, always called era by era, is repeatable only so."""
         return False
+
+    @property
+    def untrained(self) -> dict[str, Any] | None:
+        """Of a network that is trained: the parameters of a generator of its shape and width that is not."""
+        return None
 
     @property
     def fit_scope(self) -> FitScope:

@@ -75,6 +75,10 @@ class EraAutoencoder(Trained):
             raise ValueError("names something twice")
         return emit
 
+    @property
+    def _shape(self) -> dict[str, int]:
+        return {"hidden": self.hidden, "n_layers": 2}
+
     def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
         self.eras_ = np.array(panel.eras)
         if self.emit == ["era"]:

@@ -49,6 +49,10 @@ class Encoding(Neural):
     n_layers: int = Field(2, gt=0, le=8, description="hidden layers")
 
     @property
+    def _shape(self) -> dict[str, int]:
+        return {"hidden": self.hidden, "n_layers": self.n_layers}
+
+    @property
     def _widths(self) -> list[int]:
         """Of every layer."""
         return [self.hidden] * self.n_layers + [self.n_components]
@@ -85,3 +89,12 @@ class Encoding(Neural):
 
 class Trained(Neural, Training):
     """A network that is trained."""
+
+    @property
+    def untrained(self) -> dict[str, Any]:
+        return {"kind": "random_encoder", "n_components": len(self.names_out()), **self._shape}
+
+    @property
+    @abstractmethod
+    def _shape(self) -> dict[str, int]:
+        """Width and number of the hidden layers of what emits the columns."""

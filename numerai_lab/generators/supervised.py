@@ -69,6 +69,10 @@ class SupervisedAutoencoder(Labelled, Trained):
     def comparable(self) -> bool:
         return self.emit == "prediction"
 
+    @property
+    def _shape(self) -> dict[str, int]:
+        return {"hidden": self.hidden[0], "n_layers": min(8, len(self.hidden))}
+
     def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
         from numerai_lab.neural.networks import generator_for
         from numerai_lab.neural.supervised import SupervisedAutoencoding, SupervisedShape

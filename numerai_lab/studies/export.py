@@ -16,7 +16,7 @@ from numerai_lab.config import Config, Variant, load_config
 from numerai_lab.crossfit import Fits, parts_of
 from numerai_lab.data.live import Live, live_rows
 from numerai_lab.data.reader import Loaded, load
-from numerai_lab.defaults import NOISE
+from numerai_lab.defaults import NOISE, UNTRAINED
 from numerai_lab.diagnostics import Diagnosis
 from numerai_lab.experiment import era_table, span
 from numerai_lab.finished import Run, damaged, read_run
@@ -113,7 +113,7 @@ def _restored(run: Run, path: Path, template: Generator) -> Fits:
 
 def transform(config: Config, out: Path, show: Show) -> list[Exported]:
     """Fits every generator of a config but placebos and writes its columns into the new folder `out`; no model is trained."""
-    names = [name for name, generator in config.generators.items() if generator.model_dump()["kind"] != NOISE]
+    names = [name for name, generator in config.generators.items() if generator.model_dump()["kind"] not in (NOISE, UNTRAINED)]
     if not names:
         raise NlabError(f"{config.name}: the config has no generators to transform with")
     refuse_existing(out)

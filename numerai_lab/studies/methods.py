@@ -13,7 +13,7 @@ from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.basics import NlabError, nearest
 from numerai_lab.config import Config, parse_config
 from numerai_lab.data.reader import load
-from numerai_lab.defaults import NOISE, SAME_ROWS
+from numerai_lab.defaults import NOISE, SAME_ROWS, UNTRAINED
 from numerai_lab.finished import Run, read_run
 from numerai_lab.generators import GENERATORS
 from numerai_lab.metrics.significance import LEVEL
@@ -29,6 +29,7 @@ COLUMNS = (
     Shown("corr", "Δ corr", "s"),
     Shown("p", "p adj", ".3f"),
     Shown("placebo", "Δ corr against its placebo", "s"),
+    Shown("untrained", "Δ corr against an untrained network", "s"),
     Shown("fnc", "Δ fnc", "s"),
     Shown("exposure", "Δ max exposure", "s"),
     Shown("mmc", "mmc"),
@@ -39,18 +40,23 @@ COLUMNS = (
 
 
 FAMILIES = ("generators", "augmenters")
+PLACEBOS = {NOISE: "placebo", SAME_ROWS: "placebo", UNTRAINED: "untrained"}
+"""Kind → the column that tells what a method does better."""
 SAID = "run folder: "
 """Begins the line in which `nlab run` names what it made."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One method and its run; None, and the last line of what it said, where it failed. variant: the one that is judged."""
+    """One method and its run; None, and the last line of what it said, where it failed.
+
+    variant: the one that is judged; placebos: what of, and the variants that it has to beat.
+    """
 
     name: str
     family: str
     variant: str
-    placebo: str | None
+    placebos: dict[str, str]
     run: Run | None
     failure: str = ""
 
@@ -103,13 +109,14 @@ def _tried(name: str, family: str, config: Config, place: Path) -> Trial:
     command = [sys.executable, "-m", "numerai_lab", "run", str(path), "--runs-dir", str(place), "--resume", "--format", "json"]
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
     variant = f"raw+{name}" if family == "generators" else name
-    same = {NOISE} if family == "generators" else {SAME_ROWS}
-    placebos = [other for other, each in getattr(config, family).items() if other != name and each.model_dump()["kind"] in same]
-    placebo = (f"raw+{placebos[0]}" if family == "generators" else placebos[0]) if placebos else None
+    kinds = {other: each.model_dump()["kind"] for other, each in getattr(config, family).items() if other != name}
+    placebos = {
+        PLACEBOS[kind]: f"raw+{other}" if family == "generators" else other for other, kind in kinds.items() if kind in PLACEBOS
+    }
     if done.returncode:
-        return Trial(name, family, variant, placebo, None, (done.stderr.strip().splitlines() or ["no word"])[-1])
+        return Trial(name, family, variant, placebos, None, (done.stderr.strip().splitlines() or ["no word"])[-1])
     folder = next(line.removeprefix(SAID) for line in reversed(done.stderr.splitlines()) if line.startswith(SAID))
-    return Trial(name, family, variant, placebo, read_run(Path(folder)))
+    return Trial(name, family, variant, placebos, read_run(Path(folder)))
 
 
 def page(config: Config, trials: Sequence[Trial]) -> str:
@@ -126,7 +133,8 @@ def page(config: Config, trials: Sequence[Trial]) -> str:
         for family in FAMILIES:
             table = pl.DataFrame([row for row in rows if row["family"] == family], infer_schema_length=None)
             if len(table):
-                lines += [f"## {family.capitalize()}", "", markdown(table, COLUMNS), ""]
+                shown = [column for column in COLUMNS if column.name != "untrained" or (table["untrained"] != "").any()]
+                lines += [f"## {family.capitalize()}", "", markdown(table, shown), ""]
         lines += ["## What they did", "", *(f"- {line}" for line in _said(rows))]
     lines += [f"- Failed: {trial.name}: {trial.failure}" for trial in trials if trial.run is None]
     return "\n".join([*lines, ""])
@@ -136,7 +144,8 @@ EXPLAINED = (
     "One run a method. Δ is the change over val1 and val2 together against the baseline of raw features, paired by era, with its "
     "95 % interval; of a generator for raw features and its columns, of an augmenter for real and new rows. `p adj` is adjusted "
     "over all variants of all these runs. The placebo of a generator is as many columns of noise, that of an augmenter the same "
-    "rows again. Seconds: fit, columns and training of one seed; peak memory of the process that did that first."
+    "rows again; beside a network stands one of its shape that was never trained, too. Seconds: fit, columns and training of one "
+    "seed; peak memory of the process that did that first."
 )
 
 
@@ -149,10 +158,7 @@ def _rows(trials: Sequence[Trial], baseline: str) -> list[dict[str, Any]]:
         assert trial.run is not None
         found = _row(group.table, trial.run.name, trial.variant)
         alone = _row(group.table, trial.run.name, f"{trial.name}_only")
-        placebo: dict[str, Any] = {}
-        if trial.placebo is not None:
-            (against,) = compare([trial.run.path], reference=trial.placebo).groups
-            placebo = _row(against.table, trial.run.name, trial.variant)
+        beside = {column: _against(trial.run, trial.variant, variant) for column, variant in trial.placebos.items()}
         costs = _costs(trial, len(trial.run.manifest["seeds"]))
         rows.append(
             {
@@ -160,18 +166,23 @@ def _rows(trials: Sequence[Trial], baseline: str) -> list[dict[str, Any]]:
                 "family": trial.family,
                 "corr": _interval(found, "delta_corr_mean"),
                 "p": found.get("delta_corr_mean_p_adjusted"),
-                "placebo": _interval(placebo, "delta_corr_mean"),
+                **{column: _interval(beside.get(column, {}), "delta_corr_mean") for column in ("placebo", "untrained")},
                 "fnc": _interval(found, "delta_fnc_mean"),
                 "exposure": _interval(found, "delta_max_feature_exposure_mean", ".3f"),
                 "mmc": found.get("mmc_mean"),
                 "alone": _interval(alone, "delta_corr_mean"),
                 **costs,
                 "change": found.get("delta_corr_mean"),
-                "beats_placebo": (placebo.get("delta_corr_mean_low") or -1.0) > 0,
+                "beats_placebo": bool(beside) and all((row.get("delta_corr_mean_low") or -1.0) > 0 for row in beside.values()),
                 "notes": found.get("notes") or "",
             }
         )
     return rows
+
+
+def _against(run: Run, variant: str, placebo: str) -> dict[str, Any]:
+    (group,) = compare([run.path], reference=placebo).groups
+    return _row(group.table, run.name, variant)
 
 
 def _row(table: "pl.DataFrame", run: str, variant: str) -> dict[str, Any]:
@@ -210,8 +221,8 @@ def _said(rows: Sequence[dict[str, Any]]) -> list[str]:
     sure = [row for row in rows if row["p"] is not None and row["p"] < 1 - LEVEL]
     better = [row for row in sure if row["change"] > 0]
     groups = {
-        "Better than the baseline and than their placebo": [row for row in better if row["beats_placebo"]],
-        "Better than the baseline, but not shown to be better than their placebo": [r for r in better if not r["beats_placebo"]],
+        "Better than the baseline and than their placebos": [row for row in better if row["beats_placebo"]],
+        "Better than the baseline, but not shown to be better than their placebos": [r for r in better if not r["beats_placebo"]],
         "Worse than the baseline": [row for row in sure if row["change"] < 0],
         "Not told from doing nothing": [row for row in rows if row not in sure],
     }

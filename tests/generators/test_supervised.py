@@ -218,5 +218,6 @@ def test_a_config_that_could_not_be_honest_is_one_sentence(values: dict[str, Any
 def test_a_config_with_an_early_generator_gets_a_baseline_of_the_same_eras() -> None:
     config = make_config(generators={"g": {"kind": "siamese", "emit": "latent", "scheme": "early", "n_components": 3}})
     after = {name: variant.after for name, variant in config.variants.items() if variant.after}
-    assert after == {"baseline_after_g": ["g"], "raw+placebo_after_g": ["g"]}
-    assert list(make_config(generators={"g": {"kind": "siamese"}}).variants) == ["baseline", "g_only", "raw+g", "raw+placebo"]
+    assert after == {"baseline_after_g": ["g"], "raw+placebo_after_g": ["g"], "raw+untrained_after_g": ["g"]}
+    plain = make_config(generators={"g": {"kind": "siamese"}})
+    assert list(plain.variants) == ["baseline", "g_only", "raw+g", "raw+placebo", "raw+untrained"]
