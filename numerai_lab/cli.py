@@ -149,7 +149,7 @@ def describe(
     name: Annotated[str, typer.Argument(help="a generator, augmenter, model, metric or source", autocompletion=kinds)],
     how: HowShown = "table",
 ) -> None:
-    """Explain a method: parameters, output, source."""
+    """Explain a method: parameters, output, source. As CSV, its parameters alone."""
     import polars as pl
 
     from numerai_lab.commands.catalogue import description
@@ -160,7 +160,9 @@ def describe(
         print(json.dumps(found, indent=1, ensure_ascii=False))
         return
     parameters = pl.DataFrame(found["parameters"], schema=dict.fromkeys(("name", "type", "default", "says"), pl.String))
-    print(f"{found['name']} ({found['family']})\n\n{found['text']}\n\nEmits: {found['emits']}.")
+    if how != "csv":
+        mark, end = ("# ", "\n") if how == "md" else ("", "")
+        print(f"{mark}{found['name']} ({found['family']})\n\n{found['text']}\n\nEmits: {found['emits']}.{end}")
     print_table(
         parameters,
         how,

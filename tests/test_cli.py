@@ -1,5 +1,7 @@
 """The command as a user meets it: exit codes, one message on stderr, data on stdout, nothing created by mistake."""
 
+import csv
+import io
 import json
 import os
 import resource
@@ -139,6 +141,16 @@ def test_list_gives_objects_with_names_and_describe_explains_each(family: str) -
         assert found["family"] == family
         assert "Source:" in found["text"]
         assert all(parameter["says"] for parameter in found["parameters"])
+
+
+def test_describe_prints_what_a_reader_of_each_format_can_use() -> None:
+    explained = json.loads(nlab("describe", "pca", "--format", "json").stdout)
+    table = list(csv.DictReader(io.StringIO(nlab("describe", "pca", "--format", "csv").stdout)))
+    assert table == explained["parameters"]
+    title, *paragraphs, parameters = nlab("describe", "pca", "--format", "md").stdout.split("\n\n")
+    assert title == "# pca (generators)"
+    assert "\n\n".join(paragraphs) == f"{explained['text']}\n\nEmits: {explained['emits']}."
+    assert [line.split(" | ")[0] for line in parameters.splitlines()[2:]] == [f"| {row['name']}" for row in table]
 
 
 def test_unknown_names_are_answered_with_the_nearest() -> None:
