@@ -66,6 +66,17 @@ class Marginals:
             return places.astype(dtype, copy=False)
         return np.take_along_axis(self.values.T, places.astype(np.intp), axis=0).astype(dtype)
 
+    def ranked(self, values: Float32, dtype: np.dtype[np.generic]) -> Array:
+        """Every column ranked within these rows and given the values of a feature at its shares, rounded to whole rows."""
+        n = len(values)
+        columns = np.ascontiguousarray(values.T)
+        bounds = np.rint(np.cumsum(self.shares, axis=1)[:, :-1] * n).astype(np.int64)
+        out = np.empty(columns.shape, dtype)
+        for i, order in enumerate(np.argsort(columns, axis=1)):
+            places = np.searchsorted(bounds[i], np.arange(n), side="right")
+            out[i, order] = self.values[i, places]
+        return np.ascontiguousarray(out.T)
+
 
 def rebinned(values: Float32, block: Block, rng: np.random.Generator) -> Array:
     """Features clipped to the block's range and, where it is binned, rounded to the nearest bin, halves at random."""

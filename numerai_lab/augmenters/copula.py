@@ -6,8 +6,8 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from numerai_lab.augmenters.base import Augmenter
-from numerai_lab.augmenters.bins import Marginals, by_rank, feature_marginals, known_blocks, target_values
+from numerai_lab.augmenters.bins import Marginals, known_blocks
+from numerai_lab.augmenters.proportions import Proportioned
 from numerai_lab.basics import ALONE, Aid, Array, Float32, Float64
 from numerai_lab.panel import Block, Panel
 
@@ -17,7 +17,7 @@ FLOOR = 1e-3
 """Smallest eigenvalue of a correlation matrix that rows are drawn from."""
 
 
-class Copula(Augmenter):
+class Copula(Proportioned):
     """Rows drawn anew from a Gaussian copula of an era's features and target: its correlations, and nothing else of it.
 
     Correlations of bins are turned into those of the normal variables behind them, features are cut at the proportions of all
@@ -28,7 +28,6 @@ class Copula(Augmenter):
     """
 
     kind: Literal["copula"] = "copula"
-    learns: ClassVar[bool] = True
     invents_rows: ClassVar[bool] = True
 
     scope: Literal["era", "pooled"] = Field("era", description="correlations of the era itself, or of all training rows")
@@ -38,9 +37,7 @@ class Copula(Augmenter):
         return True
 
     def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
-        features = feature_marginals(panel, rng)
-        self.feature_values_, self.feature_shares_ = features.values, features.shares
-        self.target_values_, self.target_shares_ = target_values(panel)
+        self._learn_proportions(panel, rng)
         pooled = _Sums.none(panel.n_raw + 1)
         if self.scope == "pooled":
             for done, block in enumerate(known_blocks(panel), start=1):
@@ -52,15 +49,14 @@ class Copula(Augmenter):
     def augment(self, block: Block, rng: np.random.Generator) -> Block:
         root = self._root(_Sums.none(block.features.shape[1] + 1).plus(joint(block))) if self.scope == "era" else self.root_
         normal = rng.standard_normal((len(block), len(root)), dtype=np.float32) @ root.T
-        features = Marginals(self.feature_values_, self.feature_shares_).cut(normal[:, :-1], block.features.dtype)
+        features = self._marginals.cut(normal[:, :-1], block.features.dtype)
         constant = (block.features == block.features[:1]).all(0)
         features[:, constant] = block.features[0, constant]
-        target = by_rank(normal[:, -1].astype(np.float64), self.target_values_, self.target_shares_, rng)
-        return replace(block, features=features, target=target, columns={})
+        return replace(block, features=features, target=self._target(normal[:, -1], rng), columns={})
 
     def _root(self, sums: "_Sums") -> Float32:
         """A matrix whose product with its transpose is the correlation matrix of features and target behind their bins."""
-        series = series_of(Marginals(self.feature_values_, self.feature_shares_), self.target_values_, self.target_shares_)
+        series = series_of(self._marginals, self.target_values_, self.target_shares_)
         return root_of(behind_bins(sums.correlation, series)).astype(np.float32)
 
 

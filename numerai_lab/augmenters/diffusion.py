@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, PrivateAttr
 
-from numerai_lab.augmenters.base import Augmenter
-from numerai_lab.augmenters.bins import Marginals, by_rank, feature_marginals, known_blocks, target_values
-from numerai_lab.augmenters.latent import Latent, Pooled, learned, ranked
+from numerai_lab.augmenters.bins import known_blocks
+from numerai_lab.augmenters.latent import Latent, Pooled, learned
 from numerai_lab.augmenters.mixture import inertia_of
 from numerai_lab.augmenters.path import walk
+from numerai_lab.augmenters.proportions import Proportioned
 from numerai_lab.basics import ALONE, Aid, Array, Float32, Float64, Int32, NlabError
 from numerai_lab.neural.settings import SIGMA, Training
 from numerai_lab.panel import Block, Panel
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ROWS_A_PASS = 4096
 
 
-class Diffusion(Augmenter, Training):
+class Diffusion(Proportioned, Training):
     """New eras, rows and target, that a diffusion model makes out of noise.
 
     A row is its scores on factors behind the bins (or its features, if they are few) and its target. A network learns to
@@ -34,7 +34,6 @@ class Diffusion(Augmenter, Training):
     """
 
     kind: Literal["diffusion"] = "diffusion"
-    learns: ClassVar[bool] = True
     invents_eras: ClassVar[bool] = True
     invents_rows: ClassVar[bool] = True
     dear: ClassVar[bool] = True
@@ -71,10 +70,7 @@ class Diffusion(Augmenter, Training):
         panel = panel.only([block.era for block in known_blocks(panel) if len(block) > 1])
         if len(panel.eras) < 3:
             raise NlabError(f"diffusion: at least 3 eras with targets to learn from are needed, got {len(panel.eras)}")
-        features, pooled = feature_marginals(panel, rng), Pooled.of(panel)
-        self.feature_values_, self.feature_shares_ = features.values, features.shares
-        self.target_values_, self.target_shares_ = target_values(panel)
-        self.binned_, self.top_ = np.array(panel.features.dtype == np.int8), np.array(panel.top)
+        features, pooled = self._learn_proportions(panel, rng), Pooled.of(panel)
         scored = panel.n_raw > self.most_features
         k = min(self.factors, panel.n_raw // 3)
         latent = learned(panel, pooled, features, k, rng) if scored else Latent.features(pooled)
@@ -104,11 +100,7 @@ class Diffusion(Augmenter, Training):
         condition = self.conditions_[place] if self.condition == "era" else np.asarray(place, np.float32)
         values = self._sampled(condition.astype(np.float32), n_rows, rng)
         y = values[:, -1] - values[:, -1].mean()
-        dtype = np.dtype(np.int8 if self.binned_ else np.float32)
-        marginals = Marginals(self.feature_values_, self.feature_shares_)
-        features = ranked(self.latent.values(values[:, :-1], y, rng), marginals, dtype)
-        target = by_rank(values[:, -1].astype(np.float64), self.target_values_, self.target_shares_, rng)
-        return Block(-1, features, float(self.top_), target)
+        return self._era_of(self.latent.values(values[:, :-1], y, rng), values[:, -1], rng)
 
     def _conditions(self, panel: Panel, latent: Latent) -> Float32:
         """One a training era, standardised: descriptors; zeros to begin an era's vector with; or nothing."""

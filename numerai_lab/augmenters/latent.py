@@ -159,22 +159,10 @@ def learned(panel: Panel, pooled: Pooled, marginals: Marginals, k: int, rng: np.
         for block in known_blocks(sample):
             assert block.target is not None
             y = block.target - block.target.mean()
-            x = ranked(latent.values(latent.of(block), y, rng), marginals, np.dtype(np.float32))
+            x = marginals.ranked(latent.values(latent.of(block), y, rng), np.dtype(np.float32))
             x -= x.mean(0)
             made, n = made + x.T @ x, n + len(x)
         behind = np.clip(behind + (wanted - as_correlation(made / n)) * np.outer(inverse, inverse), -MOST, MOST)
         np.fill_diagonal(behind, 1)
         latent = Latent.factors(behind, pooled, series[:, 0], k)
     return latent
-
-
-def ranked(values: Float32, marginals: Marginals, dtype: np.dtype[np.generic]) -> Array:
-    """Every column ranked within these rows and given the values of a feature at its shares, rounded to whole rows."""
-    n = len(values)
-    columns = np.ascontiguousarray(values.T)
-    bounds = np.rint(np.cumsum(marginals.shares, axis=1)[:, :-1] * n).astype(np.int64)
-    out = np.empty(columns.shape, dtype)
-    for i, order in enumerate(np.argsort(columns, axis=1)):
-        places = np.searchsorted(bounds[i], np.arange(n), side="right")
-        out[i, order] = marginals.values[i, places]
-    return np.ascontiguousarray(out.T)

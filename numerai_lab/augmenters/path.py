@@ -5,11 +5,11 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from numerai_lab.augmenters.base import Augmenter
-from numerai_lab.augmenters.bins import Marginals, by_rank, feature_marginals, known_blocks, target_values
+from numerai_lab.augmenters.bins import known_blocks
 from numerai_lab.augmenters.copula import as_correlation, behind_bins, joint, positive, series_of
 from numerai_lab.augmenters.latent import Pooled, bin_noise, factors_behind
 from numerai_lab.augmenters.mixture import inertia_of
+from numerai_lab.augmenters.proportions import Proportioned
 from numerai_lab.basics import ALONE, Aid, Array, Float32, Float64, NlabError
 from numerai_lab.panel import Block, Panel
 
@@ -17,7 +17,7 @@ FLOOR = 0.02
 """Smallest eigenvalue of an era's own matrix: below it the logarithm is estimation noise."""
 
 
-class CovariancePath(Augmenter):
+class CovariancePath(Proportioned):
     """New eras whose covariance of features and target walks on from where those of the training eras have been.
 
     Each era's matrix (of the normal variables behind the bins; of factor scores where there are more than `most_features`) is
@@ -29,7 +29,6 @@ class CovariancePath(Augmenter):
     """
 
     kind: Literal["covariance_path"] = "covariance_path"
-    learns: ClassVar[bool] = True
     invents_eras: ClassVar[bool] = True
     invents_rows: ClassVar[bool] = True
 
@@ -39,11 +38,7 @@ class CovariancePath(Augmenter):
     factors: int = Field(32, gt=0, le=128, description="factors that then stand for the features, at most a third of them")
 
     def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
-        features = feature_marginals(panel, rng)
-        self.feature_values_, self.feature_shares_ = features.values, features.shares
-        self.target_values_, self.target_shares_ = target_values(panel)
-        self.binned_ = np.array(panel.features.dtype == np.int8)
-        self.top_ = np.array(panel.top)
+        features = self._learn_proportions(panel, rng)
         sizes, correlations = self._correlations(panel, series_of(features, self.target_values_, self.target_shares_), aid)
         if len(correlations) < 3:
             raise NlabError(f"covariance_path: a path needs at least 3 eras to learn from, got {len(correlations)}")
@@ -73,10 +68,8 @@ class CovariancePath(Augmenter):
         latent = normal[:, :-1] / np.sqrt((root[:-1] ** 2).sum(1)).astype(np.float32)
         if self.loadings_.size:
             latent = self._decoded(normal[:, :-1], root[:-1], rng)
-        dtype = np.dtype(np.int8 if self.binned_ else np.float32)
-        features = Marginals(self.feature_values_, self.feature_shares_).cut(latent, dtype)
-        target = by_rank(normal[:, -1].astype(np.float64), self.target_values_, self.target_shares_, rng)
-        return Block(-1, features, float(self.top_), target)
+        features = self._marginals.cut(latent, self._dtype)
+        return Block(-1, features, float(self.top_), self._target(normal[:, -1], rng))
 
     def _decoded(self, scores: Float32, root: Array, rng: np.random.Generator) -> Float32:
         """Standard normal variables behind the features, with the noise that the factors leave."""

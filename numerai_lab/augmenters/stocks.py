@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, PrivateAttr
 
-from numerai_lab.augmenters.base import Augmenter
-from numerai_lab.augmenters.bins import Marginals, by_rank, feature_marginals, known_blocks, rebinned, target_values
-from numerai_lab.augmenters.latent import ranked
-from numerai_lab.basics import ALONE, Aid, Array, Float32
+from numerai_lab.augmenters.bins import known_blocks, rebinned
+from numerai_lab.augmenters.proportions import Proportioned
+from numerai_lab.basics import ALONE, Aid
 from numerai_lab.neural.settings import Training
 from numerai_lab.panel import Block, Panel
 
@@ -20,10 +19,8 @@ if TYPE_CHECKING:
     from numerai_lab.neural.stocks import Stocks
 
 
-class Networked(Augmenter, Training):
+class Networked(Proportioned, Training):
     """A network of features and target, and the bins that its values are ranked into."""
-
-    learns: ClassVar[bool] = True
 
     _network: Any = PrivateAttr(None)
 
@@ -31,10 +28,7 @@ class Networked(Augmenter, Training):
         from numerai_lab.neural.networks import generator_for
 
         panel = panel.only([block.era for block in known_blocks(panel) if len(block)])
-        features = feature_marginals(panel, rng)
-        self.feature_values_, self.feature_shares_ = features.values, features.shares
-        self.target_values_, self.target_shares_ = target_values(panel)
-        self.binned_, self.top_ = np.array(panel.features.dtype == np.int8), np.array(panel.top)
+        self._learn_proportions(panel, rng)
         self._network = None
         objective = self._objective(panel.n_raw, generator_for(int(rng.integers(2**62))))
         self._train(objective, panel, rng, aid)
@@ -55,14 +49,6 @@ class Networked(Augmenter, Training):
             network.load(self.state())
             self._network = network.to(device_for(self.device))
         return self._network
-
-    def _features(self, values: Float32) -> Array:
-        """Ranked within these rows to the proportions of the training rows."""
-        dtype = np.dtype(np.int8 if self.binned_ else np.float32)
-        return ranked(values, Marginals(self.feature_values_, self.feature_shares_), dtype)
-
-    def _target(self, values: Float32, rng: np.random.Generator) -> Float32:
-        return by_rank(values.astype(np.float64), self.target_values_, self.target_shares_, rng)
 
 
 class NoiseToStock(Networked):
@@ -94,7 +80,7 @@ class NoiseToStock(Networked):
         shown = rng.integers(5, size=(n_rows, p)).astype(np.float32) / 4 - np.float32(0.5)
         with torch.inference_mode():
             told = network(torch.from_numpy(shown).to(device), generator_for(int(rng.integers(2**62)), device)).cpu().numpy()
-        return Block(-1, self._features(told[:, :-1]), float(self.top_), self._target(told[:, -1], rng))
+        return self._era_of(told[:, :-1], told[:, -1], rng)
 
     def _objective(self, n_features: int, init: "torch.Generator") -> "Stocks":
         from numerai_lab.neural.stocks import NoiseToStock as Network

@@ -6,14 +6,13 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from numerai_lab.augmenters.base import Augmenter
-from numerai_lab.augmenters.bins import Marginals, by_rank, feature_marginals, known_blocks, target_values
-from numerai_lab.augmenters.latent import ranked
+from numerai_lab.augmenters.bins import known_blocks
+from numerai_lab.augmenters.proportions import Proportioned
 from numerai_lab.basics import ALONE, Aid, Array, Float32, NlabError
 from numerai_lab.panel import Block, Panel
 
 
-class UMAPInverse(Augmenter):
+class UMAPInverse(Proportioned):
     """New eras of rows that umap-learn makes out of points drawn evenly from an embedding of features and target.
 
     The embedding has two dimensions and is fitted on a sample of rows; points come from within the hull of theirs, beyond
@@ -24,7 +23,6 @@ class UMAPInverse(Augmenter):
     """
 
     kind: Literal["umap_inverse"] = "umap_inverse"
-    learns: ClassVar[bool] = True
     invents_eras: ClassVar[bool] = True
     invents_rows: ClassVar[bool] = True
 
@@ -35,10 +33,7 @@ class UMAPInverse(Augmenter):
     pool: int = Field(5000, gt=0, le=1_000_000, description="rows to make")
 
     def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
-        features = feature_marginals(panel, rng)
-        self.feature_values_, self.feature_shares_ = features.values, features.shares
-        self.target_values_, self.target_shares_ = target_values(panel)
-        self.binned_, self.top_ = np.array(panel.features.dtype == np.int8), np.array(panel.top)
+        self._learn_proportions(panel, rng)
         rows = self._landmarks(panel, rng)
         if len(rows) <= self.n_neighbors:
             raise NlabError(f"umap_inverse: {len(rows)} rows to fit on, n_neighbors {self.n_neighbors} needs more")
@@ -53,10 +48,7 @@ class UMAPInverse(Augmenter):
     def invent(self, number: int, n_rows: int, rng: np.random.Generator) -> Block:
         again = n_rows > len(self.pool_)
         rows = self.pool_[rng.choice(len(self.pool_), size=n_rows, replace=again)]
-        marginals = Marginals(self.feature_values_, self.feature_shares_)
-        features = ranked(rows[:, :-1], marginals, np.dtype(np.int8 if self.binned_ else np.float32))
-        target = by_rank(rows[:, -1].astype(np.float64), self.target_values_, self.target_shares_, rng)
-        return Block(-1, features, float(self.top_), target)
+        return self._era_of(rows[:, :-1], rows[:, -1], rng)
 
     def _landmarks(self, panel: Panel, rng: np.random.Generator) -> Float32:
         """Features and target on 0..1 of some rows, the same number an era, give or take one."""

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from numerai_lab.basics import ALONE, Aid, Array, Float32, NlabError
 from numerai_lab.generators.base import Generator
+from numerai_lab.generators.landmarks import landmarks
 from numerai_lab.panel import Block, Panel
 
 TILE_CELLS = 4_000_000
@@ -32,7 +33,7 @@ class LocalDensity(Generator):
     landmarks: int = Field(2000, ge=10, le=50_000, description="rows to measure distances to; cost grows in proportion")
 
     def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
-        self.landmarks_ = _drawn(panel, self.landmarks, rng)
+        self.landmarks_ = landmarks(panel, self.landmarks, rng)
         if len(self.landmarks_) <= self.n_neighbors:
             raise NlabError(
                 f"local_density: {len(self.landmarks_)} rows to measure distances to, n_neighbors {self.n_neighbors} needs more"
@@ -69,14 +70,3 @@ class LocalDensity(Generator):
         logs = 0.5 * np.log(np.where(known, nearest / top**2, 1))
         mean: Array = np.where(known.any(1), logs.sum(1) / np.maximum(known.sum(1), 1), 0.5 * np.log(floor))
         return mean
-
-
-def _drawn(panel: Panel, n: int, rng: np.random.Generator) -> Array:
-    """Up to n rows in the units of the panel, as evenly from the eras as their sizes allow."""
-    n_eras = len(panel.eras)
-    quota = np.diff(np.linspace(0, n, n_eras + 1).round().astype(int))
-    picked = []
-    for block, share in zip(panel.blocks(), quota.tolist(), strict=True):
-        rows = np.sort(rng.choice(len(block), size=min(share, len(block)), replace=False))
-        picked.append(np.array(block.features[rows]))
-    return np.concatenate(picked)

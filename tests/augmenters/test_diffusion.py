@@ -8,7 +8,7 @@ import torch
 
 from numerai_lab.augmenters.bins import Marginals
 from numerai_lab.augmenters.diffusion import Diffusion
-from numerai_lab.augmenters.latent import Pooled, learned, ranked
+from numerai_lab.augmenters.latent import Pooled, learned
 from numerai_lab.basics import NlabError
 from numerai_lab.neural.diffusion import Denoiser, Shape
 from numerai_lab.neural.sampling import euler, heun, noise_levels, start
@@ -93,7 +93,7 @@ def test_rows_of_a_set_see_each_other_and_lone_rows_do_not() -> None:
 def test_ranked_columns_take_their_shares_to_the_row_and_keep_their_order() -> None:
     marginals = Marginals(np.tile(np.arange(5.0), (2, 1)), np.array([[0.2] * 5, [0.05, 0.2, 0.5, 0.2, 0.05]]))
     values = rng().normal(size=(1000, 2)).astype(np.float32)
-    bins = ranked(values, marginals, np.dtype(np.int8))
+    bins = marginals.ranked(values, np.dtype(np.int8))
     assert bins.dtype == np.int8
     assert [np.bincount(column).tolist() for column in bins.T] == [[200] * 5, [50, 200, 500, 200, 50]]
     for i in range(2):
@@ -109,7 +109,7 @@ def test_rows_decoded_from_their_own_factors_keep_their_correlations_with_each_o
     y = panel.target - panel.target.mean()
     codes = latent.of(block)
     np.testing.assert_allclose(codes.std(0), 0.5, atol=0.06)  # one of the four is not there
-    made = ranked(latent.values(codes, y, rng()), marginals, np.dtype(np.int8))
+    made = marginals.ranked(latent.values(codes, y, rng()), np.dtype(np.int8))
     real, found = (np.corrcoef(np.column_stack([x, panel.target]).T) for x in (panel.features, made))
     assert np.abs(found - real)[:-1, :-1].max() < 0.05
     assert np.polyfit(real[-1, :-1], found[-1, :-1], 1)[0] == pytest.approx(1, abs=0.06)
