@@ -36,7 +36,7 @@ class Need:
 class Task:
     """What the estimates are made from. n_rows: by era; n_features: those that models read; made: the store is, in this run.
 
-    folds: of cross-validation, which make columns and predictions of their own.
+    folds: of cross-validation, which make columns, rows and predictions of their own. cell_bytes: of a raw feature in the store.
     """
 
     config: Config
@@ -45,6 +45,7 @@ class Task:
     n_features: int
     made: bool = False
     folds: Sequence[Splits] = ()
+    cell_bytes: int = 1
 
     def rows_of(self, eras: tuple[int, ...]) -> int:
         """Rows of some eras."""
@@ -54,6 +55,23 @@ class Task:
         """Rows of a generated column, those of folds counted too, which end with the last era that the fold reaches."""
         ends = [max(*fold.train, *fold.validation) for fold in self.folds]
         return sum(rows * (1 + sum(era <= end for end in ends)) for era, rows in self.n_rows.items())
+
+    def kept_bytes(self) -> int:
+        """Rows of augmenters that are made once and kept: of every set of training eras, for one seed."""
+        config = self.config
+        kept = {
+            (name, training_eras(config.generators, variant.reads, splits))
+            for splits in (self.splits, *self.folds)
+            for variant in config.variants.values()
+            for name in variant.augment
+            if config.augmenters[name].keeps_rows
+        }
+        out = 0
+        for name, eras in kept:
+            made = config.augmenters[name]
+            cell_bytes = 4 if made.between_bins else self.cell_bytes
+            out += round(made.growth * self.rows_of(eras)) * (cell_bytes * self.n_features + 4)
+        return out
 
     def trainings(self) -> set[tuple[int, int]]:
         """Rows × inputs of every training."""
@@ -72,7 +90,7 @@ class Task:
 def need(task: Task) -> Need:
     """Memory: of the reader; or libraries, the largest fit of a generator and the largest training, or scoring.
 
-    Disk: generated columns, the rows of augmenters that are dear, predictions, models and pages.
+    Disk: generated columns, the rows of augmenters that are kept, predictions, models and pages.
     """
     used = {name for v in task.config.variants.values() if v.ensemble is None for name in v.inputs if name != RAW}
     ingest = INGEST_BYTES + INGESTED_BYTES * sum(task.n_rows.values()) if task.made else 0
@@ -95,14 +113,12 @@ def _disk(task: Task, used: set[str]) -> int:
     config, n_seeds = task.config, len(task.config.seeds)
     widths = [len(config.generators[name].names_out()) * (n_seeds if config.generators[name].stochastic else 1) for name in used]
     columns = 4 * task.rows_written() * sum(widths)
-    dear = {name for v in config.variants.values() for name in v.augment if config.augmenters[name].dear}
-    made = sum(config.augmenters[name].growth for name in dear) * task.rows_of(task.splits.train) * n_seeds
     trained = sum(variant.ensemble is None for variant in config.variants.values())
     predicted = task.rows_of(task.splits.validation) + sum(task.rows_of(fold.validation) for fold in task.folds)
     predictions = predicted * (PREDICTED_BYTES + 4 * n_seeds * (trained + len(config.variants)))
     models = n_seeds * trained * (2 + len(task.folds)) * config.model.saved_bytes(task.n_features)  # in the cache and the run
     pages = max(config.model.training_disk_bytes(rows, columns) for rows, columns in task.trainings())
-    return PAGES_BYTES + columns + round(made * (task.n_features + 4)) + predictions + models + pages
+    return PAGES_BYTES + columns + task.kept_bytes() * n_seeds + predictions + models + pages
 
 
 def refuse_too_much(task: Task, cache: Path, memory: int | None = None) -> None:

@@ -130,7 +130,8 @@ def task_of(config: Config, loaded: Loaded, splits: Splits, folds: tuple[Fold, .
     """What estimates are made from."""
     panel = loaded.panel
     n_rows = (panel.bounds[:, 1] - panel.bounds[:, 0]).tolist()
-    return Task(config, splits, dict(zip(panel.eras.tolist(), n_rows, strict=True)), panel.n_raw, loaded.made, folds)
+    rows = dict(zip(panel.eras.tolist(), n_rows, strict=True))
+    return Task(config, splits, rows, panel.n_raw, loaded.made, folds, panel.features.dtype.itemsize)
 
 
 def scoring_of(config: Config, loaded: Loaded, reference: str | None = None) -> Scoring:

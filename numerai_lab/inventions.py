@@ -36,6 +36,7 @@ class Judged:
 def realism_of(setting: Setting) -> list[Judged]:
     """Of every augmenter in use that invents rows, with the first seed; nothing where no era is held out.
 
+    Of variants that use it, those with the most training eras count, and of these the first.
     Held-out eras are those of val1 (of val2 where there are none). Their targets judge rows that are made already, and
     nothing is chosen by them.
     """
@@ -43,14 +44,13 @@ def realism_of(setting: Setting) -> list[Judged]:
     held = tuple(splits.val1 or splits.val2)
     if not held:
         return []
-    used = {name: variant for variant in reversed(config.variants.values()) for name in variant.augment}
-    wanted = [name for name, augmenter in config.augmenters.items() if name in used and augmenter.invents_rows]
-    seed = config.seeds[0]
-    names = setting.panel.raw_names
-    out = []
-    for name in wanted:
-        inside = for_variant(setting, used[name])
-        out.append(Judged(name, seed, names, _found(inside, name, tuple(used[name].augment), held)))
+    seed, out = config.seeds[0], []
+    for name, augmenter in config.augmenters.items():
+        users = [variant for variant in config.variants.values() if name in variant.augment]
+        if users and augmenter.invents_rows:
+            variant = max(users, key=lambda each: len(for_variant(setting, each).splits.train))
+            found = _found(for_variant(setting, variant), name, tuple(variant.augment), held)
+            out.append(Judged(name, seed, setting.panel.raw_names, found))
     return out
 
 
@@ -75,7 +75,7 @@ def _found(setting: Setting, name: str, augment: tuple[str, ...], held: tuple[in
     templates = {each: setting.config.augmenters[each] for each in augment}
     kinds = [type(template) for template in templates.values()]
     facts = {
-        "augmenters": {each: template.model_dump() for each, template in templates.items()},
+        "augmenters": {each: template.recipe for each, template in templates.items()},
         "augmenter": name,
         "in order": augment,
         "data": setting.identity,

@@ -147,17 +147,24 @@ def fitted_augmenter(setting: Setting, name: str, seed: int) -> Augmenter:
     facts = {**_facts(setting, template), "labels": setting.labels, "fitted on": spans(train), "seed": seed}
     facts["parameters"] = template.model_dump(exclude=set(AMOUNTS))
     state = (setting.stages.obtain(Stage("fit", f"fit {name}@{seed}", facts), fit).folder / STATE).read_bytes()
-    setting.save(f"models/augmenter-{name}@{seed}.safetensors", state)
+    setting.save(augmenter_file(name, seed, setting.since), state)
     return template.restored(arrays_from_bytes(state))
 
 
+def augmenter_file(name: str, seed: int, since: int | str | None) -> str:
+    """Where the run folder keeps a fitted augmenter. since: as in the setting, whose training eras end with those of the run."""
+    which = "" if since is None else f"-since-{since}"
+    return f"models/augmenter-{name}@{seed}{which}.safetensors"
+
+
 def with_rows_made(setting: Setting, stream: BlockStream, seed: int) -> BlockStream:
-    """The same stream, which reads the rows of its dear augmenters from files: one stage each."""
+    """The same stream, which reads the rows of its augmenters from files where they are to be kept: one stage each."""
     found = {}
     for name in stream.augmenters:
         template = setting.config.augmenters[name]
-        if template.dear:
+        if template.keeps_rows:
             facts = _facts(setting, template) | {"labels": setting.labels, "name": name, "seed": seed}
+            facts["parameters"] = template.recipe
             facts["trained on"] = spans(setting.splits.train)
             facts["eras"] = spans(origin.era for origin in stream.origins_of(name))
             facts["rows by"] = [source_version(Path(str(module.__file__))) for module in (made, streaming)]
@@ -196,7 +203,7 @@ def trained(name: str, setting: Setting, future: Panel, fitted: Mapping[str, Fit
         **_facts(setting, model, *augmenters.values()),
         "labels": setting.labels,
         "inputs": [fitted[name].key if name != RAW else RAW for name in variant.inputs],
-        "augmenters": {name: setting.config.augmenters[name].model_dump() for name in variant.augment},
+        "augmenters": {name: setting.config.augmenters[name].recipe for name in variant.augment},
         "augmenters in order": variant.augment,
         "rows by": source_version(Path(str(made.__file__))),
         "trained on": spans(setting.splits.train),

@@ -74,7 +74,8 @@ def check_scopes(config: Config, splits: Splits) -> None:
 def for_variant(setting: Setting, variant: Variant) -> Setting:
     """The setting with the training eras that the variant's generators leave to its model."""
     left = training_eras(setting.config.generators, variant.reads, setting.splits)
-    return replace(setting, splits=replace(setting.splits, train=left))
+    since = None if left == setting.splits.train else left[0]
+    return replace(setting, splits=replace(setting.splits, train=left), since=since)
 
 
 def train_and_predict(setting: Setting, fitted: Mapping[tuple[str, int], Fitted]) -> Predictions:

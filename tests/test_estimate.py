@@ -47,6 +47,20 @@ def test_a_run_that_makes_its_store_counts_the_reader_and_folds_their_columns() 
     assert more == 4 * 60 * 100 * 3 + 10 * 100 * (8 + 4 * (1 + 1)) + plain.config.model.saved_bytes(780)
 
 
+def test_rows_that_are_kept_take_disk_and_no_memory_four_bytes_a_cell_between_bins() -> None:
+    def needed(folds: int = 0, cell_bytes: int = 1, **parameters: object) -> estimate.Need:
+        augmenters = {"a": {"kind": "average", "ratio": 0.5, "copies": 3, **parameters}}
+        changed = task(augmenters=augmenters, seeds=[1, 2], variants={"v": {"augment": ["a"]}, "w": {"augment": ["a"]}})
+        fold = Splits(tuple(range(1, 41)), (), tuple(range(51, 61)), (), 0, 0)
+        return need(replace(changed, folds=[fold] * folds, cell_bytes=cell_bytes))
+
+    made, kept = needed(), needed(materialize=True)
+    assert kept.memory_bytes == made.memory_bytes
+    assert kept.disk_bytes - made.disk_bytes == 2 * 750_000 * (4 * 780 + 4)
+    assert needed(rebin=True, materialize=True).disk_bytes - made.disk_bytes == 2 * 750_000 * (780 + 4)
+    assert needed(4, 4, rebin=True, materialize=True).disk_bytes - needed(4).disk_bytes == 2 * 750_000 * 1.4 * (4 * 780 + 4)
+
+
 def test_a_refusal_says_by_how_much_and_what_would_fit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(estimate, "free_memory", lambda: int(0.8e9))
     with pytest.raises(NlabError) as refused:

@@ -1,5 +1,6 @@
 """Rows that augmenters invent: kept once in the cache, judged in the run folder, exported as eras of the tournament's layout."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,15 @@ import pytest
 from typer.testing import CliRunner
 
 from numerai_lab.basics import NlabError, arrays_from_bytes, rng_for
+from numerai_lab.cache import STAGES
 from numerai_lab.cli import app
 from numerai_lab.config import Config
+from numerai_lab.data.reader import load
 from numerai_lab.experiment import run
 from numerai_lab.finished import Run
 from numerai_lab.made import FEATURES, Made, make
 from numerai_lab.panel import Panel
+from numerai_lab.store import cache_dir
 from numerai_lab.stream import BlockStream
 from numerai_lab.studies.export_eras import export_eras
 from tests.conftest import Quiet, component, make_config, quick
@@ -26,7 +30,7 @@ AUGMENTERS = {
     "cut": {"kind": "cutout"},
     "mean": {"kind": "average"},
 }
-LAST = 100
+FITS = ["augmenter-law@3.safetensors", "augmenter-law@3-since-33.safetensors"]
 
 
 def config(**changes: Any) -> Config:
@@ -123,6 +127,63 @@ def test_what_a_run_does_not_have_is_refused(
 def test_export_wants_a_generator_or_an_augmenter(done: Run, tmp_path: Path) -> None:
     shown = CliRunner().invoke(app, ["export", str(done.path), "--out", str(tmp_path / "x.parquet")])
     assert "either --generator or --augmenter" in str(shown.exception)
+
+
+def test_materialized_rows_are_made_once_for_all_models_and_change_no_prediction(tmp_path: Path) -> None:
+    def done(materialize: bool, model: str = "ridge") -> Run:
+        augmenters = {name: {**AUGMENTERS[name], "materialize": materialize} for name in ("law", "mean")}
+        variants = {"baseline": {}, **{name: {"augment": [name]} for name in augmenters}}
+        return run(config(augmenters=augmenters, variants=variants, model=quick(model)), tmp_path, Quiet())
+
+    def taken(found: Run) -> set[str]:
+        return {hit["stage"] for hit in found.manifest["cache_hits"]}
+
+    kept = done(materialize=True)
+    assert {"rows of law@3", "rows of mean@3"} <= {*kept.manifest["costs"]}
+    assert {"rows of law@3", "rows of mean@3"} <= taken(done(materialize=True, model="xgboost"))
+    assert {"train law@3", "train mean@3", "realism of law@3"} <= taken(done(materialize=False))  # the same rows
+    shutil.rmtree(cache_dir() / STAGES)
+    made = done(materialize=False)
+    assert made.manifest["cache_hits"] == []
+    tables = [pl.read_parquet(each.path / "predictions.parquet") for each in (kept, made)]
+    assert tables[0].equals(tables[1])
+    assert (kept.path / "realism.csv").read_bytes() == (made.path / "realism.csv").read_bytes()
+
+
+def late(tmp_path: Path, *variants: str) -> Run:
+    """A run whose variants use an augmenter that learns on all training eras, or `after` a generator on those it leaves."""
+    there = {"baseline": {}, "all": {"augment": ["law"]}, "late": {"augment": ["law"], "after": ["g"]}}
+    generators = {"g": {**quick("siamese"), "blocks": 5, "scheme": "early"}}
+    wanted = {name: there[name] for name in ("baseline", *variants)}
+    augmenters = {"law": {"kind": "copula", "scope": "pooled"}}
+    return run(config(augmenters=augmenters, generators=generators, variants=wanted), tmp_path, Quiet())
+
+
+def test_fits_on_all_training_eras_and_on_fewer_are_both_kept_and_the_first_is_exported(tmp_path: Path) -> None:
+    first, swapped = late(tmp_path, "all", "late"), late(tmp_path, "late", "all")
+    for done in (first, swapped):
+        assert {path.name for path in done.path.glob("models/augmenter-*")} == {*FITS}
+        fits = [(done.path / "models" / name).read_bytes() for name in FITS]
+        assert fits[0] != fits[1]
+        assert fits[0] == (first.path / "models" / FITS[0]).read_bytes()
+        assert (done.path / "realism.csv").read_bytes() == (first.path / "realism.csv").read_bytes()
+    found = export_eras(swapped.path, "law", 3, tmp_path / "eras.parquet", Quiet())
+    own = component("copula", scope="pooled").restored(arrays_from_bytes(fits[0]))
+    panel = load(config().data).panel
+    train = BlockStream(panel.only(range(1, 61)), ("raw",), panel.raw_names, 3, {"law": own})
+    written = pl.read_parquet(found.path).filter(pl.col("era") == "1000").select(pl.col(pl.Int8)).to_numpy()
+    np.testing.assert_array_equal(written, train.rows_of(train.origins_of("law")[0]).features)
+    assert "1-60 (60 eras), features and target |" in found.card.read_text()
+    (swapped.path / "models" / FITS[1]).unlink()  # as runs were when the last fit took the place of the others
+    card = export_eras(swapped.path, "law", 3, tmp_path / "old.parquet", Quiet()).card.read_text()
+    assert "1-60 (60 eras), features and target; or of these eras those alone that a generator left" in card
+
+
+def test_an_augmenter_that_no_variant_fits_on_all_training_eras_is_not_exported_and_what_there_is_is_said(tmp_path: Path) -> None:
+    with pytest.raises(NlabError, match="law@3 fitted on all training eras; it learned from era 33 on, for variants with"):
+        export_eras(late(tmp_path, "late").path, "law", 3, tmp_path / "eras.parquet", Quiet())
+    with pytest.raises(NlabError, match="law@3 fitted on all training eras; no variant of the run uses it"):
+        export_eras(late(tmp_path).path, "law", 3, tmp_path / "eras.parquet", Quiet())
 
 
 class Killed(Exception):

@@ -43,6 +43,10 @@ class Average(Augmenter):
     def whole_era(self) -> bool:
         return self.partner == "nearest"
 
+    @property
+    def between_bins(self) -> bool:
+        return not self.rebin
+
     def augment(self, block: Block, rng: np.random.Generator) -> Block:
         assert block.target is not None
         nearest = self.partner == "nearest" and len(block) > 1

@@ -58,6 +58,10 @@ class GaussianNoise(Augmenter):
     sigma: float = Field(0.3, gt=0, description="standard deviation of the noise, on features of 0..1")
     rebin: bool = Field(False, description="round to the nearest bin and clip to the features' range")
 
+    @property
+    def between_bins(self) -> bool:
+        return not self.rebin
+
     def augment(self, block: Block, rng: np.random.Generator) -> Block:
         noise = rng.standard_normal(block.features.shape, dtype=np.float32)
         noise *= np.float32(self.sigma * block.top)

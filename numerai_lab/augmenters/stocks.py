@@ -107,6 +107,10 @@ class Dream(Networked):
     step: float = Field(0.01, gt=0, le=1, description="length of a step, on features of 0..1")
     rebin: bool = Field(False, description="round to the nearest bin")
 
+    @property
+    def between_bins(self) -> bool:
+        return not self.rebin
+
     def augment(self, block: Block, rng: np.random.Generator) -> Block:
         from numerai_lab.neural.networks import device_for, in_tiles
 

@@ -18,6 +18,7 @@ from numerai_lab.panel import Block
 from numerai_lab.report.realism import realism_lines
 from numerai_lab.runs import CONFIG, growing_table, write_page
 from numerai_lab.setting import Show
+from numerai_lab.stages import augmenter_file
 from numerai_lab.stream import BlockStream, Origin
 from numerai_lab.studies.export import Exported, config_hash, of_method, refuse_existing
 
@@ -30,9 +31,8 @@ SYNTHETIC = "synthetic"
 def export_eras(run: Path, name: str, n_eras: int, out: Path, show: Show, seed: int | None = None) -> Exported:
     """Rows that an augmenter of a finished run makes, as eras of their own numbered beyond all data.
 
-    As far as the run made them they are the rows that variants trained on which had all training eras; where others used the
-    augmenter too, it may have learned from theirs. Raises NlabError for an unknown augmenter or seed, fewer
-    than one era, and where `out` is there already.
+    As far as the run made them they are the rows that variants trained on which had all training eras. Raises NlabError for
+    an unknown augmenter or seed, one that only learned from fewer eras, fewer than one era, and where `out` is there already.
     """
     refuse_existing(out)
     if n_eras < 1:
@@ -59,7 +59,7 @@ def export_eras(run: Path, name: str, n_eras: int, out: Path, show: Show, seed: 
         "method": augmenter.model_dump()["kind"],
         "rows": f"{n_rows:,} in {len(origins)} eras, {first} to {first + len(origins) - 1}",
         "made": _made(augmenter, origins),
-        "learned from": f"{span(tuple(manifest['splits']['train']))}, features and target" if augmenter.learns else "nothing",
+        "learned from": _learned_from(done, config, name, wanted) if augmenter.learns else "nothing",
         "target": f"{loaded.target}, as `target`",
         "seed": wanted,
         "data": config.data.version_label(),
@@ -78,13 +78,38 @@ def _fitted(run: Run, config: Config, name: str, seed: int) -> Augmenter:
         raise NlabError(f"--seed: the run has no seed {seed}; it has {', '.join(map(str, config.seeds))}")
     if not template.learns:
         return template
-    path = f"models/augmenter-{name}@{seed}.safetensors"
+    path = augmenter_file(name, seed, None)
     if not (run.path / path).is_file():
-        raise NlabError(f"{run.path}: keeps no fitted {name}@{seed}; no variant of the run uses it")
+        raise NlabError(f"{run.path}: keeps no {name}@{seed} fitted on all training eras; {_fits(run, name, seed)}")
     try:
         return template.restored(arrays_from_bytes(run.content(path)))
     except ValueError as error:
         raise damaged(run.path, f"{path}: {error}") from error
+
+
+def _fits(run: Run, name: str, seed: int) -> str:
+    """What there is of an augmenter that no variant had learn from all training eras."""
+    firsts = _firsts(run, name, seed)
+    if not firsts:
+        return "no variant of the run uses it"
+    said = " and ".join(f"from era {first} on" for first in firsts)
+    return f"it learned {said}, for variants with generators that take the eras before; a variant without them is needed"
+
+
+def _firsts(run: Run, name: str, seed: int) -> list[int]:
+    """Where training begins of each fit on fewer than all training eras."""
+    start, end = augmenter_file(name, seed, "*").split("*")
+    found = [str(path.relative_to(run.path)).removeprefix(start).removesuffix(end) for path in run.path.glob(f"{start}*{end}")]
+    return sorted(int(first) for first in found if first.isdecimal())
+
+
+def _learned_from(run: Run, config: Config, name: str, seed: int) -> str:
+    said = f"{span(tuple(run.manifest['splits']['train']))}, features and target"
+    readers = {g for v in config.variants.values() if name in v.augment for g in v.reads if g in config.generators}
+    fewer = any(config.generators[g].fit_scope.kind == "early" for g in readers)
+    if not fewer or _firsts(run, name, seed):
+        return said
+    return f"{said}; or of these eras those alone that a generator left, since so old a run keeps one fit of several"
 
 
 def _stream(augmenter: Augmenter, name: str, loaded: Loaded, train: tuple[int, ...], seed: int, n_eras: int) -> BlockStream:

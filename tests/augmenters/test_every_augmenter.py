@@ -1,13 +1,15 @@
 """What every registered augmenter promises, asked through the stream that models read."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from numerai_lab.augmenters import AUGMENTERS, Augmenter
-from numerai_lab.basics import arrays_from_bytes, arrays_to_bytes
-from numerai_lab.panel import Panel
+from numerai_lab.basics import arrays_from_bytes, arrays_to_bytes, silent
+from numerai_lab.made import FEATURES, Made, make
+from numerai_lab.panel import Block, Panel
 from numerai_lab.stream import Batch, BlockStream
 from tests.conftest import component, make_panel
 
@@ -28,6 +30,12 @@ def made(augmenter: Augmenter, panel: Panel, seed: int = 0) -> list[Batch]:
 
 def joined(batches: list[Batch]) -> np.ndarray:
     return np.concatenate([np.column_stack([batch.X, batch.y]) for batch in batches])
+
+
+def contents(block: Block) -> tuple[object, ...]:
+    """All there is to a block of rows."""
+    assert block.target is not None
+    return block.era, block.top, *((array.dtype, array.tobytes()) for array in (block.features, block.target)), *block.columns
 
 
 @kinds
@@ -99,3 +107,25 @@ def test_rows_without_a_target_and_eras_without_any_take_no_part(kind: str) -> N
     dirty = replace(panel, target=target, features=features)
     assert np.isfinite(clean).all()
     np.testing.assert_array_equal(joined(made(fitted(kind, dirty), dirty)), clean)
+
+
+@kinds
+def test_rows_that_are_kept_are_those_made_anew_and_lie_in_the_type_that_is_estimated(kind: str, tmp_path: Path) -> None:
+    panel = make_panel()
+    augmenter = fitted(kind, panel, copies=2)
+    anew = BlockStream(panel.only(TRAIN), ("raw",), panel.raw_names, 0, {"a": augmenter}, last_era=int(panel.eras[-1]))
+    make(tmp_path, anew, "a", silent)
+    kept = replace(anew, kept={"a": Made.of(tmp_path, anew, "a")})
+    assert kept.binned == anew.binned == (not augmenter.between_bins)
+    assert np.load(tmp_path / FEATURES, mmap_mode="r").dtype == (np.float32 if augmenter.between_bins else np.int8)
+    for origin in reversed(anew.origins):
+        assert contents(kept.rows_of(origin)) == contents(anew.rows_of(origin))
+
+
+@pytest.mark.parametrize("kind", [kind for kind, each in AUGMENTERS.items() if "rebin" in each.model_fields])
+def test_rebinned_rows_do_not_lie_between_bins(kind: str) -> None:
+    panel = make_panel()
+    augmenter = fitted(kind, panel, rebin=True)
+    blocks = BlockStream(panel.only(TRAIN), ("raw",), panel.raw_names, 0, {"a": augmenter})
+    assert blocks.binned
+    assert not augmenter.between_bins
