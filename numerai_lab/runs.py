@@ -48,7 +48,7 @@ class RunFolder:
             "name": config.name,
             "nlab": __version__,
             "started": datetime.now().astimezone().isoformat(timespec="seconds"),
-            "command": sys.argv[1:],
+            "command": _command(),
             "seeds": config.seeds,
             "python": platform.python_version(),
             "packages": {name: version(name) for name in PACKAGES},
@@ -189,6 +189,12 @@ def unfinished_run(path: Path) -> Path:
         f"{path}: not the folder of one unfinished run; "
         + (f"unfinished there: {', '.join(others)}" if others else f"no run in {path.parent} is unfinished")
     )
+
+
+def _command() -> list[str]:
+    """The words after `nlab`; none of those that were meant for another program, which may be passwords."""
+    program = Path(sys.argv[0])
+    return sys.argv[1:] if program.stem == "nlab" or program.parent.name == "numerai_lab" else []
 
 
 def _begun(runs_dir: Path, name: str) -> Path:

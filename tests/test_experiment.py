@@ -1,6 +1,7 @@
 """Whole runs on the tiny tournament: what is written, that it repeats, and that failures leave no half run."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from numerai_lab.finished import Run, read_run
 from numerai_lab.generators.linear import PCA
 from numerai_lab.metrics.era import numerai_corr
 from numerai_lab.panel import Block
+from numerai_lab.runs import new_run
 from tests.conftest import Quiet, make_config, quick
 
 
@@ -178,6 +180,19 @@ def test_the_manifest_says_where_numbers_come_from(done: Run) -> None:
     assert manifest["packages"]["xgboost"]
     assert manifest["splits"]["val1"] == list(range(69, 79))
     assert "SYNTHETIC" in (done.path / "scores.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("program", "kept"), [("/bin/nlab", True), ("/lib/numerai_lab/__main__.py", True), ("mine.py", False), ("-c", False)]
+)
+def test_the_manifest_keeps_the_command_but_not_what_was_said_to_other_programs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, kept: bool
+) -> None:
+    monkeypatch.setattr(sys, "argv", [program, "run", "pca.yaml", "--set", "name=x"])
+    with new_run(tmp_path, config()) as folder:
+        pass
+    written = json.loads((folder.work / "manifest.json").read_text())
+    assert written["command"] == (["run", "pca.yaml", "--set", "name=x"] if kept else [])
 
 
 def test_a_lowered_embargo_is_stamped_on_every_table(tmp_path: Path) -> None:
