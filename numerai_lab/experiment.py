@@ -101,11 +101,11 @@ def _predicted(setting: Setting, folds: tuple[Fold, ...], folder: RunFolder) -> 
             write_realism(folder, realism_of(setting))
     for fold in folds:
         with folder.stage(f"cross-validate {fold.number} of {len(folds)}"):
-            predicted.append((fold, _out_of_fold(setting, fold)))
+            predicted.append((fold, out_of_fold(setting, fold)))
     return predicted
 
 
-def _out_of_fold(setting: Setting, fold: Fold) -> Predictions:
+def out_of_fold(setting: Setting, fold: Fold) -> Predictions:
     """Predictions of a fold's eras by generators and models that were fitted on its training eras alone, and are not kept."""
     panel = setting.panel.until(max(*fold.train, *fold.validation))
     with scratch() as space:

@@ -52,7 +52,8 @@ def audit(
 ) -> None:
     """Train a config on broken data, where no score may survive.
 
-    Targets permuted and exchanged, validation features replaced; and what each generator saw. Exit code 1 if a check fails.
+    Targets permuted and exchanged, validation features replaced; and what each generator,
+    augmenter and fold saw. Exit code 1 if a check fails.
     """
     import polars as pl
 

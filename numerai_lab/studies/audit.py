@@ -2,23 +2,26 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from numerai_lab.basics import Array, Float32, Float64, rng_for
+from numerai_lab.basics import Array, Float64, rng_for
 from numerai_lab.config import Config, Variant
 from numerai_lab.crossfit import parts_of
 from numerai_lab.data.reader import Loaded, load
-from numerai_lab.experiment import era_table
+from numerai_lab.experiment import era_table, out_of_fold
+from numerai_lab.folds import make_folds
 from numerai_lab.metrics.era import numerai_corr
 from numerai_lab.metrics.scoring import Predictions
 from numerai_lab.panel import Panel
 from numerai_lab.setting import Setting, Show
 from numerai_lab.splits import Splits, make_splits
-from numerai_lab.stages import Fitted
-from numerai_lab.store import Scratch, scratch
-from numerai_lab.variants import fit_generators, train_and_predict
+from numerai_lab.stages import Fitted, fitted_augmenter, rows_stream
+from numerai_lab.store import scratch
+from numerai_lab.studies.broken import exchanged_targets, permuted_targets, replaced_features, without_block
+from numerai_lab.variants import fit_generators, settled, train_and_predict
 
 FALSE_ALARM = 0.001
 """Chance that an honest config fails any of its collapse checks."""
@@ -60,11 +63,12 @@ class Audit:
 
 @dataclass(frozen=True)
 class Trial:
-    """A run of the config on some panel: corr, variants × scored eras, and the generated columns' digests by generator."""
+    """A run of the config on some panel: corr, variants × scored eras; digests of columns by generator, of rows by augmenter."""
 
     corr: Mapping[str, Float64]
     in_training: Mapping[str, str]
     everywhere: Mapping[str, str]
+    rows: Mapping[str, str]
     column_corr: Mapping[str, Float64]
 
 
@@ -73,7 +77,8 @@ def audit(config: Config, show: Show) -> Audit:
 
     Targets permuted within eras, targets exchanged between eras (rows keep their order), features of validation eras replaced
     by training ones: wherever a score survives, predictions know what they must not. Bands are those of Student's t over
-    eras for a family-wise false alarm of FALSE_ALARM.
+    eras for a family-wise false alarm of FALSE_ALARM. With `cv`, one fold must predict the same bytes whatever stands in its
+    block and beside it.
     """
     config = config.model_copy(update={"seeds": config.seeds[:1]})
     with show.task("data") as tick:
@@ -86,8 +91,8 @@ def audit(config: Config, show: Show) -> Audit:
     exchanged = _trial(config, replace(panel, target=exchanged_targets(panel, splits, rng)), splits, show)
     with scratch() as space:
         replaced = _trial(config, replace(panel, features=replaced_features(panel, splits, space, rng)), splits, show)
-    everywhere = (*splits.train, *splits.validation)
-    hidden = _generated(config, replace(panel, target=permuted_targets(panel, rng, splits.validation)), splits, show, everywhere)
+    with _setting(config, replace(panel, target=permuted_targets(panel, rng, splits.validation)), splits, show) as setting:
+        hidden = _digests(panel, (*splits.train, *splits.validation), fit_generators(setting)), _rows(setting)
     collapses = {
         "collapses when targets are permuted within eras": permuted,
         "collapses when eras exchange their targets": exchanged,
@@ -98,63 +103,53 @@ def audit(config: Config, show: Show) -> Audit:
         (
             *_data_checks(loaded, splits),
             *(check for name, trial in collapses.items() for check in _collapsed(name, trial, plain, 3 * len(plain.corr))),
-            *_scope_checks(config, plain, hidden, replaced),
+            *_scope_checks(config, plain, hidden[0], replaced),
+            *_rows_checks(plain, hidden[1], replaced),
+            *_fold_checks(config, loaded, splits, show, rng),
             *_label_checks(config, panel, splits, show, rng),
             *_column_checks(config, plain, _best_raw(panel, splits)),
         ),
     )
 
 
-def permuted_targets(panel: Panel, rng: np.random.Generator, eras: tuple[int, ...] | None = None) -> Float32:
-    """The target with the rows of each era (or of some eras) in random order."""
-    assert panel.target is not None
-    target = np.array(panel.target)
-    for era in panel.eras.tolist() if eras is None else eras:
-        target[panel.rows(era)] = rng.permutation(target[panel.rows(era)])
-    return target
-
-
-def exchanged_targets(panel: Panel, splits: Splits, rng: np.random.Generator) -> Float32:
-    """Every era with the targets of another era of its kind (train, scored), stretched to its rows, which keep their order."""
-    assert panel.target is not None
-    target = np.array(panel.target)
-    for eras in (splits.train, splits.scored):
-        order = rng.permutation(len(eras))
-        for place, other in zip(order, np.roll(order, 1), strict=True):
-            to, of = panel.rows(eras[place]), panel.rows(eras[other])
-            n_to, n_of = to.stop - to.start, of.stop - of.start
-            target[to] = panel.target[of][np.arange(n_to) * n_of // n_to]
-    return target
-
-
-def replaced_features(panel: Panel, splits: Splits, space: Scratch, rng: np.random.Generator) -> Array:
-    """The features with the rows of every validation era drawn from a training era instead."""
-    features = space.copy_of(panel.features)
-    for era in splits.validation:
-        to, of = panel.rows(era), panel.rows(int(rng.choice(splits.train)))
-        drawn = np.resize(rng.permutation(np.arange(of.start, of.stop)), to.stop - to.start)
-        features[to] = panel.features[drawn]
-    return features
+@contextmanager
+def _setting(config: Config, panel: Panel, splits: Splits, show: Show) -> Iterator[Setting]:
+    """A run of which nothing stays."""
+    with scratch() as space:
+        yield Setting(config, panel, splits, space, show, lambda name, content: None)
 
 
 def _trial(config: Config, panel: Panel, splits: Splits, show: Show) -> Trial:
-    with scratch() as space:
-        setting = Setting(config, panel, splits, space, show, lambda name, content: None)
+    with _setting(config, panel, splits, show) as setting:
         fitted = fit_generators(setting)
         predictions = train_and_predict(setting, fitted)
         return Trial(
             corr=_corr_by_variant(panel, splits, predictions),
             in_training=_digests(panel, splits.train, fitted),
             everywhere=_digests(panel, (*splits.train, *splits.validation), fitted),
+            rows=_rows(setting),
             column_corr={name: _mean_corr(panel, splits, fit.columns) for (name, _), fit in fitted.items()},
         )
 
 
 def _generated(config: Config, panel: Panel, splits: Splits, show: Show, eras: tuple[int, ...]) -> dict[str, str]:
     """Digests of the generated columns of some eras, by generator."""
-    with scratch() as space:
-        fitted = fit_generators(Setting(config, panel, splits, space, show, lambda name, content: None))
-        return _digests(panel, eras, fitted)
+    with _setting(config, panel, splits, show) as setting:
+        return _digests(panel, eras, fit_generators(setting))
+
+
+def _rows(setting: Setting) -> dict[str, str]:
+    """Digests of the rows that the augmenters of the variants make, by augmenter."""
+    out, seed = {}, setting.config.seeds[0]
+    for name in dict.fromkeys(name for variant in setting.config.variants.values() for name in variant.augment):
+        stream = rows_stream(setting, {name: fitted_augmenter(setting, name, seed)}, seed)
+        digest = hashlib.sha256()
+        for made in map(stream.rows_of, stream.origins_of(name)):
+            assert made.target is not None
+            digest.update(made.features.tobytes() + made.target.tobytes())
+            stream.panel.release()
+        out[name] = digest.hexdigest()
+    return out
 
 
 def _corr_by_variant(panel: Panel, splits: Splits, predictions: Predictions) -> dict[str, Float64]:
@@ -241,6 +236,35 @@ def _scope_checks(config: Config, plain: Trial, hidden: Mapping[str, str], repla
         same = plain.in_training[name] == replaced.in_training[name]
         said = "equal bytes" if same else "other bytes, though fit_on is train"
         yield Check("columns of training eras do not change with validation features", name, same, said)
+
+
+def _rows_checks(plain: Trial, hidden: Mapping[str, str], replaced: Trial) -> Iterator[Check]:
+    for what, others in (("targets", hidden), ("features", replaced.rows)):
+        for name, digest in plain.rows.items():
+            same = digest == others[name]
+            check = f"made rows do not change with validation {what}"
+            yield Check(check, name, same, "equal bytes" if same else "other bytes")
+
+
+def _fold_checks(config: Config, loaded: Loaded, splits: Splits, show: Show, rng: np.random.Generator) -> Iterator[Check]:
+    """Of the cross-validation fold that learns from most eras: its block, and what lies within the embargo of it, is broken."""
+    if config.cv is None:
+        return
+    panel, folds = loaded.panel, make_folds(config.cv, splits.train, loaded.horizon_days)
+    fold = max(folds, key=lambda each: len(each.train))
+    embargo = f"{fold.embargo_eras} eras, the horizon asks for {fold.required_eras}"
+    yield Check("embargo covers the horizon", "cv", not fold.leak, embargo)
+    final, expanding = settled(config, panel, splits), config.cv.scheme == "expanding"
+    with scratch() as space:
+        broken, n_eras = without_block(panel, fold, later=expanding, space=space, rng=rng)
+        found = []
+        for each in (panel, broken):
+            with _setting(final, each, splits, show) as setting:
+                found.append(out_of_fold(setting, fold))
+    for i, column in enumerate(found[0].columns):
+        same = found[0].values[:, i].tobytes() == found[1].values[:, i].tobytes()
+        numbers = f"fold {fold.number} of {len(folds)}, {n_eras} eras broken: {'equal' if same else 'other'} bytes"
+        yield Check("predictions of a fold do not change with what it must not see", column.variant, same, numbers)
 
 
 def _label_checks(config: Config, panel: Panel, splits: Splits, show: Show, rng: np.random.Generator) -> Iterator[Check]:

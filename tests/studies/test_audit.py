@@ -2,19 +2,23 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from numerai_lab.augmenters.copula import Copula
 from numerai_lab.basics import ALONE, Aid, Float32
 from numerai_lab.config import Config, load_config
 from numerai_lab.data.reader import Loaded, load
+from numerai_lab.folds import Fold, make_folds
 from numerai_lab.generators.linear import PCA
 from numerai_lab.panel import Block, Panel
 from numerai_lab.splits import Splits
 from numerai_lab.store import Scratch
 from numerai_lab.studies import audit as module
-from numerai_lab.studies.audit import Audit, audit, exchanged_targets, permuted_targets, replaced_features
+from numerai_lab.studies.audit import Audit, audit
+from numerai_lab.studies.broken import exchanged_targets, permuted_targets, replaced_features
 from tests.conftest import Quiet, make_config, make_panel, quick
 
 SPLITS = Splits(tuple(range(1, 16)), (16, 17), tuple(range(18, 24)), tuple(range(24, 31)), 2, 2)
@@ -71,6 +75,62 @@ class Overreaching(PCA):
 def test_a_generator_that_learns_from_more_eras_than_it_says_fails() -> None:
     found = failures(audit(config_with(Overreaching(n_components=3)), Quiet()))
     assert found == {"columns of training eras do not change with validation features: g"}
+
+
+class Snooping(Copula):
+    """A cheat whose rows hang on the whole table instead of the eras it was given."""
+
+    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> "Snooping":
+        super().fit(panel, rng, aid)
+        assert panel.target is not None
+        series = {"targets": np.nan_to_num(panel.target), "features": panel.features[:, 0]}[SNOOPED[0]]
+        self.seen_ = np.corrcoef(series[1:], series[:-1])[0, 1:]
+        return self
+
+    def augment(self, block: Block, rng: np.random.Generator) -> Block:
+        made = super().augment(block, rng)
+        assert made.target is not None
+        return replace(made, target=np.concatenate([self.seen_, made.target[1:]]).astype(np.float32))
+
+
+SNOOPED = [""]
+
+
+@pytest.mark.parametrize("what", ["targets", "features"])
+def test_an_augmenter_that_looks_at_validation_fails(what: str) -> None:
+    SNOOPED[0] = what
+    config = config_with(generators={}, augmenters={"c": quick("copula")}, variants={"baseline": {}, "c": {"augment": ["c"]}})
+    config.augmenters["c"] = Snooping()
+    found = audit(config, Quiet())
+    assert failures(found) == {f"made rows do not change with validation {what}: c"}
+
+
+FOLDS = "predictions of a fold do not change with what it must not see"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "leak"), [("blocked", "none"), ("blocked", "neighbour"), ("expanding", "none"), ("expanding", "block")]
+)
+def test_a_fold_that_learns_from_what_it_predicts_or_from_a_neighbour_fails(
+    monkeypatch: pytest.MonkeyPatch, scheme: str, leak: str
+) -> None:
+    def leaking(*arguments: Any) -> tuple[Fold, ...]:
+        return tuple(replace(fold, train=tuple(sorted((*fold.train, *more(fold))))) for fold in make_folds(*arguments))
+
+    def more(fold: Fold) -> tuple[int, ...]:
+        beside = fold.val1[-1] + fold.embargo_eras if scheme == "blocked" else fold.val1[0] - fold.embargo_eras
+        return {"none": (), "block": fold.val1[3:4], "neighbour": (beside,)}[leak]
+
+    monkeypatch.setattr(module, "make_folds", leaking)
+    config = config_with(cv={"folds": 3, "scheme": scheme})
+    found = audit(config, Quiet())
+    assert {check.subject for check in found.checks if check.check == FOLDS} == set(config.variants)
+    assert failures(found) == (set() if leak == "none" else {f"{FOLDS}: {name}" for name in config.variants})
+
+
+def test_a_lowered_embargo_of_folds_fails() -> None:
+    config = config_with(cv={"folds": 2, "embargo": {"eras": 2, "allow_leak": True}})
+    assert failures(audit(config, Quiet())) == {"embargo covers the horizon: cv"}
 
 
 def test_a_lowered_embargo_fails() -> None:

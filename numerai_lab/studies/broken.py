@@ -1,0 +1,57 @@
+"""Data broken on purpose: what is in its place tells nothing, or something else."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from numerai_lab.basics import Array, Float32
+from numerai_lab.folds import Fold
+from numerai_lab.panel import Panel
+from numerai_lab.splits import Splits
+from numerai_lab.store import Scratch
+
+
+def permuted_targets(panel: Panel, rng: np.random.Generator, eras: tuple[int, ...] | None = None) -> Float32:
+    """The target with the rows of each era (or of some eras) in random order."""
+    assert panel.target is not None
+    target = np.array(panel.target)
+    for era in panel.eras.tolist() if eras is None else eras:
+        target[panel.rows(era)] = rng.permutation(target[panel.rows(era)])
+    return target
+
+
+def exchanged_targets(panel: Panel, splits: Splits, rng: np.random.Generator) -> Float32:
+    """Every era with the targets of another era of its kind (train, scored), stretched to its rows, which keep their order."""
+    assert panel.target is not None
+    target = np.array(panel.target)
+    for eras in (splits.train, splits.scored):
+        order = rng.permutation(len(eras))
+        for place, other in zip(order, np.roll(order, 1), strict=True):
+            to, of = panel.rows(eras[place]), panel.rows(eras[other])
+            n_to, n_of = to.stop - to.start, of.stop - of.start
+            target[to] = panel.target[of][np.arange(n_to) * n_of // n_to]
+    return target
+
+
+def replaced_features(panel: Panel, splits: Splits, space: Scratch, rng: np.random.Generator) -> Array:
+    """The features with the rows of every validation era drawn from a training era instead."""
+    features = space.copy_of(panel.features)
+    for era in splits.validation:
+        to, of = panel.rows(era), panel.rows(int(rng.choice(splits.train)))
+        drawn = np.resize(rng.permutation(np.arange(of.start, of.stop)), to.stop - to.start)
+        features[to] = panel.features[drawn]
+    return features
+
+
+def without_block(panel: Panel, fold: Fold, *, later: bool, space: Scratch, rng: np.random.Generator) -> tuple[Panel, int]:
+    """The panel with a fold's block hidden from whom it is predicted by, and how many eras that changes.
+
+    Targets of the block, of eras within the embargo of it, and with `later` of all that follow, are permuted; but for those
+    of the block itself, features of these eras are replaced by those of eras that the fold trains on.
+    """
+    first, last = fold.val1[0] - fold.embargo_eras, fold.val1[-1] + fold.embargo_eras
+    hidden = tuple(era for era in panel.eras.tolist() if first <= era and (later or era <= last))
+    beside = tuple(era for era in hidden if era not in fold.val1)
+    known = tuple(era for era in fold.train if era not in hidden)
+    features = replaced_features(panel, replace(fold, train=known, val1=beside), space, rng)
+    return replace(panel, features=features, target=permuted_targets(panel, rng, hidden)), len(hidden)
