@@ -27,10 +27,17 @@ def model(method: str, **changes: object) -> Contrastive:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_planted_factors_are_found_far_better_than_by_an_untrained_encoder_and_nothing_collapses(method: str) -> None:
+    """Effective rank is exp of the entropy of the singular values' shares: 1 after a collapse, 12 if all columns weigh the same.
+
+    It does not count factors. Six unequal directions alone stay below 6 (vicreg's first six, 1 : .92 : .77 : .77 : .41 : .15,
+    give 5.3), six weak ones beside them lift it (to 6.8), and an untrained encoder has 11.2: what was found, R² says.
+    SimSiam alone has no term that spreads its columns: four directions of six stand out, and over five seeds it had 5.3 to
+    6.0, no more after 800 steps; the others had 6.5 and more.
+    """
     found = planted.probe(model(method))
     assert found.factors >= planted.untrained().factors + 0.2
     assert found.least_deviation > 0.05
-    assert found.effective_rank >= planted.N_FACTORS - 0.5  # simsiam, the flattest, was measured at 6.0
+    assert found.effective_rank >= (5 if method == "simsiam" else planted.N_FACTORS)
 
 
 @pytest.mark.parametrize("method", ["vicreg", "barlow"])
