@@ -56,8 +56,8 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
             folder.warn(remark)
         with folder.stage("data"), show.task("data") as tick:
             loaded = load(config.data, config.extra_sets, tick)
-            splits = make_splits(config.splits, era_table(loaded.panel), loaded.horizon_days)
-            folds = make_folds(config.cv, splits.train, loaded.horizon_days) if config.cv else ()
+            splits = make_splits(config.splits, era_table(loaded.panel), loaded.panel.reach_days)
+            folds = make_folds(config.cv, splits.train, loaded.panel.reach_days) if config.cv else ()
             scoring = scoring_of(config, loaded)
             for each in (splits, *folds):
                 check_scopes(config, each)
@@ -67,14 +67,13 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
             refuse_too_much(task, cache_dir(), how.memory)
         folder.reached_data = True
         folder.manifest |= _facts(config, loaded, splits, scoring)
-        for note in (*loaded.notes, *(stamp for stamp in (splits.leak, loaded.alias) if stamp)):
+        for note in (*loaded.notes, *(stamp for stamp in (splits.leak, loaded.alias, _unlearned(config)) if stamp)):
             folder.warn(note)
         with scratch() as space, Cache(cache_dir() / STAGES if how.cached else space.folder / STAGES) as cache:
-            cache.hold(loaded.store.folder)
-            cache.hold(loaded.labels.folder)
-            names = loaded.store.folder.name, loaded.labels.folder.name
+            for store in loaded.stores:
+                cache.hold(store.folder)
             final = settled(config, loaded.panel, splits)
-            setting = Setting(final, loaded.panel, splits, space, show, folder.write_bytes, cache, *names)
+            setting = Setting(final, loaded.panel, splits, space, show, folder.write_bytes, cache, *loaded.names)
             predicted = _predicted(setting, folds, folder)
             folder.cached_bytes = cache.n_bytes
         folder.note_stages(cache.costs, cache.hits)
@@ -116,7 +115,7 @@ def out_of_fold(setting: Setting, fold: Fold) -> Predictions:
 def facts_now(config: Config) -> dict[str, object]:
     """What the manifest of a run of this config would say of its data and splits, were it made now."""
     loaded = load(config.data, config.extra_sets)
-    splits = make_splits(config.splits, era_table(loaded.panel), loaded.horizon_days)
+    splits = make_splits(config.splits, era_table(loaded.panel), loaded.panel.reach_days)
     return _facts(config, loaded, splits, scoring_of(config, loaded))
 
 
@@ -217,6 +216,7 @@ def _facts(config: Config, loaded: Loaded, splits: Splits, scoring: Scoring) -> 
             "train_rows": panel.only(splits.train).n_rows,
             "features": panel.n_raw,
             "target": config.data.target,
+            "auxiliary_targets": config.data.auxiliary_targets,
             "resolved_target": loaded.target,
             "horizon_days": loaded.horizon_days,
         },
@@ -239,6 +239,11 @@ def _facts(config: Config, loaded: Loaded, splits: Splits, scoring: Scoring) -> 
             "payout": dict(zip(("corr", "mmc"), scoring.multipliers, strict=True)),
         },
     }
+
+
+def _unlearned(config: Config) -> str:
+    learned = any(generator.several_targets for generator in config.generators.values())
+    return "" if learned or not config.data.auxiliary_targets else "no generator of this config learns auxiliary targets"
 
 
 def _digest(panel: Panel, splits: Splits) -> str:

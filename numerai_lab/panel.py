@@ -56,6 +56,14 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Auxiliary:
+    """A further target to learn from, never scored: float32, one a row, NaN where unknown; and how many days it looks ahead."""
+
+    values: Float32
+    horizon_days: int | None = None
+
+
+@dataclass(frozen=True)
 class Panel:
     """Eras of a tournament as views over memory-maps.
 
@@ -64,6 +72,7 @@ class Panel:
     eras: int32, one an era of this view; bounds: int64, eras × 2, the first and one past the last row of each.
     ids: bytes, one a row. target, extras (meta model, benchmarks): float32, one a row, NaN where unknown.
     horizon_days: business days that the target looks ahead; None where that is not known.
+    auxiliary: further targets, by name. Whoever may not see the target may not see them: a panel with them alone is refused.
     feature_sets: name → positions among the columns; of sets that no one asked for, the members that are here.
     columns: generated float32 blocks, rows × k, by generator name.
     """
@@ -81,12 +90,15 @@ class Panel:
     feature_sets: Mapping[str, Int64] = field(default_factory=dict)
     columns: Mapping[str, Float32] = field(default_factory=dict)
     horizon_days: int | None = None
+    auxiliary: Mapping[str, Auxiliary] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.eras) != len(self.bounds) or len(self.eras) != len(self.data_types):
             raise ValueError("eras, bounds and data_types must have one entry an era")
         if np.any(np.diff(self.eras) <= 0):
             raise ValueError("eras must rise strictly")
+        if self.target is None and self.auxiliary:
+            raise ValueError("the target is hidden, and auxiliary targets are not")
 
     @cached_property
     def _position(self) -> dict[int, int]:
@@ -103,6 +115,13 @@ class Panel:
         if self.target is None:
             return self.bounds[:, 1] - self.bounds[:, 0]
         return np.array([np.count_nonzero(np.isfinite(self.target[first:last])) for first, last in self.bounds])
+
+    @property
+    def reach_days(self) -> int | None:
+        """Business days that the furthest-looking of all targets here looks ahead; None where that is not known of one."""
+        days = [self.horizon_days, *(each.horizon_days for each in self.auxiliary.values())]
+        known = [each for each in days if each is not None]
+        return max(known) if len(known) == len(days) else None
 
     @property
     def raw_names(self) -> tuple[str, ...]:
@@ -132,13 +151,20 @@ class Panel:
             features=self.features[:end],
             ids=self.ids[:end],
             target=None if self.target is None else self.target[:end],
+            auxiliary={name: replace(each, values=each.values[:end]) for name, each in self.auxiliary.items()},
             extras={name: values[:end] for name, values in self.extras.items()},
             columns={name: values[:end] for name, values in self.columns.items()},
         )
 
     def without_target(self) -> "Panel":
-        """The same view for those who may not see the target."""
-        return replace(self, target=None)
+        """The same view for those who may not see the target, nor auxiliary ones."""
+        return replace(self, target=None, auxiliary={})
+
+    def relabelled(self, rows: Int64) -> "Panel":
+        """Every row with the target, and auxiliary ones, of another; rows: whose, one a row."""
+        assert self.target is not None
+        further = {name: replace(each, values=each.values[rows]) for name, each in self.auxiliary.items()}
+        return replace(self, target=self.target[rows], auxiliary=further)
 
     def with_columns(self, name: str, values: Float32) -> "Panel":
         """The same view with one more generated block (float32, all rows × k)."""

@@ -51,6 +51,8 @@ class Plan:
         """The plan as lines for people."""
         horizon = f"{self.outline.horizon_days}-day" if self.outline.horizon_days else "unknown horizon"
         lines = [f"target   {self.outline.target} ({horizon})"]
+        if self.outline.reach_days != self.outline.horizon_days:
+            lines += [f"embargo  for {self.outline.reach_days} days, which an auxiliary target looks ahead"]
         lines += [f"{name:8} {self.rows[name]:>9,} rows, eras {span(getattr(self.splits, name))}" for name in self.rows]
         lines += [f"models   {self.trainings} to train" + (f", {self.folds} folds among them" if self.folds else "")]
         lines += [f"memory   about {human_bytes(self.memory_bytes)}; disk about {human_bytes(self.disk_bytes)} (estimates)"]
@@ -65,8 +67,8 @@ class Plan:
 def plan(config: Config) -> Plan:
     """Reads eras and targets of the data (or what is known of data still to be made); writes nothing."""
     found = outline(config.data, config.extra_sets)
-    splits = make_splits(config.splits, found.table, found.horizon_days)
-    folds = make_folds(config.cv, splits.train, found.horizon_days) if config.cv else ()
+    splits = make_splits(config.splits, found.table, found.reach_days)
+    folds = make_folds(config.cv, splits.train, found.reach_days) if config.cv else ()
     for each in (splits, *folds):
         check_scopes(config, each)
     n_rows = dict(zip(found.table.eras, found.n_rows, strict=True))

@@ -59,25 +59,36 @@ def variance_of_corr(train: Panel) -> Float64:
 def shown_to(template: Generator, panel: Panel, train: tuple[int, ...], eras: tuple[int, ...], space: Scratch) -> Panel:
     """The eras that a generator is fitted on, with the raw features it selects and no others.
 
-    Their target is there only if the generator uses labels, and that of other eras never (NaN). Selected features are copied
-    into `space`, so that what reads rows straight from the memory-map needs to know nothing of it. Positions are chosen from
-    the `train` eras alone, whatever `eras` the generator is fitted on.
+    Their target is there only if the generator uses labels, and that of other eras never (NaN); so are auxiliary ones, for a
+    generator that learns several targets. Selected features are copied into `space`, so that what reads rows straight from
+    the memory-map needs to know nothing of it. Positions are chosen from the `train` eras alone, whatever `eras` the generator
+    is fitted on.
     """
-    shown = replace(panel, target=_target_of(panel, eras) if template.uses_labels else None).only(eras)
+    shown = (_labelled(template, panel, eras) if template.uses_labels else panel.without_target()).only(eras)
     if template.select is None:
         return shown
     at = chosen(template.select, panel.only(train))
     return _narrowed(shown, at, space)
 
 
-def _target_of(panel: Panel, eras: tuple[int, ...]) -> Float32:
-    """The target of these eras' rows, NaN elsewhere."""
+def _labelled(template: Generator, panel: Panel, eras: tuple[int, ...]) -> Panel:
+    """The panel with the targets that the generator learns, of these eras' rows alone."""
     assert panel.target is not None
-    target = np.full(len(panel.target), np.nan, np.float32)
+    further = panel.auxiliary if template.several_targets else {}
+    return replace(
+        panel,
+        target=_of(panel.target, panel, eras),
+        auxiliary={name: replace(each, values=_of(each.values, panel, eras)) for name, each in further.items()},
+    )
+
+
+def _of(values: Float32, panel: Panel, eras: tuple[int, ...]) -> Float32:
+    """The values of these eras' rows, NaN elsewhere."""
+    shown = np.full(len(values), np.nan, np.float32)
     for era in eras:
         rows = panel.rows(era)
-        target[rows] = panel.target[rows]
-    return target
+        shown[rows] = values[rows]
+    return shown
 
 
 def adopted(generator: Generator, shown: Panel, panel: Panel) -> Generator:

@@ -28,8 +28,8 @@ class Show(Protocol):
 class Setting:
     """What variants are made from, and where things go: arrays of this run alone, progress, fitted components, finished stages.
 
-    cache: None = nothing outlives the run. identity, labels: names for the content of the panel's rows and of its target; by
-    default they are like no other. since: where a variant's training eras begin, if its generators left it fewer than all.
+    cache: None = nothing outlives the run. identity, labels, auxiliary: names for the content of the panel's rows, of its target
+    and of auxiliary ones; by default they are like no other. since: where a variant's training eras begin, if its generators left it fewer than all.
     """
 
     config: Config
@@ -41,6 +41,7 @@ class Setting:
     cache: Cache | None = None
     identity: str = field(default_factory=lambda: uuid4().hex)
     labels: str = field(default_factory=lambda: uuid4().hex)
+    auxiliary: str = field(default_factory=lambda: uuid4().hex)
     since: int | None = None
 
     @cached_property

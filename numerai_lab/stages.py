@@ -98,6 +98,8 @@ def _fitted_part(setting: Setting, name: str, seed: int, part: Part, label: str)
     if template.uses_labels or template.select is not None:
         by_labels = template.uses_labels or (template.select is not None and template.select.by is not None)
         facts["shown"] = [setting.labels if by_labels else None, spans(train), source_version(Path(selection.__file__))]
+    if template.several_targets and setting.panel.auxiliary:
+        facts["auxiliary"] = setting.auxiliary
     return setting.stages.obtain(Stage("fit", label, facts), fit), live[0] if live else None
 
 

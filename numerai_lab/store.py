@@ -109,6 +109,10 @@ class Store:
         absent: NDArray[np.bool_] = np.load(self.folder / "absent.npy", allow_pickle=False)
         return absent
 
+    def target(self) -> Float32:
+        """Of a store of labels, one a row."""
+        return _load(self.folder / "target.npy")
+
     def panel(self, labels: "Store") -> Panel:
         """A store of rows and one of labels as a panel of read-only views."""
         meta = self.meta
@@ -121,7 +125,7 @@ class Store:
             eras=np.load(self.folder / "eras.npy", allow_pickle=False),
             bounds=np.load(self.folder / "bounds.npy", allow_pickle=False),
             data_types=tuple(meta["data_types"]),
-            target=_load(labels.folder / "target.npy"),
+            target=labels.target(),
             extras={name: _load(self.folder / f"extra-{i}.npy") for i, name in enumerate(meta["extras"])},
             feature_sets={name: np.array(at, np.int64) for name, at in meta["feature_sets"].items()},
             horizon_days=labels.meta["horizon_days"],

@@ -3,7 +3,7 @@
 import logging
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,8 @@ from numerai_lab.data.cells import BadCell, Encoding, encoding_of
 from numerai_lab.data.source import Outline, Source
 from numerai_lab.data.table import INDEX_NAMES, Rows, Table, as_bytes, reading, scan
 from numerai_lab.machine import give_memory_back
-from numerai_lab.panel import Panel, release_pages
-from numerai_lab.store import Store, built, cache_dir, create_features, write_store
+from numerai_lab.panel import Auxiliary, Panel, release_pages
+from numerai_lab.store import Store, built, cache_dir, create_features, key_of, write_store
 
 log = logging.getLogger("nlab")
 BATCH_CELLS = 40_000_000
@@ -30,12 +30,25 @@ class Loaded:
     panel: Panel
     store: Store
     labels: Store
+    auxiliary: tuple[Store, ...]
     identity: str
     target: str
     horizon_days: int | None
     alias: str
     made: bool
     notes: tuple[str, ...]
+
+    @property
+    def stores(self) -> tuple[Store, ...]:
+        """Everything that the panel is a view on."""
+        return (self.store, self.labels, *self.auxiliary)
+
+    @property
+    def names(self) -> tuple[str, str, str]:
+        """Names for the content of rows, target and auxiliary targets: one changes with every byte that it stands for."""
+        horizons = {name: each.horizon_days for name, each in self.panel.auxiliary.items()}
+        further = key_of([each.folder.name for each in self.auxiliary], list(horizons.items()))
+        return self.store.folder.name, self.labels.folder.name, further
 
 
 def load(source: Source, also: Sequence[str] = (), tick: Tick = silent) -> Loaded:
@@ -46,8 +59,9 @@ def load(source: Source, also: Sequence[str] = (), tick: Tick = silent) -> Loade
     table = Table(source, source.files(tick))
     columns, sets = table.columns(also)
     store = Store(cache_dir() / "stores" / table.key(columns, sets))
-    labels = Store(cache_dir() / "labels" / table.label_key())
-    missing = [each.folder for each in (store, labels) if not _sound(each)]
+    told = [table, *map(table.of_auxiliary, source.auxiliary_targets)]
+    labels, *auxiliary = [Store(cache_dir() / "labels" / each.label_key()) for each in told]
+    missing = [each.folder for each in (store, labels, *auxiliary) if not _sound(each)]
     if missing:
         identity = table.identity()
         rows = table.rows()
@@ -55,23 +69,31 @@ def load(source: Source, also: Sequence[str] = (), tick: Tick = silent) -> Loade
             with built(store.folder) as work:
                 _ingest(table, rows, columns, sets, work, tick)
                 _refuse_changed(table, identity)
-        if labels.folder in missing:
-            with built(labels.folder) as work:
-                _label(table, rows, work)
-                _refuse_changed(table, identity)
+        for each, at in zip(told, (labels, *auxiliary), strict=True):
+            if at.folder in missing:
+                with built(at.folder) as work:
+                    _label(each, rows.target if each is table else each.target_of(rows), work)
+                    _refuse_changed(table, identity)
         del rows
         give_memory_back()  # else a run that made its store keeps up to a GB that nobody uses, beside its training
     meta = labels.meta
+    horizons = _horizons(source, [(each.meta["target"], each.meta["horizon_days"]) for each in (labels, *auxiliary)])
+    further = {
+        name: Auxiliary(each.target(), days)
+        for name, each, days in zip(source.auxiliary_targets, auxiliary, horizons, strict=True)
+    }
+    panel = replace(store.panel(labels), auxiliary=further)
     return Loaded(
-        panel=store.panel(labels),
+        panel=panel,
         store=store,
         labels=labels,
+        auxiliary=tuple(auxiliary),
         identity=table.identity(),
         target=meta["target"],
         horizon_days=meta["horizon_days"],
         alias=meta["alias"],
         made=bool(missing),
-        notes=(*table.tournament.notes, *store.meta["notes"]),
+        notes=(*table.tournament.notes, *store.meta["notes"], *_reach_notes(panel)),
     )
 
 
@@ -83,10 +105,41 @@ def outline(source: Source, also: Sequence[str] = ()) -> Outline:
     table = Table(source, source.files())
     columns, sets = table.columns(also)
     rows = table.rows()
-    target, horizon = table.resolved_target()
+    resolved = [each.resolved_target() for each in (table, *map(table.of_auxiliary, source.auxiliary_targets))]
+    (target, horizon), further = resolved[0], _horizons(source, resolved)
+    reach = None if horizon is None else max([horizon, *(days for days in further if days)])
     folder = cache_dir() / "stores" / table.key(columns, sets)
     counts = tuple((rows.bounds[:, 1] - rows.bounds[:, 0]).tolist())
-    return Outline(rows.era_table(), counts, len(columns), target, horizon, folder.is_dir())
+    return Outline(rows.era_table(), counts, len(columns), target, horizon, reach, folder.is_dir())
+
+
+def _horizons(source: Source, resolved: Sequence[tuple[str, int | None]]) -> list[int | None]:
+    """Horizons of the auxiliary targets; resolved: name and horizon of the target, then of them.
+
+    Raises NlabError for a target that is another one under a second name, and where only some horizons are known.
+    """
+    asked = [source.target, *source.auxiliary_targets]
+    names = [name for name, _ in resolved]
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            first = asked[names.index(name)]
+            raise NlabError(f"data.auxiliary_targets: {asked[i]!r} equals {first!r} in every row; leave it out")
+    days = [resolved[0][1], *(each or source.horizon_days for _, each in resolved[1:])]
+    if None in days and any(days):
+        raise NlabError(
+            f"data.auxiliary_targets: the horizon of {asked[days.index(None)]!r} is unknown (its name ends in neither _20 nor "
+            "_60), and that of others is not; set data.horizon_days"
+        )
+    return days[1:]
+
+
+def _reach_notes(panel: Panel) -> list[str]:
+    reach = panel.reach_days
+    if reach == panel.horizon_days:
+        return []
+    furthest = [name for name, each in panel.auxiliary.items() if each.horizon_days == reach]
+    own = f"the target looks {panel.horizon_days} ahead"
+    return [f"embargo and purge are those of {reach} days, which {furthest[0]} looks ahead; {own}"]
 
 
 def _sound(store: Store) -> bool:
@@ -104,10 +157,10 @@ def _refuse_changed(table: Table, identity: str) -> None:
         raise NlabError(f"{table.tournament.tables[0]}: a data file changed while the data was read; run again")
 
 
-def _label(table: Table, rows: Rows, folder: Path) -> None:
+def _label(table: Table, values: Float32, folder: Path) -> None:
     target, horizon = table.resolved_target()
     meta = {"target": target, "horizon_days": horizon, "alias": table.alias_note(target, horizon)}
-    write_store(folder, {"target": rows.target}, {}, meta)
+    write_store(folder, {"target": values}, {}, meta)
 
 
 def _ingest(table: Table, rows: Rows, columns: list[str], sets: dict[str, list[int]], folder: Path, tick: Tick) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from numerai_lab.basics import Tick, silent
 from numerai_lab.component import Component
@@ -30,13 +30,17 @@ class Tournament:
 
 @dataclass(frozen=True)
 class Outline:
-    """What is known of the data before it is ingested: eras, rows an era, columns, target and its horizon."""
+    """What is known of the data before it is ingested: eras, rows an era, columns, target and its horizon.
+
+    reach_days: the longest horizon of all targets, auxiliary ones included.
+    """
 
     table: EraTable
     n_rows: tuple[int, ...]
     n_columns: int
     target: str
     horizon_days: int | None
+    reach_days: int | None
     in_store: bool
 
 
@@ -45,12 +49,30 @@ class Source(Component):
 
     feature_set: str = Field("medium", description="the features that generators and models read, by name of the set")
     target: str = Field("target", description="the target to learn and to be scored on, by column name")
+    auxiliary_targets: list[str] = Field(
+        default_factory=list,
+        description="further targets, by column name, that supervised_autoencoder learns beside the target; never scored; "
+        "embargo and purge follow the longest horizon of all",
+    )
     horizon_days: int | None = Field(
-        None, gt=0, description="business days the target looks ahead; read off names that end in _20 or _60"
+        None,
+        gt=0,
+        description="business days the target looks ahead, and auxiliary ones whose names don't tell; read off names that end "
+        "in _20 or _60",
     )
     id_column: str = Field("id", description="column of row ids; the parquet index is found under its own name")
     era_column: str = Field("era", description="column of eras: `0001`, `era1` or integers; X is live and left out")
     feature_prefix: str = Field("feature", description="how feature columns begin where no features.json lists them")
+
+    @field_validator("auxiliary_targets")
+    @classmethod
+    def _each_once(cls, names: list[str], info: ValidationInfo) -> list[str]:
+        twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
+        if twice is not None:
+            raise ValueError(f"{twice!r} is named twice")
+        if info.data.get("target") in names:
+            raise ValueError(f"{info.data['target']!r} is the target itself; name others beside it")
+        return names
 
     @abstractmethod
     def files(self, tick: Tick = silent) -> Tournament:

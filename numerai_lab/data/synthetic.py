@@ -92,6 +92,7 @@ class Synthetic(Source):
         size = SIZES[self.size]
         eras = tuple(range(1, size.n_eras + 1))
         sets = feature_sets(size)
+        horizons = [60 if name.endswith("_60") else 20 for name in (self.target, *self.auxiliary_targets)]
         return Outline(
             table=EraTable(
                 eras,
@@ -101,7 +102,8 @@ class Synthetic(Source):
             n_rows=size.rows,
             n_columns=len(sets.get(self.feature_set, sets["all"])),
             target="target_ender_20" if self.target == "target" else self.target,
-            horizon_days=60 if self.target.endswith("_60") else 20,
+            horizon_days=horizons[0],
+            reach_days=max(horizons),
             in_store=False,
         )
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,13 @@ class Table:
             missing = set(self.schema) - set(_schema(lazy, path))
             if missing:
                 raise NlabError(f"{path}: lacks {len(missing)} columns of {tournament.tables[0].name}, such as {min(missing)!r}")
+
+    def of_auxiliary(self, name: str) -> "Table":
+        """The same rows with an auxiliary target in the target's place; its horizon is the one that its name tells."""
+        other = copy(self)
+        column = self._named(name, "data.auxiliary_targets")
+        other.source = self.source.model_copy(update={"target": column, "horizon_days": None})
+        return other
 
     def identity(self) -> str:
         """A name for these very files: their names, sizes and times of change."""
@@ -145,7 +153,7 @@ class Table:
             name.alias("id"),
             number.alias("era"),
             (pl.col("data_type").cast(pl.String) if has_type else pl.lit("")).cast(pl.Categorical).alias("data_type"),
-            pl.col(self.target_column).cast(pl.Float32).fill_null(np.nan).alias("target"),
+            self._target().alias("target"),
         ).with_row_index("row")
         kept = frame.filter(pl.col("era").is_not_null()).sort("era", "id")
         n_rows = len(frame)
@@ -167,6 +175,18 @@ class Table:
             tuple(per_era["data_type"].to_list()),
             kept["target"].to_numpy(),
         )
+
+    def target_of(self, rows: Rows) -> Float32:
+        """The target of rows that were put in order with another one."""
+        found = self.collect(self._target().alias("target"))["target"].to_numpy()
+        target, kept = np.empty(len(rows.ids), np.float32), rows.destination >= 0
+        target[rows.destination[kept]] = found[kept]
+        return target
+
+    def _target(self) -> "pl.Expr":
+        import polars as pl
+
+        return pl.col(self.target_column).cast(pl.Float32).fill_null(np.nan)
 
     def _refuse(self, name: "pl.Expr", text: "pl.Expr", number: "pl.Expr") -> None:
         odd = number.is_null() & ~text.is_in(["X", "eraX"]).fill_null(False)

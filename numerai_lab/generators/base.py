@@ -38,7 +38,8 @@ class Generator(Component):
     """Learns from the features of the eras it is given and emits float32 columns; from targets only if `uses_labels`.
 
     stochastic: another seed gives other columns. learns: the values of features in `fit` matter to the columns. per_era: all
-    rows of an era get the same columns. wide_by_data: how many columns there are is known after `fit` alone.
+    rows of an era get the same columns. wide_by_data: how many columns there are is known after `fit` alone. several_targets:
+    it is shown auxiliary targets beside the target, if it uses labels.
     """
 
     stochastic: ClassVar[bool] = False
@@ -46,6 +47,7 @@ class Generator(Component):
     per_era: ClassVar[bool] = False
     uses_labels: ClassVar[bool] = False
     wide_by_data: ClassVar[bool] = False
+    several_targets: ClassVar[bool] = False
 
     fit_on: Literal["train", "all"] = Field(
         "train",

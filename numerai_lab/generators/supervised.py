@@ -1,6 +1,6 @@
 """Networks that learn from targets: Yirun Zhang's supervised autoencoder, and nyuton's Siamese net."""
 
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -27,19 +27,23 @@ class SupervisedAutoencoder(Labelled, Trained):
 
     x0 = batch norm of x; latents z = swish of a layer over x0 with noise; features come back from z, the target from that
     reconstruction, and the target from [x0, z] through hidden layers with batch norm, swish and dropout. Loss: squared
-    errors of all three; early stopping goes by the last. Noise and dropout are off when columns are made. With one target,
-    since a run has one.
+    errors of all three; early stopping goes by the last. Noise and dropout are off when columns are made.
+
+    With `data.auxiliary_targets` it learns them beside the target, on rows that have one: both heads tell all of them, and
+    errors are means over those that are known of a row. The prediction that it emits is that of the target alone.
 
     Source: Yirun Zhang, Kaggle Jane Street 2021, first place; ported to Numerai by jrai. `preset: original` has his sizes;
     the defaults train on a CPU.
     """
+
+    several_targets: ClassVar[bool] = True
 
     kind: Literal["supervised_autoencoder"] = "supervised_autoencoder"
     preset: Literal["cpu", "original"] = Field(
         "cpu", description="original: n_components 96, hidden 896 448 448 256, batch_size 4096 where these are not given"
     )
     emit: Literal["prediction", "latent"] = Field(
-        "prediction", description="prediction: one column; latent: n_components columns, with scheme: early only"
+        "prediction", description="prediction: one column, of the target; latent: n_components columns, with scheme: early only"
     )
     n_components: int = Field(32, gt=0, le=4096, description="latents")
     hidden: list[int] = Field(
@@ -87,6 +91,7 @@ class SupervisedAutoencoder(Labelled, Trained):
             drop_input=self.dropout_input,
             drop_auxiliary=self.dropout_auxiliary,
             drops=tuple(self.dropout),
+            n_targets=1 + len(panel.auxiliary),
         )
         objective = SupervisedAutoencoding(shape, generator_for(int(rng.integers(2**62))))
         self._network = None

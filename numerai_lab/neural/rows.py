@@ -20,13 +20,15 @@ class Batch:
     """Rows of some eras, era after era.
 
     cells: rows × features, in the units and dtype of the panel. era: int64, one a row. groups: (first, one past the last)
-    row of each era in the batch. target: float32, one a row; None where the panel hides it.
+    row of each era in the batch. target: float32, one a row; None where the panel hides it. auxiliary: float32, rows × further
+    targets, NaN where unknown; None where the panel shows none.
     """
 
     cells: Tensor
     era: Tensor
     groups: tuple[tuple[int, int], ...]
     target: Tensor | None = None
+    auxiliary: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -34,7 +36,8 @@ class Batch:
     def to(self, device: torch.device) -> "Batch":
         """The same batch on a device."""
         target = None if self.target is None else self.target.to(device)
-        return replace(self, cells=self.cells.to(device), era=self.era.to(device), target=target)
+        further = None if self.auxiliary is None else self.auxiliary.to(device)
+        return replace(self, cells=self.cells.to(device), era=self.era.to(device), target=target, auxiliary=further)
 
 
 def draw(panel: Panel, size: int, n_eras: int, rng: np.random.Generator) -> Batch:
@@ -53,11 +56,14 @@ def draw(panel: Panel, size: int, n_eras: int, rng: np.random.Generator) -> Batc
     share = max(1, size // n_eras)
     drawn = [_rows_of(panel, era)[np.sort(rng.choice(counts[era], min(share, counts[era]), replace=False))] for era in eras]
     ends = itertools.accumulate(map(len, drawn))
+    every = np.concatenate(drawn)
+    further = [each.values[every] for each in panel.auxiliary.values()]
     return Batch(
         cells=torch.from_numpy(np.concatenate([panel.features[rows, : panel.n_raw] for rows in drawn])),
         era=torch.from_numpy(np.repeat(panel.eras[eras].astype(np.int64), list(map(len, drawn)))),
         groups=tuple((end - len(rows), end) for end, rows in zip(ends, drawn, strict=True)),
-        target=None if panel.target is None else torch.from_numpy(panel.target[np.concatenate(drawn)]),
+        target=None if panel.target is None else torch.from_numpy(panel.target[every]),
+        auxiliary=torch.from_numpy(np.stack(further, axis=1)) if further else None,
     )
 
 
@@ -77,8 +83,8 @@ def held_out(panel: Panel, share: float, how: Literal["last", "spread"]) -> tupl
         held = np.isin(np.arange(len(eras)), chosen)
         return panel.only(eras[~held].tolist()), panel.only(eras[held].tolist())
     learned, kept = eras[:-n_held], eras[-n_held:]
-    if panel.target is not None and panel.horizon_days is not None:
-        n_clear = np.count_nonzero(learned < kept[0] - embargo_for(panel.horizon_days))
+    if panel.target is not None and panel.reach_days is not None:
+        n_clear = np.count_nonzero(learned < kept[0] - embargo_for(panel.reach_days))
         learned = learned[: max(n_clear, -(-len(learned) // 2))]
     return panel.only(learned.tolist()), panel.only(kept.tolist())
 

@@ -23,7 +23,10 @@ Affine = tuple[Float64, Float64]
 
 @dataclass(frozen=True)
 class SupervisedShape:
-    """Sizes and rates. top: the largest value of a feature; drops: of the hidden layers, in their order."""
+    """Sizes and rates. top: the largest value of a feature; drops: of the hidden layers, in their order.
+
+    n_targets: the target and auxiliary ones.
+    """
 
     n_features: int
     top: float
@@ -34,6 +37,7 @@ class SupervisedShape:
     drop_input: float
     drop_auxiliary: float
     drops: tuple[float, ...]
+    n_targets: int = 1
 
 
 class _Dense(nn.Module):
@@ -48,10 +52,11 @@ class _Dense(nn.Module):
 
 
 class SupervisedAutoencoding(Objective):
-    """A denoising autoencoder whose latents stand beside the features in a network that predicts the target.
+    """A denoising autoencoder whose latents stand beside the features in a network that predicts the targets.
 
-    Loss: squared error of the features on 0..1, of the target told from the reconstruction, and of the target told by the
-    network; early stopping goes by the last alone. Yirun Zhang 2021, first of Kaggle's Jane Street competition.
+    Loss: squared error of the features on 0..1, of the targets told from the reconstruction, and of the targets told by the
+    network, each the mean over all that are known; early stopping goes by the last alone. Yirun Zhang 2021, first of Kaggle's
+    Jane Street competition.
     """
 
     def __init__(self, shape: SupervisedShape, init: torch.Generator) -> None:
@@ -61,14 +66,14 @@ class SupervisedAutoencoding(Objective):
         self.norm = nn.BatchNorm1d(p)
         self.encoder = _Dense(p, d, init)
         self.decoder = linear(d, p, init)
-        self.auxiliary, self.auxiliary_out = _Dense(p, d, init), linear(d, 1, init)
+        self.auxiliary, self.auxiliary_out = _Dense(p, d, init), linear(d, shape.n_targets, init)
         self.mixed = nn.BatchNorm1d(p + d)
         sizes = [p + d, *shape.hidden]
         self.layers = nn.ModuleList(_Dense(*pair, init) for pair in itertools.pairwise(sizes))
-        self.out = linear(sizes[-1], 1, init)
+        self.out = linear(sizes[-1], shape.n_targets, init)
 
     def forward(self, cells: Tensor, noise: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Features on 0..1, their reconstruction, the target told from that, the target told by the network."""
+        """Features on 0..1, their reconstruction, the targets told from that, the targets told by the network."""
         shape, drop = self.shape, self._drop(noise)
         x = cells.float() / shape.top
         normal = self.norm(x)
@@ -79,17 +84,16 @@ class SupervisedAutoencoding(Objective):
         hidden = drop(self.mixed(torch.cat([normal, latents], dim=1)), shape.drop_input)
         for layer, rate in zip(self.layers, shape.drops, strict=True):
             hidden = drop(layer(hidden), rate)
-        return x, restored, auxiliary[:, 0], self.out(hidden)[:, 0]
+        return x, restored, auxiliary, self.out(hidden)
 
     def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
         x, restored, auxiliary, told = self(batch.cells, noise)
-        wanted = _centred(batch)
-        errors = ((restored, x), (auxiliary, wanted), (told, wanted))
-        return torch.stack([functional.mse_loss(each.float(), true) for each, true in errors]).sum()
+        wanted = _wanted(batch)
+        rebuilt = functional.mse_loss(restored.float(), x)
+        return torch.stack([rebuilt, _missed(auxiliary, wanted), _missed(told, wanted)]).sum()
 
     def judged(self, batch: Batch, noise: torch.Generator) -> Tensor:
-        error: Tensor = functional.mse_loss(self(batch.cells, noise)[3].float(), _centred(batch))
-        return error
+        return _missed(self(batch.cells, noise)[3], _wanted(batch))
 
     def _drop(self, noise: torch.Generator) -> Drop:
         return dropping(noise) if self.training else kept
@@ -100,7 +104,7 @@ class SupervisedAutoencoding(Objective):
         return _folded(self.encoder.linear, (scale / self.shape.top, shift), _affine(self.encoder.norm))
 
     def prediction(self) -> list[tuple[Float32, Float32]]:
-        """The layers from [cells, latents] to the target, swish between them; every norm is inside."""
+        """The layers from [cells, latents] to the target, auxiliary ones left out, swish between them; every norm is inside."""
         (scale, shift), (mixed, moved), p = _affine(self.norm), _affine(self.mixed), self.shape.n_features
         before = (
             np.concatenate([mixed[:p] * scale / self.shape.top, mixed[p:]]),
@@ -109,7 +113,8 @@ class SupervisedAutoencoding(Objective):
         first, *rest = [layer for layer in self.layers if isinstance(layer, _Dense)]
         layers = [_folded(first.linear, before, _affine(first.norm))]
         layers += [_folded(layer.linear, None, _affine(layer.norm)) for layer in rest]
-        return [*layers, _folded(self.out, None, None)]
+        weights, biases = _folded(self.out, None, None)
+        return [*layers, (weights[:1], biases[:1])]
 
 
 class SiameseDistances(Objective):
@@ -137,6 +142,18 @@ class SiameseDistances(Objective):
 def _centred(batch: Batch) -> Tensor:
     assert batch.target is not None, "a method that learns from targets was shown none"
     return batch.target.float() - MIDDLE
+
+
+def _wanted(batch: Batch) -> Tensor:
+    """rows × targets, auxiliary ones behind the target, NaN where one is unknown."""
+    target = _centred(batch)[:, None]
+    return target if batch.auxiliary is None else torch.cat([target, batch.auxiliary.float() - MIDDLE], dim=1)
+
+
+def _missed(told: Tensor, wanted: Tensor) -> Tensor:
+    """The mean squared error over all targets that are known."""
+    known = wanted.isfinite()
+    return functional.mse_loss(told.float()[known], wanted[known])
 
 
 def _affine(norm: nn.BatchNorm1d) -> Affine:

@@ -83,15 +83,15 @@ def audit(config: Config, show: Show) -> Audit:
     config = config.model_copy(update={"seeds": config.seeds[:1]})
     with show.task("data") as tick:
         loaded = load(config.data, config.extra_sets, tick)
-        splits = make_splits(config.splits, era_table(loaded.panel), loaded.horizon_days)
+        splits = make_splits(config.splits, era_table(loaded.panel), loaded.panel.reach_days)
     panel = loaded.panel
     rng = rng_for(config.seeds[0], "audit")
     plain = _trial(config, panel, splits, show)
-    permuted = _trial(config, replace(panel, target=permuted_targets(panel, rng)), splits, show)
-    exchanged = _trial(config, replace(panel, target=exchanged_targets(panel, splits, rng)), splits, show)
+    permuted = _trial(config, permuted_targets(panel, rng), splits, show)
+    exchanged = _trial(config, exchanged_targets(panel, splits, rng), splits, show)
     with scratch() as space:
         replaced = _trial(config, replace(panel, features=replaced_features(panel, splits, space, rng)), splits, show)
-    with _setting(config, replace(panel, target=permuted_targets(panel, rng, splits.validation)), splits, show) as setting:
+    with _setting(config, permuted_targets(panel, rng, splits.validation), splits, show) as setting:
         hidden = _digests(panel, (*splits.train, *splits.validation), fit_generators(setting)), _rows(setting)
     collapses = {
         "collapses when targets are permuted within eras": permuted,
@@ -276,8 +276,7 @@ def _label_checks(config: Config, panel: Panel, splits: Splits, show: Show, rng:
         unseen = tuple(era for era in splits.train if era not in part.fitted_on)
         only = config.model_copy(update={"generators": {name: generator}, "variants": {"only": Variant(features=[name])}})
         before, after = (
-            _generated(only, replace(panel, target=target), splits, show, part.serves)[name]
-            for target in (panel.target, permuted_targets(panel, rng, unseen))
+            _generated(only, shown, splits, show, part.serves)[name] for shown in (panel, permuted_targets(panel, rng, unseen))
         )
         numbers = f"targets of {len(unseen)} training eras permuted, columns of {len(part.serves)} eras: "
         same = before == after

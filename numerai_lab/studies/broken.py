@@ -4,33 +4,31 @@ from dataclasses import replace
 
 import numpy as np
 
-from numerai_lab.basics import Array, Float32
+from numerai_lab.basics import Array
 from numerai_lab.folds import Fold
 from numerai_lab.panel import Panel
 from numerai_lab.splits import Splits
 from numerai_lab.store import Scratch
 
 
-def permuted_targets(panel: Panel, rng: np.random.Generator, eras: tuple[int, ...] | None = None) -> Float32:
-    """The target with the rows of each era (or of some eras) in random order."""
-    assert panel.target is not None
-    target = np.array(panel.target)
+def permuted_targets(panel: Panel, rng: np.random.Generator, eras: tuple[int, ...] | None = None) -> Panel:
+    """The panel with the targets of each era's rows (or of some eras'), auxiliary ones with them, in random order."""
+    whose = np.arange(len(panel.ids))
     for era in panel.eras.tolist() if eras is None else eras:
-        target[panel.rows(era)] = rng.permutation(target[panel.rows(era)])
-    return target
+        whose[panel.rows(era)] = rng.permutation(whose[panel.rows(era)])
+    return panel.relabelled(whose)
 
 
-def exchanged_targets(panel: Panel, splits: Splits, rng: np.random.Generator) -> Float32:
+def exchanged_targets(panel: Panel, splits: Splits, rng: np.random.Generator) -> Panel:
     """Every era with the targets of another era of its kind (train, scored), stretched to its rows, which keep their order."""
-    assert panel.target is not None
-    target = np.array(panel.target)
+    whose = np.arange(len(panel.ids))
     for eras in (splits.train, splits.scored):
         order = rng.permutation(len(eras))
         for place, other in zip(order, np.roll(order, 1), strict=True):
             to, of = panel.rows(eras[place]), panel.rows(eras[other])
             n_to, n_of = to.stop - to.start, of.stop - of.start
-            target[to] = panel.target[of][np.arange(n_to) * n_of // n_to]
-    return target
+            whose[to] = of.start + np.arange(n_to) * n_of // n_to
+    return panel.relabelled(whose)
 
 
 def replaced_features(panel: Panel, splits: Splits, space: Scratch, rng: np.random.Generator) -> Array:
@@ -54,4 +52,4 @@ def without_block(panel: Panel, fold: Fold, *, later: bool, space: Scratch, rng:
     beside = tuple(era for era in hidden if era not in fold.val1)
     known = tuple(era for era in fold.train if era not in hidden)
     features = replaced_features(panel, replace(fold, train=known, val1=beside), space, rng)
-    return replace(panel, features=features, target=permuted_targets(panel, rng, hidden)), len(hidden)
+    return replace(permuted_targets(panel, rng, hidden), features=features), len(hidden)

@@ -90,7 +90,7 @@ def export_run(run: Path, name: str, out: Path, show: Show, seed: int | None = N
         raise NlabError(f"{run}: was made of {manifest['data']['features']} features, the data now has {loaded.panel.n_raw}")
     changed = loaded.identity != manifest["data"]["identity"]
     kept = {part: tuple(eras) for part, eras in manifest["splits"].items()}
-    embargo, required = embargo_eras(config.splits.embargo, loaded.horizon_days, "splits.embargo")
+    embargo, required = embargo_eras(config.splits.embargo, loaded.panel.reach_days, "splits.embargo")
     splits = Splits(kept["train"], kept["embargo"], kept["val1"], kept["val2"], embargo, required)
     subject = Subject(
         name=name,
@@ -119,14 +119,13 @@ def transform(config: Config, out: Path, show: Show) -> list[Exported]:
     refuse_existing(out)
     with show.task("data") as tick:
         loaded = load(config.data, config.extra_sets, tick)
-    splits = make_splits(config.splits, era_table(loaded.panel), loaded.horizon_days)
+    splits = make_splits(config.splits, era_table(loaded.panel), loaded.panel.reach_days)
     only = config.model_copy(update={"variants": {name: Variant(features=[name]) for name in names}})
     facts = {"config": config.name, "config hash": config_hash(config), "data identity": loaded.identity}
     exported = []
     with scratch() as space, Cache(cache_dir() / STAGES) as cache:
-        data = loaded.store.folder.name, loaded.labels.folder.name
         final = settled(only, loaded.panel, splits)
-        setting = Setting(final, loaded.panel, splits, space, show, lambda name, content: None, cache, *data)
+        setting = Setting(final, loaded.panel, splits, space, show, lambda name, content: None, cache, *loaded.names)
         for (name, seed), fitted in fit_generators(setting).items():
             template = config.generators[name]
             if not template.stochastic and seed != config.seeds[0]:
@@ -206,12 +205,14 @@ def _card(subject: Subject, config: Config, loaded: Loaded, rows: Mapping[str, i
     """The data card up to the diagnostics, as lines of Markdown."""
     template = config.generators[subject.name]
     parameters = template.model_dump()
+    targets = (loaded.target, *config.data.auxiliary_targets)
     stamp = f"; {LABELLED}" if template.select is not None and template.select.by is not None else ""
     facts: dict[str, Any] = {
         "method": parameters["kind"],
         "columns": f"{len(subject.fits.names)} float32, named {subject.name}_…",
         "rows": ", ".join(f"{name} {count:,}" for name, count in rows.items()),
         "fitted on": f"{SCOPES[template.fit_scope.kind]}{stamp}",
+        **({"targets learned": ", ".join(targets)} if template.several_targets else {}),
         "eras seen by the fit": span(subject.fitted_on),
         "training eras": span(subject.train),
         "seed": subject.seed if template.stochastic else "none: nothing is drawn at random",

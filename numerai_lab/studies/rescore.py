@@ -47,7 +47,7 @@ def score_predictions(path: Path, config: Config, show: Show, reference: str | N
     with show.task("data") as tick:
         loaded = load(config.data, config.extra_sets, tick)
     panel = loaded.panel
-    splits = make_splits(config.splits, era_table(panel), loaded.horizon_days)
+    splits = make_splits(config.splits, era_table(panel), panel.reach_days)
     rows, notes = _joined(path, frame, panel)
     scored, values = _on_scored_eras(path, frame.select(names).to_numpy(), rows, panel, splits)
     scoring = scoring_of(config, loaded, reference or names[0])
