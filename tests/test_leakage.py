@@ -14,7 +14,7 @@ from numerai_lab.config import Config
 from numerai_lab.generators import GENERATORS
 from numerai_lab.generators.linear import PCA
 from numerai_lab.models import MODELS
-from numerai_lab.panel import Panel
+from numerai_lab.panel import Auxiliary, Panel
 from numerai_lab.splits import Splits
 from numerai_lab.store import Scratch
 from numerai_lab.variants import Setting, fit_generators, train_and_predict
@@ -42,6 +42,20 @@ def poisoned_targets(panel: Panel) -> Panel:
     later = slice(panel.rows(15).stop, None)
     target[later] = np.random.default_rng(1).uniform(-9, 9, len(target[later]))
     return replace(panel, target=target)
+
+
+def poisoned_auxiliaries(panel: Panel) -> Panel:
+    """Every auxiliary target after the training eras replaced by garbage."""
+    poisoned = {name: poisoned_targets(replace(panel, target=each.values)).target for name, each in panel.auxiliary.items()}
+    return replace(panel, auxiliary={name: Auxiliary(values) for name, values in poisoned.items() if values is not None})
+
+
+def make_labelled() -> Panel:
+    """A panel with auxiliary targets, the half of one of them unknown."""
+    panel, rng = make_panel(), np.random.default_rng(2)
+    further = rng.uniform(size=(2, len(panel.ids))).astype(np.float32)
+    further[1, ::2] = np.nan
+    return replace(panel, auxiliary={f"target_{i}": Auxiliary(values) for i, values in enumerate(further)})
 
 
 def poisoned_features(panel: Panel) -> Panel:
@@ -81,17 +95,17 @@ def with_everything(model: str = "ridge", fit_on: str = "train") -> Config:
 def honest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
     """What everything gives on clean data, by `fit_on`."""
     return {
-        on: outcome(with_everything(fit_on=on), make_panel(), tmp_path_factory.mktemp(on) / "clean") for on in ("train", "all")
+        on: outcome(with_everything(fit_on=on), make_labelled(), tmp_path_factory.mktemp(on) / "clean") for on in ("train", "all")
     }
 
 
-@pytest.mark.parametrize("poison", [poisoned_targets, poisoned_extras])
+@pytest.mark.parametrize("poison", [poisoned_targets, poisoned_auxiliaries, poisoned_extras])
 @pytest.mark.parametrize("fit_on", ["train", "all"])
 def test_garbage_in_validation_targets_changes_no_column_and_no_prediction(
     honest: dict[str, Outcome], tmp_path: Path, poison: Callable[[Panel], Panel], fit_on: str
 ) -> None:
     clean = honest[fit_on]
-    dirty = outcome(with_everything(fit_on=fit_on), poison(make_panel()), tmp_path / "dirty")
+    dirty = outcome(with_everything(fit_on=fit_on), poison(make_labelled()), tmp_path / "dirty")
     for name in GENERATORS:
         np.testing.assert_array_equal(clean[0][name], dirty[0][name])
     np.testing.assert_array_equal(clean[1], dirty[1])
@@ -108,7 +122,7 @@ def test_garbage_in_validation_targets_changes_no_models_predictions(tmp_path: P
 
 def test_garbage_in_validation_features_changes_no_training_column(honest: dict[str, Outcome], tmp_path: Path) -> None:
     clean = honest["train"]
-    dirty = outcome(with_everything(), poisoned_features(make_panel()), tmp_path / "dirty")
+    dirty = outcome(with_everything(), poisoned_features(make_labelled()), tmp_path / "dirty")
     for name in GENERATORS:
         np.testing.assert_array_equal(clean[0][name], dirty[0][name])
     assert not np.array_equal(clean[1], dirty[1])
@@ -116,7 +130,7 @@ def test_garbage_in_validation_features_changes_no_training_column(honest: dict[
 
 def test_a_generator_fitted_on_all_does_see_validation_features(honest: dict[str, Outcome], tmp_path: Path) -> None:
     clean = honest["all"][0]
-    dirty = outcome(with_everything(fit_on="all"), poisoned_features(make_panel()), tmp_path / "dirty")[0]
+    dirty = outcome(with_everything(fit_on="all"), poisoned_features(make_labelled()), tmp_path / "dirty")[0]
     for name, generator in GENERATORS.items():
         assert np.array_equal(clean[name], dirty[name]) is (generator.uses_labels or not generator.learns)
 

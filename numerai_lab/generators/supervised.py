@@ -29,8 +29,8 @@ class SupervisedAutoencoder(Labelled, Trained):
     reconstruction, and the target from [x0, z] through hidden layers with batch norm, swish and dropout. Loss: squared
     errors of all three; early stopping goes by the last. Noise and dropout are off when columns are made.
 
-    With `data.auxiliary_targets` it learns them beside the target, on rows that have one: both heads tell all of them, and
-    errors are means over those that are known of a row. The prediction that it emits is that of the target alone.
+    `data.auxiliary_targets` are learned beside the target, on rows whose target is known: both heads tell all of them, errors
+    are means over all that are known, early stopping goes by all of the last head. The emitted prediction is the target's.
 
     Source: Yirun Zhang, Kaggle Jane Street 2021, first place; ported to Numerai by jrai. `preset: original` has his sizes;
     the defaults train on a CPU.

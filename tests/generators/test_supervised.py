@@ -68,7 +68,7 @@ def test_folded_layers_say_what_the_network_says() -> None:
         setattr(generator, f"biases_{i}_", biases)
     block = world().block(25)
     with torch.no_grad():
-        wanted = net(torch.from_numpy(np.array(block.features)), generator_for(0))[3].numpy()
+        wanted = net(torch.from_numpy(np.array(block.features)), generator_for(0))[3][:, 0].numpy()
     np.testing.assert_allclose(generator.transform(block)[:, 0], wanted, rtol=0, atol=2e-5)
     assert wanted.std() > 0.01
 
@@ -84,7 +84,7 @@ def test_early_stopping_goes_by_the_prediction_alone() -> None:
     net = SupervisedAutoencoding(shape(), generator_for(0)).eval()
     batch = draw(world(), 64, 1, np.random.default_rng(0))
     assert batch.target is not None
-    told = net(batch.cells, generator_for(0))[3]
+    told = net(batch.cells, generator_for(0))[3][:, 0]
     assert net.judged(batch, generator_for(0)).item() == pytest.approx(
         (told + 0.5 - batch.target).square().mean().item(), rel=1e-5
     )

@@ -13,7 +13,7 @@ from numerai_lab.config import Config, load_config
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.folds import Fold, make_folds
 from numerai_lab.generators.linear import PCA
-from numerai_lab.panel import Block, Panel
+from numerai_lab.panel import Auxiliary, Block, Panel
 from numerai_lab.splits import Splits
 from numerai_lab.store import Scratch
 from numerai_lab.studies import audit as module
@@ -169,8 +169,10 @@ def test_rows_in_the_order_of_their_targets_fail(tiny: Loaded, monkeypatch: pyte
 def test_broken_data_is_broken_as_it_says(tmp_path: Path) -> None:
     panel, rng = make_panel(), np.random.default_rng(0)
     assert panel.target is not None
-    permuted = permuted_targets(panel, rng)
-    exchanged = exchanged_targets(panel, SPLITS, rng)
+    shown = replace(panel, auxiliary={"target_other_60": Auxiliary(2 * panel.target, 60)})
+    permuted, exchanged = (broken.target for broken in (permuted_targets(shown, rng), exchanged_targets(shown, SPLITS, rng)))
+    assert permuted is not None
+    assert exchanged is not None
     features = replaced_features(panel, SPLITS, Scratch(tmp_path), rng)
     for era in panel.eras.tolist():
         rows = panel.rows(era)
@@ -181,5 +183,9 @@ def test_broken_data_is_broken_as_it_says(tmp_path: Path) -> None:
         assert np.array_equal(features[rows], panel.features[rows]) is (era not in SPLITS.validation)
     train = {row.tobytes() for row in panel.features[: panel.rows(15).stop]}
     assert all(row.tobytes() in train for row in features[panel.rows(18)])
-    only = permuted_targets(panel, rng, SPLITS.validation)
+    for broken in (permuted_targets(shown, rng), exchanged_targets(shown, SPLITS, rng)):
+        assert broken.target is not None
+        np.testing.assert_array_equal(broken.auxiliary["target_other_60"].values, 2 * broken.target)
+    only = permuted_targets(panel, rng, SPLITS.validation).target
+    assert only is not None
     np.testing.assert_array_equal(only[: panel.rows(15).stop], panel.target[: panel.rows(15).stop])
