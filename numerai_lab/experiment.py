@@ -56,7 +56,7 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
             folder.warn(remark)
         with folder.stage("data"), show.task("data") as tick:
             loaded = load(config.data, config.extra_sets, tick)
-            splits = make_splits(config.splits, era_table(loaded.panel), loaded.panel.reach_days)
+            splits = splits_of(config, loaded.panel)
             folds = make_folds(config.cv, splits.train, loaded.panel.reach_days) if config.cv else ()
             scoring = scoring_of(config, loaded)
             for each in (splits, *folds):
@@ -115,8 +115,13 @@ def out_of_fold(setting: Setting, fold: Fold) -> Predictions:
 def facts_now(config: Config) -> dict[str, object]:
     """What the manifest of a run of this config would say of its data and splits, were it made now."""
     loaded = load(config.data, config.extra_sets)
-    splits = make_splits(config.splits, era_table(loaded.panel), loaded.panel.reach_days)
+    splits = splits_of(config, loaded.panel)
     return _facts(config, loaded, splits, scoring_of(config, loaded))
+
+
+def splits_of(config: Config, panel: Panel) -> Splits:
+    """Which eras of the panel train and validate; the embargo follows the furthest-looking of its targets."""
+    return make_splits(config.splits, era_table(panel), panel.reach_days)
 
 
 def era_table(panel: Panel) -> EraTable:

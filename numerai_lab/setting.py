@@ -29,7 +29,8 @@ class Setting:
     """What variants are made from, and where things go: arrays of this run alone, progress, fitted components, finished stages.
 
     cache: None = nothing outlives the run. identity, labels, auxiliary: names for the content of the panel's rows, of its target
-    and of auxiliary ones; by default they are like no other. since: where a variant's training eras begin, if its generators left it fewer than all.
+    and of auxiliary ones; by default they are like no other. since: where a variant's training eras begin, if its generators
+    left it fewer than all.
     """
 
     config: Config

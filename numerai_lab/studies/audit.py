@@ -11,13 +11,13 @@ from numerai_lab.basics import Array, Float64, rng_for
 from numerai_lab.config import Config, Variant
 from numerai_lab.crossfit import parts_of
 from numerai_lab.data.reader import Loaded, load
-from numerai_lab.experiment import era_table, out_of_fold
+from numerai_lab.experiment import out_of_fold, splits_of
 from numerai_lab.folds import make_folds
 from numerai_lab.metrics.era import numerai_corr
 from numerai_lab.metrics.scoring import Predictions
 from numerai_lab.panel import Panel
 from numerai_lab.setting import Setting, Show
-from numerai_lab.splits import Splits, make_splits
+from numerai_lab.splits import Splits
 from numerai_lab.stages import Fitted, fitted_augmenter, rows_stream
 from numerai_lab.store import scratch
 from numerai_lab.studies.broken import exchanged_targets, permuted_targets, replaced_features, without_block
@@ -83,7 +83,7 @@ def audit(config: Config, show: Show) -> Audit:
     config = config.model_copy(update={"seeds": config.seeds[:1]})
     with show.task("data") as tick:
         loaded = load(config.data, config.extra_sets, tick)
-        splits = make_splits(config.splits, era_table(loaded.panel), loaded.panel.reach_days)
+        splits = splits_of(config, loaded.panel)
     panel = loaded.panel
     rng = rng_for(config.seeds[0], "audit")
     plain = _trial(config, panel, splits, show)
@@ -250,7 +250,8 @@ def _fold_checks(config: Config, loaded: Loaded, splits: Splits, show: Show, rng
     """Of the cross-validation fold that learns from most eras: its block, and what lies within the embargo of it, is broken."""
     if config.cv is None:
         return
-    panel, folds = loaded.panel, make_folds(config.cv, splits.train, loaded.horizon_days)
+    panel = loaded.panel
+    folds = make_folds(config.cv, splits.train, panel.reach_days)
     fold = max(folds, key=lambda each: len(each.train))
     embargo = f"{fold.embargo_eras} eras, the horizon asks for {fold.required_eras}"
     yield Check("embargo covers the horizon", "cv", not fold.leak, embargo)

@@ -18,14 +18,14 @@ from numerai_lab.data.live import Live, live_rows
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.defaults import NOISE, UNTRAINED
 from numerai_lab.diagnostics import Diagnosis
-from numerai_lab.experiment import era_table, span
+from numerai_lab.experiment import span, splits_of
 from numerai_lab.finished import Run, damaged, read_run
 from numerai_lab.generators import Generator
 from numerai_lab.panel import Panel
 from numerai_lab.runs import CONFIG, growing_table, write_page
 from numerai_lab.selection import LABELLED
 from numerai_lab.setting import Setting, Show
-from numerai_lab.splits import Splits, embargo_eras, make_splits
+from numerai_lab.splits import Splits, embargo_eras
 from numerai_lab.store import cache_dir, scratch
 from numerai_lab.variants import fit_generators, settled
 
@@ -119,7 +119,7 @@ def transform(config: Config, out: Path, show: Show) -> list[Exported]:
     refuse_existing(out)
     with show.task("data") as tick:
         loaded = load(config.data, config.extra_sets, tick)
-    splits = make_splits(config.splits, era_table(loaded.panel), loaded.panel.reach_days)
+    splits = splits_of(config, loaded.panel)
     only = config.model_copy(update={"variants": {name: Variant(features=[name]) for name in names}})
     facts = {"config": config.name, "config hash": config_hash(config), "data identity": loaded.identity}
     exported = []

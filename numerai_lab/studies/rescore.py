@@ -11,11 +11,11 @@ from numerai_lab.basics import Array, Float64, Int32, Int64, NlabError, nearest
 from numerai_lab.config import Config
 from numerai_lab.data.reader import load
 from numerai_lab.data.table import INDEX_NAMES, as_bytes, reading, scan
-from numerai_lab.experiment import era_table, is_synthetic, scoring_of, span
+from numerai_lab.experiment import is_synthetic, scoring_of, span, splits_of
 from numerai_lab.metrics.scoring import Column, Predictions, per_era, score_table
 from numerai_lab.panel import Panel
 from numerai_lab.setting import Show
-from numerai_lab.splits import Splits, make_splits
+from numerai_lab.splits import Splits
 
 if TYPE_CHECKING:
     import polars as pl
@@ -47,7 +47,7 @@ def score_predictions(path: Path, config: Config, show: Show, reference: str | N
     with show.task("data") as tick:
         loaded = load(config.data, config.extra_sets, tick)
     panel = loaded.panel
-    splits = make_splits(config.splits, era_table(panel), panel.reach_days)
+    splits = splits_of(config, panel)
     rows, notes = _joined(path, frame, panel)
     scored, values = _on_scored_eras(path, frame.select(names).to_numpy(), rows, panel, splits)
     scoring = scoring_of(config, loaded, reference or names[0])

@@ -11,6 +11,7 @@ from numerai_lab.basics import NlabError
 from numerai_lab.config import load_config
 from numerai_lab.data.files import Files
 from numerai_lab.data.reader import load, outline
+from numerai_lab.experiment import facts_now
 from numerai_lab.plan import plan
 from tests.conftest import make_config
 from tests.data.test_reader import ROWS, frame, loaded, refusal
@@ -113,6 +114,13 @@ def test_a_longer_horizon_lengthens_embargo_purge_and_folds_and_not_that_of_scor
     assert [each.splits.embargo_eras for each in plans] == [8, 8, 16]
     assert [each.outline.horizon_days for each in plans] == [20, 20, 20]
     assert "embargo  for 60 days, which an auxiliary target looks ahead" in plans[2].lines()
+    facts = facts_now(load_config(Path("configs/quickstart.yaml"), [*overrides, "data.auxiliary_targets=[target_cyrusd_60]"])[0])
+    splits, comparable, scoring = (facts[key] for key in ("splits", "comparable", "scoring"))
+    assert isinstance(splits, dict)
+    assert isinstance(comparable, dict)
+    assert isinstance(scoring, dict)
+    assert splits["embargo"] == list(plans[2].splits.embargo)
+    assert (comparable["horizon (days)"], scoring["payout"]) == (20, {"corr": 0.75, "mmc": 2.25})
     with pytest.raises(NlabError, match=r"splits.embargo: 8 eras, but a 60-day target needs 16"):
         plan(
             load_config(
