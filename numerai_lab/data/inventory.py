@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from numerai_lab.basics import Int64, human_bytes
 from numerai_lab.data.reader import Loaded
+from numerai_lab.panel import Auxiliary
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ def inventory(loaded: Loaded) -> Inventory:
         "absent features": _absent(panel.eras.tolist(), absent.sum(1).tolist()),
         "target": f"{loaded.target} ({loaded.horizon_days or 'unknown'} days)",
         "target values": _distribution(loaded),
+        **{f"auxiliary {name}": _auxiliary(each) for name, each in panel.auxiliary.items()},
         **{f"extra {name}": _coverage(loaded, name, n_rows) for name in panel.extras},
         "store": f"{loaded.store.folder.name}, {human_bytes(loaded.store.n_bytes)} on disk",
         "as float32": f"{human_bytes(4.0 * panel.features.size)} in memory, which nlab never needs",
@@ -61,6 +63,10 @@ def _distribution(loaded: Loaded) -> str:
     shares = [f"{value:g}: {count / len(known):.1%}" for value, count in zip(values, counts, strict=True)]
     missing = f"; missing {1 - len(known) / len(target):.1%}"
     return (", ".join(shares) if len(shares) <= 9 else f"{len(shares)} values") + missing
+
+
+def _auxiliary(target: Auxiliary) -> str:
+    return f"{target.horizon_days or 'unknown'} days; missing {np.isnan(target.values).mean():.1%}"
 
 
 def _coverage(loaded: Loaded, name: str, n_rows: Int64) -> str:

@@ -10,10 +10,11 @@ import pytest
 from numerai_lab.basics import NlabError
 from numerai_lab.config import load_config
 from numerai_lab.data.files import Files
+from numerai_lab.data.inventory import inventory
 from numerai_lab.data.reader import load, outline
-from numerai_lab.experiment import facts_now
+from numerai_lab.experiment import facts_now, run
 from numerai_lab.plan import plan
-from tests.conftest import make_config
+from tests.conftest import Quiet, make_config
 from tests.data.test_reader import ROWS, frame, loaded, refusal
 
 OTHER = pl.Series([0.0, 1.0, None] * 3, dtype=pl.Float32)
@@ -121,9 +122,26 @@ def test_a_longer_horizon_lengthens_embargo_purge_and_folds_and_not_that_of_scor
     assert isinstance(scoring, dict)
     assert splits["embargo"] == list(plans[2].splits.embargo)
     assert (comparable["horizon (days)"], scoring["payout"]) == (20, {"corr": 0.75, "mmc": 2.25})
-    with pytest.raises(NlabError, match=r"splits.embargo: 8 eras, but a 60-day target needs 16"):
-        plan(
-            load_config(
-                Path("configs/quickstart.yaml"), [*overrides, "splits={embargo: 8}", "data.auxiliary_targets=[target_cyrusd_60]"]
-            )[0]
-        )
+
+
+@pytest.mark.parametrize("where", ["splits", "cv"])
+def test_an_embargo_that_is_long_enough_for_the_target_alone_is_refused(tmp_path: Path, where: str) -> None:
+    sections: dict[str, dict[str, Any]] = {"splits": {}, "cv": {"folds": 2}}
+    sections[where] = {**sections[where], "embargo": 8}
+    data = {"source": "synthetic", "size": "tiny", "auxiliary_targets": ["target_cyrusd_60"]}
+    config = make_config(data=data, variants={"baseline": {}}, **sections)
+    for attempt in (lambda: plan(config), lambda: run(config, tmp_path, Quiet())):
+        with pytest.raises(NlabError, match=f"{where}.embargo: 8 eras, but a 60-day target needs 16"):
+            attempt()
+
+
+def test_data_info_tells_how_far_they_look_and_how_much_is_missing(tmp_path: Path) -> None:
+    found = inventory(loaded(tmp_path, frame(target_x_60=OTHER), auxiliary_targets=["target_x_60"]))
+    assert found.facts["auxiliary target_x_60"] == "60 days; missing 33.3%"
+
+
+def test_a_run_in_which_nothing_learns_them_says_so(tmp_path: Path) -> None:
+    data = {"source": "synthetic", "size": "tiny", "auxiliary_targets": ["target_cyrusd_20"]}
+    done = run(make_config(data=data, variants={"baseline": {}}), tmp_path, Quiet())
+    assert "no generator of this config learns auxiliary targets" in done.manifest["warnings"]
+    assert done.manifest["data"]["auxiliary_targets"] == ["target_cyrusd_20"]
