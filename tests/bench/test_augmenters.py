@@ -73,7 +73,8 @@ folder, rows_an_era = Path(sys.argv[1]), int(sys.argv[2])
 settings, kind, copies, parameters = json.loads(sys.argv[3])
 {way}
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-print(json.dumps({{"rows": n_rows, "seconds": time.perf_counter() - begun, "bytes": peak}}))
+took = time.perf_counter() - begun
+print(json.dumps({{"rows": n_rows, "seconds": took, "cpu": time.process_time(), "bytes": peak}}))
 """
 Augmented = tuple[str, int, dict[str, Any]]
 """Kind, copies, and other parameters."""
@@ -96,7 +97,8 @@ def measured(name: str, way: str, folder: Path, augmented: Augmented = CUTOUT, *
     command = [sys.executable, "-c", MEASURED.format(way=way), str(folder), str(ROWS_AN_ERA), given]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    print(f"\n{name}: {found['rows']:,.0f} rows, {found['seconds']:.0f} s, peak {found['bytes'] / 1e9:.2f} GB", end="")
+    spent = f"{found['seconds']:.0f} s ({found['cpu']:.0f} of CPU), peak {found['bytes'] / 1e9:.2f} GB"
+    print(f"\n{name}: {found['rows']:,.0f} rows, {spent}", end="")
     return found
 
 
