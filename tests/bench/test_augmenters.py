@@ -2,7 +2,7 @@
 
 Three cutout copies, against a float32 table of all copies by pandas: at most a quarter of the peak memory and 1.2 × the time,
 100 trees of depth 5 on 500,000 × 780. NLAB_BENCH_ROWS names another number of rows (100,000 by default: the tables by pandas
-take 25 GB at 500,000). Six copies by `gmm_targets` from disk, against one copy in memory: at most 1.2 × the memory, at ten
+take 13 GB at 500,000). Six copies by `gmm_targets` from disk, against one copy in memory: at most 1.2 × the memory, at ten
 times NLAB_BENCH_ROWS. Run with `make bench`.
 """
 
