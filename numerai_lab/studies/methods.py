@@ -94,7 +94,7 @@ def _configs(config: Config) -> Iterable[tuple[str, str, Config]]:
         ("augmenters", AUGMENTERS, config.augmenters),
     ):
         dumped = {name: method.model_dump() for name, method in own.items()}
-        listed = {name: values for name, values in dumped.items() if values["kind"] not in (NOISE, SAME_ROWS)}  # placebos of all
+        listed = {name: values for name, values in dumped.items() if values["kind"] not in PLACEBOS}  # those of all of them
         kinds = {values["kind"] for values in listed.values()}
         listed |= {kind: {"kind": kind} for kind in registry if kind not in kinds}
         for name, values in listed.items():
