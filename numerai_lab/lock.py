@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, Self
 
@@ -43,7 +44,8 @@ class Lock:
     def _opened(self) -> int:
         for _ in range(TRIES):
             if self.make_folder:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
+                with suppress(FileExistsError):  # there when mkdir looked, and gone when it looked again
+                    self.path.parent.mkdir(parents=True, exist_ok=True)
             elif not self.path.parent.is_dir():
                 break
             try:
