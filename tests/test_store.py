@@ -10,6 +10,7 @@ import pytest
 
 from numerai_lab.data.reader import load
 from numerai_lab.data.synthetic import Synthetic
+from numerai_lab.lock import Lock
 from numerai_lab.store import build_resumably, built, key_of, scratch
 
 TINY = Synthetic(size="tiny")
@@ -96,3 +97,17 @@ def test_of_several_that_want_a_folder_one_makes_it_and_the_others_wait(tmp_path
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()) == [
         f"world-{round_}/x" for round_ in range(5)
     ]
+
+
+def test_a_folder_that_goes_while_its_lock_is_taken_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, mkdir = [], Path.mkdir
+
+    def gone_at_first(self: Path, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
+        made.append(self)
+        if len(made) == 1:
+            raise FileExistsError  # what mkdir says of a folder that was there, and is not when it looks again
+        mkdir(self, mode, parents, exist_ok)
+
+    monkeypatch.setattr(Path, "mkdir", gone_at_first)
+    with Lock(tmp_path / "folder" / "lock") as lock:
+        assert lock.take()
