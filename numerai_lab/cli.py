@@ -47,7 +47,7 @@ def run(
 ) -> None:
     """Run a config into a new, scored run folder."""
     from numerai_lab.config import load_config
-    from numerai_lab.runs import CONFIG, unfinished_runs
+    from numerai_lab.runs import unfinished_runs
 
     loaded, remarks = load_config(config, overrides or [])
     if dry_run:
@@ -58,7 +58,7 @@ def run(
     unfinished = unfinished_runs(runs_dir, loaded)
     if resume and not unfinished:
         say(f"no unfinished run of this config in {runs_dir}: starting a new one")
-    if unfinished and not resume and (unfinished[0] / CONFIG).is_file():
+    if unfinished and not resume:
         say(f"unfinished run of this config: `nlab resume {unfinished[0]}` goes on with it")
     _run(loaded, runs_dir, remarks, How(cached, unfinished[0] if resume and unfinished else None, force), how)
 

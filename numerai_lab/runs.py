@@ -119,11 +119,10 @@ def new_run(runs_dir: Path, config: Config, unfinished: Path | None = None) -> I
     Otherwise it is kept as `…-failed` with its log and failed.txt, or, when the input was bad and no data had been
     read yet, removed.
     """
-    work = unfinished or _begun(runs_dir, config.name)
-    while not (lock := Lock(work / LOCK)).take():
-        if unfinished:
-            raise NlabError(f"{work}: this run is not dead, another process works on it")
-        work = _begun(runs_dir, config.name)  # another process went on in our folder before it was locked
+    lock = Lock(unfinished / LOCK) if unfinished else _begun(runs_dir, config.name)
+    work = lock.path.parent
+    if unfinished and not lock.take():
+        raise NlabError(f"{work}: this run is not dead, another process works on it")
     final = work.with_name(work.name.removeprefix(UNFINISHED).rpartition("-")[0])
     handler = logging.FileHandler(work / "log.txt", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -162,20 +161,14 @@ def write_scores(folder: Path, per_era: "pl.DataFrame", scores: "pl.DataFrame", 
 
 
 def unfinished_runs(runs_dir: Path, config: Config | None = None) -> list[Path]:
-    """Folders of runs that were killed and that nobody works on, the newest first; of this resolved config, if one is given.
-
-    Last come folders with the config's name whose runs were killed before they wrote anything.
-    """
-    found: list[Path] = []
-    empty: list[Path] = []
+    """Folders of runs that were killed and that nobody works on, the newest first; of this resolved config, if one is given."""
+    found = []
     for path in sorted(runs_dir.glob(f"{UNFINISHED}*"), reverse=True):
         text = (path / CONFIG).read_text(encoding="utf-8") if (path / CONFIG).is_file() else ""
-        name = path.name.partition("_")[2].rpartition("-")[0]
-        wanted = config is None or text == config.to_yaml() if text else config is not None and name == config.name
         with Lock(path / LOCK, make_folder=False) as lock, suppress(NlabFailure):  # of a folder with a link for a lock
-            if wanted and lock.take():
-                (found if text else empty).append(path)
-    return found + empty
+            if text and (config is None or text == config.to_yaml()) and lock.take():
+                found.append(path)
+    return found
 
 
 def unfinished_run(path: Path) -> Path:
@@ -194,18 +187,31 @@ def unfinished_run(path: Path) -> Path:
 def _command() -> list[str]:
     """The words after `nlab`; none of those that were meant for another program, which may be passwords."""
     program = Path(sys.argv[0])
-    return sys.argv[1:] if program.stem == "nlab" or program.parent.name == "numerai_lab" else []
+    return sys.argv[1:] if program.stem == "nlab" or program.parent == Path(__file__).parent else []
 
 
-def _begun(runs_dir: Path, name: str) -> Path:
+def _begun(runs_dir: Path, name: str) -> Lock:
+    """The lock of a new folder, taken. Folders of runs that were killed before they wrote anything go."""
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f"{UNFINISHED}{stamp}_{name}-", dir=runs_dir))
+        _remove_empty(runs_dir)
+        while True:
+            work = Path(tempfile.mkdtemp(prefix=f"{UNFINISHED}{stamp}_{name}-", dir=runs_dir))
+            lock = Lock(work / LOCK)
+            if lock.take():  # else another process, beginning too, took our empty folder for a dead run's
+                break
     except OSError as error:
         raise NlabError(f"{runs_dir}: can't hold run folders ({error.strerror}); choose another with --runs-dir") from error
     work.chmod(0o755)
-    return work
+    return lock
+
+
+def _remove_empty(runs_dir: Path) -> None:
+    for path in runs_dir.glob(f"{UNFINISHED}*"):
+        with Lock(path / LOCK, make_folder=False) as lock, suppress(NlabFailure):
+            if not (path / CONFIG).is_file() and lock.take():
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _fail(work: Path, final: Path, error: BaseException, keep: bool) -> None:

@@ -60,14 +60,14 @@ def test_only_runs_of_the_same_config_that_nobody_works_on_are_found(tmp_path: P
 
 
 def test_a_run_that_was_killed_before_it_wrote_anything_leaves_no_folder_behind_the_next(tmp_path: Path) -> None:
-    empty = tmp_path / f"{UNFINISHED}20260102-030405_small-abc"
+    empty, begun = (tmp_path / f"{UNFINISHED}20260102-030405_{name}-abc" for name in ("small", "other"))
     empty.mkdir()
-    (tmp_path / f"{UNFINISHED}20260102-030405_smaller-abc").mkdir()
-    assert unfinished_runs(tmp_path) == []
-    assert unfinished_runs(tmp_path, small()) == [empty]
-    written = left_unfinished(tmp_path / "more", small())
-    empty.rename(written.with_name(f"{UNFINISHED}20260102-030406_small-abc"))
-    assert unfinished_runs(tmp_path / "more", small())[0] == written
+    left = left_unfinished(tmp_path, small(name="left"))
+    with Lock(begun / LOCK) as lock:  # of a process that is about to write
+        lock.take()
+        assert unfinished_runs(tmp_path, small()) == []
+        done = run(small(), tmp_path, Quiet())
+        assert {path.name for path in tmp_path.iterdir()} == {done.name, left.name, begun.name}
 
 
 class Dies(PCA):

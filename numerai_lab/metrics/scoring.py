@@ -10,7 +10,7 @@ from numerai_lab.basics import Array, Float32, Float64, Int64, Tick, silent
 from numerai_lab.metrics import METRICS
 from numerai_lab.metrics.changes import SURENESS, Series, changes, series_of
 from numerai_lab.metrics.churn import seed_churn
-from numerai_lab.metrics.era import EraData, gauss, pearson, score_era
+from numerai_lab.metrics.era import EraData, score_era
 from numerai_lab.metrics.significance import block_length
 from numerai_lab.metrics.summary import summarise
 from numerai_lab.metrics.threads import side_by_side
@@ -78,7 +78,7 @@ def per_era(panel: Panel, predictions: Predictions, splits: Splits, scoring: Sco
     of_set = panel.feature_sets[scoring.fnc_features]
     names = [panel.feature_names[i] for i in of_set]
 
-    def score(era: int) -> tuple[Int64, dict[str, Float64]]:
+    def score(era: int) -> tuple[int, dict[str, Float64]]:
         return _scores_of(era, panel, predictions, scoring, reference)
 
     rows: list[dict[str, object]] = []
@@ -88,7 +88,7 @@ def per_era(panel: Panel, predictions: Predictions, splits: Splits, scoring: Sco
             holder = names[int(holders[i])] if np.isfinite(scores["max_feature_exposure"][i]) else None
             values = {name: float(values[i]) for name, values in scores.items()}
             head = {"variant": column.variant, "seed": column.seed, "era": era, "split": splits.name_of(era)}
-            rows.append({**head, "n_rows": int(n_rows[i]), **values, "max_feature": holder})
+            rows.append({**head, "n_rows": n_rows, **values, "max_feature": holder})
         tick(done, len(splits.scored))
     schema = {"variant": pl.String, "seed": pl.Int64, "era": pl.Int32, "split": pl.String, "n_rows": pl.Int64}
     return pl.DataFrame(rows, schema={**schema, **dict.fromkeys(METRICS, pl.Float64), "max_feature": pl.String})
@@ -96,46 +96,24 @@ def per_era(panel: Panel, predictions: Predictions, splits: Splits, scoring: Sco
 
 def _scores_of(
     era: int, panel: Panel, predictions: Predictions, scoring: Scoring, reference: list[int]
-) -> tuple[Int64, dict[str, Float64]]:
-    """Rows with a known target, and scores, of every column on the rows that it has. Safe to call from several threads.
-
-    Columns that have the same rows are scored at once. One whose reference has others is compared with it on those of both.
-    """
+) -> tuple[int, dict[str, Float64]]:
+    """Rows with a known target, and the scores of every column. Safe to call from several threads."""
     place, values = panel.rows(era), predictions.at(panel, era).astype(np.float64)
+    there = np.asarray(np.isfinite(values).all(axis=1))
+    rows = slice(None) if there.all() else there
     assert panel.target is not None
-    there, target = np.isfinite(values), panel.target[place].astype(np.float64)
-    scores = {name: np.full(len(reference), np.nan) for name in (*METRICS, "max_feature")}
-    for own, at in _alike(there):
-        rows = slice(None) if own.all() else own
-        data = EraData(
-            target=target[rows],
-            features=panel.set_of(scoring.fnc_features, era)[rows],
-            meta_model=_extra(panel, scoring.meta_model, place, rows),
-            benchmark=_extra(panel, scoring.benchmark, place, rows),
-            reference=[at.get(reference[i], k) for i, k in at.items()],
-        )
-        columns = np.array([*at])
-        given = values[rows] if len(at) == len(reference) else values[np.ix_(own, columns)]
-        for name, found in score_era(given, data).items():
-            scores[name][columns] = found
-        for i in at:
-            if reference[i] not in at:
-                both = gauss(values[:, [i, reference[i]]][own & there[:, reference[i]]])
-                scores["corr_with_reference"][i] = pearson(both[:, :1], both[:, 1])[0]
+    data = EraData(
+        target=panel.target[place][rows].astype(np.float64),
+        features=panel.set_of(scoring.fnc_features, era)[rows],
+        meta_model=_extra(panel, scoring.meta_model, place, rows),
+        benchmark=_extra(panel, scoring.benchmark, place, rows),
+        reference=reference,
+    )
+    scores = score_era(values[rows], data)
     scores["payout_proxy"] = np.array(scoring.multipliers) @ [scores["corr"], scores["mmc"]]
-    scores["seed_churn"] = seed_churn(values, [column.variant for column in predictions.columns])
+    scores["seed_churn"] = seed_churn(values[rows], [column.variant for column in predictions.columns])
     panel.release()
-    return (there & np.isfinite(target)[:, None]).sum(0), scores
-
-
-def _alike(there: Array) -> list[tuple[Array, dict[int, int]]]:
-    """From rows × columns: which rows, and place among them by column, of columns that have the same, at least two."""
-    groups: dict[bytes, tuple[Array, dict[int, int]]] = {}
-    for i, own in enumerate(there.T):
-        if own.sum() >= 2:
-            at = groups.setdefault(own.tobytes(), (own, {}))[1]
-            at[i] = len(at)
-    return list(groups.values())
+    return int(np.isfinite(data.target).sum()), scores
 
 
 def _extra(panel: Panel, name: str | None, place: slice, rows: slice | Array) -> Float64 | None:

@@ -1,6 +1,5 @@
 """`nlab score`: the tables of a run for predictions that somebody else made, joined to the data by id."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,9 +36,9 @@ class Scored:
 def score_predictions(path: Path, config: Config, show: Show, reference: str | None = None) -> Scored:
     """Scores every numeric column of a .parquet or .csv file (id, optional era) as a variant of its own.
 
-    reference: the column that others are compared with, by default the first. A row that a column has no prediction for is
-    left out of its era for that column, and counted. Raises NlabError when fewer than 80 % of the file's ids are in the
-    data, when ids repeat, when an era contradicts the data, or when no scored era has predictions.
+    reference: the column that others are compared with, by default the first. Rows without a prediction are left out of
+    their era, and counted. Raises NlabError when fewer than 80 % of the file's ids are in the data, when ids repeat, when an
+    era contradicts the data, or when no scored era has predictions.
     """
     frame, names = _read(path)
     if reference is not None and reference not in names:
@@ -57,7 +56,8 @@ def score_predictions(path: Path, config: Config, show: Show, reference: str | N
     with show.task("score") as tick:
         eras = per_era(panel, Predictions(columns, places, values[places]), scored, scoring, tick)
     stamp = "; ".join(part for part in (splits.leak, loaded.alias) if part)
-    notes += _missing(names, values[places])
+    missing = int((~_complete(values[places])).sum())
+    notes += [f"{missing:,} rows of scored eras have no prediction and are left out of their eras"] if missing else []
     data = f"{'SYNTHETIC data' if is_synthetic(config) else 'data'}: {config.data.version_label()}; target {loaded.target}"
     head = [f"{data}; fnc[{scoring.fnc_features}]@{loaded.target}; Δ against {scoring.reference}"]
     head.append(f"val1 eras {span(scored.val1)}; val2 eras {span(scored.val2)}")
@@ -127,7 +127,7 @@ def _on_scored_eras(path: Path, given: Float64, rows: Int64, panel: Panel, split
     values[rows[rows >= 0]] = given[rows >= 0]
 
     def covered(eras: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(era for era in eras if np.isfinite(values[panel.rows(era)]).sum(0).max() >= 2)
+        return tuple(era for era in eras if _complete(values[panel.rows(era)]).sum() >= 2)
 
     kept = Splits(splits.train, (), covered(splits.val1), covered(splits.val2), splits.embargo_eras, splits.required_eras)
     if not kept.scored:
@@ -135,12 +135,5 @@ def _on_scored_eras(path: Path, given: Float64, rows: Int64, panel: Panel, split
     return kept, values
 
 
-def _missing(names: list[str], values: Float64) -> Iterator[str]:
-    """What to say of rows of scored eras (rows × columns) without a prediction: a line for all columns that have the same."""
-    alike: dict[bytes, list[str]] = {}
-    for name, column in zip(names, (~np.isfinite(values)).T, strict=True):
-        alike.setdefault(column.tobytes(), []).append(name)
-    for gone, of in alike.items():
-        if n_rows := gone.count(1):
-            whose = "" if len(alike) == 1 else f" by {', '.join(of[:3])}{f' and {len(of) - 3} more' if len(of) > 3 else ''}"
-            yield f"{n_rows:,} rows of scored eras have no prediction{whose} and are left out of their eras"
+def _complete(values: Float64) -> Array:
+    return np.asarray(np.isfinite(values).all(axis=1))

@@ -87,21 +87,6 @@ def test_rows_without_a_prediction_are_left_out_of_their_era_and_counted(
     assert row["max_feature_exposure"] == pytest.approx(max(exposures), abs=1e-5)
 
 
-def test_a_row_that_one_column_lacks_is_left_out_for_that_column_alone(predictions: pl.DataFrame, tmp_path: Path) -> None:
-    lacking = ((pl.col("era") == 70) & (pl.int_range(pl.len()).over("era") < 30)) | (pl.col("era") == 88)
-    holes = predictions.with_columns(pl.when(~lacking).then("pca").alias("pca"), other="baseline")
-    both, whole = scored(holes, tmp_path), scored(predictions.with_columns(other="baseline"), tmp_path)
-    assert "110 rows of scored eras have no prediction by pca and are left out of their eras" in both.head
-    for name in ("baseline", "other"):
-        assert_frame_equal(both.eras.filter(variant=name), whole.eras.filter(variant=name), abs_tol=1e-12)
-    without = scored(predictions.filter(~lacking), tmp_path)
-    kept, lost = (both.eras.filter((pl.col("variant") == "pca") & (pl.col("era") == 88).xor(keep)) for keep in (True, False))
-    assert_frame_equal(kept, without.eras.filter(variant="pca"), abs_tol=1e-12)
-    assert lost.select("n_rows", "max_feature", pl.col("corr", "fnc", "payout_proxy").is_nan()).row(0) == (0, None, *[True] * 3)
-    row = both.scores.filter(variant="pca", split="val2").row(0, named=True)
-    assert (row["n_eras"], row["corr_n_missing"]) == (10, 1)
-
-
 def test_ids_that_do_not_match_are_counted_and_named(predictions: pl.DataFrame, tmp_path: Path) -> None:
     strange = pl.when(pl.int_range(pl.len()) < 100).then(pl.lit("z") + pl.col("id")).otherwise("id").alias("id")
     found = scored(predictions.with_columns(strange), tmp_path)
