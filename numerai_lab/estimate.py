@@ -103,8 +103,9 @@ def _memory(task: Task, used: set[str]) -> int:
     augment = [config.augmenters[name] for variant in config.variants.values() for name in variant.augment]
     libraries = LIBRARIES_BYTES + config.model.library_bytes + max((each.library_bytes for each in (*learn, *augment)), default=0)
     fits = [generator.fitting_bytes(task.rows_of(splits.train), task.n_features) for generator in learn]
-    further = len(config.data.auxiliary_targets) * any(each.several_targets for each in learn)
-    shown = 4 * sum(task.n_rows.values()) * further  # a fit is shown copies, NaN where it must not see
+    further = len(config.data.auxiliary_targets)
+    targets = max((each.uses_labels * (1 + further * each.several_targets) for each in learn), default=0)
+    shown = 4 * sum(task.n_rows.values()) * targets  # a fit is shown copies, NaN where it must not see
     training = max(config.model.training_bytes(rows, columns) for rows, columns in task.trainings())
     report = REPORT_BYTES + COMPARED_BYTES * (len(config.variants) > 1)
     each_row = SCORED_BYTES + 12 * len(config.variants) * len(config.seeds)

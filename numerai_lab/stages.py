@@ -143,7 +143,8 @@ def fitted_augmenter(setting: Setting, name: str, seed: int) -> Augmenter:
 
     def fit(work: Path) -> None:
         with setting.show.task(f"fit {name}@{seed}") as tick:
-            fitted = template.fresh().fit(setting.panel.only(train), rng_for(seed, "augmenter", kind), aid(work, tick))
+            shown = replace(setting.panel, auxiliary={}).only(train)
+            fitted = template.fresh().fit(shown, rng_for(seed, "augmenter", kind), aid(work, tick))
         (work / STATE).write_bytes(arrays_to_bytes(fitted.state()))
 
     facts = {**_facts(setting, template), "labels": setting.labels, "fitted on": spans(train), "seed": seed}

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+import numerai_lab
 from numerai_lab.basics import NlabError, NlabFailure, arrays_from_bytes
 from numerai_lab.config import Config, load_config
 from numerai_lab.data.reader import Loaded
@@ -183,7 +184,14 @@ def test_the_manifest_says_where_numbers_come_from(done: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("program", "kept"), [("/bin/nlab", True), ("/lib/numerai_lab/__main__.py", True), ("mine.py", False), ("-c", False)]
+    ("program", "kept"),
+    [
+        ("/bin/nlab", True),
+        (str(Path(numerai_lab.__file__).with_name("__main__.py")), True),
+        ("numerai_lab/mine.py", False),
+        ("-c", False),
+    ],
+    ids=["command", "module", "program", "notebook"],
 )
 def test_the_manifest_keeps_the_command_but_not_what_was_said_to_other_programs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, kept: bool

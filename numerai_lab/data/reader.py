@@ -127,8 +127,8 @@ def _horizons(source: Source, resolved: Sequence[tuple[str, int | None]]) -> lis
     days = [resolved[0][1], *(each or source.horizon_days for _, each in resolved[1:])]
     if None in days and any(days):
         raise NlabError(
-            f"data.auxiliary_targets: the horizon of {asked[days.index(None)]!r} is unknown (its name ends in neither _20 nor "
-            "_60), and that of others is not; set data.horizon_days"
+            f"data.auxiliary_targets: the horizon of {asked[days.index(None)]!r} is unknown (its name does not end in a "
+            "number of days), and that of others is not; set data.horizon_days"
         )
     return days[1:]
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from numerai_lab.basics import Float32, Float64, Int8, Tick, silent
+from numerai_lab.basics import Float32, Float64, Int8, NlabError, Tick, nearest, silent
 from numerai_lab.data.files import Files
 from numerai_lab.data.source import Outline, Source, Tournament
 from numerai_lab.data.world import Era, Size, World, ranks, row_ids, target_bins
@@ -92,7 +92,12 @@ class Synthetic(Source):
         size = SIZES[self.size]
         eras = tuple(range(1, size.n_eras + 1))
         sets = feature_sets(size)
-        horizons = [60 if name.endswith("_60") else 20 for name in (self.target, *self.auxiliary_targets)]
+        asked = [self.target, *self.auxiliary_targets]
+        for key, name in zip(("data.target", *["data.auxiliary_targets"] * len(asked)), asked, strict=False):
+            if name not in TARGETS:
+                raise NlabError(f"{key}: a synthetic tournament has no target {name!r}; {nearest(name, TARGETS)}")
+        horizons = [60 if name.endswith("_60") else 20 for name in asked]
+        horizons[0] = self.horizon_days or horizons[0]
         return Outline(
             table=EraTable(
                 eras,

@@ -67,7 +67,7 @@ class Generator(Component):
 
     @property
     def untrained(self) -> dict[str, Any] | None:
-        """Of a network that is trained: the parameters of a generator of its shape and width that is not."""
+        """Of a network that is trained: the parameters of one of about its size, with as many columns, that is not."""
         return None
 
     @property

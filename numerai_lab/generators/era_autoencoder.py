@@ -76,6 +76,10 @@ class EraAutoencoder(Trained):
         return emit
 
     @property
+    def untrained(self) -> dict[str, Any] | None:
+        return super().untrained if self.emit != ["era"] else None
+
+    @property
     def _shape(self) -> dict[str, int]:
         return {"hidden": self.hidden, "n_layers": 2}
 

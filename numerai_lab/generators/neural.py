@@ -91,10 +91,10 @@ class Trained(Neural, Training):
     """A network that is trained."""
 
     @property
-    def untrained(self) -> dict[str, Any]:
+    def untrained(self) -> dict[str, Any] | None:
         return {"kind": "random_encoder", "n_components": len(self.names_out()), **self._shape}
 
     @property
     @abstractmethod
     def _shape(self) -> dict[str, int]:
-        """Width and number of the hidden layers of what emits the columns."""
+        """Width and number of hidden layers of an encoder about as large as what emits the columns."""

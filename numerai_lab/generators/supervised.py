@@ -75,6 +75,8 @@ class SupervisedAutoencoder(Labelled, Trained):
 
     @property
     def _shape(self) -> dict[str, int]:
+        if self.emit == "latent":  # of one layer; an encoder has one more
+            return {"hidden": self.n_components, "n_layers": 1}
         return {"hidden": self.hidden[0], "n_layers": min(8, len(self.hidden))}
 
     def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:

@@ -110,9 +110,12 @@ def _tried(name: str, family: str, config: Config, place: Path) -> Trial:
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
     variant = f"raw+{name}" if family == "generators" else name
     kinds = {other: each.model_dump()["kind"] for other, each in getattr(config, family).items() if other != name}
-    placebos = {
-        PLACEBOS[kind]: f"raw+{other}" if family == "generators" else other for other, kind in kinds.items() if kind in PLACEBOS
-    }
+    placebos = {}
+    for other, kind in kinds.items():
+        if kind in PLACEBOS:
+            beside = f"raw+{other}" if family == "generators" else other
+            later = f"{beside}_after_{name}"  # trained on the eras that an early generator leaves
+            placebos[PLACEBOS[kind]] = later if later in config.variants else beside
     if done.returncode:
         return Trial(name, family, variant, placebos, None, (done.stderr.strip().splitlines() or ["no word"])[-1])
     folder = next(line.removeprefix(SAID) for line in reversed(done.stderr.splitlines()) if line.startswith(SAID))
@@ -144,8 +147,8 @@ EXPLAINED = (
     "One run a method. Δ is the change over val1 and val2 together against the baseline of raw features, paired by era, with its "
     "95 % interval; of a generator for raw features and its columns, of an augmenter for real and new rows. `p adj` is adjusted "
     "over all variants of all these runs. The placebo of a generator is as many columns of noise, that of an augmenter the same "
-    "rows again; beside a network stands one of its shape that was never trained, too. Seconds: fit, columns and training of one "
-    "seed; peak memory of the process that did that first."
+    "rows again; beside a network stands one of about its size that was never trained, too. Seconds: fit, columns and "
+    "training of one seed; peak memory of the process that did that first."
 )
 
 

@@ -69,8 +69,8 @@ def test_horizons_that_no_name_tells_are_those_of_the_config_or_all_unknown(tmp_
         ),
         (
             {"auxiliary_targets": ["target_odd"]},
-            "data.auxiliary_targets: the horizon of 'target_odd' is unknown (its name ends in neither _20 nor _60), and that of "
-            "others is not; set data.horizon_days",
+            "data.auxiliary_targets: the horizon of 'target_odd' is unknown (its name does not end in a number of days), and "
+            "that of others is not; set data.horizon_days",
         ),
         ({"auxiliary_targets": ["target_words_20"]}, "{path}: can't be read: "),
     ],

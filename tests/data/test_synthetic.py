@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from numerai_lab.basics import NlabError
 from numerai_lab.data import synthetic
 from numerai_lab.data.reader import Loaded, load, outline
 from numerai_lab.data.synthetic import SIZES, TARGETS, Synthetic, write_tournament
@@ -157,6 +158,15 @@ def test_what_is_planned_is_what_is_made(tmp_path: Path, monkeypatch: pytest.Mon
         assert (planned.target, planned.horizon_days) == (found.target, found.horizon_days)
         assert planned.reach_days == found.panel.reach_days == 60
         monkeypatch.setenv("NLAB_CACHE", str(tmp_path / "other"))
+
+
+def test_a_plan_of_data_still_to_be_made_knows_its_targets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NLAB_CACHE", str(tmp_path))
+    with pytest.raises(NlabError, match="data.auxiliary_targets: a synthetic tournament has no target 'target_enders_60'"):
+        Synthetic(size="tiny", auxiliary_targets=["target_enders_60"], seed=5).planned()
+    planned = Synthetic(size="tiny", horizon_days=60, seed=5).planned()
+    assert planned is not None
+    assert planned.horizon_days == 60
 
 
 def test_the_meta_model_and_the_truth_know_what_they_are_said_to_know(tiny: Loaded) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from numerai_lab.augmenters.copula import Copula
 from numerai_lab.basics import ALONE, Aid, Float32
 from numerai_lab.cache import Cache
 from numerai_lab.generators import Generator
@@ -17,6 +18,7 @@ from numerai_lab.neural.networks import generator_for
 from numerai_lab.neural.rows import draw, held_out
 from numerai_lab.neural.supervised import SupervisedAutoencoding
 from numerai_lab.panel import Auxiliary, Panel
+from numerai_lab.stages import fitted_augmenter
 from numerai_lab.studies.audit import audit
 from numerai_lab.variants import fit_generators
 from tests.conftest import Quiet, make_config, make_panel, quick
@@ -170,3 +172,19 @@ def test_an_audit_of_several_targets_finds_nothing() -> None:
     found = audit(make_config(data=data, splits={}, generators=generators), Quiet())
     assert found.failed == ()
     assert "columns do not change with targets that their fit must not see" in {check.check for check in found.checks}
+
+
+def test_augmenters_learn_the_same_whatever_further_targets_there_are(tmp_path: Path) -> None:
+    class Looking(Copula):
+        def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> "Looking":
+            seen.append(dict(panel.auxiliary))
+            return super().fit(panel, rng, aid)
+
+    seen: list[dict[str, Auxiliary]] = []
+    config = make_config(augmenters={"law": {"kind": "copula"}})
+    config = config.model_copy(update={"augmenters": {"law": Looking()}})
+    panel = make_panel()
+    assert panel.target is not None
+    setting = setting_of(config, with_further(panel, panel.target, days=60), tmp_path)
+    fitted_augmenter(setting, "law", 7)
+    assert seen == [{}]
