@@ -98,14 +98,15 @@ class Index:
 
 def nearest(points: Tensor, k: int, tick: Tick = silent) -> tuple[Tensor, Tensor]:
     """(positions, squared distances), rows × k, nearest first; every row's first neighbour is itself, at 0."""
-    index, found = Index(points, k), []
-    n_rows = max(64, DISTANCES // len(points))
-    for start in range(0, len(points), n_rows):
-        own = torch.arange(start, min(len(points), start + n_rows), device=points.device)
-        found.append(index.search(points[own], own))
-        tick(int(own[-1]) + 1, len(points))
-    positions, squared = zip(*found, strict=True)
-    return torch.cat(positions), torch.cat(squared)
+    index, n = Index(points, k), len(points)
+    # Made first: results kept between the blocks' own arrays would split the memory that these leave, gigabytes in the end.
+    positions, squared = torch.empty((n, k), dtype=torch.int64, device=points.device), points.new_empty((n, k))
+    n_rows = max(64, DISTANCES // n)
+    for start in range(0, n, n_rows):
+        own = torch.arange(start, min(n, start + n_rows), device=points.device)
+        positions[own], squared[own] = index.search(points[own], own)
+        tick(int(own[-1]) + 1, n)
+    return positions, squared
 
 
 def neighbours(points: Tensor, k: int, tick: Tick = silent) -> tuple[Int64, Float32]:
