@@ -140,8 +140,9 @@ def _check_tables(scores: "pl.DataFrame", eras: "pl.DataFrame") -> None:
             odd = name.removeprefix("delta_").startswith(tuple(METRICS)) and not dtype.is_numeric()
             if odd and table[name].null_count() < len(table):
                 raise ValueError(f"column {name} holds no numbers")
-    if {*scores["variant"].to_list()} != {*eras["variant"].to_list()}:
+    variants = {*scores["variant"].to_list()}
+    if variants != {*eras["variant"].to_list()}:
         raise ValueError(f"{SCORES} and {PER_ERA} name different variants")
-    wanted = sorted(itertools.product(scores["variant"].unique().to_list(), splits_of(eras)))
-    if sorted(scores.select("variant", "split").rows()) != wanted:
+    wanted = sorted(itertools.product(variants, splits_of(eras)))
+    if sorted(zip(scores["variant"].to_list(), scores["split"].to_list(), strict=True)) != wanted:
         raise ValueError(f"{SCORES} has not one row a variant and split")

@@ -107,11 +107,11 @@ def _with_changes(runs: Sequence[Run], reference: tuple[str, str]) -> "pl.DataFr
     block = block_length(runs[0].manifest["data"]["horizon_days"])
     changed = []
     tested = dict.fromkeys(name for name, _ in DELTAS)
-    for split, parts in splits_of(pl.concat([run.per_era.select("split") for run in runs])).items():
+    for split, parts in splits_of(pl.concat([run.per_era[["split"]] for run in runs])).items():
         if split == FOLD and any(run.manifest.get("cv") != runs[0].manifest.get("cv") for run in runs):
             continue
         within = {run.name: run.per_era.filter(pl.col("split").is_in(parts)) for run in runs}
-        eras = np.unique(np.concatenate([table["era"].unique().to_numpy() for table in within.values()])).tolist()
+        eras = np.unique(np.concatenate([table["era"].to_numpy() for table in within.values()])).tolist()
         members = {
             (run.name, variant): series_of(own, eras, tested)
             for run in runs
@@ -119,18 +119,14 @@ def _with_changes(runs: Sequence[Run], reference: tuple[str, str]) -> "pl.DataFr
         }
         rows = changes(members, reference, block)
         changed += [{"run": run, "variant": variant, "split": split, **row} for (run, variant), row in rows.items()]
-    plain = [
-        run.scores.select(
-            pl.lit(run.name).alias("run"),
-            *[name for name in run.scores.columns if not name.startswith("delta_") and name not in SURENESS],
-        )
-        for run in runs
-    ]
+    every = pl.concat([run.scores for run in runs], how="diagonal_relaxed")
+    names = pl.Series("run", [run.name for run in runs for _ in range(len(run.scores))])
+    plain = every.select(names, *[name for name in every.columns if not name.startswith("delta_") and name not in SURENESS])
     found = pl.DataFrame(changed, infer_schema_length=None).with_columns(
         pl.col("eras_needed", "eras_more").cast(pl.Int64), pl.col("in_mcs").cast(pl.Boolean)
     )
     last = [name for name in found.columns if name.startswith("delta_")] + list(SURENESS)
-    return pl.concat(plain, how="diagonal_relaxed").join(
+    return plain.join(
         found.select("run", "variant", "split", *last), on=["run", "variant", "split"], how="left", maintain_order="left"
     )
 
