@@ -209,7 +209,7 @@ def _begun(runs_dir: Path, name: str) -> Lock:
 
 def _remove_empty(runs_dir: Path) -> None:
     for path in runs_dir.glob(f"{UNFINISHED}*"):
-        with Lock(path / LOCK, make_folder=False) as lock, suppress(NlabFailure):
+        with Lock(path / LOCK, make_folder=False) as lock, suppress(NlabFailure, OSError):  # of others, perhaps
             if not (path / CONFIG).is_file() and lock.take():
                 shutil.rmtree(path, ignore_errors=True)
 
