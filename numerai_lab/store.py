@@ -70,8 +70,8 @@ def build_resumably(folder: Path, make: Callable[[Path], None]) -> None:
     work = folder.with_name(f".{folder.name}.part")
     with Lock(work / LOCK) as lock:
         lock.take(wait=True)
-        if folder.exists():  # the other process was done first
-            shutil.rmtree(work)
+        if folder.exists():  # the other process was done first; all that waited for it clear up, in each other's way
+            shutil.rmtree(work, ignore_errors=True)
             return
         make(work)
         work.rename(folder)

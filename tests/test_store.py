@@ -87,16 +87,17 @@ def test_of_several_that_want_a_folder_one_makes_it_and_the_others_wait(tmp_path
 
     def make(work: Path) -> None:
         made.append(work)
-        time.sleep(0.1)
+        time.sleep(0.01)
         (work / "x").write_text("done")
 
-    for round_ in range(5):  # threads hold locks against each other as processes do
-        with ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda folder: build_resumably(folder, make), [tmp_path / f"world-{round_}"] * 4))
-    assert len(made) == 5
-    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()) == [
-        f"world-{round_}/x" for round_ in range(5)
-    ]
+    rounds = 20  # enough for those that waited to be in each other's way when they clear up
+    for round_ in range(rounds):  # threads hold locks against each other as processes do
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda folder: build_resumably(folder, make), [tmp_path / f"world-{round_}"] * 8))
+    assert len(made) == rounds
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == sorted(
+        name for round_ in range(rounds) for name in (f"world-{round_}", f"world-{round_}/x")
+    )
 
 
 def test_a_folder_that_goes_while_its_lock_is_taken_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
