@@ -70,12 +70,12 @@ class Entry:
             files = dict(meta["files"])
             if key_of(meta["family"], meta["facts"]) != self.folder.name:
                 return f"{META} is that of another entry"
+            there = {path.name for path in self.folder.iterdir()} - {META}
+            if there != set(files):
+                return f"{min(there ^ set(files))} is {'too much' if there - set(files) else 'missing'}"
+            return changed(self.folder, files)
         except (OSError, ValueError, KeyError, TypeError) as error:
             return f"{META} can't be read ({error!r})"
-        there = {path.name for path in self.folder.iterdir()} - {META}
-        if there != set(files):
-            return f"{min(there ^ set(files))} is {'too much' if there - set(files) else 'missing'}"
-        return changed(self.folder, files)
 
 
 @dataclass

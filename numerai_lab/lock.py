@@ -14,9 +14,9 @@ TRIES = 100
 class Lock:
     """An advisory lock on a file: several readers, or one owner. The system frees it when the process ends, however it ends."""
 
-    def __init__(self, path: Path, *, make_folder: bool = True) -> None:
-        """make_folder: whether the folder that it lies in is made where it is missing; there is no lock in it otherwise."""
-        self.path, self.make_folder = path, make_folder
+    def __init__(self, path: Path, *, make_folder: bool = True, make_file: bool = True) -> None:
+        """make_folder, make_file: whether folder and file are made where they are missing; there is no lock otherwise."""
+        self.path, self.make_folder, self.make_file = path, make_folder, make_file
         self._file = -1
 
     def take(self, how: Literal["read", "own"] = "own", *, wait: bool = False) -> bool:
@@ -29,7 +29,7 @@ class Lock:
             if self._file < 0:
                 self._file = self._opened()
             if self._file < 0:
-                if wait and self.make_folder:
+                if wait and self.make_folder and self.make_file:
                     raise NlabFailure(f"{self.path}: no lock can be taken there (its folder comes and goes)")
                 return False
             try:
@@ -42,14 +42,15 @@ class Lock:
             self.free()  # its file was removed while we waited: what we hold, nobody else will see
 
     def _opened(self) -> int:
+        how = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if self.make_file else 0)
         for _ in range(TRIES):
             if self.make_folder:
                 with suppress(FileExistsError):  # there when mkdir looked, and gone when it looked again
                     self.path.parent.mkdir(parents=True, exist_ok=True)
-            elif not self.path.parent.is_dir():
+            elif not (self.path.parent if self.make_file else self.path).exists():
                 break
             try:
-                return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+                return os.open(self.path, how, 0o644)
             except FileNotFoundError:  # another process gave the folder its final name just now
                 continue
             except OSError as error:

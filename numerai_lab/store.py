@@ -47,7 +47,7 @@ def built(folder: Path) -> Iterator[Path]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     lock = Lock(work / LOCK)
-    lock.take()
+    lock.take(wait=True)  # who looks for what dead processes left may hold it for a moment
     try:
         yield work
         lock.remove()
@@ -205,7 +205,7 @@ def scratch() -> Iterator[Scratch]:
     (cache_dir() / "scratch").mkdir(parents=True, exist_ok=True)
     place = tempfile.TemporaryDirectory(prefix="run-", dir=cache_dir() / "scratch", ignore_cleanup_errors=True)
     with place as folder, Lock(Path(folder) / LOCK) as lock:
-        lock.take()
+        lock.take(wait=True)
         yield Scratch(Path(folder))
 
 

@@ -1,10 +1,11 @@
 """What lies in the cache folder: listed, checked, and pruned without touching what is in use."""
 
+import os
 import re
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -48,6 +49,10 @@ class Item:
         with Lock(self.lock) as lock:
             return not lock.take()
 
+    def damage(self) -> str:
+        """What is wrong with it, by its own checksums; empty when it is whole."""
+        return Store(self.path).damage() if self.family in CHECKED else Entry(self.path).damage()
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values for `--format json`."""
         when = datetime.fromtimestamp(self.used).strftime("%Y-%m-%d %H:%M:%S")
@@ -56,19 +61,31 @@ class Item:
 
 
 def items(cache: Path) -> list[Item]:
-    """Everything in the cache but what dead processes left, the most recently used first."""
-    found = [_stage(folder) for folder in sorted((cache / STAGES).glob("*/*")) if folder.is_dir()]
+    """Everything in the cache but what dead processes left, the most recently used first.
+
+    Here as below, what another process removes or renames meanwhile is passed over.
+    """
+    found = []
+    for folder in sorted((cache / STAGES).glob("*/*")):
+        with suppress(FileNotFoundError):
+            if folder.is_dir():
+                found.append(_stage(folder))
     for family in DATA:
         for folder in sorted((cache / family).glob("[!.]*")):
-            if folder.is_dir():
-                found.append(Item(folder, family, folder.name, _size(folder), _used(folder)))
+            with suppress(FileNotFoundError):
+                if folder.is_dir():
+                    found.append(Item(folder, family, folder.name, _size(folder), _used(folder)))
     return sorted(found, key=lambda item: -item.used)
 
 
 def orphans(cache: Path) -> list[Path]:
     """What processes that died left behind and no run can use: scratch, and half-built data."""
     candidates = [*(cache / "scratch").glob("run-*"), *(path for family in DATA for path in (cache / family).glob(".*-*"))]
-    return [path for path in sorted(candidates) if path.is_dir() and _dead(path)]
+    found = []
+    for path in sorted(candidates):
+        with _abandoned(path) as dead:
+            found += [path] * dead
+    return found
 
 
 def prune(cache: Path, keep: int, *, data: bool) -> tuple[list[tuple[str, int]], int]:
@@ -78,8 +95,10 @@ def prune(cache: Path, keep: int, *, data: bool) -> tuple[list[tuple[str, int]],
     """
     removed = []
     for path in orphans(cache):
-        removed.append((f"left by a dead process: {path.relative_to(cache)}", _size(path)))
-        shutil.rmtree(path, ignore_errors=True)
+        with _abandoned(path) as dead:
+            if dead:
+                removed.append((f"left by a dead process: {path.relative_to(cache)}", _size(path)))
+                shutil.rmtree(path, ignore_errors=True)
     considered = [item for item in items(cache) if data or item.family.startswith(STAGES)]
     left = sum(item.n_bytes for item in considered)
     for item in reversed(considered):
@@ -92,11 +111,17 @@ def prune(cache: Path, keep: int, *, data: bool) -> tuple[list[tuple[str, int]],
 
 
 def damaged(cache: Path) -> Iterator[tuple[Item, str]]:
-    """Every finished stage and store, with what is wrong with it by its own checksums; empty when it is whole."""
+    """Every finished stage and store that nobody removes or makes anew, with what is wrong with it; empty when it is whole."""
     for item in items(cache):
         if item.unfinished or item.family not in (*CHECKED, f"{STAGES}/{item.path.parent.name}"):
             continue
-        yield item, Store(item.path).damage() if item.family in CHECKED else Entry(item.path).damage()
+        with Lock(item.lock, make_folder=False, make_file=False) as lock:
+            with suppress(OSError):  # of a cache that may only be read
+                if not lock.take("read") and item.lock.exists():
+                    continue  # it is being removed or made anew
+            damage = item.damage()
+            if not damage or item.path.is_dir():
+                yield item, damage
 
 
 def remove(item: Item) -> bool:
@@ -106,9 +131,17 @@ def remove(item: Item) -> bool:
             # The name goes first, so that a kill in the middle leaves no half entry under it.
             gone = item.path.with_name(f".gone-{item.path.name.removeprefix('.')}")
             shutil.rmtree(gone, ignore_errors=True)
-            item.path.rename(gone)
-            shutil.rmtree(gone)
+            with suppress(FileNotFoundError):
+                item.path.rename(gone)
+                _discard(gone)
         return owned
+
+
+def _discard(folder: Path) -> None:
+    """Removes a folder that other processes may be removing too."""
+    while folder.exists():
+        with suppress(FileNotFoundError):
+            shutil.rmtree(folder)
 
 
 def bytes_of(text: str) -> int:
@@ -137,15 +170,25 @@ def _used(folder: Path) -> float:
 
 
 def _size(folder: Path) -> int:
-    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
+    n_bytes = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                n_bytes += os.lstat(os.path.join(place, name)).st_size
+    return n_bytes
 
 
-def _dead(folder: Path) -> bool:
-    """Nobody holds the lock in a temporary folder, which its maker has had the time to take."""
-    if not (folder / LOCK).exists() and time.time() - folder.stat().st_mtime < YOUNG:
-        return False
-    with Lock(folder / LOCK) as lock:
-        return lock.take()
+@contextmanager
+def _abandoned(folder: Path) -> Iterator[bool]:
+    """Whether a temporary folder's maker is dead: nobody holds its lock, or it is old and has none. Inside, nobody gets it."""
+    with Lock(folder / LOCK, make_folder=False, make_file=False) as lock:
+        yield lock.take() or _lockless(folder)
+
+
+def _lockless(folder: Path) -> bool:
+    with suppress(FileNotFoundError):
+        return not (folder / LOCK).exists() and time.time() - folder.stat().st_mtime >= YOUNG
+    return False
 
 
 @contextmanager

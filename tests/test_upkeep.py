@@ -2,7 +2,10 @@
 
 import json
 import os
+import random
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -49,6 +52,38 @@ def test_pruning_leaves_what_is_in_use(tmp_path: Path) -> None:
     assert not any(entry.folder.exists() for entry in rest)
     prune(tmp_path, 0, data=False)
     assert [path.name for path in (tmp_path / "stages" / "fit").iterdir()] == []
+
+
+def test_looking_and_pruning_go_on_beside_runs_and_beside_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("numerai_lab.cache.PAUSE", 0.001)
+    draws = random.Random(0)
+    until = time.monotonic() + 1.5
+
+    def run() -> None:
+        k = draws.randrange(6)
+        with Cache(tmp_path / "stages") as stages:
+            assert stages.obtain(Stage("fit", f"fit {k}", {"k": k}), writes(1000)).damage() == ""
+
+    def make_data() -> None:
+        with built(tmp_path / "stores" / str(draws.randrange(1000))) as work:
+            (work / "meta.json").write_text("{}")
+
+    def again_and_again(act: Callable[[], object]) -> int:
+        times = 0
+        while time.monotonic() < until:
+            act()
+            times += 1
+        return times
+
+    def verify() -> None:
+        assert not [item for item, damage in damaged(tmp_path) if damage and item.family != "stores"]
+
+    acts = [run, run, run, make_data, lambda: prune(tmp_path, 0, data=True), lambda: prune(tmp_path, 2000, data=True)]
+    with ThreadPoolExecutor(8) as pool:  # threads hold locks against each other as processes do
+        times = list(pool.map(again_and_again, [*acts, lambda: [item.as_dict() for item in items(tmp_path)], verify]))
+    assert min(times) > 0
+    prune(tmp_path, 0, data=True)
+    assert items(tmp_path) == orphans(tmp_path) == []
 
 
 def test_data_is_pruned_only_when_asked_for(tmp_path: Path) -> None:
