@@ -66,7 +66,9 @@ PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, err
 
 
 def told(error: BaseException) -> BaseException:
-    """A disk that is full or may not be written to as an NlabFailure of one sentence; any other error as it is."""
+    """A full disk, one that may not be written to, or memory that ran out as an NlabFailure; any other error as it is."""
+    if type(error).__name__ == "OutOfMemoryError":  # torch's
+        return NlabFailure("the GPU's memory ran out; take a smaller batch_size, or device: cpu")
     if not isinstance(error, OSError) or error.errno not in PLACE:
         return error
     place = f"{error.filename}: " if error.filename else ""

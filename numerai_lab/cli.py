@@ -190,7 +190,7 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of a pipe went away: not our error
         sys.exit(1)
-    except OSError as error:
+    except Exception as error:
         failure = told(error)
         if failure is error:
             raise

@@ -27,6 +27,12 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
+def used_gpu() -> str | None:
+    """The GPU that this process has run networks on, if any; never imports torch."""
+    torch = sys.modules.get("torch")
+    return torch.cuda.get_device_name() if torch and torch.cuda.is_initialized() else None
+
+
 def give_memory_back() -> None:
     """Returns to the system what the C library keeps of memory that was freed, where it can."""
     import ctypes

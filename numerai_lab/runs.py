@@ -21,7 +21,7 @@ from numerai_lab.cache import write_whole
 from numerai_lab.config import Config
 from numerai_lab.finished import FILES, MANIFEST
 from numerai_lab.lock import Lock
-from numerai_lab.machine import peak_memory
+from numerai_lab.machine import peak_memory, used_gpu
 from numerai_lab.seal import checksum, checksums, mapping_in, opened, sealed
 from numerai_lab.store import LOCK, built
 
@@ -73,6 +73,7 @@ class RunFolder:
         yield
         seconds = time.perf_counter() - start
         peak = peak_memory()
+        self.manifest["machine"]["gpu"] = used_gpu()
         self.stages[name] = {"seconds": round(seconds, 3), "peak_bytes": peak}
         log.info("%s: %.1f s, peak memory %.2f GB", name, seconds, peak / 1e9)
 

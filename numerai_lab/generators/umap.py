@@ -215,7 +215,8 @@ class UMAP(Neural):
         search, training = self._work(len(rows))
         until = search / (search + training * (mode == "parametric"))
         space = neighbourhoods(cells, self.metric, self.principal, self.n_neighbors, part_of(aid.tick, 0, until))
-        self.projection_, self.shift_ = (values.cpu().numpy() for values in (space.projection, space.shift))
+        # Row after row, as they are read back: a GPU multiplies by another order in another way.
+        self.projection_, self.shift_ = (np.ascontiguousarray(values.cpu().numpy()) for values in (space.projection, space.shift))
         if mode == "parametric":
             return self._train(space, rng, replace(aid, tick=part_of(aid.tick, until, 1)))
         self.scores_ = space.scores.cpu().numpy()

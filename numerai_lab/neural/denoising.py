@@ -43,7 +43,8 @@ class MaskedModelling(Objective):
         shown = self.encoder.standard(batch.cells).masked_fill_(mask, 0)
         logits = self.decoder(self.encoder.net(shown)).view(rows, N_BINS, columns)
         asked = logits.gather(2, hidden[:, None].expand(-1, N_BINS, -1))
-        return functional.cross_entropy(asked.float(), bins(batch.cells.gather(1, hidden)))
+        # Not torch's own mean, which a GPU adds up in another order every time.
+        return functional.cross_entropy(asked.float(), bins(batch.cells.gather(1, hidden)), reduction="none").mean()
 
 
 def decoder(encoder: Encoder, hidden: Sequence[int], outputs: int, init: torch.Generator) -> nn.Module:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from numerai_lab.basics import Array, Float32, Float64, Int32
-from numerai_lab.neural.networks import linear
+from numerai_lab.neural.networks import full_precision, linear
 from numerai_lab.neural.rows import Batch
 from numerai_lab.neural.settings import SIGMA
 from numerai_lab.neural.training import Objective
@@ -154,7 +154,8 @@ class Denoising(Objective):
         """sets × rows × values, and sets × rows eras: one set for all, or one an era, of equal sizes."""
         assert batch.target is not None
         y = (batch.target - self.y[0]) * self.y[1]
-        values = torch.cat([batch.cells.float() @ self.projection + self.offset, y[:, None]], 1)
+        with full_precision(y.device):
+            values = torch.cat([batch.cells.float() @ self.projection + self.offset, y[:, None]], 1)
         if self.structure == "rows":
             return values[None], batch.era[None]
         groups = [(first, end) for first, end in batch.groups if end > first]

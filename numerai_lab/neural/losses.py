@@ -1,8 +1,10 @@
-"""Losses of self-supervised learning, each a scalar of float32 tensors (rows × columns)."""
+"""Losses of self-supervised learning, each a scalar of float32 tensors (rows × columns), in full precision."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from numerai_lab.neural.networks import full_precision
 
 
 def info_nce(anchors: Tensor, positives: Tensor, temperature: float, era: Tensor | None = None) -> Tensor:
@@ -11,7 +13,8 @@ def info_nce(anchors: Tensor, positives: Tensor, temperature: float, era: Tensor
     ln(rows) where nothing is known. van den Oord, Li, Vinyals 2018 (arXiv:1807.03748).
     """
     a, b = functional.normalize(anchors.float(), dim=1), functional.normalize(positives.float(), dim=1)
-    logits = a @ b.T / temperature
+    with full_precision(a.device):
+        logits = a @ b.T / temperature
     if era is not None:
         logits = logits.masked_fill(era[:, None] != era[None, :], float("-inf"))
     return functional.cross_entropy(logits, torch.arange(len(a), device=a.device))
@@ -28,7 +31,8 @@ def vicreg(a: Tensor, b: Tensor) -> Tensor:
 def barlow_twins(a: Tensor, b: Tensor, off_diagonal: float = 5e-3) -> Tensor:
     """Squared distance of the views' cross-correlation from the identity, λ = 5e-3 (Zbontar et al. 2021)."""
     a, b = (standardised(z.float()) for z in (a, b))
-    cross = a.T @ b / len(a)
+    with full_precision(a.device):
+        cross = a.T @ b / len(a)
     return (1 - cross.diagonal()).square().sum() + off_diagonal * _off_diagonal(cross).square().sum()
 
 
@@ -44,7 +48,8 @@ def standardised(z: Tensor) -> Tensor:
 
 def _covariance(z: Tensor) -> Tensor:
     centred = z - z.mean(0)
-    return centred.T @ centred / (len(z) - 1)
+    with full_precision(z.device):
+        return centred.T @ centred / (len(z) - 1)
 
 
 def _off_diagonal(matrix: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from numerai_lab.neural.umap_learn import umap_learn
 
 Metric = Literal["euclidean", "manhattan", "cosine", "correlation", "hamming"]
 
-DISTANCES = 6_000_000
+DISTANCES, GPU_DISTANCES = 6_000_000, 200_000_000
 """In memory at a time, 24 MB: above 32 the C library takes new pages for each block, and they are most of the time."""
 CHUNK = 4096
 """Rows that are spread out at a time."""
@@ -101,11 +101,12 @@ def nearest(points: Tensor, k: int, tick: Tick = silent) -> tuple[Tensor, Tensor
     index, n = Index(points, k), len(points)
     # Made first: results kept between the blocks' own arrays would split the memory that these leave, gigabytes in the end.
     positions, squared = torch.empty((n, k), dtype=torch.int64, device=points.device), points.new_empty((n, k))
-    n_rows = max(64, DISTANCES // n)
+    n_rows = max(64, (DISTANCES if points.device.type == "cpu" else GPU_DISTANCES) // n)
     for start in range(0, n, n_rows):
-        own = torch.arange(start, min(n, start + n_rows), device=points.device)
+        end = min(n, start + n_rows)
+        own = torch.arange(start, end, device=points.device)
         positions[own], squared[own] = index.search(points[own], own)
-        tick(int(own[-1]) + 1, n)
+        tick(end, n)
     return positions, squared
 
 

@@ -1,7 +1,9 @@
 """Layers initialised from a given stream, and applying trained ones to any number of rows."""
 
 import itertools
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal
 
 import numpy as np
@@ -10,8 +12,8 @@ from torch import Tensor, nn
 
 from numerai_lab.basics import Array, Float32, Float64, Int64, NlabError
 
-TILE = 256
-"""Rows in every forward pass of `in_tiles`."""
+TILE, GPU_TILE = 256, 4096
+"""Rows in every forward pass of `in_tiles`, on a CPU and on a GPU."""
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -21,7 +23,27 @@ def device_for(wanted: Device) -> torch.device:
     there = torch.cuda.is_available()
     if wanted == "cuda" and not there:
         raise NlabError("device: cuda is asked for, but torch sees no GPU; say auto or cpu")
-    return torch.device("cuda" if there and wanted != "cpu" else "cpu")
+    if not there or wanted == "cpu":
+        return torch.device("cpu")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # before its first use: what `repeatable` needs
+    return torch.device("cuda")
+
+
+@contextmanager
+def repeatable(device: torch.device) -> Iterator[None]:
+    """On a GPU, only algorithms that give the same bytes every time; torch raises RuntimeError where it has none."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a check of torch's own, which costs time
+    torch.use_deterministic_algorithms(before or device.type != "cpu")
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+def full_precision(device: torch.device) -> torch.autocast:
+    """No mixed precision inside: for products whose rounding the result hangs on, such as distances."""
+    return torch.autocast(device.type, enabled=False)
 
 
 def generator_for(seed: int, device: torch.device | None = None) -> torch.Generator:
@@ -145,15 +167,16 @@ class SubsetStacks:
 def in_tiles(function: Callable[[Tensor], Tensor], features: Array, width: int, device: torch.device) -> Float32:
     """function(cells) for all rows: float32, rows × width.
 
-    It is called with TILE rows at a time, the last ones padded with zeros: matrix products of other shapes may add in
+    It is called with a tile of rows at a time, the last ones padded with zeros: matrix products of other shapes may add in
     another order, and a row's columns must not depend on how many rows come with it.
     """
     out = np.empty((len(features), width), np.float32)
+    size = TILE if device.type == "cpu" else GPU_TILE
     with torch.inference_mode():
-        for start in range(0, len(features), TILE):
-            piece = features[start : start + TILE]
-            tile = np.zeros((TILE, features.shape[1]), features.dtype)
+        for start in range(0, len(features), size):
+            piece = features[start : start + size]
+            tile = np.zeros((size, features.shape[1]), features.dtype)
             tile[: len(piece)] = piece
             values = function(torch.from_numpy(tile).to(device)).float()
-            out[start : start + TILE] = values[: len(piece)].cpu().numpy()
+            out[start : start + size] = values[: len(piece)].cpu().numpy()
     return out

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from numerai_lab.basics import Float32, Float64
 from numerai_lab.neural.era import Drop, dropping, kept
-from numerai_lab.neural.networks import Encoder, Stack, linear, swish
+from numerai_lab.neural.networks import Encoder, Stack, full_precision, linear, swish
 from numerai_lab.neural.rows import Batch
 from numerai_lab.neural.training import Objective
 
@@ -131,7 +131,8 @@ class SiameseDistances(Objective):
             z, y = embedded[first:end], wanted[first:end]
             squares = z.square().sum(1)
             # The floor keeps the root's gradient finite where two rows coincide, a row with itself among them.
-            apart = (squares[:, None] + squares[None] - 2 * z @ z.T).clamp(min=1e-6).sqrt()
+            with full_precision(z.device):
+                apart = (squares[:, None] + squares[None] - 2 * z @ z.T).clamp(min=1e-6).sqrt()
             errors = (apart - self.scale * (y[:, None] - y[None]).abs()).square()
             total = total + errors.sum() - errors.diagonal().sum()
             pairs += (end - first) * (end - first - 1)

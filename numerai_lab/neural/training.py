@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from numerai_lab.basics import Aid, Array, Float32, NlabFailure
-from numerai_lab.neural.networks import generator_for
+from numerai_lab.neural.networks import generator_for, repeatable
 from numerai_lab.neural.rows import Batch, draw, held_out
 from numerai_lab.panel import Panel
 
@@ -62,20 +62,19 @@ def train(objective: Objective, panel: Panel, plan: Plan, rng: np.random.Generat
 
     curve: float32, a row an evaluation, the first before any step: step, mean training loss since the last one (NaN at
     first), what is judged on the same batches of held-out eras with the same noise. The weights are the same bytes for the same
-    seed, device and number of threads; so they are after a checkpoint was taken up again.
+    seed, device and number of threads; so they are after a checkpoint was taken up again, on a device of the same type.
     """
     loop = _Loop(objective, panel, plan, rng)
-    kept = aid.kept()
-    if kept is not None:
-        loop.load(kept)
-    else:
-        loop.evaluate()
-    while not loop.done:
-        loop.learn()
-        if loop.step % plan.evaluate_every == 0 or loop.step == loop.n_steps:
+    with repeatable(loop.device):
+        kept = aid.kept()
+        if kept is None or not loop.load(kept):
             loop.evaluate()
-            aid.keep(loop.arrays())
-        aid.tick(loop.step, loop.n_steps, loop.said)
+        while not loop.done:
+            loop.learn()
+            if loop.step % plan.evaluate_every == 0 or loop.step == loop.n_steps:
+                loop.evaluate()
+                aid.keep(loop.arrays())
+            aid.tick(loop.step, loop.n_steps, loop.said)
     aid.tick(loop.n_steps, loop.n_steps, loop.said)
     objective.load_state_dict(loop.best)
     objective.eval()
@@ -167,14 +166,17 @@ class _Loop:
             "best_loss": np.array(self.best_loss),
             "curve": np.array(self.curve, np.float64),
             "noise": self.noise.get_state().numpy(),
+            "device": np.array(self.device.type),
             "rows": np.frombuffer(json.dumps(self.rows.bit_generator.state).encode(), np.uint8),
             **{f"best/{name}": _array(value) for name, value in self.best.items()},
             **{f"mean/{name}": _array(value) for name, value in self.mean.items()},
             **written(self.objective, self.optimiser),
         }
 
-    def load(self, arrays: Mapping[str, Array]) -> None:
-        """Takes up a checkpoint."""
+    def load(self, arrays: Mapping[str, Array]) -> bool:
+        """Takes up a checkpoint; False for that of another kind of device, whose random stream is another one."""
+        if arrays["device"] != self.device.type:
+            return False
         self.step, self.stale = arrays["counts"].tolist()
         self.best_loss = float(arrays["best_loss"])
         self.curve = [(point[0], point[1], point[2]) for point in arrays["curve"].tolist()]
@@ -183,6 +185,7 @@ class _Loop:
         self.best = _tensors(arrays, "best/", self.device)
         self.mean = _tensors(arrays, "mean/", self.device)
         take_up(arrays, self.objective, self.optimiser)
+        return True
 
 
 def written(module: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Array]:

@@ -13,7 +13,7 @@ from torch.nn.functional import softplus
 
 from numerai_lab.basics import Aid, Array, Float32, Int64, NlabFailure, Tick, silent
 from numerai_lab.neural.neighbours import Metric, neighbours, principal_axes, scores_of, spread_out
-from numerai_lab.neural.networks import Stack, arrays_of, linear, relu_net
+from numerai_lab.neural.networks import Stack, arrays_of, linear, relu_net, repeatable
 from numerai_lab.neural.training import take_up, written
 from numerai_lab.neural.umap_learn import umap_learn
 
@@ -168,7 +168,7 @@ def train(encoder: Encoder, space: Space, ab: tuple[float, float], plan: Plan, s
     kept = aid.kept()
     if kept is not None:
         loop.load(kept)
-    with _one_thread():
+    with _one_thread(), repeatable(space.scores.device):
         while loop.step < plan.steps:
             loop.learn()
             if loop.step % KEEP_EVERY == 0 or loop.step == plan.steps:

@@ -142,6 +142,7 @@ def _val2_starts(eras: "pl.DataFrame") -> int | None:
 def _facts(manifest: Mapping[str, Any]) -> dict[str, object]:
     """The data's identity, and what made the run, as terms and what stands behind them."""
     data, machine, hits = manifest["data"], manifest["machine"], manifest["cache_hits"]
+    gpu = [machine["gpu"]] if machine.get("gpu") else []
     saved = sum(hit["seconds_saved"] for hit in hits)
     return {
         "data": manifest["comparable"]["data version"],
@@ -153,7 +154,7 @@ def _facts(manifest: Mapping[str, Any]) -> dict[str, object]:
         "seeds": ", ".join(map(str, manifest["seeds"])),
         "started": manifest["started"],
         "command": f"nlab {' '.join(manifest['command'])}",
-        "machine": f"{machine['platform']}, {machine['cores']} cores, {machine['memory_bytes'] / 1e9:.0f} GB",
+        "machine": ", ".join([machine["platform"], f"{machine['cores']} cores", f"{machine['memory_bytes'] / 1e9:.0f} GB", *gpu]),
         "from the cache": f"{len(hits)} stages, {saved:.0f} s saved" if hits else "nothing",
         "packages": ", ".join(f"{name} {version}" for name, version in manifest["packages"].items()),
     }

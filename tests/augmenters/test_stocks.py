@@ -51,8 +51,8 @@ def test_a_network_that_gives_rows_back_turns_noise_into_rows_with_their_correla
 
 def test_dropout_stays_on_and_makes_other_rows_of_the_same_noise(planted: Panel) -> None:
     for dropout, same in ((0.0, True), (0.5, False)):
-        fitted = NoiseToStock.model_validate({**TINY, "hidden": 16, "max_steps": 5, "dropout": dropout}).fit(planted, rng())
-        network = fitted._ready()
+        tiny = {**TINY, "hidden": 16, "max_steps": 5, "dropout": dropout, "device": "cpu"}
+        network = NoiseToStock.model_validate(tiny).fit(planted, rng())._ready()
         import torch
 
         shown = torch.zeros((3, 12))
@@ -63,7 +63,7 @@ def test_dropout_stays_on_and_makes_other_rows_of_the_same_noise(planted: Panel)
 def test_a_dream_excites_the_network_more_moves_rows_a_little_and_keeps_the_target(planted: Panel) -> None:
     import torch
 
-    fitted = Dream.model_validate({**TINY, "hidden": 32}).fit(planted, rng())
+    fitted = Dream.model_validate({**TINY, "hidden": 32, "device": "cpu"}).fit(planted, rng())
     block = planted.block(3)
     made = fitted.augment(block, rng())
     network = fitted._ready()
