@@ -18,7 +18,7 @@ from tests.bench.test_generators import P, panel_of, written
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
-FEW, MANY = 30, 330
+FEW, MANY = 30, 130
 
 
 @pytest.fixture(scope="module")
