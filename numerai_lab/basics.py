@@ -69,6 +69,10 @@ def told(error: BaseException) -> BaseException:
     """A full disk, one that may not be written to, or memory that ran out as an NlabFailure; any other error as it is."""
     if type(error).__name__ == "OutOfMemoryError":  # torch's
         return NlabFailure("the GPU's memory ran out; take a smaller batch_size, or device: cpu")
+    if isinstance(error, MemoryError):
+        return NlabFailure(
+            f"memory ran out ({error or 'no more'}); --dry-run tells how much a config wants and what would need less"
+        )
     if not isinstance(error, OSError) or error.errno not in PLACE:
         return error
     place = f"{error.filename}: " if error.filename else ""

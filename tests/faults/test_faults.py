@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
-from numerai_lab.basics import NlabError, NlabFailure
+from numerai_lab.basics import ALONE, Aid, NlabError, NlabFailure
 from numerai_lab.config import Config
 from numerai_lab.data.synthetic import Synthetic
 from numerai_lab.experiment import run
 from numerai_lab.generators.linear import PCA
 from numerai_lab.models import Ridge
-from numerai_lab.panel import Block
+from numerai_lab.panel import Block, Panel
 from numerai_lab.store import cache_dir
 from numerai_lab.upkeep import damaged
 from tests.conftest import Quiet, make_config, quick
@@ -198,6 +199,28 @@ class Bad(PCA):
 
 
 HOW: list[str] = []
+
+
+class Hungry(PCA):
+    """A generator that asks for more memory than there is."""
+
+    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Any:
+        if HOW[0] == "gpu":
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return np.empty(2**50)
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [("gpu", "the GPU's memory ran out; take a smaller batch_size"), ("cpu", r"memory ran out \(Unable to allocate")],
+)
+def test_memory_that_runs_out_is_a_failure_of_one_sentence(how: str, said: str, tmp_path: Path) -> None:
+    HOW[:] = [how]
+    config = make_config(generators={"g": quick("pca")})
+    config.generators["g"] = Hungry(n_components=3)
+    with pytest.raises(NlabFailure, match=said):
+        run(config, tmp_path, Quiet())
+    assert final_names(tmp_path) == []
 
 
 @pytest.mark.parametrize("how", ["nan", "infinity", "rows"])
