@@ -106,17 +106,16 @@ def _with_changes(runs: Sequence[Run], reference: tuple[str, str]) -> "pl.DataFr
 
     block = block_length(runs[0].manifest["data"]["horizon_days"])
     changed = []
-    tested = dict.fromkeys(name for name, _ in DELTAS)
-    for split, parts in splits_of(pl.concat([run.per_era[["split"]] for run in runs])).items():
+    tested = list(dict.fromkeys(name for name, _ in DELTAS))
+    taken = [pl.col("split", "variant", "seed", "era"), pl.col(tested).cast(pl.Float64)]
+    per_era = pl.concat([run.per_era.select(pl.lit(run.name).alias("run"), *taken) for run in runs], how="vertical_relaxed")
+    for split, parts in splits_of(per_era).items():
         if split == FOLD and any(run.manifest.get("cv") != runs[0].manifest.get("cv") for run in runs):
             continue
-        within = {run.name: run.per_era.filter(pl.col("split").is_in(parts)) for run in runs}
-        eras = np.unique(np.concatenate([table["era"].to_numpy() for table in within.values()])).tolist()
-        members = {
-            (run.name, variant): series_of(own, eras, tested)
-            for run in runs
-            for (variant,), own in within[run.name].partition_by("variant", as_dict=True).items()
-        }
+        within = per_era.filter(pl.col("split").is_in(parts))
+        eras = within["era"].unique().sort().to_list()
+        tables = within.partition_by("run", "variant", as_dict=True)
+        members = {(run, variant): series_of(own, eras, tested) for (run, variant), own in tables.items()}
         rows = changes(members, reference, block)
         changed += [{"run": run, "variant": variant, "split": split, **row} for (run, variant), row in rows.items()]
     every = pl.concat([run.scores for run in runs], how="diagonal_relaxed")
