@@ -43,7 +43,7 @@ def compare(paths: Sequence[Path], sort: str = "corr_mean", reference: str | Non
 
     reference: a variant name, or `run/variant`; by default the reference variant of each group's first run. Differences
     are paired by era; adjusted p-values and the confidence set are over all variants of all runs of a group. Raises
-    NlabError when no folder can be read, or a name is unknown.
+    NlabError when no folder can be read, two have the same name, or a name is unknown.
     """
     runs, skipped = _read(paths)
     groups: list[list[Run]] = []
@@ -63,7 +63,11 @@ def compare(paths: Sequence[Path], sort: str = "corr_mean", reference: str | Non
 
 def _read(paths: Sequence[Path]) -> tuple[list[Run], list[str]]:
     runs, skipped = [], []
-    for path in paths:
+    folders: dict[str, Path] = {}
+    for path in {path.resolve(): path for path in paths}.values():  # one that is named twice is one
+        if path.name in folders:
+            raise NlabError(f"{folders[path.name]} and {path} have the same name, which is what tables call them; rename one")
+        folders[path.name] = path
         try:
             runs.append(read_run(path))
         except NlabError as error:

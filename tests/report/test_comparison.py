@@ -138,6 +138,14 @@ def test_failed_and_damaged_folders_are_skipped_with_a_line(one: Path, tmp_path:
         compare([failed])
 
 
+def test_a_folder_named_twice_is_one_run_and_two_of_the_same_name_are_refused(one: Path, two: Path, tmp_path: Path) -> None:
+    twice = compare([one, two, one.parent / "." / one.name, one.parent.parent / one.parent.name / one.name]).groups[0]
+    assert twice.table.equals(compare([one, two]).groups[0].table)
+    namesake = shutil.copytree(two, tmp_path / one.name)
+    with pytest.raises(NlabError, match=f"{one} and {namesake} have the same name, .* rename one"):
+        compare([one, namesake])
+
+
 def test_an_unknown_column_to_sort_by_is_answered_with_the_nearest(one: Path) -> None:
     with pytest.raises(NlabError, match="did you mean 'corr_sharpe'"):
         compare([one], sort="corr_sharp")
