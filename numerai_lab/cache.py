@@ -19,7 +19,7 @@ from numerai_lab.basics import Aid, Array, Tick, arrays_from_bytes, arrays_to_by
 from numerai_lab.lock import Lock
 from numerai_lab.machine import peak_memory
 from numerai_lab.seal import changed, checksums, mapping_in, opened, sealed
-from numerai_lab.store import key_of, new_array, reopened
+from numerai_lab.store import key_of, lock_of, new_array, reopened
 
 log = logging.getLogger("nlab")
 STAGES = "stages"
@@ -116,7 +116,7 @@ class Cache:
 
     def hold(self, folder: Path) -> None:
         """Keeps another folder of the cache, such as a store, from being pruned until this is closed."""
-        lock = Lock(folder.with_name(f".{folder.name}.lock"))
+        lock = Lock(lock_of(folder))
         lock.take("read", wait=True)
         self._locks.append(lock)
 

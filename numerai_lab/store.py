@@ -78,6 +78,26 @@ def build_resumably(folder: Path, make: Callable[[Path], None]) -> None:
         (folder / LOCK).unlink()
 
 
+def lock_of(folder: Path) -> Path:
+    """The lock file, beside a folder of the cache, that its users hold."""
+    return folder.with_name(f".{folder.name.removeprefix('.')}.lock")
+
+
+@contextmanager
+def in_use(*folders: Path) -> Iterator[None]:
+    """Keeps folders of the cache from being pruned meanwhile, whether they are there yet or not."""
+    with contextlib.ExitStack() as held:
+        locks = [(folder, held.enter_context(Lock(lock_of(folder)))) for folder in folders]
+        for _, lock in locks:
+            lock.take("read", wait=True)
+        try:
+            yield
+        finally:
+            for folder, lock in locks:
+                if not folder.exists() and lock.take():
+                    lock.remove()
+
+
 @dataclass(frozen=True)
 class Store:
     """A folder of .npy files and meta.json, which says what they are.

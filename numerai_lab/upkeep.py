@@ -14,7 +14,7 @@ from typing import Any
 from numerai_lab.basics import NlabError
 from numerai_lab.cache import STAGES, Entry
 from numerai_lab.lock import Lock
-from numerai_lab.store import LOCK, Store
+from numerai_lab.store import LOCK, Store, lock_of
 
 CHECKED = ("stores", "labels")
 DATA = ("numerai", "synthetic", "stores", "labels")
@@ -39,7 +39,7 @@ class Item:
     @property
     def lock(self) -> Path:
         """The lock file that its users hold."""
-        return self.path.with_name(f".{self.path.name.removeprefix('.')}.lock")
+        return lock_of(self.path)
 
     @property
     def in_use(self) -> bool:

@@ -7,12 +7,15 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from numerai_lab.basics import NlabError
 from numerai_lab.cache import CHECKPOINT, Cache, Entry, Stage
-from numerai_lab.store import LOCK, built, scratch
+from numerai_lab.data import reader
+from numerai_lab.data.synthetic import Synthetic
+from numerai_lab.store import LOCK, built, cache_dir, scratch
 from numerai_lab.upkeep import bytes_of, damaged, items, orphans, prune
 from tests.forks import nlab
 
@@ -94,6 +97,20 @@ def test_data_is_pruned_only_when_asked_for(tmp_path: Path) -> None:
     assert [item.family for item in items(tmp_path)] == ["stores"]
     prune(tmp_path, 0, data=True)
     assert items(tmp_path) == []
+
+
+def test_data_that_is_being_read_is_not_pruned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NLAB_CACHE", str(cache_dir() / "pruned"))
+    ingest = reader._ingest
+
+    def pruned(*arguments: Any) -> None:
+        prune(cache_dir(), 0, data=True)
+        ingest(*arguments)
+
+    monkeypatch.setattr(reader, "_ingest", pruned)
+    assert reader.load(Synthetic(size="tiny"), ["all"]).made
+    removed, _ = prune(cache_dir(), 0, data=True)
+    assert sorted(what.split("/")[0] for what, _ in removed) == ["labels", "stores", "synthetic"]
 
 
 def test_what_dead_processes_left_is_removed_and_what_live_ones_build_is_not(

@@ -45,6 +45,10 @@ class Numerai(Source):
         """Where the files lie; put them there by hand where there is no network."""
         return Path(self.path).expanduser() if self.path else cache_dir() / "numerai" / self.version
 
+    @property
+    def kept(self) -> tuple[Path, ...]:
+        return () if self.path else (self.folder,)
+
     def version_label(self) -> str:
         return f"numerai {self.version}, {Files(path=str(self.folder)).version_label()}"
 

@@ -15,7 +15,7 @@ from numerai_lab.data.source import Outline, Source
 from numerai_lab.data.table import INDEX_NAMES, Rows, Table, as_bytes, reading, scan
 from numerai_lab.machine import give_memory_back
 from numerai_lab.panel import Auxiliary, Panel, release_pages
-from numerai_lab.store import Store, built, cache_dir, create_features, key_of, write_store
+from numerai_lab.store import Store, built, cache_dir, create_features, in_use, key_of, write_store
 
 log = logging.getLogger("nlab")
 BATCH_CELLS = 40_000_000
@@ -56,26 +56,44 @@ def load(source: Source, also: Sequence[str] = (), tick: Tick = silent) -> Loade
 
     also: feature sets that scoring or neutralisation needs beyond `source.feature_set`.
     """
-    table = Table(source, source.files(tick))
-    columns, sets = table.columns(also)
-    store = Store(cache_dir() / "stores" / table.key(columns, sets))
-    told = [table, *map(table.of_auxiliary, source.auxiliary_targets)]
-    labels, *auxiliary = [Store(cache_dir() / "labels" / each.label_key()) for each in told]
-    missing = [each.folder for each in (store, labels, *auxiliary) if not _sound(each)]
-    if missing:
-        identity = table.identity()
-        rows = table.rows()
-        if store.folder in missing:
-            with built(store.folder) as work:
-                _ingest(table, rows, columns, sets, work, tick)
+    with in_use(*source.kept):
+        table = Table(source, source.files(tick))
+        columns, sets = table.columns(also)
+        stores = [Store(cache_dir() / "stores" / table.key(columns, sets))]
+        told = [table, *map(table.of_auxiliary, source.auxiliary_targets)]
+        stores += [Store(cache_dir() / "labels" / each.label_key()) for each in told]
+        with in_use(*[each.folder for each in stores]):
+            missing = [each.folder for each in stores if not _sound(each)]
+            if missing:
+                _make(told, stores, missing, (columns, sets), tick)
+            return _loaded(table, stores, bool(missing))
+
+
+def _make(
+    told: Sequence[Table],
+    stores: Sequence[Store],
+    missing: Sequence[Path],
+    columns: tuple[list[str], dict[str, list[int]]],
+    tick: Tick,
+) -> None:
+    """The store of rows, and that of each told target, where it is missing."""
+    table, identity = told[0], told[0].identity()
+    rows = table.rows()
+    if stores[0].folder in missing:
+        with built(stores[0].folder) as work:
+            _ingest(table, rows, *columns, work, tick)
+            _refuse_changed(table, identity)
+    for each, at in zip(told, stores[1:], strict=True):
+        if at.folder in missing:
+            with built(at.folder) as work:
+                _label(each, rows.target if each is table else each.target_of(rows), work)
                 _refuse_changed(table, identity)
-        for each, at in zip(told, (labels, *auxiliary), strict=True):
-            if at.folder in missing:
-                with built(at.folder) as work:
-                    _label(each, rows.target if each is table else each.target_of(rows), work)
-                    _refuse_changed(table, identity)
-        del rows
-        give_memory_back()  # else a run that made its store keeps up to a GB that nobody uses, beside its training
+    del rows
+    give_memory_back()  # else a run that made its store keeps up to a GB that nobody uses, beside its training
+
+
+def _loaded(table: Table, stores: Sequence[Store], made: bool) -> Loaded:
+    source, (store, labels, *auxiliary) = table.source, stores
     meta = labels.meta
     horizons = _horizons(source, [(each.meta["target"], each.meta["horizon_days"]) for each in (labels, *auxiliary)])
     further = {
@@ -92,7 +110,7 @@ def load(source: Source, also: Sequence[str] = (), tick: Tick = silent) -> Loade
         target=meta["target"],
         horizon_days=meta["horizon_days"],
         alias=meta["alias"],
-        made=bool(missing),
+        made=made,
         notes=(*table.tournament.notes, *store.meta["notes"], *_reach_notes(panel)),
     )
 
@@ -102,13 +120,15 @@ def outline(source: Source, also: Sequence[str] = ()) -> Outline:
     planned = source.planned()
     if planned is not None:
         return planned
-    table = Table(source, source.files())
-    columns, sets = table.columns(also)
-    rows = table.rows()
-    resolved = [each.resolved_target() for each in (table, *map(table.of_auxiliary, source.auxiliary_targets))]
+    with in_use(*source.kept):
+        table = Table(source, source.files())
+        columns, sets = table.columns(also)
+        rows = table.rows()
+        resolved = [each.resolved_target() for each in (table, *map(table.of_auxiliary, source.auxiliary_targets))]
+        key = table.key(columns, sets)
     (target, horizon), further = resolved[0], _horizons(source, resolved)
     reach = None if horizon is None else max([horizon, *(days for days in further if days)])
-    folder = cache_dir() / "stores" / table.key(columns, sets)
+    folder = cache_dir() / "stores" / key
     counts = tuple((rows.bounds[:, 1] - rows.bounds[:, 0]).tolist())
     return Outline(rows.era_table(), counts, len(columns), target, horizon, reach, folder.is_dir())
 

@@ -74,6 +74,11 @@ class Source(Component):
             raise ValueError(f"{info.data['target']!r} is the target itself; name others beside it")
         return names
 
+    @property
+    def kept(self) -> tuple[Path, ...]:
+        """The folder of the cache that the files lie in; none where they are the user's."""
+        return ()
+
     @abstractmethod
     def files(self, tick: Tick = silent) -> Tournament:
         """The files, made or fetched if they are not there yet."""

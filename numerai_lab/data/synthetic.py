@@ -76,6 +76,10 @@ class Synthetic(Source):
         """Where the files are kept once made; truth.parquet lies there too, and no run reads it."""
         return cache_dir() / "synthetic" / f"{self.size}-seed{self.seed}-v{VERSION}"
 
+    @property
+    def kept(self) -> tuple[Path, ...]:
+        return (self.folder,)
+
     def files(self, tick: Tick = silent) -> Tournament:
         if not self.folder.is_dir():
             build_resumably(
