@@ -99,7 +99,7 @@ class Cache:
         is handed on to the next one, which may go on from what it can check.
         """
         if stage.key not in self._taken:
-            lock = Lock(self.folder / stage.family / f".{stage.key}.lock")
+            lock = Lock(lock_of(self.folder / stage.family / stage.key))
             self._locks.append(lock)
             entry = None
             while entry is None:

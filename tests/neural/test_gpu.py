@@ -12,7 +12,6 @@ from numerai_lab.basics import Aid, Array, arrays_from_bytes, arrays_to_bytes
 from numerai_lab.component import Component
 from numerai_lab.generators import GENERATORS
 from numerai_lab.machine import used_gpu
-from numerai_lab.neural.losses import barlow_twins, info_nce, vicreg
 from numerai_lab.neural.neighbours import nearest
 from numerai_lab.panel import Panel
 from tests.conftest import QUICK, make_panel
@@ -82,7 +81,7 @@ def test_columns_are_those_that_a_cpu_makes_of_the_same_network(way: str) -> Non
         values, wanted = (each.transform(panel.block(era)) for each in (fitted, on_cpu))
         near = np.isclose(values, wanted, rtol=1e-3, atol=1e-3 * np.abs(wanted).max())
         # Of landmarks that pull a row alike, rounding may choose another one.
-        assert near.mean() > (0.9 if way == "umap placed" else 1 - 1e-9)
+        assert near.mean() >= (0.9 if way == "umap placed" else 1)
 
 
 def test_it_learns_as_well_as_on_a_cpu() -> None:
@@ -92,24 +91,6 @@ def test_it_learns_as_well_as_on_a_cpu() -> None:
         found[device] = longer.fit(make_panel(n_rows=200), np.random.default_rng(0)).state()["curve_"][:, 2]
     assert found["cuda"].min() < 0.9 * found["cuda"][0]
     assert found["cuda"].min() == pytest.approx(found["cpu"].min(), rel=0.03)
-
-
-def test_a_checkpoint_of_a_cpu_is_begun_anew_on_a_gpu() -> None:
-    shelf: list[bytes] = []
-    panel = shown("autoencoder")
-    template("autoencoder", "cpu").fit(
-        panel, np.random.default_rng(0), Aid(keep=lambda arrays: shelf.append(arrays_to_bytes(arrays)))
-    )
-    taken_up = template("autoencoder").fit(panel, np.random.default_rng(0), Aid(kept=lambda: arrays_from_bytes(shelf[0])))
-    assert_same(template("autoencoder").fit(panel, np.random.default_rng(0)), taken_up)
-
-
-@pytest.mark.parametrize("loss", [lambda a, b: info_nce(a, b, 0.1), vicreg, barlow_twins])
-def test_losses_are_in_full_precision_whatever_the_networks_are_in(loss: Any) -> None:
-    a, b = (torch.randn(256, 32, generator=torch.Generator().manual_seed(seed)) for seed in range(2))
-    with torch.autocast("cuda", torch.bfloat16):
-        found = loss(a.cuda(), b.cuda()).item()
-    assert found == pytest.approx(loss(a, b).item(), rel=1e-4)
 
 
 def test_neighbours_are_those_that_a_cpu_finds() -> None:

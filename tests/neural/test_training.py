@@ -1,7 +1,7 @@
 """The training loop: killed and taken up again, stopped on held-out eras, repeatable, without a copy of the panel."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +10,10 @@ import torch
 
 from numerai_lab.basics import ALONE, Aid, Array, NlabError, NlabFailure, arrays_from_bytes, arrays_to_bytes
 from numerai_lab.generators.autoencoder import Autoencoder
-from numerai_lab.neural.networks import TILE, device_for, in_tiles, linear
+from numerai_lab.neural.losses import barlow_twins, info_nce, vicreg
+from numerai_lab.neural.networks import TILE, device_for, in_tiles, linear, repeatable
 from numerai_lab.neural.rows import Batch, column_moments, draw, held_out
+from numerai_lab.neural.supervised import SiameseDistances
 from numerai_lab.neural.training import Objective, Plan, train
 from numerai_lab.panel import Panel
 from tests.conftest import NETWORK, TRAINING, make_panel
@@ -69,6 +71,45 @@ def test_a_fit_killed_between_checkpoints_and_taken_up_again_ends_with_the_same_
     assert resumed.state().keys() == undisturbed.state().keys()
     for name, value in undisturbed.state().items():
         np.testing.assert_array_equal(resumed.state()[name], value)
+
+
+def test_a_checkpoint_of_another_kind_of_device_is_begun_anew() -> None:
+    panel, shelf = make_panel(), list[dict[str, Array]]()
+    begun = small(device="cpu").fit(panel, np.random.default_rng(0), Aid(keep=lambda arrays: shelf.append(dict(arrays))))
+    foreign = shelf[0] | {"device": np.array("cuda"), "noise": np.zeros(16, np.uint8)}  # as long as the state of a GPU's stream
+    seen: list[int] = []
+    aid = Aid(lambda done, total, said="": seen.append(done), lambda: foreign)
+    again = small(device="cpu").fit(panel, np.random.default_rng(0), aid)
+    assert seen[0] == 1
+    for name, value in begun.state().items():
+        np.testing.assert_array_equal(again.state()[name], value)
+
+
+def test_training_on_a_gpu_takes_torchs_deterministic_algorithms_and_leaves_the_setting_as_it_was() -> None:
+    for device in ("cpu", "cuda"):
+        with repeatable(torch.device(device)):
+            assert torch.are_deterministic_algorithms_enabled() == (device == "cuda")
+        assert not torch.are_deterministic_algorithms_enabled()
+
+
+def siamese(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """The loss of an encoder that does nothing, rows of both being one era."""
+    batch = Batch(torch.cat([a, b]), torch.ones(2 * len(a)), ((0, 2 * len(a)),), torch.rand(2 * len(a), generator=seeded(3)))
+    return SiameseDistances(torch.nn.Identity(), 1.0).loss(batch, seeded(4))  # type: ignore[arg-type]
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("loss", [lambda a, b: info_nce(a, b, 0.1), vicreg, barlow_twins, siamese])
+def test_losses_are_in_full_precision_whatever_the_networks_are_in(loss: Callable[..., torch.Tensor]) -> None:
+    a, b = (torch.randn(256, 32, generator=seeded(seed)).requires_grad_() for seed in range(2))
+    wanted = torch.autograd.grad(loss(a, b), (a, b))
+    with torch.autocast("cpu", torch.bfloat16):  # a GPU's losses are the same code
+        mixed = loss(a, b)
+    found = torch.autograd.grad(mixed, (a, b))
+    assert all(map(torch.equal, found, wanted))
 
 
 def test_training_leaves_the_global_random_streams_alone() -> None:
