@@ -101,13 +101,12 @@ def test_data_is_pruned_only_when_asked_for(tmp_path: Path) -> None:
 
 def test_data_that_is_being_read_is_not_pruned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NLAB_CACHE", str(cache_dir() / "pruned"))
-    ingest = reader._ingest
 
-    def pruned(*arguments: Any) -> None:
-        prune(cache_dir(), 0, data=True)
-        ingest(*arguments)
+    def after_pruning(step: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *arguments: prune(cache_dir(), 0, data=True) and step(*arguments)
 
-    monkeypatch.setattr(reader, "_ingest", pruned)
+    for step in ("_ingest", "_label", "_loaded"):
+        monkeypatch.setattr(reader, step, after_pruning(getattr(reader, step)))
     assert reader.load(Synthetic(size="tiny"), ["all"]).made
     removed, _ = prune(cache_dir(), 0, data=True)
     assert sorted(what.split("/")[0] for what, _ in removed) == ["labels", "stores", "synthetic"]
