@@ -157,11 +157,6 @@ def scoring_of(config: Config, loaded: Loaded, reference: str | None = None) -> 
     )
 
 
-def is_synthetic(config: Config) -> bool:
-    """Whether the data was made up by this project, which every table must say."""
-    return bool(config.data.model_dump()["source"] == "synthetic")
-
-
 def prediction_table(panel: Panel, splits: Splits, predictions: Predictions) -> "pl.DataFrame":
     """id, era, target, split, and a column a variant (`<variant>@<seed>` where there are several seeds)."""
     import polars as pl
@@ -212,7 +207,7 @@ def _facts(config: Config, loaded: Loaded, splits: Splits, scoring: Scoring) -> 
     return {
         "data": {
             "source": config.data.model_dump()["source"],
-            "synthetic": is_synthetic(config),
+            "synthetic": loaded.synthetic,
             "identity": loaded.identity,
             "store": loaded.store.folder.name,
             "labels": loaded.labels.folder.name,

@@ -21,7 +21,7 @@ from numerai_lab.lock import Lock
 from numerai_lab.panel import Panel, release_pages
 from numerai_lab.seal import changed, checksums, mapping_in, opened, sealed
 
-STORE_VERSION = 3
+STORE_VERSION = 4
 META = "meta.json"
 COPY_ROWS = 100_000
 LOCK = ".lock"

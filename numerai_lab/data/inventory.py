@@ -32,6 +32,7 @@ def inventory(loaded: Loaded) -> Inventory:
     n_rows = panel.bounds[:, 1] - panel.bounds[:, 0]
     absent = loaded.store.absent()[:, : panel.n_raw]
     facts = {
+        **({"SYNTHETIC": "rows made up by nlab; they tell nothing of markets"} if loaded.synthetic else {}),
         "rows": f"{len(panel.ids):,}",
         "eras": f"{panel.eras[0]} to {panel.eras[-1]} ({len(panel.eras)}), {n_rows.min():,} to {n_rows.max():,} rows each",
         "data types": ", ".join(f"{kind or 'none'} {n} eras" for kind, n in _counted(panel.data_types)),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from numerai_lab.basics import Float32, Float64, Int8, Tick, rng_for, silent
+from numerai_lab.data.synthetic_mark import marked
 from numerai_lab.data.world import Era, Size, World, ranks, row_ids, target_bins
 
 if TYPE_CHECKING:
@@ -135,7 +136,8 @@ def _write_parquet(folder: Path, layout: str, frames: Iterator["pd.DataFrame"]) 
         targets = [str(name) for name in several.columns if str(name).startswith("target")]
         table = pa.Table.from_pandas(several.set_index("id").astype(dict.fromkeys(targets, np.float32)))
         if part not in writers:
-            writers[part] = pq.ParquetWriter(folder / f"{stems[layout].format(part)}.parquet", table.schema)
+            path = folder / f"{stems[layout].format(part)}.parquet"
+            writers[part] = pq.ParquetWriter(path, marked(table.schema, f"layout {layout}"))
         writers[part].write_table(table)
     for writer in writers.values():
         writer.close()

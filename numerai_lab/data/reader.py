@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from numerai_lab.basics import Array, Float32, Int64, NlabError, Tick, silent
 from numerai_lab.data.cells import BadCell, Encoding, encoding_of
 from numerai_lab.data.source import Outline, Source
+from numerai_lab.data.synthetic_mark import has_marked_ids, is_marked
 from numerai_lab.data.table import INDEX_NAMES, Rows, Table, as_bytes, reading, scan
 from numerai_lab.machine import give_memory_back
 from numerai_lab.panel import Auxiliary, Panel, release_pages
@@ -37,6 +38,11 @@ class Loaded:
     alias: str
     made: bool
     notes: tuple[str, ...]
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether rows or models were made up by this project, which every table must say: the files themselves tell."""
+        return bool(self.store.meta["synthetic"])
 
     @property
     def stores(self) -> tuple[Store, ...]:
@@ -199,6 +205,7 @@ def _ingest(table: Table, rows: Rows, columns: list[str], sets: dict[str, list[i
         "data_types": rows.data_types,
         "feature_sets": sets,
         "absent_features": absent.sum(1).tolist(),
+        "synthetic": has_marked_ids(rows.ids) or any(map(is_marked, (*table.tournament.tables, *table.tournament.extras))),
         "notes": notes,
     }
     arrays = {"ids": rows.ids, "eras": rows.eras, "bounds": rows.bounds, "absent": absent}

@@ -18,6 +18,7 @@ from pydantic import Field
 from numerai_lab.basics import Float32, Float64, Int8, NlabError, Tick, nearest, silent
 from numerai_lab.data.files import Files
 from numerai_lab.data.source import Outline, Source, Tournament
+from numerai_lab.data.synthetic_mark import marked
 from numerai_lab.data.world import Era, Size, World, ranks, row_ids, target_bins
 from numerai_lab.splits import EraTable
 from numerai_lab.store import build_resumably, built, cache_dir, key_of
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow.parquet as pq
 
-VERSION = 1
-"""Raised whenever the same seed would give other bytes."""
+VERSION = 2
+"""Raised whenever the same seed would give other bytes. 2: ids and parquet metadata carry the mark of made-up data."""
 GROUPS = ("intelligence", "charisma", "strength", "dexterity", "constitution", "wisdom")
 UNRESOLVED = {"20": 4, "60": 12}
 """Last validation eras whose 20- and 60-day targets are not known yet; without a 20-day target the data_type is `test`."""
@@ -238,7 +239,8 @@ class _Files:
 
         table = pa.Table.from_pandas(frame)
         if name not in self._writers:
-            self._writers[name] = pq.ParquetWriter(self.folder / f"{name}.parquet", table.schema)
+            schema = marked(table.schema, f"world, version {VERSION}")
+            self._writers[name] = pq.ParquetWriter(self.folder / f"{name}.parquet", schema)
         self._writers[name].write_table(table)
 
 

@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 
 from numerai_lab.basics import Array, Float32, Float64, Int8, rng_for
+from numerai_lab.data.synthetic_mark import ID_PREFIX
 
 N_FACTORS = 8
 N_REGIMES = 3
@@ -176,6 +177,6 @@ def target_bins(returns: Float64) -> Float32:
 
 
 def row_ids(era: Era) -> list[str]:
-    """Ids of an era's rows, as random as the tournament's, never the same in two eras."""
+    """Ids of an era's rows, as random as the tournament's, never the same in two eras, and marked as made up."""
     numbers = rng_for(era.number, "synthetic", "ids").choice(16**7, size=len(era.latents), replace=False)
-    return [f"n{era.number:08x}{number:07x}" for number in numbers]
+    return [f"{ID_PREFIX}{era.number:05x}{number:07x}" for number in numbers]

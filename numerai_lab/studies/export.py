@@ -216,7 +216,7 @@ def _card(subject: Subject, config: Config, loaded: Loaded, rows: Mapping[str, i
         "eras seen by the fit": span(subject.fitted_on),
         "training eras": span(subject.train),
         "seed": subject.seed if template.stochastic else "none: nothing is drawn at random",
-        "data": config.data.version_label(),
+        "data": f"{'SYNTHETIC, ' if loaded.synthetic else ''}{config.data.version_label()}",
         "features read": _features_read(subject, loaded.panel),
         **subject.facts,
     }

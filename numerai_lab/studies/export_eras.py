@@ -62,7 +62,7 @@ def export_eras(run: Path, name: str, n_eras: int, out: Path, show: Show, seed: 
         "learned from": _learned_from(done, config, name, wanted) if augmenter.learns else "nothing",
         "target": f"{loaded.target}, as `target`",
         "seed": wanted,
-        "data": config.data.version_label(),
+        "data": f"{'SYNTHETIC, ' if loaded.synthetic else ''}{config.data.version_label()}",
         "run": run.name,
         "config hash": config_hash(config),
     }

@@ -10,7 +10,7 @@ from numerai_lab.basics import Array, Float64, Int32, Int64, NlabError, nearest
 from numerai_lab.config import Config
 from numerai_lab.data.reader import load
 from numerai_lab.data.table import INDEX_NAMES, as_bytes, reading, scan
-from numerai_lab.experiment import is_synthetic, scoring_of, span, splits_of
+from numerai_lab.experiment import scoring_of, span, splits_of
 from numerai_lab.metrics.scoring import Column, Predictions, per_era, score_table
 from numerai_lab.panel import Panel
 from numerai_lab.setting import Show
@@ -58,7 +58,7 @@ def score_predictions(path: Path, config: Config, show: Show, reference: str | N
     stamp = "; ".join(part for part in (splits.leak, loaded.alias) if part)
     missing = int((~_complete(values[places])).sum())
     notes += [f"{missing:,} rows of scored eras have no prediction and are left out of their eras"] if missing else []
-    data = f"{'SYNTHETIC data' if is_synthetic(config) else 'data'}: {config.data.version_label()}; target {loaded.target}"
+    data = f"{'SYNTHETIC data' if loaded.synthetic else 'data'}: {config.data.version_label()}; target {loaded.target}"
     head = [f"{data}; fnc[{scoring.fnc_features}]@{loaded.target}; Δ against {scoring.reference}"]
     head.append(f"val1 eras {span(scored.val1)}; val2 eras {span(scored.val2)}")
     return Scored(eras, score_table(eras, scoring, dict.fromkeys(names, stamp)), (*head, *notes))

@@ -21,6 +21,7 @@ def test_synth_writes_a_tournament_that_files_reads(tmp_path: Path) -> None:
     assert found["by_era"][0]["absent_features"] > 0
     assert found["by_era"][99]["absent_features"] == 0
     assert found["target"] == "target_ender_20 (20 days)"
+    assert "made up" in found["SYNTHETIC"]
 
 
 def test_info_reads_a_configs_data_and_draws(tmp_path: Path) -> None:
