@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from numerai_lab.basics import Float32, Int64, NlabError, nearest
 from numerai_lab.data.source import Source, Tournament
+from numerai_lab.eras import EraError, EraNumbers, era_label, era_number, number_eras
 from numerai_lab.splits import EraTable
 from numerai_lab.store import STORE_VERSION, key_of
 
@@ -101,6 +102,11 @@ class Table:
         return self._named(self.source.id_column, "data.id_column", INDEX_NAMES if self.source.id_column == "id" else ())
 
     @property
+    def era_column(self) -> str:
+        """The column that holds era labels."""
+        return self._named(self.source.era_column, "data.era_column")
+
+    @property
     def target_column(self) -> str:
         """The column of the chosen target; where there is but one, `target` means it."""
         targets = [column for column in self.schema if column.startswith("target")]
@@ -142,16 +148,16 @@ class Table:
         return f"ALIAS: target is {resolved} here, in older versions it was a {ALIAS_DAYS}-day one"
 
     def rows(self) -> Rows:
-        """Order, eras and targets of all rows; duplicates of (era, id) and eras that are no numbers are refused."""
+        """Order, eras and targets of all rows; duplicates of (era, id) and eras that can't be read are refused."""
         import polars as pl
 
         has_type = "data_type" in self.schema
-        text = pl.col(self._named(self.source.era_column, "data.era_column")).cast(pl.String)
-        name, number = pl.col(self.id_column).cast(pl.String), text.str.extract(r"^(?:era)?0*(\d+)$").cast(pl.Int32)
-        self._refuse(name, text, number)
+        label, name = era_label(self.era_column), pl.col(self.id_column).cast(pl.String)
+        eras = self.eras()
+        self._refuse_rows_without_id(name, label)
         frame = self.collect(
             name.alias("id"),
-            number.alias("era"),
+            era_number(label, eras.numbers).alias("era"),
             (pl.col("data_type").cast(pl.String) if has_type else pl.lit("")).cast(pl.Categorical).alias("data_type"),
             self._target().alias("target"),
         ).with_row_index("row")
@@ -188,15 +194,35 @@ class Table:
 
         return pl.col(self.target_column).cast(pl.Float32).fill_null(np.nan)
 
-    def _refuse(self, name: "pl.Expr", text: "pl.Expr", number: "pl.Expr") -> None:
-        odd = number.is_null() & ~text.is_in(["X", "eraX"]).fill_null(False)
+    def eras(self) -> EraNumbers:
+        """Numbers for the era labels of all files together. Raises NlabError that names file and row."""
+        label = era_label(self.era_column)
+        labels: dict[str | None, Path] = {}
         for lazy, path in zip(self.scans, self.tournament.tables, strict=True):
             with reading(path):
-                wrong = lazy.filter(odd | name.is_null()).select(name.alias("id"), text.alias("era")).head(1).collect()
-            for row, era in wrong.iter_rows():
-                if row is None:
-                    raise NlabError(f"{path}: a row of era {era!r} has no id")
-                raise NlabError(f"{path}: era {era!r} of id {row!r} is not a number (wanted: 0001, era1 or 1; X for live)")
+                distinct = lazy.select(label.alias("era")).unique().collect(engine="streaming")["era"].sort()
+            labels |= dict.fromkeys((era for era in distinct.to_list() if era not in labels), path)
+        try:
+            return number_eras(labels)
+        except EraError as error:
+            raise NlabError(self._placed(error, labels.get(error.label, self.tournament.tables[0]))) from error
+
+    def _placed(self, error: EraError, path: Path) -> str:
+        """The error with the file, and the id of the first row that has the label."""
+        import polars as pl
+
+        lazy = self.scans[self.tournament.tables.index(path)]
+        wrong = era_label(self.era_column).eq_missing(pl.lit(error.label, pl.String))
+        with reading(path):
+            ids = lazy.filter(wrong).select(pl.col(self.id_column).cast(pl.String)).head(1).collect().to_series().to_list()
+        return f"{path}: {error}{f'; the first such row has id {ids[0]!r}' if ids else ''}"
+
+    def _refuse_rows_without_id(self, name: "pl.Expr", label: "pl.Expr") -> None:
+        for lazy, path in zip(self.scans, self.tournament.tables, strict=True):
+            with reading(path):
+                eras = lazy.filter(name.is_null()).select(label.alias("era")).head(1).collect()["era"].to_list()
+            if eras:
+                raise NlabError(f"{path}: a row of era {eras[0]!r} has no id")
 
 
 def as_bytes(names: "pl.Series") -> NDArray[np.bytes_]:

@@ -118,7 +118,7 @@ def _joined(path: Path, frame: "pl.DataFrame", panel: Panel) -> tuple[Int64, lis
 
 
 def _with_era(eras: Int32, ids: Array) -> Array:
-    return np.char.add(np.char.add(eras.astype("S6"), b"/"), ids)
+    return np.char.add(np.char.add(eras.astype("S11"), b"/"), ids)
 
 
 def _on_scored_eras(path: Path, given: Float64, rows: Int64, panel: Panel, splits: Splits) -> tuple[Splits, Float64]:

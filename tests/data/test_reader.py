@@ -92,7 +92,9 @@ def test_what_is_wrong_is_named(tmp_path: Path) -> None:
     assert "feature 'feature_x' holds 7" in refusal(tmp_path, frame(feature_x=pl.Series([7] * ROWS, dtype=pl.Int8)))
     assert "feature 'feature_x' holds -1" in refusal(tmp_path, frame(feature_x=pl.Series([-1] * ROWS, dtype=pl.Int8)))
     assert "id 'a' stands twice in era 2" in refusal(tmp_path, frame(id=["a", "a", "b", "f", "e", "d", "i", "h", "g"]))
-    assert "era 'second' of id 'c' is not a number" in refusal(tmp_path, frame(era=["second"] * 3 + ["1"] * 6))
+    second = refusal(tmp_path, frame(era=["1"] * 6 + ["second"] * 3))
+    assert "era 'second' is not a number and not a date" in second
+    assert "the first such row has id 'i'" in second
     assert "data.target: " in refusal(tmp_path, frame(), target="target_ender_60")
     assert "did you mean 'target_ender_20'" in refusal(tmp_path, frame(), target="target_ender_21")
     assert "no feature set 'medium'" in refusal(tmp_path, frame(), feature_set="medium")
