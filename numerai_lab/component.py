@@ -1,5 +1,6 @@
 """What generators, augmenters, models and sources have in common: typed parameters, documented, checked, and learned state."""
 
+import json
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
@@ -16,6 +17,8 @@ class Component(BaseModel):
 
     library_bytes: ClassVar[int] = 0
     """Memory of the libraries that it alone loads."""
+    unseeded: ClassVar[tuple[str, ...]] = ("device",)
+    """Parameters that do not count for `seed_key`: amounts, devices, names of other components."""
 
     model_config = ConfigDict(extra="forbid", strict=True, validate_default=True, allow_inf_nan=False)
 
@@ -24,6 +27,15 @@ class Component(BaseModel):
             self.__dict__[name] = value  # learned, not a parameter: never validated, dumped or compared
         else:
             super().__setattr__(name, value)
+
+    @property
+    def seed_key(self) -> str:
+        """Kind and parameters as JSON. Random streams are derived from it and the seed, never from a component's name.
+
+        Parameters at their defaults are left out, so that a new parameter gives no other random numbers.
+        """
+        dumped = self.model_dump(mode="json", exclude=set(self.unseeded), exclude_defaults=True)
+        return json.dumps({**dumped, "kind": self.model_dump().get("kind")}, sort_keys=True)
 
     def fresh(self) -> Self:
         """The same parameters with nothing learned."""

@@ -1,11 +1,12 @@
 """The YAML of a run as strict pydantic models: every problem of a config at once, each with its path."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator
 
 from numerai_lab.augmenters import AUGMENTERS, Augmenter
 from numerai_lab.basics import NlabError
@@ -61,7 +62,10 @@ class Neutralize(_Strict):
 
 
 class Variant(_Strict):
-    """One way to put raw features, generators and augmenters together, or a mean of other variants."""
+    """One way to put raw features, generators and augmenters together, or a mean of other variants.
+
+    Lists are put into one order, whatever the config's is: `raw` first, then by name. Models read columns and rows in it.
+    """
 
     features: list[str] | None = Field(None, min_length=1, description="`raw` and generators, by name; default [raw]")
     augment: list[str] = Field(default_factory=list, description="augmenters, by name")
@@ -71,6 +75,11 @@ class Variant(_Strict):
         default_factory=list,
         description="generators of the scheme `early`, by name: train on the eras they leave to models, without reading them",
     )
+
+    @field_validator("features", "augment", "ensemble", "after")
+    @classmethod
+    def _in_canonical_order(cls, names: list[str] | None) -> list[str] | None:
+        return None if names is None else sorted(names, key=lambda name: (name != RAW, name))
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -238,6 +247,7 @@ def _scope_checks(config: Config) -> list[str]:
     for name, variant in config.variants.items():
         used = [config.generators[g] for g in variant.inputs if g in config.generators]
         chosen = {a: config.augmenters[a] for a in variant.augment if a in config.augmenters}
+        problems += _same_twice(config, name, variant)
         problems += [
             f"variants.{name}.augment: rows of {other!r} come from several eras, and no fit of a cross-fit generator may speak "
             "for them; give that generator scheme: early"
@@ -249,3 +259,22 @@ def _scope_checks(config: Config) -> list[str]:
             if g in config.generators and config.generators[g].fit_scope.kind != "early"
         ]
     return problems
+
+
+def _same_twice(config: Config, name: str, variant: Variant) -> list[str]:
+    """Two entries of equal kind and parameters are one component: its columns or rows would stand twice."""
+    generators = [(g, config.generators[g].seed_key) for g in variant.inputs if _is_own(config.generators.get(g))]
+    augmenters = [(a, config.augmenters[a].seed_key) for a in variant.augment if a in config.augmenters]
+    columns = "the same columns would stand twice; leave one out"
+    rows = "(copies, ratio, weight aside); the same rows would be made twice; leave one out, or raise copies of the other"
+    return [
+        f"variants.{name}.{key}: {a!r} and {b!r} have the same kind and parameters{message}"
+        for key, message, named in (("features", f"; {columns}", generators), ("augment", f" {rows}", augmenters))
+        for (a, of_a), (b, of_b) in itertools.combinations(named, 2)
+        if of_a == of_b
+    ]
+
+
+def _is_own(generator: Generator | None) -> bool:
+    """Not a placebo whose number of columns another generator decides."""
+    return generator is not None and not generator.model_dump().get("like")

@@ -59,7 +59,7 @@ def _found(setting: Setting, name: str, augment: tuple[str, ...], held: tuple[in
 
     def judge(work: Path) -> None:
         with setting.show.task(f"realism of {name}@{seed}") as tick:
-            rng = rng_for(seed, "realism", name)
+            rng = rng_for(seed, "realism", setting.config.augmenters[name].seed_key)
             augmenters = {each: fitted_augmenter(setting, each, seed) for each in augment}
             stream = rows_stream(setting, augmenters, seed)
             origins = stream.origins_of(name)
@@ -75,9 +75,8 @@ def _found(setting: Setting, name: str, augment: tuple[str, ...], held: tuple[in
     templates = {each: setting.config.augmenters[each] for each in augment}
     kinds = [type(template) for template in templates.values()]
     facts = {
-        "augmenters": {each: template.recipe for each, template in templates.items()},
-        "augmenter": name,
-        "in order": augment,
+        "augmenters": [template.recipe for template in templates.values()],
+        "augmenter": augment.index(name),
         "data": setting.identity,
         "labels": setting.labels,
         "code": [

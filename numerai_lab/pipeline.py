@@ -44,7 +44,8 @@ class Columns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.units_ = units_of(X.drop(columns=self.era, errors="ignore"))
         panel = panel_of(X, None, self.era, self.units_)
         self.features_ = panel.feature_names
-        self.generator_ = self.generator.fresh().fit(panel, rng_for(self.seed, "generator", _kind(self.generator)), ALONE)
+        generator = self.generator.settled(panel.n_rows)
+        self.generator_ = generator.fresh().fit(panel, rng_for(self.seed, "generator", generator.seed_key), ALONE)
         return self
 
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:
@@ -86,7 +87,7 @@ class Augmented(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
         self.units_ = units_of(X.drop(columns=self.era, errors="ignore"))
         panel, name = panel_of(X, np.asarray(y, np.float32), self.era, self.units_), _kind(self.augmenter)
-        fitted = self.augmenter.fresh().fit(panel, rng_for(self.seed, "augmenter", name))
+        fitted = self.augmenter.fresh().fit(panel, rng_for(self.seed, "augmenter", self.augmenter.seed_key))
         stream = BlockStream(panel, ("raw",), panel.raw_names, self.seed, {name: fitted})
         batches = list(stream)
         rows = pd.DataFrame(np.concatenate([batch.X for batch in batches]), columns=panel.feature_names)

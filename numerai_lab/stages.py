@@ -68,7 +68,7 @@ def fitted_generator(setting: Setting, name: str, seed: int) -> Fitted:
         with setting.show.task(f"columns {name}@{seed}") as tick:
             _write_columns(work, name, fits, setting, tick)
 
-    places = {"rows": len(setting.panel.ids), "fits": keys, "columns for": [spans(part.serves) for part in parts], "name": name}
+    places = {"rows": len(setting.panel.ids), "fits": keys, "columns for": [spans(part.serves) for part in parts]}
     facts = {**_facts(setting, template), **places, "by": source_version(Path(crossfit.__file__))}
     stage = Stage("columns", f"columns {name}@{seed}", facts)
     entry = setting.stages.obtain(stage, columns)
@@ -85,13 +85,12 @@ def _fitted_part(setting: Setting, name: str, seed: int, part: Part, label: str)
             template, setting.panel, part.fitted_on if template.uses_labels else train, part.fitted_on, setting.space
         )
         with setting.show.task(label) as tick:
-            fitted = template.fresh().fit(shown, rng_for(seed, "generator", name), aid(work, tick))
+            fitted = template.fresh().fit(shown, rng_for(seed, "generator", template.seed_key), aid(work, tick))
         live.append(adopted(fitted, shown, setting.panel))
         (work / STATE).write_bytes(arrays_to_bytes(live[0].state()))
 
     facts = {
         **_facts(setting, template),
-        "name": name,
         "fitted on": spans(part.fitted_on),
         "seed": seed if template.stochastic else None,
     }
@@ -134,17 +133,16 @@ def _finite(name: str, fits: Fits, block: Block) -> Float32:
 def fitted_augmenter(setting: Setting, name: str, seed: int) -> Augmenter:
     """An augmenter that learns is fitted, on the training eras and their targets alone; any other is taken as it is.
 
-    Those of one kind that differ in how many rows they make, or what these weigh, share a fit.
+    Those that differ in name, in how many rows they make, or in what these weigh, share a fit.
     """
     template, train = setting.config.augmenters[name], setting.splits.train
-    kind = str(template.model_dump()["kind"])
     if not template.learns:
         return template
 
     def fit(work: Path) -> None:
         with setting.show.task(f"fit {name}@{seed}") as tick:
             shown = replace(setting.panel, auxiliary={}).only(train)
-            fitted = template.fresh().fit(shown, rng_for(seed, "augmenter", kind), aid(work, tick))
+            fitted = template.fresh().fit(shown, rng_for(seed, "augmenter", template.seed_key), aid(work, tick))
         (work / STATE).write_bytes(arrays_to_bytes(fitted.state()))
 
     facts = {**_facts(setting, template), "labels": setting.labels, "fitted on": spans(train), "seed": seed}
@@ -166,7 +164,7 @@ def with_rows_made(setting: Setting, stream: BlockStream, seed: int) -> BlockStr
     for name in stream.augmenters:
         template = setting.config.augmenters[name]
         if template.keeps_rows:
-            facts = _facts(setting, template) | {"labels": setting.labels, "name": name, "seed": seed}
+            facts = _facts(setting, template) | {"labels": setting.labels, "seed": seed}
             facts["parameters"] = template.recipe
             facts["trained on"] = spans(setting.splits.train)
             facts["eras"] = spans(origin.era for origin in stream.origins_of(name))
@@ -206,8 +204,7 @@ def trained(name: str, setting: Setting, future: Panel, fitted: Mapping[str, Fit
         **_facts(setting, model, *augmenters.values()),
         "labels": setting.labels,
         "inputs": [fitted[name].key if name != RAW else RAW for name in variant.inputs],
-        "augmenters": {name: setting.config.augmenters[name].recipe for name in variant.augment},
-        "augmenters in order": variant.augment,
+        "augmenters": [setting.config.augmenters[name].recipe for name in variant.augment],
         "rows by": source_version(Path(str(made.__file__))),
         "trained on": spans(setting.splits.train),
         "predicts": spans(future.eras.tolist()),

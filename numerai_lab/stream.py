@@ -40,8 +40,8 @@ class BlockStream:
 
     The panel must be a view of the training eras with their target, and augmenters fitted on it. Rows without a target are
     left out before any augmenter sees them. `inputs` names what a model reads: `raw` and generators. Synthetic rows are
-    drawn from `rng_for(seed, augmenter, era, copy)`, invented eras by their number, whatever other augmenters invent, and
-    they get their generated columns from the fitted generators. Invented eras have ids from the power of ten above
+    drawn from the seed, the augmenter's `seed_key`, era and copy, invented eras by their number, whatever other augmenters
+    invent, and they get their generated columns from the fitted generators. Invented eras have ids from the power of ten above
     `last_era`, which is the last era of all data (by default the panel's).
     kept: rows that are read instead of made.
     """
@@ -182,9 +182,9 @@ class BlockStream:
         if origin.augmenter in self.kept:
             return self.kept[origin.augmenter].block(self._places[origin])
         if origin.number is not None:
-            rng = rng_for(self.seed, "invent", origin.augmenter, origin.number)
+            rng = rng_for(self.seed, "invent", augmenter.seed_key, origin.number)
             return augmenter.invent(origin.number, self._n_rows(origin), rng)
-        rng = rng_for(self.seed, "augment", origin.augmenter, origin.era, origin.copy)
+        rng = rng_for(self.seed, "augment", augmenter.seed_key, origin.era, origin.copy)
         own = self._known(origin.era)
         chosen = np.ones(len(own), bool)
         if (n_made := augmenter.n_of(len(own))) < len(own):
@@ -225,7 +225,7 @@ class BlockStream:
         """A permutation of all training rows for each copy of an augmenter that crosses eras."""
         n = sum(self.n_known.values())
         return {
-            (name, copy): rng_for(self.seed, "partners", name, copy).permutation(n)
+            (name, copy): rng_for(self.seed, "partners", augmenter.seed_key, copy).permutation(n)
             for name, augmenter in self.augmenters.items()
             if augmenter.crosses_eras
             for copy in range(augmenter.copies)

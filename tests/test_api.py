@@ -78,7 +78,7 @@ def test_columns_in_a_pipeline_are_those_of_the_generator(kind: str) -> None:
     X, _ = frame(n_eras=8)
     panel = make_panel(n_eras=8)
     made = Columns(component(kind), append=False).fit_transform(X)
-    fitted = component(kind).fit(panel.without_target(), rng_for(0, "generator", kind))
+    fitted = component(kind).fit(panel.without_target(), rng_for(0, "generator", component(kind).seed_key))
     wanted = np.concatenate([fitted.columns_for(block) for block in panel.blocks()])
     np.testing.assert_allclose(made.sort_index().to_numpy(), wanted, rtol=1e-3, atol=1e-4)
     assert made.index.equals(X.index)
@@ -100,7 +100,7 @@ def test_an_augmented_regressor_learns_from_the_rows_of_the_stream(kind: str) ->
 
     X, y = frame(n_eras=8)
     panel = make_panel(n_eras=8)
-    fitted = component(kind).fit(panel, rng_for(0, "augmenter", kind))
+    fitted = component(kind).fit(panel, rng_for(0, "augmenter", component(kind).seed_key))
     batches = list(BlockStream(panel, ("raw",), panel.raw_names, 0, {kind: fitted}))
     learner = Remember()
     Augmented(learner, component(kind)).fit(X, y)

@@ -90,7 +90,7 @@ def test_eras_are_exported_in_the_tournaments_layout_and_are_those_the_run_train
     assert table["id"].n_unique() == len(table) == 70 * 80
     state = arrays_from_bytes((done.path / "models/augmenter-new@3.safetensors").read_bytes())
     fitted = component("diffusion").restored(state)
-    own = fitted.invent(7, 80, rng_for(3, "invent", "new", 7))
+    own = fitted.invent(7, 80, rng_for(3, "invent", fitted.seed_key, 7))
     written = table.filter(pl.col("era") == "1007")
     np.testing.assert_array_equal(written.select(features).to_numpy(), own.features)
     np.testing.assert_array_equal(written["target"].to_numpy(), own.target)

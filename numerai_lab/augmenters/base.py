@@ -28,6 +28,7 @@ class Augmenter(Component):
     invents_eras: ClassVar[bool] = False
     invents_rows: ClassVar[bool] = False
     dear: ClassVar[bool] = False
+    unseeded: ClassVar[tuple[str, ...]] = ("device", *AMOUNTS)
 
     copies: int = Field(1, gt=0, description="blocks of new rows an era")
     ratio: float = Field(

@@ -18,13 +18,15 @@ class RandomColumns(Generator):
     """Independent standard normal noise: the placebo that every other generator has to beat.
 
     A block holds no row ids, and the same row must get the same noise however it is batched; so the noise follows from a
-    64-bit hash of the row's features, its era and the seed. Rows of one era with the same features get the same noise.
+    64-bit hash of the row's features, its era, the seed and the number of columns. Rows of one era with the same features get
+    the same noise, and so do two placebos of as many columns: another seed gives other noise.
 
     Source: this project; Steele, Lea, Flood 2014 (SplitMix64) for the mixing.
     """
 
     stochastic: ClassVar[bool] = True
     learns: ClassVar[bool] = False
+    unseeded: ClassVar[tuple[str, ...]] = ("like",)
 
     kind: Literal["random_columns"] = "random_columns"
     n_columns: int = Field(16, gt=0, le=10_000, description="columns to emit")
@@ -33,7 +35,7 @@ class RandomColumns(Generator):
     )
 
     def sized(self, widths: Mapping[str, int]) -> Self:
-        return self.model_copy(update={"n_columns": widths.get(self.like or "", self.n_columns)})
+        return self.model_copy(update={"n_columns": widths.get(self.like or "", self.n_columns), "like": None})
 
     def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
         self.multipliers_ = rng.integers(0, 2**64, panel.n_raw, dtype=np.uint64) | np.uint64(1)

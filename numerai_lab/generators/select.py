@@ -2,7 +2,7 @@
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class Select(BaseModel):
@@ -22,6 +22,11 @@ class Select(BaseModel):
         "lowest", description="the steadiest features, or those whose correlation changes most; with `by`"
     )
     top_k: int | None = Field(None, gt=0, description="features to keep, by `by`")
+
+    @field_validator("features")
+    @classmethod
+    def _in_one_order(cls, names: list[str] | None) -> list[str] | None:
+        return None if names is None else sorted(names)
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

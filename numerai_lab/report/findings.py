@@ -10,8 +10,11 @@ import numpy as np
 from numerai_lab.basics import Float64, arrays_from_bytes
 from numerai_lab.config import RAW, Config
 from numerai_lab.crossfit import Fits
+from numerai_lab.defaults import mapping
 from numerai_lab.finished import Run
 from numerai_lab.metrics.era import gauss
+from numerai_lab.runs import CONFIG
+from numerai_lab.yamlfile import read_yaml
 
 if TYPE_CHECKING:
     import polars as pl
@@ -63,12 +66,14 @@ def importances(run: Run, config: Config, n_raw: int) -> dict[str, dict[str, Sha
 
     An ensemble has no model of its own, and variants that differ after prediction alone share the first one's.
     """
+    orders = _orders(run)
     out = {}
     for name, variant in config.variants.items():
         if variant.ensemble is not None:
             continue
+        order = orders.get(name, variant.inputs)
         found = [
-            _shares(run.content(model), config, [(block, _width(run, config, block, seed, n_raw)) for block in variant.inputs])
+            _shares(run.content(model), config, [(block, _width(run, config, block, seed, n_raw)) for block in order])
             for seed in config.seeds
             for model in _models(run, f"{name}@{seed}.*")
         ]
@@ -92,6 +97,13 @@ def training_curves(run: Run) -> dict[str, Float64]:
                 fit = key.removesuffix("curve_").rstrip("/")
                 out[f"{name}, fit {int(fit) + 1}" if fit else name] = curve.astype(np.float64)
     return out
+
+
+def _orders(run: Run) -> dict[str, tuple[str, ...]]:
+    """Variant → the order in which its model reads its inputs: as config.yaml says, which in older runs is not canonical."""
+    variants = mapping(read_yaml(run.path / CONFIG), "variants")
+    listed = {name: variant.get("features") for name, variant in variants.items() if isinstance(variant, Mapping)}
+    return {name: tuple(features) for name, features in listed.items() if features}
 
 
 def _models(run: Run, pattern: str) -> list[str]:
