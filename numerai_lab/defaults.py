@@ -19,7 +19,8 @@ def with_variants(raw: Mapping[str, Any]) -> dict[str, Any]:
     """The plain values of a config with variants written out, and the placebos they need.
 
     Of each generator NAME alone and raw+NAME, of each augmenter its rows; raw + a placebo of as many columns, one for each
-    width there is; raw + an untrained network of each shape there is; and the same rows again, as many of the same weight.
+    width there is; an untrained network of each shape there is, alone and with raw; and the same rows again, as many of the
+    same weight.
     Beside generators that take the first training eras for themselves, raw and their placebos trained on the eras they
     leave. Works on values that were not checked yet: what is wrong with them is said elsewhere.
     """
@@ -30,12 +31,16 @@ def with_variants(raw: Mapping[str, Any]) -> dict[str, Any]:
         if _kind(values) != NOISE:
             variants[f"{name}_only"] = {"features": [name]}
         variants[f"{RAW}+{name}"] = {"features": [RAW, name]}
+    untrained = [name for name, values in added.items() if _kind(values) == UNTRAINED]
+    variants |= {f"{name}_only": {"features": [name]} for name in untrained}
     variants |= {f"{RAW}+{name}": {"features": [RAW, name]} for name in added}
     for name in _early(generators):
         variants[f"baseline_after_{name}"] = {"features": [RAW], "after": [name]}
         of = _noise_of(name, generators[name]), _untrained_of(generators[name])
         own = [other for other, values in added.items() if values in of]
         variants |= {f"{RAW}+{other}_after_{name}": {"features": [RAW, other], "after": [name]} for other in own}
+        alone = [other for other in own if other in untrained]
+        variants |= {f"{other}_only_after_{name}": {"features": [other], "after": [name]} for other in alone}
     variants |= {name: {"features": [RAW], "augment": [name]} for name in (*augmenters, *same)}
     families = {"generators": {**generators, **added}} if added else {}
     families |= {"augmenters": {**augmenters, **same}} if same else {}
@@ -73,13 +78,19 @@ def _untrained(generators: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _same_rows(augmenters: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
-    """As many rows of the same weight for each augmenter that adds to an era's own, unless the config has a placebo."""
+    """As many rows of the same weight for each augmenter, unless the config has a placebo.
+
+    One that replaces an era's own rows by as many has none: the same rows in their place are the baseline.
+    """
     if SAME_ROWS not in AUGMENTERS or any(_kind(values) == SAME_ROWS for values in augmenters.values()):
         return {}
-    adding = [each for values in augmenters.values() if (each := _checked(AUGMENTERS, values)) and not each.replaces]
+    every = [each for values in augmenters.values() if (each := _checked(AUGMENTERS, values))]
     placebos = {}
-    for each in adding:
-        share = {name: value for name, value in (("ratio", each.ratio), ("weight", each.weight)) if value != 1}
+    for each in every:
+        if each.replaces and each.copies == each.ratio == 1:
+            continue
+        share: dict[str, Any] = {name: value for name, value in (("ratio", each.ratio), ("weight", each.weight)) if value != 1}
+        share |= {"mode": each.mode} if each.replaces else {}
         amount = "_".join([str(each.copies), *(f"{name}_{value}" for name, value in share.items())])
         placebos[amount] = {"kind": SAME_ROWS, "copies": each.copies, **share}
     return _named(SAME_ROWS, placebos, augmenters)

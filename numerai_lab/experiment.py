@@ -19,6 +19,7 @@ from numerai_lab.folds import Fold, make_folds
 from numerai_lab.inventions import realism_of
 from numerai_lab.metrics.scoring import Predictions, Scoring, per_era, score_table
 from numerai_lab.panel import Panel
+from numerai_lab.placebos import placebos_of, unequal
 from numerai_lab.report import write_realism, write_report
 from numerai_lab.runs import RunFolder, new_run
 from numerai_lab.selection import LABELLED
@@ -67,7 +68,10 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
             refuse_too_much(task, cache_dir(), how.memory)
         folder.reached_data = True
         folder.manifest |= _facts(config, loaded, splits, scoring)
-        for note in (*loaded.notes, *(stamp for stamp in (splits.leak, loaded.alias, _unlearned(config)) if stamp)):
+        placebos = placebos_of(config)
+        folder.manifest["placebos"] = placebos.as_dict()
+        stamps = (stamp for stamp in (splits.leak, loaded.alias, _unlearned(config)) if stamp)
+        for note in (*loaded.notes, *stamps, *unequal(config, placebos)):
             folder.warn(note)
         with scratch() as space, Cache(cache_dir() / STAGES if how.cached else space.folder / STAGES) as cache:
             for store in loaded.stores:

@@ -188,7 +188,12 @@ def test_networks_stand_beside_an_untrained_one_of_each_shape_that_reads_the_sam
         "p": {"kind": "pca", "n_components": 8},
     }
     config = parse_config({**yaml.safe_load(VALID), "generators": generators}, "x")
-    assert [name for name in config.variants if "untrained" in name] == ["raw+untrained_scarf", "raw+untrained_few"]
+    assert [name for name in config.variants if "untrained" in name] == [
+        "untrained_scarf_only",
+        "untrained_few_only",
+        "raw+untrained_scarf",
+        "raw+untrained_few",
+    ]
     shape = config.generators["untrained_few"].model_dump()
     assert (shape["kind"], shape["hidden"], shape["n_layers"], shape["n_components"]) == ("random_encoder", 64, 2, 8)
     assert shape["select"]["top_k"] == 9

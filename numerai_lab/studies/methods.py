@@ -17,6 +17,7 @@ from numerai_lab.defaults import NOISE, SAME_ROWS, UNTRAINED
 from numerai_lab.finished import Run, read_run
 from numerai_lab.generators import GENERATORS
 from numerai_lab.metrics.significance import LEVEL
+from numerai_lab.placebos import placebos_of
 from numerai_lab.report.comparison import compare
 from numerai_lab.report.page import heading
 from numerai_lab.report.tables import Shown, markdown
@@ -40,8 +41,8 @@ COLUMNS = (
 
 
 FAMILIES = ("generators", "augmenters")
-PLACEBOS = {NOISE: "placebo", SAME_ROWS: "placebo", UNTRAINED: "untrained"}
-"""Kind → the column that tells what a method does better."""
+CONTROLS = (NOISE, SAME_ROWS, UNTRAINED)
+"""Kinds that are no method but what methods are compared with."""
 SAID = "run folder: "
 """Begins the line in which `nlab run` names what it made."""
 
@@ -94,7 +95,7 @@ def _configs(config: Config) -> Iterable[tuple[str, str, Config]]:
         ("augmenters", AUGMENTERS, config.augmenters),
     ):
         dumped = {name: method.model_dump() for name, method in own.items()}
-        listed = {name: values for name, values in dumped.items() if values["kind"] not in PLACEBOS}  # those of all of them
+        listed = {name: values for name, values in dumped.items() if values["kind"] not in CONTROLS}  # those of all of them
         kinds = {values["kind"] for values in listed.values()}
         listed |= {kind: {"kind": kind} for kind in registry if kind not in kinds}
         for name, values in listed.items():
@@ -109,13 +110,8 @@ def _tried(name: str, family: str, config: Config, place: Path) -> Trial:
     command = [sys.executable, "-m", "numerai_lab", "run", str(path), "--runs-dir", str(place), "--resume", "--format", "json"]
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
     variant = f"raw+{name}" if family == "generators" else name
-    kinds = {other: each.model_dump()["kind"] for other, each in getattr(config, family).items() if other != name}
-    placebos = {}
-    for other, kind in kinds.items():
-        if kind in PLACEBOS:
-            beside = f"raw+{other}" if family == "generators" else other
-            later = f"{beside}_after_{name}"  # trained on the eras that an early generator leaves
-            placebos[PLACEBOS[kind]] = later if later in config.variants else beside
+    found = placebos_of(config).as_dict()
+    placebos = {kind: pairs[variant] for kind, pairs in found.items() if variant in pairs}
     if done.returncode:
         return Trial(name, family, variant, placebos, None, (done.stderr.strip().splitlines() or ["no word"])[-1])
     folder = next(line.removeprefix(SAID) for line in reversed(done.stderr.splitlines()) if line.startswith(SAID))

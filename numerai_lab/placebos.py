@@ -1,0 +1,184 @@
+"""Which placebo each variant of a config has to beat: noise columns, an untrained network, or the same rows again."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from numerai_lab.config import RAW, Config
+from numerai_lab.defaults import NOISE, SAME_ROWS, UNTRAINED
+
+PLACEBOS = {"placebo": (NOISE, SAME_ROWS), "untrained": (UNTRAINED,)}
+"""Field of `Placebos` → the kinds of components that stand in for a method's."""
+
+
+@dataclass(frozen=True)
+class Placebos:
+    """Variant → the variant of the same run that it is compared with beside the reference.
+
+    placebo: noise columns in place of learned ones, the same rows in place of new ones. untrained: an untrained network in
+    place of a trained one.
+    """
+
+    placebo: Mapping[str, str] = field(default_factory=dict)
+    untrained: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of_manifest(cls, manifest: Mapping[str, Any]) -> Self:
+        """As a run's manifest records them; none for runs that are older than the record."""
+        recorded = manifest.get("placebos")
+        recorded = recorded if isinstance(recorded, Mapping) else {}
+        names = {kind: recorded.get(kind) for kind in PLACEBOS}
+        return cls(
+            **{
+                kind: {key: value for key, value in pairs.items() if isinstance(key, str) and isinstance(value, str)}
+                for kind, pairs in names.items()
+                if isinstance(pairs, Mapping)
+            }
+        )
+
+    def as_dict(self) -> dict[str, dict[str, str]]:
+        """What the manifest records."""
+        return {kind: dict(pairs) for kind, pairs in asdict(self).items()}
+
+
+def placebos_of(config: Config) -> Placebos:
+    """The placebos of every variant but the reference, as far as the config has them.
+
+    A variant's placebo is another variant that differs from it only in this: generators that the reference lacks are replaced
+    by noise columns (or networks by untrained ones), augmenters by ones that repeat rows. The raw features, the other
+    components, neutralisation and the training eras are the same. Of several, the one that replaces most of what the
+    reference lacks is taken, then the one nearest in width and shape, or in the number and weight of rows. Names play no part.
+    """
+    recipes = {name: _Recipe.of(config, name) for name in config.variants if config.variants[name].ensemble is None}
+    reference = recipes.get(config.reference, _Recipe(frozenset({RAW})))
+    return Placebos(**{kind: _with_ensembles(config, _nearest(config, recipes, reference, kind)) for kind in PLACEBOS})
+
+
+def unequal(config: Config, placebos: Placebos) -> list[str]:
+    """Remarks on placebos that add another number of columns, or of rows, than what they are compared with."""
+    remarks = []
+    for variant, placebo in [*placebos.placebo.items(), *placebos.untrained.items()]:
+        own, other = _Recipe.of(config, variant), _Recipe.of(config, placebo)
+        columns = _width(config, own.inputs - other.inputs), _width(config, other.inputs - own.inputs)
+        rows = _rows(config, own.augment - other.augment), _rows(config, other.augment - own.augment)
+        remarks += [
+            f"{variant} adds {mine:g} {unit}, its placebo {placebo} {theirs:g}: not a fair comparison"
+            for unit, (mine, theirs) in (("columns", columns), ("new rows for each real one", rows))
+            if not math.isclose(mine, theirs)
+        ]
+    return remarks
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """What tells variants apart, but for their names. taken: largest share of the training eras that generators keep."""
+
+    inputs: frozenset[str]
+    augment: frozenset[str] = frozenset()
+    taken: float = 0.0
+    neutralize: str = ""
+
+    @classmethod
+    def of(cls, config: Config, name: str) -> Self:
+        variant = config.variants[name]
+        scopes = [config.generators[read].fit_scope for read in variant.reads if read in config.generators]
+        taken = max((scope.share for scope in scopes if scope.kind == "early"), default=0.0)
+        return cls(frozenset(variant.inputs), frozenset(variant.augment), taken, repr(variant.neutralize))
+
+    @property
+    def parts(self) -> frozenset[tuple[str, str]]:
+        """Its generators and augmenters, each with its family."""
+        named = (("generators", self.inputs - {RAW}), ("augmenters", self.augment))
+        return frozenset((family, name) for family, names in named for name in names)
+
+
+def _nearest(config: Config, recipes: Mapping[str, _Recipe], reference: _Recipe, kind: str) -> dict[str, str]:
+    """Variant → its placebo, without ensembles."""
+    found = {}
+    for name, own in recipes.items():
+        if name == config.reference:
+            continue
+        candidates = []
+        for place, (other, recipe) in enumerate(recipes.items()):
+            replaced = _replaced(config, own, recipe, kind)
+            if replaced and not replaced & reference.parts:
+                left = len(own.parts - reference.parts - replaced)
+                candidates.append((left, _distance(config, own, recipe, kind), place, other))
+        if candidates:
+            found[name] = min(candidates)[-1]
+    return found
+
+
+def _replaced(config: Config, own: _Recipe, other: _Recipe, kind: str) -> frozenset[tuple[str, str]]:
+    """The methods of a variant in whose place another one, alike in all else, has placebos; empty where it is none."""
+    gone, new = own.parts - other.parts, other.parts - own.parts
+    fixed = own.taken == other.taken and own.neutralize == other.neutralize and (RAW in own.inputs) == (RAW in other.inputs)
+    if not fixed or {family for family, _ in gone} != {family for family, _ in new}:
+        return frozenset()
+    every = {placebo for kinds in PLACEBOS.values() for placebo in kinds}
+    stands_in = all(_kind(config, part) in PLACEBOS[kind] for part in new) and not any(_kind(config, p) in every for p in gone)
+    replaces = {config.augmenters[name].replaces for family, name in gone | new if family == "augmenters"}
+    networks = [config.generators[name].untrained for family, name in gone if family == "generators"]
+    fits = len(replaces) < 2 and (kind != "untrained" or None not in networks)
+    return gone if stands_in and fits else frozenset()
+
+
+def _distance(config: Config, own: _Recipe, other: _Recipe, kind: str) -> float:
+    """How unlike a placebo is what it replaces: in columns, in rows and their weight; of networks, in parameters too."""
+    gone, new = own.inputs - other.inputs, other.inputs - own.inputs
+    distance = abs(math.log(_width(config, new) / _width(config, gone))) if new else 0.0
+    if kind == "untrained":
+        there = [config.generators[name].model_dump() for name in new]
+        for name in gone:
+            read = {key: config.generators[name].model_dump()[key] for key in ("select", "fit_on")}
+            wanted = {**(config.generators[name].untrained or {}), **read}
+            distance += min(sum(values.get(key) != value for key, value in wanted.items()) for values in there)
+    rows, again = own.augment - other.augment, other.augment - own.augment
+    if again:
+        distance += abs(math.log(_rows(config, again) / _rows(config, rows)))
+        distance += abs(math.log(_weight(config, again) / _weight(config, rows)))
+    return distance
+
+
+def _width(config: Config, names: frozenset[str]) -> int:
+    """Columns that these generators emit; where that is known after the fit alone, those that they expect."""
+    total = 0
+    for name in names - {RAW}:
+        generator = config.generators[name]
+        like = generator.model_dump().get("like")
+        total += len(config.generators.get(str(like), generator).names_out())
+    return total
+
+
+def _rows(config: Config, names: frozenset[str]) -> float:
+    """New rows for each real one."""
+    return sum(config.augmenters[name].growth for name in names)
+
+
+def _weight(config: Config, names: frozenset[str]) -> float:
+    """Weight of all new rows for each real one."""
+    return sum(config.augmenters[name].growth * config.augmenters[name].weight for name in names)
+
+
+def _kind(config: Config, part: tuple[str, str]) -> str:
+    family, name = part
+    components: Mapping[str, Any] = getattr(config, family)
+    return str(components[name].model_dump()["kind"])
+
+
+def _with_ensembles(config: Config, found: Mapping[str, str]) -> dict[str, str]:
+    """The placebos of ensembles too: one of the same members, but for some that have given way to their placebos."""
+    ensembles = {name: variant for name, variant in config.variants.items() if variant.ensemble is not None}
+    added: dict[str, str] = {}
+    for name, own in ensembles.items():
+        for other, variant in ensembles.items():
+            gone, new = _apart(own.ensemble or (), variant.ensemble or ())
+            alike = len(own.ensemble or ()) == len(variant.ensemble or ()) and own.neutralize == variant.neutralize
+            if gone and alike and {found.get(member) for member in gone} == new:
+                added.setdefault(name, other)
+    return {**found, **{name: other for name, other in added.items() if name != config.reference}}
+
+
+def _apart(one: Sequence[str], other: Sequence[str]) -> tuple[set[str], set[str]]:
+    return {*one} - {*other}, {*other} - {*one}
