@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -111,9 +112,21 @@ class ScoringConfig(_Strict):
     payout: Payout | None = Field(
         None,
         description="multipliers of payout_proxy; default 3 and 15 for 60-day targets (Numerai's since 2026-08-28), "
-        "else 0.75 and 2.25 (20-day targets in 2026 before that; 2024 and 2025 had 0.5 and 2)",
+        "else 0.75 and 2.25 (20-day targets in 2026 before that; 2024 and 2025 had 0.5 and 2: see payout_date)",
+    )
+    payout_date: str | None = Field(
+        None, description="take the multipliers that held on this day, such as 2025-06-30; default the newest for the target"
     )
     legacy: bool = Field(False, description="show the forum's set of scores first: rank_corr, compound drawdown, max exposure")
+
+    @field_validator("payout_date", mode="before")
+    @classmethod
+    def _a_day(cls, value: Any) -> Any:
+        """ISO text; YAML reads a day without quotes as a date."""
+        try:
+            return None if value is None else date.fromisoformat(str(value)).isoformat()
+        except ValueError:
+            raise ValueError(f"got {str(value)!r}, wanted a day such as 2025-06-30") from None
 
 
 class Config(_Strict):

@@ -17,6 +17,7 @@ from numerai_lab.estimate import Task, need, refuse_too_much
 from numerai_lab.finished import Run, read_run
 from numerai_lab.folds import Fold, make_folds
 from numerai_lab.inventions import realism_of
+from numerai_lab.metrics.payout import multipliers
 from numerai_lab.metrics.scoring import Predictions, Scoring, per_era, score_table
 from numerai_lab.panel import Panel
 from numerai_lab.placebos import placebos_of, unequal
@@ -151,6 +152,8 @@ def scoring_of(config: Config, loaded: Loaded, reference: str | None = None) -> 
         if name is not None and name not in extras and name != type(wanted).model_fields[key].default:
             raise NlabError(f"scoring.{key}: the data has no predictions {name!r}; {nearest(name, extras)}")
     others = [name for name in extras if name != wanted.meta_model]
+    if wanted.payout is None:
+        multipliers(loaded.horizon_days, wanted.payout_date)  # a day that it doesn't know is refused here
     return Scoring(
         reference=reference or config.reference,
         fnc_features=config.fnc_features,
@@ -158,6 +161,7 @@ def scoring_of(config: Config, loaded: Loaded, reference: str | None = None) -> 
         benchmark=wanted.benchmark or (others[0] if others else None),
         horizon_days=loaded.horizon_days,
         payout=(wanted.payout.corr, wanted.payout.mmc) if wanted.payout else None,
+        payout_date=wanted.payout_date,
     )
 
 

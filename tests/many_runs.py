@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from numerai_lab.config import parse_config
-from numerai_lab.metrics import METRICS
+from numerai_lab.metrics import ERA_METRICS
 from numerai_lab.metrics.scoring import Scoring, score_table
 from numerai_lab.seal import sealed
 
@@ -28,7 +28,7 @@ def _make_run(path: Path, number: int, variants: Sequence[str], n_eras: int, rng
     halves = ["val1"] * (n_eras // 2) + ["val2"] * (n_eras - n_eras // 2)
     eras = pl.concat(
         pl.DataFrame({"variant": [name] * n_eras, "seed": 0, "era": range(1, n_eras + 1), "split": halves}).with_columns(
-            *[pl.Series(metric, common + rng.normal(0, 0.01, size=n_eras)) for metric in METRICS]
+            *[pl.Series(metric, common + rng.normal(0, 0.01, size=n_eras)) for metric in ERA_METRICS]
         )
         for name in variants
     )

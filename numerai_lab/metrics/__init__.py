@@ -7,12 +7,16 @@ _SCORE = ("mean", "std", "sharpe", "max_drawdown", "max_drawdown_compound", "sha
 
 @dataclass(frozen=True)
 class Metric:
-    """A per-era score: what it says, its summaries over eras, and where its definition comes from."""
+    """A per-era score: what it says, its summaries over eras, and where its definition comes from.
+
+    window: a metric and a number n: this one is that metric over the last n eras of a split that have it.
+    """
 
     says: str
     stats: tuple[str, ...]
     source: str
     higher_is_better: bool = True
+    window: tuple[str, int] | None = None
 
 
 METRICS: dict[str, Metric] = {
@@ -53,6 +57,13 @@ METRICS: dict[str, Metric] = {
         ("mean", "std", "sharpe", "max_drawdown"),
         "numerai_tools.scoring.correlation_contribution",
     ),
+    "bmc_last200": Metric(
+        "bmc over the last 200 eras of a split that have a benchmark, or over all of them where there are fewer "
+        "(how many: bmc_last200_n_eras)",
+        ("mean",),
+        "this project; Numerai's guides and modellers judge by recent eras",
+        window=("bmc", 200),
+    ),
     "corr_with_meta_model": Metric(
         "correlation of gaussianised predictions with the gaussianised meta model", ("mean",), "this project", False
     ),
@@ -71,3 +82,5 @@ METRICS: dict[str, Metric] = {
         False,
     ),
 }
+ERA_METRICS = tuple(name for name, metric in METRICS.items() if metric.window is None)
+"""Metrics that each era has of its own: columns of per_era.parquet."""

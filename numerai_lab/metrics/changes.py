@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from numerai_lab.basics import Float64
-from numerai_lab.metrics import METRICS
+from numerai_lab.metrics import ERA_METRICS
 from numerai_lab.metrics.multiplicity import adjusted, confidence_set
 from numerai_lab.metrics.significance import (
     LEVEL,
@@ -32,7 +32,7 @@ Series = Mapping[str, Float64]
 Key = TypeVar("Key", bound=Hashable)
 
 
-def series_of(table: "pl.DataFrame", eras: Sequence[int], names: Iterable[str] = METRICS) -> dict[str, Float64]:
+def series_of(table: "pl.DataFrame", eras: Sequence[int], names: Iterable[str] = ERA_METRICS) -> dict[str, Float64]:
     """One variant's rows of a per-era table as seeds × eras for each of these metrics that the table has."""
     seeds = np.unique(table["seed"].to_numpy())
     at = np.searchsorted(seeds, table["seed"].to_numpy()), np.searchsorted(eras, table["era"].to_numpy())

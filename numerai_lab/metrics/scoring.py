@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from numerai_lab.basics import Array, Float32, Float64, Int64, Tick, silent
-from numerai_lab.metrics import METRICS
+from numerai_lab.metrics import ERA_METRICS, METRICS
 from numerai_lab.metrics.changes import SURENESS, Series, changes, series_of
 from numerai_lab.metrics.churn import seed_churn
 from numerai_lab.metrics.era import EraData, score_era
+from numerai_lab.metrics.payout import multipliers
 from numerai_lab.metrics.significance import block_length
 from numerai_lab.metrics.summary import summarise
 from numerai_lab.metrics.threads import side_by_side
+from numerai_lab.metrics.windows import with_windows
 from numerai_lab.panel import Panel
 from numerai_lab.splits import Splits
 
@@ -24,9 +26,6 @@ SPLITS = {"val1": ("val1",), "val2": ("val2",), "val": ("val1", "val2")}
 """Rows of a score table: each half of the validation period, and both."""
 FOLD = "cv"
 """How the names of cross-validation folds begin; together they are the split `cv`, which is never mixed with validation."""
-PAYOUT = {60: (3.0, 15.0)}
-PAYOUT_BEFORE = (0.75, 2.25)
-"""Payout multipliers of corr and mmc: on 60-day targets since 28 August 2026; on 20-day ones in 2026 before that."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Scoring:
-    """What scores are computed against."""
+    """What scores are computed against. payout_date: ISO text, the day whose payout multipliers are taken if none are given."""
 
     reference: str
     fnc_features: str
@@ -62,11 +61,12 @@ class Scoring:
     benchmark: str | None
     horizon_days: int | None
     payout: tuple[float, float] | None = None
+    payout_date: str | None = None
 
     @property
     def multipliers(self) -> tuple[float, float]:
         """Of corr and mmc in `payout_proxy`: the ones asked for, else the tournament's for this horizon."""
-        return self.payout or PAYOUT.get(self.horizon_days or 0, PAYOUT_BEFORE)
+        return self.payout or multipliers(self.horizon_days, self.payout_date)
 
 
 def per_era(panel: Panel, predictions: Predictions, splits: Splits, scoring: Scoring, tick: Tick = silent) -> "pl.DataFrame":
@@ -91,7 +91,7 @@ def per_era(panel: Panel, predictions: Predictions, splits: Splits, scoring: Sco
             rows.append({**head, "n_rows": n_rows, **values, "max_feature": holder})
         tick(done, len(splits.scored))
     schema = {"variant": pl.String, "seed": pl.Int64, "era": pl.Int32, "split": pl.String, "n_rows": pl.Int64}
-    return pl.DataFrame(rows, schema={**schema, **dict.fromkeys(METRICS, pl.Float64), "max_feature": pl.String})
+    return pl.DataFrame(rows, schema={**schema, **dict.fromkeys(ERA_METRICS, pl.Float64), "max_feature": pl.String})
 
 
 def _scores_of(
@@ -132,7 +132,8 @@ def score_table(table: "pl.DataFrame", scoring: Scoring, notes: Mapping[str, str
 
     Statistics are taken over eras for each seed and then averaged over seeds; `corr_mean_seed_std` is their spread.
     Eras without a score (constant predictions, no meta model) are left out and counted in `corr_n_missing`, `mmc_n_eras`,
-    `bmc_n_eras`; `corr_mean_mmc_eras` is corr over just the eras that mmc has. The change is as `changes` says.
+    `bmc_n_eras`, `bmc_last200_n_eras`; `corr_mean_mmc_eras` is corr over just the eras that mmc has. The change is as
+    `changes` says.
     """
     import polars as pl
 
@@ -140,9 +141,8 @@ def score_table(table: "pl.DataFrame", scoring: Scoring, notes: Mapping[str, str
     for split, parts in splits_of(table).items():
         within = table.filter(pl.col("split").is_in(parts))
         eras = within["era"].unique().sort().to_list()
-        series = {
-            variant: series_of(within.filter(variant=variant), eras) for variant in dict.fromkeys(table["variant"].to_list())
-        }
+        names = dict.fromkeys(table["variant"].to_list())
+        series = with_windows({variant: series_of(within.filter(variant=variant), eras) for variant in names})
         changed = changes(series, scoring.reference, block_length(scoring.horizon_days))
         for variant, own in series.items():
             head = {"variant": variant, "split": split, "notes": notes.get(variant, "")}
@@ -161,6 +161,7 @@ def _stats(series: Series) -> dict[str, object]:
         has = np.isfinite(series[name]).all(0)
         out[f"{name}_n_eras"] = int(has.sum())
         out[f"corr_mean_{name}_eras"] = mean_over_seeds(corr[:, has], "mean")
+    out["bmc_last200_n_eras"] = int(np.isfinite(series["bmc_last200"]).all(0).sum())
     for name, metric in METRICS.items():
         for stat in metric.stats:
             out[f"{name}_{stat}"] = mean_over_seeds(series[name], stat)

@@ -9,9 +9,11 @@ import numpy as np
 
 from numerai_lab.basics import NlabError, nearest
 from numerai_lab.finished import Run, differing, read_run, terms
+from numerai_lab.metrics import METRICS
 from numerai_lab.metrics.changes import DELTAS, SURENESS, changes, series_of
 from numerai_lab.metrics.scoring import FOLD, splits_of
 from numerai_lab.metrics.significance import block_length
+from numerai_lab.metrics.windows import with_windows
 from numerai_lab.report.tables import best_is_high
 
 if TYPE_CHECKING:
@@ -110,7 +112,8 @@ def _with_changes(runs: Sequence[Run], reference: tuple[str, str]) -> "pl.DataFr
 
     block = block_length(runs[0].manifest["data"]["horizon_days"])
     changed = []
-    tested = list(dict.fromkeys(name for name, _ in DELTAS))
+    needed = (name if (window := METRICS[name].window) is None else window[0] for name, _ in DELTAS)
+    tested = list(dict.fromkeys(needed))
     taken = [pl.col("split", "variant", "seed", "era"), pl.col(tested).cast(pl.Float64)]
     per_era = pl.concat([run.per_era.select(pl.lit(run.name).alias("run"), *taken) for run in runs], how="vertical_relaxed")
     for split, parts in splits_of(per_era).items():
@@ -119,7 +122,7 @@ def _with_changes(runs: Sequence[Run], reference: tuple[str, str]) -> "pl.DataFr
         within = per_era.filter(pl.col("split").is_in(parts))
         eras = within["era"].unique().sort().to_list()
         tables = within.partition_by("run", "variant", as_dict=True)
-        members = {(run, variant): series_of(own, eras, tested) for (run, variant), own in tables.items()}
+        members = with_windows({(run, variant): series_of(own, eras, tested) for (run, variant), own in tables.items()})
         rows = changes(members, reference, block)
         changed += [{"run": run, "variant": variant, "split": split, **row} for (run, variant), row in rows.items()]
     every = pl.concat([run.scores for run in runs], how="diagonal_relaxed")

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from numerai_lab.metrics import METRICS
+from numerai_lab.metrics import ERA_METRICS, METRICS
 from numerai_lab.metrics.changes import DELTAS, changes, series_of
 from numerai_lab.metrics.churn import seed_churn
 from numerai_lab.metrics.scoring import Scoring, score_table
@@ -89,8 +89,8 @@ def test_series_put_each_seed_and_era_in_its_place() -> None:
 def test_corr_is_also_given_over_just_the_eras_that_mmc_has() -> None:
     n = 10
     table = pl.DataFrame(
-        {"variant": "a", "seed": 0, "era": range(n), "split": ["val1"] * 9 + ["val2"], **dict.fromkeys(METRICS, 0.0)},
-        schema_overrides=dict.fromkeys(METRICS, pl.Float64),
+        {"variant": "a", "seed": 0, "era": range(n), "split": ["val1"] * 9 + ["val2"], **dict.fromkeys(ERA_METRICS, 0.0)},
+        schema_overrides=dict.fromkeys(ERA_METRICS, pl.Float64),
     ).with_columns(
         corr=pl.Series(np.arange(n) / 100),
         mmc=pl.Series([np.nan] * 5 + [0.01] * 5),

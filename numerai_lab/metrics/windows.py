@@ -1,0 +1,31 @@
+"""Metrics over the last eras that have a score: what is taken of a longer series of eras."""
+
+from collections.abc import Hashable, Mapping
+from typing import TypeVar
+
+import numpy as np
+
+from numerai_lab.basics import Float64
+from numerai_lab.metrics import METRICS
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+def with_windows(members: Mapping[Key, Mapping[str, Float64]]) -> dict[Key, dict[str, Float64]]:
+    """Members (metric → seeds × eras, the same eras in order) with the metrics over the last eras: NaN in all earlier ones.
+
+    The eras are the same for all members: the last ones in which any of them has the score that the window is taken of.
+    """
+    out = {key: dict(series) for key, series in members.items()}
+    for name, metric in METRICS.items():
+        if metric.window is None or not out:
+            continue
+        base, n_last = metric.window
+        scored = [np.isfinite(series[base]).any(0) for series in out.values() if base in series]
+        if len(scored) < len(out):
+            continue
+        last = np.flatnonzero(np.any(scored, axis=0))[-n_last:]
+        for series in out.values():
+            series[name] = np.full_like(series[base], np.nan)
+            series[name][:, last] = series[base][:, last]
+    return out
