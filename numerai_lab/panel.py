@@ -1,7 +1,7 @@
 """Panel: the one table every module works on; views over memory-maps, never a float copy of the whole."""
 
 import mmap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -159,6 +159,23 @@ class Panel:
     def without_target(self) -> "Panel":
         """The same view for those who may not see the target, nor auxiliary ones."""
         return replace(self, target=None, auxiliary={})
+
+    def labelled(self, eras: Sequence[int], auxiliary: Collection[str] = ()) -> "Panel":
+        """The same view for those who may learn from the targets of some eras: NaN elsewhere, in arrays of its own.
+
+        auxiliary: the auxiliary targets that are shown too. No array that can be reached from it, as the base of a view for
+        instance, holds the target of another era. Other models' predictions are left out.
+        """
+        assert self.target is not None
+
+        def shown(values: Float32) -> Float32:
+            out = np.full(len(values), np.nan, np.float32)
+            for era in eras:
+                out[self.rows(era)] = values[self.rows(era)]
+            return out
+
+        further = {name: replace(each, values=shown(each.values)) for name, each in self.auxiliary.items() if name in auxiliary}
+        return replace(self, target=shown(self.target), auxiliary=further, extras={})
 
     def relabelled(self, rows: Int64) -> "Panel":
         """Every row with the target, and auxiliary ones, of another; rows: whose, one a row."""

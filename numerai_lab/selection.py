@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from numerai_lab.basics import Float32, Float64, Int64, NlabError, nearest
+from numerai_lab.basics import Float64, Int64, NlabError, nearest
 from numerai_lab.generators import Generator
 from numerai_lab.generators.select import Select
 from numerai_lab.metrics.era import pearson
@@ -64,31 +64,12 @@ def shown_to(template: Generator, panel: Panel, train: tuple[int, ...], eras: tu
     the memory-map needs to know nothing of it. Positions are chosen from the `train` eras alone, whatever `eras` the generator
     is fitted on.
     """
-    shown = (_labelled(template, panel, eras) if template.uses_labels else panel.without_target()).only(eras)
+    further = panel.auxiliary if template.several_targets else ()
+    shown = (panel.labelled(eras, further) if template.uses_labels else panel.without_target()).only(eras)
     if template.select is None:
         return shown
     at = chosen(template.select, panel.only(train))
     return _narrowed(shown, at, space)
-
-
-def _labelled(template: Generator, panel: Panel, eras: tuple[int, ...]) -> Panel:
-    """The panel with the targets that the generator learns, of these eras' rows alone."""
-    assert panel.target is not None
-    further = panel.auxiliary if template.several_targets else {}
-    return replace(
-        panel,
-        target=_of(panel.target, panel, eras),
-        auxiliary={name: replace(each, values=_of(each.values, panel, eras)) for name, each in further.items()},
-    )
-
-
-def _of(values: Float32, panel: Panel, eras: tuple[int, ...]) -> Float32:
-    """The values of these eras' rows, NaN elsewhere."""
-    shown = np.full(len(values), np.nan, np.float32)
-    for era in eras:
-        rows = panel.rows(era)
-        shown[rows] = values[rows]
-    return shown
 
 
 def adopted(generator: Generator, shown: Panel, panel: Panel) -> Generator:

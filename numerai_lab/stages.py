@@ -141,7 +141,7 @@ def fitted_augmenter(setting: Setting, name: str, seed: int) -> Augmenter:
 
     def fit(work: Path) -> None:
         with setting.show.task(f"fit {name}@{seed}") as tick:
-            shown = replace(setting.panel, auxiliary={}).only(train)
+            shown = setting.panel.labelled(train).only(train)
             fitted = template.fresh().fit(shown, rng_for(seed, "augmenter", template.seed_key), aid(work, tick))
         (work / STATE).write_bytes(arrays_to_bytes(fitted.state()))
 
@@ -249,7 +249,8 @@ def rows_stream(setting: Setting, augmenters: Mapping[str, Augmenter], seed: int
 def _stream(
     setting: Setting, inputs: tuple[str, ...], fitted: Mapping[str, Fitted], augmenters: Mapping[str, Augmenter], seed: int
 ) -> BlockStream:
-    train = _with_columns(setting.panel.only(setting.splits.train), inputs, fitted)
+    eras = setting.splits.train
+    train = _with_columns(setting.panel.labelled(eras).only(eras), inputs, fitted)
     generators = {name: fitted[name] for name in inputs if name != RAW}
     names = {RAW: train.raw_names, **{n: tuple(f"{n}_{c}" for c in g.fits.names) for n, g in generators.items()}}
     return BlockStream(

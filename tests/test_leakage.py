@@ -1,22 +1,26 @@
 """What a fit may see: poison what it may not see, and nothing may change. Runs over every registered component."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
 from numerai_lab.augmenters import AUGMENTERS
+from numerai_lab.augmenters.copula import Copula
 from numerai_lab.basics import ALONE, Aid, Float32
 from numerai_lab.config import Config
 from numerai_lab.generators import GENERATORS
 from numerai_lab.generators.linear import PCA
 from numerai_lab.models import MODELS
-from numerai_lab.panel import Auxiliary, Panel
+from numerai_lab.models.linear import Ridge
+from numerai_lab.panel import Auxiliary, Block, Panel
 from numerai_lab.splits import Splits
 from numerai_lab.store import Scratch
+from numerai_lab.stream import BlockStream
 from numerai_lab.variants import Setting, fit_generators, train_and_predict
 from tests.conftest import Quiet, make_config, make_panel, quick
 
@@ -161,6 +165,77 @@ def test_these_tests_catch_a_generator_that_peeks(tmp_path: Path) -> None:
     clean = outcome(config, panel, tmp_path / "clean")[0]
     dirty = outcome(config, poisoned_features(panel), tmp_path / "dirty")[0]
     assert not np.array_equal(clean["cheat"], dirty["cheat"])
+
+
+SECRET = 777.0
+"""The target of every row after the training eras, where it is to be searched for."""
+
+
+def reachable(root: object) -> Iterator[np.ndarray[Any, Any]]:
+    """Every array that can be reached from an object: attributes, cached properties, containers, bases of views."""
+    seen: dict[int, object] = {}
+    ahead = [root]
+    while ahead:
+        each = ahead.pop()
+        if id(each) in seen or isinstance(each, str | bytes | int | float | type | ModuleType):
+            continue
+        seen[id(each)] = each
+        if isinstance(each, np.ndarray):
+            yield each
+            ahead.append(each.base)
+        elif isinstance(each, Mapping):
+            ahead += each.values()
+        elif isinstance(each, list | tuple | set):
+            ahead += each
+        else:
+            ahead += vars(each).values() if hasattr(each, "__dict__") else []
+
+
+def holds_secret(root: object) -> bool:
+    return any(array.dtype.kind == "f" and bool((array == SECRET).any()) for array in reachable(root))
+
+
+def test_no_fit_can_reach_the_target_of_a_validation_row(space: Scratch) -> None:
+    seen: dict[str, list[bool]] = {"augmenter": [], "augment": [], "generator": [], "model": []}
+
+    class CuriousAugmenter(Copula):
+        def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> "CuriousAugmenter":
+            seen["augmenter"] += [holds_secret(panel), *(holds_secret(block) for block in panel.blocks())]
+            return super().fit(panel, rng)
+
+        def augment(self, block: Block, rng: np.random.Generator) -> Block:
+            seen["augment"].append(holds_secret(block))
+            return super().augment(block, rng)
+
+    class CuriousGenerator(PCA):
+        uses_labels = True
+
+        def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> "CuriousGenerator":
+            seen["generator"] += [holds_secret(panel), *(holds_secret(block) for block in panel.blocks())]
+            return super().fit(panel, rng)
+
+    class CuriousModel(Ridge):
+        def fit(self, stream: BlockStream, rng: np.random.Generator, aid: Aid = ALONE) -> "CuriousModel":
+            seen["model"].append(holds_secret(stream))
+            return super().fit(stream, rng)
+
+    panel = make_labelled()
+    later = np.arange(len(panel.ids)) >= panel.rows(15).stop
+    assert panel.target is not None
+    auxiliary = {name: replace(each, values=np.where(later, SECRET, each.values)) for name, each in panel.auxiliary.items()}
+    hiding = replace(panel, target=np.where(later, SECRET, panel.target).astype(np.float32), auxiliary=auxiliary)
+    config = make_config(
+        generators={"g": quick("pca")},
+        augmenters={"a": quick("copula")},
+        variants={"baseline": {}, "a": {"features": ["raw", "g"], "augment": ["a"]}},
+    )
+    config.generators["g"], config.augmenters["a"] = CuriousGenerator(n_components=2), CuriousAugmenter()
+    config = config.model_copy(update={"model": CuriousModel()})
+    assert holds_secret(hiding)
+    setting = Setting(config, hiding, SPLITS, space, Quiet(), lambda name, content: None)
+    train_and_predict(setting, fit_generators(setting))
+    assert all(seen.values())
+    assert not any(any(found) for found in seen.values()), seen
 
 
 def test_a_generator_is_given_no_target(space: Scratch) -> None:
