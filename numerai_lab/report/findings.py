@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from numerai_lab.basics import Float64, arrays_from_bytes
+from numerai_lab.basics import Float64, NlabError, arrays_from_bytes
 from numerai_lab.config import RAW, Config
 from numerai_lab.crossfit import Fits
 from numerai_lab.defaults import mapping
@@ -71,7 +71,8 @@ def importances(run: Run, config: Config, n_raw: int) -> dict[str, dict[str, Sha
     for name, variant in config.variants.items():
         if variant.ensemble is not None:
             continue
-        order = orders.get(name, variant.inputs)
+        order = orders.get(name, ())
+        order = order if set(order) == set(variant.inputs) else variant.inputs
         found = [
             _shares(run.content(model), config, [(block, _width(run, config, block, seed, n_raw)) for block in order])
             for seed in config.seeds
@@ -101,9 +102,13 @@ def training_curves(run: Run) -> dict[str, Float64]:
 
 def _orders(run: Run) -> dict[str, tuple[str, ...]]:
     """Variant → the order in which its model reads its inputs: as config.yaml says, which in older runs is not canonical."""
-    variants = mapping(read_yaml(run.path / CONFIG), "variants")
+    try:
+        written = read_yaml(run.path / CONFIG)
+    except NlabError:  # a config that is no longer there or was edited: the order is that of new runs
+        return {}
+    variants = mapping(written, "variants") if isinstance(written, Mapping) else {}
     listed = {name: variant.get("features") for name, variant in variants.items() if isinstance(variant, Mapping)}
-    return {name: tuple(features) for name, features in listed.items() if features}
+    return {str(name): tuple(map(str, features)) for name, features in listed.items() if isinstance(features, list) and features}
 
 
 def _models(run: Run, pattern: str) -> list[str]:
