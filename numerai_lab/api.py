@@ -18,7 +18,7 @@ from numerai_lab.report import comparison
 from numerai_lab.report.markup import cells, fragment
 from numerai_lab.report.page import heading
 from numerai_lab.report.tables import NOTES, summary_columns, with_interval, with_values
-from numerai_lab.report.verdicts import outcome, verdict, verdicts
+from numerai_lab.report.verdicts import judged, resolution, verdicts
 from numerai_lab.runs import CONFIG
 
 if TYPE_CHECKING:
@@ -69,9 +69,8 @@ class Results:
         return self.path / "report.html"
 
     def _repr_html_(self) -> str:
-        rows = [row for row in self.read.scores.to_dicts() if row["split"] == "val" and row.get("delta_corr_mean") is not None]
-        said = [(outcome(row), verdict(row)) for row in rows]
-        return _shown(self.path.name, [*heading(self.manifest), *self.manifest["warnings"]], said, self.read.scores)
+        lines = [*heading(self.manifest), *self.manifest["warnings"], *filter(None, [resolution(self.read.scores)])]
+        return _shown(self.path.name, lines, list(judged(self.read.scores).values()), self.read.scores)
 
 
 @dataclass(frozen=True)

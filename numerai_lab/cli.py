@@ -99,6 +99,7 @@ def compare(
     from numerai_lab.report.comparison import compare as compare_runs
     from numerai_lab.report.differing import with_config
     from numerai_lab.report.tables import summary_columns
+    from numerai_lab.report.verdicts import resolution
 
     found = compare_runs(runs, sort, reference)
     for line in (*found.skipped, *found.differences):
@@ -114,6 +115,7 @@ def compare(
         for group, (table, keys) in zip(found.groups, told, strict=True):
             same = "; ".join(f"{key} {value}" for key, value in group.comparable.items() if key != "scored rows")
             print_table(table, how, summary_columns(False, keys), [f"Δ against {group.reference}", same])
+            print(*filter(None, [resolution(group.table)]), sep="\n")
         return
     tables = [table.with_columns(pl.lit(i).alias("group")) for i, (table, _) in enumerate(told, start=1)]
     print_table(pl.concat(tables, how="diagonal_relaxed"), how if how != "table" else by_suffix(out), (), (), out)
@@ -203,12 +205,12 @@ def _run(config: "Config", runs_dir: Path, remarks: list[str], manner: "How", ho
     from numerai_lab.report.page import heading
     from numerai_lab.report.progress import shown
     from numerai_lab.report.tables import summary_columns
-    from numerai_lab.report.verdicts import verdicts
+    from numerai_lab.report.verdicts import lines_below
 
     done = run_experiment(config, runs_dir, shown(), remarks, manner)
     print_table(done.scores, how, summary_columns(config.scoring.legacy), [done.name, *heading(done.manifest)])
     if how == "table":
-        print("", *verdicts(done.scores), sep="\n")
+        print("", *lines_below(done.scores), sep="\n")
     say(f"run folder: {done.path}")
 
 

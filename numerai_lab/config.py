@@ -117,6 +117,10 @@ class ScoringConfig(_Strict):
     payout_date: str | None = Field(
         None, description="take the multipliers that held on this day, such as 2025-06-30; default the newest for the target"
     )
+    smallest_effect: float = Field(
+        0.002, gt=0, description="the smallest gain of mean corr worth acting on: below it a verdict says that there is none"
+    )
+    least_rows: int = Field(20, ge=2, description="eras with fewer rows that have a target and predictions are not scored")
     legacy: bool = Field(False, description="show the forum's set of scores first: rank_corr, compound drawdown, max exposure")
 
     @field_validator("payout_date", mode="before")

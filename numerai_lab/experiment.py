@@ -162,6 +162,8 @@ def scoring_of(config: Config, loaded: Loaded, reference: str | None = None) -> 
         horizon_days=loaded.horizon_days,
         payout=(wanted.payout.corr, wanted.payout.mmc) if wanted.payout else None,
         payout_date=wanted.payout_date,
+        least_rows=wanted.least_rows,
+        smallest_effect=wanted.smallest_effect,
     )
 
 
@@ -237,6 +239,7 @@ def _facts(config: Config, loaded: Loaded, splits: Splits, scoring: Scoring) -> 
             "scored rows": _digest(panel, splits),
         },
         "splits": {name: list(getattr(splits, name)) for name in ("train", "embargo", "val1", "val2")},
+        "smallest_effect": scoring.smallest_effect,
         "leak": splits.leak,
         "cv": config.cv.model_dump() if config.cv else None,
         "scoring": {

@@ -29,7 +29,7 @@ def score(
     from numerai_lab.report.page import scores_page
     from numerai_lab.report.progress import shown
     from numerai_lab.report.tables import summary_columns
-    from numerai_lab.report.verdicts import verdicts
+    from numerai_lab.report.verdicts import lines_below
     from numerai_lab.runs import write_scores
     from numerai_lab.studies.rescore import score_predictions
 
@@ -41,7 +41,7 @@ def score(
         write_scores(out, found.eras, found.scores, scores_page(predictions.name, found.head, found.scores, asked.scoring.legacy))
     print_table(found.scores, how, summary_columns(asked.scoring.legacy), [predictions.name, *found.head])
     if how == "table":
-        print("", *verdicts(found.scores), sep="\n")
+        print("", *lines_below(found.scores), sep="\n")
 
 
 def audit(

@@ -24,12 +24,12 @@ def show(run: RunArgument = None, runs_dir: RunsDir = Path("runs"), how: HowShow
     from numerai_lab.report.listing import newest
     from numerai_lab.report.page import heading
     from numerai_lab.report.tables import summary_columns
-    from numerai_lab.report.verdicts import verdicts
+    from numerai_lab.report.verdicts import lines_below
 
     found = read_run(run or newest(runs_dir))
     print_table(found.scores, how, summary_columns(False), [found.name, *heading(found.manifest)])
     if how == "table":
-        print("", *verdicts(found.scores), sep="\n")
+        print("", *lines_below(found.scores), sep="\n")
         for warning in found.manifest["warnings"]:
             say(f"warning: {warning}")
 

@@ -7,28 +7,34 @@ import numpy as np
 
 from numerai_lab.basics import Float64
 from numerai_lab.metrics import ERA_METRICS
-from numerai_lab.metrics.multiplicity import adjusted, confidence_set
+from numerai_lab.metrics.multiplicity import confidence_set, together
+from numerai_lab.metrics.retraining import SeedNoise, Trained, fingerprint, seed_noise
 from numerai_lab.metrics.significance import (
-    LEVEL,
+    RESAMPLES,
     Differences,
     Statistic,
     draw,
-    eras_needed,
     mean_differences,
     sharpe_differences,
     studentised,
 )
+from numerai_lab.metrics.summary import summarise
+from numerai_lab.metrics.verdict import SMALLEST_EFFECT, verdict_of
 
 if TYPE_CHECKING:
     import polars as pl
 
 DELTAS = (("corr", "mean"), ("corr", "sharpe"), ("fnc", "mean"), ("max_feature_exposure", "mean"), ("mmc", "mean"))
 """The statistics whose change is tested."""
-SURENESS = ("eras_needed", "eras_more", "in_mcs")
+FAMILY = (("corr", "mean"),)
+"""Those of them that decide, and are judged together over everything that is compared."""
+SURENESS = ("verdict", "in_mcs")
 """Columns about the change whose names do not begin with `delta_`."""
 
 Series = Mapping[str, Float64]
 """Metric name → seeds × eras, NaN where there is no score."""
+Pair = tuple[Float64, Float64]
+"""Scores of a member and of what it is compared with: seeds × eras each."""
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -44,56 +50,85 @@ def series_of(table: "pl.DataFrame", eras: Sequence[int], names: Iterable[str] =
     return out
 
 
-def changes(members: Mapping[Key, Series], reference: Key, block: int) -> dict[Key, dict[str, object]]:
-    """Columns for every member: `delta_<metric>_<stat>` with `_low`, `_high`, `_p`; then what luck leaves of it.
+def changes(
+    members: Mapping[Key, Series], reference: Key, block: int, smallest_effect: float = SMALLEST_EFFECT
+) -> dict[Key, dict[str, object]]:
+    """Columns for every member: what `pairs_against` says of it beside the reference, `verdict`, and `in_mcs`.
 
-    Each member is paired with the reference era by era, over eras that both have (scores averaged over seeds; a Sharpe ratio is
-    taken for each seed). All differences come from the same resampled eras. `delta_corr_mean_p_adjusted` is over all members;
-    `in_mcs` says who is in the model confidence set of corr; `eras_needed` stands beside an undecided change of corr,
-    and `eras_more`, those of them that are not paired yet.
-    Members have the same eras in the same order. The reference has no delta_ columns.
+    `verdict` is `verdict_of` the simultaneous interval of mean corr; `in_mcs`: in the model confidence set of corr. The
+    reference has neither delta_ columns nor a verdict.
     """
-    others = [key for key in members if key != reference]
-    rows: dict[Key, dict[str, object]] = {key: {} for key in members}
-    needed: dict[Key, tuple[int | None, int | None]] = {}
-    for name, stat in DELTAS if others else ():
-        pairs = [(members[key][name], members[reference][name]) for key in others]
-        found = _differences(pairs, stat, block)
-        columns = {"": found.value, "_low": found.low, "_high": found.high, "_p": found.p}
-        if (name, stat) == ("corr", "mean"):
-            columns["_p_adjusted"] = adjusted(found)
-            needed = dict(zip(others, _undecided(found, columns["_p_adjusted"], pairs), strict=True))
-        for i, key in enumerate(others):
-            rows[key] |= {f"delta_{name}_{stat}{end}": float(values[i]) for end, values in columns.items()}
+    found = pairs_against(members, {key: reference for key in members if key != reference}, block)
+    rows: dict[Key, dict[str, object]] = {key: dict(found.get(key, {})) for key in members}
+    for key, columns in found.items():
+        value, low, high = (float(str(columns[f"delta_corr_mean{end}"])) for end in ("", "_sim_low", "_sim_high"))
+        rows[key]["verdict"] = verdict_of(value, low, high, smallest_effect)
     corr = np.column_stack([series["corr"].mean(0) for series in members.values()])
     for key, within in zip(members, confidence_set(corr, block), strict=True):
-        wanted, more = needed.get(key, (None, None))
-        rows[key] |= {"eras_needed": wanted, "eras_more": more, "in_mcs": within}
+        rows[key] = {"verdict": None, **rows[key], "in_mcs": within}
     return rows
 
 
-def _differences(pairs: Sequence[tuple[Float64, Float64]], stat: str, block: int) -> Differences:
-    means = np.column_stack([own.mean(0) - reference.mean(0) for own, reference in pairs])
+def pairs_against(
+    members: Mapping[Key, Series], opponent_of: Mapping[Key, Key], block: int, prefix: str = "delta"
+) -> dict[Key, dict[str, object]]:
+    """Columns for every key of `opponent_of` (a member → the member it is compared with), all pairs judged as one family.
+
+    Each statistic of `DELTAS` gives `<prefix>_<metric>_<stat>` with `_low`, `_high` and `_p` of the pair alone; those of
+    `FAMILY` also `_p_adjusted`, `_sim_low` and `_sim_high` of all pairs together, and `_resolution`, the difference that the
+    family would find four times in five. `<prefix>_n_seeds`: of the side that has fewer; with one, errors hold no noise of
+    retraining. Pairs are compared era by era, over eras that both have (scores averaged over seeds; a Sharpe ratio is taken
+    for each seed). All differences come from the same resampled eras. Members have the same eras in the same order.
+    """
+    rows: dict[Key, dict[str, object]] = {
+        key: {f"{prefix}_n_seeds": min(len(members[each]["corr"]) for each in (key, other))} for key, other in opponent_of.items()
+    }
+    for name, stat in DELTAS if rows else ():
+        found = _differences([(members[key][name], members[other][name]) for key, other in opponent_of.items()], stat, block)
+        columns = {"": found.value, "_low": found.low, "_high": found.high, "_p": found.p}
+        if (name, stat) in FAMILY:
+            family = together(found)
+            columns |= {"_p_adjusted": family.p, "_sim_low": family.low, "_sim_high": family.high}
+            columns["_resolution"] = np.full(len(rows), family.resolution)
+        for i, row in enumerate(rows.values()):
+            row |= {f"{prefix}_{name}_{stat}{end}": float(values[i]) for end, values in columns.items()}
+    return rows
+
+
+def _differences(pairs: Sequence[Pair], stat: str, block: int) -> Differences:
+    means = np.column_stack([own.mean(0) - other.mean(0) for own, other in pairs])
     scored = np.isfinite(means).any(1)  # MMC has scores in a part of the eras only; resamples are drawn from that part
     if not scored.any():
         nothing = np.full(len(pairs), np.nan)
         return Differences(nothing, nothing, nothing, nothing, nothing, nothing, np.empty((0, len(pairs))))
+    noise = _noise(pairs, stat)
     if stat == "mean":
-        return mean_differences(means[scored], block)
+        return mean_differences(means[scored], block, noise=noise)
     drawn = draw(int(scored.sum()), block)
-    alike: dict[bytes, list[int]] = {}
-    for i, (own, reference) in enumerate(pairs):
-        alike.setdefault(np.isfinite(np.concatenate([own, reference])).all(0).tobytes(), []).append(i)
-    each = [sharpe_differences([pairs[i][0][:, scored] for i in at], pairs[0][1][:, scored], drawn) for at in alike.values()]
+    alike: dict[tuple[int, bytes], list[int]] = {}
+    for i, (own, other) in enumerate(pairs):
+        alike.setdefault((id(other), np.isfinite(np.concatenate([own, other])).all(0).tobytes()), []).append(i)
+    each = [sharpe_differences([pairs[i][0][:, scored] for i in at], pairs[at[0]][1][:, scored], drawn) for at in alike.values()]
     order = np.argsort(np.concatenate(list(alike.values())))
-    return studentised(Statistic(*(np.concatenate(parts, axis=-1)[..., order] for parts in zip(*each, strict=True))), drawn)
+    statistic = Statistic(*(np.concatenate(parts, axis=-1)[..., order] for parts in zip(*each, strict=True)))
+    return studentised(statistic, drawn, noise)
 
 
-def _undecided(found: Differences, p: Float64, pairs: Sequence[tuple[Float64, Float64]]) -> list[tuple[int | None, int | None]]:
-    """Eras needed where the adjusted p leaves it open, and how many more than are paired; else None."""
-    out: list[tuple[int | None, int | None]] = []
-    for i, (own, reference) in enumerate(pairs):
-        n = int(np.isfinite(own.mean(0) - reference.mean(0)).sum())
-        wanted = eras_needed(float(found.value[i]), float(found.error[i]), n) if p[i] >= 1 - LEVEL else None
-        out.append((wanted, None if wanted is None else wanted - n))
-    return out
+def _noise(pairs: Sequence[Pair], stat: str) -> SeedNoise | None:
+    """What retraining adds to the error of each pair, from its seeds' statistics over the eras that both sides have."""
+    if all(len(side) == 1 for pair in pairs for side in pair):
+        return None
+    whole = {id(side): side for pair in pairs for side in pair}
+    known = {key: np.isfinite(side).all(0) for key, side in whole.items()}
+    prints = {key: fingerprint(side) for key, side in whole.items()}
+    statistics: dict[tuple[int, bytes], Float64] = {}
+    values: tuple[list[Float64], list[Float64]] = ([], [])
+    for pair in pairs:
+        both = known[id(pair[0])] & known[id(pair[1])]
+        for side, out in zip(pair, values, strict=True):
+            key = (id(side), both.tobytes())
+            if key not in statistics:
+                statistics[key] = np.array([summarise(seed, stat) for seed in side[:, both]])
+            out.append(statistics[key])
+    own, other = (Trained(values[i], [prints[id(pair[i])] for pair in pairs]) for i in (0, 1))
+    return seed_noise(own, other, RESAMPLES)

@@ -1,48 +1,103 @@
 """Many variants at once: the best of forty tries is no discovery."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from numerai_lab.basics import Array, Float64
-from numerai_lab.metrics.significance import MIN_BLOCKS, Differences, draw, mean_differences, seen_share
+from numerai_lab.metrics.significance import MIN_BLOCKS, Differences, critical_rank, draw, mean_differences, seen_share
 
+POWER = 0.84
+"""Standard errors beyond the critical value at which a difference is found four times in five."""
+SHARES = (1.0, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05)
+"""Shares of the draws that the knots of `Rarity` leave above them."""
+STEEPEST, HILL_NOISE = 30.0, 0.3
+"""The largest power of a tail, and how far (in logs) indices of columns lie apart by chance."""
 MCS_SIZE = 0.05
 MCS_RESAMPLES = 1000
 MAX_PAIRWISE = 30
 """Above this many series the confidence set compares each with their mean, not all pairs, whose cost is cubic."""
 
 
-def adjusted(found: Differences) -> Float64:
-    """p-values for everything compared at once: k, NaN where `found.p` is.
+@dataclass(frozen=True)
+class Together:
+    """k differences judged as one family; NaN where one alone has no p.
 
-    Step-down StepM on studentised |t|, from the resamples that gave the raw p. Where StepM is not defined (a difference
-    without variance, so no t), Holm's. One comparison keeps its p. Source: Romano & Wolf 2005; Holm 1979.
+    p: adjusted; low, high: simultaneous 95 % intervals, which leave out 0 just where p < .05.
+    resolution: the true difference of one member that would be called different four times in five; NaN without members.
     """
-    out = np.full(len(found.p), np.nan)
-    at = np.flatnonzero(np.isfinite(found.p))
-    if len(at) <= 1:
-        return found.p.copy()
-    out[at] = holm(found.p[at]) if np.isinf(found.t[at]).any() else stepdown(found.t[at], found.draws[:, at])
-    return out
+
+    p: Float64
+    low: Float64
+    high: Float64
+    resolution: float
 
 
-def stepdown(t: Float64, draws: Float64) -> Float64:
-    """Adjusted p of |t| (k) from resamples × k: each against the largest of those not yet rejected, never falling."""
-    falling = np.argsort(-t, kind="stable")
-    largest = np.maximum.accumulate(draws[:, falling[::-1]], axis=1)[:, ::-1]
-    alone = np.where(t[falling] == 0, 1.0, (1 + (largest >= t[falling]).sum(0)) / (1 + len(draws)))
-    out = np.empty(len(t))
-    out[falling] = np.maximum.accumulate(alone)
-    return out
+def together(found: Differences) -> Together:
+    """Westfall and Young's min-P over everything compared at once, with the simultaneous intervals that belong to it.
+
+    From the same resamples as each p alone. |t| of each member is turned into how rare it is among the member's own draws
+    (`Rarity`); in each resample the rarest of all members counts. So a member whose draws are huge (it differs from its
+    opponent in few eras) takes nothing from the others. One comparison keeps its p. An exact duplicate is no member of the
+    family: p 1, interval 0. Single-step: a step-down p has no two-sided interval of its own.
+    The resolution is the median over members of the simultaneous half-width plus .84 standard errors.
+    Source: Westfall & Young 1993.
+    """
+    p, low, high = (np.full(len(found.p), np.nan) for _ in range(3))
+    same = np.isfinite(found.p) & (found.value == 0) & (found.error == 0)
+    p[same], low[same], high[same] = 1.0, 0.0, 0.0
+    at = np.flatnonzero(np.isfinite(found.p) & ~same)
+    if not len(at):
+        return Together(p, low, high, float("nan"))
+    rarity = Rarity.of(found.draws[:, at])
+    rarest = np.sort(rarity(found.draws[:, at]).max(1))
+    own = rarity(found.t[None, at])[0]
+    p[at] = (1 + len(rarest) - np.searchsorted(rarest, own, side="left")) / (1 + len(rarest))
+    half = rarity.inverse(rarest[critical_rank(len(rarest))]) * found.error[at]
+    low[at], high[at] = found.value[at] - half, found.value[at] + half
+    return Together(p, low, high, float(np.median(half + POWER * found.error[at])))
 
 
-def holm(p: Float64) -> Float64:
-    """Holm's adjusted p-values, good under any dependence."""
-    rising = np.argsort(p, kind="stable")
-    out = np.empty(len(p))
-    out[rising] = np.minimum(1, np.maximum.accumulate(p[rising] * np.arange(len(p), 0, -1)))
-    return out
+@dataclass(frozen=True)
+class Rarity:
+    """How rare a |t| is among the draws of its column: −log of the share of draws that are at least as large, made smooth.
+
+    Between quantiles of the draws linear, beyond the last one a power law with the index that the largest draws show
+    (Hill's estimator, drawn towards the median of the columns): so there are no ties at p = 1 / draws.
+    places: knots × k, rising; index: k.
+    """
+
+    places: Float64
+    index: Float64
+
+    @classmethod
+    def of(cls, draws: Float64) -> "Rarity":
+        """From resamples × k."""
+        ranks = [int(np.ceil((1 - share) * len(draws))) - 1 for share in SHARES[1:]]
+        parted = np.partition(draws, ranks, axis=0)
+        places = np.vstack([np.zeros(draws.shape[1]), parted[ranks]])
+        places = np.maximum.accumulate(np.maximum(places, np.finfo(float).tiny) * (1 + 1e-9 * np.arange(len(SHARES)))[:, None])
+        beyond = np.log(np.maximum(parted[ranks[-1] + 1 :], places[-1]) / places[-1]).mean(0)
+        steep = np.log(1 / np.clip(beyond, 1 / STEEPEST, 1.0))
+        middle = np.median(steep)
+        away = steep - middle
+        return cls(places, np.exp(middle + np.sign(away) * np.maximum(np.abs(away) - HILL_NOISE, 0)))
+
+    def __call__(self, t: Float64) -> Float64:
+        """Of values rows × k."""
+        depth = -np.log(SHARES)
+        inside = np.column_stack([np.interp(column, places, depth) for column, places in zip(t.T, self.places.T, strict=True)])
+        last = self.places[-1]
+        rare: Float64 = inside + self.index * np.log(np.maximum(t, last) / last)
+        return rare
+
+    def inverse(self, rare: float) -> Float64:
+        """The |t| of every column that is so rare."""
+        depth = -np.log(SHARES)
+        inside = np.array([np.interp(rare, depth, places) for places in self.places.T])
+        there: Float64 = inside * np.exp(max(0.0, rare - depth[-1]) / self.index)
+        return there
 
 
 def confidence_set(scores: Float64, block: int, seed: int = 0) -> list[bool | None]:

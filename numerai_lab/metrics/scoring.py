@@ -15,6 +15,7 @@ from numerai_lab.metrics.payout import multipliers
 from numerai_lab.metrics.significance import block_length
 from numerai_lab.metrics.summary import summarise
 from numerai_lab.metrics.threads import side_by_side
+from numerai_lab.metrics.verdict import SMALLEST_EFFECT
 from numerai_lab.metrics.windows import with_windows
 from numerai_lab.panel import Panel
 from numerai_lab.splits import Splits
@@ -62,6 +63,8 @@ class Scoring:
     horizon_days: int | None
     payout: tuple[float, float] | None = None
     payout_date: str | None = None
+    least_rows: int = 20
+    smallest_effect: float = SMALLEST_EFFECT
 
     @property
     def multipliers(self) -> tuple[float, float]:
@@ -143,12 +146,12 @@ def score_table(table: "pl.DataFrame", scoring: Scoring, notes: Mapping[str, str
         eras = within["era"].unique().sort().to_list()
         names = dict.fromkeys(table["variant"].to_list())
         series = with_windows({variant: series_of(within.filter(variant=variant), eras) for variant in names})
-        changed = changes(series, scoring.reference, block_length(scoring.horizon_days))
+        changed = changes(series, scoring.reference, block_length(scoring.horizon_days), scoring.smallest_effect)
         for variant, own in series.items():
             head = {"variant": variant, "split": split, "notes": notes.get(variant, "")}
             rows.append({**head, **_stats(own), **changed[variant]})
     frame = pl.DataFrame(rows, infer_schema_length=None).select(_order(rows))
-    return frame.with_columns(pl.col("eras_needed", "eras_more").cast(pl.Int64), pl.col("in_mcs").cast(pl.Boolean))
+    return frame.with_columns(pl.col("verdict").cast(pl.String), pl.col("in_mcs").cast(pl.Boolean))
 
 
 def _stats(series: Series) -> dict[str, object]:

@@ -8,14 +8,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numerai_lab.basics import Float64, Int64
+from numerai_lab.metrics.retraining import SeedNoise
 
 RESAMPLES = 2000
 MIN_BLOCK = 4
 MIN_BLOCKS = 4
 """Below this many blocks of eras, luck can't be told from anything else."""
 LEVEL = 0.95
-POWERED = 2.80
-"""Standard errors that a difference has to be away from 0 to be seen at 5 %, two-sided, four times in five: 1.96 + .84."""
+ROUNDING = 1e-12
+"""Scores that differ by less are equal: what is left is rounding."""
+SMALLEST_ERROR = 0.1
+"""Of the error over all eras, the least that a resample may show: one that holds no era in which members differ knows nothing."""
 AT_ONCE = 32
 """Differences whose resamples are worked on together: they stay in the processor's cache."""
 
@@ -91,7 +94,7 @@ class Statistic(NamedTuple):
 class Differences:
     """k differences: value, standard error, 95 % interval, two-sided p; the last four NaN where eras are too few.
 
-    t: |value| / error. draws: resamples × k, |t| as it is where the truth is 0.
+    Each is taken alone. t: |value| / error. draws: resamples × k, |t| as it is where the truth is 0.
     """
 
     value: Float64
@@ -103,11 +106,14 @@ class Differences:
     draws: Float64
 
 
-def mean_differences(differences: Float64, block: int, seed: int = 0, resamples: int = RESAMPLES) -> Differences:
+def mean_differences(
+    differences: Float64, block: int, seed: int = 0, resamples: int = RESAMPLES, noise: SeedNoise | None = None
+) -> Differences:
     """`studentised` for means of per-era differences: eras (in order) × k, NaN where either member has no score."""
+    differences = np.where(np.abs(differences) < ROUNDING, 0.0, differences)
     known = np.isfinite(differences)
     value = np.where(known, differences, 0).sum(0) / np.where(known.any(0), known.sum(0), np.nan)
-    return studentised(Statistic(value, differences - value), draw(len(differences), block, seed, resamples))
+    return studentised(Statistic(value, differences - value), draw(len(differences), block, seed, resamples), noise)
 
 
 def sharpe_differences(owns: Sequence[Float64], reference: Float64, drawn: Resamples) -> Statistic:
@@ -135,27 +141,38 @@ def sharpe_differences(owns: Sequence[Float64], reference: Float64, drawn: Resam
     return Statistic(less(sharpe), np.where(known[:, None], influence, np.nan), moved)
 
 
-def studentised(statistic: Statistic, drawn: Resamples) -> Differences:
-    """Interval and p-value of each difference by a studentised stationary block bootstrap.
+def studentised(statistic: Statistic, drawn: Resamples, noise: SeedNoise | None = None) -> Differences:
+    """Interval and p-value of each difference by a studentised stationary block bootstrap over eras.
 
     In each resample the statistic's move is divided by the standard error that the resample itself shows (from sums over its
     independent blocks), and |t| is compared with the distribution of that; symmetric, so p < .05 just where the interval
     leaves out 0. Blocks cut the dependence at their ends: the error is widened by what they miss of targets that overlap by
     a block (`_seen`), which a percentile interval does not do (there 11 of 100 equal variants differ at 200 eras, here 5).
+    noise: of retraining; its variance is added to that of eras, and its draws to the moves.
     Source: Politis & Romano 1994; Götze & Künsch 1996.
     """
     value, known = statistic.value, np.isfinite(statistic.influence)
-    error, draws = _spread(statistic, drawn)
-    flat = error <= 1e-12 * np.abs(value)  # the same difference in every era: no doubt about it
-    draws[:, flat] = 0.0
+    of_eras, moves = _spread(statistic, drawn)
+    flat = of_eras <= 1e-12 * np.abs(value)  # the same difference in every era: eras leave no doubt about it
+    of_eras, moves[:, flat] = np.where(flat, 0.0, of_eras), 0.0
+    error = of_eras if noise is None else np.hypot(of_eras, noise.error)
+    if noise is not None:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            moves = np.where(error > 0, (moves * of_eras + noise.draws) / error, 0.0)
+    draws = np.abs(moves)
+    sure = error <= 1e-12 * np.abs(value)
     with np.errstate(invalid="ignore", divide="ignore"):
-        t = np.where(flat, np.where(value == 0, 0.0, np.inf), np.abs(value) / error)
-        rank = min(int(np.ceil(LEVEL * (len(draws) + 1))), len(draws)) - 1
-        half = np.where(flat, 0.0, np.partition(draws, rank, axis=0)[rank] * error)
+        t = np.where(sure, np.where(value == 0, 0.0, np.inf), np.abs(value) / error)
+    half = np.where(sure, 0.0, np.partition(draws, critical_rank(len(draws)), axis=0)[critical_rank(len(draws))] * error)
     p = np.where(t == 0, 1.0, (1 + (draws >= t).sum(0)) / (1 + len(draws)))
     few = (known.sum(0) < MIN_BLOCKS * drawn.block) | ~np.isfinite(value)
     error, low, high, p, t = (np.where(few, np.nan, x) for x in (error, value - half, value + half, p, t))
     return Differences(value, error, low, high, p, t, draws)
+
+
+def critical_rank(n_draws: int) -> int:
+    """Which of so many sorted draws under the null bounds the interval: p < .05 just where |t| is beyond it."""
+    return min(int(np.ceil(LEVEL * (n_draws + 1))), n_draws) - 1
 
 
 def luck(differences: Float64, block: int, seed: int = 0, resamples: int = RESAMPLES) -> Float64:
@@ -182,19 +199,8 @@ def seen_share(n_eras: int, block: int) -> float:
     return _seen(block) * _kept(n_eras, block)
 
 
-def eras_needed(difference: float, error: float, n_eras: int) -> int | None:
-    """Eras after which a true mean difference of this size would be seen at 5 % (two-sided, alone) four times in five.
-
-    n · (2.80 · error / |difference|)², more than n. It takes the observed difference for the true one: where the truth is
-    smaller it asks for too few, and where the truth is 0 no number will do. None without a difference or an error.
-    """
-    if not (np.isfinite(error) and error > 0 and abs(difference) > 0):
-        return None
-    return max(n_eras + 1, int(np.ceil(n_eras * (POWERED * error / abs(difference)) ** 2)))
-
-
 def _spread(statistic: Statistic, drawn: Resamples) -> tuple[Float64, Float64]:
-    """Standard error of each difference (k), and |t| of its moves in the resamples (resamples × k)."""
+    """Standard error of each difference (k), and its moves in the resamples in their own standard errors (resamples × k)."""
     parts = []
     for start in range(0, len(statistic.value), AT_ONCE):
         some = slice(start, start + AT_ONCE)
@@ -215,11 +221,12 @@ def _spread_of(statistic: Statistic, drawn: Resamples) -> tuple[Float64, Float64
         mean = np.where(n_drawn > 0, drawn.total(sums) / n_drawn, 0)
         squares = drawn.total(sums**2) - 2 * mean * drawn.total(sums * n) + mean**2 * drawn.total(n**2)
         own_error = np.sqrt(np.maximum(squares, 0) / kept) / n_drawn
-        moved = np.abs(mean if statistic.moved is None else statistic.moved) / own_error
-    # A resample without a score, or of one block, says nothing: it counts as beyond any difference.
+        spread = mean.std(0)
+        moved = (mean if statistic.moved is None else statistic.moved) / np.maximum(own_error, SMALLEST_ERROR * spread)
+    # A resample without a score, or of one block, says nothing: it counts as beyond nearly any difference.
     blocks = drawn.total(np.ones((len(drawn.starts), 1)))
-    moved = np.where(np.isfinite(moved) & (blocks > 1), moved, np.inf)
-    return mean.std(0) / np.sqrt(_seen(drawn.block) * kept), moved
+    moved = np.where(np.isfinite(moved) & (blocks > 1), moved, 1 / SMALLEST_ERROR)
+    return spread / np.sqrt(_seen(drawn.block) * kept), moved
 
 
 def _kept(n_eras: int, block: int) -> float:

@@ -13,6 +13,7 @@ from numerai_lab.metrics import METRICS
 from numerai_lab.metrics.changes import DELTAS, SURENESS, changes, series_of
 from numerai_lab.metrics.scoring import FOLD, splits_of
 from numerai_lab.metrics.significance import block_length
+from numerai_lab.metrics.verdict import SMALLEST_EFFECT
 from numerai_lab.metrics.windows import with_windows
 from numerai_lab.report.tables import best_is_high
 
@@ -123,13 +124,13 @@ def _with_changes(runs: Sequence[Run], reference: tuple[str, str]) -> "pl.DataFr
         eras = within["era"].unique().sort().to_list()
         tables = within.partition_by("run", "variant", as_dict=True)
         members = with_windows({(run, variant): series_of(own, eras, tested) for (run, variant), own in tables.items()})
-        rows = changes(members, reference, block)
+        rows = changes(members, reference, block, float(runs[0].manifest.get("smallest_effect", SMALLEST_EFFECT)))
         changed += [{"run": run, "variant": variant, "split": split, **row} for (run, variant), row in rows.items()]
     every = pl.concat([run.scores for run in runs], how="diagonal_relaxed")
     names = pl.Series("run", [run.name for run in runs for _ in range(len(run.scores))])
     plain = every.select(names, *[name for name in every.columns if not name.startswith("delta_") and name not in SURENESS])
     found = pl.DataFrame(changed, infer_schema_length=None).with_columns(
-        pl.col("eras_needed", "eras_more").cast(pl.Int64), pl.col("in_mcs").cast(pl.Boolean)
+        pl.col("verdict").cast(pl.String), pl.col("in_mcs").cast(pl.Boolean)
     )
     last = [name for name in found.columns if name.startswith("delta_")] + list(SURENESS)
     return plain.join(

@@ -19,6 +19,7 @@ from numerai_lab.report.differing import with_config
 from numerai_lab.report.figure import COLOURS, GREY, Figure, heat, label, numbers, titled
 from numerai_lab.report.markup import cells, render
 from numerai_lab.report.tables import NOTES, Shown, summary_columns, with_interval, with_values
+from numerai_lab.report.verdicts import resolution
 
 if TYPE_CHECKING:
     import polars as pl
@@ -38,7 +39,7 @@ def comparison_page(found: Comparison, out: Path) -> str:
     for number, group in enumerate(found.groups, start=1):
         best = [_best(group, number), *_pairs(group, number)]
         figures += best
-        sections.append({"group": group, "plots": best, **_table(group, out)})
+        sections.append({"group": group, "plots": best, "resolution": resolution(group.table), **_table(group, out)})
     n_runs = sum(len(group.runs) for group in found.groups)
     remarks = (*found.skipped, *found.differences)
     return render("comparison.html", figures, sections=sections, n_runs=n_runs, remarks=remarks)
@@ -70,7 +71,7 @@ def _best(group: Group, number: int) -> Figure:
     rows = [row for row in group.table.to_dicts() if row["split"] == "val"][:MOST]
     names = [_said((row["run"], row["variant"]), group) for row in rows]
     base = next(row["corr_mean"] for row in group.table.to_dicts() if row["split"] == "val" and _is_reference(row, group))
-    ends = [[_number(row.get(f"delta_corr_mean_{end}")) + base for row in rows] for end in ("low", "high")]
+    ends = [[_number(row.get(f"delta_corr_mean_sim_{end}")) + base for row in rows] for end in ("low", "high")]
     means = [_number(row["corr_mean"]) for row in rows]
     arms = [[abs(end - mean) for end, mean in zip(side, means, strict=True)] for side in ends]
     within = [row.get("in_mcs") for row in rows]
@@ -89,7 +90,8 @@ def _best(group: Group, number: int) -> Figure:
     return Figure(
         key=f"best-{number}",
         title="Who may be the best?",
-        says=f"Mean corr over both halves; bars: 95 % interval of the difference to {group.reference}, laid around its corr. "
+        says=f"Mean corr over both halves; bars: simultaneous 95 % interval of the difference to {group.reference}, laid around "
+        "its corr. "
         f"Blue: in the 95 % model confidence set, among which these eras can't tell the best; grey: out of it.{more}",
         alt=f"Mean corr of {len(rows)} variants, best first; {n_in} of them in the model confidence set. First: {names[0]}.",
         data=[trace],

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from numerai_lab import __version__
 from numerai_lab.report.figure import Figure
-from numerai_lab.report.tables import Shown, best_is_high, formatted
+from numerai_lab.report.tables import Shown, formatted
 
 if TYPE_CHECKING:
     import polars as pl
 
-SORTED_BY = {"interval": "delta_corr_mean_low"}
+SORTED_BY = {"interval": "delta_corr_mean_sim_low"}
 """Columns of text that sort by a number of another column."""
+SINGLED_OUT = ("run", "variant", "corr_mean")
+"""Columns that are bold where one row is the only one that may be the best."""
 
 
 @dataclass(frozen=True)
@@ -47,21 +49,21 @@ def fragment(template: str, **values: Any) -> str:
 
 
 def cells(table: "pl.DataFrame", columns: Sequence[Shown]) -> list[list[Cell]]:
-    """Rows of a score table; the best value of each column is marked where there are several."""
-    found = [_column(table, column) for column in columns]
+    """Rows of a score table. Bold: the variant that the model confidence set of these rows singles out, and its corr."""
+    within = table["in_mcs"].to_list() if "in_mcs" in table.columns else []
+    single = within.index(True) if within.count(True) == 1 else None
+    found = [_column(table, column, single if column.name in SINGLED_OUT else None) for column in columns]
     return [list(row) for row in zip(*found, strict=True)]
 
 
-def _column(table: "pl.DataFrame", column: Shown) -> list[Cell]:
+def _column(table: "pl.DataFrame", column: Shown, single: int | None) -> list[Cell]:
     shown, behind = table[column.name].to_list(), SORTED_BY.get(column.name, column.name)
     if column.style == "s" and behind == column.name:
-        return [Cell(formatted(value, "s"), None) for value in shown]
+        return [Cell(formatted(value, "s"), None, i == single) for i, value in enumerate(shown)]
     values = [math.nan if value is None else float(value) for value in table[behind].to_list()]
-    known, high = [value for value in values if math.isfinite(value)], best_is_high(column.name)
-    best = None if high is None or len(known) < 2 else max(known) if high else min(known)
     return [
-        Cell(formatted(text, column.style), value if math.isfinite(value) else "", value == best)
-        for text, value in zip(shown, values, strict=True)
+        Cell(formatted(text, column.style), value if math.isfinite(value) else "", i == single)
+        for i, (text, value) in enumerate(zip(shown, values, strict=True))
     ]
 
 

@@ -10,7 +10,7 @@ from numerai_lab.report.markup import cells, render
 from numerai_lab.report.plots import by_era, cumulative, drawn, improvement
 from numerai_lab.report.realism import realism_cells
 from numerai_lab.report.tables import NOTES, coverage, markdown, summary_columns, with_interval, with_values
-from numerai_lab.report.verdicts import outcome, verdict, verdicts
+from numerai_lab.report.verdicts import judged, resolution, verdicts
 from numerai_lab.runs import CONFIG, RunFolder, replace_page
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def scores_page(title: str, head: Sequence[str], scores: "pl.DataFrame", legacy:
     """The score table as Markdown, with what stands above and below it."""
     table = with_interval(scores)
     columns = with_values(table, (*summary_columns(legacy), NOTES))
-    said = [*coverage(scores), "", *(f"- {line}" for line in verdicts(scores))]
+    said = [*coverage(scores), "", *(f"- {line}" for line in verdicts(scores)), "", resolution(scores)]
     return "\n".join([f"# {title}", "", *head, "", markdown(table, columns), "", *said, ""])
 
 
@@ -78,7 +78,6 @@ def report_page(run: Run, config: Config) -> str:
     """report.html of a run folder, from what the folder holds."""
     table = with_interval(run.scores)
     columns = with_values(table, (*summary_columns(config.scoring.legacy), NOTES))
-    rows = [row for row in run.scores.to_dicts() if row["split"] == "val" and row.get("delta_corr_mean") is not None]
     groups = {split: cells(table.filter(split=split), columns) for split in dict.fromkeys(table["split"].to_list())}
     figures = _figures(run, config)
     return render(
@@ -91,7 +90,8 @@ def report_page(run: Run, config: Config) -> str:
         columns=columns,
         groups=groups,
         coverage=coverage(table),
-        verdicts=[(outcome(row), verdict(row)) for row in rows],
+        verdicts=list(judged(run.scores).values()),
+        resolution=resolution(run.scores),
         realism=realism_cells(run),
         inspection=INSPECTION if (run.path / INSPECTION).is_file() else "",
         costs=sorted(run.manifest.get("costs", {}).items(), key=lambda cost: -cost[1]["seconds"])[:DEAREST],

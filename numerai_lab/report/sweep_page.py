@@ -10,7 +10,7 @@ from numerai_lab.finished import Run
 from numerai_lab.report.figure import COLOURS, GREY, Figure, line, titled
 from numerai_lab.report.markup import cells, render
 from numerai_lab.report.tables import Shown
-from numerai_lab.report.verdicts import verdict
+from numerai_lab.report.verdicts import judged
 
 if TYPE_CHECKING:
     import polars as pl
@@ -68,10 +68,11 @@ def sweep_page(title: str, says: Sequence[str], rows: Sequence[Mapping[str, Any]
 
 def chosen(run: Run, variant: str) -> list[str]:
     """What val2 says of the trial that was chosen without it."""
+    said = judged(run.scores, "val2")
     rows = [row for row in run.scores.to_dicts() if row["variant"] == variant and row["split"] == "val2"]
     return [
         f"val2, looked at once and for this trial alone: corr {row['corr_mean']:+.4f}, sharpe {row['corr_sharpe']:.2f} "
-        f"({row['n_eras']} eras)" + (f"; against the reference {verdict(row)}" if row.get("delta_corr_mean") is not None else "")
+        f"({row['n_eras']} eras)" + (f"; against the reference {said[variant][1]}" if variant in said else "")
         for row in rows
         if row["corr_mean"] is not None and row["corr_sharpe"] is not None
     ]

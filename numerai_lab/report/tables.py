@@ -36,12 +36,12 @@ CORR = (
     Shown("corr_sharpe", "sharpe", ".2f"),
     Shown("delta_corr_mean", "Δ corr"),
     Shown("interval", "95 % of Δ", "s"),
+    Shown("verdict", "verdict", "s"),
 )
 SURE = (
-    Shown("delta_corr_mean_p", "p", ".3f"),
     Shown("delta_corr_mean_p_adjusted", "p adj", ".3f"),
+    Shown("delta_corr_mean_p", "p alone", ".3f"),
     Shown("mcs", "MCS", "s"),
-    Shown("eras_needed", "needed", ",d"),
 )
 REST = (
     Shown("fnc_mean", "fnc"),
@@ -69,13 +69,13 @@ def summary_columns(legacy: bool, keys: Sequence[str] = ()) -> tuple[Shown, ...]
 
 
 def with_interval(scores: "pl.DataFrame") -> "pl.DataFrame":
-    """The score table with the interval of Δ corr and membership of the confidence set as text, empty where not compared."""
+    """The score table with the simultaneous interval of Δ corr and `in_mcs` as text, empty where not compared."""
     import polars as pl
 
-    for name in ("delta_corr_mean", "delta_corr_mean_low", "delta_corr_mean_high", "delta_corr_mean_p"):
+    for name in ("delta_corr_mean", "delta_corr_mean_sim_low", "delta_corr_mean_sim_high", "delta_corr_mean_p"):
         if name not in scores.columns:
             scores = scores.with_columns(pl.lit(None, pl.Float64).alias(name))
-    ends = scores.select("delta_corr_mean_low", "delta_corr_mean_high").rows()
+    ends = scores.select("delta_corr_mean_sim_low", "delta_corr_mean_sim_high").rows()
     text = ["" if _blank(low) else f"{low:+.4f} … {high:+.4f}" for low, high in ends]
     within = scores["in_mcs"].to_list() if "in_mcs" in scores.columns else [None] * len(scores)
     mcs = ["" if _blank(value) else "in" if value else "out" for value in within]
@@ -145,7 +145,7 @@ def best_is_high(column: str) -> bool | None:
     """Whether the best value of a column of the score table is the largest; None where neither end is best."""
     metric = re.sub(r"^delta_", "", column)
     names = [name for name in METRICS if metric.startswith(f"{name}_")]
-    if not names or column.endswith(("_p", "_p_adjusted", "_n_missing", "_n_eras")):
+    if not names or column.endswith(("_p", "_p_adjusted", "_resolution", "_n_missing", "_n_eras")):
         return None
     return METRICS[max(names, key=len)].higher_is_better and not metric.endswith(("_std", "_max_drawdown"))
 

@@ -9,37 +9,50 @@ from numerai_lab.metrics.multiplicity import (
     MAX_PAIRWISE,
     MCS_RESAMPLES,
     MCS_SIZE,
-    adjusted,
+    Rarity,
     confidence_set,
-    holm,
     kept,
-    stepdown,
+    together,
     worst_against_mean,
     worst_pair,
 )
-from numerai_lab.metrics.significance import mean_differences
+from numerai_lab.metrics.significance import Differences, mean_differences
 from tests.metrics.test_significance import overlapping_noise
 
 
-def test_step_down_counts_the_largest_of_what_is_left() -> None:
-    t = np.array([1.0, 3.0, 2.0])
-    draws = np.array([[0.5, 0.1, 2.5], [1.5, 0.2, 0.3], [0.2, 0.3, 0.4]])
-    # 3.0 against the largest of all (2.5, 1.5, .4): none. 2.0 against columns 0 and 2 (the same): one. 1.0 against column 0: one.
-    np.testing.assert_allclose(stepdown(t, draws), [2 / 4, 1 / 4, 2 / 4])
+def test_the_family_counts_resamples_in_which_any_member_is_as_rare() -> None:
+    # Draws of the second member are a thousand times those of the first: rarity, not size, is what counts.
+    ranks = np.arange(1, 101) / 100
+    draws = np.column_stack([ranks, 1000 * ranks[::-1]])
+    rarity = Rarity.of(draws)
+    np.testing.assert_allclose(rarity(draws)[:, 0], rarity(draws)[::-1, 1], rtol=1e-6)
+    assert rarity(np.array([[0.5, 500.0]]))[0] == pytest.approx(-np.log(0.5), abs=0.02)
+    found = Differences(np.ones(2), np.ones(2), np.zeros(2), np.zeros(2), np.zeros(2), np.array([0.9, 100.0]), draws)
+    # At least .9 is reached by 11 draws of the first; 11 of the second (in other resamples) are as rare.
+    assert together(found).p[0] == pytest.approx(23 / 101)
 
 
-def test_holm_is_as_in_the_textbook() -> None:
-    np.testing.assert_allclose(holm(np.array([0.01, 0.04, 0.03, 0.005])), [0.03, 0.06, 0.06, 0.02])
+def test_rarity_rises_with_t_beyond_every_draw_and_its_inverse_gives_t_back() -> None:
+    draws = np.abs(np.random.default_rng(0).normal(size=(2000, 3))) * [1, 5, 1]
+    draws[:800, 2] = 10.0  # as a twin's
+    rarity = Rarity.of(draws)
+    t = np.linspace(0.01, 60, 500)[:, None] * np.ones(3)
+    assert (np.diff(rarity(t), axis=0) > 0)[:, :2].all()
+    for rare in (0.5, 2.0, 4.0, 8.0):
+        np.testing.assert_allclose(rarity(rarity.inverse(rare)[None])[0, :2], rare, rtol=1e-9)
+    assert rarity(np.array([[3.3, 3.3, 10.0]]))[0, 2] < -np.log(0.29)
 
 
-def test_adjusted_is_never_below_raw_and_one_comparison_keeps_its_p() -> None:
+def test_adjusted_is_never_below_raw_and_one_comparison_keeps_its_p_and_interval() -> None:
     x = overlapping_noise(np.random.default_rng(0), 100, 12) + np.linspace(-0.3, 0.3, 12)
     found = mean_differences(x, 4)
-    p = adjusted(found)
+    p = together(found).p
     assert (p >= found.p).all()
     assert (p > found.p).sum() >= 10
     one = mean_differences(x[:, :1], 4)
-    assert adjusted(one)[0] == one.p[0]
+    alone = together(one)
+    assert alone.p[0] == one.p[0]
+    assert (alone.low[0], alone.high[0]) == (pytest.approx(one.low[0], rel=1e-9), pytest.approx(one.high[0], rel=1e-9))
 
 
 def test_the_better_ones_are_those_of_archs_step_m_in_clear_cases() -> None:
@@ -50,28 +63,42 @@ def test_the_better_ones_are_those_of_archs_step_m_in_clear_cases() -> None:
         scores = overlapping_noise(np.random.default_rng(seed), 200, 6) / 2 + gains
         reference = np.zeros(200)
         found = mean_differences(scores, 4)
-        ours = np.flatnonzero((adjusted(found) < 0.05) & (found.value > 0))
+        ours = np.flatnonzero((together(found).p < 0.05) & (found.value > 0))
         theirs = StepM(-reference, -scores, size=0.025, block_size=4, reps=1000, seed=np.random.default_rng(seed))
         theirs.compute()
         assert ours.tolist() == list(theirs.superior_models) == [1, 4]
 
 
-def test_holm_steps_in_where_a_difference_has_no_variance() -> None:
+def test_a_difference_without_variance_is_sure_and_takes_nothing_from_the_others() -> None:
     x = overlapping_noise(np.random.default_rng(1), 100, 3)
     x[:, 1] = 0.01
-    found = mean_differences(x, 4)
-    np.testing.assert_allclose(adjusted(found), holm(found.p))
+    found, others = together(mean_differences(x, 4)), together(mean_differences(x[:, [0, 2]], 4))
     assert found.p[1] < 0.001
+    assert (found.low[1], found.high[1]) == (pytest.approx(0.01), pytest.approx(0.01))
+    np.testing.assert_allclose(found.p[[0, 2]], others.p)
 
 
 def test_a_copy_of_the_reference_is_no_discovery_and_too_few_eras_have_no_p() -> None:
     x = overlapping_noise(np.random.default_rng(2), 100, 3)
-    x[:, 0] = 0
+    x[:, 0] = 1e-16 * x[:, 1]  # rounding
     x[8:, 2] = np.nan
-    p = adjusted(mean_differences(x, 4))
-    assert p[0] == 1
-    assert np.isnan(p[2])
-    assert np.isfinite(p[1])
+    found = together(mean_differences(x, 4))
+    assert (found.p[0], found.low[0], found.high[0]) == (1, 0, 0)
+    assert np.isnan([found.p[2], found.low[2], found.high[2]]).all()
+    alone = together(mean_differences(x[:, 1:2], 4))
+    np.testing.assert_allclose((found.p[1], found.low[1], found.resolution), (alone.p[0], alone.low[0], alone.resolution))
+
+
+@pytest.mark.parametrize("n_eras_of_twin", [1, 2, 4])
+def test_a_large_gain_is_found_beside_a_variant_that_differs_in_few_eras(n_eras_of_twin: int) -> None:
+    x = overlapping_noise(np.random.default_rng(3), 60, 2)
+    x[:, 0] += 8 / np.sqrt(60)
+    x[:, 1] = 0
+    x[10 : 10 + 7 * n_eras_of_twin : 7, 1] = 0.01
+    found = together(mean_differences(x, 4))
+    assert found.p[0] < 0.05 < found.p[1]
+    assert np.isfinite([found.low, found.high]).all()
+    assert found.high[1] < 0.02
 
 
 @pytest.mark.parametrize("n_equal", [3, MAX_PAIRWISE + 2])

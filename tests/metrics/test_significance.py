@@ -8,7 +8,6 @@ import pytest
 from numerai_lab.metrics.significance import (
     block_length,
     draw,
-    eras_needed,
     mean_differences,
     sharpe_differences,
     studentised,
@@ -92,14 +91,6 @@ def test_the_same_seed_gives_the_same_interval() -> None:
     one, two, other = (mean_differences(noise, 4, seed=seed) for seed in (0, 0, 1))
     assert (one.low, one.high, one.p) == (two.low, two.high, two.p)
     assert one.low != other.low
-
-
-def test_eras_needed_is_n_times_the_square_of_280_errors_over_the_difference() -> None:
-    assert eras_needed(0.001, 0.001, 100) == 784
-    assert eras_needed(-0.002, 0.001, 100) == 196
-    assert eras_needed(0.01, 0.001, 100) == 101
-    assert eras_needed(0.0, 0.001, 100) is None
-    assert eras_needed(0.001, float("nan"), 100) is None
 
 
 def test_forty_variants_over_600_eras_take_well_under_a_second() -> None:

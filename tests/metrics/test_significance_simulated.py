@@ -9,8 +9,8 @@ import pytest
 from scipy.stats import binom
 
 from numerai_lab.metrics import multiplicity
-from numerai_lab.metrics.multiplicity import adjusted, confidence_set
-from numerai_lab.metrics.significance import POWERED, draw, eras_needed, mean_differences
+from numerai_lab.metrics.multiplicity import confidence_set, together
+from numerai_lab.metrics.significance import draw, mean_differences
 from tests.metrics.test_significance import overlapping_noise
 
 RESAMPLES = 500
@@ -40,23 +40,6 @@ def test_the_interval_holds_the_planted_gain_as_often_as_it_says() -> None:
     assert 0.94 <= ((found.low < 0.5) & (found.high > 0.5)).mean() <= 0.97
 
 
-def test_a_planted_gain_is_found_four_times_in_five_at_the_eras_it_needs() -> None:
-    n_eras = 300
-    gain = POWERED / np.sqrt(n_eras)  # the long-run variance is 1, so this is the gain that needs 300 eras
-    found = mean_differences(gain + overlapping_noise(np.random.default_rng(6), n_eras, TOURNAMENTS), 4, resamples=RESAMPLES)
-    low, high = binom.ppf([0.005, 0.995], TOURNAMENTS, 0.8)  # 145 … 174
-    assert low <= ((found.p < 0.05) & (found.value > 0)).sum() <= high
-
-
-def test_eras_needed_foretells_from_100_eras_what_the_truth_asks_for() -> None:
-    gain = POWERED / np.sqrt(400)
-    pilot = overlapping_noise(np.random.default_rng(7), 100, TOURNAMENTS)
-    found = mean_differences(pilot - pilot.mean(0) + gain, 4, resamples=RESAMPLES)  # what is seen is what is true
-    needed = [eras_needed(gain, float(error), 100) for error in found.error]
-    # 400; the error of 100 eras is a few percent low, and enters squared.
-    assert 300 <= np.median([n for n in needed if n is not None]) <= 440
-
-
 def test_of_forty_null_variants_one_is_called_better_at_the_family_rate_though_raw_p_values_fail() -> None:
     rng = np.random.default_rng(8)
     raw, family = 0, 0
@@ -64,7 +47,7 @@ def test_of_forty_null_variants_one_is_called_better_at_the_family_rate_though_r
         scores = overlapping_noise(rng, 100, 41)
         found = mean_differences(scores[:, 1:] - scores[:, :1], 4, seed=seed, resamples=RESAMPLES)
         raw += (found.p < 0.05).any()
-        family += (adjusted(found) < 0.05).any()
+        family += (together(found).p < 0.05).any()
     assert family <= AT_MOST
     assert raw > 0.4 * TOURNAMENTS  # far outside: the reference is shared, or it would be 1 − .95⁴⁰ = 87 %
 
@@ -75,7 +58,7 @@ def test_a_real_gain_among_forty_null_variants_is_still_found() -> None:
     for seed in range(40):
         scores = overlapping_noise(rng, 200, 41)
         scores[:, 1] += 7 / np.sqrt(200)  # 5 standard errors of a difference of two variants
-        p = adjusted(mean_differences(scores[:, 1:] - scores[:, :1], 4, seed=seed, resamples=RESAMPLES))
+        p = together(mean_differences(scores[:, 1:] - scores[:, :1], 4, seed=seed, resamples=RESAMPLES)).p
         hits += p[0] < 0.05
         false += (p[1:] < 0.05).any()
     assert hits >= 34

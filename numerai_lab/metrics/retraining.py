@@ -1,0 +1,88 @@
+"""Noise of retraining: how far scores of one method lie apart when nothing but the seed changes."""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from numerai_lab.basics import Array, Float64, Int64
+
+NEGLIGIBLE = 1e-12
+"""A model whose variance between seeds is below this share of its opponent's is deterministic (ridge)."""
+
+
+@dataclass(frozen=True)
+class SeedNoise:
+    """What seeds alone add to k differences. error: k, their standard error; draws: resamples × k, differences by chance."""
+
+    error: Float64
+    draws: Float64
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A side of k pairs. values: for each pair the statistic of every seed; key: for each pair whose it is."""
+
+    values: Sequence[Float64]
+    key: Sequence[int]
+
+    @property
+    def freedom(self) -> Int64:
+        """Seeds less one, of each pair: k."""
+        return np.array([len(values) - 1 for values in self.values])
+
+    @property
+    def squares(self) -> Float64:
+        """Sums of squares of the seeds' statistics around their mean: k."""
+        return np.array([((values - values.mean()) ** 2).sum() for values in self.values])
+
+
+def fingerprint(series: Float64) -> int:
+    """A number that stands for the scores of a trained variant (seeds × eras), so that its noise is the same in every pair."""
+    return zlib.crc32(series[np.isfinite(series)].tobytes())
+
+
+def seed_noise(own: Trained, other: Trained, resamples: int) -> SeedNoise | None:
+    """Error and chance differences of means over seeds; None where no side has two seeds.
+
+    The variance of a difference is s² (1/S_own + 1/S_other), s² pooled over both sides: (s²_own + s²_other) / S where both
+    have S seeds. Chance differences are that error times Student's t with S_own + S_other − 2 degrees of freedom. A side
+    takes part in each of its pairs with the same draws, so that a lucky reference is lucky for all. A side with one seed
+    is taken to vary as the other does; a deterministic side does not vary. Source: Fisher 1935 (Behrens–Fisher, pooled).
+    """
+    freedom = own.freedom, other.freedom
+    if not (freedom[0].any() or freedom[1].any()):
+        return None
+    squares = [np.nan_to_num(side.squares) for side in (own, other)]
+    two = np.array(own.key) != np.array(other.key)  # a variant differs from a copy of itself by nothing
+    part = [np.asarray(_varies(squares[i], freedom[i], squares[1 - i]) & two, dtype=float) for i in (0, 1)]
+    degrees = sum(part[i] * freedom[i] for i in (0, 1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        variance = np.where(degrees > 0, sum(part[i] * squares[i] for i in (0, 1)) / degrees, 0.0)
+    shares = [part[i] / (freedom[i] + 1) for i in (0, 1)]
+    normal, chi = zip(*(_draws(side, resamples) for side in (own, other)), strict=True)
+    pooled = part[0] * chi[0] + part[1] * chi[1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scale = np.where(pooled > 0, np.sqrt(variance * degrees / pooled), 0.0)
+    draws = scale * (np.sqrt(shares[0]) * normal[0] - np.sqrt(shares[1]) * normal[1])
+    return SeedNoise(np.sqrt(variance * (shares[0] + shares[1])), draws)
+
+
+def _varies(squares: Float64, freedom: Int64, of_opponent: Float64) -> Array:
+    """Whether a side may differ between seeds: not where it has several and they agree."""
+    return np.asarray((freedom == 0) | (squares > NEGLIGIBLE * of_opponent))
+
+
+def _draws(side: Trained, resamples: int) -> tuple[Float64, Float64]:
+    """A standard normal and a chi-squared draw of each resample for every pair, resamples × k; the same for the same key."""
+    place = {key: i for i, key in enumerate(dict.fromkeys(side.key))}
+    normal, chi = np.empty((len(place), resamples)), np.zeros((len(place), resamples))
+    freedom = dict(zip(side.key, side.freedom.tolist(), strict=True))
+    for key, i in place.items():
+        rng = np.random.default_rng(key)
+        normal[i] = rng.standard_normal(resamples)
+        if freedom[key]:
+            chi[i] = rng.chisquare(freedom[key], resamples)
+    at = [place[key] for key in side.key]
+    return normal[at].T, chi[at].T

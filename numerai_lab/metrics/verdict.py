@@ -1,0 +1,29 @@
+"""What an interval says of a change, in a few words."""
+
+import math
+
+SMALLEST_EFFECT = 0.002
+"""By default, the smallest gain of mean corr that anybody would act on."""
+NO_GAIN = "no gain above"
+
+
+def verdict_of(value: float, low: float, high: float, smallest: float = SMALLEST_EFFECT) -> str:
+    """`better`, `worse`, `no gain above +.0013`, `undecided`, `same` or `too few eras`.
+
+    From the simultaneous interval alone, so the two never contradict each other. `same`: equal scores in every era. No gain:
+    the upper end is below `smallest`.
+    """
+    if math.isnan(value) or math.isnan(low) or math.isnan(high):
+        return "too few eras"
+    if value == low == high == 0:
+        return "same"
+    if low > 0:
+        return "better"
+    if high < 0:
+        return "worse"
+    return f"{NO_GAIN} {signed(high)}" if high < smallest else "undecided"
+
+
+def signed(value: float) -> str:
+    """`+.0047`."""
+    return f"{value:+.4f}".replace("0.", ".", 1)
