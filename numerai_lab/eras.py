@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 DAYS_PER_ERA = 5
 """Business days from one era to the next: the tournament's eras are weeks."""
+LIVE = ("X", "eraX", "era X")
+"""Labels of live rows, which have no era yet."""
 WANTED = "wanted: 0001, era1, week 1 or 1; dates as 2020-01-03 or 20200103; X for live"
 
-_LIVE = re.compile(r"(?:era)?\s?X")
 # At most nine digits: invented eras are numbered beyond all others, and int32 must hold them.
 _NUMBER = re.compile(r"(?:(?:era|week)[\s_]*)?0*([0-9]{1,9})(?:\.0*)?", re.IGNORECASE)
 _TIME = r"(?P<time>\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)\s*(?:Z|UTC|[+-]\d{2}:?\d{2})?"
@@ -129,8 +130,8 @@ def era_number(label: "pl.Expr", numbers: Mapping[str, int]) -> "pl.Expr":
 
 
 def is_live(label: str) -> bool:
-    """Whether an era label stands for live rows: `X` or `eraX`."""
-    return _LIVE.fullmatch(label.strip()) is not None
+    """Whether an era label stands for live rows."""
+    return label.strip() in LIVE
 
 
 def date_of(text: str) -> date | None:
@@ -142,6 +143,11 @@ def date_of(text: str) -> date | None:
     except ValueError:
         return None
     return _compact_date(int(text)) if re.fullmatch(r"\s*\d{8}\s*", text) else None
+
+
+def era_name(era: int, dates: Mapping[int, str]) -> str:
+    """An era as the user knows it: its date as 20200103 where eras are dates, else its number."""
+    return dates[era].replace("-", "") if era in dates else str(era)
 
 
 def _parsed(labels: Iterable[str | None]) -> tuple[dict[str, int], dict[str, date]]:

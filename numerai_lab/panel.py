@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numerai_lab.basics import Array, Float32, Int32, Int64
+from numerai_lab.eras import DAYS_PER_ERA
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class Panel:
     auxiliary: further targets, by name. Whoever may not see the target may not see them: a panel with them alone is refused.
     feature_sets: name → positions among the columns; of sets that no one asked for, the members that are here.
     columns: generated float32 blocks, rows × k, by generator name.
+    dates: ISO date by era; empty where eras are plain numbers. days_per_era: business days from one era to the next.
     """
 
     feature_names: tuple[str, ...]
@@ -91,6 +93,8 @@ class Panel:
     columns: Mapping[str, Float32] = field(default_factory=dict)
     horizon_days: int | None = None
     auxiliary: Mapping[str, Auxiliary] = field(default_factory=dict)
+    dates: Mapping[int, str] = field(default_factory=dict)
+    days_per_era: int = DAYS_PER_ERA
 
     def __post_init__(self) -> None:
         if len(self.eras) != len(self.bounds) or len(self.eras) != len(self.data_types):

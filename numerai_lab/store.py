@@ -109,7 +109,7 @@ class Store:
 
     @property
     def meta(self) -> dict[str, Any]:
-        """What was stored: names, feature sets, data types, notes; or the target's name and horizon."""
+        """What was stored: names, feature sets, data types, notes, ISO dates of dated eras; or the target's name and horizon."""
         return mapping_in(self.folder / META)
 
     @property
@@ -136,19 +136,21 @@ class Store:
     def panel(self, labels: "Store") -> Panel:
         """A store of rows and one of labels as a panel of read-only views."""
         meta = self.meta
+        eras = np.load(self.folder / "eras.npy", allow_pickle=False)
         return Panel(
             feature_names=tuple(meta["feature_names"]),
             features=_load(self.folder / "features.npy"),
             n_raw=meta["n_raw"],
             top=meta["top"],
             ids=_load(self.folder / "ids.npy"),
-            eras=np.load(self.folder / "eras.npy", allow_pickle=False),
+            eras=eras,
             bounds=np.load(self.folder / "bounds.npy", allow_pickle=False),
             data_types=tuple(meta["data_types"]),
             target=labels.target(),
             extras={name: _load(self.folder / f"extra-{i}.npy") for i, name in enumerate(meta["extras"])},
             feature_sets={name: np.array(at, np.int64) for name, at in meta["feature_sets"].items()},
             horizon_days=labels.meta["horizon_days"],
+            dates=dict(zip(eras.tolist(), meta["era_dates"], strict=True)) if "era_dates" in meta else {},
         )
 
 

@@ -1,11 +1,15 @@
 """How feature columns become cells of the store: int8 bins where nothing is lost by it, else float32."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from numerai_lab.basics import Array, Float32, NlabError
+from numerai_lab.basics import Array, Float32
+from numerai_lab.data.scan import is_no_number, number, reading, refuse_other_than_numbers, schema_of
 from numerai_lab.data.table import Table
 
 if TYPE_CHECKING:
@@ -20,7 +24,7 @@ class BadCell(Exception):
 
 @dataclass(frozen=True)
 class Encoding:
-    """dtype of the store's cells, the largest value they take, and what each column is multiplied by to get there.
+    """dtype of the store's cells, the largest value they take, and what each column of a file is multiplied by to get there.
 
     note: what the user should know of it, empty when there is nothing to say.
     """
@@ -45,7 +49,7 @@ class Encoding:
             cells: Array = frame.to_numpy(order="c")
             missing = 0
         else:
-            values = frame.select(pl.all().cast(pl.Float32)).to_numpy(order="c") * self.factor
+            values = _numbers(frame).to_numpy(order="c") * self.factor
             empty = np.isnan(values)
             missing = int(empty.sum())
             cells = np.where(empty, np.float32(self.top / 2), values)
@@ -54,26 +58,71 @@ class Encoding:
         return cells.astype(self.dtype, copy=False), missing
 
 
-def encoding_of(table: Table, columns: list[str]) -> Encoding:
-    """int8 if every column holds bins 0..4 or 0, .25 … 1, told apart by the largest value seen; else float32 on 0..1."""
+@dataclass(frozen=True)
+class _Notation:
+    """How a file writes features. is_float: one a column; in_bins: whether floats count bins, None where 0 and 1 are all
+    there is; odd: columns that hold neither bins nor quarters."""
+
+    is_float: NDArray[np.bool_]
+    in_bins: bool | None
+    odd: tuple[str, ...]
+
+
+def encodings_of(table: Table, columns: Sequence[str]) -> list[Encoding]:
+    """An encoding for each file: int8 if every column of every file holds bins 0..4 or 0, .25 … 1; else float32 on 0..1.
+
+    Each file is looked at for itself: one may hold bins and another the same features as quarters. In which of the two floats
+    are written, the largest value of the file tells.
+    """
+    files = zip(table.tournament.tables, table.scans, strict=True)
+    notations = [_notation(path, lazy, columns) for path, lazy in files]
+    odd = list(dict.fromkeys(name for notation in notations for name in notation.odd))
+    known = {notation.in_bins for notation in notations}
+    otherwise = True in known and False not in known
+    if not odd:
+        return [_encoding(notation, otherwise, "int8", BINS - 1) for notation in notations]
+    note = f"{len(odd)} of {len(columns)} features, such as {odd[0]}, are no bins: all are kept as float32, in 4 × the memory"
+    return [_encoding(notation, otherwise, "float32", 1, note) for notation in notations]
+
+
+def _notation(path: Path, lazy: "pl.LazyFrame", columns: Sequence[str]) -> _Notation:
     import polars as pl
 
-    others = [c for c in columns if not (table.schema[c].is_float() or table.schema[c].is_integer())]
-    if others:
-        raise NlabError(f"{table.tournament.tables[0]}: feature {others[0]!r} holds {table.schema[others[0]]}, not numbers")
-    is_float = np.array([table.schema[column].is_float() for column in columns])
-    floats = [column for column in columns if table.schema[column].is_float()]
+    schema = schema_of(lazy, path)
+    refuse_other_than_numbers(path, schema, columns, "feature")
+    is_float = np.array([not schema[name].is_integer() for name in columns])
+    floats = [name for name, is_one in zip(columns, is_float, strict=True) if is_one]
     if not floats:
-        return Encoding("int8", BINS - 1.0, np.ones(len(columns), np.float32))
-    known = {c: pl.col(c).drop_nans().drop_nulls() for c in floats}
-    facts = table.collect(
-        pl.max_horizontal(values.max() for values in known.values()).alias("largest"),
-        *[(values * 4 == (values * 4).round()).all().alias(f"quarters {c}") for c, values in known.items()],
-        *[(values == values.round()).all().alias(f"whole {c}") for c, values in known.items()],
-    )
-    in_bins = bool((facts["largest"] > 1).any())
-    odd = [c for c in floats if not facts[f"{'whole' if in_bins else 'quarters'} {c}"].all()]
-    if not odd:
-        return Encoding("int8", BINS - 1.0, np.where(is_float & (not in_bins), BINS - 1, 1).astype(np.float32))
-    note = f"{len(odd)} of {len(columns)} features, such as {odd[0]}, are no bins: all are kept as float32, in 4 × the memory"
-    return Encoding("float32", 1.0, np.where(is_float, 1, 1 / (BINS - 1)).astype(np.float32), note)
+        return _Notation(is_float, True, ())
+    known = {name: number(name).fill_nan(None).drop_nulls() for name in floats}
+    with reading(path):
+        facts = lazy.select(
+            pl.max_horizontal(values.max() for values in known.values()).alias("largest"),
+            *[(values * 4 == (values * 4).round()).all().alias(f"quarters {name}") for name, values in known.items()],
+            *[(values == values.round()).all().alias(f"whole {name}") for name, values in known.items()],
+        ).collect(engine="streaming")
+    in_bins = (facts["largest"].item() or 0) > 1
+    odd = tuple(name for name in floats if not facts[f"{'whole' if in_bins else 'quarters'} {name}"].item())
+    if not in_bins and all(facts[f"whole {name}"].item() for name in floats):
+        return _Notation(is_float, None if is_float.all() else True, odd)
+    return _Notation(is_float, in_bins, odd)
+
+
+def _encoding(notation: _Notation, otherwise: bool, dtype: str, top: float, note: str = "") -> Encoding:
+    """otherwise: whether floats count bins where the file does not tell."""
+    in_bins = (otherwise if notation.in_bins is None else notation.in_bins) and not notation.odd
+    largest = np.where(notation.is_float & (not in_bins), 1, BINS - 1)
+    return Encoding(dtype, float(top), (top / largest).astype(np.float32), note)
+
+
+def _numbers(frame: "pl.DataFrame") -> "pl.DataFrame":
+    """A batch as Float32. Raises BadCell for a text that is no number."""
+    import polars as pl
+
+    numbers = frame.select(number(name) for name in frame.columns)
+    for column, name in enumerate(frame.columns):
+        if frame.schema[name] == pl.String and numbers[name].null_count() > frame[name].null_count():
+            wrong = frame.select(is_no_number(name).arg_true()).to_series()
+            if len(wrong):
+                raise BadCell(int(wrong[0]), column)
+    return numbers

@@ -1,13 +1,18 @@
 """The rows of today, which have no target and no era yet: the store leaves them out, exports want them."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from numerai_lab.basics import NlabError
-from numerai_lab.data.cells import BadCell, encoding_of
+import numpy as np
+
+from numerai_lab.basics import Array, NlabError
+from numerai_lab.data.cells import BadCell, Encoding, encodings_of
 from numerai_lab.data.files import LAYOUTS
+from numerai_lab.data.scan import reading
 from numerai_lab.data.source import Source
-from numerai_lab.data.table import Table, reading
+from numerai_lab.data.table import Table
+from numerai_lab.eras import LIVE, era_label
 from numerai_lab.panel import Block, Panel
 
 if TYPE_CHECKING:
@@ -15,7 +20,6 @@ if TYPE_CHECKING:
 
 FILES = ("live.parquet", "live_int8.parquet", "numerai_live_data_int8.parquet", "numerai_live_data.parquet")
 """v5 and v4; the int8 twins; v3. The CSVs of 2019 to 2021 hold live rows among those of the tournament."""
-ERAS = ("X", "eraX")
 
 
 @dataclass(frozen=True)
@@ -41,28 +45,35 @@ def live_rows(source: Source, panel: Panel) -> Live | None:
     missing = [name for name in features if name not in table.schema]
     if missing:
         raise NlabError(f"{where}: lacks {len(missing)} features, such as {missing[0]!r}; remove it to export without live rows")
-    frame = _rows(table, features, everything=path is not None)
-    if not len(frame):
+    frames, encodings = _rows(table, features, everything=path is not None), encodings_of(table, features)
+    if encodings[0].dtype != panel.features.dtype:
+        raise NlabError(f"{where}: live rows hold {encodings[0].dtype} features, the other tables {panel.features.dtype}")
+    ids = [name for frame in frames for name in frame["id"]]
+    if not ids:
         return None
-    encoding = encoding_of(table, features)
-    if encoding.dtype != panel.features.dtype:
-        raise NlabError(f"{where}: live rows hold {encoding.dtype} features, the other tables {panel.features.dtype}")
+    cells = np.concatenate(
+        [_cells(*each, features) for each in zip(table.tournament.tables, frames, encodings, strict=True) if len(each[1])]
+    )
+    order = sorted(range(len(ids)), key=ids.__getitem__)
+    return Live([ids[i] for i in order], Block(int(panel.eras[-1]) + 1, cells[order], panel.top))
+
+
+def _cells(path: Path, frame: "pl.DataFrame", encoding: Encoding, features: list[str]) -> Array:
     try:
-        cells, _ = encoding.cells(frame.select(features))
+        return encoding.cells(frame.select(features))[0]
     except BadCell as bad:
         row, column = bad.args
         raise NlabError(
-            f"{where}: feature {features[column]!r} holds {frame[row, column + 1]}, wanted {encoding.wanted}"
+            f"{path}: feature {features[column]!r} holds {frame[row, column + 1]!r} for id {frame['id'][row]!r}, "
+            f"wanted {encoding.wanted}"
         ) from None
-    return Live(frame["id"].to_list(), Block(int(panel.eras[-1]) + 1, cells, panel.top))
 
 
-def _rows(table: Table, features: list[str], everything: bool) -> "pl.DataFrame":
-    """id and features of live rows; everything: of a table that holds no others."""
+def _rows(table: Table, features: list[str], everything: bool) -> "list[pl.DataFrame]":
+    """id and features of live rows, a frame a file; everything: of a table that holds no others."""
     import polars as pl
 
-    wanted = pl.lit(True) if everything else pl.col(table.source.era_column).cast(pl.String).is_in(ERAS)
+    wanted = pl.lit(True) if everything else era_label(table.era_column).str.strip_chars().is_in(LIVE)
     columns = [pl.col(table.id_column).cast(pl.String).alias("id"), *map(pl.col, features)]
     with reading(table.tournament.tables[0]):
-        parts = [lazy.filter(wanted).select(columns).collect(engine="streaming") for lazy in table.scans]
-        return pl.concat([part for part in parts if len(part)] or parts[:1], how="vertical_relaxed").sort("id")
+        return [lazy.filter(wanted).select(columns).collect(engine="streaming") for lazy in table.scans]

@@ -10,10 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numerai_lab.basics import Array, Float32, Int64, NlabError, Tick, silent
-from numerai_lab.data.cells import BadCell, Encoding, encoding_of
+from numerai_lab.data.cells import BadCell, Encoding, encodings_of
+from numerai_lab.data.extras import read_extras
+from numerai_lab.data.scan import reading
 from numerai_lab.data.source import Outline, Source
 from numerai_lab.data.synthetic_mark import has_marked_ids, is_marked
-from numerai_lab.data.table import INDEX_NAMES, Rows, Table, as_bytes, reading, scan
+from numerai_lab.data.table import Rows, Table
+from numerai_lab.data.targets import horizon_note
 from numerai_lab.machine import give_memory_back
 from numerai_lab.panel import Auxiliary, Panel, release_pages
 from numerai_lab.store import Store, built, cache_dir, create_features, in_use, key_of, write_store
@@ -21,7 +24,6 @@ from numerai_lab.store import Store, built, cache_dir, create_features, in_use, 
 log = logging.getLogger("nlab")
 BATCH_CELLS = 40_000_000
 """Cells decoded at a time: bounds the reader's memory whatever the size of the file."""
-EXTRA_ROWS = 500_000
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def _loaded(table: Table, stores: Sequence[Store], made: bool) -> Loaded:
         horizon_days=meta["horizon_days"],
         alias=meta["alias"],
         made=made,
-        notes=(*table.tournament.notes, *store.meta["notes"], *_reach_notes(panel)),
+        notes=(*table.tournament.notes, *store.meta["notes"], *_horizon_notes(source, panel, meta["target"])),
     )
 
 
@@ -159,13 +161,13 @@ def _horizons(source: Source, resolved: Sequence[tuple[str, int | None]]) -> lis
     return days[1:]
 
 
-def _reach_notes(panel: Panel) -> list[str]:
-    reach = panel.reach_days
+def _horizon_notes(source: Source, panel: Panel, target: str) -> list[str]:
+    note, reach = horizon_note(target, source.horizon_days), panel.reach_days
     if reach == panel.horizon_days:
-        return []
+        return [note] if note else []
     furthest = [name for name, each in panel.auxiliary.items() if each.horizon_days == reach]
     own = f"the target looks {panel.horizon_days} ahead"
-    return [f"embargo and purge are those of {reach} days, which {furthest[0]} looks ahead; {own}"]
+    return [*([note] if note else []), f"embargo and purge are those of {reach} days, which {furthest[0]} looks ahead; {own}"]
 
 
 def _sound(store: Store) -> bool:
@@ -190,9 +192,10 @@ def _label(table: Table, values: Float32, folder: Path) -> None:
 
 
 def _ingest(table: Table, rows: Rows, columns: list[str], sets: dict[str, list[int]], folder: Path, tick: Tick) -> None:
-    encoding = encoding_of(table, columns)
+    encodings = encodings_of(table, columns)
+    encoding = encodings[0]
     features = create_features(folder, len(rows.ids), len(columns), encoding.dtype)
-    n_missing = _fill(table, columns, encoding, rows, features, tick)
+    n_missing = _fill(table, columns, encodings, rows, features, tick)
     absent = np.stack([_absent(features, slice(first, last), encoding.top) for first, last in rows.bounds])
     del features
     notes = [f"{n_missing} missing feature values were set to the middle bin"] if n_missing else []
@@ -207,18 +210,20 @@ def _ingest(table: Table, rows: Rows, columns: list[str], sets: dict[str, list[i
         "absent_features": absent.sum(1).tolist(),
         "synthetic": has_marked_ids(rows.ids) or any(map(is_marked, (*table.tournament.tables, *table.tournament.extras))),
         "notes": notes,
+        **({"era_dates": [rows.dates[era] for era in rows.eras.tolist()]} if rows.dates else {}),
     }
     arrays = {"ids": rows.ids, "eras": rows.eras, "bounds": rows.bounds, "absent": absent}
-    write_store(folder, arrays, _extras(table, rows), meta)
+    write_store(folder, arrays, read_extras(table.tournament.extras, rows), meta)
 
 
-def _fill(table: Table, columns: list[str], encoding: Encoding, rows: Rows, features: Array, tick: Tick) -> int:
+def _fill(table: Table, columns: list[str], encodings: Sequence[Encoding], rows: Rows, features: Array, tick: Tick) -> int:
     """Streams every file into `features`, row by row to its place; returns how many cells were missing."""
     import polars as pl
 
     chunk = max(1, BATCH_CELLS // len(columns))
     start = n_missing = 0
-    for lazy, path in zip(table.scans, table.tournament.tables, strict=True):
+    for lazy, path, encoding in zip(table.scans, table.tournament.tables, encodings, strict=True):
+        first = start
         with reading(path):
             for frame in lazy.select(pl.col(columns)).collect_batches(chunk_size=chunk, maintain_order=True):
                 to = rows.destination[start : start + len(frame)]
@@ -228,8 +233,8 @@ def _fill(table: Table, columns: list[str], encoding: Encoding, rows: Rows, feat
                     row, column = bad.args
                     name = f" (id {rows.ids[to[row]].decode()!r})" if to[row] >= 0 else ""
                     raise NlabError(
-                        f"{path}: feature {columns[column]!r} holds {frame[row, column]} in row {start + row + 1}{name}, "
-                        f"wanted {encoding.wanted}"
+                        f"{path}: feature {columns[column]!r} holds {frame[row, column]!r} in row {start - first + row + 1}"
+                        f"{name}, wanted {encoding.wanted}"
                     ) from None
                 _place(cells, to, features)
                 release_pages(features)
@@ -251,30 +256,3 @@ def _absent(features: Array, rows: slice, top: float) -> NDArray[np.bool_]:
     absent: NDArray[np.bool_] = (features[rows] == np.asarray(top / 2, features.dtype)).all(0)
     release_pages(features)
     return absent
-
-
-def _extras(table: Table, rows: Rows) -> dict[str, Float32]:
-    """Columns of the extra files by id, NaN for rows they lack; read in pieces."""
-    import polars as pl
-
-    out: dict[str, Float32] = {}
-    if not table.tournament.extras:
-        return out
-    order = np.argsort(rows.ids)
-    for path in table.tournament.extras:
-        with reading(path):
-            lazy = scan(path)
-            schema = dict(lazy.collect_schema())
-            id_column = next((name for name in INDEX_NAMES if name in schema), None)
-            if id_column is None:
-                raise NlabError(f"{path}: has no id column")
-            names = [name for name, dtype in schema.items() if dtype.is_float()]
-            columns = [pl.col(id_column).cast(pl.String), *(pl.col(name).cast(pl.Float32).fill_null(np.nan) for name in names)]
-            for frame in lazy.select(columns).collect_batches(chunk_size=EXTRA_ROWS):
-                ids = as_bytes(frame[id_column])
-                place = order[np.minimum(np.searchsorted(rows.ids, ids, sorter=order), len(order) - 1)]
-                found = rows.ids[place] == ids
-                for name in names:
-                    values = out.setdefault(name, np.full(len(rows.ids), np.nan, np.float32))
-                    values[place[found]] = frame[name].to_numpy()[found]
-    return out

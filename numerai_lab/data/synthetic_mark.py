@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from numerai_lab.data.table import reading
+from numerai_lab.data.scan import reading
 
 if TYPE_CHECKING:
     import pyarrow as pa

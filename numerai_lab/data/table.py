@@ -1,17 +1,32 @@
 """The rows of one or several files as polars sees them: which columns, which order, which target."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from numerai_lab.basics import Float32, Int64, NlabError, nearest
+from numerai_lab.data.features import groups_of, refuse_other_columns
+from numerai_lab.data.scan import (
+    as_bytes,
+    id_column,
+    id_text,
+    index_columns,
+    is_no_number,
+    may_be_number,
+    number,
+    reading,
+    refuse_other_than_numbers,
+    scan,
+    schema_of,
+)
 from numerai_lab.data.source import Source, Tournament
+from numerai_lab.data.targets import horizon_in, refuse_shorter_horizon, targets_there
 from numerai_lab.eras import EraError, EraNumbers, era_label, era_number, number_eras
 from numerai_lab.splits import EraTable
 from numerai_lab.store import STORE_VERSION, key_of
@@ -19,15 +34,17 @@ from numerai_lab.store import STORE_VERSION, key_of
 if TYPE_CHECKING:
     import polars as pl
 
-ID_PIECE = 200_000
 ALIAS, ALIAS_DAYS = "target", 20
 """Until v5.2 the alias `target` equalled a 20-day target, in v5.3 it equals a 60-day one."""
-INDEX_NAMES = ("id", "__index_level_0__", "index")
+TARGET_KEYS = ("data.target", "data.auxiliary_targets")
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of all files in store order. destination: file row → store row, −1 for rows left out (live)."""
+    """Rows of all files in store order.
+
+    destination: file row → store row, −1 for rows left out (live). dates: ISO date by era, empty where eras are numbers.
+    """
 
     destination: Int64
     ids: NDArray[np.bytes_]
@@ -35,6 +52,7 @@ class Rows:
     bounds: Int64
     data_types: tuple[str, ...]
     target: Float32
+    dates: Mapping[int, str] = field(default_factory=dict)
 
     def era_table(self) -> EraTable:
         """What splitting needs to know."""
@@ -46,10 +64,16 @@ class Table:
 
     def __init__(self, source: Source, tournament: Tournament) -> None:
         self.source, self.tournament = source, tournament
-        self.scans = [scan(path, source.feature_prefix) for path in tournament.tables]
-        self.schema = _schema(self.scans[0], tournament.tables[0])
+        scans = [scan(path) for path in tournament.tables]
+        found = [id_column(path, lazy, source.id_column) for path, lazy in zip(tournament.tables, scans, strict=True)]
+        self.schema = schema_of(scans[0], tournament.tables[0])
+        self.id_column = found[0] or self._named(source.id_column, "data.id_column")
+        self.scans = [
+            lazy.with_columns(id_text(path, lazy, name).alias(self.id_column)) if name else lazy
+            for path, lazy, name in zip(tournament.tables, scans, found, strict=True)
+        ]
         for lazy, path in zip(self.scans[1:], tournament.tables[1:], strict=True):
-            missing = set(self.schema) - set(_schema(lazy, path))
+            missing = set(self.schema) - set(schema_of(lazy, path)) - set(index_columns(tournament.tables[0], list(self.schema)))
             if missing:
                 raise NlabError(f"{path}: lacks {len(missing)} columns of {tournament.tables[0].name}, such as {min(missing)!r}")
 
@@ -80,7 +104,7 @@ class Table:
         Of sets that nobody asked for, such as the tournament's groups, the members that are stored for others' sake.
         """
         every = [name for name in self.schema if name.startswith(self.source.feature_prefix)]
-        known = {name: list(names) for name, names in self.tournament.feature_sets.items()} or _groups(every)
+        known = {name: list(names) for name, names in self.tournament.feature_sets.items()} or groups_of(every)
         known.setdefault("all", every)
         for name, where in ((self.source.feature_set, "data.feature_set"), *((name, "feature set") for name in also)):
             if name not in known:
@@ -90,16 +114,28 @@ class Table:
             absent = [column for column in known[name] if column not in self.schema]
             if absent:
                 raise NlabError(f"{where}: {len(absent)} features of {name!r} are not in the data, such as {absent[0]!r}")
+            self._refuse_other_columns(name, known[name])
         raw = dict.fromkeys(known[self.source.feature_set])
         columns = list(raw) + [c for c in dict.fromkeys(c for name in also for c in known[name]) if c not in raw]
         position = {column: i for i, column in enumerate(columns)}
-        places = {name: sorted(position[column] for column in members if column in position) for name, members in known.items()}
+        places = {name: sorted({position[column] for column in members if column in position}) for name, members in known.items()}
         return columns, {name: at for name, at in places.items() if at}
 
-    @property
-    def id_column(self) -> str:
-        """The column that holds row ids."""
-        return self._named(self.source.id_column, "data.id_column", INDEX_NAMES if self.source.id_column == "id" else ())
+    def _refuse_other_columns(self, feature_set: str, names: Sequence[str]) -> None:
+        """Raises NlabError where a feature set holds a target, an id, or another model's predictions."""
+        table, source = self.tournament.tables[0], self.source
+        others = dict.fromkeys(index_columns(table, list(self.schema)), "an index that pandas wrote")
+        for path in self.tournament.extras:
+            others |= dict.fromkeys(schema_of(scan(path), path), f"a column of {path.name}")
+        others |= {self.id_column: "the id", source.era_column: "the era"}
+        others |= dict.fromkeys((source.target, *source.auxiliary_targets), "a target")
+        listed = feature_set in self.tournament.feature_sets
+        try:
+            refuse_other_columns(names, others)
+        except NlabError as error:
+            prefix = f"data.feature_prefix {source.feature_prefix!r} finds it: choose one that features alone begin with"
+            way_out = "take it out of features.json" if listed else prefix
+            raise NlabError(f"{table}: feature set {feature_set!r} holds {error}; {way_out}") from None
 
     @property
     def era_column(self) -> str:
@@ -108,17 +144,17 @@ class Table:
 
     @property
     def target_column(self) -> str:
-        """The column of the chosen target; where there is but one, `target` means it."""
-        targets = [column for column in self.schema if column.startswith("target")]
-        alone = targets if self.source.target == ALIAS and len(targets) == 1 else []
-        return self._named(self.source.target, "data.target", alone)
+        """The column of the chosen target. Raises NlabError where the data lack it: no other target is taken in its stead."""
+        refuse_shorter_horizon(self.source.target, self.source.horizon_days)
+        return self._named(self.source.target, "data.target")
 
-    def _named(self, name: str, where: str, aliases: Sequence[str] = ()) -> str:
-        for candidate in (name, *aliases):
-            if candidate in self.schema:
-                return candidate
+    def _named(self, name: str, where: str) -> str:
+        """`name`, which must be a column. Raises NlabError with what there is instead."""
+        if name in self.schema:
+            return name
         others = [column for column in self.schema if not column.startswith(self.source.feature_prefix)]
-        raise NlabError(f"{where}: {self.tournament.tables[0]} has no column {name!r}; {nearest(name, others)}")
+        hint = targets_there(name, others) if where in TARGET_KEYS else ""
+        raise NlabError(f"{where}: {self.tournament.tables[0]} has no column {name!r}; {hint or nearest(name, others)}")
 
     def collect(self, *expressions: "pl.Expr") -> "pl.DataFrame":
         """Expressions over the rows of all files, in file order."""
@@ -131,14 +167,15 @@ class Table:
 
     def resolved_target(self) -> tuple[str, int | None]:
         """The named target that the chosen one equals, and its horizon in business days."""
-        import polars as pl
 
         name = self.target_column
-        others = [c for c, dtype in self.schema.items() if c.startswith("target") and c != name and dtype.is_numeric()]
-        if others and _horizon(name) is None and self.schema[name].is_numeric():
-            same = self.collect(*[pl.col(name).eq_missing(pl.col(other)).all().alias(other) for other in others])
+        others = [c for c, dtype in self.schema.items() if c.startswith("target") and c != name and may_be_number(dtype)]
+        if others and horizon_in(name) is None:
+            own = number(name).fill_nan(None)
+            same = self.collect(*[own.eq_missing(number(other).fill_nan(None)).all().alias(other) for other in others])
             name = next((other for other in others if same[other].all()), name)
-        return name, self.source.horizon_days or _horizon(name) or self.tournament.horizon_days
+        refuse_shorter_horizon(name, self.source.horizon_days)
+        return name, self.source.horizon_days or horizon_in(name) or self.tournament.horizon_days
 
     def alias_note(self, resolved: str, horizon_days: int | None) -> str:
         """What to stamp on tables when `target` no longer means the 20-day target; empty otherwise."""
@@ -148,9 +185,14 @@ class Table:
         return f"ALIAS: target is {resolved} here, in older versions it was a {ALIAS_DAYS}-day one"
 
     def rows(self) -> Rows:
-        """Order, eras and targets of all rows; duplicates of (era, id) and eras that can't be read are refused."""
+        """Order, eras and targets of all rows.
+
+        Raises NlabError for an id that stands twice in an era, eras that can't be read, an era of several data_types, and a
+        target that is no number.
+        """
         import polars as pl
 
+        self._refuse_odd_target()
         has_type = "data_type" in self.schema
         label, name = era_label(self.era_column), pl.col(self.id_column).cast(pl.String)
         eras = self.eras()
@@ -169,9 +211,12 @@ class Table:
         twice = kept.filter((pl.col("era") == pl.col("era").shift()) & (pl.col("id") == pl.col("id").shift()))
         if len(twice):
             raise NlabError(f"{self.tournament.tables[0]}: id {twice['id'][0]!r} stands twice in era {twice['era'][0]}")
+        _refuse_mixed_types(self.tournament.tables[0], kept)
         destination = np.full(n_rows, -1, np.int64)
         destination[kept["row"].to_numpy()] = np.arange(len(kept))
-        per_era = kept.group_by("era", maintain_order=True).agg(pl.len(), pl.col("data_type").first().cast(pl.String))
+        per_era = kept.group_by("era", maintain_order=True).agg(
+            pl.len(), pl.col("data_type").first().cast(pl.String).fill_null("")
+        )
         ends = np.cumsum(per_era["len"].to_numpy()).astype(np.int64)
         return Rows(
             destination,
@@ -180,19 +225,31 @@ class Table:
             np.column_stack([ends - per_era["len"].to_numpy(), ends]),
             tuple(per_era["data_type"].to_list()),
             kept["target"].to_numpy(),
+            eras.dates,
         )
 
     def target_of(self, rows: Rows) -> Float32:
         """The target of rows that were put in order with another one."""
+        self._refuse_odd_target()
         found = self.collect(self._target().alias("target"))["target"].to_numpy()
         target, kept = np.empty(len(rows.ids), np.float32), rows.destination >= 0
         target[rows.destination[kept]] = found[kept]
         return target
 
     def _target(self) -> "pl.Expr":
+        return number(self.target_column).fill_null(np.nan)
+
+    def _refuse_odd_target(self) -> None:
+        """Raises NlabError where the target is neither a finite number nor missing."""
         import polars as pl
 
-        return pl.col(self.target_column).cast(pl.Float32).fill_null(np.nan)
+        name = self.target_column
+        for lazy, path in zip(self.scans, self.tournament.tables, strict=True):
+            refuse_other_than_numbers(path, schema_of(lazy, path), [name], "target")
+            with reading(path):
+                wrong = lazy.filter(is_no_number(name)).select(pl.col(self.id_column).alias("id"), value=name).head(1).collect()
+            if len(wrong):
+                raise NlabError(f"{path}: target {name!r} holds {wrong['value'][0]!r} for id {wrong['id'][0]!r}, not a number")
 
     def eras(self) -> EraNumbers:
         """Numbers for the era labels of all files together. Raises NlabError that names file and row."""
@@ -225,62 +282,11 @@ class Table:
                 raise NlabError(f"{path}: a row of era {eras[0]!r} has no id")
 
 
-def as_bytes(names: "pl.Series") -> NDArray[np.bytes_]:
-    """Strings as fixed-width bytes, piece by piece: millions of Python strings at once would take gigabytes."""
-    widest = names.str.len_bytes().max()
-    width = widest if isinstance(widest, int) and widest > 0 else 1
-    out = np.empty(len(names), dtype=f"S{width}")
-    for start in range(0, len(names), ID_PIECE):
-        piece = names[start : start + ID_PIECE]
-        out[start : start + ID_PIECE] = [name.encode() for name in piece.to_list()]
-    return out
-
-
-def scan(path: Path, feature_prefix: str = "feature") -> "pl.LazyFrame":
-    """A parquet or CSV file, read when asked."""
+def _refuse_mixed_types(path: Path, rows: "pl.DataFrame") -> None:
+    """Raises NlabError for an era of several data_types: an era is trained on or scored as a whole."""
     import polars as pl
 
-    if path.suffix == ".parquet":
-        return pl.scan_parquet(path)
-    with reading(path):
-        names = pl.scan_csv(path, infer_schema_length=0).collect_schema().names()
-    # Guessed from the first rows, a column of 0s and 1s would be integers, and an unresolved target text.
-    numbers = {name: pl.Float32 for name in names if name.startswith((feature_prefix, "target"))}
-    return pl.scan_csv(path, infer_schema_length=2000, schema_overrides=numbers)
-
-
-def _groups(features: list[str]) -> dict[str, list[str]]:
-    """Feature sets of files that list none: `feature_charisma7` belongs to `charisma`, as in 2019 to 2021."""
-    groups: dict[str, list[str]] = {}
-    for name in features:
-        match = re.fullmatch(r"feature_([a-z]+)\d+", name)
-        if match:
-            groups.setdefault(match[1], []).append(name)
-    return groups
-
-
-def _schema(scan: "pl.LazyFrame", path: Path) -> "dict[str, Any]":
-    with reading(path):
-        return dict(scan.collect_schema())
-
-
-class reading:
-    """Turns polars' errors about a file into one sentence for the user."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        from polars.exceptions import PanicException, PolarsError
-
-        if isinstance(error, PolarsError | PanicException | OSError):
-            raise NlabError(f"{self.path}: can't be read: {(str(error).splitlines() or [repr(error)])[0]}") from error
-
-
-def _horizon(name: str) -> int | None:
-    """`target_ender_20` → 20 business days."""
-    match = re.search(r"_(\d+)d?$", name)
-    return int(match[1]) if match else None
+    mixed = rows.group_by("era", maintain_order=True).agg(kinds=pl.col("data_type").unique(maintain_order=True))
+    for era, kinds in mixed.filter(pl.col("kinds").list.len() > 1).head(1).iter_rows():
+        named = " and ".join(str(kind or "none") for kind in kinds)
+        raise NlabError(f"{path}: era {era} has rows of data_type {named}; an era is trained on or scored as a whole")

@@ -6,10 +6,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from numerai_lab.basics import Array, Float64, Int32, Int64, NlabError, nearest
+from numerai_lab.basics import Array, Float64, Int64, NlabError, nearest
 from numerai_lab.config import Config
+from numerai_lab.data.extras import RowIndex, find_rows, model_columns, numbered
 from numerai_lab.data.reader import load
-from numerai_lab.data.table import INDEX_NAMES, as_bytes, reading, scan
+from numerai_lab.data.scan import (
+    as_bytes,
+    id_column,
+    id_text,
+    is_no_number,
+    number,
+    reading,
+    refuse_other_than_numbers,
+    scan,
+    schema_of,
+)
+from numerai_lab.eras import LIVE, era_label
 from numerai_lab.experiment import scoring_of, span, splits_of
 from numerai_lab.metrics.scoring import Column, Predictions, per_era, score_table
 from numerai_lab.panel import Panel
@@ -20,8 +32,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 LEAST_MATCHED = 0.8
-NO_PREDICTIONS = ("era", "data_type", "split", "target")
-"""Columns of a predictions file that are known to be something else; so is every column that begins with `target`."""
+ROW = "number of the row"
 
 
 @dataclass(frozen=True)
@@ -40,14 +51,17 @@ def score_predictions(path: Path, config: Config, show: Show, reference: str | N
     their era, and counted. Raises NlabError when fewer than 80 % of the file's ids are in the data, when ids repeat, when an
     era contradicts the data, or when no scored era has predictions.
     """
-    frame, names = _read(path)
+    frame, names, left_out = _read(path, config)
     if reference is not None and reference not in names:
         raise NlabError(f"--reference: {path} has no column {reference!r}; {nearest(reference, names)}")
     with show.task("data") as tick:
         loaded = load(config.data, config.extra_sets, tick)
     panel = loaded.panel
     splits = splits_of(config, panel)
-    rows, notes = _joined(path, frame, panel)
+    version = config.data.version_label()
+    rows, notes = _joined(path, frame, panel, version)
+    if left_out:
+        notes.append(f"columns that are no predictions: {', '.join(left_out[:8])}{_more(left_out, 8)}")
     scored, values = _on_scored_eras(path, frame.select(names).to_numpy(), rows, panel, splits)
     scoring = scoring_of(config, loaded, reference or names[0])
     columns = tuple(Column(name, 0) for name in names)
@@ -58,67 +72,73 @@ def score_predictions(path: Path, config: Config, show: Show, reference: str | N
     stamp = "; ".join(part for part in (splits.leak, loaded.alias) if part)
     missing = int((~_complete(values[places])).sum())
     notes += [f"{missing:,} rows of scored eras have no prediction and are left out of their eras"] if missing else []
-    data = f"{'SYNTHETIC data' if loaded.synthetic else 'data'}: {config.data.version_label()}; target {loaded.target}"
+    data = f"{'SYNTHETIC data' if loaded.synthetic else 'data'}: {version}; target {loaded.target}"
     head = [f"{data}; fnc[{scoring.fnc_features}]@{loaded.target}; Δ against {scoring.reference}"]
     head.append(f"val1 eras {span(scored.val1)}; val2 eras {span(scored.val2)}")
     return Scored(eras, score_table(eras, scoring, dict.fromkeys(names, stamp)), (*head, *notes))
 
 
-def _read(path: Path) -> tuple["pl.DataFrame", list[str]]:
-    """The file with its ids as `id`, its eras as integers, and the names of its prediction columns."""
+def _read(path: Path, config: Config) -> tuple["pl.DataFrame", list[str], list[str]]:
+    """id, era as text (null where the file has none) and predictions; the names of the predictions; what was left out.
+
+    Raises NlabError for a column that is neither numbers nor known to be something else.
+    """
     import polars as pl
 
     if not path.is_file() or not path.name.endswith((".parquet", ".csv", ".csv.gz")):
         raise NlabError(f"{path}: no .parquet, .csv or .csv.gz file of predictions")
-    with reading(path):
-        frame = scan(path).collect()
-    index = next((name for name in INDEX_NAMES if name in frame.columns), None)
+    lazy = scan(path)
+    schema = schema_of(lazy, path)
+    index = id_column(path, lazy, config.data.id_column) or id_column(path, lazy)
     if index is None:
-        raise NlabError(f"{path}: has no id column; columns are {', '.join(frame.columns[:8])}")
-    names = [
-        name
-        for name, dtype in frame.schema.items()
-        if dtype.is_numeric() and name != index and name not in NO_PREDICTIONS and not name.startswith("target")
-    ]
+        raise NlabError(f"{path}: has no id column; columns are {', '.join(list(schema)[:8])}")
+    era = config.data.era_column if config.data.era_column in schema else "era"
+    prefix = config.data.feature_prefix
+    names = [name for name in model_columns(path, list(schema)) if name not in (index, era)]
+    names = [name for name in names if not (prefix and name.startswith(prefix))]
     if not names:
         raise NlabError(f"{path}: has no column of numbers beside {index}; predictions are wanted, a column a model")
-    text = pl.col("era").cast(pl.String) if "era" in frame.columns else pl.lit(None, pl.String)
-    era = text.str.extract(r"^(?:era)?0*(\d+)$").cast(pl.Int32)
-    predictions = [pl.col(name).cast(pl.Float64).fill_null(np.nan) for name in names]
-    return frame.select(pl.col(index).cast(pl.String).alias("id"), era.alias("era"), *predictions), names
+    refuse_other_than_numbers(path, schema, names, "column")
+    for name in names:
+        with reading(path):
+            wrong = lazy.with_row_index(ROW).filter(is_no_number(name)).select(ROW, name).head(1).collect()
+        if len(wrong):
+            raise NlabError(
+                f"{path}: column {name!r} holds {wrong[name][0]!r} in row {wrong[ROW][0] + 1}, which is no finite number; mend "
+                "it, or leave the column out if it holds no predictions"
+            )
+    text = era_label(era) if era in schema else pl.lit(None, pl.String)
+    values = [number(name, pl.Float64).fill_null(np.nan) for name in names]
+    with reading(path):
+        frame = lazy.select(id_text(path, lazy, index).alias("id"), text.alias("era"), *values).collect()
+    empty = next((name for name in names if frame[name].is_nan().all()), None)
+    if empty is not None:
+        raise NlabError(f"{path}: column {empty!r} holds no number")
+    return frame, names, [name for name in schema if name not in (*names, index, era)]
 
 
-def _joined(path: Path, frame: "pl.DataFrame", panel: Panel) -> tuple[Int64, list[str]]:
-    """The panel row of every row of the file, −1 where there is none, and what to say of those."""
-    ids, eras = as_bytes(frame["id"]), np.repeat(panel.eras, panel.bounds[:, 1] - panel.bounds[:, 0])
-    has_eras = frame["era"].null_count() == 0
-    keys, known = ids, panel.ids
-    if len(np.unique(known)) < len(known):
-        if not has_eras:
-            raise NlabError(f"{path}: ids of this data repeat between eras; give the file an era column")
-        keys, known = _with_era(frame["era"].to_numpy(), ids), _with_era(eras, known)
-    order = np.argsort(known, kind="stable")
-    place = order[np.minimum(np.searchsorted(known, keys, sorter=order), len(order) - 1)]
-    rows = np.where(known[place] == keys, place, -1)
-    found = rows[rows >= 0]
-    if len(np.unique(found)) < len(found):
-        values, counts = np.unique(ids[rows >= 0], return_counts=True)
-        raise NlabError(f"{path}: id {values[counts > 1][0].decode()!r} stands {counts[counts > 1][0]} times")
+def _joined(path: Path, frame: "pl.DataFrame", panel: Panel, version: str) -> tuple[Int64, list[str]]:
+    """The panel row of every row of the file, −1 where there is none, and what to say of those.
+
+    Rows are found by era and id, or by id alone in a file without eras.
+    """
+
+    live = frame["era"].str.strip_chars().is_in(LIVE).fill_null(False)
+    n_live, frame = int(live.sum()), frame.filter(~live)
+    ids, eras = as_bytes(frame["id"]), None
+    if frame["era"].null_count() < len(frame):
+        eras = numbered(path, frame["era"], panel.dates)
+    rows = find_rows(path, RowIndex(panel.ids, panel.eras, panel.bounds, panel.dates), ids, eras)
+    places, counts = np.unique(rows[rows >= 0], return_counts=True)
+    if np.any(counts > 1):
+        twice = panel.ids[places[counts > 1][0]].decode()
+        raise NlabError(f"{path}: id {twice!r} stands {counts[counts > 1][0]} times")
     lost = ids[rows < 0]
     said = f"{len(lost):,} of {len(ids):,} ids are not in the data" + (f", such as {lost[0].decode()!r}" if len(lost) else "")
-    if len(found) < LEAST_MATCHED * len(ids):
-        raise NlabError(f"{path}: {said}; fewer than {LEAST_MATCHED:.0%} match, is it the right data?")
-    if has_eras:
-        named = frame["era"].to_numpy()
-        wrong = np.flatnonzero((rows >= 0) & (named != eras[rows]))
-        if len(wrong):
-            i = int(wrong[0])
-            raise NlabError(f"{path}: id {ids[i].decode()!r} stands in era {named[i]}, in the data in era {eras[rows[i]]}")
-    return rows, [said] if len(lost) else []
-
-
-def _with_era(eras: Int32, ids: Array) -> Array:
-    return np.char.add(np.char.add(eras.astype("S11"), b"/"), ids)
+    if len(places) < LEAST_MATCHED * len(ids) or not len(ids):
+        raise NlabError(f"{path}: {said} ({version}); fewer than {LEAST_MATCHED:.0%} match, is it the right data?")
+    notes = [said] if len(lost) else []
+    return rows, [*notes, *([f"{n_live:,} live rows are left out"] if n_live else [])]
 
 
 def _on_scored_eras(path: Path, given: Float64, rows: Int64, panel: Panel, splits: Splits) -> tuple[Splits, Float64]:
@@ -133,6 +153,10 @@ def _on_scored_eras(path: Path, given: Float64, rows: Int64, panel: Panel, split
     if not kept.scored:
         raise NlabError(f"{path}: no era of val1 or val2 has predictions; its eras may be training ones (see splits.train)")
     return kept, values
+
+
+def _more(names: list[str], shown: int) -> str:
+    return f" and {len(names) - shown} more" if len(names) > shown else ""
 
 
 def _complete(values: Float64) -> Array:

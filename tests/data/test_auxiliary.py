@@ -72,7 +72,10 @@ def test_horizons_that_no_name_tells_are_those_of_the_config_or_all_unknown(tmp_
             "data.auxiliary_targets: the horizon of 'target_odd' is unknown (its name does not end in a number of days), and "
             "that of others is not; set data.horizon_days",
         ),
-        ({"auxiliary_targets": ["target_words_20"]}, "{path}: can't be read: "),
+        (
+            {"auxiliary_targets": ["target_words_20"]},
+            "{path}: target 'target_words_20' holds 'high' for id 'c', not a number",
+        ),
     ],
 )
 def test_what_no_run_could_use_is_one_sentence(tmp_path: Path, parameters: dict[str, Any], said: str) -> None:

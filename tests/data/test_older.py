@@ -50,7 +50,7 @@ def test_the_legacy_csv_is_written_as_numerai_wrote_it(folders: dict[str, Path])
 def test_legacy_folders_are_read_as_bins_with_the_horizon_of_their_time(
     folders: dict[str, Path], layout: str, target: str, horizon: int
 ) -> None:
-    found = read(folders[layout])
+    found = read(folders[layout], target=target)
     assert (found.target, found.horizon_days) == (target, horizon)
     assert (found.panel.features.dtype, found.panel.n_raw) == (np.int8, 310)
     assert found.panel.eras.tolist() == list(range(1, LAST_ERA + 1))
@@ -67,7 +67,7 @@ def test_feature_sets_of_the_legacy_data_follow_from_the_names(folders: dict[str
 
 
 def test_val1_and_val2_of_the_forum_can_be_named(folders: dict[str, Path]) -> None:
-    panel = read(folders["kazutsugi"]).panel
+    panel = read(folders["kazutsugi"], target="target_kazutsugi").panel
     table = EraTable.of(panel.eras, panel.bounds, panel.data_types, panel.target)
     splits = make_splits(SplitsConfig(train="1-112", val1="121-132", val2="197-212"), table, 20)
     assert (splits.val1, splits.val2) == (tuple(range(121, 133)), tuple(range(197, 213)))

@@ -96,9 +96,10 @@ def test_what_is_wrong_is_named(tmp_path: Path) -> None:
     assert "era 'second' is not a number and not a date" in second
     assert "the first such row has id 'i'" in second
     assert "data.target: " in refusal(tmp_path, frame(), target="target_ender_60")
-    assert "did you mean 'target_ender_20'" in refusal(tmp_path, frame(), target="target_ender_21")
+    assert "its only target is 'target_ender_20'" in refusal(tmp_path, frame(), target="target_ender_21")
     assert "no feature set 'medium'" in refusal(tmp_path, frame(), feature_set="medium")
-    assert "holds String, not numbers" in refusal(tmp_path, frame(feature_x=["u"] * ROWS))
+    assert "feature 'feature_x' holds 'u' in row 1 (id 'c')" in refusal(tmp_path, frame(feature_x=["u"] * ROWS))
+    assert "holds Boolean, not numbers" in refusal(tmp_path, frame(feature_x=[True] * ROWS))
     assert "has no column 'id'" in refusal(tmp_path, frame(id=None))
 
 

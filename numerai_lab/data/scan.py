@@ -1,0 +1,176 @@
+"""Opens one parquet or CSV file that a user named, and guesses no types: every column of a CSV is text."""
+
+import csv
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numerai_lab.basics import NlabError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+SEPARATORS = (",", ";", "\t")
+ID_PIECE = 200_000
+LONGEST_HEADER = 50_000_000
+"""Bytes of a header that are read at most."""
+MISSING = ("", "nan", "na", "n/a", "#n/a", "<na>", "null", "none", "-nan")
+"""Lower-case texts that stand for a missing number, as pandas, R and spreadsheets write them."""
+UNNAMED_INDEX = re.compile(r"(__index_level_\d+__|Unnamed: \d+|level_\d+|index)?")
+"""Names that pandas gives to an index without a name: in parquet, read back from CSV, after reset_index; none in CSV."""
+
+
+def scan(path: Path) -> "pl.LazyFrame":
+    """A parquet or CSV file, read when asked. The path is taken as it is; columns of a CSV are String."""
+    import polars as pl
+
+    with reading(path):
+        if path.suffix == ".parquet":
+            return pl.scan_parquet(path, glob=False, hive_partitioning=False)
+        return pl.scan_csv(path, glob=False, infer_schema=False, separator=_separator(path))
+
+
+def schema_of(lazy: "pl.LazyFrame", path: Path) -> "dict[str, pl.DataType]":
+    """Column names and types of a scanned file."""
+    with reading(path):
+        return dict(lazy.collect_schema())
+
+
+def index_columns(path: Path, names: Collection[str]) -> list[str]:
+    """The columns that hold an index which pandas wrote: by the file's own metadata, else by their names."""
+    listed: list[Any] = []
+    if path.suffix == ".parquet":
+        import polars as pl
+
+        with reading(path):
+            written = pl.read_parquet_metadata(path).get("pandas", "{}")
+        try:
+            listed = list(json.loads(written)["index_columns"])
+        except (ValueError, KeyError, TypeError):
+            listed = []
+    return [name for name in names if name in listed or UNNAMED_INDEX.fullmatch(name)]
+
+
+def id_column(path: Path, lazy: "pl.LazyFrame", wanted: str = "id") -> str | None:
+    """The column that holds row ids: `wanted`, or, where that is `id`, the index that pandas wrote.
+
+    None where there is neither. Raises NlabError where the index merely numbers the rows.
+    """
+    import polars as pl
+
+    names = list(schema_of(lazy, path))
+    if wanted in names:
+        return wanted
+    candidates = [name for name in index_columns(path, names) if name not in ("era", "data_type")] if wanted == "id" else []
+    if len(candidates) != 1:
+        return None
+    (name,) = candidates
+    if UNNAMED_INDEX.fullmatch(name):
+        with reading(path):
+            counted = lazy.select(pl.col(name).cast(pl.String).str.contains(r"^(0|[1-9]\d*)$").all()).collect().item()
+        if counted:
+            shown = repr(name) if name else "without a name"
+            raise NlabError(
+                f"{path}: has no column 'id', and its index, column {shown}, numbers the rows; save the ids as a column "
+                f"`id`, or name the column that holds them (data.id_column)"
+            )
+    return name
+
+
+def id_text(path: Path, lazy: "pl.LazyFrame", name: str) -> "pl.Expr":
+    """A column of ids as text. Whole floats, which integers become beside a missing value, are written as integers.
+
+    Raises NlabError for other floats, which two ids may share.
+    """
+    import polars as pl
+
+    column, dtype = pl.col(name), schema_of(lazy, path)[name]
+    if dtype.is_float():
+        largest = 2**24 if dtype == pl.Float32 else 2**53
+        with reading(path):
+            odd = lazy.filter((column != column.round()) | (column.abs() > largest)).select(column).head(1).collect()
+        if len(odd):
+            raise NlabError(f"{path}: id {odd.item()!r} is a float, which other ids may have been rounded to; save ids as text")
+        column = column.fill_nan(None).cast(pl.Int64)
+    return column.cast(pl.String)
+
+
+def as_bytes(names: "pl.Series") -> NDArray[np.bytes_]:
+    """Strings as fixed-width bytes, piece by piece: millions of Python strings at once would take gigabytes."""
+    widest = names.str.len_bytes().max()
+    width = widest if isinstance(widest, int) and widest > 0 else 1
+    out = np.empty(len(names), dtype=f"S{width}")
+    for start in range(0, len(names), ID_PIECE):
+        piece = names[start : start + ID_PIECE]
+        out[start : start + ID_PIECE] = [name.encode() for name in piece.to_list()]
+    return out
+
+
+def number(name: str, dtype: "type[pl.DataType] | None" = None) -> "pl.Expr":
+    """A column as numbers, Float32 unless told otherwise; null where it holds none."""
+    import polars as pl
+
+    return pl.col(name).cast(dtype or pl.Float32, strict=False)
+
+
+def is_no_number(name: str) -> "pl.Expr":
+    """Where a column holds something that is neither a finite number nor missing."""
+    import polars as pl
+
+    value = number(name, pl.Float64)
+    odd = value.is_null() & pl.col(name).is_not_null()
+    return (odd & ~pl.col(name).cast(pl.String).str.to_lowercase().is_in(MISSING)) | value.is_infinite()
+
+
+def may_be_number(dtype: "pl.DataType") -> bool:
+    """Whether a column of this type can hold numbers: text can."""
+    import polars as pl
+
+    return dtype.is_numeric() or dtype in (pl.String, pl.Null)
+
+
+def refuse_other_than_numbers(path: Path, schema: "dict[str, pl.DataType]", names: Sequence[str], what: str) -> None:
+    """Raises NlabError for a column whose type holds no numbers at all."""
+    for name in names:
+        if not may_be_number(schema[name]):
+            raise NlabError(f"{path}: {what} {name!r} holds {schema[name]}, not numbers")
+
+
+class reading:
+    """Turns polars' errors about a file into one sentence for the user."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        from polars.exceptions import PanicException, PolarsError
+
+        if isinstance(error, PolarsError | PanicException | OSError):
+            raise NlabError(f"{self.path}: can't be read: {(str(error).splitlines() or [repr(error)])[0]}") from error
+
+
+def _separator(path: Path) -> str:
+    """What stands between the columns, told by the header. Raises NlabError where two columns have one name."""
+    try:
+        with path.open("rb") as file:
+            zipped = file.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if zipped else path.open("rb") as binary:
+            header = binary.readline(LONGEST_HEADER).decode("utf-8-sig")
+    except (UnicodeDecodeError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise NlabError(f"{path}: can't be read as UTF-8 text ({error}); save it as a CSV in UTF-8") from error
+    separator = max(SEPARATORS, key=re.sub(r'"[^"]*"', "", header).count)
+    names = next(csv.reader([header], delimiter=separator), [])
+    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
+    if twice is not None:
+        raise NlabError(f"{path}: two columns are named {twice!r}; rename or remove one")
+    return separator
