@@ -17,6 +17,8 @@ class Component(BaseModel):
 
     library_bytes: ClassVar[int] = 0
     """Memory of the libraries that it alone loads."""
+    reads: ClassVar[tuple[str, ...]] = ()
+    """Data files that its code reads, relative to its own: they count as code. What is read undeclared is not noticed."""
     unseeded: ClassVar[tuple[str, ...]] = ("device",)
     """Parameters that do not count for `seed_key`: amounts, devices, names of other components."""
 

@@ -80,9 +80,8 @@ def _found(setting: Setting, name: str, augment: tuple[str, ...], held: tuple[in
         "data": setting.identity,
         "labels": setting.labels,
         "code": [
-            code_version(*kinds, Realism),
+            code_version(*kinds, Realism, streaming),
             source_version(Path(__file__)),
-            source_version(Path(str(streaming.__file__))),
         ],
         "libraries": library_versions(*kinds, Realism),
         "trained on": spans(splits.train),

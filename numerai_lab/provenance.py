@@ -1,116 +1,126 @@
-"""Which code computes something: a hash of its sources and the versions of the libraries they import."""
+"""Which code computes something: a hash of its syntax trees, and the versions of the libraries that they import."""
 
 import ast
 import hashlib
 import inspect
+import platform
 import sys
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 from types import ModuleType
 from uuid import uuid4
 
-PACKAGE = "numerai_lab"
+from numerai_lab.imports import FRAMEWORK, Reached, SourceFile, reached, tree_of
+
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "umap": "umap-learn", "yaml": "pyyaml"}
 """Import names that differ from the name a package is installed under."""
-FRAMEWORK = {"abc", "pydantic", "typing"}
-"""What declares components and computes nothing."""
 UNDERNEATH = {"umap": ("numba", "pynndescent", "scikit-learn", "scipy"), "sklearn": ("scipy",)}
 """Packages that compute for another one."""
 
 
-def code_version(*kinds: type) -> str:
-    """A hash of the modules of these classes and their bases, and of all they import inside the package, transitively.
+def code_version(*parts: type | ModuleType) -> str:
+    """A hash of the code that these classes (with their bases) and modules run: their files and all that they import.
 
-    A class whose source can't be read gets a name that never comes again, so that nothing of it is reused.
+    Files count as syntax trees without docstrings and comments; syntax trees differ between minor versions of Python. Of
+    classes also the files that they declare in `reads` count, by content. A class or module whose source can't be read gets
+    a name that never comes again, so that nothing of it is reused. See `imports` for what is followed and what is not seen.
     """
-    digest = hashlib.sha256()
-    for kind in kinds:
-        digest.update(kind.__qualname__.encode())
-        for base in kind.__mro__:
-            if base is object or base.__module__.split(".")[0] in FRAMEWORK:
-                continue
-            path = _file_of(sys.modules.get(base.__module__), base)
-            if path is None:
-                return uuid4().hex
-            for source in sorted(_reached(path)):
-                digest.update(_digest(source))
-    return digest.hexdigest()[:20]
+    versions = [_version_of(part) for part in parts]
+    if None in versions:
+        return uuid4().hex
+    return hashlib.sha256(b"".join(filter(None, versions))).hexdigest()[:20]
 
 
 def source_version(path: Path) -> str:
-    """A hash of one file alone."""
+    """A hash of the syntax tree of one file alone."""
     return _digest(path).hex()[:20]
 
 
-def library_versions(*kinds: type) -> dict[str, str]:
-    """Package → version of every library that the code of these classes imports."""
-    names: set[str] = set()
-    for kind in kinds:
-        path = _file_of(sys.modules.get(kind.__module__), kind)
-        for source in _reached(path) if path else ():
-            names |= _imported(source)[1]
+def library_versions(*parts: type | ModuleType) -> dict[str, str]:
+    """Package → version of every library that the code of these classes and modules imports, and Python's own."""
+    names = {name for part in parts for name in _reached(part).libraries}
     found = {DISTRIBUTIONS.get(name, name) for name in names} | {under for name in names for under in UNDERNEATH.get(name, ())}
-    return {name: _version(name) for name in sorted(found)}
+    return {**{name: _version(name) for name in sorted(found)}, "python": platform.python_version()}
 
 
-def _file_of(module: ModuleType | None, kind: type) -> Path | None:
-    """The file of a module, if it can be read and is where the class stands."""
+def _version_of(part: type | ModuleType) -> bytes | None:
+    """A hash of the code of one class or module; None where a part of it can't be read."""
+    kinds = [] if isinstance(part, ModuleType) else _bases(part)
+    sources = [_source_of(each) for each in (kinds or (part,))]
+    contents = [*(_version_reached(each) if each else None for each in sources), *map(_declared, kinds)]
+    if None in contents:
+        return None
+    name = getattr(part, "__qualname__", part.__name__).encode()
+    return hashlib.sha256(b"".join([name, *filter(None, contents)])).digest()
+
+
+def _bases(kind: type) -> list[type]:
+    """A class and those it inherits from, without what only declares."""
+    return [base for base in kind.__mro__ if base is not object and base.__module__.split(".")[0] not in FRAMEWORK]
+
+
+def _reached(part: type | ModuleType) -> Reached:
+    source = _source_of(part)
+    return reached(source) if source else Reached(frozenset(), frozenset())
+
+
+@cache
+def _source_of(part: type | ModuleType) -> SourceFile | None:
+    """The file of a module, or of a class's module, if it can be read and is where the class stands."""
+    module = part if isinstance(part, ModuleType) else sys.modules.get(part.__module__)
     path = Path(getattr(module, "__file__", None) or "")
     try:
-        inspect.getsource(kind)
+        inspect.getsource(part)
     except (OSError, TypeError):
         return None
-    return path if path.suffix == ".py" and path.is_file() else None
+    if module is None or path.suffix != ".py" or not path.is_file():
+        return None
+    return SourceFile(module.__spec__.name if module.__spec__ else module.__name__, path)
+
+
+def _declared(kind: type) -> bytes | None:
+    """A hash of the data files that a class declares in `reads`; None where one of them can't be read."""
+    digest = hashlib.sha256()
+    for name in vars(kind).get("reads", ()):
+        try:
+            path = Path(inspect.getfile(kind)).parent / name
+            digest.update(_content(path, path.stat().st_size, path.stat().st_mtime_ns))
+        except OSError:
+            return None
+    return digest.digest()
 
 
 @cache
-def _reached(path: Path) -> frozenset[Path]:
-    """A file and what it imports inside the package, transitively."""
-    seen: set[Path] = set()
-    ahead = [path]
-    while ahead:
-        at = ahead.pop()
-        if at not in seen:
-            seen.add(at)
-            ahead += _imported(at)[0]
-    return frozenset(seen)
+def _content(path: Path, size: int, mtime_ns: int) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 @cache
-def _imported(path: Path) -> tuple[frozenset[Path], frozenset[str]]:
-    """Files of the package and top-level names of libraries that a file imports, wherever in it."""
-    inside: set[Path] = set()
-    libraries: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_bytes())):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        for name in names:
-            top = name.split(".")[0]
-            if top == PACKAGE:
-                inside |= _module_file(name)
-            elif top not in sys.stdlib_module_names | FRAMEWORK:
-                libraries.add(top)
-    return frozenset(inside), frozenset(libraries)
-
-
-@cache
-def _module_file(name: str) -> frozenset[Path]:
-    """The file of a module of the package; none for what is no module, such as a class imported from one.
-
-    Looked up by its path: to ask Python would import the parent packages, and with them what they import.
-    """
-    at = Path(__file__).parent.joinpath(*name.split(".")[1:])
-    return frozenset(path for path in (at.with_suffix(".py"), at / "__init__.py") if path.is_file())
+def _version_reached(start: SourceFile) -> bytes:
+    files = sorted(reached(start).files, key=lambda source: (source.module, source.path.name))
+    return hashlib.sha256(b"".join(_digest(source.path) for source in files)).digest()
 
 
 @cache
 def _digest(path: Path) -> bytes:
-    return hashlib.sha256(path.name.encode() + b"\0" + path.read_bytes()).digest()
+    """A hash of a file: of its syntax tree without docstrings, or of its bytes where it is no Python source."""
+    tree = tree_of(path)
+    content = path.read_bytes() if tree is None else ast.dump(_without_docstrings(tree)).encode()
+    return hashlib.sha256(path.name.encode() + b"\0" + content).digest()
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    """The tree without expressions that are nothing but a text: docstrings, and texts that stand below constants."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = [each for each in node.body if not _is_text(each)]
+    return tree
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 @cache
@@ -118,4 +128,5 @@ def _version(name: str) -> str:
     try:
         return version(name)
     except PackageNotFoundError:
-        return "absent"
+        installed = packages_distributions().get(name)
+        return version(installed[0]) if installed else "absent"

@@ -69,7 +69,7 @@ def fitted_generator(setting: Setting, name: str, seed: int) -> Fitted:
             _write_columns(work, name, fits, setting, tick)
 
     places = {"rows": len(setting.panel.ids), "fits": keys, "columns for": [spans(part.serves) for part in parts]}
-    facts = {**_facts(setting, template), **places, "by": source_version(Path(crossfit.__file__))}
+    facts = {**_facts(setting, template), **places, "by": code_version(crossfit)}
     stage = Stage("columns", f"columns {name}@{seed}", facts)
     entry = setting.stages.obtain(stage, columns)
     return Fitted(replace(fits, live={}), _array(entry, COLUMNS, len(setting.panel.ids)), stage.key)
@@ -96,7 +96,7 @@ def _fitted_part(setting: Setting, name: str, seed: int, part: Part, label: str)
     }
     if template.uses_labels or template.select is not None:
         by_labels = template.uses_labels or (template.select is not None and template.select.by is not None)
-        facts["shown"] = [setting.labels if by_labels else None, spans(train), source_version(Path(selection.__file__))]
+        facts["shown"] = [setting.labels if by_labels else None, spans(train), code_version(selection)]
     if template.several_targets and setting.panel.auxiliary:
         facts["auxiliary"] = setting.auxiliary
     return setting.stages.obtain(Stage("fit", label, facts), fit), live[0] if live else None
@@ -168,7 +168,7 @@ def with_rows_made(setting: Setting, stream: BlockStream, seed: int) -> BlockStr
             facts["parameters"] = template.recipe
             facts["trained on"] = spans(setting.splits.train)
             facts["eras"] = spans(origin.era for origin in stream.origins_of(name))
-            facts["rows by"] = [source_version(Path(str(module.__file__))) for module in (made, streaming)]
+            facts["rows by"] = code_version(made, streaming)
 
             def make(work: Path, name: str = name) -> None:
                 with setting.show.task(f"rows of {name}@{seed}") as tick:
@@ -205,7 +205,7 @@ def trained(name: str, setting: Setting, future: Panel, fitted: Mapping[str, Fit
         "labels": setting.labels,
         "inputs": [fitted[name].key if name != RAW else RAW for name in variant.inputs],
         "augmenters": [setting.config.augmenters[name].recipe for name in variant.augment],
-        "rows by": source_version(Path(str(made.__file__))),
+        "rows by": code_version(made, streaming),
         "trained on": spans(setting.splits.train),
         "predicts": spans(future.eras.tolist()),
         "seed": seed,

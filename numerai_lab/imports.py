@@ -1,0 +1,200 @@
+"""Which source files a module runs: its own and those of the modules that it imports, found without importing anything.
+
+Followed are `import` and `from … import` statements, relative ones too, anywhere in a file but under `if TYPE_CHECKING:`, and
+calls of `import_module("literal")` and `__import__("literal")`. What is imported under a computed name, run by `exec` or
+loaded from a data file is not seen.
+"""
+
+import ast
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import find_spec
+from pathlib import Path
+
+PACKAGE = "numerai_lab"
+FRAMEWORK = {"abc", "pydantic", "typing"}
+"""What declares components and computes nothing."""
+INSTALLED = ("site-packages", "dist-packages")
+"""Folders of installed distributions: these count by version, not by their files."""
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A module and its file."""
+
+    module: str
+    path: Path
+
+    @property
+    def is_package(self) -> bool:
+        """The file is the `__init__` of a package."""
+        return self.path.stem == "__init__"
+
+
+@dataclass(frozen=True)
+class Import:
+    """A module that is imported, and the name that is taken from it; "" for the module itself."""
+
+    module: str
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Reached:
+    """Source files that run, and top-level names of installed libraries that they import."""
+
+    files: frozenset[SourceFile]
+    libraries: frozenset[str]
+
+
+@cache
+def reached(start: SourceFile) -> Reached:
+    """A source file and all that it imports, transitively.
+
+    Modules of this package, of the start's own package, and any that is no installed distribution are followed. A name that
+    the `__init__` of a package of ours only passes on counts as an import of the module that defines it.
+    """
+    own = {PACKAGE, start.module.split(".")[0]}
+    files, libraries, seen = {start}, set[str](), set[Import]()
+    ahead = list(_imports(start))
+    while ahead:
+        wanted = ahead.pop()
+        top = wanted.module.split(".")[0]
+        if wanted in seen or top in sys.stdlib_module_names or top in FRAMEWORK:
+            continue
+        seen.add(wanted)
+        if top not in own and _is_library(top):
+            libraries.add(top)
+            continue
+        for found in _files(wanted):
+            if isinstance(found, Import):
+                ahead.append(found)
+            elif found not in files:
+                files.add(found)
+                ahead += _imports(found)
+    return Reached(frozenset(files), frozenset(libraries))
+
+
+def _files(wanted: Import) -> Iterator[SourceFile | Import]:
+    """The file of a module with those of its parent packages; of ours, the module alone, or where its `__init__` sends on."""
+    if wanted.module == PACKAGE and not located(f"{PACKAGE}.{wanted.name}"):
+        return  # names of the package itself: its version, and what notebooks need
+    if wanted.name and (submodule := located(f"{wanted.module}.{wanted.name}")):
+        yield submodule
+        wanted = Import(wanted.module)
+        if submodule.module.split(".")[0] == PACKAGE:
+            return
+    module = located(wanted.module)
+    if module is not None:
+        passed_on = _passed_on(module) if wanted.module.split(".")[0] == PACKAGE and module.is_package else {}
+        yield passed_on.get(wanted.name, module)
+    if wanted.module.split(".")[0] != PACKAGE:
+        for parent in _parents(wanted.module):
+            yield Import(parent)
+
+
+def _parents(module: str) -> list[str]:
+    parts = module.split(".")
+    return [".".join(parts[:n]) for n in range(1, len(parts))]
+
+
+@cache
+def located(module: str) -> SourceFile | None:
+    """The file of a module; None where there is none, such as for a namespace package."""
+    if module.split(".")[0] == PACKAGE:
+        at = Path(__file__).parent.joinpath(*module.split(".")[1:])
+        there = [path for path in (at.with_suffix(".py"), at / "__init__.py") if path.is_file()]
+        return SourceFile(module, there[0]) if there else None
+    spec = _spec(module)
+    path = Path(spec.origin) if spec and spec.has_location and spec.origin else None
+    return SourceFile(module, path) if path and path.is_file() else None
+
+
+@cache
+def _spec(module: str) -> ModuleSpec | None:
+    """Where Python would find a module. Of a dotted name only the first part is asked for, which imports nothing."""
+    parent, _, _ = module.rpartition(".")
+    try:
+        if not parent:
+            return find_spec(module)
+        above = _spec(parent)
+        places = above.submodule_search_locations if above else None
+        return PathFinder.find_spec(module, places) if places else None
+    except (ImportError, ValueError, AttributeError, KeyError, OSError):
+        return None
+
+
+@cache
+def _is_library(top: str) -> bool:
+    """Installed as a distribution, built in, or not there at all: known by its version."""
+    spec = _spec(top)
+    if spec is None:
+        return True
+    places = [spec.origin] if spec.has_location and spec.origin else list(spec.submodule_search_locations or ())
+    return not places or any(part in INSTALLED for place in places for part in Path(place).parts)
+
+
+@cache
+def tree_of(path: Path) -> ast.Module | None:
+    """The syntax tree of a file; None for what is no Python source."""
+    if path.suffix != ".py":
+        return None
+    try:
+        return ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+
+
+@cache
+def _imports(source: SourceFile) -> tuple[Import, ...]:
+    tree = tree_of(source.path)
+    return tuple(dict.fromkeys(_imports_in(tree, source))) if tree else ()
+
+
+def _imports_in(node: ast.AST, source: SourceFile) -> Iterator[Import]:
+    if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+        for other in node.orelse:
+            yield from _imports_in(other, source)
+        return
+    if isinstance(node, ast.Import):
+        yield from (Import(alias.name) for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        module = _absolute("." * node.level + (node.module or ""), source)
+        yield from (Import(module, "" if alias.name == "*" else alias.name) for alias in node.names)
+    elif isinstance(node, ast.Call) and (name := _literal_import(node)):
+        yield Import(_absolute(name, source))
+    for child in ast.iter_child_nodes(node):
+        yield from _imports_in(child, source)
+
+
+def _literal_import(call: ast.Call) -> str:
+    """The name in `import_module("name")` and `__import__("name")`; empty for any other call."""
+    called = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    first = call.args[0] if call.args else None
+    literal = isinstance(first, ast.Constant) and isinstance(first.value, str)
+    return str(first.value) if literal and called in ("import_module", "__import__") else ""  # type: ignore[union-attr]
+
+
+def _absolute(name: str, source: SourceFile) -> str:
+    """A module's full name; one that begins with dots is relative to the package of the source."""
+    level = len(name) - len(name.lstrip("."))
+    if not level:
+        return name
+    package = source.module.split(".") if source.is_package else source.module.split(".")[:-1]
+    above = package[: len(package) - level + 1]
+    return ".".join([*above, *([name[level:]] if name[level:] else [])])
+
+
+@cache
+def _passed_on(package: SourceFile) -> dict[str, Import]:
+    """Names that the `__init__` of a package imports from elsewhere → where from."""
+    tree = tree_of(package.path)
+    return {
+        alias.asname or alias.name: Import(_absolute("." * node.level + (node.module or ""), package), alias.name)
+        for node in (tree.body if tree else ())
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
