@@ -18,18 +18,26 @@ def families() -> list[str]:
     return [*CATALOGUE, "runs"]
 
 
-def show(run: RunArgument = None, runs_dir: RunsDir = Path("runs"), how: HowShown = "table") -> None:
+def show(
+    run: RunArgument = None,
+    runs_dir: RunsDir = Path("runs"),
+    sort: Annotated[str | None, typer.Option(help="column to rank by, over val1 and val2 together; best first")] = None,
+    how: HowShown = "table",
+) -> None:
     """Print a run's table and verdicts."""
     from numerai_lab.finished import read_run
     from numerai_lab.report.listing import newest
     from numerai_lab.report.page import heading
+    from numerai_lab.report.ranking import ranked, sort_column
     from numerai_lab.report.tables import summary_columns
     from numerai_lab.report.verdicts import lines_below
 
     found = read_run(run or newest(runs_dir))
-    print_table(found.scores, how, summary_columns(False), [found.name, *heading(found.manifest)])
+    scores = ranked(found.scores, sort_column(sort, found.scores)) if sort else found.scores
+    print_table(scores, how, summary_columns(False), [found.name, *heading(found.manifest)])
     if how == "table":
-        print("", *lines_below(found.scores), sep="\n")
+        print("", *lines_below(scores), sep="
+")
         for warning in found.manifest["warnings"]:
             say(f"warning: {warning}")
 
@@ -60,20 +68,24 @@ def list_(
         str, typer.Argument(help="generators, augmenters, models, metrics, sources or runs", autocompletion=families)
     ],
     runs_dir: RunsDir = Path("runs"),
+    sort: Annotated[
+        str | None,
+        typer.Option(help="of runs: the column that the best variant, and the order, is chosen by; default newest first"),
+    ] = None,
     how: HowShown = "table",
 ) -> None:
     """List what there is of a family, a line each."""
     import polars as pl
 
     from numerai_lab.commands.catalogue import entries
-    from numerai_lab.report.listing import COLUMNS, listing
+    from numerai_lab.report.listing import columns, listing
     from numerai_lab.report.tables import Shown
 
     if family != "runs":
         print_table(pl.DataFrame(entries(family)), how, (Shown("name", family, "s"), Shown("gives", "gives", "s")))
         return
-    rows = listing(runs_dir)
+    rows = listing(runs_dir, sort)
     if rows:
-        print_table(pl.DataFrame(rows, infer_schema_length=None), how, COLUMNS)
+        print_table(pl.DataFrame(rows, infer_schema_length=None), how, columns(sort))
     else:
         say(f"no run in {runs_dir}")

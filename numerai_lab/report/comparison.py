@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from numerai_lab.basics import NlabError, nearest
 from numerai_lab.finished import Run, differing, read_run, terms
 from numerai_lab.metrics import METRICS
@@ -15,7 +13,7 @@ from numerai_lab.metrics.scoring import FOLD, splits_of
 from numerai_lab.metrics.significance import block_length
 from numerai_lab.metrics.verdict import SMALLEST_EFFECT
 from numerai_lab.metrics.windows import with_windows
-from numerai_lab.report.tables import best_is_high
+from numerai_lab.report.ranking import ranked, sort_column
 
 if TYPE_CHECKING:
     import polars as pl
@@ -94,16 +92,12 @@ def _ranked(runs: Sequence[Run], sort: str, reference: str | None) -> Group:
         known = [f"{run.name}/{name}" for run in runs for name in run.scores["variant"].unique(maintain_order=True).to_list()]
         raise NlabError(f"--reference: no variant {wanted!r} among these runs; {nearest(wanted, known)}")
     table = _with_changes(runs, (base_run.name, variant))
-    if sort not in table.columns or not table[sort].dtype.is_numeric():
-        raise NlabError(
-            f"--sort: no column {sort!r}; {nearest(sort, [name for name in table.columns if table[name].dtype.is_numeric()])}"
-        )
     return Group(
         tuple(run.name for run in runs),
         tuple(runs),
         dict(first.manifest["comparable"]),
         f"{base_run.name}/{variant}",
-        _sorted(table, sort),
+        ranked(table, sort_column(sort, table)),
     )
 
 
@@ -136,20 +130,3 @@ def _with_changes(runs: Sequence[Run], reference: tuple[str, str]) -> "pl.DataFr
     return plain.join(
         found.select("run", "variant", "split", *last), on=["run", "variant", "split"], how="left", maintain_order="left"
     )
-
-
-def _sorted(table: "pl.DataFrame", sort: str) -> "pl.DataFrame":
-    """Variants best first by `sort` over the whole validation period, each with its splits together."""
-    import polars as pl
-
-    both = table.filter(pl.col("split") == "val").with_columns(pl.col(sort).cast(pl.Float64).fill_null(np.nan).alias("place"))
-    # NaN sorts last whichever way is best.
-    place = (
-        pl.when(pl.col("place").is_nan())
-        .then(np.inf)
-        .otherwise(pl.col("place") if best_is_high(sort) is False else -pl.col("place"))
-    )
-    places = both.select("run", "variant", place.alias("place"))
-    order = pl.col("split").replace_strict({"val1": 0, "val2": 1, "val": 2, FOLD: 3}, return_dtype=pl.Int8)
-    ranked = table.join(places, on=["run", "variant"], how="left", maintain_order="left")
-    return ranked.sort("place", "run", "variant", order).drop("place")

@@ -1,12 +1,17 @@
 """What runs there are: a row each, finished, failed or unfinished."""
 
+import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numerai_lab.basics import NlabError
 from numerai_lab.finished import Run, read_run
-from numerai_lab.report.tables import Shown
+from numerai_lab.report.ranking import sort_column
+from numerai_lab.report.tables import Shown, best_is_high
 from numerai_lab.runs import UNFINISHED, unfinished_runs
+
+if TYPE_CHECKING:
+    import polars as pl
 
 COLUMNS = (
     Shown("run", "run", "s"),
@@ -21,12 +26,31 @@ COLUMNS = (
 )
 
 
-def listing(runs_dir: Path) -> list[dict[str, Any]]:
-    """Rows of `COLUMNS`, newest first; the status of a finished run is None. What is no run folder is left out."""
+def columns(sort: str | None = None) -> list[Shown]:
+    """`COLUMNS`, with what the best variant of a run is chosen by in place of corr."""
+    if sort in (None, "corr_mean"):
+        return list(COLUMNS)
+    best = {"best": Shown("best", f"best by {sort}", "s"), "corr": Shown("value", str(sort))}
+    return [best.get(column.name, column) for column in COLUMNS]
+
+
+def listing(runs_dir: Path, sort: str | None = None) -> list[dict[str, Any]]:
+    """Rows of `columns(sort)`; the status of a finished run is None. What is no run folder is left out.
+
+    Newest first; with `sort`, a column of score tables, the run whose best variant by it is best comes first. Raises NlabError
+    when no run has such a column.
+    """
     folders = [path for path in runs_dir.iterdir() if path.is_dir()] if runs_dir.is_dir() else []
-    rows = [_row(path) for path in sorted(folders, key=lambda path: path.name, reverse=True) if _is_run(path)]
+    tables: list[pl.DataFrame] = []
+    paths = [path for path in sorted(folders, key=lambda path: path.name, reverse=True) if _is_run(path)]
+    rows = [_row(path, sort or "corr_mean", tables) for path in paths]
     dead = [_blank(path.name, "unfinished, to be resumed") for path in unfinished_runs(runs_dir)]
-    return [*dead, *rows]
+    if sort is None or not tables:
+        return [*dead, *rows]
+    if not any(sort in table.columns and table[sort].dtype.is_numeric() for table in tables):
+        sort_column(sort, tables[0])
+    sign = 1 if best_is_high(sort) is False else -1
+    return [*sorted(rows, key=lambda row: math.inf if row["value"] is None else sign * row["value"]), *dead]
 
 
 def newest(runs_dir: Path) -> Path:
@@ -42,22 +66,28 @@ def _is_run(path: Path) -> bool:
     return not path.name.startswith(UNFINISHED) and any((path / name).is_file() for name in files)
 
 
-def _row(path: Path) -> dict[str, Any]:
+def _row(path: Path, sort: str, tables: "list[pl.DataFrame]") -> dict[str, Any]:
     try:
-        return _summary(read_run(path))
+        run = read_run(path)
+        row = _summary(run, sort)
     except (NlabError, KeyError, TypeError) as error:
         failed = (path / "failed.txt").is_file()
         said = str(error).rpartition("this run failed (")[2].rstrip(")") if failed else "can't be read"
         return _blank(path.name, f"failed: {said[:30]}" if failed else f"damaged: {said}")
+    tables.append(run.scores)
+    return row
 
 
-def _summary(run: Run) -> dict[str, Any]:
-    both = [row for row in run.scores.to_dicts() if row["split"] == "val" and row.get("corr_mean") is not None]
-    best = max(both, key=lambda row: row["corr_mean"], default={})
+def _summary(run: Run, sort: str) -> dict[str, Any]:
+    both = [row for row in run.scores.to_dicts() if row["split"] == "val"]
+    known = [row for row in both if isinstance(row.get(sort), int | float) and math.isfinite(row[sort])]
+    sign = -1 if best_is_high(sort) is False else 1
+    best = max(known, key=lambda row: sign * row[sort], default={})
     data = run.manifest["data"]
     return {
         **_blank(run.name, None),
         "best": best.get("variant", ""),
+        "value": best.get(sort),
         "corr": best.get("corr_mean"),
         "delta": best.get("delta_corr_mean"),
         "p_adjusted": best.get("delta_corr_mean_p_adjusted"),
@@ -68,4 +98,4 @@ def _summary(run: Run) -> dict[str, Any]:
 
 
 def _blank(name: str, status: str | None) -> dict[str, Any]:
-    return {column.name: None for column in COLUMNS} | {"run": name, "status": status}
+    return {column.name: None for column in COLUMNS} | {"value": None, "run": name, "status": status}
