@@ -286,6 +286,13 @@ def replace_page(run: Path, name: str, text: str) -> None:
         write_page(run / MANIFEST, sealed({**facts, FILES: {**facts[FILES], name: checksum(run / name)}}))
 
 
+def note_in_manifest(run: Path, key: str, value: Any) -> None:
+    """A fact about a finished run that was not known when it was written."""
+    facts = mapping_in(run / MANIFEST)
+    facts = opened(run / MANIFEST) if FILES in facts else facts
+    write_page(run / MANIFEST, sealed({**facts, key: value}))
+
+
 def _memory() -> int:
     import psutil
 

@@ -36,8 +36,7 @@ def show(
     scores = ranked(found.scores, sort_column(sort, found.scores)) if sort else found.scores
     print_table(scores, how, summary_columns(False), [found.name, *heading(found.manifest)])
     if how == "table":
-        print("", *lines_below(scores), sep="
-")
+        print("", *lines_below(scores), sep="\n")
         for warning in found.manifest["warnings"]:
             say(f"warning: {warning}")
 

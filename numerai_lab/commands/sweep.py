@@ -35,7 +35,7 @@ def sweep(
     """
     from numerai_lab.config import load_config
     from numerai_lab.report.progress import shown
-    from numerai_lab.report.sweep_page import leaderboard
+    from numerai_lab.report.sweep_page import leaderboard, readable
     from numerai_lab.studies.sweep import Asked, summary, write_leaderboard
     from numerai_lab.studies.sweep import grid as grid_of
     from numerai_lab.studies.sweep import search as search_by
@@ -51,7 +51,7 @@ def sweep(
     rows, says = summary(done)
     write_leaderboard(asked.folder, name, done)
     table, columns = leaderboard(rows, done.objective.column)
-    print_table(table, how, columns, says[:1])
+    print_table(readable(table, rows) if how == "table" else table, how, columns, says[:1])
     if how == "table":
         print("", *says[1:], sep="\n")
     say(f"leaderboard: {asked.folder / 'leaderboard.html'}")

@@ -9,7 +9,8 @@ _SCORE = ("mean", "std", "sharpe", "max_drawdown", "max_drawdown_compound", "sha
 class Metric:
     """A per-era score: what it says, its summaries over eras, and where its definition comes from.
 
-    window: a metric and a number n: this one is that metric over the last n eras of a split that have it.
+    window: a metric and a number n: this one is that metric over the last n eras of a split that have it. needs: whose
+    predictions it takes, beside the variant's own.
     """
 
     says: str
@@ -17,6 +18,7 @@ class Metric:
     source: str
     higher_is_better: bool = True
     window: tuple[str, int] | None = None
+    needs: str = ""
 
 
 METRICS: dict[str, Metric] = {
@@ -51,11 +53,13 @@ METRICS: dict[str, Metric] = {
         "meta model contribution: target times what of the predictions is orthogonal to the meta model; missing without one",
         ("mean", "std", "sharpe", "max_drawdown"),
         "numerai_tools.scoring.correlation_contribution",
+        needs="meta model",
     ),
     "bmc": Metric(
         "benchmark model contribution: MMC with a benchmark model in the meta model's place",
         ("mean", "std", "sharpe", "max_drawdown"),
         "numerai_tools.scoring.correlation_contribution",
+        needs="benchmark model",
     ),
     "bmc_last200": Metric(
         "bmc over the last 200 eras of a split that have a benchmark, or over all of them where there are fewer "
@@ -63,9 +67,14 @@ METRICS: dict[str, Metric] = {
         ("mean",),
         "this project; Numerai's guides and modellers judge by recent eras",
         window=("bmc", 200),
+        needs="benchmark model",
     ),
     "corr_with_meta_model": Metric(
-        "correlation of gaussianised predictions with the gaussianised meta model", ("mean",), "this project", False
+        "correlation of gaussianised predictions with the gaussianised meta model",
+        ("mean",),
+        "this project",
+        False,
+        needs="meta model",
     ),
     "corr_with_reference": Metric(
         "correlation of gaussianised predictions with those of the reference variant", ("mean",), "this project", False
@@ -74,6 +83,7 @@ METRICS: dict[str, Metric] = {
         "a · corr + b · mmc with the payout multipliers of `scoring.payout`; missing without a meta model",
         ("mean", "sharpe"),
         "Numerai's payout rules, without its clipping and its payout factor",
+        needs="meta model",
     ),
     "seed_churn": Metric(
         "1 − Spearman correlation of the predictions of two seeds, over all pairs of seeds; missing with one seed",

@@ -13,6 +13,7 @@ from numerai_lab.metrics.scoring import FOLD, splits_of
 from numerai_lab.metrics.significance import block_length
 from numerai_lab.metrics.verdict import SMALLEST_EFFECT
 from numerai_lab.metrics.windows import with_windows
+from numerai_lab.report.page import chosen
 from numerai_lab.report.ranking import ranked, sort_column
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def _with_changes(runs: Sequence[Run], reference: tuple[str, str]) -> "pl.DataFr
         members = with_windows({(run, variant): series_of(own, eras, tested) for (run, variant), own in tables.items()})
         rows = changes(members, reference, block, float(runs[0].manifest.get("smallest_effect", SMALLEST_EFFECT)))
         changed += [{"run": run, "variant": variant, "split": split, **row} for (run, variant), row in rows.items()]
-    every = pl.concat([run.scores for run in runs], how="diagonal_relaxed")
+    every = pl.concat([_noted(run) for run in runs], how="diagonal_relaxed")
     names = pl.Series("run", [run.name for run in runs for _ in range(len(run.scores))])
     plain = every.select(names, *[name for name in every.columns if not name.startswith("delta_") and name not in SURENESS])
     found = pl.DataFrame(changed, infer_schema_length=None).with_columns(
@@ -130,3 +131,14 @@ def _with_changes(runs: Sequence[Run], reference: tuple[str, str]) -> "pl.DataFr
     return plain.join(
         found.select("run", "variant", "split", *last), on=["run", "variant", "split"], how="left", maintain_order="left"
     )
+
+
+def _noted(run: Run) -> "pl.DataFrame":
+    """A run's scores; where a sweep chose the run, its variants' notes say so."""
+    import polars as pl
+
+    choice = chosen(run.manifest)
+    if not choice or "notes" not in run.scores.columns:
+        return run.scores
+    notes = [f"{note}; {choice}" if note else choice for note in run.scores["notes"].cast(pl.String).to_list()]
+    return run.scores.with_columns(pl.Series("notes", notes))

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from numerai_lab.finished import Run
+from numerai_lab.report.tables import short
 from numerai_lab.runs import CONFIG
 
 if TYPE_CHECKING:
@@ -14,14 +15,17 @@ KEYS = ("name",)
 
 
 def differing(runs: Sequence[Run]) -> "pl.DataFrame":
-    """A row a run: `run`, then a column of text for each dotted key whose value is not the same in all; "" where it is absent."""
+    """A row a run: `run`, then a column of text for each dotted key whose value is not the same in all; "" where it is absent.
+
+    Numbers are rounded to what tells them apart.
+    """
     import polars as pl
 
     flat = {run.name: dict(_flat(_config(run))) for run in runs}
     keys = dict.fromkeys(key for values in flat.values() for key in values if key not in KEYS)
-    told = [key for key in keys if len({values.get(key, "") for values in flat.values()}) > 1]
-    rows = [{"run": name, **{key: values.get(key, "") for key in told}} for name, values in flat.items()]
-    return pl.DataFrame(rows, schema=dict.fromkeys(("run", *told), pl.String))
+    told = [key for key in keys if len({repr(values.get(key, "")) for values in flat.values()}) > 1]
+    columns = {key: short([values.get(key, "") for values in flat.values()]) for key in told}
+    return pl.DataFrame({"run": list(flat), **columns}, schema=dict.fromkeys(("run", *told), pl.String))
 
 
 def with_config(table: "pl.DataFrame", runs: Sequence[Run]) -> tuple["pl.DataFrame", list[str]]:
@@ -42,9 +46,9 @@ def _config(run: Run) -> Any:
         return {}
 
 
-def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping) and value:
         for key, inner in value.items():
             yield from _flat(inner, f"{path}.{key}" if path else str(key))
     elif path:
-        yield path, "none" if value is None else str(value)
+        yield path, "none" if value is None else value

@@ -42,13 +42,15 @@ def write_report(folder: RunFolder, config: Config, eras: "pl.DataFrame", scores
 
 
 def redrawn(run: Run) -> None:
-    """Draws report.html of a finished run anew."""
+    """Draws report.html of a finished run anew, and writes scores.md."""
     config, _ = load_config(run.path / CONFIG)
     try:
         page = report_page(run, config)
+        table = scores_page(config.name, heading(run.manifest), run.scores, config.scoring.legacy)
     except KeyError as error:
         raise NlabError(f"{run.path}: its manifest has no {error}; a run of another version of nlab?") from error
     replace_page(run.path, "report.html", page)
+    replace_page(run.path, "scores.md", table)
 
 
 def scores_page(title: str, head: Sequence[str], scores: "pl.DataFrame", legacy: bool) -> str:
@@ -71,7 +73,19 @@ def heading(manifest: dict[str, Any]) -> list[str]:
     if manifest.get("cv"):
         cv = manifest["cv"]
         lines.append(f"cv: the training eras out of fold ({cv['folds']} folds, {cv['scheme']}), which is no validation")
-    return lines + ([manifest["leak"]] if manifest["leak"] else [])
+    return lines + ([manifest["leak"]] if manifest["leak"] else []) + [stamp for stamp in (chosen(manifest),) if stamp]
+
+
+def chosen(manifest: Mapping[str, Any]) -> str:
+    """What has to stand beside the scores of a run that a sweep chose; empty for others."""
+    choice = manifest.get("chosen")
+    if not isinstance(choice, Mapping):
+        return ""
+    split = choice.get("split")
+    flattered = f"{split}, and both halves together, flatter" if split == "val1" else f"{split} flatters"
+    return (
+        f"chosen on {split} of {choice.get('trials')} trials ({choice.get('by')}): {flattered} it; val2 had no part in the choice"
+    )
 
 
 def report_page(run: Run, config: Config) -> str:

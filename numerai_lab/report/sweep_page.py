@@ -9,17 +9,21 @@ from urllib.parse import quote
 from numerai_lab.finished import Run
 from numerai_lab.report.figure import COLOURS, GREY, Figure, line, titled
 from numerai_lab.report.markup import cells, render
-from numerai_lab.report.tables import Shown
+from numerai_lab.report.tables import Shown, short
 from numerai_lab.report.verdicts import judged
 
 if TYPE_CHECKING:
     import polars as pl
 
+NUMBERS = ("value", "delta", "low", "high")
+"""Columns of numbers: the objective; and its change against the reference, with the ends of the 95 % interval of that."""
+
 
 def leaderboard(rows: Sequence[Mapping[str, Any]], column: str) -> tuple["pl.DataFrame", list[Shown]]:
-    """A row a trial, best first: number, what it changed, its value (of the objective `column`), its run; and how that is shown.
+    """A row a trial, best first: number, its value (of the objective `column`), the change against the reference of its run,
+    what the trial changed, its run; and how that is shown.
 
-    rows: dicts of `trial`, `values` (a mapping), `value`, `run`, `error`.
+    rows: dicts of `trial`, `values` (a mapping), `value`, `delta`, `low`, `high`, `run`, `error`.
     """
     import polars as pl
 
@@ -27,28 +31,40 @@ def leaderboard(rows: Sequence[Mapping[str, Any]], column: str) -> tuple["pl.Dat
     plain = [
         {
             "trial": row["trial"],
-            **{key: _text(row["values"].get(key, "")) for key in keys},
-            "value": None if math.isnan(row["value"]) else row["value"],
+            **{key: str(row["values"].get(key, "")) for key in keys},
+            **{name: None if math.isnan(row[name]) else row[name] for name in NUMBERS},
+            "between": _between(row["low"], row["high"]),
             "run": row["run"],
             "error": row["error"] or None,
         }
         for row in rows
     ]
-    texts = dict.fromkeys(("run", "error", *keys), pl.String)
-    table = pl.DataFrame(plain, schema_overrides={**texts, "value": pl.Float64}, infer_schema_length=None)
+    types = {**dict.fromkeys(("between", "run", "error", *keys), pl.String), **dict.fromkeys(NUMBERS, pl.Float64)}
+    table = pl.DataFrame(plain, schema_overrides=types, infer_schema_length=None)
     shown = [
         Shown("trial", "trial", "d"),
         Shown("value", column),
+        Shown("delta", "Δ to the reference"),
+        Shown("between", "95 % of Δ", "s"),
         *(Shown(key, key, "s") for key in keys),
         Shown("run", "run", "s"),
     ]
     return table, [*shown, Shown("error", "error", "s")]
 
 
+def readable(table: "pl.DataFrame", rows: Sequence[Mapping[str, Any]]) -> "pl.DataFrame":
+    """A leaderboard of these rows with the values of trials rounded to what tells them apart."""
+    import polars as pl
+
+    keys = dict.fromkeys(key for row in rows for key in row["values"])
+    return table.with_columns(pl.Series(key, short([row["values"].get(key, "") for row in rows]), pl.String) for key in keys)
+
+
 def sweep_page(title: str, says: Sequence[str], rows: Sequence[Mapping[str, Any]], column: str) -> str:
     """The page that lies in the sweep's folder, beside the run folders. says: lines for the top; rows: best first."""
-    table, columns = leaderboard(rows, column)
-    columns = [shown for shown in columns if table[shown.name].null_count() < len(table)]
+    exact, columns = leaderboard(rows, column)
+    table = readable(exact, rows)
+    columns = [shown for shown in columns if any(value not in (None, "") for value in table[shown.name].to_list())]
     at = [shown.name for shown in columns].index("run") if any(shown.name == "run" for shown in columns) else None
     found = cells(table, columns)
     for row in found:
@@ -85,8 +101,8 @@ def _axis(places: Sequence[Any]) -> str:
     return "log" if min(places) > 0 and max(places) >= 50 * min(places) else "linear"
 
 
-def _text(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+def _between(low: float, high: float) -> str:
+    return "" if math.isnan(low) or math.isnan(high) else f"{low:+.4f} … {high:+.4f}"
 
 
 def _history(rows: Sequence[Mapping[str, Any]], column: str) -> Figure:

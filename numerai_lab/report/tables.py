@@ -186,5 +186,19 @@ def formatted(value: Any, style: str) -> str:
     return str(value) if isinstance(value, str) or style == "s" else format(value, style)
 
 
+def short(values: Sequence[Any]) -> list[str]:
+    """Values as people read them: floats with the fewest digits, four at least, that tell different ones apart."""
+    numbers = {value for value in values if isinstance(value, float) and math.isfinite(value)}
+    for digits in range(4, 18):
+        texts = {value: _digits(value, digits) for value in numbers}
+        if len({*texts.values()}) == len(numbers):
+            break
+    return [texts[value] if isinstance(value, float) and value in numbers else str(value) for value in values]
+
+
+def _digits(value: float, digits: int) -> str:
+    return str(int(value)) if value.is_integer() and abs(value) < 1e6 else f"{value:.{digits}g}"
+
+
 def _blank(value: Any) -> bool:
     return value is None or (isinstance(value, float) and not math.isfinite(value))

@@ -13,62 +13,41 @@ from typing import Any
 
 import yaml
 
-from numerai_lab.basics import NlabError, nearest
+from numerai_lab.basics import NlabError
 from numerai_lab.config import Config, load_config
 from numerai_lab.experiment import How, facts_now, run
 from numerai_lab.finished import Run, differing, read_run, terms
 from numerai_lab.machine import free_memory
-from numerai_lab.metrics import METRICS
 from numerai_lab.report.progress import Lines
 from numerai_lab.report.sweep_page import chosen, leaderboard, sweep_page
-from numerai_lab.report.tables import best_is_high
+from numerai_lab.report.tables import short
 from numerai_lab.runs import CONFIG, unfinished_runs, write_page
 from numerai_lab.setting import Show
+from numerai_lab.studies.choice import stamp
+from numerai_lab.studies.objective import NO_CHANGE, Change, Objective, objective_of
 from numerai_lab.studies.proposals import axis, study_of, tell
 from numerai_lab.yamlfile import parse_yaml
 
 log = logging.getLogger("nlab")
-SEEN = ("val1", "cv")
-"""Splits that a search may see; val2 is kept for the one trial that it chooses."""
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """What says how many threads the libraries take; trials side by side share the cores."""
-DEFAULT = "val1.corr.mean"
 
 Values = Mapping[str, Any]
 """Key of the config → the value that a trial gives it."""
 
 
 @dataclass(frozen=True)
-class Objective:
-    """What trials are ranked by: a column of the score table, of one variant and split."""
-
-    variant: str
-    split: str
-    column: str
-
-    @property
-    def high(self) -> bool:
-        """Whether more is better."""
-        return best_is_high(self.column) is not False
-
-    def of(self, done: Run) -> float:
-        """Its value in a run, NaN where there is none; reads no other row."""
-        rows = done.scores.filter(variant=self.variant, split=self.split)
-        value = rows[self.column].to_list() if self.column in rows.columns else []
-        return float(value[0]) if value and value[0] is not None else math.nan
-
-    def __str__(self) -> str:
-        return f"{self.column} of {self.variant} in {self.split}"
-
-
-@dataclass(frozen=True)
 class Trial:
-    """One config of a sweep. path: its run folder; error: why there is none; reused: it was there before."""
+    """One config of a sweep. path: its run folder; error: why there is none; reused: it was there before.
+
+    value: of the objective; change: of that against the reference of the run.
+    """
 
     number: int
     values: Values
     path: Path | None = None
     value: float = math.nan
+    change: Change = NO_CHANGE
     error: str = ""
     reused: bool = False
 
@@ -164,6 +143,9 @@ def summary(done: Sweep) -> tuple[list[dict[str, Any]], list[str]]:
             "trial": trial.number,
             "values": trial.values,
             "value": trial.value,
+            "delta": trial.change.value,
+            "low": trial.change.low,
+            "high": trial.change.high,
             "run": trial.path.name if trial.path else "",
             "error": trial.error,
         }
@@ -175,39 +157,22 @@ def summary(done: Sweep) -> tuple[list[dict[str, Any]], list[str]]:
     if best is None or best.path is None:
         return rows, [*says, "no trial has a value"]
     says.append(f"chosen: trial {best.number} of {len(rows)} ({told(best.values)}), {done.objective.column} {best.value:+.4f}")
-    return rows, [*says, *chosen(read_run(best.path), done.objective.variant)]
+    says += chosen(read_run(best.path), done.objective.variant)
+    if not math.isnan(best.change.low):
+        says.append(
+            "Each interval of Δ is of its trial alone: that of the best of many leaves out 0 by luck more often than 1 in 20"
+        )
+    return rows, says
 
 
 def write_leaderboard(folder: Path, name: str, done: Sweep) -> None:
-    """leaderboard.csv and .html beside the run folders."""
+    """leaderboard.csv and .html beside the run folders; the folder of the chosen trial says that it was chosen."""
     rows, says = summary(done)
+    if done.best is not None and done.best.path is not None:
+        stamp(done.best.path, done.objective, sum(1 for trial in done.trials if not math.isnan(trial.value)))
     table, _ = leaderboard(rows, done.objective.column)
     write_page(folder / "leaderboard.csv", table.write_csv())
     write_page(folder / "leaderboard.html", sweep_page(f"Sweep of {name}", says, rows, done.objective.column))
-
-
-def objective_of(text: str, config: Config) -> Objective:
-    """`[VARIANT:]SPLIT.METRIC.STAT`, such as `raw+umap:val1.corr.sharpe`; by default the first variant beside the reference.
-
-    Raises NlabError for val2: it is what the chosen trial is judged by.
-    """
-    variant, _, rest = text.rpartition(":")
-    parts = rest.split(".")
-    others = [name for name in config.variants if name != config.reference] or [config.reference]
-    variant = variant or others[0]
-    if variant not in config.variants:
-        raise NlabError(f"--objective: no variant {variant!r}; {nearest(variant, config.variants)}")
-    if len(parts) != 3:
-        raise NlabError(f"--objective: {text!r} is not SPLIT.METRIC.STAT, such as {DEFAULT}")
-    split, metric, stat = parts
-    if split not in SEEN or (split == "cv" and config.cv is None):
-        known = "val1" + (" or cv" if config.cv else " (or cv, with `cv:` in the config)")
-        raise NlabError(f"--objective: {split} is not for choosing: a search sees {known}; val2 judges what it chose")
-    plain = metric.removeprefix("delta_")
-    if plain not in METRICS or stat not in METRICS[plain].stats:
-        known_columns = [f"{name}.{each}" for name, entry in METRICS.items() for each in entry.stats]
-        raise NlabError(f"--objective: no score {metric}.{stat}; {nearest(f'{metric}.{stat}', known_columns)}")
-    return Objective(variant, split, f"{metric}_{stat}")
 
 
 def _made(asked: Asked, trials: Sequence[Trial], configs: Sequence[Config], rules: Rules) -> list[Trial]:
@@ -236,12 +201,17 @@ def _judged(trial: Trial, rules: Rules) -> Trial:
         rules.terms = terms(done.manifest)
     if ways := differing(rules.terms, terms(done.manifest)):
         return replace(trial, error=f"can't be ranked with the first trial: they differ in {ways}")
-    return replace(trial, value=rules.objective.of(done))
+    value = rules.objective.of(done)
+    if math.isnan(value) and (lacking := rules.objective.lacks(done)):
+        raise NlabError(
+            f"--objective: {rules.objective} has no value: the data have no predictions of a {lacking} there; take another score"
+        )
+    return replace(trial, value=value, change=rules.objective.change(done))
 
 
 def told(values: Values) -> str:
     """`model.max_depth 5, seed 0`."""
-    return ", ".join(f"{key} {value:.6g}" if isinstance(value, float) else f"{key} {value}" for key, value in values.items())
+    return ", ".join(f"{key} {short([value])[0]}" for key, value in values.items())
 
 
 def _finished(folder: Path, rules: Rules, config: Config) -> dict[str, Run]:

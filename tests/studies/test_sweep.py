@@ -10,20 +10,13 @@ import pytest
 
 from numerai_lab.basics import NlabError
 from numerai_lab.finished import read_run
+from numerai_lab.report.comparison import compare
+from numerai_lab.report.page import heading
+from numerai_lab.report.sweep_page import leaderboard, readable
 from numerai_lab.seal import opened, sealed
+from numerai_lab.studies.objective import Objective, objective_of
 from numerai_lab.studies.proposals import axis
-from numerai_lab.studies.sweep import (
-    Asked,
-    Objective,
-    Sweep,
-    Trial,
-    _alone,
-    grid,
-    objective_of,
-    search,
-    summary,
-    write_leaderboard,
-)
+from numerai_lab.studies.sweep import Asked, Sweep, Trial, _alone, grid, search, summary, write_leaderboard
 from tests.conftest import Quiet, make_config, reseal
 from tests.report.browser import Page
 
@@ -131,10 +124,14 @@ def test_an_objective_names_variant_split_and_score() -> None:
     config = make_config(augmenters={"cut": {"kind": "cutout"}})
     assert objective_of("val1.corr.sharpe", config) == Objective("cut", "val1", "corr_sharpe")
     assert objective_of("baseline:val1.fnc.mean", config).variant == "baseline"
+    for score in ("bmc", "bmc_last200", "payout_proxy", "delta_corr"):
+        assert objective_of(f"val1.{score}.mean", config).column == f"{score}_mean"
     for text, said in (
         ("x:val1.corr.mean", "no variant"),
         ("val1.corr", "not SPLIT"),
         ("val1.corr.maen", "did you mean 'corr.mean'"),
+        ("val1.delta_fnc.sharpe", "did you mean 'delta_fnc.mean'"),
+        ("baseline:val1.delta_corr.mean", "baseline is the reference, which has no delta_corr"),
     ):
         with pytest.raises(NlabError, match=said):
             objective_of(text, config)
@@ -165,6 +162,49 @@ def test_the_leaderboard_says_what_was_seen_and_links_to_each_run(asked: Asked, 
     assert len(links) == 3
     assert all((asked.folder / link).is_file() for link in links)
     assert json.loads(browser.js("document.getElementById('figures').textContent"))["history"]["data"][0]["x"] == [1, 2, 3]
+
+
+def test_a_score_that_the_data_cannot_give_stops_the_sweep_at_the_first_trial(asked: Asked) -> None:
+    with pytest.raises(NlabError, match="payout_proxy_mean of raw.pca in val1 has no value: .* predictions of a meta model"):
+        grid(asked, ["model.alpha=1,10"], "val1.payout_proxy.mean", Quiet())
+    assert len(list(asked.folder.glob("*/manifest.json"))) == 1
+
+
+def test_each_trial_is_ranked_by_bmc_and_stands_beside_its_reference(asked: Asked) -> None:
+    done = grid(asked, ["model.alpha=1,0.012345678901234567"], "val1.bmc.mean", Quiet())
+    for trial in done.trials:
+        assert trial.path is not None
+        scores = read_run(trial.path).scores.filter(split="val1")
+        own, reference = (scores.filter(variant=name)["bmc_mean"].item() for name in ("raw+pca", "baseline"))
+        assert trial.value == own
+        assert trial.change.value == pytest.approx(own - reference, abs=1e-12)
+    rows, _ = summary(done)
+    table, columns = leaderboard(rows, done.objective.column)
+    assert table["delta"].to_list() == [trial.change.value for trial in done.ranked]
+    assert {"model.alpha", "delta"} <= {column.name for column in columns}
+    assert sorted(table["model.alpha"].to_list()) == ["0.012345678901234567", "1"]
+    assert sorted(readable(table, rows)["model.alpha"].to_list()) == ["0.01235", "1"]
+
+
+def test_the_chosen_trial_says_so_wherever_it_is_read_and_the_others_do_not(asked: Asked) -> None:
+    done = grid(asked, ["model.alpha=1,1e4,1e6"], "val1.corr.mean", Quiet())
+    write_leaderboard(asked.folder, "s", done)
+    best = done.best
+    assert best is not None
+    stamp = "chosen on val1 of 3 trials (corr_mean of raw+pca)"
+    for trial in done.trials:
+        assert trial.path is not None
+        run = read_run(trial.path)
+        texts = ["\n".join(heading(run.manifest)), *((run.path / name).read_text() for name in ("report.html", "scores.md"))]
+        assert [stamp in text for text in texts] == [trial is best] * 3
+        assert run.content("report.html")  # its checksum holds
+    paths = [trial.path for trial in done.trials if trial.path]
+    notes = compare(paths).groups[0].table.filter(split="val").select("run", "notes").rows()
+    assert best.path is not None
+    assert {run for run, note in notes if stamp in note} == {best.path.name}
+    changed = (best.path / "manifest.json").stat().st_mtime_ns
+    write_leaderboard(asked.folder, "s", done)
+    assert (best.path / "manifest.json").stat().st_mtime_ns == changed
 
 
 def test_trials_of_another_target_are_not_ranked_with_the_first(asked: Asked) -> None:

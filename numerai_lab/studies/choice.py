@@ -1,0 +1,27 @@
+"""What a sweep's choice is worth: its run folder says that it was chosen, on what and among how many."""
+
+import logging
+from pathlib import Path
+
+from numerai_lab.basics import NlabError
+from numerai_lab.finished import read_run
+from numerai_lab.report.page import redrawn
+from numerai_lab.runs import note_in_manifest
+from numerai_lab.studies.objective import Objective
+
+log = logging.getLogger("nlab")
+
+
+def stamp(run: Path, objective: Objective, n_trials: int) -> None:
+    """Writes into a run's manifest, report.html and scores.md that it is the best of so many trials by an objective.
+
+    A stamp stays when a later sweep of the folder chooses another trial: this one was looked at all the same.
+    """
+    chosen = {"split": objective.split, "by": f"{objective.column} of {objective.variant}", "trials": n_trials}
+    if read_run(run).manifest.get("chosen") == chosen:
+        return
+    note_in_manifest(run, "chosen", chosen)
+    try:
+        redrawn(read_run(run))
+    except NlabError as error:  # of a run that an older version made: its manifest says it all the same
+        log.warning("%s", error)

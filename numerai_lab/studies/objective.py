@@ -1,0 +1,109 @@
+"""What the trials of a sweep are ranked by: a score of one variant in a split that a search may see."""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from numerai_lab.basics import NlabError, nearest
+from numerai_lab.config import Config
+from numerai_lab.finished import Run
+from numerai_lab.metrics import METRICS
+from numerai_lab.metrics.changes import DELTAS
+from numerai_lab.metrics.scoring import splits_of
+from numerai_lab.report.tables import best_is_high
+
+SEEN = ("val1", "cv")
+"""Splits that a search may see; val2 is kept for the one trial that it chooses."""
+DEFAULT = "val1.corr.mean"
+CHANGE = "delta_"
+NAN = math.nan
+
+
+class Change(NamedTuple):
+    """A value less the reference's in the same run, and the 95 % interval of that where it is tested; NaN otherwise."""
+
+    value: float = NAN
+    low: float = NAN
+    high: float = NAN
+
+
+NO_CHANGE = Change()
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What trials are ranked by: a column of the score table, of one variant and split."""
+
+    variant: str
+    split: str
+    column: str
+
+    @property
+    def high(self) -> bool:
+        """Whether more is better."""
+        return best_is_high(self.column) is not False
+
+    def of(self, done: Run) -> float:
+        """Its value in a run, NaN where there is none; reads no other row."""
+        return self._cell(done, self.variant, self.column)
+
+    def change(self, done: Run) -> Change:
+        """Its value less that of the run's reference, in the same split."""
+        column, reference = self.column.removeprefix(CHANGE), done.manifest["scoring"]["reference"]
+        if reference == self.variant:
+            return NO_CHANGE
+        tested = Change(*(self._cell(done, self.variant, f"{CHANGE}{column}{end}") for end in ("", "_low", "_high")))
+        if not math.isnan(tested.value):
+            return tested
+        return Change(self._cell(done, self.variant, column) - self._cell(done, reference, column))
+
+    def lacks(self, done: Run) -> str:
+        """Whose predictions the data lack in this split, so that no trial can have a value; empty where it is not the data."""
+        import polars as pl
+
+        name = max((name for name in METRICS if self._plain.startswith(f"{name}_")), key=len)
+        metric = METRICS[name]
+        by_era = metric.window[0] if metric.window else name
+        eras = done.per_era.filter(pl.col("split").is_in(splits_of(done.per_era).get(self.split, ())))
+        known = by_era in eras.columns and eras[by_era].fill_null(NAN).is_finite().any()
+        return "" if known else metric.needs
+
+    @property
+    def _plain(self) -> str:
+        return self.column.removeprefix(CHANGE)
+
+    def _cell(self, done: Run, variant: str, column: str) -> float:
+        rows = done.scores.filter(variant=variant, split=self.split)
+        value = rows[column].to_list() if column in rows.columns else []
+        return float(value[0]) if value and value[0] is not None else NAN
+
+    def __str__(self) -> str:
+        return f"{self.column} of {self.variant} in {self.split}"
+
+
+def objective_of(text: str, config: Config) -> Objective:
+    """`[VARIANT:]SPLIT.METRIC.STAT`, such as `raw+umap:val1.corr.sharpe`; by default the first variant beside the reference.
+
+    `delta_METRIC` is the change against the reference. Raises NlabError for val2: it is what the chosen trial is judged by.
+    """
+    variant, _, rest = text.rpartition(":")
+    parts = rest.split(".")
+    others = [name for name in config.variants if name != config.reference] or [config.reference]
+    variant = variant or others[0]
+    if variant not in config.variants:
+        raise NlabError(f"--objective: no variant {variant!r}; {nearest(variant, config.variants)}")
+    if len(parts) != 3:
+        raise NlabError(f"--objective: {text!r} is not SPLIT.METRIC.STAT, such as {DEFAULT}")
+    split, metric, stat = parts
+    if split not in SEEN or (split == "cv" and config.cv is None):
+        known = "val1" + (" or cv" if config.cv else " (or cv, with `cv:` in the config)")
+        raise NlabError(f"--objective: {split} is not for choosing: a search sees {known}; val2 judges what it chose")
+    if metric.startswith(CHANGE) and variant == config.reference:
+        raise NlabError(f"--objective: {variant} is the reference, which has no {metric}; name another variant, VARIANT:{rest}")
+    scores = [f"{name}.{each}" for name, entry in METRICS.items() for each in entry.stats]
+    changes = [f"{CHANGE}{name}.{each}" for name, each in DELTAS]
+    if f"{metric}.{stat}" not in (*scores, *changes):
+        every = changes if metric.startswith(CHANGE) else scores
+        known_ones = [score for score in every if score.startswith(f"{metric}.")] or every
+        raise NlabError(f"--objective: no score {metric}.{stat}; {nearest(f'{metric}.{stat}', known_ones)}")
+    return Objective(variant, split, f"{metric}_{stat}")
