@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numerai_lab import finished
-from numerai_lab.basics import Tick, silent
+from numerai_lab.basics import Tick, silent, user_path
 from numerai_lab.config import Config, parse_config
 from numerai_lab.config import load_config as load_config_file
 from numerai_lab.experiment import How
@@ -56,7 +56,7 @@ class Results:
         """id, era, target, split, a column a variant."""
         import polars as pl
 
-        return _pandas(pl.read_parquet(self.path / "predictions.parquet"))
+        return _pandas(pl.read_parquet(self.path / "predictions.parquet", glob=False, hive_partitioning=False))
 
     @property
     def verdicts(self) -> list[str]:
@@ -115,7 +115,7 @@ def load_config(source: Path | str | Mapping[str, Any], *overrides: str) -> Conf
         if overrides:
             raise TypeError("overrides are for files; change the values")
         return parse_config({**source}, "config")
-    config, remarks = load_config_file(Path(source), overrides)
+    config, remarks = load_config_file(user_path(source), overrides)
     for remark in remarks:
         log.warning("%s", remark)
     return config
@@ -124,18 +124,18 @@ def load_config(source: Path | str | Mapping[str, Any], *overrides: str) -> Conf
 def run(config: Config | Path | str, runs_dir: Path | str = "runs", *, cached: bool = True, force: bool = False) -> Results:
     """Runs a config into a new run folder, as `nlab run` does, and reads it."""
     loaded = config if isinstance(config, Config) else load_config(config)
-    return read_run(run_experiment(loaded, Path(runs_dir), _Silent(), how=How(cached=cached, force=force)).path)
+    return read_run(run_experiment(loaded, user_path(runs_dir), _Silent(), how=How(cached=cached, force=force)).path)
 
 
 def read_run(path: Path | str) -> Results:
     """A finished run folder."""
-    found = finished.read_run(Path(path))
+    found = finished.read_run(user_path(path))
     return Results(found.path, found.manifest, found)
 
 
 def compare(paths: Iterable[Path | str | Results], sort: str = "corr_mean", reference: str | None = None) -> Compared:
     """Run folders side by side, as `nlab compare` sets them."""
-    folders = [path.path if isinstance(path, Results) else Path(path) for path in paths]
+    folders = [path.path if isinstance(path, Results) else user_path(path) for path in paths]
     return Compared(comparison.compare(folders, sort, reference))
 
 

@@ -3,8 +3,10 @@
 import difflib
 import errno
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -77,6 +79,14 @@ def told(error: BaseException) -> BaseException:
         return error
     place = f"{error.filename}: " if error.filename else ""
     return NlabFailure(f"{place}{error.strerror}; make room (`nlab cache prune`), or name other places (--runs-dir, NLAB_CACHE)")
+
+
+def user_path(path: str | Path) -> Path:
+    """A path as a user writes it: `~` and `~name` are home folders. Raises NlabError where there is no such user."""
+    expanded = os.path.expanduser(path)
+    if expanded.startswith("~"):
+        raise NlabError(f"{path}: this machine knows no home folder {Path(expanded).parts[0]!r}; write the whole path, from / on")
+    return Path(expanded)
 
 
 def rng_for(seed: int, *path: str | int) -> np.random.Generator:

@@ -242,7 +242,7 @@ class Journal:
         """Eras whose rows are still what was written."""
         done = set()
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            for line in self.path.read_text().splitlines():
+            for line in self.path.read_text(encoding="utf-8").splitlines():
                 era, crc = json.loads(line)
                 if _crc(rows_of(int(era))) == crc:
                     done.add(int(era))
@@ -251,7 +251,7 @@ class Journal:
     @contextlib.contextmanager
     def writing(self) -> Iterator[Callable[[int, Array], None]]:
         """A function that notes an era and its rows, which must be in the array's file already."""
-        with self.path.open("a") as file:
+        with self.path.open("a", encoding="utf-8") as file:
 
             def note(era: int, rows: Array) -> None:
                 file.write(json.dumps([era, _crc(rows)]) + "\n")

@@ -18,7 +18,7 @@ from numerai_lab.commands.inspect import inspect
 from numerai_lab.commands.look import list_, open_, show
 from numerai_lab.commands.new import kinds, new, schema
 from numerai_lab.commands.sweep import sweep
-from numerai_lab.commands.terminal import ConfigFile, Format, HowShown, Set, by_suffix, print_table, say
+from numerai_lab.commands.terminal import ConfigFile, Format, HowShown, Set, by_suffix, expanded, print_table, say
 
 if TYPE_CHECKING:
     from numerai_lab.config import Config
@@ -38,7 +38,7 @@ app.add_typer(cache_app, name="cache")
 def run(
     config: ConfigFile,
     overrides: Set = None,
-    runs_dir: Annotated[Path, typer.Option(help="where run folders go")] = Path("runs"),
+    runs_dir: Annotated[Path, typer.Option(callback=expanded, help="where run folders go")] = Path("runs"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be done, and do nothing")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="go on with the newest killed run of this config")] = False,
     force: Annotated[bool, typer.Option("--force", help="run even if memory or disk seem too small")] = False,
@@ -65,7 +65,9 @@ def run(
 
 @app.command()
 def resume(
-    folder: Annotated[Path, typer.Argument(help="the .unfinished-… folder of a run that was killed", show_default=False)],
+    folder: Annotated[
+        Path, typer.Argument(callback=expanded, help="the .unfinished-… folder of a run that was killed", show_default=False)
+    ],
     how: HowShown = "table",
 ) -> None:
     """Go on with a run that was killed."""
@@ -80,12 +82,16 @@ def resume(
 
 @app.command()
 def compare(
-    runs: Annotated[list[Path], typer.Argument(help="run folders", show_default=False)],
+    runs: Annotated[list[Path], typer.Argument(callback=expanded, help="run folders", show_default=False)],
     sort: Annotated[str, typer.Option(help="column to rank by, over val1 and val2 together; best first")] = "corr_mean",
     reference: Annotated[str | None, typer.Option(help="variant, or run/variant, that others are compared with")] = None,
     how: HowShown = "table",
-    out: Annotated[Path | None, typer.Option(help="write the table into this file instead of printing it")] = None,
-    html: Annotated[Path | None, typer.Option(help="also write a page to sort and filter, with plots, into this file")] = None,
+    out: Annotated[
+        Path | None, typer.Option(callback=expanded, help="write the table into this file instead of printing it")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(callback=expanded, help="also write a page to sort and filter, with plots, into this file")
+    ] = None,
     only_changed: Annotated[
         bool, typer.Option("--only-changed", help="add the config's keys that are not the same in all runs")
     ] = False,

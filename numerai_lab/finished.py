@@ -69,7 +69,8 @@ def read_run(path: Path) -> Run:
         damage = changed(path, sums)
         if damage:
             raise ValueError(damage)
-        scores = pl.read_csv(path / SCORES, infer_schema_length=None)
+        texts = dict.fromkeys(("variant", "split", "notes"), pl.String)  # a variant may be named 001 or 1e5
+        scores = pl.read_csv(path / SCORES, infer_schema_length=None, schema_overrides=texts, glob=False)
         eras = _parquet(path / PER_ERA)
         _check_tables(scores, eras)
     except (ValueError, OSError, NotImplementedError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:

@@ -69,7 +69,7 @@ def _found(setting: Setting, name: str, augment: tuple[str, ...], held: tuple[in
             found = realism(real[0], real[1], made, int(rng.integers(2**31 - 1)))
             tick(1, 1)
         plain = {key: value for key, value in vars(found).items() if key != "proportions"}
-        (work / FOUND).write_text(json.dumps(plain))
+        (work / FOUND).write_text(json.dumps(plain), encoding="utf-8")
         np.save(work / PROPORTIONS, found.proportions, allow_pickle=False)
 
     templates = {each: setting.config.augmenters[each] for each in augment}
@@ -90,7 +90,7 @@ def _found(setting: Setting, name: str, augment: tuple[str, ...], held: tuple[in
     }
     entry = setting.stages.obtain(Stage("realism", f"realism of {name}@{seed}", facts), judge)
     proportions: Float64 = np.load(entry.folder / PROPORTIONS, allow_pickle=False)
-    return Realism(**json.loads((entry.folder / FOUND).read_text()), proportions=proportions)
+    return Realism(**json.loads((entry.folder / FOUND).read_text(encoding="utf-8")), proportions=proportions)
 
 
 def _sample_of(panel: Panel, rng: np.random.Generator) -> Sample:

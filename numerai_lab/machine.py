@@ -69,7 +69,7 @@ def _groups(cgroups: Path, controlled: Path) -> list[tuple[Path, str, str, str]]
     v2 = ("memory.max", "memory.current", "inactive_file")
     found = []
     try:
-        lines = controlled.read_text().splitlines()
+        lines = controlled.read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
     for line in lines:
@@ -85,13 +85,13 @@ def _groups(cgroups: Path, controlled: Path) -> list[tuple[Path, str, str, str]]
 
 def _number(path: Path) -> int | None:
     try:
-        return int(path.read_text())
+        return int(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):  # `max`: no limit
         return None
 
 
 def _reclaimable(path: Path, name: str) -> int:
     try:
-        return int(dict(line.split() for line in path.read_text().splitlines()).get(name, 0))
+        return int(dict(line.split() for line in path.read_text(encoding="utf-8").splitlines()).get(name, 0))
     except (OSError, ValueError):
         return 0

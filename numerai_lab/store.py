@@ -16,7 +16,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from numerai_lab.basics import Array, Float32
+from numerai_lab.basics import Array, Float32, user_path
 from numerai_lab.lock import Lock
 from numerai_lab.panel import Panel, release_pages
 from numerai_lab.seal import changed, checksums, mapping_in, opened, sealed
@@ -31,8 +31,7 @@ LOCK = ".lock"
 def cache_dir() -> Path:
     """Where stores and made data are kept: `$NLAB_CACHE`, else `numerai_lab` in the user's cache folder."""
     named = os.environ.get("NLAB_CACHE")
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(named) if named else Path(home) / "numerai_lab"
+    return user_path(named) if named else user_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "numerai_lab"
 
 
 def key_of(*facts: object) -> str:
@@ -184,7 +183,9 @@ def write_store(folder: Path, arrays: Mapping[str, Array], extras: Mapping[str, 
     for i, values in enumerate(extras.values()):
         np.save(folder / f"extra-{i}.npy", values, allow_pickle=False)
     sums = checksums(folder.glob("*.npy"), folder)
-    (folder / META).write_text(sealed({**meta, "extras": list(extras), "version": STORE_VERSION, "checksums": sums}))
+    (folder / META).write_text(
+        sealed({**meta, "extras": list(extras), "version": STORE_VERSION, "checksums": sums}), encoding="utf-8"
+    )
 
 
 class Scratch:

@@ -5,21 +5,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.commands.terminal import ConfigFile, HowShown, Set, print_table, say, stop
+from numerai_lab.commands.terminal import ConfigFile, HowShown, Set, expanded, print_table, say, stop
 
 if TYPE_CHECKING:
     from numerai_lab.studies.methods import Trial
 
 
 def score(
-    predictions: Annotated[Path, typer.Argument(help=".parquet or .csv: id, maybe era, a column a model", show_default=False)],
+    predictions: Annotated[
+        Path, typer.Argument(callback=expanded, help=".parquet or .csv: id, maybe era, a column a model", show_default=False)
+    ],
     config: Annotated[
-        Path | None, typer.Argument(help="take data, splits and scoring of this config", show_default=False)
+        Path | None, typer.Argument(callback=expanded, help="take data, splits and scoring of this config", show_default=False)
     ] = None,
     overrides: Set = None,
     reference: Annotated[str | None, typer.Option(help="the column others are compared with; default the first")] = None,
     how: HowShown = "table",
-    out: Annotated[Path | None, typer.Option(help="a new folder for scores.csv, scores.md and per_era.parquet")] = None,
+    out: Annotated[
+        Path | None, typer.Option(callback=expanded, help="a new folder for scores.csv, scores.md and per_era.parquet")
+    ] = None,
 ) -> None:
     """Score a file of predictions as a run would.
 
@@ -48,7 +52,7 @@ def audit(
     config: ConfigFile,
     overrides: Set = None,
     how: HowShown = "table",
-    out: Annotated[Path, typer.Option(help="the report, as Markdown")] = Path("audit.md"),
+    out: Annotated[Path, typer.Option(callback=expanded, help="the report, as Markdown")] = Path("audit.md"),
 ) -> None:
     """Train a config on broken data, where no score may survive.
 
@@ -84,10 +88,10 @@ def audit(
 def methods(
     config: ConfigFile,
     overrides: Set = None,
-    runs_dir: Annotated[Path, typer.Option(help="where run folders go, a folder a method")] = Path("runs"),
+    runs_dir: Annotated[Path, typer.Option(callback=expanded, help="where run folders go, a folder a method")] = Path("runs"),
     jobs: Annotated[int, typer.Option(min=1, help="methods at a time; seconds and memory are best measured alone")] = 1,
     only: Annotated[list[str] | None, typer.Option(help="this method alone; repeatable")] = None,
-    out: Annotated[Path | None, typer.Option(help="the table, as Markdown; default beside the config")] = None,
+    out: Annotated[Path | None, typer.Option(callback=expanded, help="the table, as Markdown; default beside the config")] = None,
 ) -> None:
     """Run every generator and augmenter there is under one config's data, splits and model.
 

@@ -6,18 +6,20 @@ from typing import Annotated, Literal
 
 import typer
 
+from numerai_lab.commands.terminal import expanded
+
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="a setting of the data, such as data.source=synthetic; repeatable"),
 ]
-ConfigFile = Annotated[Path | None, typer.Argument(help="take the data of this config", show_default=False)]
+ConfigFile = Annotated[Path | None, typer.Argument(callback=expanded, help="take the data of this config", show_default=False)]
 
 data_app = typer.Typer(help="Make, fetch and look at data.", no_args_is_help=True)
 
 
 @data_app.command()
 def synth(
-    out: Annotated[Path, typer.Option(help="folder for the files; it must not exist yet")],
+    out: Annotated[Path, typer.Option(callback=expanded, help="folder for the files; it must not exist yet")],
     size: Annotated[str, typer.Option(help="tiny, small, medium or full")] = "small",
     layout: Annotated[str, typer.Option(help="v5, or an older release: v4, v3, nomi, kazutsugi or 2018")] = "v5",
     seed: Annotated[int, typer.Option(help="the world that is drawn", min=0)] = 0,
@@ -52,7 +54,9 @@ def info(
     config: ConfigFile = None,
     settings: Settings = None,
     how: Annotated[Literal["table", "json"], typer.Option("--format", help="how it is printed")] = "table",
-    plot: Annotated[Path | None, typer.Option(help="draw rows and absent features by era into this .png or .svg")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(callback=expanded, help="draw rows and absent features by era into this .png or .svg")
+    ] = None,
 ) -> None:
     """Print what the data holds, era by era with --format json."""
     from numerai_lab.config import load_data

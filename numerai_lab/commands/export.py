@@ -5,15 +5,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.commands.terminal import ConfigFile, Set, say, stop
+from numerai_lab.commands.terminal import ConfigFile, Set, expanded, say, stop
 
 if TYPE_CHECKING:
     from numerai_lab.studies.export import Exported
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="a finished run folder", show_default=False)],
-    out: Annotated[Path, typer.Option(help="a new .parquet file; a card of the same name with .md is put beside it")],
+    run: Annotated[Path, typer.Argument(callback=expanded, help="a finished run folder", show_default=False)],
+    out: Annotated[
+        Path, typer.Option(callback=expanded, help="a new .parquet file; a card of the same name with .md is put beside it")
+    ],
     generator: Annotated[str | None, typer.Option(help="a generator of the run, by name", show_default=False)] = None,
     augmenter: Annotated[str | None, typer.Option(help="or an augmenter of the run, by name", show_default=False)] = None,
     eras: Annotated[int, typer.Option(help="synthetic eras to write; --augmenter only")] = 200,
@@ -39,7 +41,9 @@ def export(
 def transform(
     config: ConfigFile,
     overrides: Set = None,
-    out: Annotated[Path | None, typer.Option(help="a new folder; default NAME_columns", show_default=False)] = None,
+    out: Annotated[
+        Path | None, typer.Option(callback=expanded, help="a new folder; default NAME_columns", show_default=False)
+    ] = None,
 ) -> None:
     """Download, fit generators and write their columns.
 

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.commands.terminal import Format, HowShown, print_table, say
+from numerai_lab.commands.terminal import Format, HowShown, expanded, print_table, say
 
 if TYPE_CHECKING:
     from numerai_lab.finished import Run
 
 
 def inspect(
-    run: Annotated[Path, typer.Argument(help="a finished run folder", show_default=False)],
+    run: Annotated[Path, typer.Argument(callback=expanded, help="a finished run folder", show_default=False)],
     rows: Annotated[bool, typer.Option("--rows", help="only how real invented rows are")] = False,
     how: HowShown = "table",
 ) -> None:

@@ -5,10 +5,12 @@ from typing import Annotated
 
 import typer
 
-from numerai_lab.commands.terminal import HowShown, print_table, say
+from numerai_lab.commands.terminal import HowShown, expanded, print_table, say
 
-RunsDir = Annotated[Path, typer.Option(help="where run folders are")]
-RunArgument = Annotated[Path | None, typer.Argument(help="a run folder; default the newest", show_default=False)]
+RunsDir = Annotated[Path, typer.Option(callback=expanded, help="where run folders are")]
+RunArgument = Annotated[
+    Path | None, typer.Argument(callback=expanded, help="a run folder; default the newest", show_default=False)
+]
 
 
 def families() -> list[str]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from numerai_lab.commands.terminal import ConfigFile, HowShown, Set, print_table, say, stop
+from numerai_lab.commands.terminal import ConfigFile, HowShown, Set, expanded, print_table, say, stop
 
 
 def sweep(
@@ -25,7 +25,7 @@ def sweep(
     ] = "val1.corr.mean",
     jobs: Annotated[int, typer.Option(min=1, help="trials side by side")] = 1,
     folder: Annotated[
-        Path | None, typer.Option(help="where the run folders go; default runs/sweep_NAME", show_default=False)
+        Path | None, typer.Option(callback=expanded, help="where the run folders go; default runs/sweep_NAME", show_default=False)
     ] = None,
     how: HowShown = "table",
 ) -> None:

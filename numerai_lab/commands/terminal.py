@@ -15,7 +15,18 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="override a key of the config, such as data.size=tiny; repeatable"),
 ]
-ConfigFile = Annotated[Path, typer.Argument(help="a YAML config", show_default=False)]
+
+
+def expanded(value: Any) -> Any:
+    """A path, several, or none as an argument names them, with `~` as the home folder, which not every shell expands."""
+    from numerai_lab.basics import user_path
+
+    if value is None:
+        return None
+    return [user_path(path) for path in value] if isinstance(value, list | tuple) else user_path(value)
+
+
+ConfigFile = Annotated[Path, typer.Argument(help="a YAML config", callback=expanded, show_default=False)]
 HowShown = Annotated[Format, typer.Option("--format", help="how the table is printed")]
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from numerai_lab.basics import NlabError, Tick, silent
+from numerai_lab.basics import NlabError, Tick, silent, user_path
 from numerai_lab.data.source import Source, Tournament
 
 FEATURES = "features.json"
@@ -51,7 +51,7 @@ class Files(Source):
     feature_set: str = Field("all", description="a set of the folder's features.json; `all` = every feature column")
 
     def files(self, tick: Tick = silent) -> Tournament:
-        path = Path(self.path).expanduser()
+        path = user_path(self.path)
         if path.is_dir():
             return _folder(path)
         if not path.is_file():
@@ -83,6 +83,12 @@ def _feature_sets(path: Path) -> dict[str, tuple[str, ...]]:
     if not path.is_file():
         return {}
     try:
-        return {name: tuple(names) for name, names in json.loads(path.read_text())["feature_sets"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        sets = json.loads(path.read_text(encoding="utf-8"))["feature_sets"]
+        found = {str(name): tuple(names) for name, names in sets.items()}
+        odd = next((name for name, names in sets.items() if not isinstance(names, list)), None)
+        odd = odd or next((name for name, names in found.items() if not all(isinstance(each, str) for each in names)), None)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise NlabError(f"{path}: not a features.json of the tournament ({error!r})") from error
+    if odd is not None:
+        raise NlabError(f"{path}: feature set {odd!r} is no list of names")
+    return found

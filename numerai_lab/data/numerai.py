@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from numerai_lab.basics import NlabError, Tick, nearest, silent
+from numerai_lab.basics import NlabError, Tick, nearest, silent, user_path
 from numerai_lab.data.download import changed, download, glimpse, remote_state
 from numerai_lab.data.files import EXTRAS, FEATURES, LAYOUTS, Files
 from numerai_lab.data.source import Outline, Source, Tournament
@@ -43,7 +43,7 @@ class Numerai(Source):
     @property
     def folder(self) -> Path:
         """Where the files lie; put them there by hand where there is no network."""
-        return Path(self.path).expanduser() if self.path else cache_dir() / "numerai" / self.version
+        return user_path(self.path) if self.path else cache_dir() / "numerai" / self.version
 
     @property
     def kept(self) -> tuple[Path, ...]:
@@ -86,13 +86,15 @@ class Numerai(Source):
         if not record.is_file():
             return False
         if time.time() - max(times) < A_DAY:
-            return stamp.is_file() and stamp.stat().st_mtime > record.stat().st_mtime and stamp.read_text() == GROWN
+            return (
+                stamp.is_file() and stamp.stat().st_mtime > record.stat().st_mtime and stamp.read_text(encoding="utf-8") == GROWN
+            )
         try:
             remote = glimpse(self._address(path.name))
         except NlabError:
             remote = None
         grown = remote is not None and changed(path, remote)
-        stamp.write_text(GROWN if grown else "")
+        stamp.write_text(GROWN if grown else "", encoding="utf-8")
         return grown
 
     def update(self, tick: Tick = silent) -> list[str]:

@@ -130,7 +130,7 @@ def _write_parquet(folder: Path, layout: str, frames: Iterator["pd.DataFrame"]) 
     groups = {group: [f"feature_{group}{i}" for i in range(1, n + 1)] for group, n in GROUPS.items()}
     every = feature_names(layout)
     sets = {"legacy": every, "medium": every[:100], **groups}
-    (folder / "features.json").write_text(json.dumps({"feature_sets": sets}, indent=1))
+    (folder / "features.json").write_text(json.dumps({"feature_sets": sets}, indent=1), encoding="utf-8")
     writers: dict[str, pq.ParquetWriter] = {}
     for part, several in _together(frames, parts):
         targets = [str(name) for name in several.columns if str(name).startswith("target")]

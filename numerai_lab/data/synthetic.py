@@ -135,7 +135,9 @@ def write_tournament(folder: Path, size: Size, seed: int, tick: Tick = silent, p
     """
     sets = feature_sets(size)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "features.json").write_text(json.dumps({"feature_sets": sets, "targets": list(TARGETS)}, indent=1))
+    (folder / "features.json").write_text(
+        json.dumps({"feature_sets": sets, "targets": list(TARGETS)}, indent=1), encoding="utf-8"
+    )
     parts = folder / f"parts-{key_of(asdict(size), seed, VERSION)}"
     for other in set(folder.glob("parts-*")) - {parts}:
         shutil.rmtree(other)

@@ -42,7 +42,7 @@ def likeness(predictions: Path, eras: "pl.DataFrame", variants: Sequence[str]) -
     """Of all variants with each other, and with the meta model where there is one (over its eras)."""
     import polars as pl
 
-    lazy = pl.scan_parquet(predictions)
+    lazy = pl.scan_parquet(predictions, glob=False, hive_partitioning=False)
     there = lazy.collect_schema().names()
     seeds = {name: [column for column in there if column.rpartition("@")[0] == name] or [name] for name in variants}
     columns = [column for own in seeds.values() for column in own]

@@ -59,7 +59,8 @@ def realism_table(run: Run) -> "pl.DataFrame":
     if not (run.path / REALISM).is_file():
         raise NlabError(f"{run.path}: nothing to inspect, no augmenter of this run invents rows")
     try:
-        return pl.read_csv(run.content(REALISM)).select("augmenter", "seed", *(column.name for column in COLUMNS[1:]))
+        table = pl.read_csv(run.content(REALISM), infer_schema_length=None, schema_overrides={"augmenter": pl.String})
+        return table.select("augmenter", "seed", *(column.name for column in COLUMNS[1:]))
     except (ValueError, pl.exceptions.PolarsError) as error:
         raise damaged(run.path, f"{REALISM}: {error}") from error
 
