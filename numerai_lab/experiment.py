@@ -18,7 +18,7 @@ from numerai_lab.finished import Run, read_run
 from numerai_lab.folds import Fold, make_folds
 from numerai_lab.inventions import realism_of
 from numerai_lab.metrics.payout import multipliers
-from numerai_lab.metrics.scoring import Predictions, Scoring, per_era, score_table
+from numerai_lab.metrics.scoring import Predictions, Scoring, covered, per_era, score_table
 from numerai_lab.panel import Panel
 from numerai_lab.placebos import placebos_of, unequal
 from numerai_lab.report import write_realism, write_report
@@ -83,6 +83,9 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
             folder.cached_bytes = cache.n_bytes
         folder.note_stages(cache.costs, cache.hits)
         folder.write_table("predictions.parquet", pl.concat([prediction_table(loaded.panel, *each) for each in predicted]))
+        for of, each in predicted:
+            for line in covered(loaded.panel, each, of, scoring).lines():
+                folder.warn(line)
         with folder.stage("score"), show.task("score") as tick:
             eras = pl.concat([per_era(loaded.panel, each, of, scoring, tick) for of, each in predicted])
             scores = score_table(eras, scoring, notes_of(config, splits, loaded.alias))
@@ -247,6 +250,7 @@ def _facts(config: Config, loaded: Loaded, splits: Splits, scoring: Scoring) -> 
             "fnc": f"fnc[{scoring.fnc_features}]@{loaded.target}",
             "meta_model": scoring.meta_model,
             "benchmark": scoring.benchmark,
+            "least_rows": scoring.least_rows,
             "payout": dict(zip(("corr", "mmc"), scoring.multipliers, strict=True)),
         },
     }

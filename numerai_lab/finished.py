@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 MANIFEST, SCORES, PER_ERA, REALISM = "manifest.json", "scores.csv", "per_era.parquet", "realism.csv"
 FILES = "files"
 """The manifest's checksums by path; runs of before there were any are read without."""
-DEFINING = ("fnc", "meta_model", "benchmark", "payout")
-"""Of the manifest's `scoring`: what FNC, MMC, BMC and the payout are computed against."""
+DEFINING = ("fnc", "meta_model", "benchmark", "payout", "least_rows")
+"""Of the manifest's `scoring`: what FNC, MMC, BMC and the payout are computed against, and which eras are left out."""
 TOLD: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("comparable", "stages", "packages", "machine"), (dict,)),
     **dict.fromkeys(("warnings", "cache_hits", "seeds", "command"), (list,)),

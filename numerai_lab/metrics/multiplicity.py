@@ -41,7 +41,7 @@ def together(found: Differences) -> Together:
     (`Rarity`); in each resample the rarest of all members counts. So a member whose draws are huge (it differs from its
     opponent in few eras) takes nothing from the others. One comparison keeps its p. An exact duplicate is no member of the
     family: p 1, interval 0. Single-step: a step-down p has no two-sided interval of its own.
-    The resolution is the median over members of the simultaneous half-width plus .84 standard errors.
+    The resolution is the median over members of the simultaneous half-width plus .84 standard errors, widened (`_beyond`).
     Source: Westfall & Young 1993.
     """
     p, low, high = (np.full(len(found.p), np.nan) for _ in range(3))
@@ -56,7 +56,18 @@ def together(found: Differences) -> Together:
     p[at] = (1 + len(rarest) - np.searchsorted(rarest, own, side="left")) / (1 + len(rarest))
     half = rarity.inverse(rarest[critical_rank(len(rarest))]) * found.error[at]
     low[at], high[at] = found.value[at] - half, found.value[at] + half
-    return Together(p, low, high, float(np.median(half + POWER * found.error[at])))
+    return Together(p, low, high, float(np.median(half + _beyond(half, found.error[at], found.doubt[at]))))
+
+
+def _beyond(half: Float64, error: Float64, doubt: Float64) -> Float64:
+    """How far beyond the half-width a true difference has to lie to be called different four times in five.
+
+    .84 errors if the error were known. It is not: a member's half-width is off by `doubt`, which moves with the resolution
+    where the member is alone, and hardly where there are many. The weights are those at which simulated tournaments hold
+    75 to 85 % (30 to 300 eras, 1 to 5 seeds, 1 and 6 members).
+    """
+    weight = 1.5 - 1.35 / len(half)
+    return np.asarray(POWER * np.sqrt(error**2 + weight * (half * doubt) ** 2))
 
 
 @dataclass(frozen=True)
@@ -165,10 +176,14 @@ def _in_errors(value: Float64, moves: Float64) -> tuple[Float64, Float64]:
 def _due(losses: Float64, block: int) -> float:
     """What is due of the differences of mean losses, so that arch's test, whose bootstrap is not studentised, keeps its level.
 
-    The bootstrap shows too little variance (`seen_share`), and its tails lack what few blocks add to those of a normal law.
+    The bootstrap shows too little variance (`seen_share`), and its tails lack what few blocks add: how much further the
+    largest of all moves goes in the errors of the resamples than in the one error of all. Both are over the same columns, so
+    columns that are nearly one, or of which one follows from the others, count once.
     """
-    from scipy.special import ndtri
-
-    found = mean_differences(losses - losses.mean(1, keepdims=True), block, resamples=MCS_RESAMPLES)
-    tail = np.quantile(found.draws.max(1), 1 - MCS_SIZE, method="higher") / ndtri(1 - MCS_SIZE / 2 / losses.shape[1])
-    return float(np.sqrt(seen_share(len(losses), block)) / max(1.0, tail))
+    centred = losses - losses.mean(1, keepdims=True)
+    found = mean_differences(centred, block, resamples=MCS_RESAMPLES)
+    drawn = draw(len(losses), block, 0, MCS_RESAMPLES)
+    moved = drawn.total(drawn.blocks(centred - centred.mean(0)))
+    _, plain = _in_errors(np.zeros(losses.shape[1]), moved)
+    far, near = (np.quantile(of, 1 - MCS_SIZE, method="higher") for of in (found.draws.max(1), np.abs(plain).max(1)))
+    return float(np.sqrt(seen_share(len(losses), block)) / max(1.0, far / near))

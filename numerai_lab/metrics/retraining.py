@@ -14,9 +14,14 @@ NEGLIGIBLE = 1e-12
 
 @dataclass(frozen=True)
 class SeedNoise:
-    """What seeds alone add to k differences. error: k, their standard error; draws: resamples × k, differences by chance."""
+    """What seeds alone add to k differences.
+
+    error: k, their standard error; doubt: k, how far that may be off, a share of it; draws: resamples × k, differences by
+    chance.
+    """
 
     error: Float64
+    doubt: Float64
     draws: Float64
 
 
@@ -66,7 +71,7 @@ def seed_noise(own: Trained, other: Trained, resamples: int) -> SeedNoise | None
     with np.errstate(invalid="ignore", divide="ignore"):
         scale = np.where(pooled > 0, np.sqrt(variance * degrees / pooled), 0.0)
     draws = scale * (np.sqrt(shares[0]) * normal[0] - np.sqrt(shares[1]) * normal[1])
-    return SeedNoise(np.sqrt(variance * (shares[0] + shares[1])), draws)
+    return SeedNoise(np.sqrt(variance * (shares[0] + shares[1])), np.sqrt(0.5 / np.maximum(degrees, 1)), draws)
 
 
 def _varies(squares: Float64, freedom: Int64, of_opponent: Float64) -> Array:

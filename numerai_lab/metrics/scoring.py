@@ -10,6 +10,7 @@ from numerai_lab.basics import Array, Float32, Float64, Int64, Tick, silent
 from numerai_lab.metrics import ERA_METRICS, METRICS
 from numerai_lab.metrics.changes import SURENESS, Series, changes, series_of
 from numerai_lab.metrics.churn import seed_churn
+from numerai_lab.metrics.coverage import Coverage
 from numerai_lab.metrics.era import EraData, score_era
 from numerai_lab.metrics.payout import multipliers
 from numerai_lab.metrics.significance import block_length
@@ -73,7 +74,10 @@ class Scoring:
 
 
 def per_era(panel: Panel, predictions: Predictions, splits: Splits, scoring: Scoring, tick: Tick = silent) -> "pl.DataFrame":
-    """A row a variant × seed × scored era, a column a metric; `max_feature` names the feature of the largest exposure."""
+    """A row a variant × seed × scored era, a column a metric; `max_feature` names the feature of the largest exposure.
+
+    Eras that `covered` leaves out have no rows.
+    """
     import polars as pl
 
     columns = predictions.columns
@@ -85,16 +89,27 @@ def per_era(panel: Panel, predictions: Predictions, splits: Splits, scoring: Sco
         return _scores_of(era, panel, predictions, scoring, reference)
 
     rows: list[dict[str, object]] = []
-    for done, (era, (n_rows, scores)) in enumerate(zip(splits.scored, side_by_side(score, splits.scored), strict=True), start=1):
+    eras = covered(panel, predictions, splits, scoring).scored
+    for done, (era, (n_rows, scores)) in enumerate(zip(eras, side_by_side(score, eras), strict=True), start=1):
         holders = scores.pop("max_feature")
         for i, column in enumerate(columns):
             holder = names[int(holders[i])] if np.isfinite(scores["max_feature_exposure"][i]) else None
             values = {name: float(values[i]) for name, values in scores.items()}
             head = {"variant": column.variant, "seed": column.seed, "era": era, "split": splits.name_of(era)}
             rows.append({**head, "n_rows": n_rows, **values, "max_feature": holder})
-        tick(done, len(splits.scored))
+        tick(done, len(eras))
     schema = {"variant": pl.String, "seed": pl.Int64, "era": pl.Int32, "split": pl.String, "n_rows": pl.Int64}
     return pl.DataFrame(rows, schema={**schema, **dict.fromkeys(ERA_METRICS, pl.Float64), "max_feature": pl.String})
+
+
+def covered(panel: Panel, predictions: Predictions, splits: Splits, scoring: Scoring) -> Coverage:
+    """Which of the scored eras have enough rows with a target and a prediction. Raises NlabError when none has."""
+    assert panel.target is not None
+    found = Coverage(scoring.least_rows)
+    for era in splits.scored:
+        found.add(era, panel.target[panel.rows(era)], predictions.at(panel, era))
+    found.lines()
+    return found
 
 
 def _scores_of(

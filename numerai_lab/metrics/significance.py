@@ -17,6 +17,8 @@ MIN_BLOCKS = 4
 LEVEL = 0.95
 ROUNDING = 1e-12
 """Scores that differ by less are equal: what is left is rounding."""
+NARROWEST = 0.1
+"""Of the variance of a whole path, what is added at each era of the band of luck: or the first eras would decide its width."""
 SMALLEST_ERROR = 0.1
 """Of the error over all eras, the least that a resample may show: one that holds no era in which members differ knows nothing."""
 AT_ONCE = 32
@@ -104,6 +106,7 @@ class Differences:
     p: Float64
     t: Float64
     draws: Float64
+    doubt: Float64
 
 
 def mean_differences(
@@ -152,7 +155,7 @@ def studentised(statistic: Statistic, drawn: Resamples, noise: SeedNoise | None 
     Source: Politis & Romano 1994; Götze & Künsch 1996.
     """
     value, known = statistic.value, np.isfinite(statistic.influence)
-    of_eras, moves = _spread(statistic, drawn)
+    of_eras, moves, own = _moves(statistic, drawn)
     flat = of_eras <= 1e-12 * np.abs(value)  # the same difference in every era: eras leave no doubt about it
     of_eras, moves[:, flat] = np.where(flat, 0.0, of_eras), 0.0
     error = of_eras if noise is None else np.hypot(of_eras, noise.error)
@@ -167,7 +170,11 @@ def studentised(statistic: Statistic, drawn: Resamples, noise: SeedNoise | None 
     p = np.where(t == 0, 1.0, (1 + (draws >= t).sum(0)) / (1 + len(draws)))
     few = (known.sum(0) < MIN_BLOCKS * drawn.block) | ~np.isfinite(value)
     error, low, high, p, t = (np.where(few, np.nan, x) for x in (error, value - half, value + half, p, t))
-    return Differences(value, error, low, high, p, t, draws)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        doubt = np.nan_to_num(own.std(0) / own.mean(0))
+        if noise is not None:
+            doubt = np.nan_to_num(np.hypot(of_eras**2 * doubt, noise.error**2 * noise.doubt) / error**2)
+    return Differences(value, error, low, high, p, t, draws, doubt)
 
 
 def critical_rank(n_draws: int) -> int:
@@ -178,20 +185,26 @@ def critical_rank(n_draws: int) -> int:
 def luck(differences: Float64, block: int, seed: int = 0, resamples: int = RESAMPLES) -> Float64:
     """How far from 0 luck alone carries a cumulative difference: eras (in order) × k → the same shape.
 
-    At each era, taken alone, the sum stays within ± this in 95 of 100 histories in which nothing but luck is at work: sums along
-    resampled eras, differences less their mean, widened by what blocks miss (`seen_share`). An era without a score adds 0.
-    NaN where eras are too few. Source: Politis & Romano 1994.
+    The whole path of the sum stays within ± this in 95 of 100 histories in which nothing but luck is at work: paths along
+    resampled eras, differences less their mean, each in the standard error that the resample shows, widened by what blocks
+    miss (`seen_share`). The band is as wide as paths spread at each era, and never narrower than about a third of its end.
+    An era without a score adds 0. NaN where eras are too few. Source: Politis & Romano 1994.
     """
     known = np.isfinite(differences)
     if len(known) < MIN_BLOCKS * block:
         return np.full(known.shape, np.nan)
     plain = np.where(known, differences, 0)
     centred = np.where(known, plain - plain.sum(0) / np.maximum(1, known.sum(0)), 0)
+    own = _moves(Statistic(np.zeros(centred.shape[1]), centred), draw(len(centred), block, seed, resamples)).own
     eras = _paths(len(centred), block, seed, resamples)
-    rank = int(np.ceil(LEVEL * resamples)) - 1
-    reach = [np.partition(np.abs(np.cumsum(column[eras], axis=1)), rank, axis=0)[rank] for column in centred.T]
-    band: Float64 = np.column_stack(reach) / np.sqrt(seen_share(len(centred), block))
-    return band
+    bands = []
+    for column, errors in zip(centred.T, own.T, strict=True):
+        paths = np.cumsum(column[eras], axis=1)
+        width = np.sqrt(paths.var(0) + NARROWEST * paths[:, -1].var())
+        with np.errstate(invalid="ignore", divide="ignore"):
+            furthest = np.nan_to_num((np.abs(paths) / width).max(1) * np.sqrt((errors**2).mean()) / errors)
+        bands.append(np.sort(furthest)[critical_rank(resamples)] * width)
+    return np.column_stack(bands) / np.sqrt(seen_share(len(centred), block))
 
 
 def seen_share(n_eras: int, block: int) -> float:
@@ -199,18 +212,24 @@ def seen_share(n_eras: int, block: int) -> float:
     return _seen(block) * _kept(n_eras, block)
 
 
-def _spread(statistic: Statistic, drawn: Resamples) -> tuple[Float64, Float64]:
-    """Standard error of each difference (k), and its moves in the resamples in their own standard errors (resamples × k)."""
+class _Moves(NamedTuple):
+    """error: k, of each difference; t: resamples × k, its moves in the resamples in their own standard errors; own: those."""
+
+    error: Float64
+    t: Float64
+    own: Float64
+
+
+def _moves(statistic: Statistic, drawn: Resamples) -> _Moves:
     parts = []
     for start in range(0, len(statistic.value), AT_ONCE):
         some = slice(start, start + AT_ONCE)
         moved = None if statistic.moved is None else statistic.moved[:, some]
-        parts.append(_spread_of(Statistic(statistic.value[some], statistic.influence[:, some], moved), drawn))
-    errors, draws = zip(*parts, strict=True)
-    return np.concatenate(errors), np.concatenate(draws, axis=1)
+        parts.append(_moves_of(Statistic(statistic.value[some], statistic.influence[:, some], moved), drawn))
+    return _Moves(*(np.concatenate(each, axis=-1) for each in zip(*parts, strict=True)))
 
 
-def _spread_of(statistic: Statistic, drawn: Resamples) -> tuple[Float64, Float64]:
+def _moves_of(statistic: Statistic, drawn: Resamples) -> _Moves:
     known = np.isfinite(statistic.influence)
     alike = (known == known[:, :1]).all()  # then one column of counts will do
     n = drawn.blocks((known[:, :1] if alike else known).astype(float))
@@ -220,13 +239,14 @@ def _spread_of(statistic: Statistic, drawn: Resamples) -> tuple[Float64, Float64
         n_drawn = drawn.total(n)
         mean = np.where(n_drawn > 0, drawn.total(sums) / n_drawn, 0)
         squares = drawn.total(sums**2) - 2 * mean * drawn.total(sums * n) + mean**2 * drawn.total(n**2)
-        own_error = np.sqrt(np.maximum(squares, 0) / kept) / n_drawn
+        own = np.sqrt(np.maximum(squares, 0) / kept) / n_drawn
         spread = mean.std(0)
-        moved = (mean if statistic.moved is None else statistic.moved) / np.maximum(own_error, SMALLEST_ERROR * spread)
+        own = np.maximum(np.nan_to_num(own), SMALLEST_ERROR * spread)
+        moved = (mean if statistic.moved is None else statistic.moved) / own
     # A resample without a score, or of one block, says nothing: it counts as beyond nearly any difference.
     blocks = drawn.total(np.ones((len(drawn.starts), 1)))
     moved = np.where(np.isfinite(moved) & (blocks > 1), moved, 1 / SMALLEST_ERROR)
-    return spread / np.sqrt(_seen(drawn.block) * kept), moved
+    return _Moves(spread / np.sqrt(_seen(drawn.block) * kept), moved, own)
 
 
 def _kept(n_eras: int, block: int) -> float:

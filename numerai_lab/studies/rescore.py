@@ -23,7 +23,7 @@ from numerai_lab.data.scan import (
 )
 from numerai_lab.eras import LIVE, era_label
 from numerai_lab.experiment import scoring_of, span, splits_of
-from numerai_lab.metrics.scoring import Column, Predictions, per_era, score_table
+from numerai_lab.metrics.scoring import Column, Predictions, covered, per_era, score_table
 from numerai_lab.panel import Panel
 from numerai_lab.setting import Show
 from numerai_lab.splits import Splits
@@ -67,8 +67,10 @@ def score_predictions(path: Path, config: Config, show: Show, reference: str | N
     columns = tuple(Column(name, 0) for name in names)
     future = panel.only(scored.scored)
     places = np.concatenate([np.arange(first, last) for first, last in future.bounds])
+    predictions = Predictions(columns, places, values[places])
+    notes += covered(panel, predictions, scored, scoring).lines()
     with show.task("score") as tick:
-        eras = per_era(panel, Predictions(columns, places, values[places]), scored, scoring, tick)
+        eras = per_era(panel, predictions, scored, scoring, tick)
     stamp = "; ".join(part for part in (splits.leak, loaded.alias) if part)
     missing = int((~_complete(values[places])).sum())
     notes += [f"{missing:,} rows of scored eras have no prediction and are left out of their eras"] if missing else []

@@ -27,7 +27,7 @@ def test_the_family_counts_resamples_in_which_any_member_is_as_rare() -> None:
     rarity = Rarity.of(draws)
     np.testing.assert_allclose(rarity(draws)[:, 0], rarity(draws)[::-1, 1], rtol=1e-6)
     assert rarity(np.array([[0.5, 500.0]]))[0] == pytest.approx(-np.log(0.5), abs=0.02)
-    found = Differences(np.ones(2), np.ones(2), np.zeros(2), np.zeros(2), np.zeros(2), np.array([0.9, 100.0]), draws)
+    found = Differences(np.ones(2), np.ones(2), np.zeros(2), np.zeros(2), np.zeros(2), np.array([0.9, 100.0]), draws, np.zeros(2))
     # At least .9 is reached by 11 draws of the first; 11 of the second (in other resamples) are as rare.
     assert together(found).p[0] == pytest.approx(23 / 101)
 

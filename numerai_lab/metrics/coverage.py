@@ -1,0 +1,47 @@
+"""Which eras are scored at all: not those of a handful of rows, nor those that predictions hardly cover."""
+
+import numpy as np
+
+from numerai_lab.basics import Float32, Float64, NlabError
+
+LEAST_COVERAGE = 0.8
+"""Share of an era's rows with a target that need a prediction. Source: numerai_tools.scoring."""
+
+
+class Coverage:
+    """Counts, era by era, and then says which eras no variant is scored on."""
+
+    def __init__(self, least_rows: int) -> None:
+        self.least_rows = least_rows
+        self.few: list[int] = []
+        self.uncovered: list[int] = []
+        self.most_rows = 0
+        self.scored: list[int] = []
+
+    def add(self, era: int, target: Float32, predictions: Float32 | Float64) -> None:
+        """An era: target, NaN where unknown; predictions, rows × columns, NaN where missing. It needs both in a row."""
+        known = np.isfinite(target)
+        n_rows = int((known & np.isfinite(predictions).all(axis=1)).sum())
+        self.most_rows = max(self.most_rows, n_rows)
+        if n_rows < LEAST_COVERAGE * known.sum():
+            self.uncovered.append(era)
+        elif n_rows < self.least_rows:
+            self.few.append(era)
+        else:
+            self.scored.append(era)
+
+    def lines(self) -> list[str]:
+        """What was left out, a line a reason. Raises NlabError when nothing is left."""
+        reasons = (
+            (self.few, f"fewer than {self.least_rows} rows with a target (scoring.least_rows)"),
+            (self.uncovered, f"under {LEAST_COVERAGE:.0%} of the rows with a target have a prediction"),
+        )
+        found = [f"{_counted(eras)} left out of all variants: {why}; the first is era {eras[0]}" for eras, why in reasons if eras]
+        if self.scored or not found:
+            return found
+        way = f"; the largest has {self.most_rows}: set scoring.least_rows to {max(2, self.most_rows)} or less"
+        raise NlabError("no era can be scored. " + ". ".join(found) + (way if self.few and self.most_rows >= 2 else ""))
+
+
+def _counted(eras: list[int]) -> str:
+    return f"{len(eras)} era{'s are' if len(eras) > 1 else ' is'}"
