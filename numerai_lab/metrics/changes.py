@@ -8,7 +8,7 @@ import numpy as np
 from numerai_lab.basics import Float64
 from numerai_lab.metrics import ERA_METRICS
 from numerai_lab.metrics.multiplicity import confidence_set, together
-from numerai_lab.metrics.retraining import SeedNoise, Trained, fingerprint, seed_noise
+from numerai_lab.metrics.retraining import SeedNoise, Trained, fingerprint, retraining, seed_noise
 from numerai_lab.metrics.significance import (
     RESAMPLES,
     Differences,
@@ -64,7 +64,8 @@ def changes(
         value, low, high = (float(str(columns[f"delta_corr_mean{end}"])) for end in ("", "_sim_low", "_sim_high"))
         rows[key]["verdict"] = verdict_of(value, low, high, smallest_effect)
     corr = np.column_stack([series["corr"].mean(0) for series in members.values()])
-    for key, within in zip(members, confidence_set(corr, block), strict=True):
+    noise = retraining([series["corr"] for series in members.values()])
+    for key, within in zip(members, confidence_set(corr, block, noise=noise), strict=True):
         rows[key] = {"verdict": None, **rows[key], "in_mcs": within}
     return rows
 

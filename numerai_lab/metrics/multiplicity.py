@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from numerai_lab.basics import Array, Float64
+from numerai_lab.metrics.retraining import Retraining
 from numerai_lab.metrics.significance import MIN_BLOCKS, Differences, critical_rank, draw, mean_differences, seen_share
 
 POWER = 0.84
@@ -111,11 +112,12 @@ class Rarity:
         return there
 
 
-def confidence_set(scores: Float64, block: int, seed: int = 0) -> list[bool | None]:
+def confidence_set(scores: Float64, block: int, seed: int = 0, noise: Retraining | None = None) -> list[bool | None]:
     """Which columns (eras × k, higher is better) are in the 95 % model confidence set; None where it can't be told.
 
     The set holds the truly best with 95 % probability. Over eras that all have; equal columns stand or fall together.
-    Columns without any score are None, and all are where eras are too few or there is nothing to compare.
+    Columns without any score are None, and all are where eras are too few or there is nothing to compare. noise: of
+    retraining, by which the truly best method is meant, not the best trained model.
     Source: Hansen, Lunde & Nason 2011; the same sets as the PyPI package `arch`.
     """
     scored = np.flatnonzero(np.isfinite(scores).any(0))
@@ -123,19 +125,26 @@ def confidence_set(scores: Float64, block: int, seed: int = 0) -> list[bool | No
     out: list[bool | None] = [None] * scores.shape[1]
     if len(scored) < 2 or len(shared) < MIN_BLOCKS * block:
         return out
-    distinct, which = np.unique(np.round(shared, 12), axis=1, return_inverse=True)
-    within = _included(-distinct, block, seed) if distinct.shape[1] > 1 else np.array([True])
+    distinct, first, which = np.unique(np.round(shared, 12), axis=1, return_index=True, return_inverse=True)
+    again = None if noise is None else Retraining(noise.error[scored][first], noise.degrees)
+    within = _included(-distinct, block, seed, again) if distinct.shape[1] > 1 else np.array([True])
     for column, place in zip(scored.tolist(), which.ravel().tolist(), strict=True):
         out[column] = bool(within[place])
     return out
 
 
-def _included(losses: Float64, block: int, seed: int) -> Array:
+def _included(losses: Float64, block: int, seed: int, noise: Retraining | None) -> Array:
     losses = losses - (1 - _due(losses, block)) * losses.mean(0)
-    return kept(losses, block, seed, worst_pair if losses.shape[1] <= MAX_PAIRWISE else worst_against_mean)
+    return kept(losses, block, seed, worst_pair if losses.shape[1] <= MAX_PAIRWISE else worst_against_mean, noise)
 
 
-def kept(losses: Float64, block: int, seed: int, test: Callable[[Float64, Float64], tuple[int, float]]) -> Array:
+def kept(
+    losses: Float64,
+    block: int,
+    seed: int,
+    test: Callable[[Float64, Float64], tuple[int, float]],
+    noise: Retraining | None = None,
+) -> Array:
     """Which columns (eras × k) stay: the worst leaves until a set is not rejected.
 
     arch's own loop goes on to the last column for p-values that nobody asks for here, which takes minutes for thousands of
@@ -143,6 +152,8 @@ def kept(losses: Float64, block: int, seed: int, test: Callable[[Float64, Float6
     """
     drawn, mean = draw(len(losses), block, seed, MCS_RESAMPLES), losses.mean(0)
     moved = drawn.total(drawn.blocks(losses - mean)) / len(losses)
+    if noise is not None:
+        moved = moved + noise.draws(MCS_RESAMPLES)
     included = np.ones(losses.shape[1], bool)
     while included.sum() > 1:
         at = np.flatnonzero(included)

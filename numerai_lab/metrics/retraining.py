@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -41,6 +42,35 @@ class Trained:
     def squares(self) -> Float64:
         """Sums of squares of the seeds' statistics around their mean: k."""
         return np.array([((values - values.mean()) ** 2).sum() for values in self.values])
+
+
+class Retraining(NamedTuple):
+    """error: k, of each member's mean score, from training alone; degrees: of freedom of the variance behind them."""
+
+    error: Float64
+    degrees: int
+
+    def draws(self, resamples: int) -> Float64:
+        """Chance deviations of the means, resamples × k: multivariate t."""
+        rng = np.random.default_rng(self.degrees)
+        normal, chi = rng.standard_normal((resamples, len(self.error))), rng.chisquare(self.degrees, (resamples, 1))
+        return np.asarray(normal * self.error * np.sqrt(self.degrees / chi))
+
+
+def retraining(members: Sequence[Float64]) -> Retraining | None:
+    """What another seed would do to the mean of each member (seeds × eras, NaN without a score); None with one seed each.
+
+    The variance between seeds is pooled over members that have several and do not agree in all; those that agree do not vary.
+    """
+    means = [np.nan_to_num(each[:, np.isfinite(each).all(0)].sum(1) / max(1, np.isfinite(each).all(0).sum())) for each in members]
+    squares = np.array([((each - each.mean()) ** 2).sum() for each in means])
+    seeds = np.array([len(each) for each in means])
+    varies = squares > NEGLIGIBLE * squares.max(initial=0)
+    degrees = int((seeds - 1)[varies].sum())
+    if not degrees:
+        return None
+    variance = squares[varies].sum() / degrees
+    return Retraining(np.sqrt(np.where(varies | (seeds == 1), variance / seeds, 0.0)), degrees)
 
 
 def fingerprint(series: Float64) -> int:

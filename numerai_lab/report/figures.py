@@ -54,7 +54,7 @@ def differences(curves: Curves, reference: str, colours: Mapping[str, str], bloc
         key="differences",
         title=f"Is it more than luck? The difference to {reference} by era",
         says="Above: the cumulative difference; in grey what luck alone does: in 95 of 100 histories in which both trained "
-        "models are equally good the whole line stays inside it (block bootstrap). A line that never leaves it has shown nothing. "
+        "models are equally good the whole line stays inside (block bootstrap). A line that never leaves it has shown nothing. "
         f"Below: the difference of each era.{f' The first {CHOICES} variants can be chosen.' if len(others) > CHOICES else ''}",
         alt=f"Cumulative and per-era difference of corr to {reference}, one variant at a time, with the band of luck.",
         data=data,
