@@ -87,7 +87,7 @@ class Rarity:
     def of(cls, draws: Float64) -> "Rarity":
         """From resamples × k."""
         ranks = [int(np.ceil((1 - share) * len(draws))) - 1 for share in SHARES[1:]]
-        parted = np.partition(draws, ranks, axis=0)
+        parted = np.partition(np.ascontiguousarray(draws.T), ranks).T
         places = np.vstack([np.zeros(draws.shape[1]), parted[ranks]])
         places = np.maximum.accumulate(np.maximum(places, np.finfo(float).tiny) * (1 + 1e-9 * np.arange(len(SHARES)))[:, None])
         beyond = np.log(np.maximum(parted[ranks[-1] + 1 :], places[-1]) / places[-1]).mean(0)
@@ -99,10 +99,12 @@ class Rarity:
     def __call__(self, t: Float64) -> Float64:
         """Of values rows × k."""
         depth = -np.log(SHARES)
-        inside = np.column_stack([np.interp(column, places, depth) for column, places in zip(t.T, self.places.T, strict=True)])
-        last = self.places[-1]
-        rare: Float64 = inside + self.index * np.log(np.maximum(t, last) / last)
-        return rare
+        rare = np.empty(t.shape[::-1])
+        for out, values, places, index in zip(rare, np.ascontiguousarray(t.T), self.places.T, self.index, strict=True):
+            out[:] = np.interp(values, places, depth)
+            beyond = np.flatnonzero(values > places[-1])
+            out[beyond] += index * np.log(values[beyond] / places[-1])
+        return rare.T
 
     def inverse(self, rare: float) -> Float64:
         """The |t| of every column that is so rare."""

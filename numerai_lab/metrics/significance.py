@@ -155,14 +155,15 @@ def studentised(statistic: Statistic, drawn: Resamples, noise: SeedNoise | None 
     Source: Politis & Romano 1994; Götze & Künsch 1996.
     """
     value, known = statistic.value, np.isfinite(statistic.influence)
-    of_eras, moves, own = _moves(statistic, drawn)
+    of_eras, doubt, moves = _moves(statistic, drawn)
     flat = of_eras <= 1e-12 * np.abs(value)  # the same difference in every era: eras leave no doubt about it
     of_eras, moves[:, flat] = np.where(flat, 0.0, of_eras), 0.0
     error = of_eras if noise is None else np.hypot(of_eras, noise.error)
     if noise is not None:
         with np.errstate(invalid="ignore", divide="ignore"):
             moves = np.where(error > 0, (moves * of_eras + noise.draws) / error, 0.0)
-    draws = np.abs(moves)
+            doubt = np.nan_to_num(np.hypot(of_eras**2 * doubt, noise.error**2 * noise.doubt) / error**2)
+    draws = np.abs(moves, out=moves)
     sure = error <= 1e-12 * np.abs(value)
     with np.errstate(invalid="ignore", divide="ignore"):
         t = np.where(sure, np.where(value == 0, 0.0, np.inf), np.abs(value) / error)
@@ -170,10 +171,6 @@ def studentised(statistic: Statistic, drawn: Resamples, noise: SeedNoise | None 
     p = np.where(t == 0, 1.0, (1 + (draws >= t).sum(0)) / (1 + len(draws)))
     few = (known.sum(0) < MIN_BLOCKS * drawn.block) | ~np.isfinite(value)
     error, low, high, p, t = (np.where(few, np.nan, x) for x in (error, value - half, value + half, p, t))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        doubt = np.nan_to_num(own.std(0) / own.mean(0))
-        if noise is not None:
-            doubt = np.nan_to_num(np.hypot(of_eras**2 * doubt, noise.error**2 * noise.doubt) / error**2)
     return Differences(value, error, low, high, p, t, draws, doubt)
 
 
@@ -195,7 +192,7 @@ def luck(differences: Float64, block: int, seed: int = 0, resamples: int = RESAM
         return np.full(known.shape, np.nan)
     plain = np.where(known, differences, 0)
     centred = np.where(known, plain - plain.sum(0) / np.maximum(1, known.sum(0)), 0)
-    own = _moves(Statistic(np.zeros(centred.shape[1]), centred), draw(len(centred), block, seed, resamples)).own
+    _, own = _moves_of(Statistic(np.zeros(centred.shape[1]), centred), draw(len(centred), block, seed, resamples))
     eras = _paths(len(centred), block, seed, resamples)
     bands = []
     for column, errors in zip(centred.T, own.T, strict=True):
@@ -213,11 +210,14 @@ def seen_share(n_eras: int, block: int) -> float:
 
 
 class _Moves(NamedTuple):
-    """error: k, of each difference; t: resamples × k, its moves in the resamples in their own standard errors; own: those."""
+    """error: k, of each difference; doubt: k, how far that may be off, a share of it.
+
+    t: resamples × k, moves in the resamples in their own standard errors.
+    """
 
     error: Float64
+    doubt: Float64
     t: Float64
-    own: Float64
 
 
 def _moves(statistic: Statistic, drawn: Resamples) -> _Moves:
@@ -225,11 +225,12 @@ def _moves(statistic: Statistic, drawn: Resamples) -> _Moves:
     for start in range(0, len(statistic.value), AT_ONCE):
         some = slice(start, start + AT_ONCE)
         moved = None if statistic.moved is None else statistic.moved[:, some]
-        parts.append(_moves_of(Statistic(statistic.value[some], statistic.influence[:, some], moved), drawn))
+        parts.append(_moves_of(Statistic(statistic.value[some], statistic.influence[:, some], moved), drawn)[0])
     return _Moves(*(np.concatenate(each, axis=-1) for each in zip(*parts, strict=True)))
 
 
-def _moves_of(statistic: Statistic, drawn: Resamples) -> _Moves:
+def _moves_of(statistic: Statistic, drawn: Resamples) -> tuple[_Moves, Float64]:
+    """The moves, and the standard errors that the resamples show: resamples × k."""
     known = np.isfinite(statistic.influence)
     alike = (known == known[:, :1]).all()  # then one column of counts will do
     n = drawn.blocks((known[:, :1] if alike else known).astype(float))
@@ -246,7 +247,8 @@ def _moves_of(statistic: Statistic, drawn: Resamples) -> _Moves:
     # A resample without a score, or of one block, says nothing: it counts as beyond nearly any difference.
     blocks = drawn.total(np.ones((len(drawn.starts), 1)))
     moved = np.where(np.isfinite(moved) & (blocks > 1), moved, 1 / SMALLEST_ERROR)
-    return _Moves(spread / np.sqrt(_seen(drawn.block) * kept), moved, own)
+    doubt = np.nan_to_num(own.std(0) / np.maximum(own.mean(0), np.finfo(float).tiny))
+    return _Moves(spread / np.sqrt(_seen(drawn.block) * kept), doubt, moved), own
 
 
 def _kept(n_eras: int, block: int) -> float:

@@ -72,11 +72,11 @@ def test_eras_without_predictions_are_left_out(predictions: pl.DataFrame, tmp_pa
 def test_rows_without_a_prediction_are_left_out_of_their_era_and_counted(
     predictions: pl.DataFrame, tmp_path: Path, tiny: "object"
 ) -> None:
-    short = predictions.filter(~((pl.col("era") == 70) & (pl.int_range(pl.len()).over("era") < 30)))
+    short = predictions.filter(~((pl.col("era") == 70) & (pl.int_range(pl.len()).over("era") < 16)))
     found = scored(short, tmp_path)
-    assert "30 rows of scored eras have no prediction and are left out of their eras" in found.head
+    assert "16 rows of scored eras have no prediction and are left out of their eras" in found.head
     row = found.eras.filter(era=70, variant="baseline").row(0, named=True)
-    assert row["n_rows"] == 50
+    assert row["n_rows"] == 64
     panel: Panel = tiny.panel  # type: ignore[attr-defined]
     rows = panel.rows(70)
     assert panel.target is not None
@@ -85,6 +85,15 @@ def test_rows_without_a_prediction_are_left_out_of_their_era_and_counted(
     own = np.array([values[name.decode()] for name in panel.ids[rows][kept]])
     exposures = [abs(np.corrcoef(column, own)[0, 1]) for column in panel.features[rows][kept][:, : panel.n_raw].T.astype(float)]
     assert row["max_feature_exposure"] == pytest.approx(max(exposures), abs=1e-5)
+
+
+def test_an_era_with_a_prediction_for_under_80_percent_of_its_rows_is_scored_for_nobody(
+    predictions: pl.DataFrame, tmp_path: Path
+) -> None:
+    short = predictions.filter(~((pl.col("era") == 70) & (pl.int_range(pl.len()).over("era") < 17)))
+    found = scored(short, tmp_path)
+    assert found.eras.filter(era=70).is_empty()
+    assert any(line.startswith("1 era is left out of all variants: under 80% of the rows") for line in found.head)
 
 
 def test_ids_that_do_not_match_are_counted_and_named(predictions: pl.DataFrame, tmp_path: Path) -> None:
