@@ -83,8 +83,8 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
             folder.cached_bytes = cache.n_bytes
         folder.note_stages(cache.costs, cache.hits)
         folder.write_table("predictions.parquet", pl.concat([prediction_table(loaded.panel, *each) for each in predicted]))
-        for of, each in predicted:
-            for line in covered(loaded.panel, each, of, scoring).lines():
+        for scored, predictions in predicted:
+            for line in covered(loaded.panel, predictions, scored, scoring).lines():
                 folder.warn(line)
         with folder.stage("score"), show.task("score") as tick:
             eras = pl.concat([per_era(loaded.panel, each, of, scoring, tick) for of, each in predicted])

@@ -101,7 +101,7 @@ def _differences(pairs: Sequence[Pair], stat: str, block: int) -> Differences:
     scored = np.isfinite(means).any(1)  # MMC has scores in a part of the eras only; resamples are drawn from that part
     if not scored.any():
         nothing = np.full(len(pairs), np.nan)
-        return Differences(*[nothing] * 6, np.empty((0, len(pairs))), nothing)
+        return Differences(nothing, nothing, nothing, nothing, nothing, nothing, np.empty((0, len(pairs))), nothing)
     noise = _noise(pairs, stat)
     if stat == "mean":
         return mean_differences(means[scored], block, noise=noise)

@@ -201,7 +201,8 @@ def luck(differences: Float64, block: int, seed: int = 0, resamples: int = RESAM
         with np.errstate(invalid="ignore", divide="ignore"):
             furthest = np.nan_to_num((np.abs(paths) / width).max(1) * np.sqrt((errors**2).mean()) / errors)
         bands.append(np.sort(furthest)[critical_rank(resamples)] * width)
-    return np.column_stack(bands) / np.sqrt(seen_share(len(centred), block))
+    band: Float64 = np.column_stack(bands) / np.sqrt(seen_share(len(centred), block))
+    return band
 
 
 def seen_share(n_eras: int, block: int) -> float:
