@@ -19,6 +19,7 @@ from numerai_lab.commands.look import list_, open_, show
 from numerai_lab.commands.new import kinds, new, schema
 from numerai_lab.commands.sweep import sweep
 from numerai_lab.commands.terminal import ConfigFile, Format, HowShown, Set, by_suffix, expanded, print_table, say
+from numerai_lab.commands.unseal import ledger, unseal
 
 if TYPE_CHECKING:
     from numerai_lab.config import Config
@@ -146,6 +147,8 @@ app.command()(transform)
 app.command()(show)
 app.command()(sweep)
 app.command()(inspect)
+app.command()(unseal)
+app.command()(ledger)
 app.command("open")(open_)
 app.command("list")(list_)
 app.command()(new)

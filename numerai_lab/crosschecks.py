@@ -62,7 +62,7 @@ def _unknown(where: str, names: Any, known: Sequence[Any], noun: str) -> list[st
 def _overlaps(splits: Mapping[Any, Any]) -> list[str]:
     """Explicit ranges that overlap or stand in the wrong order."""
     spans = []
-    for name in ("train", "val1", "val2"):
+    for name in ("train", "val1", "val2", "holdout"):
         try:
             spans.append((name, era_range(str(splits.get(name)))))
         except ValueError:

@@ -1,7 +1,7 @@
 """The whole story of a run, from a config to a scored run folder. Read `run` first."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,20 +12,21 @@ from numerai_lab.basics import NlabError, nearest
 from numerai_lab.cache import STAGES, Cache
 from numerai_lab.config import Config, Variant
 from numerai_lab.crossfit import label_note, training_eras
-from numerai_lab.data.reader import Loaded, load
+from numerai_lab.data.reader import Loaded
 from numerai_lab.estimate import Task, need, refuse_too_much
 from numerai_lab.finished import Run, read_run
 from numerai_lab.folds import Fold, make_folds
+from numerai_lab.holdout import load_sealed
 from numerai_lab.inventions import realism_of
 from numerai_lab.metrics.payout import multipliers
-from numerai_lab.metrics.scoring import Predictions, Scoring, covered, per_era, score_table
+from numerai_lab.metrics.scoring import Column, Predictions, Scoring, covered, per_era, score_table
 from numerai_lab.panel import Panel
 from numerai_lab.placebos import placebos_of, unequal
 from numerai_lab.report import write_realism, write_report
 from numerai_lab.runs import RunFolder, new_run
 from numerai_lab.selection import LABELLED
 from numerai_lab.setting import Setting, Show
-from numerai_lab.splits import EraTable, Splits, make_splits
+from numerai_lab.splits import Splits
 from numerai_lab.store import cache_dir, scratch
 from numerai_lab.variants import check_scopes, fit_generators, settled, train_and_predict
 
@@ -57,8 +58,7 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
         for remark in remarks or []:
             folder.warn(remark)
         with folder.stage("data"), show.task("data") as tick:
-            loaded = load(config.data, config.extra_sets, tick)
-            splits = splits_of(config, loaded.panel)
+            loaded, splits = load_sealed(config, tick)
             folds = make_folds(config.cv, splits.train, loaded.panel.reach_days) if config.cv else ()
             scoring = scoring_of(config, loaded)
             for each in (splits, *folds):
@@ -122,20 +122,8 @@ def out_of_fold(setting: Setting, fold: Fold) -> Predictions:
 
 def facts_now(config: Config) -> dict[str, object]:
     """What the manifest of a run of this config would say of its data and splits, were it made now."""
-    loaded = load(config.data, config.extra_sets)
-    splits = splits_of(config, loaded.panel)
+    loaded, splits = load_sealed(config)
     return _facts(config, loaded, splits, scoring_of(config, loaded))
-
-
-def splits_of(config: Config, panel: Panel) -> Splits:
-    """Which eras of the panel train and validate; the embargo follows the furthest-looking of its targets."""
-    return make_splits(config.splits, era_table(panel), panel.reach_days)
-
-
-def era_table(panel: Panel) -> EraTable:
-    """What splitting needs to know of a panel."""
-    assert panel.target is not None
-    return EraTable.of(panel.eras, panel.bounds, panel.data_types, panel.target)
 
 
 def task_of(config: Config, loaded: Loaded, splits: Splits, folds: tuple[Fold, ...]) -> Task:
@@ -176,7 +164,6 @@ def prediction_table(panel: Panel, splits: Splits, predictions: Predictions) -> 
 
     future = panel.only(splits.validation)
     counts = future.bounds[:, 1] - future.bounds[:, 0]
-    several = len({column.seed for column in predictions.columns}) > 1
     assert panel.target is not None
     frame: dict[str, object] = {
         "id": [name.decode() for name in panel.ids[predictions.rows].tolist()],
@@ -184,9 +171,15 @@ def prediction_table(panel: Panel, splits: Splits, predictions: Predictions) -> 
         "target": panel.target[predictions.rows],
         "split": np.repeat([splits.name_of(era) for era in future.eras.tolist()], counts).tolist(),
     }
-    for i, column in enumerate(predictions.columns):
-        frame[f"{column.variant}@{column.seed}" if several else column.variant] = predictions.values[:, i]
+    for i, name in enumerate(column_names(predictions.columns)):
+        frame[name] = predictions.values[:, i]
     return pl.DataFrame(frame)
+
+
+def column_names(columns: Sequence[Column]) -> list[str]:
+    """What predictions.parquet calls them: `<variant>`, or `<variant>@<seed>` where there are several seeds."""
+    several = len({column.seed for column in columns}) > 1
+    return [f"{column.variant}@{column.seed}" if several else column.variant for column in columns]
 
 
 def notes_of(config: Config, splits: Splits, alias: str) -> dict[str, str]:
@@ -241,7 +234,8 @@ def _facts(config: Config, loaded: Loaded, splits: Splits, scoring: Scoring) -> 
             "val2": span(splits.val2),
             "scored rows": _digest(panel, splits),
         },
-        "splits": {name: list(getattr(splits, name)) for name in ("train", "embargo", "val1", "val2")},
+        "splits": {name: list(getattr(splits, name)) for name in ("train", "embargo", "val1", "val2", "holdout")},
+        "holdout": span(splits.holdout) if splits.holdout else None,
         "smallest_effect": scoring.smallest_effect,
         "leak": splits.leak,
         "cv": config.cv.model_dump() if config.cv else None,

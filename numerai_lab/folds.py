@@ -51,7 +51,7 @@ def make_folds(config: CrossValidation, train: tuple[int, ...], horizon_days: in
                 f"cv.folds: fold {number} of {config.folds} has {len(seen)} eras to learn from ({len(train)} training eras, "
                 f"embargo {embargo}); take fewer folds"
             )
-        folds.append(Fold(seen, (), block, (), embargo, required, number))
+        folds.append(Fold(seen, (), block, (), embargo, required, number=number))
     return tuple(folds)
 
 

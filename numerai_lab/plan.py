@@ -53,7 +53,11 @@ class Plan:
         lines = [f"target   {self.outline.target} ({horizon})"]
         if self.outline.reach_days != self.outline.horizon_days:
             lines += [f"embargo  for {self.outline.reach_days} days, which an auxiliary target looks ahead"]
-        lines += [f"{name:8} {self.rows[name]:>9,} rows, eras {span(getattr(self.splits, name))}" for name in self.rows]
+        sealed = {"holdout": "; sealed until `nlab unseal`"}
+        lines += [
+            f"{name:8} {self.rows[name]:>9,} rows, eras {span(getattr(self.splits, name))}{sealed.get(name, '')}"
+            for name in self.rows
+        ]
         lines += [f"models   {self.trainings} to train" + (f", {self.folds} folds among them" if self.folds else "")]
         lines += [f"memory   about {human_bytes(self.memory_bytes)}; disk about {human_bytes(self.disk_bytes)} (estimates)"]
         long = ", ".join(f"{name} about {human_seconds(seconds)}" for name, seconds in self.seconds.items())
@@ -72,7 +76,7 @@ def plan(config: Config) -> Plan:
     for each in (splits, *folds):
         check_scopes(config, each)
     n_rows = dict(zip(found.table.eras, found.n_rows, strict=True))
-    rows = {name: sum(n_rows[era] for era in getattr(splits, name)) for name in ("train", "embargo", "val1", "val2")}
+    rows = {name: sum(n_rows[era] for era in getattr(splits, name)) for name in _shown(splits)}
     recipes = {
         (v.inputs, tuple(v.augment), training_eras(config.generators, v.reads, splits))
         for v in config.variants.values()
@@ -89,6 +93,11 @@ def plan(config: Config) -> Plan:
         folds=len(folds),
         seconds=_seconds(config, splits, n_rows, found.n_columns),
     )
+
+
+def _shown(splits: Splits) -> tuple[str, ...]:
+    """The parts of the splits that a plan shows."""
+    return ("train", "embargo", "val1", "val2", *(("holdout",) if splits.holdout else ()))
 
 
 def _seconds(config: Config, splits: Splits, n_rows: Mapping[int, int], n_columns: int) -> dict[str, float]:

@@ -277,13 +277,13 @@ def check_writable(path: Path) -> None:
         raise NlabError(f"{path}: can't be written; name another file")
 
 
-def replace_page(run: Path, name: str, text: str) -> None:
-    """A page of a finished run, drawn anew, whose checksum the manifest holds."""
+def replace_page(run: Path, name: str, text: str, **changes: object) -> None:
+    """A file of a finished run, written anew or added, whose checksum the manifest holds. changes: of the manifest."""
     write_page(run / name, text)
     facts = mapping_in(run / MANIFEST)
     if FILES in facts:  # old runs have no checksums
         facts = opened(run / MANIFEST)
-        write_page(run / MANIFEST, sealed({**facts, FILES: {**facts[FILES], name: checksum(run / name)}}))
+        write_page(run / MANIFEST, sealed({**facts, **changes, FILES: {**facts[FILES], name: checksum(run / name)}}))
 
 
 def note_in_manifest(run: Path, key: str, value: Any) -> None:

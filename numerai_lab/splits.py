@@ -1,5 +1,6 @@
-"""Which eras a model learns from and which it is scored on: embargo, val1, val2. Pure functions of era numbers."""
+"""Which eras a model learns from and which it is scored on: embargo, val1, val2, holdout. Pure functions of era numbers."""
 
+import contextlib
 import itertools
 import re
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ class Embargo(BaseModel):
     """An embargo below what the target's horizon asks for, taken knowingly."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    eras: int = Field(ge=0, description="eras left out between train and val1 and between val1 and val2")
+    eras: int = Field(ge=0, description="eras left out between train and val1, val1 and val2, val2 and the holdout")
     allow_leak: bool = Field(False, description="allow fewer eras than the horizon asks for; stamped on every table")
 
 
@@ -46,11 +47,16 @@ class SplitsConfig(BaseModel):
     )
     embargo: EmbargoSpec = Field(
         "auto",
-        description="eras left out before val1 and before val2: auto = 8 for 20-day, 16 for 60-day targets; "
+        description="eras left out before val1, val2 and the holdout: auto = 8 for 20-day, 16 for 60-day targets; "
         "a number may raise it; `{eras: n, allow_leak: true}` lowers it",
     )
     val1: str = Field("first_half", description="`first_half` of the eras after train and embargo, or a range")
     val2: str = Field("second_half", description="`second_half`, or a range")
+    holdout: Annotated[int, Field(gt=0)] | str | None = Field(
+        None,
+        description="eras after val2 that no run reads and `nlab unseal` scores once: a share of the eras with a known target "
+        "(`20%`: the last fifth), a number of eras, or a range (`900-950`); none = no holdout",
+    )
 
     @field_validator("train")
     @classmethod
@@ -66,10 +72,24 @@ class SplitsConfig(BaseModel):
             era_range(text)
         return text
 
+    @field_validator("holdout", mode="before")
+    @classmethod
+    def _holdout_reads(cls, value: Any) -> Any:
+        whole = isinstance(value, int) and not isinstance(value, bool) and value > 0
+        if value is None or whole or (isinstance(value, str) and share_of(value) is not None):
+            return value
+        with contextlib.suppress(ValueError):
+            era_range(str(value))
+            return value
+        raise ValueError(f"got {value!r}, wanted a share of the eras (`20%`), a number of eras (50) or a range (`900-950`)")
+
 
 @dataclass(frozen=True)
 class Splits:
-    """Eras by what they are for, each tuple rising. `embargo` are eras that are predicted but never scored."""
+    """Eras by what they are for, each tuple rising.
+
+    `embargo` are eras that are predicted but never scored, `holdout` those that only `nlab unseal` predicts and scores.
+    """
 
     train: tuple[int, ...]
     embargo: tuple[int, ...]
@@ -77,6 +97,7 @@ class Splits:
     val2: tuple[int, ...]
     embargo_eras: int
     required_eras: int
+    holdout: tuple[int, ...] = ()
 
     @property
     def validation(self) -> tuple[int, ...]:
@@ -137,9 +158,10 @@ def embargo_for(horizon_days: int) -> int:
 
 
 def make_splits(config: SplitsConfig, table: EraTable, horizon_days: int | None) -> Splits:
-    """Train, embargo, val1 and val2 eras.
+    """Train, embargo, val1, val2 and holdout eras.
 
-    Eras whose target is unknown are neither trained on nor scored. Raises NlabError, all problems at once, when the
+    Eras whose target is unknown are neither trained on nor scored. A holdout comes off the end first: `val1` and `val2` are
+    made of the eras that lie before it and its embargo. Raises NlabError, all problems at once, when the
     splits overlap, come too near to each other for the target's horizon, or leave nothing to learn from or to score.
     """
     embargo, required = embargo_eras(config.embargo, horizon_days, "splits.embargo")
@@ -149,8 +171,9 @@ def make_splits(config: SplitsConfig, table: EraTable, horizon_days: int | None)
     train = _train_eras(config.train, table, known)
     if not len(train):
         raise NlabError(f"splits.train: {config.train!r} names no era with a known target ({_span(known)} have one)")
-    val1, val2 = _validation_eras(config, known, int(train.max()), embargo)
-    _check(train, val1, val2, embargo)
+    holdout = _holdout_eras(config.holdout, known)
+    val1, val2 = _validation_eras(config, known, int(train.max()), embargo, holdout)
+    _check({"train": train, "val1": val1, "val2": val2, "holdout": holdout}, embargo)
     scored = {*val1.tolist(), *val2.tolist()}
     between = [era for era in table.eras if train.max() < era < max(scored) and era not in scored]
     return Splits(
@@ -160,6 +183,7 @@ def make_splits(config: SplitsConfig, table: EraTable, horizon_days: int | None)
         val2=tuple(val2.tolist()),
         embargo_eras=embargo,
         required_eras=required,
+        holdout=tuple(holdout.tolist()),
     )
 
 
@@ -198,8 +222,24 @@ def _train_eras(text: str, table: EraTable, known: Eras) -> Eras:
     return known[(known >= first) & (known <= last)]
 
 
-def _validation_eras(config: SplitsConfig, known: Eras, train_end: int, embargo: int) -> tuple[Eras, Eras]:
+def _holdout_eras(spec: int | str | None, known: Eras) -> Eras:
+    if spec is None:
+        return known[:0]
+    share = share_of(spec) if isinstance(spec, str) else None
+    if isinstance(spec, str) and share is None:
+        first, last = era_range(spec)
+        eras = known[(known >= first) & (known <= last)]
+    else:
+        eras = known[max(0, len(known) - (int(spec) if share is None else int(len(known) * share))) :]
+    if not len(eras):
+        raise NlabError(f"splits.holdout: {spec!r} names no era with a known target ({_span(known)} have one)")
+    return eras
+
+
+def _validation_eras(config: SplitsConfig, known: Eras, train_end: int, embargo: int, holdout: Eras) -> tuple[Eras, Eras]:
     after = known[known > train_end + embargo]
+    if len(holdout):
+        after = after[after < holdout.min() - embargo]
     # Halves lose the eras of the embargo between them in equal parts, so that they stay equally long.
     middle = (int(after[0]) + int(after[-1]) + 1) / 2 if len(after) else 0.0
     halves = {"first_half": after[after < middle - embargo / 2], "second_half": after[after >= middle + embargo / 2]}
@@ -213,16 +253,16 @@ def _validation_eras(config: SplitsConfig, known: Eras, train_end: int, embargo:
     return eras(config.val1), eras(config.val2)
 
 
-def _check(train: Eras, val1: Eras, val2: Eras, embargo: int) -> None:
+def _check(parts: Mapping[str, Eras], embargo: int) -> None:
+    """parts: in the order in which they must follow each other; only the holdout may have no eras."""
+    train, holdout = parts["train"], parts["holdout"]
+    before = f", the holdout begins at {holdout.min()}" if len(holdout) else ""
     problems = [
-        f"splits.{name}: no era with a known target is left (train ends at {train.max()}, embargo {embargo} eras)"
-        for name, eras in (("val1", val1), ("val2", val2))
-        if not len(eras)
+        f"splits.{name}: no era with a known target is left (train ends at {train.max()}, embargo {embargo} eras{before})"
+        for name in ("val1", "val2")
+        if not len(parts[name])
     ]
-    parts = [("train", train), ("val1", val1), ("val2", val2)]
-    for (name, eras), (later_name, later) in itertools.pairwise(parts):
-        if not len(eras) or not len(later):
-            continue
+    for (name, eras), (later_name, later) in itertools.pairwise((name, eras) for name, eras in parts.items() if len(eras)):
         between = int(later.min()) - int(eras.max()) - 1
         if between < 0:
             problems.append(f"splits.{later_name}: {_span(later)} overlap {name}: {_span(eras)}; splits must follow each other")

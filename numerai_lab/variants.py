@@ -1,7 +1,7 @@
 """Variants: fits each generator and model once, and puts predictions together. Validation targets reach none of it."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -79,23 +79,43 @@ def for_variant(setting: Setting, variant: Variant) -> Setting:
 
 
 def train_and_predict(setting: Setting, fitted: Mapping[tuple[str, int], Fitted]) -> Predictions:
-    """Predictions of every variant and seed for every validation era; targets of those eras are hidden from all of it.
+    """Predictions of every variant and seed for every validation era; targets of those eras are hidden from all of it."""
+    config = setting.config
+    future = setting.panel.only(setting.splits.validation).without_target()
 
-    Variants that differ in post-processing alone share one trained model.
+    def values_of(name: str, seed: int) -> Float32:
+        generators = {generator: fit for (generator, of_seed), fit in fitted.items() if of_seed == seed}
+        return trained(name, for_variant(setting, config.variants[name]), future, generators, seed)
+
+    return predicted(config, sharing(config, setting.splits), future, values_of)
+
+
+def sharing(config: Config, splits: Splits) -> dict[str, str]:
+    """Variant → the first variant of the same inputs, augmenters and training eras, whose trained model it shares.
+
+    Such variants differ in post-processing alone. Ensembles, which have no model, are left out.
     """
-    config, panel = setting.config, setting.panel
-    future = panel.only(setting.splits.validation).without_target()
+    firsts: dict[tuple[object, ...], str] = {}
+    return {
+        name: firsts.setdefault((v.inputs, tuple(v.augment), training_eras(config.generators, v.reads, splits)), name)
+        for name, v in config.variants.items()
+        if v.ensemble is None
+    }
+
+
+def predicted(config: Config, shared: Mapping[str, str], future: Panel, values_of: Callable[[str, int], Float32]) -> Predictions:
+    """Predictions of every variant and seed for the rows of `future`: those of models, neutralised and averaged.
+
+    shared: as `sharing` gives it. values_of: by name and seed of a variant, what its model predicts; called once a model.
+    """
     values: dict[Column, Float32] = {}
     for seed in config.seeds:
-        generators = {name: fit for (name, of_seed), fit in fitted.items() if of_seed == seed}
-        made: dict[tuple[object, ...], Float32] = {}
+        made: dict[str, Float32] = {}
         for name, variant in config.variants.items():
             if variant.ensemble is None:
-                inside = for_variant(setting, variant)
-                recipe = (variant.inputs, tuple(variant.augment), inside.splits.train)
-                if recipe not in made:
-                    made[recipe] = trained(name, inside, future, generators, seed)
-                values[Column(name, seed)] = _neutralised(future, made[recipe], variant.neutralize)
+                model = shared[name]
+                made[model] = made[model] if model in made else values_of(model, seed)
+                values[Column(name, seed)] = _neutralised(future, made[model], variant.neutralize)
         for name, variant in config.variants.items():
             if variant.ensemble is not None:
                 mean = _rank_average(future, [values[Column(member, seed)] for member in variant.ensemble])

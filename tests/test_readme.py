@@ -68,6 +68,8 @@ COMMANDS = [
     "schema",
     "sweep",
     "inspect",
+    "unseal",
+    "ledger",
 ]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.data.synthetic import Synthetic
-from numerai_lab.experiment import era_table
+from numerai_lab.holdout import era_table
 from numerai_lab.metrics.era import numerai_corr
 from numerai_lab.panel import Panel
 from numerai_lab.splits import Splits, SplitsConfig, make_splits

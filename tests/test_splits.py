@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from numerai_lab.basics import NlabError
 from numerai_lab.splits import EraTable, SplitsConfig, embargo_for, era_range, make_splits
+from tests.conftest import make_config
 
 
 def table(n_train: int, n_validation: int, unresolved: int = 0) -> EraTable:
@@ -99,3 +100,53 @@ def test_eras_are_counted_by_number_not_by_place() -> None:
 def test_what_is_no_range_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a range"):
         era_range(text)
+
+
+@pytest.mark.parametrize("holdout", ["20%", 40, "161-200"])
+def test_a_holdout_comes_off_the_end_and_val_is_halved_before_its_embargo(holdout: int | str) -> None:
+    splits = make_splits(SplitsConfig(holdout=holdout), table(60, 140), 20)
+    assert splits.holdout == tuple(range(161, 201))
+    assert splits.val2[-1] == 152  # eras 153 to 160 are the embargo before the holdout
+    assert (splits.val1[0], len(splits.val1)) == (69, len(splits.val2))
+    assert splits.scored == (*splits.val1, *splits.val2)
+    assert not {*range(153, 201)} & {*splits.train, *splits.validation}
+
+
+def test_a_share_held_out_is_of_the_eras_with_a_known_target() -> None:
+    assert make_splits(SplitsConfig(holdout="20%"), table(60, 140, unresolved=20), 20).holdout == tuple(range(145, 181))
+
+
+@given(st.integers(30, 200), st.integers(1, 60), st.sampled_from([20, 60]), st.integers(1, 5))
+def test_no_era_before_a_holdout_is_nearer_than_the_embargo(n_validation: int, n_held_out: int, horizon: int, step: int) -> None:
+    n = 60 + n_validation
+    kinds = ("train",) * 60 + ("validation",) * n_validation
+    eras = EraTable(tuple(range(1, n * step + 1, step)), kinds, (True,) * n)
+    try:
+        splits = make_splits(SplitsConfig(holdout=n_held_out), eras, horizon)
+    except NlabError:
+        assert n_validation - n_held_out <= (3 * embargo_for(horizon)) // step + 6
+        return
+    assert len(splits.holdout) == n_held_out
+    assert splits.holdout[0] - max(*splits.train, *splits.validation) > embargo_for(horizon)
+
+
+def test_explicit_ranges_that_reach_a_holdout_or_its_embargo_are_refused() -> None:
+    near = SplitsConfig(train="1-60", val1="69-80", val2="89-155", holdout="161-200")
+    assert "splits.holdout: starts 5 eras after val2 ends (era 155), the embargo is 8; start it at era 164 or later" in complaint(
+        near, table(60, 140)
+    )
+    inside = SplitsConfig(train="1-60", val1="69-80", val2="89-170", holdout="20%")
+    assert "splits.holdout: eras 161-200 overlap val2: eras 89-170" in complaint(inside, table(60, 140))
+    assert "splits.holdout: eras 51-200 overlap train" in complaint(SplitsConfig(holdout=150), table(60, 140))
+    assert "the holdout begins at 71" in complaint(SplitsConfig(holdout=130), table(60, 140))
+    assert "splits.holdout: '300-400' names no era with a known target" in complaint(
+        SplitsConfig(holdout="300-400"), table(60, 140)
+    )
+
+
+@pytest.mark.parametrize("holdout", [0, -3, True, 1.5, "0%", "100%", "last", [1, 2]])
+def test_what_is_no_holdout_is_one_sentence(holdout: object) -> None:
+    with pytest.raises(NlabError) as caught:
+        make_config(splits={"holdout": holdout})
+    (problem,) = str(caught.value).splitlines()[1:]
+    assert problem.startswith(f"  splits.holdout: got {holdout!r}, wanted a share of the eras (`20%`)")

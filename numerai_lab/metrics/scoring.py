@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 SPLITS = {"val1": ("val1",), "val2": ("val2",), "val": ("val1", "val2")}
 """Rows of a score table: each half of the validation period, and both."""
+HOLDOUT = "holdout"
+"""The split of eras that only `nlab unseal` scores."""
 FOLD = "cv"
 """How the names of cross-validation folds begin; together they are the split `cv`, which is never mixed with validation."""
 
@@ -141,7 +143,7 @@ def _extra(panel: Panel, name: str | None, place: slice, rows: slice | Array) ->
 def splits_of(table: "pl.DataFrame") -> dict[str, tuple[str, ...]]:
     """The rows of the score table of these per-era scores: name → the splits of eras that it is over."""
     there = set(table["split"].unique().to_list())
-    known = {**SPLITS, FOLD: tuple(sorted(name for name in there if name.startswith(FOLD)))}
+    known = {**SPLITS, HOLDOUT: (HOLDOUT,), FOLD: tuple(sorted(name for name in there if name.startswith(FOLD)))}
     return {name: parts for name, parts in known.items() if there.intersection(parts)}
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from numerai_lab.basics import NlabError, nearest
 from numerai_lab.finished import Run, differing, read_run, terms
+from numerai_lab.ledger import LEDGER
 from numerai_lab.metrics import METRICS
 from numerai_lab.metrics.changes import DELTAS, SURENESS, changes, series_of
 from numerai_lab.metrics.scoring import FOLD, splits_of
@@ -66,7 +67,7 @@ def compare(paths: Sequence[Path], sort: str = "corr_mean", reference: str | Non
 def _read(paths: Sequence[Path]) -> tuple[list[Run], list[str]]:
     runs, skipped = [], []
     folders: dict[str, Path] = {}
-    for path in {path.resolve(): path for path in paths}.values():  # one that is named twice is one
+    for path in {path.resolve(): path for path in paths if path.name != LEDGER}.values():  # one that is named twice is one
         if path.name in folders:
             raise NlabError(f"{folders[path.name]} and {path} have the same name, which is what tables call them; rename one")
         folders[path.name] = path

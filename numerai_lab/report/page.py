@@ -73,7 +73,7 @@ def heading(manifest: dict[str, Any]) -> list[str]:
     if manifest.get("cv"):
         cv = manifest["cv"]
         lines.append(f"cv: the training eras out of fold ({cv['folds']} folds, {cv['scheme']}), which is no validation")
-    return lines + ([manifest["leak"]] if manifest["leak"] else []) + [stamp for stamp in (chosen(manifest),) if stamp]
+    return [*lines, *_of_holdout(manifest), *(stamp for stamp in (manifest["leak"], chosen(manifest)) if stamp)]
 
 
 def chosen(manifest: Mapping[str, Any]) -> str:
@@ -86,6 +86,16 @@ def chosen(manifest: Mapping[str, Any]) -> str:
     return (
         f"chosen on {split} of {choice.get('trials')} trials ({choice.get('by')}): {flattered} it; val2 had no part in the choice"
     )
+
+
+def _of_holdout(manifest: Mapping[str, Any]) -> list[str]:
+    """That a holdout is sealed, or how often it was looked at through this run."""
+    eras, looks = manifest.get("holdout"), manifest.get("looks", 0)
+    if not eras:
+        return []
+    times = "once" if looks == 1 else f"{looks} times"
+    unsealed = f"holdout eras {eras}, unsealed {times} through this run: see holdout.csv"
+    return [unsealed if looks else f"holdout eras {eras} are sealed: no score here is of them; `nlab unseal` scores them once"]
 
 
 def report_page(run: Run, config: Config) -> str:

@@ -10,9 +10,10 @@ import numpy as np
 from numerai_lab.basics import Array, Float64, rng_for
 from numerai_lab.config import Config, Variant
 from numerai_lab.crossfit import parts_of
-from numerai_lab.data.reader import Loaded, load
-from numerai_lab.experiment import out_of_fold, splits_of
+from numerai_lab.data.reader import Loaded
+from numerai_lab.experiment import out_of_fold
 from numerai_lab.folds import make_folds
+from numerai_lab.holdout import load_sealed
 from numerai_lab.metrics.era import numerai_corr
 from numerai_lab.metrics.scoring import Predictions
 from numerai_lab.panel import Panel
@@ -82,8 +83,7 @@ def audit(config: Config, show: Show) -> Audit:
     """
     config = config.model_copy(update={"seeds": config.seeds[:1]})
     with show.task("data") as tick:
-        loaded = load(config.data, config.extra_sets, tick)
-        splits = splits_of(config, loaded.panel)
+        loaded, splits = load_sealed(config, tick)
     panel = loaded.panel
     rng = rng_for(config.seeds[0], "audit")
     plain = _trial(config, panel, splits, show)

@@ -15,17 +15,18 @@ from numerai_lab.component import Component
 from numerai_lab.config import Config, Variant, load_config
 from numerai_lab.crossfit import Fits, parts_of
 from numerai_lab.data.live import Live, live_rows
-from numerai_lab.data.reader import Loaded, load
+from numerai_lab.data.reader import Loaded
 from numerai_lab.defaults import NOISE, UNTRAINED
 from numerai_lab.diagnostics import Diagnosis
-from numerai_lab.experiment import span, splits_of
+from numerai_lab.experiment import span
 from numerai_lab.finished import Run, damaged, read_run
 from numerai_lab.generators import Generator
+from numerai_lab.holdout import load_sealed, load_sealed_for, splits_of_run
 from numerai_lab.panel import Panel
 from numerai_lab.runs import CONFIG, growing_table, write_page
 from numerai_lab.selection import LABELLED
 from numerai_lab.setting import Setting, Show
-from numerai_lab.splits import Splits, embargo_eras
+from numerai_lab.splits import Splits
 from numerai_lab.store import cache_dir, scratch
 from numerai_lab.variants import fit_generators, settled
 
@@ -85,13 +86,11 @@ def export_run(run: Path, name: str, out: Path, show: Show, seed: int | None = N
         there = sorted(each.stem.removeprefix("generator-") for each in path.parent.glob("generator-*.safetensors"))
         raise NlabError(f"{run}: keeps no fitted {name}@{wanted}; {nearest(f'{name}@{wanted}', there)}")
     with show.task("data") as tick:
-        loaded = load(config.data, config.extra_sets, tick)
+        loaded = load_sealed_for(manifest, config, tick)
     if loaded.panel.n_raw != manifest["data"]["features"]:
         raise NlabError(f"{run}: was made of {manifest['data']['features']} features, the data now has {loaded.panel.n_raw}")
     changed = loaded.identity != manifest["data"]["identity"]
-    kept = {part: tuple(eras) for part, eras in manifest["splits"].items()}
-    embargo, required = embargo_eras(config.splits.embargo, loaded.panel.reach_days, "splits.embargo")
-    splits = Splits(kept["train"], kept["embargo"], kept["val1"], kept["val2"], embargo, required)
+    splits = splits_of_run(manifest, config, loaded.panel)
     subject = Subject(
         name=name,
         seed=wanted,
@@ -99,7 +98,7 @@ def export_run(run: Path, name: str, out: Path, show: Show, seed: int | None = N
         train=splits.train,
         fitted_on=parts_of(template, splits, f"generators.{name}")[-1].fitted_on,
         facts={"run": run.name, "config hash": config_hash(config), "data identity": loaded.identity},
-        remarks=("the data files are not those of the run: eras may have been added since",) if changed else (),
+        remarks=(*_sealed(splits), *(("the data files are not those of the run: eras may have been added since",) * changed)),
     )
     return _write(subject, config, loaded, out, show)
 
@@ -118,8 +117,7 @@ def transform(config: Config, out: Path, show: Show) -> list[Exported]:
         raise NlabError(f"{config.name}: the config has no generators to transform with")
     refuse_existing(out)
     with show.task("data") as tick:
-        loaded = load(config.data, config.extra_sets, tick)
-    splits = splits_of(config, loaded.panel)
+        loaded, splits = load_sealed(config, tick)
     only = config.model_copy(update={"variants": {name: Variant(features=[name]) for name in names}})
     facts = {"config": config.name, "config hash": config_hash(config), "data identity": loaded.identity}
     exported = []
@@ -131,10 +129,15 @@ def transform(config: Config, out: Path, show: Show) -> list[Exported]:
             if not template.stochastic and seed != config.seeds[0]:
                 continue
             eras = parts_of(template, splits, f"generators.{name}")[-1].fitted_on
-            subject = Subject(name, seed, fitted.fits, splits.train, eras, facts, columns=fitted.columns)
+            subject = Subject(name, seed, fitted.fits, splits.train, eras, facts, _sealed(splits), fitted.columns)
             several = template.stochastic and len(config.seeds) > 1
             exported.append(_write(subject, config, loaded, out / f"{name}{f'@{seed}' if several else ''}.parquet", show))
     return exported
+
+
+def _sealed(splits: Splits) -> tuple[str, ...]:
+    said = f"the holdout, eras {span(splits.holdout)}, its embargo and all later eras are sealed and left out"
+    return (said,) if splits.holdout else ()
 
 
 def config_hash(config: Config) -> str:

@@ -11,9 +11,10 @@ from numerai_lab.augmenters import Augmenter
 from numerai_lab.augmenters.bins import rebinned
 from numerai_lab.basics import NlabError, arrays_from_bytes, nearest, rng_for
 from numerai_lab.config import RAW, Config, load_config
-from numerai_lab.data.reader import Loaded, load
+from numerai_lab.data.reader import Loaded
 from numerai_lab.experiment import span
 from numerai_lab.finished import Run, damaged, read_run
+from numerai_lab.holdout import load_sealed_for
 from numerai_lab.panel import Block
 from numerai_lab.report.realism import realism_lines
 from numerai_lab.runs import CONFIG, growing_table, write_page
@@ -43,7 +44,7 @@ def export_eras(run: Path, name: str, n_eras: int, out: Path, show: Show, seed: 
     wanted = config.seeds[0] if seed is None else seed
     augmenter = _fitted(done, config, name, wanted)
     with show.task("data") as tick:
-        loaded = load(config.data, config.extra_sets, tick)
+        loaded = load_sealed_for(manifest, config, tick)
     if loaded.panel.n_raw != manifest["data"]["features"]:
         raise NlabError(f"{run}: was made of {manifest['data']['features']} features, the data now has {loaded.panel.n_raw}")
     stream = _stream(augmenter, name, loaded, tuple(manifest["splits"]["train"]), wanted, n_eras)

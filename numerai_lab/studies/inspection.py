@@ -9,9 +9,9 @@ import numpy as np
 from numerai_lab.basics import Float32, Float64, Int32, NlabError, arrays_from_bytes
 from numerai_lab.config import Config, load_config
 from numerai_lab.crossfit import Fits
-from numerai_lab.data.reader import load
 from numerai_lab.diagnostics import Diagnosis
 from numerai_lab.finished import Run, damaged
+from numerai_lab.holdout import load_sealed_for
 from numerai_lab.metrics.columns import alike, explained, neighbours_kept, plane
 from numerai_lab.panel import Panel
 from numerai_lab.report.findings import Share, importances
@@ -53,7 +53,7 @@ def inspected(run: Run, show: Show) -> list[Inspected]:
     if not fits:
         return []
     with show.task("data") as tick:
-        panel = load(config.data, config.extra_sets, tick).panel
+        panel = load_sealed_for(run.manifest, config, tick).panel
     if panel.n_raw != run.manifest["data"]["features"]:
         raise NlabError(f"{run.path}: was made of {run.manifest['data']['features']} features, the data now has {panel.n_raw}")
     sample = _sample(panel, run, fits, show)

@@ -1,6 +1,6 @@
 """`nlab score`: the tables of a run for predictions that somebody else made, joined to the data by id."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,8 @@ from numerai_lab.data.scan import (
     schema_of,
 )
 from numerai_lab.eras import LIVE, era_label
-from numerai_lab.experiment import scoring_of, span, splits_of
+from numerai_lab.experiment import scoring_of, span
+from numerai_lab.holdout import splits_of, with_hidden_targets
 from numerai_lab.metrics.scoring import Column, Predictions, covered, per_era, score_table
 from numerai_lab.panel import Panel
 from numerai_lab.setting import Show
@@ -56,10 +57,12 @@ def score_predictions(path: Path, config: Config, show: Show, reference: str | N
         raise NlabError(f"--reference: {path} has no column {reference!r}; {nearest(reference, names)}")
     with show.task("data") as tick:
         loaded = load(config.data, config.extra_sets, tick)
+    splits = splits_of(config, loaded.panel)
+    loaded = replace(loaded, panel=with_hidden_targets(loaded.panel, splits.holdout))
     panel = loaded.panel
-    splits = splits_of(config, panel)
     version = config.data.version_label()
     rows, notes = _joined(path, frame, panel, version)
+    notes += _held_out(rows, panel, splits)
     if left_out:
         notes.append(f"columns that are no predictions: {', '.join(left_out[:8])}{_more(left_out, 8)}")
     scored, values = _on_scored_eras(path, frame.select(names).to_numpy(), rows, panel, splits)
@@ -141,6 +144,13 @@ def _joined(path: Path, frame: "pl.DataFrame", panel: Panel, version: str) -> tu
         raise NlabError(f"{path}: {said} ({version}); fewer than {LEAST_MATCHED:.0%} match, is it the right data?")
     notes = [said] if len(lost) else []
     return rows, [*notes, *([f"{n_live:,} live rows are left out"] if n_live else [])]
+
+
+def _held_out(rows: Int64, panel: Panel, splits: Splits) -> list[str]:
+    """A line where the file has predictions for rows of the holdout. rows: as `_joined` gives them."""
+    n = sum(int(((rows >= place.start) & (rows < place.stop)).sum()) for place in map(panel.rows, splits.holdout))
+    said = f"{n:,} rows of the holdout (eras {span(splits.holdout)}) are not scored; `nlab unseal` scores a run's variant there"
+    return [said] if n else []
 
 
 def _on_scored_eras(path: Path, given: Float64, rows: Int64, panel: Panel, splits: Splits) -> tuple[Splits, Float64]:

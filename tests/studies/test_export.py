@@ -15,8 +15,9 @@ from numerai_lab.data.live import live_rows
 from numerai_lab.data.reader import load
 from numerai_lab.data.synthetic import SIZES, write_tournament
 from numerai_lab.diagnostics import Diagnosis
-from numerai_lab.experiment import era_table, run
+from numerai_lab.experiment import run
 from numerai_lab.finished import Run
+from numerai_lab.holdout import era_table
 from numerai_lab.setting import Setting
 from numerai_lab.splits import make_splits
 from numerai_lab.store import Scratch

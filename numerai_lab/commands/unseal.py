@@ -1,0 +1,60 @@
+"""`nlab unseal` and `nlab ledger`: a run on its holdout, and who looked at holdouts when."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from numerai_lab.commands.terminal import HowShown, expanded, print_table, say
+
+
+def unseal(
+    run: Annotated[Path, typer.Argument(callback=expanded, help="a finished run folder", show_default=False)],
+    variant: Annotated[str, typer.Option(help="the variant to score, beside the reference", show_default=False)],
+    again: Annotated[bool, typer.Option("--again", help="look at a holdout that was looked at before")] = False,
+    runs_dir: Annotated[
+        Path | None,
+        typer.Option(callback=expanded, help="the folder whose ledger counts looks; default that of the run", show_default=False),
+    ] = None,
+    how: HowShown = "table",
+) -> None:
+    """Score a variant on the run's holdout, once.
+
+    Its saved models predict the eras that splits.holdout sealed; how much of the gain on validation is left there. The look
+    is written into the ledger of the runs folder before the scores are computed, and so counts even when it is broken off.
+    """
+    from numerai_lab.report.page import heading
+    from numerai_lab.report.progress import shown
+    from numerai_lab.report.tables import Shown, summary_columns
+    from numerai_lab.studies.unseal import stamp
+    from numerai_lab.studies.unseal import unseal as unseal_run
+
+    found = unseal_run(run, variant, shown(), again=again, runs_dir=runs_dir)
+    for remark in found.remarks:
+        say(f"note: {remark}")
+    first, rest = summary_columns(False)[:4], summary_columns(False)[4:]
+    columns = (*first, Shown("look", "look", "d"), Shown("gain_retained", "retained", ".0%"), *rest)
+    print_table(found.scores, how, columns, [found.run.name, *heading(found.run.manifest), stamp(found.look)])
+    if how == "table":
+        print("", *found.lines, sep="\n")
+    say(f"written to {run / 'holdout.csv'}")
+
+
+def ledger(
+    runs_dir: Annotated[Path, typer.Option(callback=expanded, help="where run folders are")] = Path("runs"),
+    how: HowShown = "table",
+) -> None:
+    """List all looks at holdouts, oldest first."""
+    import polars as pl
+
+    from numerai_lab.ledger import Ledger
+    from numerai_lab.report.looks import LOOKS, look_row
+
+    found = Ledger(runs_dir)
+    looks, remarks = found.looks()
+    for remark in remarks:
+        say(remark)
+    if looks:
+        print_table(pl.DataFrame([look_row(look) for look in looks], infer_schema_length=None), how, LOOKS)
+    else:
+        say(f"no look in {found.path}")

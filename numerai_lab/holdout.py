@@ -1,0 +1,68 @@
+"""The data of a config as commands see it: nothing of the holdout, which `nlab unseal` alone reads."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from numerai_lab.basics import Float32, Tick, silent
+from numerai_lab.config import Config
+from numerai_lab.data.reader import Loaded, load
+from numerai_lab.panel import Panel
+from numerai_lab.splits import EraTable, Splits, embargo_eras, make_splits
+
+
+def load_sealed(config: Config, tick: Tick = silent) -> tuple[Loaded, Splits]:
+    """The data up to the last era of val2, and its splits; without a holdout, all data.
+
+    Raises NlabError as `load` and `make_splits` do.
+    """
+    loaded = load(config.data, config.extra_sets, tick)
+    splits = splits_of(config, loaded.panel)
+    return (sealed(loaded, splits.scored) if splits.holdout else loaded), splits
+
+
+def load_sealed_for(manifest: Mapping[str, Any], config: Config, tick: Tick = silent) -> Loaded:
+    """The data of a finished run as that run saw it: its own splits say where the holdout begins, whatever has been added."""
+    loaded = load(config.data, config.extra_sets, tick)
+    splits = manifest["splits"]
+    return sealed(loaded, [*splits["val1"], *splits["val2"]]) if splits.get("holdout") else loaded
+
+
+def splits_of_run(manifest: Mapping[str, Any], config: Config, panel: Panel) -> Splits:
+    """The splits that a finished run had, as its manifest keeps them."""
+    kept = {"holdout": [], **manifest["splits"]}
+    train, embargo, val1, val2, holdout = (tuple(kept[part]) for part in ("train", "embargo", "val1", "val2", "holdout"))
+    return Splits(train, embargo, val1, val2, *embargo_eras(config.splits.embargo, panel.reach_days, "splits.embargo"), holdout)
+
+
+def sealed(loaded: Loaded, scored: Sequence[int]) -> Loaded:
+    """The data without any row, feature or target of the eras after the last scored one."""
+    return replace(loaded, panel=loaded.panel.until(max(scored)))
+
+
+def with_hidden_targets(panel: Panel, eras: Sequence[int]) -> Panel:
+    """The panel with the targets of some eras unknown (NaN), auxiliary ones too; every row stays where it is."""
+
+    def hidden(values: Float32) -> Float32:
+        shown = np.array(values)
+        for era in eras:
+            shown[panel.rows(era)] = np.nan
+        return shown
+
+    if not eras or panel.target is None:
+        return panel
+    auxiliary = {name: replace(each, values=hidden(each.values)) for name, each in panel.auxiliary.items()}
+    return replace(panel, target=hidden(panel.target), auxiliary=auxiliary)
+
+
+def splits_of(config: Config, panel: Panel) -> Splits:
+    """Which eras of the panel train, validate and are held out; the embargo follows the furthest-looking of its targets."""
+    return make_splits(config.splits, era_table(panel), panel.reach_days)
+
+
+def era_table(panel: Panel) -> EraTable:
+    """What splitting needs to know of a panel."""
+    assert panel.target is not None
+    return EraTable.of(panel.eras, panel.bounds, panel.data_types, panel.target)

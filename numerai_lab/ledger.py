@@ -1,0 +1,215 @@
+"""The ledger of looks at holdouts: a line of JSON an event, only ever appended to, shared by all runs of a folder."""
+
+import errno
+import getpass
+import json
+import os
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from numerai_lab.basics import NlabError
+from numerai_lab.lock import Lock
+
+LEDGER = "ledger.jsonl"
+OPENED, SCORED = "opened", "scored"
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """What a look is at. data: identity of the files; source: where the config found them; eras: the sealed ones, rising."""
+
+    data: str
+    source: str
+    target: str
+    eras: tuple[int, ...]
+
+    def overlaps(self, other: "Holdout") -> bool:
+        """The same target of the same data, and an era in common. Data that has grown, or was written anew, has its source."""
+        same_data = self.data == other.data or self.source == other.source
+        return same_data and self.target == other.target and not set(self.eras).isdisjoint(other.eras)
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at a holdout. number: 1 for the first at any of its eras; result: what was scored, empty if that never came.
+
+    before: runs whose looks came before, in order, `run/variant`.
+    """
+
+    holdout: Holdout
+    run: str
+    variant: str
+    reference: str
+    seeds: tuple[int, ...]
+    number: int = 1
+    before: tuple[str, ...] = ()
+    time: str = ""
+    user: str = ""
+    host: str = ""
+    id: str = ""
+    result: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """`run/variant`."""
+        return f"{self.run}/{self.variant}"
+
+    def facts(self) -> dict[str, Any]:
+        """The look as the ledger writes it down when it is opened, without its result."""
+        return {
+            "event": OPENED,
+            "id": self.id,
+            "time": self.time,
+            "user": self.user,
+            "host": self.host,
+            "run": self.run,
+            "variant": self.variant,
+            "reference": self.reference,
+            "seeds": list(self.seeds),
+            "data": self.holdout.data,
+            "source": self.holdout.source,
+            "target": self.holdout.target,
+            "eras": _spans(self.holdout.eras),
+            "look": self.number,
+            "looks_before": list(self.before),
+        }
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> "Look":
+        """The inverse of `facts`. Raises KeyError, TypeError or ValueError for anything else."""
+        holdout = Holdout(facts["data"], facts["source"], facts["target"], _eras(facts["eras"]))
+        texts = {key: str(facts[key]) for key in ("run", "variant", "reference", "time", "user", "host", "id")}
+        seeds, before = tuple(map(int, facts["seeds"])), tuple(map(str, facts["looks_before"]))
+        return cls(holdout=holdout, seeds=seeds, number=int(facts["look"]), before=before, result={}, **texts)
+
+
+class Ledger:
+    """The ledger of a folder of runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / LEDGER
+
+    def looks(self) -> tuple[list[Look], list[str]]:
+        """All looks, in order, and a sentence for each line that can't be read, such as one that a killed writer left."""
+        if not self.path.exists():
+            return [], []
+        looks: dict[str, Look] = {}
+        remarks = []
+        for number, line in _lines(self.path):
+            try:
+                facts = json.loads(line)
+                if facts["event"] == OPENED:
+                    looks[facts["id"]] = Look.of(facts)
+                elif facts["event"] == SCORED:
+                    looks[facts["id"]] = _with_result(looks[facts["id"]], facts["result"])
+            except (ValueError, KeyError, TypeError, RecursionError):
+                remarks.append(f"{self.path}: line {number} can't be read and is passed over (a killed writer leaves such lines)")
+        return list(looks.values()), remarks
+
+    def before(self, holdout: Holdout) -> list[Look]:
+        """Looks at any era of a holdout, in order."""
+        return [look for look in self.looks()[0] if look.holdout.overlaps(holdout)]
+
+    def open(self, look: Look, *, again: bool) -> Look:
+        """Writes a look down before its scores are known, and gives it with its number, time and user.
+
+        Raises NlabError where the holdout was looked at before, unless `again`.
+        """
+        with self.owned():
+            earlier = self.before(look.holdout)
+            if earlier and not again:
+                raise seen(earlier)
+            opened = Look(
+                look.holdout,
+                look.run,
+                look.variant,
+                look.reference,
+                look.seeds,
+                len(earlier) + 1,
+                tuple(each.name for each in earlier),
+                datetime.now(UTC).isoformat(timespec="seconds"),
+                _user(),
+                platform.node(),
+                uuid4().hex,
+            )
+            self._append(opened.facts())
+        return opened
+
+    def close(self, look: Look, result: Mapping[str, Any]) -> Look:
+        """Writes down what an opened look saw."""
+        with self.owned():
+            time = datetime.now(UTC).isoformat(timespec="seconds")
+            self._append({"event": SCORED, "id": look.id, "time": time, "result": dict(result)})
+        return _with_result(look, result)
+
+    @contextmanager
+    def owned(self) -> Iterator[None]:
+        """Keeps every other process from writing to the ledger meanwhile."""
+        with Lock(self.path, make_folder=False) as lock:
+            lock.take(wait=True)
+            yield
+
+    def _append(self, facts: Mapping[str, Any]) -> None:
+        """One line, on the disk when this returns. What a killed writer left without an end gets one."""
+        line = json.dumps(facts, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+        file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            size = os.fstat(file).st_size
+            if size and os.pread(file, 1, size - 1) != b"\n":
+                line = b"\n" + line
+            if os.write(file, line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+            os.fsync(file)
+        finally:
+            os.close(file)
+
+
+def seen(earlier: Sequence[Look]) -> NlabError:
+    """What is said where a holdout was looked at before."""
+    last = earlier[-1]
+    n = f"{len(earlier)} look{'s' * (len(earlier) > 1)}"
+    return NlabError(
+        f"unseal: this holdout has been looked at ({n}, the last at {last.name} by {last.user} on {last.time[:10]}); what is "
+        "seen twice is a validation set. `nlab ledger` lists all looks; --again takes another, and counts it on every table"
+    )
+
+
+def _with_result(look: Look, result: Mapping[str, Any]) -> Look:
+    return Look(**{**vars(look), "result": dict(result)})
+
+
+def _lines(path: Path) -> list[tuple[int, bytes]]:
+    """Lines that are not empty, with their numbers."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise NlabError(f"{path}: can't be read ({error.strerror})") from error
+    return [(number, line) for number, line in enumerate(content.split(b"\n"), start=1) if line.strip()]
+
+
+def _spans(eras: Sequence[int]) -> list[list[int]]:
+    """First and last era of each stretch without a gap."""
+    parts: list[list[int]] = []
+    for era in eras:
+        if parts and era == parts[-1][1] + 1:
+            parts[-1][1] = era
+        else:
+            parts.append([era, era])
+    return parts
+
+
+def _eras(spans: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    return tuple(era for first, last in spans for era in range(first, last + 1))
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a user id without a name
+        return str(os.getuid())

@@ -1,0 +1,45 @@
+"""Looks at holdouts, as `nlab ledger` lists them: a row each."""
+
+from typing import Any
+
+from numerai_lab.ledger import Look
+from numerai_lab.report.tables import Shown
+
+LOOKS = (
+    Shown("time", "when (UTC)", "s"),
+    Shown("user", "who", "s"),
+    Shown("run", "run", "s"),
+    Shown("variant", "variant", "s"),
+    Shown("look", "look", "d"),
+    Shown("eras", "eras", "s"),
+    Shown("delta_validation", "Δ val"),
+    Shown("delta_holdout", "Δ holdout"),
+    Shown("gain_retained", "retained", ".0%"),
+    Shown("status", "status", "s"),
+    Shown("target", "target", "s"),
+    Shown("source", "data", "s"),
+    Shown("host", "host", "s"),
+)
+
+
+def look_row(look: Look) -> dict[str, Any]:
+    """A row of `LOOKS`, and what else the ledger keeps of a look; the status of one that was scored is None."""
+    numbers = ("delta_validation", "delta_holdout", "delta_holdout_low", "delta_holdout_high", "gain_retained")
+    eras = ", ".join(f"{first}-{last}" for first, last in look.facts()["eras"])
+    return {
+        "time": look.time,
+        "user": look.user,
+        "host": look.host,
+        "run": look.run,
+        "variant": look.variant,
+        "reference": look.reference,
+        "seeds": ", ".join(map(str, look.seeds)),
+        "data": look.holdout.data,
+        "source": look.holdout.source,
+        "target": look.holdout.target,
+        "eras": eras,
+        "look": look.number,
+        "looks_before": ", ".join(look.before),
+        **{name: look.result.get(name) for name in numbers},
+        "status": None if look.result else "opened, never scored",
+    }

@@ -1,0 +1,68 @@
+"""The generators and models of a finished run, from what its folder keeps: they predict other eras as they did in the run."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from numerai_lab.basics import Float32, NlabFailure
+from numerai_lab.config import RAW, Config
+from numerai_lab.crossfit import Fits
+from numerai_lab.experiment import span
+from numerai_lab.finished import Run
+from numerai_lab.metrics.scoring import Predictions
+from numerai_lab.models import Model
+from numerai_lab.panel import Panel
+from numerai_lab.setting import Show
+from numerai_lab.splits import Splits
+from numerai_lab.studies.inspection import fits_of
+from numerai_lab.variants import predicted, sharing
+
+
+@dataclass(frozen=True)
+class Restored:
+    """Some variants of a run. splits: those of the run; names: of the variants that are predicted."""
+
+    run: Run
+    config: Config
+    splits: Splits
+    names: tuple[str, ...]
+
+    @cached_property
+    def asked(self) -> Config:
+        """The config of these variants alone, and of those that ensembles among them average."""
+        every = self.config.variants
+        members = {member for name in self.names for member in every[name].ensemble or ()}
+        chosen = {name: variant for name, variant in every.items() if name in {*self.names, *members}}
+        return self.config.model_copy(update={"variants": chosen})
+
+    def predictions(self, panel: Panel, eras: tuple[int, ...], show: Show) -> Predictions:
+        """Predictions for some eras by the very models of the run, era by era as the run made them."""
+        future = panel.only(eras).without_target()
+        shared = sharing(self.config, self.splits)
+        with show.task(f"predict eras {span(eras)}"):
+            return predicted(self.asked, shared, future, lambda name, seed: self._values(future, name, seed))
+
+    def _values(self, future: Panel, name: str, seed: int) -> Float32:
+        inputs = self.config.variants[name].inputs
+        model = self._model(name, seed)
+        fits = {generator: self._fits(generator, seed) for generator in inputs if generator != RAW}
+        parts = []
+        for block in future.blocks():
+            columns = {generator: fit.columns_for(block) for generator, fit in fits.items()}
+            parts.append(model.predict(replace(block, columns=columns).matrix(inputs)))
+        return np.concatenate(parts)
+
+    def _fits(self, name: str, seed: int) -> Fits:
+        stochastic = self.config.generators[name].stochastic
+        return fits_of(self.run, (name, seed if stochastic else self.config.seeds[0]), self.config)
+
+    def _model(self, name: str, seed: int) -> Model:
+        found = [path for path in sorted((self.run.path / "models").iterdir()) if path.stem == f"{name}@{seed}"]
+        if not found:
+            raise NlabFailure(f"{self.run.path}: keeps no model of {name}@{seed}")
+        path = f"models/{found[0].name}"
+        try:
+            return self.config.model.loaded(self.run.content(path))
+        except (ValueError, KeyError) as error:
+            raise NlabFailure(f"{self.run.path}: {path} can't be loaded ({error})") from error

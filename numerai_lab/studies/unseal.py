@@ -1,0 +1,228 @@
+"""`nlab unseal`: a variant of a finished run on the holdout, once, and what is left there of its gain on validation."""
+
+import io
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from numerai_lab.basics import NlabError, NlabFailure, nearest
+from numerai_lab.config import Config, load_config
+from numerai_lab.data.reader import Loaded, load
+from numerai_lab.data.source import Source
+from numerai_lab.experiment import column_names, notes_of, prediction_table, scoring_of
+from numerai_lab.finished import MANIFEST, Run, read_run
+from numerai_lab.holdout import splits_of_run
+from numerai_lab.ledger import Holdout, Ledger, Look, seen
+from numerai_lab.metrics.scoring import HOLDOUT, Predictions, per_era, score_table
+from numerai_lab.report.page import heading, redrawn, scores_page
+from numerai_lab.report.tables import exported
+from numerai_lab.report.verdicts import judged, outcome
+from numerai_lab.runs import CONFIG, check_writable, replace_page
+from numerai_lab.setting import Show
+from numerai_lab.splits import Splits
+from numerai_lab.studies.restored import Restored
+
+if TYPE_CHECKING:
+    import polars as pl
+
+VALIDATION = "val"
+CSV, JSON = "holdout.csv", "holdout.json"
+"""What looks leave in the run folder."""
+
+
+@dataclass(frozen=True)
+class Unsealed:
+    """A look and its result. scores: the variant and the reference over validation and over the holdout; lines: the result
+    in sentences; remarks: what else the user should read.
+    """
+
+    run: Run
+    look: Look
+    scores: "pl.DataFrame"
+    lines: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+
+def unseal(path: Path, variant: str, show: Show, *, again: bool = False, runs_dir: Path | None = None) -> Unsealed:
+    """Scores a variant and the reference of a finished run on the run's holdout, and writes the look down before it does.
+
+    runs_dir: the folder whose ledger counts looks; by default that of the run. Raises NlabError for a run without a holdout,
+    an unknown variant, a holdout that was looked at before (unless `again`), and where the models in the run folder no longer
+    predict what the run predicted, byte by byte; none of these counts as a look.
+    """
+    run = read_run(path)
+    config, _ = load_config(path / CONFIG)
+    look = _asked(run, config, variant)
+    ledger = Ledger(runs_dir or path.absolute().parent)
+    for file in (ledger.path, path / MANIFEST):
+        check_writable(file)
+    _earlier_looks(run)
+    if (earlier := ledger.before(look.holdout)) and not again:
+        raise seen(earlier)
+    with show.task("data") as tick:
+        loaded = load(config.data, config.extra_sets, tick)
+    splits = _splits(run, config, loaded)
+    restored = Restored(run, config, splits, (look.reference, variant))
+    _check_same(run, loaded, splits, restored.predictions(loaded.panel, splits.validation, show))
+    predictions = restored.predictions(loaded.panel, splits.holdout, show)
+
+    look = ledger.open(look, again=again)
+    scores = _scores(restored, loaded, predictions, show)
+    result = _result(scores, variant)
+    look = ledger.close(look, result)
+    remarks = () if loaded.identity == look.holdout.data else ("the data files are not those of the run: eras were added since",)
+    stamped = _stamped(scores, look)
+    with ledger.owned():
+        run = _written(path, config, stamped, look)
+    return Unsealed(run, look, stamped, _lines(run, scores, look), remarks)
+
+
+def _asked(run: Run, config: Config, variant: str) -> Look:
+    manifest = run.manifest
+    eras = tuple(manifest["splits"].get("holdout", ()))
+    reference = manifest["scoring"]["reference"]
+    if not eras:
+        raise NlabError(f"{run.path}: this run has no holdout; one is set before a run, with splits.holdout in its config")
+    if variant not in config.variants:
+        raise NlabError(f"--variant: the run has no variant {variant!r}; {nearest(variant, config.variants)}")
+    if variant == reference:
+        raise NlabError(f"--variant: {variant} is the reference, which the gain of other variants is measured against")
+    data, source = manifest["data"], {k: v for k, v in config.data.model_dump().items() if k not in Source.model_fields}
+    holdout = Holdout(data["identity"], json.dumps(source, sort_keys=True), data["resolved_target"], eras)
+    return Look(holdout, run.name, variant, reference, tuple(manifest["seeds"]))
+
+
+def _splits(run: Run, config: Config, loaded: Loaded) -> Splits:
+    """The run's own splits, which the data must still have. Raises NlabError."""
+    splits = splits_of_run(run.manifest, config, loaded.panel)
+    there = set(loaded.panel.eras.tolist())
+    lost = [era for era in (*splits.validation, *splits.holdout) if era not in there]
+    if lost or loaded.panel.n_raw != run.manifest["data"]["features"]:
+        raise NlabError(
+            f"{run.path}: the data is no longer that of the run ({f'no era {lost[0]}' if lost else 'other features'})"
+        )
+    return splits
+
+
+def _check_same(run: Run, loaded: Loaded, splits: Splits, predictions: Predictions) -> None:
+    """Raises NlabFailure unless ids, targets and predictions of validation are those in the run folder, byte by byte."""
+    import polars as pl
+
+    with io.BytesIO(run.content("predictions.parquet")) as file:
+        kept = pl.read_parquet(file)
+    again = prediction_table(loaded.panel, splits, predictions)
+    kept = kept.filter(pl.col("split").is_in(again["split"].unique().implode())).select(again.columns)
+    if len(kept) != len(again) or not kept.select("id", "era", "target").equals(again.select("id", "era", "target")):
+        raise NlabFailure(f"{run.path}: the validation rows or targets in the data are no longer those of the run")
+    for name in column_names(predictions.columns):
+        one, other = (np.ascontiguousarray(table[name].to_numpy()) for table in (kept, again))
+        if one.tobytes() != other.tobytes():
+            raise NlabFailure(
+                f"{run.path}: the saved models of {name} no longer predict what the run predicted on validation (off by up to "
+                f"{np.abs(one - other).max():.2g}), so nothing was unsealed; use the machine and the package versions of the run "
+                "(manifest.json), or run the config again"
+            )
+
+
+def _scores(restored: Restored, loaded: Loaded, predictions: Predictions, show: Show) -> "pl.DataFrame":
+    """Rows of the score table of the variants that were asked for: `val` as the run has it, and `holdout`."""
+    import polars as pl
+
+    config, splits, names = restored.config, restored.splits, restored.names
+    scoring = scoring_of(config, loaded)
+    eras = HoldoutSplits(splits.train, (), splits.holdout, (), splits.embargo_eras, splits.required_eras)
+    with show.task("score the holdout") as tick:
+        scored = per_era(loaded.panel, predictions, eras, scoring, tick).filter(pl.col("variant").is_in(names))
+    table = score_table(scored, scoring, notes_of(config, splits, loaded.alias))
+    before = restored.run.scores.filter(pl.col("variant").is_in(names), pl.col("split") == VALIDATION)
+    return pl.concat([before, table], how="diagonal_relaxed")
+
+
+def _result(scores: "pl.DataFrame", variant: str) -> dict[str, Any]:
+    """What the ledger keeps of a look: the change of mean corr against the reference; None stands for what is no number."""
+    before, after = (_row(scores, variant, split) for split in (VALIDATION, HOLDOUT))
+    numbers = {
+        "delta_validation": before["delta_corr_mean"],
+        "delta_holdout": after["delta_corr_mean"],
+        "delta_holdout_low": after["delta_corr_mean_sim_low"],
+        "delta_holdout_high": after["delta_corr_mean_sim_high"],
+        "gain_retained": retained(before, after),
+    }
+    return {name: value if value is not None and math.isfinite(value) else None for name, value in numbers.items()}
+
+
+def retained(before: Mapping[str, Any], after: Mapping[str, Any]) -> float:
+    """Δ corr on the holdout over Δ corr on validation; NaN where validation showed no gain. before, after: score table rows."""
+    if outcome(before) != "better" or after["delta_corr_mean"] is None:
+        return math.nan
+    return float(after["delta_corr_mean"]) / float(before["delta_corr_mean"])
+
+
+def _row(scores: "pl.DataFrame", variant: str, split: str) -> dict[str, Any]:
+    row: dict[str, Any] = scores.filter(variant=variant, split=split).row(0, named=True)
+    return row
+
+
+def _stamped(scores: "pl.DataFrame", look: Look) -> "pl.DataFrame":
+    """The scores with the number of the look and the gain retained, in the rows of the holdout."""
+    import polars as pl
+
+    held_out = pl.col("split") == HOLDOUT
+    number = pl.when(held_out).then(pl.lit(look.number)).alias("look")
+    share = pl.when(held_out & (pl.col("variant") == look.variant)).then(pl.lit(look.result["gain_retained"], pl.Float64))
+    return scores.with_columns(number, share.alias("gain_retained"))
+
+
+def _earlier_looks(run: Run) -> list[dict[str, Any]]:
+    """What looks left in the run folder. Raises NlabError where it is not what was written."""
+    if not (run.path / JSON).is_file():
+        return []
+    looks: list[dict[str, Any]] = json.loads(run.content(JSON))["looks"]
+    return looks
+
+
+def _written(path: Path, config: Config, stamped: "pl.DataFrame", look: Look) -> Run:
+    """The run, with holdout.csv and holdout.json, which keep all looks through it, and pages that say that it is unsealed."""
+    import polars as pl
+
+    scores = json.loads(exported(stamped, "json"))
+    looks = [*_earlier_looks(read_run(path)), {**look.facts(), "result": look.result, "scores": scores}]
+    table = pl.DataFrame([row for each in looks for row in each["scores"]], infer_schema_length=None)
+    replace_page(path, CSV, f"{exported(table, 'csv')}\n")
+    replace_page(path, JSON, json.dumps({"looks": looks}, indent=1, ensure_ascii=False), looks=len(looks))
+    run = read_run(path)
+    replace_page(path, "scores.md", scores_page(config.name, heading(run.manifest), run.scores, config.scoring.legacy))
+    redrawn(run)
+    return read_run(path)
+
+
+def _lines(run: Run, scores: "pl.DataFrame", look: Look) -> tuple[str, ...]:
+    """The verdict of validation, which is that of the run's own table; that of the holdout, on this variant alone; the share."""
+    before, after = judged(run.scores)[look.variant][1], judged(scores, HOLDOUT)[look.variant][1]
+    result, share = look.result, look.result["gain_retained"]
+    if share is not None:
+        said = f"{share:.0%} ({result['delta_holdout']:+.4f} on the holdout of {result['delta_validation']:+.4f} on validation)"
+    elif result["delta_holdout"] is None:
+        said = "no number, since no era of the holdout has a score of both"
+    else:
+        said = "no number, since validation did not show a gain that could be retained"
+    return (f"on validation: {before}", f"on the holdout: {after}", f"gain retained: {said}")
+
+
+def stamp(look: Look) -> str:
+    """What has to stand beside the scores of a look: its number, and whose looks came before."""
+    if look.number == 1:
+        return "look 1 at this holdout"
+    return f"look {look.number} at this holdout, after {', '.join(look.before)}: it is no longer out of sample"
+
+
+class HoldoutSplits(Splits):
+    """Splits whose scored eras, held as `val1`, are the holdout."""
+
+    def name_of(self, era: int) -> str:
+        return HOLDOUT

@@ -1,0 +1,214 @@
+"""`nlab unseal`: the run's own models on the holdout, once; the ledger counts the looks, however they end."""
+
+import json
+import shutil
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from numerai_lab.basics import NlabError, NlabFailure
+from numerai_lab.config import Config
+from numerai_lab.data.reader import load
+from numerai_lab.experiment import run
+from numerai_lab.finished import Run, read_run
+from numerai_lab.ledger import LEDGER, Ledger
+from numerai_lab.metrics.era import numerai_corr
+from numerai_lab.report.comparison import compare
+from numerai_lab.report.listing import listing, newest
+from numerai_lab.studies import unseal as unsealing
+from numerai_lab.studies.unseal import retained, stamp, unseal
+from tests.conftest import Quiet, make_config, quick, reseal
+from tests.forks import nlab, start
+
+HOLDOUT = tuple(range(81, 97))
+
+
+def config(**changes: Any) -> Config:
+    base: dict[str, Any] = {
+        "seeds": [1, 2],
+        "splits": {"train": "1-30", "holdout": 16},
+        "generators": {"pca": {**quick("pca"), "fit_on": "all"}, "net": quick("autoencoder")},
+        "model": quick("xgboost"),
+        "variants": {
+            "baseline": {},
+            "neutral": {"neutralize": {"features": "medium", "proportion": 0.5}},
+            "raw+pca": {"features": ["raw", "pca"]},
+            "net": {"features": ["net"]},
+            "blend": {"ensemble": ["neutral", "net"]},
+        },
+    }
+    return make_config(**{**base, **changes})
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return run(config(), tmp_path_factory.mktemp("runs"), Quiet())
+
+
+@pytest.fixture
+def done(made: Run, tmp_path: Path) -> Run:
+    """A copy of the run, in a folder of runs whose ledger is empty."""
+    return read_run(Path(shutil.copytree(made.path, tmp_path / "runs" / made.name)))
+
+
+def test_the_holdout_is_scored_as_a_run_that_validates_there_would_score_it(done: Run, tmp_path: Path) -> None:
+    found = unseal(done.path, "blend", Quiet())
+    # The same models, fitted on the same training eras, in a run whose val2 is the holdout.
+    later = config(splits={"train": "1-30", "val1": "39-51", "val2": "81-96"})
+    later.generators["pca"] = later.generators["pca"].model_copy(update={"fit_on": "train"})
+    wanted = run(later, tmp_path / "later", Quiet()).scores.filter(split="val2")
+    for variant in ("blend", "baseline"):
+        own, other = (table.filter(variant=variant).row(0, named=True) for table in (held_out(found.scores), wanted))
+        for name in ("corr_mean", "corr_sharpe", "fnc_mean", "mmc_mean", "max_feature_exposure_mean", "delta_corr_mean"):
+            assert own[name] == other[name] or own[name] == pytest.approx(other[name], abs=1e-12)
+    assert own["n_eras"] == 16
+
+
+def held_out(scores: pl.DataFrame) -> pl.DataFrame:
+    return scores.filter(split="holdout")
+
+
+def test_a_transductive_generator_is_the_one_that_never_saw_the_holdout(done: Run) -> None:
+    found = held_out(unseal(done.path, "raw+pca", Quiet()).scores).filter(variant="raw+pca").row(0, named=True)
+    seen = unsealing.Restored(
+        done, config(), unsealing.splits_of_run(done.manifest, config(), panel := load_panel()), ("raw+pca",)
+    )
+    predictions = seen.predictions(panel, HOLDOUT, Quiet())
+    assert panel.target is not None
+    scores = [
+        numerai_corr(predictions.at(panel, era).astype(float), panel.target[panel.rows(era)].astype(float)) for era in HOLDOUT
+    ]
+    assert found["corr_mean"] == pytest.approx(np.mean(scores), abs=1e-12)
+    assert found["notes"].startswith("transductive")
+
+
+def load_panel() -> Any:
+    return load(config().data, config().extra_sets).panel
+
+
+def test_a_look_is_in_the_ledger_the_run_folder_and_its_pages(done: Run) -> None:
+    found = unseal(done.path, "net", Quiet())
+    (look,), remarks = Ledger(done.path.parent).looks()
+    assert (look, remarks) == (found.look, [])
+    assert (look.number, look.run, look.variant, look.reference, look.seeds) == (1, done.name, "net", "baseline", (1, 2))
+    assert look.holdout.eras == HOLDOUT
+    row = held_out(found.scores).filter(variant="net").row(0, named=True)
+    assert look.result["delta_holdout"] == row["delta_corr_mean"]
+    written = read_run(done.path)
+    table = pl.read_csv(written.content("holdout.csv"), infer_schema_length=None)
+    assert table.select("variant", "split", "look").rows() == [
+        ("baseline", "val", None),
+        ("net", "val", None),
+        ("baseline", "holdout", 1),
+        ("net", "holdout", 1),
+    ]
+    (kept,) = json.loads(written.content("holdout.json"))["looks"]
+    assert kept["id"] == look.id
+    for name in ("scores.md", "report.html"):
+        assert "unsealed once through this run" in written.content(name).decode()
+    assert written.scores.equals(done.scores)
+
+
+def test_a_second_look_is_refused_unless_asked_for_and_then_counted_everywhere(done: Run, made: Run) -> None:
+    unseal(done.path, "net", Quiet())
+    other = Path(shutil.copytree(made.path, done.path.with_name("other")))
+    for path, variant in ((done.path, "net"), (done.path, "blend"), (other, "raw+pca")):
+        with pytest.raises(NlabError, match=rf"has been looked at \(1 look, the last at {done.name}/net by .*--again") as caught:
+            unseal(path, variant, Quiet())
+        assert not isinstance(caught.value, NlabFailure)
+    found = unseal(other, "raw+pca", Quiet(), again=True)
+    assert stamp(found.look) == f"look 2 at this holdout, after {done.name}/net: it is no longer out of sample"
+    assert held_out(found.scores)["look"].to_list() == [2, 2]
+    third = unseal(done.path, "blend", Quiet(), again=True)
+    assert third.look.before == (f"{done.name}/net", "other/raw+pca")
+    kept = json.loads(read_run(done.path).content("holdout.json"))["looks"]
+    assert [(look["variant"], look["look"]) for look in kept] == [("net", 1), ("blend", 3)]
+    assert "unsealed 2 times through this run" in (done.path / "scores.md").read_text()
+
+
+def test_a_look_that_was_killed_before_it_was_scored_counts(done: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(unsealing, "_scores", killed)
+    with pytest.raises(KeyboardInterrupt):
+        unseal(done.path, "net", Quiet())
+    monkeypatch.undo()
+    (look,), _ = Ledger(done.path.parent).looks()
+    assert (look.variant, look.result) == ("net", {})
+    with pytest.raises(NlabError, match="1 look"):
+        unseal(done.path, "net", Quiet())
+
+
+def test_models_that_predict_something_else_unseal_nothing(done: Run) -> None:
+    (model,) = (done.path / "models").glob("net@2.json")
+    shutil.copy(done.path / "models" / "baseline@2.json", done.path / "models" / "raw+pca@2.json")
+    model.write_bytes((done.path / "models" / "net@1.json").read_bytes())
+    with pytest.raises(NlabError, match="net@2.json is not what was written"):
+        unseal(done.path, "net", Quiet())
+    reseal(done.path)
+    with pytest.raises(NlabFailure, match="saved models of net@2 no longer predict .* nothing was unsealed"):
+        unseal(done.path, "net", Quiet())
+    assert not (done.path.parent / LEDGER).exists()
+
+
+def test_what_can_not_be_unsealed_is_one_sentence(done: Run, tmp_path: Path) -> None:
+    for variant, said in (("absent", "no variant 'absent'"), ("baseline", "baseline is the reference")):
+        with pytest.raises(NlabError, match=f"--variant: .*{said}"):
+            unseal(done.path, variant, Quiet())
+    plain = run(
+        config(splits={"train": "1-30"}, generators={}, variants={"baseline": {}, "two": {}}), tmp_path / "plain", Quiet()
+    )
+    assert plain.manifest["splits"].pop("holdout") == []  # older runs know of none
+    found = nlab("unseal", plain.path, "--variant", "two")
+    assert (found.returncode, found.stdout) == (2, "")
+    assert "this run has no holdout; one is set before a run, with splits.holdout" in found.stderr
+
+
+def test_two_processes_at_once_take_two_looks(done: Run, tmp_path: Path) -> None:
+    def begun(name: str) -> BaseProcess:
+        (tmp_path / name).mkdir()
+        return start("unseal", done.path, "--variant", name, "--again", "--format", "json", said=tmp_path / name)
+
+    processes = [begun(name) for name in ("net", "neutral")]
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0], (tmp_path / "net" / "stderr").read_text()
+    looks, remarks = Ledger(done.path.parent).looks()
+    assert (sorted(look.number for look in looks), remarks) == ([1, 2], [])
+    assert all(look.result for look in looks)
+    printed = [json.loads((tmp_path / name / "stdout").read_text()) for name in ("net", "neutral")]
+    assert sorted(row["look"] for rows in printed for row in rows if row["split"] == "holdout") == [1, 1, 2, 2]
+    assert len(json.loads(read_run(done.path).content("holdout.json"))["looks"]) == 2
+    table = nlab("ledger", "--runs-dir", done.path.parent, "--format", "csv")
+    assert [row["variant"] for row in pl.read_csv(table.stdout.encode()).to_dicts()] == [look.variant for look in looks]
+
+
+def test_other_commands_pass_over_the_ledger(done: Run) -> None:
+    unseal(done.path, "net", Quiet())
+    folder = done.path.parent
+    assert newest(folder) == done.path
+    assert [row["run"] for row in listing(folder)] == [done.name]
+    assert compare(sorted(folder.iterdir())).skipped == ()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "share"),
+    [
+        ((0.010, 0.006, 0.014, 0.001), 0.004, 0.4),
+        ((0.010, 0.006, 0.014, 0.001), -0.002, -0.2),
+        ((0.010, -0.006, 0.026, 0.3), 0.004, None),
+        ((-0.010, -0.014, -0.006, 0.001), -0.004, None),
+    ],
+    ids=["some is left", "turned", "not resolved", "worse"],
+)
+def test_gain_retained_is_a_share_of_a_gain_that_validation_showed(
+    before: tuple[float, ...], after: float, share: float | None
+) -> None:
+    names = ("delta_corr_mean", "delta_corr_mean_sim_low", "delta_corr_mean_sim_high", "delta_corr_mean_p_adjusted")
+    found = retained(dict(zip(names, before, strict=True)), {"delta_corr_mean": after})
+    assert np.isnan(found) if share is None else found == pytest.approx(share)
