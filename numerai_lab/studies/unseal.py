@@ -18,7 +18,7 @@ from numerai_lab.experiment import column_names, notes_of, prediction_table, sco
 from numerai_lab.finished import MANIFEST, Run, read_run
 from numerai_lab.holdout import splits_of_run
 from numerai_lab.ledger import Holdout, Ledger, Look, seen
-from numerai_lab.metrics.scoring import HOLDOUT, Predictions, per_era, score_table
+from numerai_lab.metrics.scoring import HOLDOUT, Predictions, covered, per_era, score_table
 from numerai_lab.report.page import heading, redrawn, scores_page
 from numerai_lab.report.tables import exported
 from numerai_lab.report.verdicts import judged, outcome
@@ -33,6 +33,13 @@ if TYPE_CHECKING:
 VALIDATION = "val"
 CSV, JSON = "holdout.csv", "holdout.json"
 """What looks leave in the run folder."""
+
+
+class HoldoutSplits(Splits):
+    """Splits whose scored eras, held as `val1`, are the holdout."""
+
+    def name_of(self, era: int) -> str:
+        return HOLDOUT
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,7 @@ def unseal(path: Path, variant: str, show: Show, *, again: bool = False, runs_di
 
     runs_dir: the folder whose ledger counts looks; by default that of the run. Raises NlabError for a run without a holdout,
     an unknown variant, a holdout that was looked at before (unless `again`), and where the models in the run folder no longer
-    predict what the run predicted, byte by byte; none of these counts as a look.
+    predict what the run predicted, byte by byte, or no era of the holdout has enough rows; none of these counts as a look.
     """
     run = read_run(path)
     config, _ = load_config(path / CONFIG)
@@ -70,16 +77,17 @@ def unseal(path: Path, variant: str, show: Show, *, again: bool = False, runs_di
     restored = Restored(run, config, splits, (look.reference, variant))
     _check_same(run, loaded, splits, restored.predictions(loaded.panel, splits.validation, show))
     predictions = restored.predictions(loaded.panel, splits.holdout, show)
+    remarks = covered(loaded.panel, predictions, _held_out(splits), scoring_of(config, loaded)).lines()
+    remarks += ["the data files are not those of the run: eras were added since"] * (loaded.identity != look.holdout.data)
 
     look = ledger.open(look, again=again)
     scores = _scores(restored, loaded, predictions, show)
     result = _result(scores, variant)
     look = ledger.close(look, result)
-    remarks = () if loaded.identity == look.holdout.data else ("the data files are not those of the run: eras were added since",)
     stamped = _stamped(scores, look)
     with ledger.owned():
         run = _written(path, config, stamped, look)
-    return Unsealed(run, look, stamped, _lines(run, scores, look), remarks)
+    return Unsealed(run, look, stamped, _lines(run, scores, look), tuple(remarks))
 
 
 def _asked(run: Run, config: Config, variant: str) -> Look:
@@ -135,12 +143,15 @@ def _scores(restored: Restored, loaded: Loaded, predictions: Predictions, show: 
 
     config, splits, names = restored.config, restored.splits, restored.names
     scoring = scoring_of(config, loaded)
-    eras = HoldoutSplits(splits.train, (), splits.holdout, (), splits.embargo_eras, splits.required_eras)
     with show.task("score the holdout") as tick:
-        scored = per_era(loaded.panel, predictions, eras, scoring, tick).filter(pl.col("variant").is_in(names))
+        scored = per_era(loaded.panel, predictions, _held_out(splits), scoring, tick).filter(pl.col("variant").is_in(names))
     table = score_table(scored, scoring, notes_of(config, splits, loaded.alias))
     before = restored.run.scores.filter(pl.col("variant").is_in(names), pl.col("split") == VALIDATION)
     return pl.concat([before, table], how="diagonal_relaxed")
+
+
+def _held_out(splits: Splits) -> HoldoutSplits:
+    return HoldoutSplits(splits.train, (), splits.holdout, (), splits.embargo_eras, splits.required_eras)
 
 
 def _result(scores: "pl.DataFrame", variant: str) -> dict[str, Any]:
@@ -219,10 +230,3 @@ def stamp(look: Look) -> str:
     if look.number == 1:
         return "look 1 at this holdout"
     return f"look {look.number} at this holdout, after {', '.join(look.before)}: it is no longer out of sample"
-
-
-class HoldoutSplits(Splits):
-    """Splits whose scored eras, held as `val1`, are the holdout."""
-
-    def name_of(self, era: int) -> str:
-        return HOLDOUT

@@ -169,6 +169,17 @@ def test_what_can_not_be_unsealed_is_one_sentence(done: Run, tmp_path: Path) -> 
     assert "this run has no holdout; one is set before a run, with splits.holdout" in found.stderr
 
 
+def test_a_holdout_that_can_not_be_scored_is_no_look(tmp_path: Path) -> None:
+    # The 80 rows of every era are fewer than these, which the run itself had no need of.
+    small = config(generators={}, variants={"baseline": {}, "two": {"neutralize": {"features": "medium"}}}, seeds=[1])
+    done = run(small, tmp_path / "runs", Quiet())
+    text = (done.path / "config.yaml").read_text()
+    (done.path / "config.yaml").write_text(text.replace("least_rows: 20", "least_rows: 81"))
+    with pytest.raises(NlabError, match="fewer than 81 rows"):
+        unseal(done.path, "two", Quiet())
+    assert Ledger(done.path.parent).looks() == ([], [])
+
+
 def test_two_processes_at_once_take_two_looks(done: Run, tmp_path: Path) -> None:
     def begun(name: str) -> BaseProcess:
         (tmp_path / name).mkdir()
