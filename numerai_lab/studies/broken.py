@@ -19,16 +19,16 @@ def permuted_targets(panel: Panel, rng: np.random.Generator, eras: tuple[int, ..
     return panel.relabelled(whose)
 
 
-def exchanged_targets(panel: Panel, splits: Splits, rng: np.random.Generator) -> Panel:
-    """Every era with the targets of another era of its kind (train, scored), stretched to its rows, which keep their order."""
+def reordered_rows(panel: Panel, splits: Splits, space: Scratch, rng: np.random.Generator) -> Panel:
+    """The panel with the rows of each validation era, everything of them, in random order."""
     whose = np.arange(len(panel.ids))
-    for eras in (splits.train, splits.scored):
-        order = rng.permutation(len(eras))
-        for place, other in zip(order, np.roll(order, 1), strict=True):
-            to, of = panel.rows(eras[place]), panel.rows(eras[other])
-            n_to, n_of = to.stop - to.start, of.stop - of.start
-            whose[to] = of.start + np.arange(n_to) * n_of // n_to
-    return panel.relabelled(whose)
+    features = space.copy_of(panel.features)
+    for era in splits.validation:
+        rows = panel.rows(era)
+        whose[rows] = rng.permutation(whose[rows])
+        features[rows] = panel.features[whose[rows]]
+    extras = {name: values[whose] for name, values in panel.extras.items()}
+    return replace(panel.relabelled(whose), features=features, ids=panel.ids[whose], extras=extras)
 
 
 def replaced_features(panel: Panel, splits: Splits, space: Scratch, rng: np.random.Generator) -> Array:

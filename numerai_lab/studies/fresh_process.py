@@ -1,0 +1,98 @@
+"""A function call in a process of its own, which remembers nothing of earlier calls."""
+
+import signal
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import get_all_start_methods, get_context
+from multiprocessing.connection import Connection
+from typing import Any, TypeVar
+
+from numerai_lab.basics import NlabError, NlabFailure, Tick, told
+from numerai_lab.setting import Show
+
+Result = TypeVar("Result")
+PRELOADED = ("numerai_lab.studies.trials", "polars", "scipy.stats")
+"""Imported once by the process that all calls are forked from; it never calls anything."""
+
+
+def in_fresh_process(show: Show, function: Callable[..., Result], *arguments: object) -> Result:
+    """`function(show, *arguments)`, with its progress shown here. Function, arguments and result must pickle.
+
+    Raises the NlabError that the function raises, and NlabFailure with the traceback of any other error.
+    """
+    context: Any = get_context("spawn")
+    if "forkserver" in get_all_start_methods():
+        context = get_context("forkserver")
+        context.set_forkserver_preload(list(PRELOADED))
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_call, args=(sender, function, arguments))
+    process.start()
+    sender.close()
+    try:
+        outcome = _relayed(show, receiver)
+    except EOFError:
+        process.join()
+        raise NlabFailure(f"audit: a trial's process ended with exit code {process.exitcode}") from None
+    finally:
+        if process.is_alive():
+            process.terminate()
+        process.join()
+        receiver.close()
+    if isinstance(outcome, BaseException):
+        raise outcome
+    result: Result = outcome
+    return result
+
+
+def _relayed(show: Show, receiver: Connection) -> Any:
+    """What the call gave or raised; its tasks are shown as they come."""
+    while True:
+        kind, content = receiver.recv()
+        if kind == "task":
+            with show.task(content) as tick:
+                while True:
+                    inner, values = receiver.recv()
+                    if inner == "end":
+                        break
+                    if inner == "outcome":
+                        return values
+                    tick(*values)
+        elif kind == "outcome":
+            return content
+
+
+class _Sent:
+    """Progress that is sent to the parent; of tasks within tasks the outer one."""
+
+    def __init__(self, sender: Connection) -> None:
+        self.sender, self.depth = sender, 0
+
+    @contextmanager
+    def task(self, label: str) -> Iterator[Tick]:
+        self.depth += 1
+        outer = self.depth == 1
+        if outer:
+            self.sender.send(("task", label))
+
+        def tick(done: int, total: int, said: str = "", /) -> None:
+            if outer:
+                self.sender.send(("tick", (done, total, said)))
+
+        try:
+            yield tick
+        finally:
+            self.depth -= 1
+            if outer:
+                self.sender.send(("end", None))
+
+
+def _call(sender: Connection, function: Callable[..., object], arguments: tuple[object, ...]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
+    outcome: object
+    try:
+        outcome = function(_Sent(sender), *arguments)
+    except Exception as error:
+        known = told(error)
+        outcome = known if isinstance(known, NlabError) else NlabFailure("".join(traceback.format_exception(error)))
+    sender.send(("outcome", outcome))

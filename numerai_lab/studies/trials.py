@@ -1,0 +1,182 @@
+"""Runs of a config on data as it is and on data broken on purpose, each in a process of its own."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from numerai_lab.basics import Float64, rng_for
+from numerai_lab.config import Config, Variant
+from numerai_lab.crossfit import parts_of
+from numerai_lab.experiment import out_of_fold
+from numerai_lab.folds import Fold
+from numerai_lab.holdout import load_sealed
+from numerai_lab.metrics.era import numerai_corr
+from numerai_lab.metrics.scoring import Predictions
+from numerai_lab.metrics.single_features import known_target
+from numerai_lab.panel import Block, Panel
+from numerai_lab.setting import Setting, Show
+from numerai_lab.splits import Splits
+from numerai_lab.stages import Fitted, fitted_augmenter, rows_stream
+from numerai_lab.store import Scratch, scratch
+from numerai_lab.studies.broken import permuted_targets, reordered_rows, replaced_features, without_block
+from numerai_lab.studies.fresh_process import in_fresh_process
+from numerai_lab.studies.twins import Twins, twins
+from numerai_lab.variants import fit_generators, settled, train_and_predict
+
+Break = Callable[[Panel, Splits, Scratch, np.random.Generator], Panel]
+BREAKS: Mapping[str, Break] = {
+    "as it is": lambda panel, splits, space, rng: panel,
+    "targets permuted": lambda panel, splits, space, rng: permuted_targets(panel, rng),
+    "rows reordered": reordered_rows,
+    "features replaced": lambda panel, splits, space, rng: replace(panel, features=replaced_features(panel, splits, space, rng)),
+    "validation targets permuted": lambda panel, splits, space, rng: permuted_targets(panel, rng, splits.validation),
+}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A run of the config on some panel, with its first seed.
+
+    corr: of each variant, scored eras; true_corr: the same against the targets of the data as it is. in_training, everywhere,
+    rows: digests of columns by generator and of rows by augmenter. column_corr: mean corr of each column, by generator.
+    copies: rows of augmenters that stand in validation.
+    """
+
+    corr: Mapping[str, Float64]
+    true_corr: Mapping[str, Float64]
+    in_training: Mapping[str, str]
+    everywhere: Mapping[str, str]
+    rows: Mapping[str, str]
+    column_corr: Mapping[str, Float64]
+    copies: Mapping[str, Twins]
+
+
+def run_trial(config: Config, broken: str, show: Show) -> Trial:
+    """The config on data that is broken as BREAKS says, in a fresh process, which opens the data anew."""
+    return in_fresh_process(show, _trial, config, broken)
+
+
+def fold_digests(config: Config, fold: Fold, broken: bool, show: Show) -> tuple[dict[str, str], int]:
+    """Digests of a fold's predictions, by variant, and how many eras were broken; in a fresh process."""
+    return in_fresh_process(show, _fold, config, fold, broken)
+
+
+def label_digests(config: Config, name: str, show: Show) -> tuple[str, str]:
+    """Digests of a generator's columns before and after targets that their fit must not see are permuted."""
+    return (
+        in_fresh_process(show, _columns_of_part, config, name, False),
+        in_fresh_process(show, _columns_of_part, config, name, True),
+    )
+
+
+def _trial(show: Show, config: Config, broken: str) -> Trial:
+    loaded, splits = load_sealed(config)
+    true = loaded.panel
+    with scratch() as space:
+        panel = BREAKS[broken](true, splits, space, rng_for(config.seeds[0], "audit", broken))
+        with _setting(config, panel, splits, show) as setting:
+            fitted = fit_generators(setting)
+            corr: dict[str, Float64] = {}
+            true_corr: dict[str, Float64] = {}
+            if broken != "validation targets permuted":
+                predictions = train_and_predict(setting, fitted)
+                corr = _corr_by_variant(panel, splits, predictions)
+                true_corr = _corr_by_variant(true, splits, predictions)
+            made = {name: _made(setting, name) for name in _augmenters(config)}
+            return Trial(
+                corr=corr,
+                true_corr=true_corr,
+                in_training=_digests(panel, splits.train, fitted),
+                everywhere=_digests(panel, (*splits.train, *splits.validation), fitted),
+                rows={name: digest for name, (digest, _) in made.items()},
+                column_corr={name: _mean_corr(panel, splits, fit) for (name, _), fit in fitted.items()},
+                copies={name: copies for name, (_, copies) in made.items()},
+            )
+
+
+@contextmanager
+def _setting(config: Config, panel: Panel, splits: Splits, show: Show) -> Iterator[Setting]:
+    """A run of which nothing stays."""
+    with scratch() as space:
+        yield Setting(config, panel, splits, space, show, lambda name, content: None)
+
+
+def _augmenters(config: Config) -> list[str]:
+    return list(dict.fromkeys(name for variant in config.variants.values() for name in variant.augment))
+
+
+def _made(setting: Setting, name: str) -> tuple[str, Twins]:
+    """Of the rows that an augmenter makes, a digest, and which stand in validation."""
+    seed = setting.config.seeds[0]
+    stream = rows_stream(setting, {name: fitted_augmenter(setting, name, seed)}, seed)
+    digest = hashlib.sha256()
+
+    def blocks() -> Iterator[Block]:
+        for made in map(stream.rows_of, stream.origins_of(name)):
+            assert made.target is not None
+            digest.update(made.features.tobytes() + made.target.tobytes())
+            yield made
+            stream.panel.release()
+
+    copies = twins(setting.panel, blocks(), setting.splits.scored)
+    return digest.hexdigest(), copies
+
+
+def _corr_by_variant(panel: Panel, splits: Splits, predictions: Predictions) -> dict[str, Float64]:
+    scores = []
+    for era in splits.scored:
+        known, target = known_target(panel, era)
+        scores.append(numerai_corr(predictions.at(panel, era)[known].astype(np.float64), target))
+    by_variant = np.array(scores).T
+    return {column.variant: by_variant[i] for i, column in enumerate(predictions.columns)}
+
+
+def _digests(panel: Panel, eras: tuple[int, ...], fitted: Mapping[tuple[str, int], Fitted]) -> dict[str, str]:
+    out = {}
+    for (name, _), fit in fitted.items():
+        digest = hashlib.sha256()
+        for era in eras:
+            digest.update(np.ascontiguousarray(fit.columns[panel.rows(era)]).tobytes())
+        out[name] = digest.hexdigest()
+    return out
+
+
+def _mean_corr(panel: Panel, splits: Splits, fitted: Fitted) -> Float64:
+    """Mean over scored eras of each column's corr with the target."""
+    scores = []
+    for era in splits.scored:
+        known, target = known_target(panel, era)
+        columns = fitted.columns[panel.rows(era)][known].astype(np.float64)
+        scores.append(np.nan_to_num(numerai_corr(columns, target)))
+    mean: Float64 = np.array(scores).mean(0)
+    return mean
+
+
+def _fold(show: Show, config: Config, fold: Fold, broken: bool) -> tuple[dict[str, str], int]:
+    assert config.cv is not None
+    loaded, splits = load_sealed(config)
+    panel = loaded.panel
+    final, n_eras = settled(config, panel, splits), 0
+    with scratch() as space:
+        if broken:
+            rng = rng_for(config.seeds[0], "audit", "fold")
+            panel, n_eras = without_block(panel, fold, later=config.cv.scheme == "expanding", space=space, rng=rng)
+        with _setting(final, panel, splits, show) as setting:
+            found = out_of_fold(setting, fold)
+    columns = enumerate(found.columns)
+    return {column.variant: hashlib.sha256(found.values[:, i].tobytes()).hexdigest() for i, column in columns}, n_eras
+
+
+def _columns_of_part(show: Show, config: Config, name: str, permuted: bool) -> str:
+    loaded, splits = load_sealed(config)
+    panel, generator = loaded.panel, config.generators[name]
+    part = parts_of(generator, splits, f"generators.{name}")[0]
+    if permuted:
+        unseen = tuple(era for era in splits.train if era not in part.fitted_on)
+        panel = permuted_targets(panel, rng_for(config.seeds[0], "audit", "labels", name), unseen)
+    only = config.model_copy(update={"generators": {name: generator}, "variants": {"only": Variant(features=[name])}})
+    with _setting(only, panel, splits, show) as setting:
+        return _digests(panel, part.serves, fit_generators(setting))[name]
