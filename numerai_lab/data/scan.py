@@ -21,6 +21,8 @@ SEPARATORS = (",", ";", "\t")
 ID_PIECE = 200_000
 LONGEST_HEADER = 50_000_000
 """Bytes of a header that are read at most."""
+LONGEST_LINE = 1_000_000
+"""Bytes at the end of a file among which its last line is looked for."""
 MISSING = ("", "nan", "na", "n/a", "#n/a", "<na>", "null", "none", "-nan")
 """Lower-case texts that stand for a missing number, as pandas, R and spreadsheets write them."""
 UNNAMED_INDEX = re.compile(r"(__index_level_\d+__|Unnamed: \d+|level_\d+|index)?")
@@ -173,4 +175,19 @@ def _separator(path: Path) -> str:
     twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
     if twice is not None:
         raise NlabError(f"{path}: two columns are named {twice!r}; rename or remove one")
+    if not zipped:
+        _refuse_cut_off(path, separator, len(names))
     return separator
+
+
+def _refuse_cut_off(path: Path, separator: str, n_columns: int) -> None:
+    """Raises NlabError for a last line with too few fields, which polars would take for missing values."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - LONGEST_LINE))
+        tail = file.read().rstrip(b"\r\n")
+    last = tail.rpartition(b"\n")[2].decode("utf-8", "replace")
+    if b"\n" not in tail or last.count('"') % 2:  # a line that does not fit, or a field of several lines
+        return
+    n_fields = len(next(csv.reader([last], delimiter=separator), []))
+    if n_fields < n_columns:
+        raise NlabError(f"{path}: its last line has {n_fields} of {n_columns} fields: the file was cut off; fetch it again")

@@ -67,9 +67,9 @@ class Table:
         scans = [scan(path) for path in tournament.tables]
         found = [id_column(path, lazy, source.id_column) for path, lazy in zip(tournament.tables, scans, strict=True)]
         self.schema = schema_of(scans[0], tournament.tables[0])
-        self.id_column = found[0] or self._named(source.id_column, "data.id_column")
+        self.id_column = self._named(source.id_column if found[0] is None else found[0], "data.id_column")
         self.scans = [
-            lazy.with_columns(id_text(path, lazy, name).alias(self.id_column)) if name else lazy
+            lazy.with_columns(id_text(path, lazy, name).alias(self.id_column)) if name is not None else lazy
             for path, lazy, name in zip(tournament.tables, scans, found, strict=True)
         ]
         for lazy, path in zip(self.scans[1:], tournament.tables[1:], strict=True):

@@ -127,9 +127,7 @@ def _joined(path: Path, frame: "pl.DataFrame", panel: Panel, version: str) -> tu
 
     Rows are found by era and id, or by id alone in a file without eras.
     """
-
-    live = frame["era"].str.strip_chars().is_in(LIVE).fill_null(False)
-    n_live, frame = int(live.sum()), frame.filter(~live)
+    live = frame["era"].str.strip_chars().is_in(LIVE).fill_null(False).to_numpy()
     ids, eras = as_bytes(frame["id"]), None
     if frame["era"].null_count() < len(frame):
         eras = numbered(path, frame["era"], panel.dates)
@@ -138,9 +136,10 @@ def _joined(path: Path, frame: "pl.DataFrame", panel: Panel, version: str) -> tu
     if np.any(counts > 1):
         twice = panel.ids[places[counts > 1][0]].decode()
         raise NlabError(f"{path}: id {twice!r} stands {counts[counts > 1][0]} times")
-    lost = ids[rows < 0]
-    said = f"{len(lost):,} of {len(ids):,} ids are not in the data" + (f", such as {lost[0].decode()!r}" if len(lost) else "")
-    if len(places) < LEAST_MATCHED * len(ids) or not len(ids):
+    n_live, n_known = int(live.sum()), int((~live).sum())
+    lost = ids[(rows < 0) & ~live]
+    said = f"{len(lost):,} of {n_known:,} ids are not in the data" + (f", such as {lost[0].decode()!r}" if len(lost) else "")
+    if len(places) < LEAST_MATCHED * n_known or not n_known:
         raise NlabError(f"{path}: {said} ({version}); fewer than {LEAST_MATCHED:.0%} match, is it the right data?")
     notes = [said] if len(lost) else []
     return rows, [*notes, *([f"{n_live:,} live rows are left out"] if n_live else [])]
