@@ -17,6 +17,7 @@ from numerai_lab.commands.export import export, transform
 from numerai_lab.commands.inspect import inspect
 from numerai_lab.commands.look import list_, open_, show
 from numerai_lab.commands.new import kinds, new, schema
+from numerai_lab.commands.power import power
 from numerai_lab.commands.sweep import sweep
 from numerai_lab.commands.terminal import ConfigFile, Format, HowShown, Set, by_suffix, expanded, print_table, say
 from numerai_lab.commands.unseal import ledger, unseal
@@ -146,6 +147,7 @@ app.command()(export)
 app.command()(transform)
 app.command()(show)
 app.command()(sweep)
+app.command()(power)
 app.command()(inspect)
 app.command()(unseal)
 app.command()(ledger)

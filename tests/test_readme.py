@@ -66,7 +66,7 @@ COMMANDS = [
     "open",
     "new",
     "schema",
-    "sweep",
+    "sweep", "power",
     "inspect",
     "unseal",
     "ledger",

@@ -12,6 +12,7 @@ from numerai_lab.metrics import multiplicity
 from numerai_lab.metrics.multiplicity import confidence_set, together
 from numerai_lab.metrics.significance import draw, mean_differences
 from tests.metrics.test_significance import overlapping_noise
+from tests.simulate.tournaments import family_error, found_at_resolution, found_beside_twin
 
 RESAMPLES = 500
 TOURNAMENTS = 200
@@ -63,6 +64,26 @@ def test_a_real_gain_among_forty_null_variants_is_still_found() -> None:
         false += (p[1:] < 0.05).any()
     assert hits >= 34
     assert false <= binom.ppf(0.99, 40, 0.05)
+
+
+def test_twins_of_the_reference_neither_raise_the_family_error_nor_hide_a_gain() -> None:
+    assert family_error(100, RESAMPLES) <= binom.ppf(0.99, 100, 0.05) / 100
+    assert found_beside_twin(60, RESAMPLES, 1) >= 0.95
+    assert found_beside_twin(60, RESAMPLES, 4) >= 0.95
+
+
+def test_a_gain_of_the_stated_resolution_is_found_four_times_in_five() -> None:
+    low, high = binom.ppf([0.005, 0.995], 150, 0.8) / 150
+    assert low <= found_at_resolution(150, RESAMPLES, 60, 6) <= high
+
+
+@pytest.mark.parametrize("n_eras", [60, 200])
+def test_one_of_two_equal_models_is_left_out_at_most_at_the_nominal_rate(n_eras: int) -> None:
+    rng, out = np.random.default_rng(n_eras), 0
+    for _ in range(150):
+        one, two = overlapping_noise(rng, n_eras, 2).T
+        out += not all(confidence_set(np.column_stack([one, 0.97 * one + 0.03 * two]), 4))
+    assert out <= binom.ppf(0.99, 150, 0.05)
 
 
 @pytest.mark.parametrize("n_eras", [30, 60, 200])

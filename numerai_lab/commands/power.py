@@ -1,0 +1,44 @@
+"""`nlab power`: what a run would resolve, before it is made."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from numerai_lab.commands.terminal import ConfigFile, HowShown, Set, print_table, say
+
+
+def power(
+    config: ConfigFile,
+    overrides: Set = None,
+    gain: Annotated[float, typer.Option(min=1e-6, help="the gain of mean corr to be seen; default 0.002")] = 0.002,
+    run: Annotated[
+        Path | None, typer.Option(help="take the noise of this finished run; default one of this config, else a pilot")
+    ] = None,
+    runs_dir: Annotated[Path, typer.Option(help="where run folders are")] = Path("runs"),
+    how: HowShown = "table",
+) -> None:
+    """Say what a run would resolve, before it is made.
+
+    For several numbers of seeds: the difference that the eras at hand would show, and the eras that --gain would need.
+    """
+    import polars as pl
+
+    from numerai_lab.config import load_config
+    from numerai_lab.finished import read_run
+    from numerai_lab.report.progress import shown
+    from numerai_lab.report.tables import Shown
+    from numerai_lab.studies.power import power as power_of
+    from numerai_lab.studies.power import run_of
+
+    loaded, remarks = load_config(config, overrides or [])
+    for remark in remarks:
+        say(remark)
+    found = power_of(loaded, gain, shown(), read_run(run) if run else run_of(loaded, runs_dir))
+    columns = (
+        Shown("seeds", "seeds", "d"),
+        Shown("eras", "eras", "d"),
+        Shown("resolves", "resolves", ".4f"),
+        Shown("eras_for_gain", f"eras for {gain:g}", "s"),
+    )
+    print_table(pl.DataFrame(list(found.rows)), how, columns, found.lines)

@@ -1,0 +1,147 @@
+"""`nlab power`: what a run of a config would resolve, before it is made."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from numerai_lab.basics import Float64, NlabError
+from numerai_lab.config import Config
+from numerai_lab.data.reader import load
+from numerai_lab.experiment import splits_of
+from numerai_lab.finished import Run, read_run
+from numerai_lab.metrics.changes import series_of
+from numerai_lab.metrics.era import numerai_corr
+from numerai_lab.metrics.power import MOST, Noise, eras_for, noise_of, resolution
+from numerai_lab.metrics.significance import MIN_BLOCKS, block_length
+from numerai_lab.panel import Panel
+from numerai_lab.runs import CONFIG
+from numerai_lab.setting import Show
+from numerai_lab.splits import Splits
+
+PILOT_ERAS, PILOT_SHARE, PILOT_SEEDS = 160, 0.6, 3
+"""The last training eras that the pilot takes; what share of them it learns from; how often it learns each model."""
+KEPT_FEATURES = 0.75
+"""Of the features, those that the pilot's second model reads."""
+SEEDS = (1, 2, 3, 5)
+
+
+@dataclass(frozen=True)
+class Power:
+    """lines: where the noise comes from and what is at hand; rows: a number of seeds each."""
+
+    lines: tuple[str, ...]
+    rows: tuple[dict[str, Any], ...]
+
+
+def power(config: Config, gain: float, show: Show, run: Run | None = None) -> Power:
+    """What n eras × seeds would resolve. Noise comes from a finished run, else from a pilot on training eras."""
+    with show.task("data") as tick:
+        loaded = load(config.data, config.extra_sets, tick)
+    splits, block = splits_of(config, loaded.panel), block_length(loaded.horizon_days)
+    noise, source = _of_run(run, block) if run else _of_pilot(loaded.panel, splits, block)
+    if not noise.era > 0:
+        raise NlabError(f"{source}: too few eras to measure the noise of a difference; name another run with --run")
+    n_eras, n_variants = len(splits.scored), max(1, len(config.variants) - 1)
+    rows = []
+    for n_seeds in sorted({*SEEDS, len(config.seeds)}):
+        needed = eras_for(gain, noise, n_eras, n_seeds, n_variants, block)
+        rows.append(
+            {
+                "seeds": n_seeds,
+                "eras": n_eras,
+                "resolves": resolution(noise, n_eras, n_seeds, n_variants, block),
+                "eras_for_gain": f"{needed:,}" if needed else f"more than {MOST} ×",
+            }
+        )
+    between = "unknown (one seed)" if np.isnan(noise.seed) else f"{noise.seed:.4f}"
+    return Power(
+        (
+            f"noise from {source}: {noise.era:.4f} corr a difference and era, {between} between seeds",
+            f"{n_eras} eras to score, {n_variants} variants against the reference; 80 % power at the family's 5 % level",
+            f"one seed: between two trained models, not methods; a gain of {gain:g} wants the eras of the last column",
+        ),
+        tuple(rows),
+    )
+
+
+def run_of(config: Config, runs_dir: Path) -> Run | None:
+    """The newest finished run of this config, but for its seeds, with more than one variant."""
+    wanted = {**config.resolved(), "seeds": None}
+    for path in sorted(runs_dir.glob("*/manifest.json"), key=lambda path: path.parent.name, reverse=True):
+        try:
+            run = read_run(path.parent)
+            same = {**_resolved(run.path), "seeds": None} == wanted
+        except NlabError:
+            continue
+        if same and run.scores["variant"].n_unique() > 1:
+            return run
+    return None
+
+
+def _resolved(folder: Path) -> dict[str, Any]:
+    from numerai_lab.config import load_config
+
+    return load_config(folder / CONFIG)[0].resolved()
+
+
+def _of_run(run: Run, block: int) -> tuple[Noise, str]:
+    import polars as pl
+
+    table = run.per_era.filter(pl.col("split").is_in(("val1", "val2")))
+    eras = table["era"].unique().sort().to_list()
+    variants = table["variant"].unique(maintain_order=True).to_list()
+    if len(variants) < 2:
+        raise NlabError(f"{run.path}: a run of one variant shows no difference; name another with --run")
+    members = {name: series_of(table.filter(variant=name), eras, ["corr"])["corr"] for name in variants}
+    return noise_of({**members}, run.manifest["scoring"]["reference"], block), f"the finished run {run.name}"
+
+
+def _of_pilot(panel: Panel, splits: Splits, block: int) -> tuple[Noise, str]:
+    """Ridge on all features against ridge on three quarters of them, each on resampled eras: within the training eras."""
+    eras = splits.train[-PILOT_ERAS:]
+    n_fit = int(PILOT_SHARE * len(eras))
+    fitted, scored = eras[:n_fit], eras[n_fit + splits.required_eras :]
+    if n_fit < 2 or len(scored) < MIN_BLOCKS * block:
+        raise NlabError(f"no pilot: {len(splits.train)} training eras are too few; name a finished run with --run")
+    rng = np.random.default_rng(0)
+    part = np.sort(rng.choice(panel.n_raw, max(1, int(KEPT_FEATURES * panel.n_raw)), replace=False))
+    products = [_products(panel, era) for era in fitted]
+    weights = []
+    for columns in (np.arange(panel.n_raw), part):
+        for _ in range(PILOT_SEEDS):
+            counts = np.bincount(rng.integers(0, n_fit, n_fit), minlength=n_fit)
+            weights.append(_ridge(products, counts, columns))
+    scores = np.array([_corr(panel, era, np.column_stack(weights)) for era in scored]).T
+    noise = noise_of({"all": scores[:PILOT_SEEDS], "part": scores[PILOT_SEEDS:]}, "all", block)
+    said = f"a pilot (ridge, {len(scored)} training eras; your model's may well be half or twice that)"
+    return noise, said
+
+
+def _rows(panel: Panel, era: int) -> tuple[Float64, Float64]:
+    """Centred raw features and target of the rows whose target is known."""
+    assert panel.target is not None
+    place = panel.rows(era)
+    known = np.isfinite(panel.target[place])
+    X = np.asarray(panel.features[place][known][:, : panel.n_raw], dtype=np.float64)
+    y = panel.target[place][known].astype(np.float64)
+    return X - X.mean(0), y
+
+
+def _products(panel: Panel, era: int) -> tuple[Float64, Float64]:
+    X, y = _rows(panel, era)
+    return X.T @ X, X.T @ (y - y.mean())
+
+
+def _ridge(products: list[tuple[Float64, Float64]], counts: "np.ndarray[Any, Any]", columns: "np.ndarray[Any, Any]") -> Float64:
+    gram = sum(n * gram for n, (gram, _) in zip(counts, products, strict=True))[np.ix_(columns, columns)]
+    right = sum(n * right for n, (_, right) in zip(counts, products, strict=True))[columns]
+    weights = np.zeros(len(products[0][1]))
+    weights[columns] = np.linalg.solve(gram + 0.1 * np.trace(gram) / len(columns) * np.eye(len(columns)), right)
+    return weights
+
+
+def _corr(panel: Panel, era: int, weights: Float64) -> Float64:
+    X, y = _rows(panel, era)
+    return numerai_corr(X @ weights, y)
