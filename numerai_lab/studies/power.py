@@ -8,9 +8,8 @@ import numpy as np
 
 from numerai_lab.basics import Float64, NlabError
 from numerai_lab.config import Config
-from numerai_lab.data.reader import load
-from numerai_lab.experiment import splits_of
 from numerai_lab.finished import Run, read_run
+from numerai_lab.holdout import load_sealed
 from numerai_lab.metrics.changes import series_of
 from numerai_lab.metrics.era import numerai_corr
 from numerai_lab.metrics.power import MOST, Noise, eras_for, noise_of, resolution
@@ -38,8 +37,8 @@ class Power:
 def power(config: Config, gain: float, show: Show, run: Run | None = None) -> Power:
     """What n eras × seeds would resolve. Noise comes from a finished run, else from a pilot on training eras."""
     with show.task("data") as tick:
-        loaded = load(config.data, config.extra_sets, tick)
-    splits, block = splits_of(config, loaded.panel), block_length(loaded.horizon_days)
+        loaded, splits = load_sealed(config, tick)
+    block = block_length(loaded.horizon_days)
     noise, source = _of_run(run, block) if run else _of_pilot(loaded.panel, splits, block)
     if not noise.era > 0:
         raise NlabError(f"{source}: too few eras to measure the noise of a difference; name another run with --run")
