@@ -120,6 +120,12 @@ class ScoringConfig(_Strict):
     smallest_effect: float = Field(
         0.002, gt=0, description="the smallest gain of mean corr worth acting on: below it a verdict says that there is none"
     )
+    implausible_corr: float = Field(
+        0.15, gt=0, description="a run warns of a leak where a mean corr is beyond it, either side of 0"
+    )
+    implausible_sharpe: float = Field(
+        5.0, gt=0, description="a run warns of a leak where a sharpe is beyond it, either side of 0"
+    )
     least_rows: int = Field(20, ge=2, description="eras with fewer rows that have a target and predictions are not scored")
     legacy: bool = Field(False, description="show the forum's set of scores first: rank_corr, compound drawdown, max exposure")
 

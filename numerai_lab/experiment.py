@@ -22,6 +22,7 @@ from numerai_lab.metrics.payout import multipliers
 from numerai_lab.metrics.scoring import Column, Predictions, Scoring, covered, per_era, score_table
 from numerai_lab.panel import Panel
 from numerai_lab.placebos import placebos_of, unequal
+from numerai_lab.plausibility import implausible
 from numerai_lab.report import write_realism, write_report
 from numerai_lab.runs import RunFolder, new_run
 from numerai_lab.selection import LABELLED
@@ -92,6 +93,8 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
         folder.write_table("per_era.parquet", eras)
         folder.write_table("scores.csv", scores)
         _warn_of_missing(folder, eras)
+        if leak := implausible(scores, config.scoring, loaded.panel, splits):
+            folder.warn(leak)
         with folder.stage("report"):
             write_report(folder, config, eras, scores)
     return read_run(folder.work)
