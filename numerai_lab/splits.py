@@ -110,9 +110,22 @@ class Splits:
         return (*self.val1, *self.val2)
 
     @property
+    def distance(self) -> int:
+        """The fewest eras that lie between a training era and a scored one, or between val1 and val2."""
+        gaps = [self.embargo_eras] if not (self.train and self.scored) else []
+        if not gaps:
+            train, scored = np.array(self.train), np.array(self.scored)
+            place = np.searchsorted(train, scored)
+            before, after = train[np.maximum(place - 1, 0)], train[np.minimum(place, len(train) - 1)]
+            gaps.append(int(np.minimum(np.abs(scored - before), np.abs(scored - after)).min()) - 1)
+        if self.val1 and self.val2:
+            gaps.append(self.val2[0] - self.val1[-1] - 1)
+        return min(gaps)
+
+    @property
     def leak(self) -> str:
-        """What to stamp on every table; empty when the embargo is long enough."""
-        return f"LEAK: embargo {self.embargo_eras} < {self.required_eras}" if self.embargo_eras < self.required_eras else ""
+        """What to stamp on every table; empty where eras lie as far apart as the horizon asks, whatever the embargo says."""
+        return f"LEAK: embargo {self.distance} < {self.required_eras}" if self.distance < self.required_eras else ""
 
     def name_of(self, era: int) -> str:
         """The split of a predicted era, as predictions.parquet names it."""

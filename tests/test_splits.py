@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numerai_lab.basics import NlabError
-from numerai_lab.splits import EraTable, SplitsConfig, embargo_for, era_range, make_splits
+from numerai_lab.splits import EraTable, Splits, SplitsConfig, embargo_for, era_range, make_splits
 from tests.conftest import make_config
 
 
@@ -150,3 +150,19 @@ def test_what_is_no_holdout_is_one_sentence(holdout: object) -> None:
         make_config(splits={"holdout": holdout})
     (problem,) = str(caught.value).splitlines()[1:]
     assert problem.startswith(f"  splits.holdout: got {holdout!r}, wanted a share of the eras (`20%`)")
+
+
+def test_a_leak_is_stamped_by_the_eras_that_lie_between_not_by_what_the_embargo_says() -> None:
+    lowered = {"embargo": {"eras": 2, "allow_leak": True}, "train": "1-60"}
+    far = SplitsConfig.model_validate({**lowered, "val1": "69-80", "val2": "89-110"})
+    near = SplitsConfig.model_validate({**lowered, "val1": "69-80", "val2": "84-110"})
+    assert (make_splits(far, table(60, 60), 20).distance, make_splits(far, table(60, 60), 20).leak) == (8, "")
+    assert (make_splits(near, table(60, 60), 20).distance, make_splits(near, table(60, 60), 20).leak) == (
+        3,
+        "LEAK: embargo 3 < 8",
+    )
+
+
+def test_the_distance_of_a_block_counts_training_eras_on_both_sides() -> None:
+    inside = Splits(tuple(range(1, 11)) + tuple(range(24, 40)), (), tuple(range(16, 21)), (), 3, 8)
+    assert (inside.distance, inside.leak) == (3, "LEAK: embargo 3 < 8")

@@ -165,7 +165,7 @@ def _fold_checks(config: Config, loaded: Loaded, splits: Splits, show: Show) -> 
         return
     folds = make_folds(config.cv, splits.train, loaded.panel.reach_days)
     fold = max(folds, key=lambda each: len(each.train))
-    embargo = f"{fold.embargo_eras} eras, the horizon asks for {fold.required_eras}"
+    embargo = f"{fold.distance} eras, the horizon asks for {fold.required_eras}"
     yield Check("embargo covers the horizon", "cv", not fold.leak, embargo)
     (before, _), (after, n_eras) = (fold_digests(config, fold, broken, show) for broken in (False, True))
     for variant, digest in before.items():

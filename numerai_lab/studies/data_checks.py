@@ -53,7 +53,7 @@ def data_checks(loaded: Loaded, splits: Splits) -> Iterator[Check]:
     horizon = f"{loaded.horizon_days} days" if loaded.horizon_days else "unknown: the embargo is what the config says"
     yield Check("horizon is known", loaded.target, loaded.horizon_days is not None, horizon)
     yield from _horizon_check(panel, loaded.target)
-    embargo = f"{splits.embargo_eras} eras, the horizon asks for {splits.required_eras}"
+    embargo = f"{splits.distance} eras, the horizon asks for {splits.required_eras}"
     yield Check("embargo covers the horizon", "splits", not splits.leak, embargo)
     yield _ids_check(panel, splits)
     yield from _feature_checks(panel, splits, overlap)
