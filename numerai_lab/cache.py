@@ -16,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 
 from numerai_lab.basics import Aid, Array, Tick, arrays_from_bytes, arrays_to_bytes
+from numerai_lab.known_checksums import KnownChecksums
 from numerai_lab.lock import Lock
 from numerai_lab.machine import peak_memory
 from numerai_lab.seal import changed, checksums, mapping_in, opened, sealed
@@ -63,8 +64,11 @@ class Entry:
         """When it was last used, in seconds since 1970."""
         return (self.folder / META).stat().st_mtime
 
-    def damage(self) -> str:
-        """What is wrong with it, by its own checksums; empty when it is whole."""
+    def damage(self, known: KnownChecksums | None = None) -> str:
+        """What is wrong with it, by its own checksums; empty when it is whole.
+
+        known: remembers files that were found whole, which are not read again; None reads all.
+        """
         try:
             meta = opened(self.folder / META)
             files = dict(meta["files"])
@@ -73,7 +77,7 @@ class Entry:
             there = {path.name for path in self.folder.iterdir()} - {META}
             if there != set(files):
                 return f"{min(there ^ set(files))} is {'too much' if there - set(files) else 'missing'}"
-            return changed(self.folder, files)
+            return known.changed(self.folder, files) if known else changed(self.folder, files)
         except (OSError, ValueError, KeyError, TypeError) as error:
             return f"{META} can't be read ({error!r})"
 
@@ -83,12 +87,14 @@ class Cache:
     """What a run takes from the cache and adds to it. Entries that were taken stay locked, safe from pruning, until it is closed.
 
     hits: a dict for each entry that was there already, with the seconds that making it had taken. costs: seconds and peak
-    memory of every stage that was taken, by label, as they were when it was made.
+    memory of every stage that was taken, by label, as they were when it was made. verify: read all files of every entry, those
+    too that were found whole before.
     """
 
     folder: Path
     hits: list[dict[str, Any]] = field(default_factory=list)
     costs: dict[str, dict[str, float]] = field(default_factory=dict)
+    verify: bool = False
     _taken: dict[str, Entry] = field(default_factory=dict)
     _locks: list[Lock] = field(default_factory=list)
 
@@ -108,6 +114,10 @@ class Cache:
             meta = entry.meta
             self.costs[stage.label] = {name: meta[name] for name in ("seconds", "peak_bytes") if name in meta}
         return self._taken[stage.key]
+
+    @property
+    def _known(self) -> KnownChecksums:
+        return KnownChecksums(self.folder.parent, trusted=not self.verify)
 
     @property
     def n_bytes(self) -> int:
@@ -140,7 +150,7 @@ class Cache:
             lock.take("read", wait=True)
         if not entry.folder.is_dir():
             return None
-        damage = entry.damage()
+        damage = entry.damage(self._known)
         if damage:
             log.warning("%s: its cache entry %s is damaged (%s) and is made anew", stage.label, stage.key, damage)
             return None

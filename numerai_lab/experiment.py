@@ -76,10 +76,10 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
         for note in (*loaded.notes, *stamps, *unequal(config, placebos)):
             folder.warn(note)
         with scratch() as space, Cache(cache_dir() / STAGES if how.cached else space.folder / STAGES) as cache:
-            for store in loaded.stores:
+            for store in loaded.stores.all:
                 cache.hold(store.folder)
             final = settled(config, loaded.panel, splits)
-            setting = Setting(final, loaded.panel, splits, space, show, folder.write_bytes, cache, *loaded.names)
+            setting = Setting(final, loaded.panel, splits, space, show, folder.write_bytes, cache, loaded.content)
             predicted = _predicted(setting, folds, folder)
             folder.cached_bytes = cache.n_bytes
         folder.note_stages(cache.costs, cache.hits)
@@ -220,6 +220,7 @@ def _facts(config: Config, loaded: Loaded, splits: Splits, scoring: Scoring) -> 
             "identity": loaded.identity,
             "store": loaded.store.folder.name,
             "labels": loaded.labels.folder.name,
+            "extras": loaded.stores.extras.folder.name if loaded.stores.extras else None,
             "store_made": loaded.made,
             "rows": len(panel.ids),
             "train_rows": panel.only(splits.train).n_rows,

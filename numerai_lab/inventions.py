@@ -77,8 +77,8 @@ def _found(setting: Setting, name: str, augment: tuple[str, ...], held: tuple[in
     facts = {
         "augmenters": [template.recipe for template in templates.values()],
         "augmenter": augment.index(name),
-        "data": setting.identity,
-        "labels": setting.labels,
+        "data": setting.content.rows_of((*splits.train, *held)),
+        "labels": setting.content.labels_of((*splits.train, *held)),
         "code": [
             code_version(*kinds, Realism, streaming),
             source_version(Path(__file__)),

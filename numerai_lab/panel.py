@@ -70,11 +70,13 @@ class Panel:
 
     features: int8 or float32, rows × columns, C order, rows sorted by (era, id). Its first `n_raw` columns are the
     feature set that generators and models read; the rest serve scoring and neutralisation only.
+    scoring_features: int8 or float32, rows × columns, further columns for scoring and neutralisation only; None without any.
+    feature_names: of the columns of features, then of scoring_features.
     eras: int32, one an era of this view; bounds: int64, eras × 2, the first and one past the last row of each.
     ids: bytes, one a row. target, extras (meta model, benchmarks): float32, one a row, NaN where unknown.
     horizon_days: business days that the target looks ahead; None where that is not known.
     auxiliary: further targets, by name. Whoever may not see the target may not see them: a panel with them alone is refused.
-    feature_sets: name → positions among the columns; of sets that no one asked for, the members that are here.
+    feature_sets: name → positions in feature_names; of sets that no one asked for, the members that are here.
     columns: generated float32 blocks, rows × k, by generator name.
     dates: ISO date by era; empty where eras are plain numbers. days_per_era: business days from one era to the next.
     """
@@ -95,6 +97,7 @@ class Panel:
     auxiliary: Mapping[str, Auxiliary] = field(default_factory=dict)
     dates: Mapping[int, str] = field(default_factory=dict)
     days_per_era: int = DAYS_PER_ERA
+    scoring_features: Array | None = None
 
     def __post_init__(self) -> None:
         if len(self.eras) != len(self.bounds) or len(self.eras) != len(self.data_types):
@@ -153,6 +156,7 @@ class Panel:
         return replace(
             kept,
             features=self.features[:end],
+            scoring_features=None if self.scoring_features is None else self.scoring_features[:end],
             ids=self.ids[:end],
             target=None if self.target is None else self.target[:end],
             auxiliary={name: replace(each, values=each.values[:end]) for name, each in self.auxiliary.items()},
@@ -180,6 +184,14 @@ class Panel:
 
         further = {name: replace(each, values=shown(each.values)) for name, each in self.auxiliary.items() if name in auxiliary}
         return replace(self, target=shown(self.target), auxiliary=further, extras={})
+
+    def for_fitting(self, feature_sets: bool = False) -> "Panel":
+        """The same view for components: without other models' predictions, scoring features and, unless asked for, feature sets.
+
+        What is fitted does not depend on them, and is used again when they change.
+        """
+        sets = {name: at[at < self.n_raw] for name, at in self.feature_sets.items()} if feature_sets else {}
+        return replace(self, feature_names=self.raw_names, extras={}, scoring_features=None, feature_sets=sets)
 
     def relabelled(self, rows: Int64) -> "Panel":
         """Every row with the target, and auxiliary ones, of another; rows: whose, one a row."""
@@ -210,15 +222,23 @@ class Panel:
 
     def release(self) -> None:
         """Takes the pages of the memory-maps out of the process; they stay in the page cache, and views stay valid."""
-        for array in (self.features, *self.columns.values()):
-            release_pages(array)
+        for array in (self.features, self.scoring_features, *self.columns.values()):
+            if array is not None:
+                release_pages(array)
 
     def set_of(self, name: str, era: int) -> Array:
         """An era's columns of a feature set: rows × columns, in the dtype of the store."""
-        columns = self.feature_sets[name]
-        block = self.features[self.rows(era)]
-        contiguous = len(columns) > 0 and np.array_equal(columns, np.arange(columns[0], columns[0] + len(columns)))
-        return block[:, columns[0] : columns[0] + len(columns)] if contiguous else block[:, columns]
+        columns, rows, n_first = self.feature_sets[name], self.rows(era), self.features.shape[1]
+        parts = [_columns_of(self.features[rows], columns[columns < n_first])]
+        if self.scoring_features is not None and (columns >= n_first).any():
+            parts.append(_columns_of(self.scoring_features[rows], columns[columns >= n_first] - n_first))
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+
+def _columns_of(block: Array, columns: Int64) -> Array:
+    """Columns of a block; a view where they stand side by side."""
+    contiguous = len(columns) > 0 and np.array_equal(columns, np.arange(columns[0], columns[0] + len(columns)))
+    return block[:, columns[0] : columns[0] + len(columns)] if contiguous else block[:, columns]
 
 
 def release_pages(array: Array) -> None:

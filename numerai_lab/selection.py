@@ -66,6 +66,7 @@ def shown_to(template: Generator, panel: Panel, train: tuple[int, ...], eras: tu
     """
     further = panel.auxiliary if template.several_targets else ()
     shown = (panel.labelled(eras, further) if template.uses_labels else panel.without_target()).only(eras)
+    shown = shown.for_fitting(template.reads_feature_sets)
     if template.select is None:
         return shown
     at = chosen(template.select, panel.only(train))

@@ -5,11 +5,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
-from uuid import uuid4
 
 from numerai_lab.basics import Tick
 from numerai_lab.cache import STAGES, Cache
 from numerai_lab.config import Config
+from numerai_lab.content import Content, UniqueContent
 from numerai_lab.panel import Panel
 from numerai_lab.splits import Splits
 from numerai_lab.store import Scratch
@@ -28,9 +28,8 @@ class Show(Protocol):
 class Setting:
     """What variants are made from, and where things go: arrays of this run alone, progress, fitted components, finished stages.
 
-    cache: None = nothing outlives the run. identity, labels, auxiliary: names for the content of the panel's rows, of its target
-    and of auxiliary ones; by default they are like no other. since: where a variant's training eras begin, if its generators
-    left it fewer than all.
+    cache: None = nothing outlives the run. content: names for what the panel's eras hold; by default like no other.
+    since: where a variant's training eras begin, if its generators left it fewer than all.
     """
 
     config: Config
@@ -40,9 +39,7 @@ class Setting:
     show: Show
     save: Save
     cache: Cache | None = None
-    identity: str = field(default_factory=lambda: uuid4().hex)
-    labels: str = field(default_factory=lambda: uuid4().hex)
-    auxiliary: str = field(default_factory=lambda: uuid4().hex)
+    content: Content = field(default_factory=UniqueContent)
     since: int | None = None
 
     @cached_property

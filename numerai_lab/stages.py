@@ -1,7 +1,7 @@
 """What a run computes once and keeps: a generator's fit, its columns, and a model with its predictions."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ from numerai_lab.panel import Block, Panel, release_pages
 from numerai_lab.provenance import code_version, library_versions, source_version
 from numerai_lab.selection import adopted, shown_to
 from numerai_lab.setting import Setting
+from numerai_lab.store import key_of
 from numerai_lab.stream import BlockStream
 
 log = logging.getLogger("nlab")
@@ -32,12 +33,16 @@ STATE, COLUMNS, PREDICTIONS = "state.safetensors", "columns.npy", "predictions.n
 class Fitted:
     """A generator fitted with a seed, and its columns for every row that one of its fits speaks for (NaN elsewhere).
 
-    key: the cache entry of the columns.
+    recipe: what the columns of a row depend on beside the row.
     """
 
     fits: Fits
     columns: Float32
-    key: str
+    recipe: Mapping[str, Any]
+
+    def facts_for(self, eras: Iterable[int]) -> dict[str, Any]:
+        """What the columns of these eras depend on beside their rows."""
+        return {**self.recipe, "fit of era": [self.fits.of_era.get(era, -1) for era in eras]}
 
     @cached_property
     def state(self) -> bytes:
@@ -68,11 +73,16 @@ def fitted_generator(setting: Setting, name: str, seed: int) -> Fitted:
         with setting.show.task(f"columns {name}@{seed}") as tick:
             _write_columns(work, name, fits, setting, tick)
 
-    places = {"rows": len(setting.panel.ids), "fits": keys, "columns for": [spans(part.serves) for part in parts]}
-    facts = {**_facts(setting, template), **places, "by": code_version(crossfit)}
-    stage = Stage("columns", f"columns {name}@{seed}", facts)
-    entry = setting.stages.obtain(stage, columns)
-    return Fitted(replace(fits, live={}), _array(entry, COLUMNS, len(setting.panel.ids)), stage.key)
+    recipe = {**_facts(template), "fits": keys, "by": code_version(crossfit)}
+    places = {"eras": setting.panel.eras.tolist(), "bounds": setting.panel.bounds.tolist()}
+    facts = {
+        **recipe,
+        "data": setting.content.rows_of(sorted(of_era)),
+        "columns for": [spans(part.serves) for part in parts],
+        "places": key_of(places),
+    }
+    entry = setting.stages.obtain(Stage("columns", f"columns {name}@{seed}", facts), columns)
+    return Fitted(replace(fits, live={}), _array(entry, COLUMNS, len(setting.panel.ids)), recipe)
 
 
 def _fitted_part(setting: Setting, name: str, seed: int, part: Part, label: str) -> tuple[Entry, Generator | None]:
@@ -90,16 +100,34 @@ def _fitted_part(setting: Setting, name: str, seed: int, part: Part, label: str)
         (work / STATE).write_bytes(arrays_to_bytes(live[0].state()))
 
     facts = {
-        **_facts(setting, template),
+        **_facts(template),
+        "data": setting.content.rows_of(part.fitted_on),
         "fitted on": spans(part.fitted_on),
         "seed": seed if template.stochastic else None,
+        **_shown_facts(setting, template, part),
     }
-    if template.uses_labels or template.select is not None:
-        by_labels = template.uses_labels or (template.select is not None and template.select.by is not None)
-        facts["shown"] = [setting.labels if by_labels else None, spans(train), code_version(selection)]
-    if template.several_targets and setting.panel.auxiliary:
-        facts["auxiliary"] = setting.auxiliary
     return setting.stages.obtain(Stage("fit", label, facts), fit), live[0] if live else None
+
+
+def _shown_facts(setting: Setting, template: Generator, part: Part) -> dict[str, Any]:
+    """What a fit depends on beside its own rows: targets, selection, feature sets."""
+    facts: dict[str, Any] = {}
+    content, select = setting.content, template.select
+    train = part.fitted_on if template.uses_labels else setting.splits.train
+    sets = {name: at[at < setting.panel.n_raw].tolist() for name, at in setting.panel.feature_sets.items()}
+    if template.uses_labels:
+        facts["labels"] = content.labels_of(part.fitted_on)
+    if template.uses_labels or select is not None:
+        facts["shown by"] = code_version(selection)
+    if template.several_targets and setting.panel.auxiliary:
+        facts["auxiliary"] = content.auxiliary_of(part.fitted_on)
+    if template.reads_feature_sets:
+        facts["feature sets"] = sets
+    if select is not None:
+        facts["selected from"] = {name: sets.get(name) for name in select.features or ()}
+        by_labels = select.by is not None
+        facts["selected on"] = [content.rows_of(train), content.labels_of(train), spans(train)] if by_labels else None
+    return facts
 
 
 def _write_columns(work: Path, name: str, fits: Fits, setting: Setting, tick: Tick) -> None:
@@ -141,11 +169,11 @@ def fitted_augmenter(setting: Setting, name: str, seed: int) -> Augmenter:
 
     def fit(work: Path) -> None:
         with setting.show.task(f"fit {name}@{seed}") as tick:
-            shown = setting.panel.labelled(train).only(train)
+            shown = setting.panel.labelled(train).only(train).for_fitting()
             fitted = template.fresh().fit(shown, rng_for(seed, "augmenter", template.seed_key), aid(work, tick))
         (work / STATE).write_bytes(arrays_to_bytes(fitted.state()))
 
-    facts = {**_facts(setting, template), "labels": setting.labels, "fitted on": spans(train), "seed": seed}
+    facts = {**_facts(template), **_training_facts(setting), "fitted on": spans(train), "seed": seed}
     facts["parameters"] = template.model_dump(exclude=set(AMOUNTS))
     state = (setting.stages.obtain(Stage("fit", f"fit {name}@{seed}", facts), fit).folder / STATE).read_bytes()
     setting.save(augmenter_file(name, seed, setting.since), state)
@@ -164,7 +192,7 @@ def with_rows_made(setting: Setting, stream: BlockStream, seed: int) -> BlockStr
     for name in stream.augmenters:
         template = setting.config.augmenters[name]
         if template.keeps_rows:
-            facts = _facts(setting, template) | {"labels": setting.labels, "seed": seed}
+            facts = {**_facts(template), **_training_facts(setting), "seed": seed}
             facts["parameters"] = template.recipe
             facts["trained on"] = spans(setting.splits.train)
             facts["eras"] = spans(origin.era for origin in stream.origins_of(name))
@@ -180,10 +208,38 @@ def with_rows_made(setting: Setting, stream: BlockStream, seed: int) -> BlockStr
 
 
 def trained(name: str, setting: Setting, future: Panel, fitted: Mapping[str, Fitted], seed: int) -> Float32:
-    """Trains a variant's model on the stream of its training eras, saves it, and predicts the future.
+    """Two stages: a variant's model, fitted on the stream of its training eras and saved, and its predictions of the future.
 
     The setting's training eras must be those of the variant (`for_variant`).
     """
+    inputs = setting.config.variants[name].inputs
+    model = _fitted_model(name, setting, fitted, seed)
+    (path,) = model.folder.glob("model.*")
+    setting.save(f"models/{name}@{seed}{path.suffix}", path.read_bytes())
+
+    def predict(work: Path) -> None:
+        with setting.show.task(f"predict {name}@{seed}"):
+            loaded = setting.config.model.loaded(path.read_bytes())
+            seen = _with_columns(future, inputs, fitted)
+            values = np.concatenate([loaded.predict(block.matrix(inputs)) for block in seen.blocks()])
+        if not np.isfinite(values).all():
+            wrong = int((~np.isfinite(values)).sum())
+            raise NlabFailure(f"variants.{name}: the model predicted NaN or infinity for {wrong} rows")
+        np.save(work / PREDICTIONS, values, allow_pickle=False)
+
+    eras = future.eras.tolist()
+    facts = {
+        "model": model.folder.name,
+        "inputs": _input_facts(inputs, fitted, eras),
+        "data": setting.content.rows_of(eras),
+        "predicts": spans(eras),
+    }
+    entry = setting.stages.obtain(Stage("predictions", f"predict {name}@{seed}", facts), predict)
+    return np.array(_array(entry, PREDICTIONS, future.n_rows))
+
+
+def _fitted_model(name: str, setting: Setting, fitted: Mapping[str, Fitted], seed: int) -> Entry:
+    """Stage: the model of a variant, in its own format."""
     variant, model = setting.config.variants[name], setting.config.model
     augmenters = {augmenter: fitted_augmenter(setting, augmenter, seed) for augmenter in variant.augment}
 
@@ -193,35 +249,43 @@ def trained(name: str, setting: Setting, future: Panel, fitted: Mapping[str, Fit
             done = model.fresh().fit(stream, rng_for(seed, "model"), aid(work, tick))
         suffix, content = done.saved()
         (work / f"model{suffix}").write_bytes(content)
-        seen = _with_columns(future, variant.inputs, fitted)
-        values = np.concatenate([done.predict(block.matrix(variant.inputs)) for block in seen.blocks()])
-        if not np.isfinite(values).all():
-            wrong = int((~np.isfinite(values)).sum())
-            raise NlabFailure(f"variants.{name}: the model predicted NaN or infinity for {wrong} rows")
-        np.save(work / PREDICTIONS, values, allow_pickle=False)
 
+    train = setting.splits.train
     facts = {
-        **_facts(setting, model, *augmenters.values()),
-        "labels": setting.labels,
-        "inputs": [fitted[name].key if name != RAW else RAW for name in variant.inputs],
+        **_facts(model, *augmenters.values()),
+        **_training_facts(setting),
+        "inputs": _input_facts(variant.inputs, fitted, train),
         "augmenters": [setting.config.augmenters[name].recipe for name in variant.augment],
         "rows by": code_version(made, streaming),
-        "trained on": spans(setting.splits.train),
-        "predicts": spans(future.eras.tolist()),
+        "trained on": spans(train),
+        "invented eras": _first_invented(setting) if any(each.invents_eras for each in augmenters.values()) else None,
         "seed": seed,
     }
-    entry = setting.stages.obtain(Stage("models", f"train {name}@{seed}", facts), make)
-    (path,) = entry.folder.glob("model.*")
-    setting.save(f"models/{name}@{seed}{path.suffix}", path.read_bytes())
-    return np.array(_array(entry, PREDICTIONS, future.n_rows))
+    return setting.stages.obtain(Stage("models", f"train {name}@{seed}", facts), make)
 
 
-def _facts(setting: Setting, *components: Component) -> dict[str, Any]:
-    """What every stage depends on: parameters, rows, and code down to the libraries. Those that see targets add `labels`."""
+def _first_invented(setting: Setting) -> int:
+    """The smallest id that an invented era may have."""
+    return int(10 ** len(str(setting.panel.eras[-1])))
+
+
+def _input_facts(inputs: Iterable[str], fitted: Mapping[str, Fitted], eras: Iterable[int]) -> list[Any]:
+    """What a model's inputs of these eras depend on beside the raw features."""
+    eras = list(eras)
+    return [RAW if name == RAW else fitted[name].facts_for(eras) for name in inputs]
+
+
+def _training_facts(setting: Setting) -> dict[str, Any]:
+    """What stages that see all training rows with their targets depend on."""
+    train = setting.splits.train
+    return {"data": setting.content.rows_of(train), "labels": setting.content.labels_of(train)}
+
+
+def _facts(*components: Component) -> dict[str, Any]:
+    """What every stage depends on beside rows: parameters, and code down to the libraries."""
     kinds = [type(component) for component in components]
     return {
         "parameters": components[0].model_dump(),
-        "data": setting.identity,
         "code": [code_version(*kinds), source_version(Path(__file__))],
         "libraries": library_versions(*kinds),
     }
@@ -250,7 +314,7 @@ def _stream(
     setting: Setting, inputs: tuple[str, ...], fitted: Mapping[str, Fitted], augmenters: Mapping[str, Augmenter], seed: int
 ) -> BlockStream:
     eras = setting.splits.train
-    train = _with_columns(setting.panel.labelled(eras).only(eras), inputs, fitted)
+    train = _with_columns(setting.panel.labelled(eras).only(eras).for_fitting(), inputs, fitted)
     generators = {name: fitted[name] for name in inputs if name != RAW}
     names = {RAW: train.raw_names, **{n: tuple(f"{n}_{c}" for c in g.fits.names) for n, g in generators.items()}}
     return BlockStream(

@@ -13,11 +13,11 @@ from typing import Any
 
 from numerai_lab.basics import NlabError
 from numerai_lab.cache import STAGES, Entry
+from numerai_lab.known_checksums import KnownChecksums
 from numerai_lab.lock import Lock
-from numerai_lab.store import LOCK, Store, lock_of
+from numerai_lab.store import LOCK, STORES, Store, lock_of
 
-CHECKED = ("stores", "labels")
-DATA = ("numerai", "synthetic", "stores", "labels")
+DATA = ("numerai", "synthetic", *STORES)
 UNITS = {"": 1, "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 YOUNG = 60.0
@@ -51,7 +51,7 @@ class Item:
 
     def damage(self) -> str:
         """What is wrong with it, by its own checksums; empty when it is whole."""
-        return Store(self.path).damage() if self.family in CHECKED else Entry(self.path).damage()
+        return Store(self.path).damage() if self.family in STORES else Entry(self.path).damage()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for `--format json`."""
@@ -99,6 +99,7 @@ def prune(cache: Path, keep: int, *, data: bool) -> tuple[list[tuple[str, int]],
             if dead:
                 removed.append((f"left by a dead process: {path.relative_to(cache)}", _size(path)))
                 shutil.rmtree(path, ignore_errors=True)
+    KnownChecksums(cache).forget_missing()
     considered = [item for item in items(cache) if data or item.family.startswith(STAGES)]
     left = sum(item.n_bytes for item in considered)
     for item in reversed(considered):
@@ -113,7 +114,7 @@ def prune(cache: Path, keep: int, *, data: bool) -> tuple[list[tuple[str, int]],
 def damaged(cache: Path) -> Iterator[tuple[Item, str]]:
     """Every finished stage and store that nobody removes or makes anew, with what is wrong with it; empty when it is whole."""
     for item in items(cache):
-        if item.unfinished or item.family not in (*CHECKED, f"{STAGES}/{item.path.parent.name}"):
+        if item.unfinished or item.family not in (*STORES, f"{STAGES}/{item.path.parent.name}"):
             continue
         with Lock(item.lock, make_folder=False, make_file=False) as lock:
             with suppress(OSError):  # of a cache that may only be read

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 
 from numerai_lab.basics import ALONE, Aid
 from numerai_lab.cache import CHECKPOINT, META, Cache, Entry, Stage, aid, journaled, spans
+from numerai_lab.content import PanelContent
 from numerai_lab.generators.linear import PCA
 from numerai_lab.metrics.scoring import Predictions
 from numerai_lab.panel import Panel
@@ -36,9 +38,7 @@ def never(work: Path) -> None:
     raise AssertionError("made again")
 
 
-def outcome(
-    tmp_path: Path, panel: Panel | None = None, identity: str = "data", labels: str = "target", **changes: Any
-) -> tuple[list[str], Predictions]:
+def outcome(tmp_path: Path, panel: Panel | None = None, splits: Splits = SPLITS, **changes: Any) -> tuple[list[str], Predictions]:
     """Labels of the stages that came from the cache, and the predictions."""
     base: dict[str, Any] = {
         "seeds": [1],
@@ -48,31 +48,42 @@ def outcome(
     }
     folder = tmp_path / "space"
     folder.mkdir(exist_ok=True)
+    panel = panel or make_panel()
     with Cache(tmp_path / "cache") as cache:
         setting = Setting(
             config=make_config(**{**base, **changes}),
-            panel=panel or make_panel(),
-            splits=SPLITS,
+            panel=panel,
+            splits=splits,
             space=Scratch(folder),
             show=Quiet(),
             save=lambda name, content: None,
             cache=cache,
-            identity=identity,
-            labels=labels,
+            content=PanelContent.of(panel),
         )
         predictions = train_and_predict(setting, fit_generators(setting))
         return [hit["stage"] for hit in cache.hits], predictions
 
 
+def changed(era: int, *, target: bool = False) -> Panel:
+    """The panel with one feature, or target, of an era changed."""
+    panel = make_panel()
+    assert panel.target is not None
+    row = panel.rows(era).start
+    (panel.target if target else panel.features)[row] = (panel.target[row] + 0.25) % 1 if target else 4 - panel.features[row]
+    return panel
+
+
 FITS = ["fit pca@1", "columns pca@1", "fit factors@1", "columns factors@1"]
-TRAININGS = ["train baseline@1", "train raw+pca@1", "train f@1"]
+BASELINE, BOTH, FACTORS = ([f"train {name}@1", f"predict {name}@1"] for name in ("baseline", "raw+pca", "f"))
+TRAIN, VALIDATION = 3, 25
+"""An era of each."""
 
 
 def test_the_same_run_again_computes_nothing_and_predicts_the_same(tmp_path: Path) -> None:
     nothing, first = outcome(tmp_path)
     everything, again = outcome(tmp_path)
     assert nothing == []
-    assert everything == FITS + TRAININGS
+    assert everything == [*FITS, *BASELINE, *BOTH, *FACTORS]
     np.testing.assert_array_equal(first.values, again.values)
 
 
@@ -81,14 +92,16 @@ def test_the_same_run_again_computes_nothing_and_predicts_the_same(tmp_path: Pat
     [
         ({"model": {"kind": "ridge", "alpha": 2.0}}, FITS),
         ({"generators": {"pca": {"kind": "pca", "n_components": 4}, "factors": quick("factor_analysis")}},
-         [*FITS[2:], TRAININGS[0], TRAININGS[2]]),
-        ({"augmenters": {"cut": {"kind": "cutout", "fraction": 0.5}}}, [*FITS, TRAININGS[0], TRAININGS[2]]),
-        ({"identity": "other data"}, []),
-        ({"labels": "another target"}, FITS),
-        ({"labels": "another target", "generators": {
+         [*FITS[2:], *BASELINE, *FACTORS]),
+        ({"augmenters": {"cut": {"kind": "cutout", "fraction": 0.5}}}, [*FITS, *BASELINE, *FACTORS]),
+        ({"panel": changed(TRAIN)}, []),
+        ({"panel": changed(TRAIN, target=True)}, FITS),
+        ({"panel": changed(VALIDATION)}, [FITS[0], FITS[2], BASELINE[0], BOTH[0], FACTORS[0]]),
+        ({"panel": changed(VALIDATION, target=True)}, [*FITS, *BASELINE, *BOTH, *FACTORS]),
+        ({"panel": changed(TRAIN, target=True), "generators": {
             "pca": {**quick("pca"), "select": {"by": "variance", "top_k": 5}}, "factors": quick("factor_analysis")}}, FITS[2:]),
-        ({"variants": {"new": {"features": ["pca"]}, "baseline": {}}}, [*FITS[:2], TRAININGS[0]]),
-        ({"variants": {"baseline": {"neutralize": {"features": "all"}}}}, TRAININGS[:1]),
+        ({"variants": {"new": {"features": ["pca"]}, "baseline": {}}}, [*FITS[:2], *BASELINE]),
+        ({"variants": {"baseline": {"neutralize": {"features": "all"}}}}, BASELINE),
         ({"seeds": [2]}, ["fit pca@2", "columns pca@2", "fit factors@2", "columns factors@2"]),
     ],
 )  # fmt: skip
@@ -97,6 +110,39 @@ def test_a_change_recomputes_what_depends_on_it_and_nothing_else(
 ) -> None:
     outcome(tmp_path)
     assert outcome(tmp_path, **changes)[0] == reused
+
+
+def test_validation_that_has_grown_fits_nothing_again_and_trains_nothing_again(tmp_path: Path) -> None:
+    panel = make_panel()
+    shorter = panel.until(28)
+    before = outcome(tmp_path, shorter, replace(SPLITS, val2=tuple(range(24, 29))))[1]
+    reused, after = outcome(tmp_path, panel)
+    assert reused == [FITS[0], FITS[2], BASELINE[0], BOTH[0], FACTORS[0]]
+    np.testing.assert_array_equal(after.values[: len(before.values)], before.values)
+
+
+def test_what_scores_alone_read_does_not_refit(tmp_path: Path) -> None:
+    panel = make_panel()
+    outcome(tmp_path, panel)
+    assert panel.extras
+    other = replace(
+        panel,
+        extras={},
+        feature_sets={"all": np.arange(12), "new": np.array([3, 12])},
+        feature_names=(*panel.feature_names, "further"),
+        scoring_features=np.ones((len(panel.ids), 1), np.int8),
+    )
+    assert outcome(tmp_path, other)[0] == [*FITS, *BASELINE, *BOTH, *FACTORS]
+
+
+def test_feature_sets_are_part_of_the_fits_that_read_them_and_of_no_others(tmp_path: Path) -> None:
+    panel = replace(make_panel(), feature_sets={"first": np.arange(6), "other": np.arange(6, 12)})
+    moved = replace(panel, feature_sets={"first": np.arange(5), "other": np.arange(6, 12)})
+    chosen = {**quick("pca"), "select": {"features": ["first"]}}
+    generators = {"groups": {"kind": "group_stats", "groups": ["first"]}, "pca": quick("pca"), "chosen": chosen}
+    changes: dict[str, Any] = {"generators": generators, "variants": {"all": {"features": ["raw", *generators]}}}
+    outcome(tmp_path, panel, **changes)
+    assert outcome(tmp_path, moved, **changes)[0] == FITS[:2]
 
 
 def test_a_stage_whose_code_changed_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +154,7 @@ def test_a_stage_whose_code_changed_is_made_anew(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(
         provenance, "_digest", lambda path: b"new" if path.parts[-2:] == ("generators", "linear.py") else original(path)
     )
-    assert outcome(tmp_path)[0] == ["train baseline@1"]
+    assert outcome(tmp_path)[0] == BASELINE
     provenance._version_reached.cache_clear()
 
 
@@ -126,7 +172,9 @@ def test_a_class_of_the_same_kind_from_elsewhere_is_another_stage(tmp_path: Path
     config = make_config(generators={"pca": quick("pca")})
     config.generators["pca"] = Doubled(n_components=3)
     with Cache(tmp_path / "cache") as cache:
-        setting = Setting(config, make_panel(), SPLITS, Scratch(tmp_path / "space"), Quiet(), lambda *_: None, cache, "data")
+        panel = make_panel()
+        content = PanelContent.of(panel)
+        setting = Setting(config, panel, SPLITS, Scratch(tmp_path / "space"), Quiet(), lambda *_: None, cache, content)
         fit_generators(setting)
         assert cache.hits == []
 
@@ -261,4 +309,4 @@ def test_spans_of_eras_lose_nothing() -> None:
 
 def test_a_panel_without_a_name_is_like_no_other(tmp_path: Path) -> None:
     one, other = (Setting(make_config(), make_panel(), SPLITS, Scratch(tmp_path), Quiet(), lambda *_: None) for _ in range(2))
-    assert one.identity != other.identity
+    assert one.content.rows_of([1]) != other.content.rows_of([1])

@@ -17,7 +17,8 @@ TINY = Synthetic(size="tiny")
 
 
 @pytest.mark.parametrize(
-    "name", ["features.npy", "ids.npy", "target.npy", "bounds.npy", "extra-0.npy", "absent.npy", "meta.json"]
+    "name",
+    ["features.npy", "ids.npy", "target.npy", "bounds.npy", "extra-0.npy", "absent.npy", "era_sums.npy", "meta.json"],
 )
 @pytest.mark.parametrize("how", ["flip", "cut", "gone"])
 def test_a_damaged_store_is_made_anew_with_a_line_saying_so(
@@ -26,7 +27,9 @@ def test_a_damaged_store_is_made_anew_with_a_line_saying_so(
     monkeypatch.setattr("numerai_lab.data.reader.cache_dir", lambda: tmp_path)
     whole = load(TINY)
     wanted = np.array(whole.panel.features)
-    path = (whole.labels if name == "target.npy" else whole.store).folder / name
+    assert whole.stores.extras is not None
+    store = {"target.npy": whole.labels, "extra-0.npy": whole.stores.extras}.get(name, whole.store)
+    path = store.folder / name
     content = bytearray(path.read_bytes())
     if how == "gone":
         path.unlink()

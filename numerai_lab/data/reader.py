@@ -1,25 +1,38 @@
 """From parquet or CSV files to an int8 era store: the one reader that every source goes through."""
 
 import logging
-import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from numerai_lab.basics import Array, Float32, Int64, NlabError, Tick, silent
+from numerai_lab.content import PanelContent, row_sums
 from numerai_lab.data.cells import BadCell, Encoding, encodings_of
 from numerai_lab.data.extras import read_extras
+from numerai_lab.data.keys import StoreKeys, Stores, content_of
 from numerai_lab.data.scan import reading
 from numerai_lab.data.source import Outline, Source
 from numerai_lab.data.synthetic_mark import has_marked_ids, is_marked
-from numerai_lab.data.table import Rows, Table
+from numerai_lab.data.table import Columns, Rows, Table
 from numerai_lab.data.targets import horizon_note
+from numerai_lab.known_checksums import KnownChecksums
 from numerai_lab.machine import give_memory_back
 from numerai_lab.panel import Auxiliary, Panel, release_pages
-from numerai_lab.store import Store, built, cache_dir, create_features, in_use, key_of, write_store
+from numerai_lab.store import (
+    Store,
+    built,
+    cache_dir,
+    create_features,
+    in_use,
+    remove_damaged,
+    write_extras,
+    write_store,
+)
 
 log = logging.getLogger("nlab")
 BATCH_CELLS = 40_000_000
@@ -31,114 +44,136 @@ class Loaded:
     """A panel and what has to be known about where it came from."""
 
     panel: Panel
-    store: Store
-    labels: Store
-    auxiliary: tuple[Store, ...]
+    stores: Stores
     identity: str
     target: str
     horizon_days: int | None
     alias: str
     made: bool
+    content: PanelContent
     notes: tuple[str, ...]
 
     @property
     def synthetic(self) -> bool:
         """Whether rows or models were made up by this project, which every table must say: the files themselves tell."""
-        return bool(self.store.meta["synthetic"])
+        extras = self.stores.extras
+        return bool(self.store.meta["synthetic"] or (extras is not None and extras.meta["synthetic"]))
 
     @property
-    def stores(self) -> tuple[Store, ...]:
-        """Everything that the panel is a view on."""
-        return (self.store, self.labels, *self.auxiliary)
+    def store(self) -> Store:
+        """The store of rows."""
+        return self.stores.rows
 
     @property
-    def names(self) -> tuple[str, str, str]:
-        """Names for the content of rows, target and auxiliary targets: one changes with every byte that it stands for."""
-        horizons = {name: each.horizon_days for name, each in self.panel.auxiliary.items()}
-        further = key_of([each.folder.name for each in self.auxiliary], list(horizons.items()))
-        return self.store.folder.name, self.labels.folder.name, further
+    def labels(self) -> Store:
+        """The store of the target."""
+        return self.stores.labels[0]
 
 
-def load(source: Source, also: Sequence[str] = (), tick: Tick = silent) -> Loaded:
-    """The source as a panel, ingested into the store unless it is there already.
+def load(source: Source, also: Sequence[str] = (), tick: Tick = silent, *, verify: bool = False) -> Loaded:
+    """The source as a panel, ingested into stores unless they are there already.
 
-    also: feature sets that scoring or neutralisation needs beyond `source.feature_set`.
+    also: feature sets that scoring or neutralisation needs beyond `source.feature_set`. verify: read data files and stores
+    through, even those that did not change since they were found whole.
     """
     with in_use(*source.kept):
-        table = Table(source, source.files(tick))
-        columns, sets = table.columns(also)
-        stores = [Store(cache_dir() / "stores" / table.key(columns, sets))]
-        told = [table, *map(table.of_auxiliary, source.auxiliary_targets)]
-        stores += [Store(cache_dir() / "labels" / each.label_key()) for each in told]
-        with in_use(*[each.folder for each in stores]):
-            missing = [each.folder for each in stores if not _sound(each)]
+        tournament, known = source.files(tick), KnownChecksums(cache_dir(), trusted=not verify)
+        keys = StoreKeys.of(tournament, known, Loaded)
+        table = Table(source, tournament)
+        columns, tables = table.columns(also), [table, *map(table.of_auxiliary, source.auxiliary_targets)]
+        stores = Stores.of(cache_dir(), tables, columns, keys)
+        for store in stores.all:
+            remove_damaged(store, known)
+        with in_use(*[store.folder for store in stores.all]):
+            missing = [store.folder for store in stores.all if not store.folder.is_dir()]
             if missing:
-                _make(told, stores, missing, (columns, sets), tick)
-            return _loaded(table, stores, bool(missing))
+                _make(tables, stores, missing, columns, lambda: _refuse_changed(table, keys, known), tick)
+                give_memory_back()  # else a run that made its store keeps up to a GB that nobody uses, beside its training
+            return _loaded(table, stores, columns, keys, made=bool(missing))
 
 
 def _make(
-    told: Sequence[Table],
-    stores: Sequence[Store],
+    tables: Sequence[Table],
+    stores: Stores,
     missing: Sequence[Path],
-    columns: tuple[list[str], dict[str, list[int]]],
+    columns: Columns,
+    refuse_changed: Callable[[], None],
     tick: Tick,
 ) -> None:
-    """The store of rows, and that of each told target, where it is missing."""
-    table, identity = told[0], told[0].identity()
-    rows = table.rows()
-    if stores[0].folder in missing:
-        with built(stores[0].folder) as work:
-            _ingest(table, rows, *columns, work, tick)
-            _refuse_changed(table, identity)
-    for each, at in zip(told, stores[1:], strict=True):
-        if at.folder in missing:
-            with built(at.folder) as work:
-                _label(each, rows.target if each is table else each.target_of(rows), work)
-                _refuse_changed(table, identity)
-    del rows
-    give_memory_back()  # else a run that made its store keeps up to a GB that nobody uses, beside its training
+    """The stores that are missing."""
+    table, rows = tables[0], tables[0].rows()
+
+    def label(each: Table, folder: Path) -> None:
+        _label(each, rows.target if each is table else each.target_of(rows), folder)
+
+    makers: dict[Path, Callable[[Path], None]] = {
+        stores.rows.folder: lambda folder: _ingest(table, rows, columns.raw, folder, tick),
+        **{store.folder: partial(label, each) for each, store in zip(tables, stores.labels, strict=True)},
+    }
+    if stores.scoring_features:
+        makers[stores.scoring_features.folder] = lambda folder: _ingest_further(table, rows, columns.scoring, folder, tick)
+    if stores.extras:
+        makers[stores.extras.folder] = partial(_write_extras, table, rows)
+    for folder in missing:
+        with built(folder) as work:
+            makers[folder](work)
+            refuse_changed()
 
 
-def _loaded(table: Table, stores: Sequence[Store], made: bool) -> Loaded:
-    source, (store, labels, *auxiliary) = table.source, stores
-    meta = labels.meta
-    horizons = _horizons(source, [(each.meta["target"], each.meta["horizon_days"]) for each in (labels, *auxiliary)])
+def _loaded(table: Table, stores: Stores, columns: Columns, keys: StoreKeys, made: bool) -> Loaded:
+    source, meta = table.source, stores.labels[0].meta
+    horizons = _horizons(source, [(each.meta["target"], each.meta["horizon_days"]) for each in stores.labels])
     further = {
         name: Auxiliary(each.target(), days)
-        for name, each, days in zip(source.auxiliary_targets, auxiliary, horizons, strict=True)
+        for name, each, days in zip(source.auxiliary_targets, stores.labels[1:], horizons, strict=True)
     }
-    panel = replace(store.panel(labels), auxiliary=further)
+    scoring = stores.scoring_features
+    panel = replace(
+        stores.rows.panel(stores.labels[0]),
+        auxiliary=further,
+        feature_names=(*columns.raw, *columns.scoring),
+        feature_sets={name: np.array(at, np.int64) for name, at in columns.sets.items()},
+        scoring_features=scoring.features() if scoring else None,
+        extras=stores.extras.extras() if stores.extras else {},
+    )
+    notes = [note for store in (stores.rows, scoring) if store for note in store.meta["notes"]]
     return Loaded(
         panel=panel,
-        store=store,
-        labels=labels,
-        auxiliary=tuple(auxiliary),
-        identity=table.identity(),
+        stores=stores,
+        identity=keys.tables,
         target=meta["target"],
         horizon_days=meta["horizon_days"],
         alias=meta["alias"],
         made=made,
-        notes=(*table.tournament.notes, *store.meta["notes"], *_horizon_notes(source, panel, meta["target"])),
+        content=PanelContent(panel, _sums(stores.rows)),
+        notes=(*table.tournament.notes, *notes, *_horizon_notes(source, panel, meta["target"])),
     )
 
 
+def _sums(rows: Store) -> dict[int, tuple[int, int]]:
+    """Of a store of rows: era → checksums of its features and of its ids."""
+    eras = np.load(rows.folder / "eras.npy", allow_pickle=False).tolist()
+    return {era: (features, ids) for era, (features, ids) in zip(eras, rows.era_sums().tolist(), strict=True)}
+
+
 def outline(source: Source, also: Sequence[str] = ()) -> Outline:
-    """What a run would find, read from the id, era and target columns alone; nothing is written."""
+    """What a run would find, read from the id, era and target columns alone; no store is made."""
     planned = source.planned()
     if planned is not None:
         return planned
     with in_use(*source.kept):
-        table = Table(source, source.files())
-        columns, sets = table.columns(also)
+        tournament = source.files()
+        keys = StoreKeys.of(tournament, KnownChecksums(cache_dir()), Loaded)
+        table = Table(source, tournament)
+        columns = table.columns(also)
         rows = table.rows()
-        resolved = [each.resolved_target() for each in (table, *map(table.of_auxiliary, source.auxiliary_targets))]
-        key = table.key(columns, sets)
+        tables = [table, *map(table.of_auxiliary, source.auxiliary_targets)]
+        resolved = [each.resolved_target() for each in tables]
     (target, horizon), further = resolved[0], _horizons(source, resolved)
     reach = None if horizon is None else max([horizon, *(days for days in further if days)])
-    folder = cache_dir() / "stores" / key
+    there = all(store.folder.is_dir() for store in Stores.of(cache_dir(), tables, columns, keys).all)
     counts = tuple((rows.bounds[:, 1] - rows.bounds[:, 0]).tolist())
-    return Outline(rows.era_table(), counts, len(columns), target, horizon, reach, folder.is_dir())
+    return Outline(rows.era_table(), counts, len(columns.raw) + len(columns.scoring), target, horizon, reach, there)
 
 
 def _horizons(source: Source, resolved: Sequence[tuple[str, int | None]]) -> list[int | None]:
@@ -170,50 +205,49 @@ def _horizon_notes(source: Source, panel: Panel, target: str) -> list[str]:
     return [*([note] if note else []), f"embargo and purge are those of {reach} days, which {furthest[0]} looks ahead; {own}"]
 
 
-def _sound(store: Store) -> bool:
-    """Whether the store is there and whole; a damaged one is removed, with a line."""
-    damage = store.damage() if store.folder.is_dir() else ""
-    if damage:
-        log.warning("store %s is damaged (%s) and is made anew", store.folder.name, damage)
-        shutil.rmtree(store.folder)
-    return store.folder.is_dir()
-
-
-def _refuse_changed(table: Table, identity: str) -> None:
-    """Ids and features that were read at different times must have come from the same files."""
-    if table.identity() != identity:
+def _refuse_changed(table: Table, keys: StoreKeys, known: KnownChecksums) -> None:
+    """What was read at different times must have come from the same files."""
+    now = [content_of(paths, known) for paths in (table.tournament.tables, table.tournament.extras)]
+    if now != [keys.tables, keys.extras]:
         raise NlabError(f"{table.tournament.tables[0]}: a data file changed while the data was read; run again")
 
 
 def _label(table: Table, values: Float32, folder: Path) -> None:
     target, horizon = table.resolved_target()
     meta = {"target": target, "horizon_days": horizon, "alias": table.alias_note(target, horizon)}
-    write_store(folder, {"target": values}, {}, meta)
+    write_store(folder, {"target": values}, meta)
 
 
-def _ingest(table: Table, rows: Rows, columns: list[str], sets: dict[str, list[int]], folder: Path, tick: Tick) -> None:
+def _ingest(table: Table, rows: Rows, columns: list[str], folder: Path, tick: Tick) -> None:
+    """A store of rows."""
+    features, facts = _features(table, rows, columns, folder, tick)
+    of_eras = [_of_era(features, rows.ids, slice(first, last), facts["top"]) for first, last in rows.bounds]
+    del features
+    absent, sums = np.stack([absent for absent, _ in of_eras]), np.array([sums for _, sums in of_eras], np.uint32)
+    arrays = {"ids": rows.ids, "eras": rows.eras, "bounds": rows.bounds, "absent": absent, "era_sums": sums}
+    facts |= {"data_types": rows.data_types, "absent_features": absent.sum(1).tolist()}
+    facts["synthetic"] = has_marked_ids(rows.ids) or any(map(is_marked, table.tournament.tables))
+    if rows.dates:
+        facts["era_dates"] = [rows.dates[era] for era in rows.eras.tolist()]
+    write_store(folder, arrays, facts)
+
+
+def _ingest_further(table: Table, rows: Rows, columns: list[str], folder: Path, tick: Tick) -> None:
+    """A store of scoring features."""
+    features, facts = _features(table, rows, columns, folder, tick)
+    del features
+    write_store(folder, {}, facts)
+
+
+def _features(table: Table, rows: Rows, columns: list[str], folder: Path, tick: Tick) -> tuple[Array, dict[str, Any]]:
+    """The features file of a store, filled, and what is to be known of it."""
     encodings = encodings_of(table, columns)
     encoding = encodings[0]
     features = create_features(folder, len(rows.ids), len(columns), encoding.dtype)
     n_missing = _fill(table, columns, encodings, rows, features, tick)
-    absent = np.stack([_absent(features, slice(first, last), encoding.top) for first, last in rows.bounds])
-    del features
     notes = [f"{n_missing} missing feature values were set to the middle bin"] if n_missing else []
     notes += [encoding.note] if encoding.note else []
-    n_raw = len(sets[table.source.feature_set])
-    meta = {
-        "feature_names": columns,
-        "n_raw": n_raw,
-        "top": encoding.top,
-        "data_types": rows.data_types,
-        "feature_sets": sets,
-        "absent_features": absent.sum(1).tolist(),
-        "synthetic": has_marked_ids(rows.ids) or any(map(is_marked, (*table.tournament.tables, *table.tournament.extras))),
-        "notes": notes,
-        **({"era_dates": [rows.dates[era] for era in rows.eras.tolist()]} if rows.dates else {}),
-    }
-    arrays = {"ids": rows.ids, "eras": rows.eras, "bounds": rows.bounds, "absent": absent}
-    write_store(folder, arrays, read_extras(table.tournament.extras, rows), meta)
+    return features, {"feature_names": columns, "top": encoding.top, "notes": notes}
 
 
 def _fill(table: Table, columns: list[str], encodings: Sequence[Encoding], rows: Rows, features: Array, tick: Tick) -> int:
@@ -251,8 +285,16 @@ def _place(cells: Array, to: Int64, features: Array) -> None:
         features[to[to >= 0]] = cells[to >= 0]
 
 
-def _absent(features: Array, rows: slice, top: float) -> NDArray[np.bool_]:
-    """Which features are the middle bin for every row of an era: not there yet."""
-    absent: NDArray[np.bool_] = (features[rows] == np.asarray(top / 2, features.dtype)).all(0)
+def _of_era(features: Array, ids: NDArray[np.bytes_], rows: slice, top: float) -> tuple[NDArray[np.bool_], tuple[int, int]]:
+    """Which features are the middle bin for every row of an era, not there yet; CRC-32 of its features and of its ids."""
+    block = features[rows]
+    absent: NDArray[np.bool_] = (block == np.asarray(top / 2, features.dtype)).all(0)
+    sums = row_sums(block, ids[rows])
     release_pages(features)
-    return absent
+    return absent, sums
+
+
+def _write_extras(table: Table, rows: Rows, folder: Path) -> None:
+    """A store of extras."""
+    extras = table.tournament.extras
+    write_extras(folder, read_extras(extras, rows), {"synthetic": any(map(is_marked, extras))})

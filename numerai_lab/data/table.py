@@ -29,7 +29,6 @@ from numerai_lab.data.source import Source, Tournament
 from numerai_lab.data.targets import horizon_in, refuse_shorter_horizon, targets_there
 from numerai_lab.eras import EraError, EraNumbers, era_label, era_number, number_eras
 from numerai_lab.splits import EraTable
-from numerai_lab.store import STORE_VERSION, key_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -59,6 +58,20 @@ class Rows:
         return EraTable.of(self.eras, self.bounds, self.data_types, self.target)
 
 
+@dataclass(frozen=True)
+class Columns:
+    """The feature columns that a run needs.
+
+    raw: of the source's feature set. scoring: further ones, for scoring and neutralisation, sorted by name. sets: feature set →
+    positions in `raw` and `scoring` together; of sets that nobody asked for, such as the tournament's groups, those that are
+    there.
+    """
+
+    raw: list[str]
+    scoring: list[str]
+    sets: dict[str, list[int]]
+
+
 class Table:
     """The rows of one or several files as polars sees them, scanned lazily."""
 
@@ -84,25 +97,13 @@ class Table:
         other.source = self.source.model_copy(update={"target": column, "horizon_days": None})
         return other
 
-    def identity(self) -> str:
-        """A name for these very files: their names, sizes and times of change."""
-        paths = (*self.tournament.tables, *self.tournament.extras)
-        return key_of(*[(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths])
+    @property
+    def told_horizon_days(self) -> int | None:
+        """The horizon that the config or the files' format tell, in business days; None where the target's name has to."""
+        return self.source.horizon_days or self.tournament.horizon_days
 
-    def key(self, columns: Sequence[str], sets: dict[str, list[int]]) -> str:
-        """The name of the store that these columns of these files belong in."""
-        return key_of(STORE_VERSION, self.identity(), columns, sets, self.source.id_column, self.source.era_column)
-
-    def label_key(self) -> str:
-        """The name of the store that the chosen target of these files belongs in."""
-        asked = (self.target_column, self.source.horizon_days or self.tournament.horizon_days)
-        return key_of(STORE_VERSION, self.identity(), asked, self.source.id_column, self.source.era_column)
-
-    def columns(self, also: Sequence[str]) -> tuple[list[str], dict[str, list[int]]]:
-        """Columns to store, those of the source's feature set first, and the position of each feature set in them.
-
-        Of sets that nobody asked for, such as the tournament's groups, the members that are stored for others' sake.
-        """
+    def columns(self, also: Sequence[str]) -> "Columns":
+        """The feature columns to store; also: feature sets that scoring and neutralisation need."""
         every = [name for name in self.schema if name.startswith(self.source.feature_prefix)]
         known = {name: list(names) for name, names in self.tournament.feature_sets.items()} or groups_of(every)
         known.setdefault("all", every)
@@ -116,10 +117,10 @@ class Table:
                 raise NlabError(f"{where}: {len(absent)} features of {name!r} are not in the data, such as {absent[0]!r}")
             self._refuse_other_columns(name, known[name])
         raw = dict.fromkeys(known[self.source.feature_set])
-        columns = list(raw) + [c for c in dict.fromkeys(c for name in also for c in known[name]) if c not in raw]
-        position = {column: i for i, column in enumerate(columns)}
+        further = sorted({column for name in also for column in known[name] if column not in raw})
+        position = {column: i for i, column in enumerate([*raw, *further])}
         places = {name: sorted({position[column] for column in members if column in position}) for name, members in known.items()}
-        return columns, {name: at for name, at in places.items() if at}
+        return Columns(list(raw), further, {name: at for name, at in places.items() if at})
 
     def _refuse_other_columns(self, feature_set: str, names: Sequence[str]) -> None:
         """Raises NlabError where a feature set holds a target, an id, or another model's predictions."""

@@ -39,7 +39,8 @@ class Generator(Component):
 
     stochastic: another seed gives other columns. learns: the values of features in `fit` matter to the columns. per_era: all
     rows of an era get the same columns. wide_by_data: how many columns there are is known after `fit` alone. several_targets:
-    it is shown auxiliary targets beside the target, if it uses labels.
+    it is shown auxiliary targets beside the target, if it uses labels. reads_feature_sets: it is shown the panel's feature sets;
+    others find none there.
     """
 
     stochastic: ClassVar[bool] = False
@@ -48,6 +49,7 @@ class Generator(Component):
     uses_labels: ClassVar[bool] = False
     wide_by_data: ClassVar[bool] = False
     several_targets: ClassVar[bool] = False
+    reads_feature_sets: ClassVar[bool] = False
 
     fit_on: Literal["train", "all"] = Field(
         "train",

@@ -41,6 +41,7 @@ class GroupStats(Generator):
 
     learns: ClassVar[bool] = False
     wide_by_data: ClassVar[bool] = True
+    reads_feature_sets: ClassVar[bool] = True
 
     kind: Literal["group_stats"] = "group_stats"
     groups: list[str] | None = Field(None, min_length=1, description="feature sets to take as groups; none = found, see above")

@@ -123,7 +123,7 @@ def transform(config: Config, out: Path, show: Show) -> list[Exported]:
     exported = []
     with scratch() as space, Cache(cache_dir() / STAGES) as cache:
         final = settled(only, loaded.panel, splits)
-        setting = Setting(final, loaded.panel, splits, space, show, lambda name, content: None, cache, *loaded.names)
+        setting = Setting(final, loaded.panel, splits, space, show, lambda name, content: None, cache, loaded.content)
         for (name, seed), fitted in fit_generators(setting).items():
             template = config.generators[name]
             if not template.stochastic and seed != config.seeds[0]:

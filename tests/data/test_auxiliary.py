@@ -28,8 +28,8 @@ def test_they_stand_beside_the_target_in_a_store_of_their_own(tmp_path: Path, su
     both = load(Files(path=path, target="target_ender_20", auxiliary_targets=["target_x_60"]))
     assert alone.panel.auxiliary == {}
     assert (both.store, both.labels) == (alone.store, alone.labels)
-    assert both.names[:2] == alone.names[:2]
-    assert both.names[2] != alone.names[2]
+    assert both.content.labels_of([1, 2]) == alone.content.labels_of([1, 2])
+    assert both.content.auxiliary_of([1, 2]) != alone.content.auxiliary_of([1, 2])
     np.testing.assert_array_equal(both.panel.auxiliary["target_x_60"].values, SORTED)
     assert not load(Files(path=path, target="target_x_60")).made  # as a target of its own it lies there already
 
@@ -53,7 +53,8 @@ def test_horizons_that_no_name_tells_are_those_of_the_config_or_all_unknown(tmp_
     assert unknown.panel.reach_days is None
     given = loaded(tmp_path, table, target="target_x", auxiliary_targets=["target_ender_20", "target"], horizon_days=40)
     assert [each.horizon_days for each in given.panel.auxiliary.values()] == [20, 40]
-    assert given.names[2] != loaded(tmp_path, table, target="target_x", auxiliary_targets=["target"], horizon_days=40).names[2]
+    fewer = loaded(tmp_path, table, target="target_x", auxiliary_targets=["target"], horizon_days=40)
+    assert given.content.auxiliary_of([1]) != fewer.content.auxiliary_of([1])
 
 
 @pytest.mark.parametrize(

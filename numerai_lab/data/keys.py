@@ -1,0 +1,105 @@
+"""Which stores files are read into. Their names are hashes of the files' content, of what is read, and of the code that reads."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from numerai_lab.basics import NlabError
+from numerai_lab.data.source import Source, Tournament
+from numerai_lab.data.table import Columns, Table
+from numerai_lab.known_checksums import KnownChecksums
+from numerai_lab.provenance import code_version, library_versions
+from numerai_lab.store import EXTRAS, LABELS, ROWS, SCORING_FEATURES, STORE_VERSION, Store, key_of
+
+LIBRARIES = ("numpy", "polars", "pyarrow")
+"""Libraries that turn files into arrays."""
+
+
+@dataclass(frozen=True)
+class StoreKeys:
+    """Names of the stores that some files are read into.
+
+    The same bytes have the same names on every machine, in every folder and under every file name.
+
+    Parameters
+    ----------
+    tables, extras: names for the content of the files with rows, and of those with predictions (meta model, benchmarks).
+    reader: a name for the code and the libraries that read them.
+    """
+
+    tables: str
+    extras: str
+    reader: str
+
+    @classmethod
+    def of(cls, tournament: Tournament, known: KnownChecksums, reader: type) -> "StoreKeys":
+        """reader: a class whose module, with all it imports, does the reading. Raises NlabError for a file that can't be read."""
+        return cls(content_of(tournament.tables, known), content_of(tournament.extras, known), _version_of(reader))
+
+    def rows(self, source: Source, columns: Sequence[str]) -> str:
+        """Name of the store of rows with these feature columns."""
+        return key_of("rows", self._order(source), list(columns))
+
+    def labels(self, source: Source, target: str, horizon_days: int | None) -> str:
+        """Name of the store of a target column; horizon_days: as the config or the files' format tell it."""
+        return key_of("labels", self._order(source), target, horizon_days)
+
+    def scoring_features(self, source: Source, columns: Sequence[str]) -> str:
+        """Name of the store of these further feature columns."""
+        return key_of("scoring features", self._order(source), list(columns))
+
+    def extra_columns(self, source: Source) -> str:
+        """Name of the store of the meta model's and benchmarks' predictions for all rows."""
+        return key_of("extras", self._order(source), self.extras)
+
+    def _order(self, source: Source) -> list[object]:
+        """What the order of rows depends on."""
+        return [STORE_VERSION, self.reader, self.tables, source.id_column, source.era_column]
+
+
+@dataclass(frozen=True)
+class Stores:
+    """Everything that a panel is a view on. labels: of the target, then of auxiliary ones.
+
+    scoring_features, extras: None where the run needs no further columns, or the files hold no predictions.
+    """
+
+    rows: Store
+    labels: tuple[Store, ...]
+    scoring_features: Store | None
+    extras: Store | None
+
+    @classmethod
+    def of(cls, cache: Path, tables: Sequence[Table], columns: Columns, keys: StoreKeys) -> "Stores":
+        """tables: with the target in place, then with each auxiliary one in its place."""
+        source = tables[0].source
+        labels = [keys.labels(source, each.target_column, each.told_horizon_days) for each in tables]
+        scoring = keys.scoring_features(source, columns.scoring) if columns.scoring else ""
+        extras = keys.extra_columns(source) if tables[0].tournament.extras else ""
+        return cls(
+            rows=Store(cache / ROWS / keys.rows(source, columns.raw)),
+            labels=tuple(Store(cache / LABELS / key) for key in labels),
+            scoring_features=Store(cache / SCORING_FEATURES / scoring) if scoring else None,
+            extras=Store(cache / EXTRAS / extras) if extras else None,
+        )
+
+    @property
+    def all(self) -> tuple[Store, ...]:
+        """Every store that there is."""
+        return tuple(each for each in (self.rows, *self.labels, self.scoring_features, self.extras) if each is not None)
+
+
+def content_of(paths: Iterable[Path], known: KnownChecksums) -> str:
+    """A name for the content of files: sizes and CRC-32, in order; neither names nor folders."""
+    facts = []
+    for path in paths:
+        try:
+            facts.append([path.stat().st_size, known.of(path)])
+        except OSError as error:
+            raise NlabError(f"{path}: can't be read: {error.strerror or error}") from error
+    return key_of("content", facts)
+
+
+def _version_of(reader: type) -> str:
+    libraries = {name: version for name, version in library_versions(reader).items() if name in LIBRARIES}
+    return key_of(code_version(reader), libraries)
