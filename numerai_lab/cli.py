@@ -45,6 +45,9 @@ def run(
     resume: Annotated[bool, typer.Option("--resume", help="go on with the newest killed run of this config")] = False,
     force: Annotated[bool, typer.Option("--force", help="run even if memory or disk seem too small")] = False,
     cached: Annotated[bool, typer.Option("--cache/--no-cache", help="take finished stages from the cache")] = True,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="read data and cache through, not only what changed since it was last read")
+    ] = False,
     how: HowShown = "table",
 ) -> None:
     """Run a config into a new, scored run folder."""
@@ -62,7 +65,8 @@ def run(
         say(f"no unfinished run of this config in {runs_dir}: starting a new one")
     if unfinished and not resume:
         say(f"unfinished run of this config: `nlab resume {unfinished[0]}` goes on with it")
-    _run(loaded, runs_dir, remarks, How(cached, unfinished[0] if resume and unfinished else None, force), how)
+    go_on_in = unfinished[0] if resume and unfinished else None
+    _run(loaded, runs_dir, remarks, How(cached, go_on_in, force, verify=verify), how)
 
 
 @app.command()
@@ -121,7 +125,7 @@ def compare(
     told = [with_config(group.table, group.members) if only_changed else (group.table, []) for group in found.groups]
     if how == "table" and out is None:
         for group, (table, keys) in zip(found.groups, told, strict=True):
-            same = "; ".join(f"{key} {value}" for key, value in group.comparable.items() if key != "scored rows")
+            same = "; ".join(f"{key} {value}" for key, value in group.comparable.items())
             print_table(table, how, summary_columns(False, keys), [f"Δ against {group.reference}", same])
             print(*filter(None, [resolution(group.table)]), sep="\n")
         return

@@ -28,7 +28,7 @@ from numerai_lab.runs import RunFolder, new_run
 from numerai_lab.selection import LABELLED
 from numerai_lab.setting import Setting, Show
 from numerai_lab.splits import Splits
-from numerai_lab.store import cache_dir, scratch
+from numerai_lab.store import Scratch, cache_dir, scratch
 from numerai_lab.variants import check_scopes, fit_generators, settled, train_and_predict
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 class How:
     """cached: share finished stages. unfinished: the folder of a killed run to go on in. force: run what seems not to fit.
 
+    verify: read data files, stores and stages through, even those that did not change since they were found whole.
     memory: bytes that the run may take; None: all that is free.
     """
 
@@ -46,6 +47,7 @@ class How:
     unfinished: Path | None = None
     force: bool = False
     memory: int | None = None
+    verify: bool = False
 
 
 AFRESH = How()
@@ -59,7 +61,7 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
         for remark in remarks or []:
             folder.warn(remark)
         with folder.stage("data"), show.task("data") as tick:
-            loaded, splits = load_sealed(config, tick)
+            loaded, splits = load_sealed(config, tick, verify=how.verify)
             folds = make_folds(config.cv, splits.train, loaded.panel.reach_days) if config.cv else ()
             scoring = scoring_of(config, loaded)
             for each in (splits, *folds):
@@ -75,7 +77,7 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
         stamps = (stamp for stamp in (splits.leak, loaded.alias, _unlearned(config)) if stamp)
         for note in (*loaded.notes, *stamps, *unequal(config, placebos)):
             folder.warn(note)
-        with scratch() as space, Cache(cache_dir() / STAGES if how.cached else space.folder / STAGES) as cache:
+        with scratch() as space, _cache(space, how) as cache:
             for store in loaded.stores.all:
                 cache.hold(store.folder)
             final = settled(config, loaded.panel, splits)
@@ -98,6 +100,10 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
         with folder.stage("report"):
             write_report(folder, config, eras, scores)
     return read_run(folder.work)
+
+
+def _cache(space: Scratch, how: How) -> Cache:
+    return Cache(cache_dir() / STAGES if how.cached else space.folder / STAGES, verify=how.verify)
 
 
 def _predicted(setting: Setting, folds: tuple[Fold, ...], folder: RunFolder) -> list[tuple[Splits, Predictions]]:
@@ -232,6 +238,8 @@ def _facts(config: Config, loaded: Loaded, splits: Splits, scoring: Scoring) -> 
         },
         "comparable": {
             "data version": config.data.version_label(),
+            "data identity": loaded.identity,
+            "meta model and benchmarks": loaded.extras_identity,
             "target": loaded.target,
             "horizon (days)": loaded.horizon_days,
             "val1": span(splits.val1),

@@ -20,6 +20,8 @@ FILES = "files"
 """The manifest's checksums by path; runs of before there were any are read without."""
 DEFINING = ("fnc", "meta_model", "benchmark", "payout", "least_rows")
 """Of the manifest's `scoring`: what FNC, MMC, BMC and the payout are computed against, and which eras are left out."""
+DIGESTS = ("scored rows", "data identity", "meta model and benchmarks")
+"""Of what runs have to agree in: digests of content, which tell people nothing."""
 TOLD: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("comparable", "stages", "packages", "machine"), (dict,)),
     **dict.fromkeys(("warnings", "cache_hits", "seeds", "command"), (list,)),
@@ -80,8 +82,10 @@ def read_run(path: Path) -> Run:
 
 def terms(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """What runs have to agree in to be ranked together: data, eras and targets, and what their scores are defined by."""
-    scoring = manifest["scoring"]
-    return {**manifest["comparable"], **{key: scoring.get(key) for key in DEFINING}}
+    scoring, facts = manifest["scoring"], dict(manifest["comparable"])
+    if "data identity" in facts:  # older runs have none; names and sizes of files are for people
+        facts.pop("data version", None)
+    return {**facts, **{key: scoring.get(key) for key in DEFINING}}
 
 
 def differing(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:

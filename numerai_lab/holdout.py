@@ -13,12 +13,12 @@ from numerai_lab.panel import Panel
 from numerai_lab.splits import EraTable, Splits, embargo_eras, make_splits
 
 
-def load_sealed(config: Config, tick: Tick = silent) -> tuple[Loaded, Splits]:
+def load_sealed(config: Config, tick: Tick = silent, *, verify: bool = False) -> tuple[Loaded, Splits]:
     """The data up to the last era of val2, and its splits; without a holdout, all data.
 
-    Raises NlabError as `load` and `make_splits` do.
+    verify: as in `load`. Raises NlabError as `load` and `make_splits` do.
     """
-    loaded = load(config.data, config.extra_sets, tick)
+    loaded = load(config.data, config.extra_sets, tick, verify=verify)
     splits = splits_of(config, loaded.panel)
     return (sealed(loaded, splits.scored) if splits.holdout else loaded), splits
 
@@ -39,7 +39,8 @@ def splits_of_run(manifest: Mapping[str, Any], config: Config, panel: Panel) -> 
 
 def sealed(loaded: Loaded, scored: Sequence[int]) -> Loaded:
     """The data without any row, feature or target of the eras after the last scored one."""
-    return replace(loaded, panel=loaded.panel.until(max(scored)))
+    panel = loaded.panel.until(max(scored))
+    return replace(loaded, panel=panel, content=replace(loaded.content, panel=panel))
 
 
 def with_hidden_targets(panel: Panel, eras: Sequence[int]) -> Panel:

@@ -1,6 +1,8 @@
 """Stores: found broken and made anew, never used; folders complete or absent."""
 
 import logging
+import shutil
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from numerai_lab.data.reader import load
+from numerai_lab import known_checksums
+from numerai_lab.data.reader import Loaded, load
 from numerai_lab.data.synthetic import Synthetic
 from numerai_lab.lock import Lock
 from numerai_lab.store import build_resumably, built, key_of, scratch
@@ -42,6 +45,58 @@ def test_a_damaged_store_is_made_anew_with_a_line_saying_so(
     assert "is damaged" in caplog.text
     np.testing.assert_array_equal(again.panel.features, wanted)
     assert not load(TINY).made
+
+
+def test_a_damaged_store_that_several_load_at_once_is_removed_once_and_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("numerai_lab.data.reader.cache_dir", lambda: tmp_path)
+    whole = load(TINY)
+    wanted = np.array(whole.panel.features)
+    removed = threading.Event()
+    path = whole.store.folder / "features.npy"
+    path.write_bytes(path.read_bytes()[:-1])
+
+    def slowly(folder: Path) -> None:
+        removed.set()
+        time.sleep(0.2)
+        rmtree(folder)
+
+    rmtree = shutil.rmtree
+    monkeypatch.setattr("numerai_lab.store.shutil.rmtree", slowly)
+
+    def loaded(late: bool) -> Loaded:
+        if late:
+            removed.wait(10)
+        return load(TINY)
+
+    with ThreadPoolExecutor(3) as pool:
+        for found in pool.map(loaded, [False, False, True]):
+            np.testing.assert_array_equal(found.panel.features, wanted)
+
+
+def test_a_store_is_read_through_once_and_then_only_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("numerai_lab.data.reader.cache_dir", lambda: tmp_path)
+    now, read, original = time.time, [], known_checksums._read_through
+    load(TINY)
+    monkeypatch.setattr(time, "time", lambda: now() + 10)
+
+    def counted(path: Path) -> tuple[int, list[int]]:
+        read.append(path.stat().st_size)
+        return original(path)
+
+    def opened(**how: bool) -> int:
+        """Bytes that opening reads for checksums."""
+        read.clear()
+        load(TINY, **how)
+        return sum(read)
+
+    monkeypatch.setattr(known_checksums, "_read_through", counted)
+    first = opened()  # data files are older, and may be known already
+    n_bytes = sum(store.n_bytes for store in load(TINY).stores.all)
+    assert first > 0.9 * n_bytes
+    assert opened() < 0.2 * n_bytes
+    assert opened(verify=True) > 0.9 * (n_bytes + sum(path.stat().st_size for path in TINY.files().tables))
 
 
 def test_absent_features_are_counted_era_by_era(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

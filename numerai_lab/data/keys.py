@@ -54,7 +54,8 @@ class StoreKeys:
 
     def _order(self, source: Source) -> list[object]:
         """What the order of rows depends on."""
-        return [STORE_VERSION, self.reader, self.tables, source.id_column, source.era_column]
+        read_by = source.model_dump(include={"id_column", "era_column", "days_per_era"})
+        return [STORE_VERSION, self.reader, self.tables, read_by]
 
 
 @dataclass(frozen=True)

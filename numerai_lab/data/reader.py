@@ -41,11 +41,15 @@ BATCH_CELLS = 40_000_000
 
 @dataclass(frozen=True)
 class Loaded:
-    """A panel and what has to be known about where it came from."""
+    """A panel and what has to be known about where it came from.
+
+    identity, extras_identity: names for the content of the files with rows, and of those with predictions of other models.
+    """
 
     panel: Panel
     stores: Stores
     identity: str
+    extras_identity: str
     target: str
     horizon_days: int | None
     alias: str
@@ -141,6 +145,7 @@ def _loaded(table: Table, stores: Stores, columns: Columns, keys: StoreKeys, mad
         panel=panel,
         stores=stores,
         identity=keys.tables,
+        extras_identity=keys.extras,
         target=meta["target"],
         horizon_days=meta["horizon_days"],
         alias=meta["alias"],

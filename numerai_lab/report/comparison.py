@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numerai_lab.basics import NlabError, nearest
-from numerai_lab.finished import Run, differing, read_run, terms
+from numerai_lab.finished import DIGESTS, Run, differing, read_run, terms
 from numerai_lab.ledger import LEDGER
 from numerai_lab.metrics import METRICS
 from numerai_lab.metrics.changes import DELTAS, SURENESS, changes, series_of
@@ -97,7 +97,7 @@ def _ranked(runs: Sequence[Run], sort: str, reference: str | None) -> Group:
     return Group(
         tuple(run.name for run in runs),
         tuple(runs),
-        dict(first.manifest["comparable"]),
+        {key: value for key, value in first.manifest["comparable"].items() if key not in DIGESTS},
         f"{base_run.name}/{variant}",
         ranked(table, sort_column(sort, table)),
     )

@@ -159,7 +159,8 @@ def test_batches_of_any_size_fill_the_same_store(tmp_path: Path, monkeypatch: py
     np.testing.assert_array_equal(loaded(tmp_path, frame()).panel.features, whole)
 
 
-def test_a_store_is_reused_until_the_file_or_the_features_change(tmp_path: Path) -> None:
+def test_a_store_is_reused_until_the_file_or_the_features_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NLAB_CACHE", str(tmp_path / "cache"))
     assert loaded(tmp_path, frame()).made
     path = tmp_path / "data.parquet"
     source = Files(path=str(path), target="target_ender_20")

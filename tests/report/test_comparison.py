@@ -114,7 +114,7 @@ def test_runs_with_another_target_are_not_ranked_together_and_it_says_which(one:
     )
 
 
-@pytest.mark.parametrize("key", ["data version", "horizon (days)", "val1", "val2", "scored rows"])
+@pytest.mark.parametrize("key", ["data identity", "meta model and benchmarks", "horizon (days)", "val1", "val2", "scored rows"])
 def test_any_other_difference_of_what_was_scored_separates_runs(one: Path, tmp_path: Path, key: str) -> None:
     changed = tmp_path / "changed"
     shutil.copytree(one, changed)
