@@ -18,7 +18,7 @@ from numerai_lab.report import comparison
 from numerai_lab.report.markup import cells, fragment
 from numerai_lab.report.page import heading
 from numerai_lab.report.tables import NOTES, summary_columns, with_interval, with_values
-from numerai_lab.report.verdicts import judged, resolution, verdicts
+from numerai_lab.report.verdicts import judged, lines_of_comparison, resolution, verdicts
 from numerai_lab.runs import CONFIG
 
 if TYPE_CHECKING:
@@ -90,12 +90,20 @@ class Compared:
         return self.tables[0]
 
     @property
+    def verdicts(self) -> list[str]:
+        """A sentence a variant of the first group, and how many variants were judged together."""
+        return lines_of_comparison(self.found.groups[0].table)
+
+    @property
     def remarks(self) -> list[str]:
         """What was skipped, and which runs differ in what."""
         return [*self.found.skipped, *self.found.differences]
 
     def _repr_html_(self) -> str:
-        parts = [_shown(f"Δ against {group.reference}", [], [], group.table) for group in self.found.groups]
+        parts = [
+            _shown(f"Δ against {group.reference}", lines_of_comparison(group.table), [], group.table)
+            for group in self.found.groups
+        ]
         return "\n".join([*parts, fragment("notebook.html", title="", lines=self.remarks, verdicts=[], columns=[], rows=[])])
 
 

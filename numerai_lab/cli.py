@@ -111,7 +111,7 @@ def compare(
     from numerai_lab.report.comparison import compare as compare_runs
     from numerai_lab.report.differing import with_config
     from numerai_lab.report.tables import summary_columns
-    from numerai_lab.report.verdicts import resolution
+    from numerai_lab.report.verdicts import lines_of_comparison
 
     found = compare_runs(runs, sort, reference)
     for line in (*found.skipped, *found.differences):
@@ -127,7 +127,7 @@ def compare(
         for group, (table, keys) in zip(found.groups, told, strict=True):
             same = "; ".join(f"{key} {value}" for key, value in group.comparable.items())
             print_table(table, how, summary_columns(False, keys), [f"Δ against {group.reference}", same])
-            print(*filter(None, [resolution(group.table)]), sep="\n")
+            print("", *lines_of_comparison(group.table), sep="\n")
         return
     tables = [table.with_columns(pl.lit(i).alias("group")) for i, (table, _) in enumerate(told, start=1)]
     print_table(pl.concat(tables, how="diagonal_relaxed"), how if how != "table" else by_suffix(out), (), (), out)

@@ -91,7 +91,7 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
                 folder.warn(line)
         with folder.stage("score"), show.task("score") as tick:
             eras = pl.concat([per_era(loaded.panel, each, of, scoring, tick) for of, each in predicted])
-            scores = score_table(eras, scoring, notes_of(config, splits, loaded.alias))
+            scores = score_table(eras, scoring, notes_of(config, splits, loaded.alias), placebos.as_dict())
         folder.write_table("per_era.parquet", eras)
         folder.write_table("scores.csv", scores)
         _warn_of_missing(folder, eras)

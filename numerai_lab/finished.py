@@ -1,6 +1,7 @@
 """Finished runs as they were written: read, and checked before anything is believed."""
 
 import itertools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,7 +143,8 @@ def _check_tables(scores: "pl.DataFrame", eras: "pl.DataFrame") -> None:
             raise ValueError(f"column {name} holds no names")
     for table in (scores, eras):
         for name, dtype in table.schema.items():
-            odd = name.removeprefix("delta_").startswith(tuple(METRICS)) and not dtype.is_numeric()
+            measured = re.sub(r"^delta_(placebo_|untrained_)?", "", name)
+            odd = measured.startswith(tuple(METRICS)) and not dtype.is_numeric()
             if odd and table[name].null_count() < len(table):
                 raise ValueError(f"column {name} holds no numbers")
     variants = {*scores["variant"].to_list()}

@@ -36,7 +36,7 @@ def print_table(
     """A table as asked for, `head` above it, notes of variants below; without `wrap`, what does not fit is left out."""
     from rich.console import Console
 
-    from numerai_lab.report.tables import exported, footnoted, rendered, with_interval
+    from numerai_lab.report.tables import exported, footnoted, left_out, rendered, with_interval
     from numerai_lab.runs import write_page
 
     if how != "table":
@@ -50,7 +50,8 @@ def print_table(
     if "corr_mean" in table.columns:
         table, below = footnoted(with_interval(table))
     console.print(rendered(table, columns, None if wrap else console.width))
-    for line in below:
+    narrow = "" if wrap else left_out(table, columns, console.width)
+    for line in [*below, *([narrow] if narrow else [])]:
         console.print(line, markup=False, soft_wrap=True)
 
 

@@ -19,16 +19,20 @@ from numerai_lab.metrics.significance import (
     studentised,
 )
 from numerai_lab.metrics.summary import summarise
-from numerai_lab.metrics.verdict import SMALLEST_EFFECT, verdict_of
+from numerai_lab.metrics.verdict import SMALLEST_EFFECT, verdict_beside, verdict_of
 
 if TYPE_CHECKING:
     import polars as pl
 
-DELTAS = (("corr", "mean"), ("corr", "sharpe"), ("fnc", "mean"), ("max_feature_exposure", "mean"), ("mmc", "mean"))
+FAMILY = (("corr", "mean"), ("bmc", "mean"), ("bmc_last200", "mean"), ("payout_proxy", "mean"))
+"""The statistics that people decide by: each is judged together over everything that is compared."""
+DELTAS = (*FAMILY, ("corr", "sharpe"), ("fnc", "mean"), ("max_feature_exposure", "mean"), ("mmc", "mean"))
 """The statistics whose change is tested."""
-FAMILY = (("corr", "mean"),)
-"""Those of them that decide, and are judged together over everything that is compared."""
-SURENESS = ("verdict", "in_mcs")
+PLACEBO = (("corr", "mean"),)
+"""Those that are compared with placebos too."""
+KINDS = ("placebo", "untrained")
+"""Kinds of placebos, and the columns that name them."""
+SURENESS = ("reference", *KINDS, "verdict", "in_mcs")
 """Columns about the change whose names do not begin with `delta_`."""
 
 Series = Mapping[str, Float64]
@@ -51,31 +55,61 @@ def series_of(table: "pl.DataFrame", eras: Sequence[int], names: Iterable[str] =
 
 
 def changes(
-    members: Mapping[Key, Series], reference: Key, block: int, smallest_effect: float = SMALLEST_EFFECT
+    members: Mapping[Key, Series],
+    reference: Key,
+    block: int,
+    smallest_effect: float = SMALLEST_EFFECT,
+    placebos: Mapping[str, Mapping[Key, Key]] | None = None,
 ) -> dict[Key, dict[str, object]]:
-    """Columns for every member: what `pairs_against` says of it beside the reference, `verdict`, and `in_mcs`.
+    """Columns for every member: what `pairs_against` says of it beside the reference and its placebos, `verdict`, and `in_mcs`.
 
-    `verdict` is `verdict_of` the simultaneous interval of mean corr; `in_mcs`: in the model confidence set of corr. The
-    reference has neither delta_ columns nor a verdict.
+    `verdict` is `verdict_of` the simultaneous interval of mean corr, better only if `verdict_beside` its placebos says so too;
+    `in_mcs`: in the model confidence set of corr. The reference has neither a change against itself nor a verdict.
+    placebos: kind → member → its placebo; those of each kind are a family of their own, `delta_<kind>_corr_mean…`.
+    `reference`, `placebo` and `untrained` hold the keys of what the member was compared with.
     """
     found = pairs_against(members, {key: reference for key in members if key != reference}, block)
     rows: dict[Key, dict[str, object]] = {key: dict(found.get(key, {})) for key in members}
+    beside: dict[Key, dict[str, tuple[float, float, float]]] = {key: {} for key in members}
+    for kind, pairs in (placebos or {}).items():
+        own = {key: other for key, other in pairs.items() if key in members and other in members}
+        for key, columns in pairs_against(members, own, block, f"delta_{kind}", PLACEBO).items():
+            rows[key] |= {**columns, kind: own[key]}
+            beside[key][kind] = _ends(columns, f"delta_{kind}")
     for key, columns in found.items():
-        value, low, high = (float(str(columns[f"delta_corr_mean{end}"])) for end in ("", "_sim_low", "_sim_high"))
-        rows[key]["verdict"] = verdict_of(value, low, high, smallest_effect)
+        verdict = verdict_beside(verdict_of(*_ends(columns, "delta"), smallest_effect), beside[key])
+        rows[key] |= {"reference": reference, "verdict": verdict}
     corr = np.column_stack([series["corr"].mean(0) for series in members.values()])
     noise = retraining([series["corr"] for series in members.values()])
     for key, within in zip(members, confidence_set(corr, block, noise=noise), strict=True):
-        rows[key] = {"verdict": None, **rows[key], "in_mcs": within}
+        rows[key] = {**dict.fromkeys(SURENESS), **rows[key], "in_mcs": within}
     return rows
 
 
+def typed(table: "pl.DataFrame") -> "pl.DataFrame":
+    """A table of changes whose columns of text and truth have their types even where they are empty."""
+    import polars as pl
+
+    texts = [name for name in SURENESS if name != "in_mcs"]
+    return table.with_columns(pl.col(texts).cast(pl.String), pl.col("in_mcs").cast(pl.Boolean))
+
+
+def _ends(columns: Mapping[str, object], prefix: str) -> tuple[float, float, float]:
+    """The change of mean corr and its simultaneous interval."""
+    value, low, high = (float(str(columns[f"{prefix}_corr_mean{end}"])) for end in ("", "_sim_low", "_sim_high"))
+    return value, low, high
+
+
 def pairs_against(
-    members: Mapping[Key, Series], opponent_of: Mapping[Key, Key], block: int, prefix: str = "delta"
+    members: Mapping[Key, Series],
+    opponent_of: Mapping[Key, Key],
+    block: int,
+    prefix: str = "delta",
+    statistics: Sequence[tuple[str, str]] = DELTAS,
 ) -> dict[Key, dict[str, object]]:
     """Columns for every key of `opponent_of` (a member → the member it is compared with), all pairs judged as one family.
 
-    Each statistic of `DELTAS` gives `<prefix>_<metric>_<stat>` with `_low`, `_high` and `_p` of the pair alone; those of
+    Each of the statistics gives `<prefix>_<metric>_<stat>` with `_low`, `_high` and `_p` of the pair alone; those of
     `FAMILY` also `_p_adjusted`, `_sim_low` and `_sim_high` of all pairs together, and `_resolution`, the difference that the
     family would find four times in five. `<prefix>_n_seeds`: of the side that has fewer; with one, errors hold no noise of
     retraining. Pairs are compared era by era, over eras that both have (scores averaged over seeds; a Sharpe ratio is taken
@@ -84,7 +118,7 @@ def pairs_against(
     rows: dict[Key, dict[str, object]] = {
         key: {f"{prefix}_n_seeds": min(len(members[each]["corr"]) for each in (key, other))} for key, other in opponent_of.items()
     }
-    for name, stat in DELTAS if rows else ():
+    for name, stat in statistics if rows else ():
         found = _differences([(members[key][name], members[other][name]) for key, other in opponent_of.items()], stat, block)
         columns = {"": found.value, "_low": found.low, "_high": found.high, "_p": found.p}
         if (name, stat) in FAMILY:

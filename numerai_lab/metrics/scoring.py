@@ -8,7 +8,7 @@ import numpy as np
 
 from numerai_lab.basics import Array, Float32, Float64, Int64, Tick, silent
 from numerai_lab.metrics import ERA_METRICS, METRICS
-from numerai_lab.metrics.changes import SURENESS, Series, changes, series_of
+from numerai_lab.metrics.changes import SURENESS, Series, changes, series_of, typed
 from numerai_lab.metrics.churn import seed_churn
 from numerai_lab.metrics.coverage import Coverage
 from numerai_lab.metrics.era import EraData, score_era
@@ -147,13 +147,15 @@ def splits_of(table: "pl.DataFrame") -> dict[str, tuple[str, ...]]:
     return {name: parts for name, parts in known.items() if there.intersection(parts)}
 
 
-def score_table(table: "pl.DataFrame", scoring: Scoring, notes: Mapping[str, str]) -> "pl.DataFrame":
+def score_table(
+    table: "pl.DataFrame", scoring: Scoring, notes: Mapping[str, str], placebos: Mapping[str, Mapping[str, str]] | None = None
+) -> "pl.DataFrame":
     """A row a variant × split (val1, val2, val; cv where there is one): `<metric>_<stat>`, then the change against the reference.
 
     Statistics are taken over eras for each seed and then averaged over seeds; `corr_mean_seed_std` is their spread.
     Eras without a score (constant predictions, no meta model) are left out and counted in `corr_n_missing`, `mmc_n_eras`,
     `bmc_n_eras`, `bmc_last200_n_eras`; `corr_mean_mmc_eras` is corr over just the eras that mmc has. The change is as
-    `changes` says.
+    `changes` says. placebos: kind → variant → its placebo, named in columns of their own.
     """
     import polars as pl
 
@@ -163,12 +165,11 @@ def score_table(table: "pl.DataFrame", scoring: Scoring, notes: Mapping[str, str
         eras = within["era"].unique().sort().to_list()
         names = dict.fromkeys(table["variant"].to_list())
         series = with_windows({variant: series_of(within.filter(variant=variant), eras) for variant in names})
-        changed = changes(series, scoring.reference, block_length(scoring.horizon_days), scoring.smallest_effect)
+        changed = changes(series, scoring.reference, block_length(scoring.horizon_days), scoring.smallest_effect, placebos)
         for variant, own in series.items():
             head = {"variant": variant, "split": split, "notes": notes.get(variant, "")}
             rows.append({**head, **_stats(own), **changed[variant]})
-    frame = pl.DataFrame(rows, infer_schema_length=None).select(_order(rows))
-    return frame.with_columns(pl.col("verdict").cast(pl.String), pl.col("in_mcs").cast(pl.Boolean))
+    return typed(pl.DataFrame(rows, infer_schema_length=None).select(_order(rows)))
 
 
 def _stats(series: Series) -> dict[str, object]:

@@ -1,10 +1,13 @@
 """What an interval says of a change, in a few words."""
 
 import math
+from collections.abc import Mapping
 
 SMALLEST_EFFECT = 0.002
 """By default, the smallest gain of mean corr that anybody would act on."""
 NO_GAIN = "no gain above"
+NOT_BEATEN = {"placebo": "placebo not beaten", "untrained": "untrained not beaten"}
+"""Kind of placebo → the verdict on what is better than the reference, and not shown to be better than that placebo."""
 
 
 def verdict_of(value: float, low: float, high: float, smallest: float = SMALLEST_EFFECT) -> str:
@@ -22,6 +25,16 @@ def verdict_of(value: float, low: float, high: float, smallest: float = SMALLEST
     if high < 0:
         return "worse"
     return f"{NO_GAIN} {signed(high)}" if high < smallest else "undecided"
+
+
+def verdict_beside(verdict: str, changes: Mapping[str, tuple[float, float, float]]) -> str:
+    """The verdict on a method that has placebos: better only if it is better than each of them too.
+
+    verdict: against the reference. changes: kind of placebo → change against it and its simultaneous interval.
+    """
+    if verdict != "better":
+        return verdict
+    return next((NOT_BEATEN[kind] for kind, ends in changes.items() if verdict_of(*ends) != "better"), verdict)
 
 
 def signed(value: float) -> str:

@@ -1,6 +1,6 @@
 """Runs side by side: ranked only with runs of the same data, target, validation eras and definitions of scores."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,16 +9,20 @@ from numerai_lab.basics import NlabError, nearest
 from numerai_lab.finished import DIGESTS, Run, differing, read_run, terms
 from numerai_lab.ledger import LEDGER
 from numerai_lab.metrics import METRICS
-from numerai_lab.metrics.changes import DELTAS, SURENESS, changes, series_of
+from numerai_lab.metrics.changes import DELTAS, KINDS, SURENESS, changes, series_of, typed
 from numerai_lab.metrics.scoring import FOLD, splits_of
 from numerai_lab.metrics.significance import block_length
 from numerai_lab.metrics.verdict import SMALLEST_EFFECT
 from numerai_lab.metrics.windows import with_windows
+from numerai_lab.placebos import Placebos
 from numerai_lab.report.page import chosen
 from numerai_lab.report.ranking import ranked, sort_column
 
 if TYPE_CHECKING:
     import polars as pl
+
+Name = tuple[str, str]
+"""Run and variant."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,7 @@ def _with_changes(runs: Sequence[Run], reference: tuple[str, str]) -> "pl.DataFr
     tested = list(dict.fromkeys(needed))
     taken = [pl.col("split", "variant", "seed", "era"), pl.col(tested).cast(pl.Float64)]
     per_era = pl.concat([run.per_era.select(pl.lit(run.name).alias("run"), *taken) for run in runs], how="vertical_relaxed")
+    placebos = _placebos(runs)
     for split, parts in splits_of(per_era).items():
         if split == FOLD and any(run.manifest.get("cv") != runs[0].manifest.get("cv") for run in runs):
             continue
@@ -120,18 +125,34 @@ def _with_changes(runs: Sequence[Run], reference: tuple[str, str]) -> "pl.DataFr
         eras = within["era"].unique().sort().to_list()
         tables = within.partition_by("run", "variant", as_dict=True)
         members = with_windows({(run, variant): series_of(own, eras, tested) for (run, variant), own in tables.items()})
-        rows = changes(members, reference, block, float(runs[0].manifest.get("smallest_effect", SMALLEST_EFFECT)))
-        changed += [{"run": run, "variant": variant, "split": split, **row} for (run, variant), row in rows.items()]
+        rows = changes(members, reference, block, float(runs[0].manifest.get("smallest_effect", SMALLEST_EFFECT)), placebos)
+        changed += [{"run": run, "variant": variant, "split": split, **_named(row)} for (run, variant), row in rows.items()]
     every = pl.concat([_noted(run) for run in runs], how="diagonal_relaxed")
     names = pl.Series("run", [run.name for run in runs for _ in range(len(run.scores))])
     plain = every.select(names, *[name for name in every.columns if not name.startswith("delta_") and name not in SURENESS])
-    found = pl.DataFrame(changed, infer_schema_length=None).with_columns(
-        pl.col("verdict").cast(pl.String), pl.col("in_mcs").cast(pl.Boolean)
-    )
+    found = typed(pl.DataFrame(changed, infer_schema_length=None))
     last = [name for name in found.columns if name.startswith("delta_")] + list(SURENESS)
     return plain.join(
         found.select("run", "variant", "split", *last), on=["run", "variant", "split"], how="left", maintain_order="left"
     )
+
+
+def _placebos(runs: Sequence[Run]) -> dict[str, dict[Name, Name]]:
+    """Kind → run and variant → its placebo, which is of the same run."""
+    out: dict[str, dict[Name, Name]] = {kind: {} for kind in KINDS}
+    for run in runs:
+        for kind, pairs in Placebos.of_manifest(run.manifest).as_dict().items():
+            out[kind] |= {(run.name, variant): (run.name, placebo) for variant, placebo in pairs.items()}
+    return out
+
+
+def _named(row: Mapping[str, object]) -> dict[str, object]:
+    """A row of changes with what was compared as text: the reference as `run/variant`, placebos of the same run by variant."""
+    named = dict(row)
+    for name in ("reference", *KINDS):
+        if isinstance(key := row[name], tuple):
+            named[name] = "/".join(key) if name == "reference" else key[1]
+    return named
 
 
 def _noted(run: Run) -> "pl.DataFrame":

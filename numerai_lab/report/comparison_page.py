@@ -19,7 +19,7 @@ from numerai_lab.report.differing import with_config
 from numerai_lab.report.figure import COLOURS, GREY, Figure, heat, label, numbers, titled
 from numerai_lab.report.markup import cells, render
 from numerai_lab.report.tables import NOTES, Shown, summary_columns, with_interval, with_values
-from numerai_lab.report.verdicts import resolution
+from numerai_lab.report.verdicts import lines_of_comparison
 
 if TYPE_CHECKING:
     import polars as pl
@@ -39,7 +39,7 @@ def comparison_page(found: Comparison, out: Path) -> str:
     for number, group in enumerate(found.groups, start=1):
         best = [_best(group, number), *_pairs(group, number)]
         figures += best
-        sections.append({"group": group, "plots": best, "resolution": resolution(group.table), **_table(group, out)})
+        sections.append({"group": group, "plots": best, "said": lines_of_comparison(group.table), **_table(group, out)})
     n_runs = sum(len(group.runs) for group in found.groups)
     remarks = (*found.skipped, *found.differences)
     return render("comparison.html", figures, sections=sections, n_runs=n_runs, remarks=remarks)

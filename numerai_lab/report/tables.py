@@ -29,23 +29,30 @@ LABELS = (
     Shown("run", "run", "s"),
     Shown("variant", "variant", "s"),
     Shown("split", "split", "s"),
-    Shown("n_eras", "eras", "d"),
 )
 CORR = (
     Shown("corr_mean", "corr"),
-    Shown("corr_sharpe", "sharpe", ".2f"),
     Shown("delta_corr_mean", "Δ corr"),
-    Shown("interval", "95 % of Δ", "s"),
     Shown("verdict", "verdict", "s"),
+    Shown("delta_corr_mean_p_adjusted", "p adj", ".3f"),
+    Shown("interval", "95 % of Δ", "s"),
 )
 SURE = (
-    Shown("delta_corr_mean_p_adjusted", "p adj", ".3f"),
+    Shown("corr_sharpe", "sharpe", ".2f"),
+    Shown("delta_placebo_corr_mean", "Δ placebo"),
+    Shown("delta_placebo_corr_mean_p_adjusted", "p placebo", ".3f"),
+    Shown("delta_untrained_corr_mean", "Δ untrained"),
+    Shown("delta_bmc_mean", "Δ bmc"),
+    Shown("delta_bmc_last200_mean", "Δ bmc last 200"),
+    Shown("delta_payout_proxy_mean", "Δ payout"),
+    Shown("n_eras", "eras", "d"),
     Shown("delta_corr_mean_p", "p alone", ".3f"),
     Shown("mcs", "MCS", "s"),
 )
 REST = (
     Shown("fnc_mean", "fnc"),
     Shown("mmc_mean", "mmc"),
+    Shown("bmc_mean", "bmc"),
     Shown("max_feature_exposure_mean", "max exp", ".3f"),
     Shown("corr_max_drawdown", "drawdown", ".3f"),
 )
@@ -60,6 +67,10 @@ NOTES = Shown("notes", "notes", "s")
 MARKS = "†‡§¶*"
 WRAPPING = ("run", "gives", "type", "says", "check", "numbers")
 """Columns of prose, which may take several lines."""
+FOLDED = 18
+"""Characters of such a column that a narrow table has room for."""
+KEPT = ("run", "variant", "split", "corr_mean", "verdict", "delta_corr_mean_p_adjusted")
+"""What a narrow terminal shows before anything else."""
 
 
 def summary_columns(legacy: bool, keys: Sequence[str] = ()) -> tuple[Shown, ...]:
@@ -143,20 +154,31 @@ def with_values(table: "pl.DataFrame", columns: Sequence[Shown]) -> list[Shown]:
 
 def best_is_high(column: str) -> bool | None:
     """Whether the best value of a column of the score table is the largest; None where neither end is best."""
-    metric = re.sub(r"^delta_", "", column)
+    metric = re.sub(r"^delta_(placebo_|untrained_)?", "", column)
     names = [name for name in METRICS if metric.startswith(f"{name}_")]
     if not names or column.endswith(("_p", "_p_adjusted", "_resolution", "_n_missing", "_n_eras")):
         return None
     return METRICS[max(names, key=len)].higher_is_better and not metric.endswith(("_std", "_max_drawdown"))
 
 
+def left_out(table: "pl.DataFrame", columns: Sequence[Shown], width: int) -> str:
+    """A line that names the columns for which a terminal of this width has no room; empty where there are none."""
+    shown = with_values(table, columns)
+    cells = {column.name: [formatted(value, column.style) for value in table[column.name].to_list()] for column in shown}
+    fitting = _fitting(shown, cells, width)
+    gone = [column.heading for column in shown if column not in fitting]
+    return f"no room at {width} columns for: {', '.join(gone)} (a wider terminal, or --format csv)" if gone else ""
+
+
 def _fitting(shown: list[Shown], cells: dict[str, list[str]], width: int) -> list[Shown]:
+    """The columns for which there is room: first those of `KEPT`, then the others in their order."""
     fitting, used = [], 0
-    for column in shown:
-        used += max(map(len, [column.heading, *cells[column.name]])) + 2
+    for column in sorted(shown, key=lambda column: column.name not in KEPT):  # which keeps the order otherwise
+        wide = max(map(len, [column.heading, *cells[column.name]]))
+        used += min(wide, FOLDED if column.name in WRAPPING else wide) + 2
         if used <= width:
             fitting.append(column)
-    return fitting
+    return [column for column in shown if column in fitting]
 
 
 def exported(table: "pl.DataFrame", how: Format) -> str:

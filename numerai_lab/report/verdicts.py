@@ -1,19 +1,25 @@
 """One sentence a variant: is the gain real?"""
 
 import math
+from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from numerai_lab.metrics.significance import LEVEL
-from numerai_lab.metrics.verdict import NO_GAIN, signed, verdict_of
+from numerai_lab.metrics.verdict import NO_GAIN, NOT_BEATEN, signed, verdict_of
 
 if TYPE_CHECKING:
     import polars as pl
 
 
-Outcome = Literal["better", "worse", "no gain", "undecided", "same", "too few eras"]
+Outcome = Literal["better", "placebo not beaten", "untrained not beaten", "worse", "no gain", "undecided", "same", "too few eras"]
 ONE_SEED = "of these two trained models, not of the method"
 """What a verdict without seeds to compare is about."""
+OPEN = ("no gain", "undecided", "same", "too few eras")
+MANY = 20
+"""Variants of a comparison whose verdicts are all said one by one."""
+CALLED = {"placebo": "its placebo", "untrained": "an untrained network"}
+"""Kinds of placebos in sentences."""
 
 
 def verdicts(scores: "pl.DataFrame") -> list[str]:
@@ -32,6 +38,28 @@ def lines_below(scores: "pl.DataFrame") -> list[str]:
     return [*verdicts(scores), *filter(None, [resolution(scores)])]
 
 
+def lines_of_comparison(table: "pl.DataFrame") -> list[str]:
+    """What stands below the table of several runs: verdicts in its order, how many were judged together, what these eras see.
+
+    Of many variants only those whose verdict is no open question are said one by one, and the others counted.
+    """
+    rows = compared(table)
+    if not rows:
+        return []
+    several = len({row["run"] for row in table.to_dicts()}) > 1
+    n = _members(rows)
+    said = [(outcome(row), verdict({**row, "variant": _name(row, several)}, n)) for row in rows]
+    shown = [sentence for kind, sentence in said if len(rows) <= MANY or kind not in OPEN]
+    rest = Counter(kind for kind, _ in said if len(rows) > MANY and kind in OPEN)
+    others = [f"{sum(rest.values())} others: {', '.join(f'{count} {kind}' for kind, count in rest.items())}"] if rest else []
+    together = f"p adj, verdicts and their intervals are adjusted over all {n} variants that were compared here" if n > 1 else ""
+    return [*shown, *others, *filter(None, [together, resolution(table)])]
+
+
+def _name(row: Mapping[str, Any], several: bool) -> str:
+    return f"{row['run']}/{row['variant']}" if several else str(row["variant"])
+
+
 def compared(scores: "pl.DataFrame", split: str = "val") -> list[dict[str, Any]]:
     """The rows of a split that were compared with the reference."""
     if "delta_corr_mean" not in scores.columns:
@@ -42,33 +70,49 @@ def compared(scores: "pl.DataFrame", split: str = "val") -> list[dict[str, Any]]
 def verdict(row: Mapping[str, Any], n_compared: int = 1) -> str:
     """What a row of the score table says of its change of corr, such as
 
-    `raw+umap: corr +0.0012 [-0.0003, +0.0027], undecided`. The interval is the simultaneous one, by which the verdict goes.
-    n_compared: variants that were judged together.
+    `raw+umap: corr +0.0012 [-0.0003, +0.0027] against baseline, undecided; against its placebo noise -0.0001 [-0.0017, +0.0015]`.
+    The intervals are the simultaneous ones, by which the verdict goes. n_compared: variants that were judged together.
     """
-    change, low, high = (_number(row, f"delta_corr_mean{end}") for end in ("", "_sim_low", "_sim_high"))
+    change, low, high = _ends(row, "delta")
     if math.isnan(change):
         return f"{row['variant']}: no era in which both it and the reference have a score"
     found = outcome(row)
     if found == "too few eras":
         return f"{row['variant']}: corr {change:+.4f}, too few eras to say"
-    said = f"{row['variant']}: corr {change:+.4f} [{low:+.4f}, {high:+.4f}], "
+    reference = f" against {row['reference']}" if row.get("reference") else ""
+    said = f"{row['variant']}: corr {change:+.4f} [{low:+.4f}, {high:+.4f}]{reference}, {_finding(row, found, n_compared)}"
+    parts = [said, *(_beside(row, kind) for kind in CALLED), ONE_SEED if row.get("delta_n_seeds") == 1 else ""]
+    return "; ".join(part for part in parts if part)
+
+
+def _finding(row: Mapping[str, Any], found: Outcome, n_compared: int) -> str:
+    """What comes of the comparison with the reference."""
     if found == "same":
-        return f"{said}the same scores as the reference"
+        return "the same scores as the reference"
     alone, adjusted = (_number(row, f"delta_corr_mean_p{end}") for end in ("", "_adjusted"))
     if found in ("better", "worse"):
-        said += f"{found} (adjusted p {_short(adjusted)})"
-    else:
-        said += "undecided" if found == "undecided" else f"{NO_GAIN} {signed(high)}"
-        if alone < 1 - LEVEL:
-            said += f" (alone yes (p {_short(alone)}), among {n_compared} no)"
-    return f"{said}; {ONE_SEED}" if row.get("delta_n_seeds") == 1 else said
+        return f"{found} (adjusted p {_short(adjusted)})"
+    if found in NOT_BEATEN.values():
+        kind = next(kind for kind, text in NOT_BEATEN.items() if text == found)
+        return f"better than the reference (adjusted p {_short(adjusted)}), not shown to be better than {CALLED[kind]}"
+    said = "undecided" if found == "undecided" else f"{NO_GAIN} {signed(_ends(row, 'delta')[2])}"
+    return f"{said} (alone yes (p {_short(alone)}), among {n_compared} no)" if alone < 1 - LEVEL else said
+
+
+def _beside(row: Mapping[str, Any], kind: str) -> str:
+    """The comparison with a placebo; empty where there is none."""
+    change, low, high = _ends(row, f"delta_{kind}")
+    if not row.get(kind) or math.isnan(change):
+        return ""
+    between = "" if math.isnan(low) else f" [{low:+.4f}, {high:+.4f}]"
+    said = {"better": ", better", "worse": ", worse", "same": ", the same scores"}.get(verdict_of(change, low, high), "")
+    return f"against {CALLED[kind]} {row[kind]} {change:+.4f}{between}{said}"
 
 
 def outcome(row: Mapping[str, Any]) -> Outcome:
     """The kind of a row's verdict."""
-    value, low, high = (_number(row, f"delta_corr_mean{end}") for end in ("", "_sim_low", "_sim_high"))
-    text = str(row.get("verdict") or verdict_of(value, low, high))
-    kinds: tuple[Outcome, ...] = ("better", "worse", "no gain", "undecided", "same", "too few eras")
+    text = str(row.get("verdict") or verdict_of(*_ends(row, "delta")))
+    kinds: tuple[Outcome, ...] = get_args(Outcome)
     return next(kind for kind in kinds if text.startswith(kind))
 
 
@@ -94,6 +138,12 @@ def resolution(scores: "pl.DataFrame", split: str = "val") -> str:
 def _members(rows: list[dict[str, Any]]) -> int:
     """How many rows were judged together: copies of the reference and those with too few eras were not."""
     return sum(outcome(row) not in ("same", "too few eras") for row in rows)
+
+
+def _ends(row: Mapping[str, Any], prefix: str) -> tuple[float, float, float]:
+    """The change of mean corr and its simultaneous interval."""
+    value, low, high = (_number(row, f"{prefix}_corr_mean{end}") for end in ("", "_sim_low", "_sim_high"))
+    return value, low, high
 
 
 def _number(row: Mapping[str, Any], name: str) -> float:

@@ -16,11 +16,12 @@ from numerai_lab.data.reader import load
 from numerai_lab.defaults import NOISE, SAME_ROWS, UNTRAINED
 from numerai_lab.finished import Run, read_run
 from numerai_lab.generators import GENERATORS
-from numerai_lab.metrics.significance import LEVEL
-from numerai_lab.placebos import placebos_of
+from numerai_lab.metrics.changes import KINDS
+from numerai_lab.metrics.verdict import NOT_BEATEN
 from numerai_lab.report.comparison import compare
 from numerai_lab.report.page import heading
 from numerai_lab.report.tables import Shown, markdown
+from numerai_lab.report.verdicts import outcome
 
 if TYPE_CHECKING:
     import polars as pl
@@ -51,13 +52,12 @@ SAID = "run folder: "
 class Trial:
     """One method and its run; None, and the last line of what it said, where it failed.
 
-    variant: the one that is judged; placebos: what of, and the variants that it has to beat.
+    variant: the one that is judged.
     """
 
     name: str
     family: str
     variant: str
-    placebos: dict[str, str]
     run: Run | None
     failure: str = ""
 
@@ -110,12 +110,10 @@ def _tried(name: str, family: str, config: Config, place: Path) -> Trial:
     command = [sys.executable, "-m", "numerai_lab", "run", str(path), "--runs-dir", str(place), "--resume", "--format", "json"]
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
     variant = f"raw+{name}" if family == "generators" else name
-    found = placebos_of(config).as_dict()
-    placebos = {kind: pairs[variant] for kind, pairs in found.items() if variant in pairs}
     if done.returncode:
-        return Trial(name, family, variant, placebos, None, (done.stderr.strip().splitlines() or ["no word"])[-1])
+        return Trial(name, family, variant, None, (done.stderr.strip().splitlines() or ["no word"])[-1])
     folder = next(line.removeprefix(SAID) for line in reversed(done.stderr.splitlines()) if line.startswith(SAID))
-    return Trial(name, family, variant, placebos, read_run(Path(folder)))
+    return Trial(name, family, variant, read_run(Path(folder)))
 
 
 def page(config: Config, trials: Sequence[Trial]) -> str:
@@ -141,9 +139,10 @@ def page(config: Config, trials: Sequence[Trial]) -> str:
 
 EXPLAINED = (
     "One run a method. Δ is the change over val1 and val2 together against the baseline of raw features, paired by era, with its "
-    "95 % interval; of a generator for raw features and its columns, of an augmenter for real and new rows. `p adj` is adjusted "
-    "over all variants of all these runs. The placebo of a generator is as many columns of noise, that of an augmenter the same "
-    "rows again; beside a network stands one of about its size that was never trained, too. Seconds: fit, columns and "
+    "95 % interval; of a generator for raw features and its columns, of an augmenter for real and new rows. `p adj` and the "
+    "intervals of Δ corr hold for all variants of all these runs together. The placebo of a generator is as many columns of "
+    "noise, that of an augmenter the same rows again; beside a network stands one of about its size that was never trained, "
+    "too. Seconds: fit, columns and "
     "training of one seed; peak memory of the process that did that first."
 )
 
@@ -157,31 +156,25 @@ def _rows(trials: Sequence[Trial], baseline: str) -> list[dict[str, Any]]:
         assert trial.run is not None
         found = _row(group.table, trial.run.name, trial.variant)
         alone = _row(group.table, trial.run.name, f"{trial.name}_only")
-        beside = {column: _against(trial.run, trial.variant, variant) for column, variant in trial.placebos.items()}
         costs = _costs(trial, len(trial.run.manifest["seeds"]))
         rows.append(
             {
                 "method": trial.name,
                 "family": trial.family,
-                "corr": _interval(found, "delta_corr_mean"),
+                "corr": _interval(found, "delta_corr_mean", of="_sim"),
                 "p": found.get("delta_corr_mean_p_adjusted"),
-                **{column: _interval(beside.get(column, {}), "delta_corr_mean") for column in ("placebo", "untrained")},
+                **{kind: _interval(found, f"delta_{kind}_corr_mean", of="_sim") for kind in KINDS},
                 "fnc": _interval(found, "delta_fnc_mean"),
                 "exposure": _interval(found, "delta_max_feature_exposure_mean", ".3f"),
                 "mmc": found.get("mmc_mean"),
                 "alone": _interval(alone, "delta_corr_mean"),
                 **costs,
-                "change": found.get("delta_corr_mean"),
-                "beats_placebo": bool(beside) and all((row.get("delta_corr_mean_low") or -1.0) > 0 for row in beside.values()),
+                "outcome": outcome(found) if found else "too few eras",
+                "has_placebo": any(found.get(kind) for kind in KINDS),
                 "notes": found.get("notes") or "",
             }
         )
     return rows
-
-
-def _against(run: Run, variant: str, placebo: str) -> dict[str, Any]:
-    (group,) = compare([run.path], reference=placebo).groups
-    return _row(group.table, run.name, variant)
 
 
 def _row(table: "pl.DataFrame", run: str, variant: str) -> dict[str, Any]:
@@ -190,8 +183,9 @@ def _row(table: "pl.DataFrame", run: str, variant: str) -> dict[str, Any]:
     return found.row(0, named=True) if len(found) else {}
 
 
-def _interval(row: dict[str, Any], name: str, style: str = ".4f") -> str:
-    value, low, high = (row.get(f"{name}{end}") for end in ("", "_low", "_high"))
+def _interval(row: dict[str, Any], name: str, style: str = ".4f", of: str = "") -> str:
+    """A change and its interval; of: "_sim" for the one that holds for all variants together."""
+    value, low, high = (row.get(f"{name}{end}") for end in ("", f"{of}_low", f"{of}_high"))
     if value is None or math.isnan(value):
         return ""
     between = "" if low is None or high is None or not math.isfinite(high - low) else f" ({low:+{style}} … {high:+{style}})"
@@ -217,13 +211,14 @@ def _costs(trial: Trial, n_seeds: int) -> dict[str, float]:
 
 def _said(rows: Sequence[dict[str, Any]]) -> list[str]:
     """Which methods are shown to help, to harm, or to do nothing that these eras can tell."""
-    sure = [row for row in rows if row["p"] is not None and row["p"] < 1 - LEVEL]
-    better = [row for row in sure if row["change"] > 0]
+    proved = [row for row in rows if row["outcome"] == "better" and row["has_placebo"]]
+    unproved = [row for row in rows if row not in proved and row["outcome"] in ("better", *NOT_BEATEN.values())]
+    worse = [row for row in rows if row["outcome"] == "worse"]
     groups = {
-        "Better than the baseline and than their placebos": [row for row in better if row["beats_placebo"]],
-        "Better than the baseline, but not shown to be better than their placebos": [r for r in better if not r["beats_placebo"]],
-        "Worse than the baseline": [row for row in sure if row["change"] < 0],
-        "Not told from doing nothing": [row for row in rows if row not in sure],
+        "Better than the baseline and than their placebos": proved,
+        "Better than the baseline, but not shown to be better than their placebos": unproved,
+        "Worse than the baseline": worse,
+        "Not told from doing nothing": [row for row in rows if row not in (*proved, *unproved, *worse)],
     }
     lines = [f"{said}: {', '.join(row['method'] for row in found) or 'none'}." for said, found in groups.items()]
     return lines + [f"{row['method']}: {row['notes']}." for row in rows if row["notes"]]

@@ -150,3 +150,38 @@ def test_the_error_is_that_of_the_eras_that_both_have(members: dict[str, dict[st
     wanted = changes(short, "reference", 4)["same"]
     for end in ("", "_low", "_high", "_sim_low", "_p_adjusted"):
         assert row[f"delta_corr_mean{end}"] == pytest.approx(wanted[f"delta_corr_mean{end}"], rel=1e-9)
+
+
+PAIRS = {"placebo": {"better": "noise"}, "untrained": {"better": "network"}}
+
+
+def test_a_method_no_better_than_its_placebo_is_not_called_better(members: dict[str, dict[str, np.ndarray]]) -> None:
+    rng = np.random.default_rng(3)
+    members |= {"noise": member(rng), "network": member(rng)}
+    assert changes(members, "reference", 4, placebos=PAIRS)["better"]["verdict"] == "better"
+    members["network"] = {name: scores.copy() for name, scores in members["better"].items()}
+    row = changes(members, "reference", 4, placebos=PAIRS)["better"]
+    assert row["delta_corr_mean_sim_low"] > 0
+    assert (row["delta_untrained_corr_mean"], row["delta_untrained_corr_mean_p_adjusted"]) == (0, 1)
+    assert (row["verdict"], row["untrained"]) == ("untrained not beaten", "network")
+    members["noise"]["corr"] = members["better"]["corr"] + rng.normal(0, 0.01, (2, ERAS))
+    row = changes(members, "reference", 4, placebos=PAIRS)["better"]
+    assert (row["verdict"], row["placebo"], row["reference"]) == ("placebo not beaten", "noise", "reference")
+    assert row["delta_placebo_corr_mean_sim_low"] < 0 < row["delta_placebo_corr_mean_sim_high"]
+
+
+def test_a_change_against_the_placebo_is_that_of_a_comparison_with_it_as_reference(
+    members: dict[str, dict[str, np.ndarray]],
+) -> None:
+    row = changes(members, "reference", 4, placebos={"placebo": {"better": "same"}})["better"]
+    wanted = changes({key: members[key] for key in ("same", "better")}, "same", 4)["better"]
+    for end in ("", "_low", "_high", "_p", "_p_adjusted", "_sim_low", "_sim_high"):
+        assert row[f"delta_placebo_corr_mean{end}"] == wanted[f"delta_corr_mean{end}"]
+
+
+def test_a_placebo_changes_no_verdict_but_better(members: dict[str, dict[str, np.ndarray]]) -> None:
+    plain = changes(members, "reference", 4)
+    beside = changes(members, "reference", 4, placebos={"placebo": {"same": "better", "one seed": "gone"}})
+    for key in ("same", "one seed"):
+        assert beside[key]["verdict"] == plain[key]["verdict"] != "better"
+    assert beside["one seed"]["placebo"] is None

@@ -83,9 +83,26 @@ def test_bmc_and_that_of_the_last_eras_are_numerais(panel: Panel, monkeypatch: p
     assert table.filter(variant="other", split="val1")["bmc_n_eras"].to_list() == [18]
 
 
+def test_the_change_of_bmc_is_that_of_numerais_scores_with_its_interval_and_adjusted_p(panel: Panel) -> None:
+    eras = scored(panel)
+    mine = np.mean(list(by_hand(panel).values()))
+    twin = eras.filter(pl.col("bmc").is_not_nan(), variant="twin")["bmc"].to_numpy()
+    np.testing.assert_allclose(twin, 0, atol=2e-3)  # its predictions are the benchmark's, but for ties that it breaks
+    row = score_table(eras, SCORING, {}).filter(variant="other", split="val").row(0, named=True)
+    for name in ("bmc", "bmc_last200"):
+        change = row[f"delta_{name}_mean"]
+        assert change == pytest.approx(mine - twin.mean(), abs=1e-9)
+        assert row[f"delta_{name}_mean_sim_low"] <= row[f"delta_{name}_mean_low"] < change < row[f"delta_{name}_mean_high"]
+        assert row[f"delta_{name}_mean_p_adjusted"] == pytest.approx(row[f"delta_{name}_mean_p"], abs=0.01)
+    assert np.isnan(row["delta_payout_proxy_mean"])
+
+
 def test_without_a_benchmark_there_is_no_bmc_and_without_a_meta_model_no_payout(panel: Panel) -> None:
     eras = scored(panel, replace(SCORING, benchmark=None))
     table = score_table(eras, replace(SCORING, benchmark=None), {})
+    names = [name for name in table.columns if name.startswith(("delta_bmc", "delta_payout"))]
+    assert len(names) > 20
+    assert all(table[name].fill_nan(None).null_count() == 6 for name in names)
     for name in ("bmc_mean", "bmc_last200_mean", "payout_proxy_mean", "payout_proxy_sharpe"):
         assert table[name].is_nan().all()
     assert table["bmc_last200_n_eras"].to_list() == [0] * 6

@@ -163,3 +163,20 @@ def test_scores_of_another_definition_are_not_ranked_together(one: Path, tmp_pat
     found = compare([one, other])
     assert [group.runs for group in found.groups] == [(one.name,), ("other",)]
     assert "differ in fnc (fnc[" in found.differences[0]
+
+
+def test_each_method_stands_beside_the_placebo_of_its_own_run(one: Path, two: Path) -> None:
+    for path in (one, two):
+        assert opened(path / "manifest.json")["placebos"] == {"placebo": {"noise": "duplicate"}, "untrained": {}}
+    scores = pl.read_csv(one / "scores.csv", infer_schema_length=None)
+    (group,) = compare([one]).groups
+    (own,), (found,) = (table.filter(variant="noise", split="val").to_dicts() for table in (scores, group.table))
+    names = [name for name in scores.columns if name.startswith("delta_placebo_")]
+    assert [found[name] for name in names] == pytest.approx([own[name] for name in names], rel=1e-9)
+    assert (own["reference"], own["placebo"], own["untrained"]) == ("baseline", "duplicate", None)
+    means = {row["variant"]: row["corr_mean"] for row in scores.filter(split="val").to_dicts()}
+    assert own["delta_placebo_corr_mean"] == pytest.approx(means["noise"] - means["duplicate"], abs=1e-12)
+    (group,) = compare([one, two]).groups
+    beside = group.table.filter(split="val", variant="noise").select("run", "reference", "placebo").rows()
+    assert sorted(beside) == [(path.name, f"{one.name}/baseline", "duplicate") for path in (one, two)]
+    assert group.table.filter(variant="duplicate")["placebo"].null_count() == 6

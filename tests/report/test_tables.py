@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from numerai_lab.report.tables import Shown, coverage, exported, footnoted, rendered, summary_columns, with_interval
+from numerai_lab.report.tables import Shown, coverage, exported, footnoted, left_out, rendered, summary_columns, with_interval
 
 SCORES = pl.DataFrame(
     {
@@ -42,9 +42,29 @@ def test_the_printed_table_fits_and_cuts_no_cell(width: int) -> None:
     assert "+0.0123" in text
     assert "…" not in text.replace("-0.0030 … +0.0010", "")
     assert "mmc" not in text
-    assert ("-0.0030 … +0.0010" in text) is (width >= 80)
-    assert ("no gain above +.0010" in text) is (width >= 120)
-    assert ("0.600" in text) is (width >= 120)
+    assert ("-0.0030 … +0.0010" in text) is (width >= 120)
+    assert "no gain above +.0010" in text
+    assert "0.600" in text
+    gone = left_out(with_interval(SCORES), summary_columns(False), width)
+    assert ("95 % of Δ" in gone) is (width < 120)
+    assert all(
+        (heading in text) is not (heading in gone.split("columns for: ")[-1].split(", ")) for heading in ("Δ corr", "sharpe")
+    )
+
+
+def test_a_table_of_runs_keeps_the_verdict_and_its_p_at_80_columns_and_says_what_is_left_out() -> None:
+    names = ["20260101-120000_umap_medium", "20260101-120000_quickstart"]
+    runs = SCORES.with_columns(pl.Series("run", names), pl.Series("variant", ["baseline", "raw+untrained"]))
+    console = Console(width=80, file=io.StringIO(), color_system=None)
+    console.print(rendered(with_interval(runs), summary_columns(False), 80))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert max(map(len, text.splitlines())) <= 80
+    assert "no gain above +.0010" in text
+    assert "0.600" in text
+    said = left_out(with_interval(runs), summary_columns(False), 80)
+    assert said.startswith("no room at 80 columns for: Δ corr, 95 % of Δ, sharpe, ")
+    assert said.endswith("(a wider terminal, or --format csv)")
+    assert left_out(with_interval(runs), summary_columns(False), 400) == ""
 
 
 def test_notes_become_marks_and_lines_below() -> None:

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from numerai_lab.metrics.verdict import verdict_of
-from numerai_lab.report.verdicts import judged, resolution, verdict, verdicts
+from numerai_lab.report.verdicts import judged, lines_of_comparison, resolution, verdict, verdicts
 
 NAN = float("nan")
 
@@ -77,3 +77,44 @@ def test_the_resolution_is_said_once_with_how_many_were_judged() -> None:
     alone = resolution(pl.DataFrame([row(0.0012, -0.0003, 0.0027, 0.3, seeds=1)]))
     assert alone.endswith("(80 % power, one variant; noise of retraining left out: one seed)")
     assert resolution(pl.DataFrame([row(0.1, NAN, NAN, NAN) | {"delta_corr_mean_resolution": NAN}])) == ""
+
+
+def beside(kind: str, name: str, *ends: float) -> dict[str, Any]:
+    """What a row says of the comparison with a placebo."""
+    columns = zip(("", "_sim_low", "_sim_high"), ends, strict=True)
+    return {kind: name, **{f"delta_{kind}_corr_mean{end}": value for end, value in columns}}
+
+
+def test_a_sentence_says_what_the_method_does_against_the_reference_and_its_placebo() -> None:
+    undecided = {**row(0.0007, -0.0048, 0.0062, 0.7, 0.6), "variant": "raw+pca", "reference": "baseline"}
+    assert verdict({**undecided, **beside("placebo", "raw+noise", -0.0003, -0.006, 0.0055)}) == (
+        "raw+pca: corr +0.0007 [-0.0048, +0.0062] against baseline, undecided; "
+        "against its placebo raw+noise -0.0003 [-0.0060, +0.0055]"
+    )
+    better = {**row(0.0041, 0.0003, 0.0079, 0.012), "reference": "baseline"}
+    lost = {**better, **beside("placebo", "noise", 0.0003, -0.001, 0.0016), "verdict": "placebo not beaten"}
+    assert verdict(lost) == (
+        "raw+umap: corr +0.0041 [+0.0003, +0.0079] against baseline, better than the reference (adjusted p .012), "
+        "not shown to be better than its placebo; against its placebo noise +0.0003 [-0.0010, +0.0016]"
+    )
+    won = {**better, **beside("placebo", "noise", 0.003, 0.001, 0.005), **beside("untrained", "net", 0.0, 0.0, 0.0)}
+    assert verdict({**won, "verdict": "untrained not beaten", "delta_n_seeds": 1}).endswith(
+        "not shown to be better than an untrained network; against its placebo noise +0.0030 [+0.0010, +0.0050], better; "
+        "against an untrained network net +0.0000 [+0.0000, +0.0000], the same scores; "
+        "of these two trained models, not of the method"
+    )
+    assert judged(pl.DataFrame([lost]))["raw+umap"][0] == "placebo not beaten"
+
+
+def test_below_a_comparison_stand_its_verdicts_and_how_many_were_judged_together() -> None:
+    rows = [{**row(0.0012, -0.0003, 0.0027, 0.3), "run": run} for run in ("one", "two")]
+    rows.append({**row(0.0012, 0.0003, 0.0021, 0.012), "run": "two", "variant": "best"})
+    said = lines_of_comparison(pl.DataFrame(rows))
+    assert said[0] == "one/raw+umap: corr +0.0012 [-0.0003, +0.0027], undecided"
+    assert said[2].startswith("two/best: corr +0.0012 [+0.0003, +0.0021], better")
+    assert said[3] == "p adj, verdicts and their intervals are adjusted over all 3 variants that were compared here"
+    many = [{**rows[0], "run": f"r{i}"} for i in range(30)]
+    said = lines_of_comparison(pl.DataFrame([*many, rows[2]]))
+    assert [line.split(":")[0] for line in said[:2]] == ["two/best", "30 others"]
+    assert said[1] == "30 others: 30 undecided"
+    assert "over all 31 variants" in said[2]
