@@ -40,11 +40,10 @@ CORR = (
 SURE = (
     Shown("corr_sharpe", "sharpe", ".2f"),
     Shown("delta_placebo_corr_mean", "Δ placebo"),
-    Shown("delta_placebo_corr_mean_p_adjusted", "p placebo", ".3f"),
-    Shown("delta_untrained_corr_mean", "Δ untrained"),
     Shown("delta_bmc_mean", "Δ bmc"),
-    Shown("delta_bmc_last200_mean", "Δ bmc last 200"),
+    Shown("delta_bmc_last200_mean", "Δ bmc 200"),
     Shown("delta_payout_proxy_mean", "Δ payout"),
+    Shown("delta_untrained_corr_mean", "Δ untrained"),
     Shown("n_eras", "eras", "d"),
     Shown("delta_corr_mean_p", "p alone", ".3f"),
     Shown("mcs", "MCS", "s"),
@@ -67,7 +66,7 @@ NOTES = Shown("notes", "notes", "s")
 MARKS = "†‡§¶*"
 WRAPPING = ("run", "gives", "type", "says", "check", "numbers")
 """Columns of prose, which may take several lines."""
-FOLDED = 18
+FOLDED = 16
 """Characters of such a column that a narrow table has room for."""
 KEPT = ("run", "variant", "split", "corr_mean", "verdict", "delta_corr_mean_p_adjusted")
 """What a narrow terminal shows before anything else."""

@@ -48,7 +48,7 @@ def lines_of_comparison(table: "pl.DataFrame") -> list[str]:
         return []
     several = len({row["run"] for row in table.to_dicts()}) > 1
     n = _members(rows)
-    said = [(outcome(row), verdict({**row, "variant": _name(row, several)}, n)) for row in rows]
+    said = [(outcome(row), verdict({**row, **_names(row, several)}, n)) for row in rows]
     shown = [sentence for kind, sentence in said if len(rows) <= MANY or kind not in OPEN]
     rest = Counter(kind for kind, _ in said if len(rows) > MANY and kind in OPEN)
     others = [f"{sum(rest.values())} others: {', '.join(f'{count} {kind}' for kind, count in rest.items())}"] if rest else []
@@ -56,8 +56,11 @@ def lines_of_comparison(table: "pl.DataFrame") -> list[str]:
     return [*shown, *others, *filter(None, [together, resolution(table)])]
 
 
-def _name(row: Mapping[str, Any], several: bool) -> str:
-    return f"{row['run']}/{row['variant']}" if several else str(row["variant"])
+def _names(row: Mapping[str, Any], several: bool) -> dict[str, str]:
+    """Variant and reference, with their runs where there are several."""
+    if several:
+        return {"variant": f"{row['run']}/{row['variant']}"}
+    return {"reference": str(row.get("reference") or "").removeprefix(f"{row['run']}/")}
 
 
 def compared(scores: "pl.DataFrame", split: str = "val") -> list[dict[str, Any]]:
