@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from numerai_lab.commands.terminal import ConfigFile, HowShown, Set, print_table, say
+from numerai_lab.commands.terminal import ConfigFile, HowShown, Set, expanded, print_table, say
 
 
 def power(
@@ -13,9 +13,10 @@ def power(
     overrides: Set = None,
     gain: Annotated[float, typer.Option(min=1e-6, help="the gain of mean corr to be seen; default 0.002")] = 0.002,
     run: Annotated[
-        Path | None, typer.Option(help="take the noise of this finished run; default one of this config, else a pilot")
+        Path | None,
+        typer.Option(callback=expanded, help="take the noise of this finished run; default one of this config, else a pilot"),
     ] = None,
-    runs_dir: Annotated[Path, typer.Option(help="where run folders are")] = Path("runs"),
+    runs_dir: Annotated[Path, typer.Option(callback=expanded, help="where run folders are")] = Path("runs"),
     how: HowShown = "table",
 ) -> None:
     """Say what a run would resolve, before it is made.
