@@ -103,13 +103,13 @@ def test_data_that_is_being_read_is_not_pruned(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("NLAB_CACHE", str(cache_dir() / "pruned"))
 
     def after_pruning(step: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda *arguments: prune(cache_dir(), 0, data=True) and step(*arguments)
+        return lambda *arguments, **named: prune(cache_dir(), 0, data=True) and step(*arguments, **named)
 
-    for step in ("_ingest", "_label", "_loaded"):
+    for step in ("_ingest", "_ingest_further", "_label", "_write_extras", "_loaded"):
         monkeypatch.setattr(reader, step, after_pruning(getattr(reader, step)))
     assert reader.load(Synthetic(size="tiny"), ["all"]).made
     removed, _ = prune(cache_dir(), 0, data=True)
-    assert sorted(what.split("/")[0] for what, _ in removed) == ["labels", "stores", "synthetic"]
+    assert sorted(what.split("/")[0] for what, _ in removed) == ["extras", "labels", "scoring_features", "stores", "synthetic"]
 
 
 def test_what_dead_processes_left_is_removed_and_what_live_ones_build_is_not(
