@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -100,6 +101,11 @@ def nearest(name: object, known: Iterable[str]) -> str:
     known = list(known)
     close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}"
+
+
+def exact_share(share: float, n: int) -> Fraction:
+    """`share` of n as it is written in decimals: .29 of 100 is 29, where floats give 28.999…"""
+    return Fraction(str(share)) * int(n)
 
 
 def human_bytes(n_bytes: float) -> str:

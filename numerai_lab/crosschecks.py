@@ -70,5 +70,5 @@ def _overlaps(splits: Mapping[Any, Any]) -> list[str]:
     return [
         f"splits.{later}: {splits[later]} must begin after {name} ({splits[name]}) ends"
         for (name, span), (later, later_span) in itertools.pairwise(spans)
-        if later_span[0] <= span[1]
+        if type(later_span[0]) is type(span[1]) and later_span[0] <= span[1]  # type: ignore[operator]
     ]

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from numerai_lab.augmenters import Augmenter
-from numerai_lab.basics import Array, Float32, NlabError
+from numerai_lab.basics import Array, Float32, NlabError, exact_share
 from numerai_lab.component import Component
 from numerai_lab.folds import blocked
 from numerai_lab.generators import Generator
@@ -94,7 +94,7 @@ def unfit_augmenters(generators: Iterable[Generator], augmenters: Mapping[str, A
 
 
 def _n_early(share: float, train: Sequence[int]) -> int:
-    return max(1, round(share * len(train)))
+    return max(1, round(exact_share(share, len(train))))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The whole story of a run, from a config to a scored run folder. Read `run` first."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from numerai_lab.cache import STAGES, Cache
 from numerai_lab.config import Config, Variant
 from numerai_lab.crossfit import label_note, training_eras
 from numerai_lab.data.reader import Loaded
+from numerai_lab.eras import DAYS_PER_ERA, era_name
 from numerai_lab.estimate import Task, need, refuse_too_much
 from numerai_lab.finished import Run, read_run
 from numerai_lab.folds import Fold, make_folds
@@ -62,7 +63,7 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
             folder.warn(remark)
         with folder.stage("data"), show.task("data") as tick:
             loaded, splits = load_sealed(config, tick, verify=how.verify)
-            folds = make_folds(config.cv, splits.train, loaded.panel.reach_days) if config.cv else ()
+            folds = folds_of(config, loaded.panel, splits)
             scoring = scoring_of(config, loaded)
             for each in (splits, *folds):
                 check_scopes(config, each)
@@ -94,7 +95,7 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
             scores = score_table(eras, scoring, notes_of(config, splits, loaded.alias), placebos.as_dict())
         folder.write_table("per_era.parquet", eras)
         folder.write_table("scores.csv", scores)
-        _warn_of_missing(folder, eras)
+        _warn_of_missing(folder, eras, loaded.panel.dates)
         if leak := implausible(scores, config.scoring, loaded.panel, splits):
             folder.warn(leak)
         with folder.stage("report"):
@@ -135,6 +136,11 @@ def facts_now(config: Config) -> dict[str, object]:
     return _facts(config, loaded, splits, scoring_of(config, loaded))
 
 
+def folds_of(config: Config, panel: Panel, splits: Splits) -> tuple[Fold, ...]:
+    """The folds of cross-validation inside the training eras; none where the config asks for none."""
+    return make_folds(config.cv, splits.train, panel.reach_days, panel.days_per_era) if config.cv else ()
+
+
 def task_of(config: Config, loaded: Loaded, splits: Splits, folds: tuple[Fold, ...]) -> Task:
     """What estimates are made from."""
     panel = loaded.panel
@@ -160,6 +166,7 @@ def scoring_of(config: Config, loaded: Loaded, reference: str | None = None) -> 
         meta_model=wanted.meta_model if wanted.meta_model in extras else None,
         benchmark=wanted.benchmark or (others[0] if others else None),
         horizon_days=loaded.horizon_days,
+        days_per_era=loaded.panel.days_per_era,
         payout=(wanted.payout.corr, wanted.payout.mmc) if wanted.payout else None,
         payout_date=wanted.payout_date,
         least_rows=wanted.least_rows,
@@ -168,15 +175,20 @@ def scoring_of(config: Config, loaded: Loaded, reference: str | None = None) -> 
 
 
 def prediction_table(panel: Panel, splits: Splits, predictions: Predictions) -> "pl.DataFrame":
-    """id, era, target, split, and a column a variant (`<variant>@<seed>` where there are several seeds)."""
+    """id, era, target, split, and a column a variant (`<variant>@<seed>` where there are several seeds).
+
+    Where eras are dates, `date` follows `era`.
+    """
     import polars as pl
 
     future = panel.only(splits.validation)
     counts = future.bounds[:, 1] - future.bounds[:, 0]
+    days = np.array([panel.dates.get(era, "NaT") for era in future.eras.tolist()], "datetime64[D]")
     assert panel.target is not None
     frame: dict[str, object] = {
         "id": [name.decode() for name in panel.ids[predictions.rows].tolist()],
         "era": np.repeat(future.eras, counts),
+        **({"date": np.repeat(days, counts)} if panel.dates else {}),
         "target": panel.target[predictions.rows],
         "split": np.repeat([splits.name_of(era) for era in future.eras.tolist()], counts).tolist(),
     }
@@ -235,6 +247,7 @@ def _facts(config: Config, loaded: Loaded, splits: Splits, scoring: Scoring) -> 
             "auxiliary_targets": config.data.auxiliary_targets,
             "resolved_target": loaded.target,
             "horizon_days": loaded.horizon_days,
+            "days_per_era": panel.days_per_era,
         },
         "comparable": {
             "data version": config.data.version_label(),
@@ -242,12 +255,13 @@ def _facts(config: Config, loaded: Loaded, splits: Splits, scoring: Scoring) -> 
             "meta model and benchmarks": loaded.extras_identity,
             "target": loaded.target,
             "horizon (days)": loaded.horizon_days,
-            "val1": span(splits.val1),
-            "val2": span(splits.val2),
+            "val1": span(splits.val1, panel.dates),
+            "val2": span(splits.val2, panel.dates),
             "scored rows": _digest(panel, splits),
+            **({"days per era": panel.days_per_era} if panel.days_per_era != DAYS_PER_ERA else {}),
         },
         "splits": {name: list(getattr(splits, name)) for name in ("train", "embargo", "val1", "val2", "holdout")},
-        "holdout": span(splits.holdout) if splits.holdout else None,
+        "holdout": span(splits.holdout, panel.dates) if splits.holdout else None,
         "smallest_effect": scoring.smallest_effect,
         "leak": splits.leak,
         "cv": config.cv.model_dump() if config.cv else None,
@@ -277,21 +291,22 @@ def _digest(panel: Panel, splits: Splits) -> str:
     return digest.hexdigest()[:16]
 
 
-def span(eras: tuple[int, ...]) -> str:
-    """`579-880 (302 eras)`; with gaps `61-68, 79-86 (16 eras)`."""
+def span(eras: tuple[int, ...], dates: Mapping[int, str] | None = None) -> str:
+    """`579-880 (302 eras)`; with gaps `61-68, 79-86 (16 eras)`; `20200103-20201225 (52 eras)` where eras have dates."""
     if not eras:
         return "none"
     breaks = [i for i in range(1, len(eras)) if eras[i] != eras[i - 1] + 1]
     parts = [eras[a:b] for a, b in zip([0, *breaks], [*breaks, len(eras)], strict=True)]
     shown = parts if len(parts) <= 3 else [eras]
-    return f"{', '.join(f'{part[0]}-{part[-1]}' for part in shown)} ({len(eras)} eras)"
+    return (
+        f"{', '.join(f'{era_name(part[0], dates or {})}-{era_name(part[-1], dates or {})}' for part in shown)} ({len(eras)} eras)"
+    )
 
 
-def _warn_of_missing(folder: RunFolder, eras: "pl.DataFrame") -> None:
+def _warn_of_missing(folder: RunFolder, eras: "pl.DataFrame", dates: Mapping[int, str]) -> None:
     import polars as pl
 
     lost = eras.filter(pl.col("corr").is_nan()).group_by("variant", "seed", maintain_order=True).agg(pl.col("era"))
     for variant, seed, gone in lost.iter_rows():
-        folder.warn(
-            f"{variant}@{seed}: no corr in {len(gone)} eras (constant predictions or targets), the first is era {gone[0]}"
-        )
+        first = era_name(gone[0], dates)
+        folder.warn(f"{variant}@{seed}: no corr in {len(gone)} eras (constant predictions or targets), the first is era {first}")

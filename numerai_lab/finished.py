@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numerai_lab.basics import NlabError
+from numerai_lab.eras import DAYS_PER_ERA
 from numerai_lab.metrics import ERA_METRICS, METRICS
 from numerai_lab.metrics.changes import DELTAS
 from numerai_lab.metrics.scoring import splits_of
+from numerai_lab.metrics.significance import block_length
 from numerai_lab.seal import STAMP, changed, mapping_in, opened
 
 if TYPE_CHECKING:
@@ -79,6 +81,12 @@ def read_run(path: Path) -> Run:
     except (ValueError, OSError, NotImplementedError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise damaged(path, error) from error
     return Run(path, manifest, scores, eras)
+
+
+def block_of(manifest: Mapping[str, Any]) -> int:
+    """Mean block of the bootstrap in eras. Runs of before eras had a step are of weekly eras."""
+    data = manifest["data"]
+    return block_length(data["horizon_days"], data.get("days_per_era", DAYS_PER_ERA))
 
 
 def terms(manifest: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from numerai_lab.basics import NlabError
+from numerai_lab.eras import DAYS_PER_ERA
 from numerai_lab.splits import EmbargoSpec, Splits, embargo_eras
 
 
@@ -32,14 +33,16 @@ class Fold(Splits):
         return f"cv{self.number}"
 
 
-def make_folds(config: CrossValidation, train: tuple[int, ...], horizon_days: int | None) -> tuple[Fold, ...]:
+def make_folds(
+    config: CrossValidation, train: tuple[int, ...], horizon_days: int | None, days_per_era: int = DAYS_PER_ERA
+) -> tuple[Fold, ...]:
     """Folds of the training eras (rising), in order of the blocks they predict.
 
     blocked: as many equal blocks as folds, each predicted by all other eras that are further than the embargo from it.
     expanding: one block more, each but the first predicted by the eras that end before the embargo in front of it.
     Raises NlabError when a fold has nothing to learn from.
     """
-    embargo, required = embargo_eras(config.embargo, horizon_days, "cv.embargo")
+    embargo, required = embargo_eras(config.embargo, horizon_days, "cv.embargo", days_per_era)
     expanding = config.scheme == "expanding"
     blocks = blocked(train, config.folds + expanding, embargo)
     folds = []

@@ -34,7 +34,8 @@ def splits_of_run(manifest: Mapping[str, Any], config: Config, panel: Panel) -> 
     """The splits that a finished run had, as its manifest keeps them."""
     kept = {"holdout": [], **manifest["splits"]}
     train, embargo, val1, val2, holdout = (tuple(kept[part]) for part in ("train", "embargo", "val1", "val2", "holdout"))
-    return Splits(train, embargo, val1, val2, *embargo_eras(config.splits.embargo, panel.reach_days, "splits.embargo"), holdout)
+    sizes = embargo_eras(config.splits.embargo, panel.reach_days, "splits.embargo", panel.days_per_era)
+    return Splits(train, embargo, val1, val2, *sizes, holdout)
 
 
 def sealed(loaded: Loaded, scored: Sequence[int]) -> Loaded:
@@ -66,4 +67,5 @@ def splits_of(config: Config, panel: Panel) -> Splits:
 def era_table(panel: Panel) -> EraTable:
     """What splitting needs to know of a panel."""
     assert panel.target is not None
-    return EraTable.of(panel.eras, panel.bounds, panel.data_types, panel.target)
+    table = EraTable.of(panel.eras, panel.bounds, panel.data_types, panel.target)
+    return replace(table, dates=panel.dates, days_per_era=panel.days_per_era)

@@ -1,6 +1,7 @@
 """Generators and augmenters for scikit-learn: on a DataFrame of features with an era column."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -8,7 +9,8 @@ import pandas as pd
 from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin
 
 from numerai_lab.augmenters import Augmenter
-from numerai_lab.basics import ALONE, Array, Float32, rng_for
+from numerai_lab.basics import ALONE, Array, Float32, Int32, rng_for
+from numerai_lab.eras import DAYS_PER_ERA, Calendar, EraNumbers, number_eras
 from numerai_lab.generators import Generator
 from numerai_lab.panel import Panel
 from numerai_lab.stream import BlockStream
@@ -17,21 +19,38 @@ Units = Literal["bins", "quarters", "continuous"]
 """How features are written: 0..4, or 0, .25 … 1, or anything on 0..1."""
 
 
+@dataclass(frozen=True)
+class FittedEras:
+    """The eras of the rows that were fitted: the calendar of dates (None for plain numbers), and the last era's number."""
+
+    calendar: Calendar | None
+    last: int
+
+
 class Columns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """A generator's columns beside the features, or alone.
 
     Features are bins 0..4, bins 0, .25 … 1, or continuous on 0..1, one column each; `era` names the column of eras, in any
     order, which is left out of what comes out unless keep_era. Rows of an era are transformed together, as live rows are.
+    Eras are numbers (573, `0573`, `era573`) or dates, `X` for live rows; days_per_era as in a config's data.
     """
 
     def __init__(
-        self, generator: Generator, *, era: str = "era", append: bool = True, keep_era: bool = False, seed: int = 0
+        self,
+        generator: Generator,
+        *,
+        era: str = "era",
+        append: bool = True,
+        keep_era: bool = False,
+        seed: int = 0,
+        days_per_era: int = DAYS_PER_ERA,
     ) -> None:
         self.generator = generator
         self.era = era
         self.append = append
         self.keep_era = keep_era
         self.seed = seed
+        self.days_per_era = days_per_era
 
     def fit(self, X: pd.DataFrame, y: Any = None) -> Self:
         """Learns from the features alone; y is not looked at."""
@@ -42,7 +61,8 @@ class Columns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 f"Columns: {_kind(self.generator)} learns from targets; only `nlab run` keeps its training rows honest"
             )
         self.units_ = units_of(X.drop(columns=self.era, errors="ignore"))
-        panel = panel_of(X, None, self.era, self.units_)
+        eras, self.eras_ = fitted_eras(X, self.era, self.days_per_era)
+        panel = panel_of(X, None, self.era, self.units_, eras)
         self.features_ = panel.feature_names
         generator = self.generator.settled(panel.n_rows)
         self.generator_ = generator.fresh().fit(panel, rng_for(self.seed, "generator", generator.seed_key), ALONE)
@@ -50,9 +70,10 @@ class Columns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:
         """Columns for every row, in the order and with the index of X."""
-        panel = panel_of(X[[self.era, *self.features_]], None, self.era, self.units_)
+        eras = era_numbers(X, self.era, self.eras_)
+        panel = panel_of(X[[self.era, *self.features_]], None, self.era, self.units_, eras)
         made = np.empty((len(X), len(self.generator_.names_out())), np.float32)
-        for block, rows in zip(panel.blocks(), _rows(X, self.era), strict=True):
+        for block, rows in zip(panel.blocks(), _rows(eras), strict=True):
             made[rows] = self.generator_.columns_for(block)
         columns = pd.DataFrame(made, index=X.index, columns=self._made())
         kept = [*([self.era] if self.keep_era else []), *(self.features_ if self.append else ())]
@@ -71,22 +92,33 @@ class Augmented(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """A regressor that also learns from an augmenter's rows; predictions are of real rows alone.
 
     The estimator may be a Pipeline that begins with `Columns` (keep_era=True here hands it the era): its generator then
-    learns from the synthetic rows too, which `nlab run` does not do.
+    learns from the synthetic rows too, which `nlab run` does not do. Eras as in `Columns`; the estimator gets their numbers.
     """
 
-    def __init__(self, estimator: Any, augmenter: Augmenter, *, era: str = "era", keep_era: bool = False, seed: int = 0) -> None:
+    def __init__(
+        self,
+        estimator: Any,
+        augmenter: Augmenter,
+        *,
+        era: str = "era",
+        keep_era: bool = False,
+        seed: int = 0,
+        days_per_era: int = DAYS_PER_ERA,
+    ) -> None:
         self.estimator = estimator
         self.augmenter = augmenter
         self.era = era
         self.keep_era = keep_era
         self.seed = seed
+        self.days_per_era = days_per_era
 
     def fit(self, X: pd.DataFrame, y: Any) -> Self:
         """Learns from the rows of X with a target, and from new ones made of them."""
         from sklearn.base import clone
 
         self.units_ = units_of(X.drop(columns=self.era, errors="ignore"))
-        panel, name = panel_of(X, np.asarray(y, np.float32), self.era, self.units_), _kind(self.augmenter)
+        eras, self.eras_ = fitted_eras(X, self.era, self.days_per_era)
+        panel, name = panel_of(X, np.asarray(y, np.float32), self.era, self.units_, eras), _kind(self.augmenter)
         fitted = self.augmenter.fresh().fit(panel, rng_for(self.seed, "augmenter", self.augmenter.seed_key))
         stream = BlockStream(panel, ("raw",), panel.raw_names, self.seed, {name: fitted})
         batches = list(stream)
@@ -104,18 +136,33 @@ class Augmented(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         values = _features(X[list(self.features_)], self.units_).astype(np.float32)
         rows = pd.DataFrame(values, columns=self.features_, index=X.index)
         if self.keep_era:
-            rows.insert(0, self.era, X[self.era])
+            rows.insert(0, self.era, era_numbers(X, self.era, self.eras_))
         predictions: Array = self.estimator_.predict(rows)
         return predictions
 
 
-def panel_of(X: pd.DataFrame, y: Float32 | None, era: str, units: Units) -> Panel:
-    """A DataFrame as a panel, rows by era."""
-    if era not in X.columns:
-        raise ValueError(f"no column {era!r} of eras among {', '.join(map(str, X.columns[:5]))} …; name it with era=")
-    order = np.concatenate(list(_rows(X, era)))
+def fitted_eras(X: pd.DataFrame, era: str, days_per_era: int = DAYS_PER_ERA) -> tuple[Int32, FittedEras]:
+    """The era number of every row (int32), and what later rows are numbered by. Raises ValueError for what is no era."""
+    codes, labels = _labels(X, era)
+    found = number_eras(labels, days_per_era)
+    last = max(found.numbers.values(), default=0)
+    return _by_row(codes, labels, found, last + 1), FittedEras(found.calendar, last)
+
+
+def era_numbers(X: pd.DataFrame, era: str, fitted: FittedEras) -> Int32:
+    """The era number of every row (int32) of rows like those that were fitted; live rows follow all others."""
+    codes, labels = _labels(X, era)
+    found = number_eras(labels, calendar=fitted.calendar)
+    if found.calendar is not None and fitted.calendar is None:
+        raise ValueError(f"eras in column {era!r} are dates, and were numbers when this was fitted")
+    return _by_row(codes, labels, found, max([fitted.last, *found.numbers.values()]) + 1)
+
+
+def panel_of(X: pd.DataFrame, y: Float32 | None, era: str, units: Units, eras: Int32) -> Panel:
+    """A DataFrame as a panel, rows by era; eras: the number of every row."""
+    order = np.concatenate(list(_rows(eras)))
     features = _features(X.drop(columns=era), units)
-    counts = [len(rows) for rows in _rows(X, era)]
+    counts = [len(rows) for rows in _rows(eras)]
     ends = np.cumsum(counts)
     return Panel(
         feature_names=tuple(map(str, X.columns.drop(era))),
@@ -123,7 +170,7 @@ def panel_of(X: pd.DataFrame, y: Float32 | None, era: str, units: Units) -> Pane
         n_raw=features.shape[1],
         top=1.0 if units == "continuous" else 4.0,
         ids=np.array([str(i).encode() for i in range(len(X))], np.bytes_)[order],
-        eras=np.unique(_eras(X, era)),
+        eras=np.unique(eras),
         bounds=np.column_stack([ends - counts, ends]).astype(np.int64),
         data_types=("train",) * len(counts),
         target=None if y is None else y[order],
@@ -131,15 +178,21 @@ def panel_of(X: pd.DataFrame, y: Float32 | None, era: str, units: Units) -> Pane
     )
 
 
-def _eras(X: pd.DataFrame, era: str) -> Array:
-    """573 for `0573`, `era573` and 573."""
-    eras: Array = X[era].astype(str).str.removeprefix("era").astype(float).to_numpy().astype(np.int32)
-    return eras
+def _labels(X: pd.DataFrame, era: str) -> tuple[Array, list[str | None]]:
+    """For every row the place of its era label in the list of distinct ones; None is a missing value."""
+    if era not in X.columns:
+        raise ValueError(f"no column {era!r} of eras among {', '.join(map(str, X.columns[:5]))} …; name it with era=")
+    codes, distinct = pd.factorize(X[era], use_na_sentinel=True)
+    missing: list[str | None] = [None] if (codes < 0).any() else []
+    return codes, [*map(str, distinct), *missing]
 
 
-def _rows(X: pd.DataFrame, era: str) -> Iterator[Array]:
+def _by_row(codes: Array, labels: Sequence[str | None], found: EraNumbers, live: int) -> Int32:
+    return np.array([found.numbers.get(label or "", live) for label in labels], np.int32)[codes]
+
+
+def _rows(eras: Int32) -> Iterator[Array]:
     """Places of the rows of each era, eras rising."""
-    eras = _eras(X, era)
     order = np.argsort(eras, kind="stable")
     yield from np.split(order, np.flatnonzero(np.diff(eras[order])) + 1)
 

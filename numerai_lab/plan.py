@@ -30,9 +30,14 @@ class Plan:
     folds: int
     seconds: dict[str, float]
 
+    @property
+    def spans(self) -> dict[str, str]:
+        """The eras of each split as text."""
+        return {name: span(getattr(self.splits, name), self.outline.table.dates) for name in self.rows}
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values for `--format json`."""
-        splits = {name: span(getattr(self.splits, name)) for name in self.rows}
+        splits = self.spans
         return {
             "target": self.outline.target,
             "horizon_days": self.outline.horizon_days,
@@ -54,10 +59,7 @@ class Plan:
         if self.outline.reach_days != self.outline.horizon_days:
             lines += [f"embargo  for {self.outline.reach_days} days, which an auxiliary target looks ahead"]
         sealed = {"holdout": "; sealed until `nlab unseal`"}
-        lines += [
-            f"{name:8} {self.rows[name]:>9,} rows, eras {span(getattr(self.splits, name))}{sealed.get(name, '')}"
-            for name in self.rows
-        ]
+        lines += [f"{name:8} {self.rows[name]:>9,} rows, eras {eras}{sealed.get(name, '')}" for name, eras in self.spans.items()]
         lines += [f"models   {self.trainings} to train" + (f", {self.folds} folds among them" if self.folds else "")]
         lines += [f"memory   about {human_bytes(self.memory_bytes)}; disk about {human_bytes(self.disk_bytes)} (estimates)"]
         long = ", ".join(f"{name} about {human_seconds(seconds)}" for name, seconds in self.seconds.items())
@@ -72,7 +74,8 @@ def plan(config: Config) -> Plan:
     """Reads eras and targets of the data (or what is known of data still to be made); writes nothing."""
     found = outline(config.data, config.extra_sets)
     splits = make_splits(config.splits, found.table, found.reach_days)
-    folds = make_folds(config.cv, splits.train, found.reach_days) if config.cv else ()
+    step = found.table.days_per_era
+    folds = make_folds(config.cv, splits.train, found.reach_days, step) if config.cv else ()
     for each in (splits, *folds):
         check_scopes(config, each)
     n_rows = dict(zip(found.table.eras, found.n_rows, strict=True))

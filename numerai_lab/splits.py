@@ -4,7 +4,9 @@ import contextlib
 import itertools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
+from fractions import Fraction
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -12,11 +14,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
 
 from numerai_lab.basics import NlabError
+from numerai_lab.eras import DAYS_PER_ERA, date_of, era_name
 
 Eras = NDArray[np.int_]
+_BOUND = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}|\d+"
 
-DAYS_AN_ERA = 5
-"""Eras are weekly, targets are counted in business days."""
+MARGIN_DAYS = 20
+"""Business days that an embargo lasts beyond the target's horizon."""
 
 
 class Embargo(BaseModel):
@@ -43,11 +47,13 @@ class SplitsConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     train: str = Field(
         "train",
-        description="`train` (rows whose data_type is train), a share of the eras (`60%`), or a range (`1-574`)",
+        description="`train` (rows whose data_type is train), a share of the eras (`60%`), or a range (`1-574`; "
+        "`20200103-20201225` or `2020-01-03..2020-12-25` where eras are dates)",
     )
     embargo: EmbargoSpec = Field(
         "auto",
-        description="eras left out before val1, val2 and the holdout: auto = 8 for 20-day, 16 for 60-day targets; "
+        description="eras left out before val1, val2 and the holdout: auto = 8 for 20-day, 16 for 60-day targets of "
+        "weekly eras, in general the eras that horizon + 20 business days take (see data.days_per_era); "
         "a number may raise it; `{eras: n, allow_leak: true}` lowers it",
     )
     val1: str = Field("first_half", description="`first_half` of the eras after train and embargo, or a range")
@@ -134,11 +140,16 @@ class Splits:
 
 @dataclass(frozen=True)
 class EraTable:
-    """What splitting needs to know of the data: eras (rising), the data_type of each, whether its target is known."""
+    """What splitting needs to know of the data: eras (rising), the data_type of each, whether its target is known.
+
+    dates: ISO date by era, empty where eras are plain numbers. days_per_era: business days from one era to the next.
+    """
 
     eras: tuple[int, ...]
     data_types: tuple[str, ...]
     has_target: tuple[bool, ...]
+    dates: Mapping[int, str] = field(default_factory=dict)
+    days_per_era: int = DAYS_PER_ERA
 
     @classmethod
     def of(
@@ -149,25 +160,32 @@ class EraTable:
         return cls(tuple(eras.tolist()), data_types, known)
 
 
-def era_range(text: str) -> tuple[int, int]:
-    """`579-880` → (579, 880), both ends meant."""
-    match = re.fullmatch(r"\s*(\d+)\s*-\s*(\d+)\s*", text)
-    if match is None or int(match[1]) > int(match[2]):
-        raise ValueError(f"not a range of eras such as '579-880': {text!r}")
-    return int(match[1]), int(match[2])
+def era_range(text: str) -> tuple[int, int] | tuple[date, date]:
+    """`579-880` as two numbers, `2020-01-03..2020-12-25` as two dates; both ends are meant. Raises ValueError."""
+    match = re.fullmatch(rf"\s*({_BOUND})\s*(?:-|\.\.)\s*({_BOUND})\s*", text)
+    if match is not None:
+        if match[1].isdecimal() and match[2].isdecimal() and int(match[1]) <= int(match[2]):
+            return int(match[1]), int(match[2])
+        first, last = date_of(match[1]), date_of(match[2])
+        if first is not None and last is not None and first <= last:
+            return first, last
+    raise ValueError(f"not a range of eras such as '579-880', or of dates such as '2020-01-03..2020-12-25': {text!r}")
 
 
-def share_of(text: str) -> float | None:
-    """`60%` → 0.6; None for anything else."""
+def share_of(text: str) -> Fraction | None:
+    """`60%` → 3/5, exactly; None for anything else."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", text)
-    if match is None or not 0 < float(match[1]) < 100:
+    if match is None or not 0 < Fraction(match[1]) < 100:
         return None
-    return float(match[1]) / 100
+    return Fraction(match[1]) / 100
 
 
-def embargo_for(horizon_days: int) -> int:
-    """Eras to leave out for a target's horizon in business days: 8 for 20 days, 16 for 60 (overlap plus four eras)."""
-    return horizon_days // DAYS_AN_ERA + 4
+def embargo_for(horizon_days: int, days_per_era: int = DAYS_PER_ERA) -> int:
+    """Eras to leave out for a target's horizon in business days: the horizon and 20 days more.
+
+    8 for 20 days and 16 for 60 where eras are weeks, 40 and 80 where they are days.
+    """
+    return -(-(horizon_days + MARGIN_DAYS) // days_per_era)
 
 
 def make_splits(config: SplitsConfig, table: EraTable, horizon_days: int | None) -> Splits:
@@ -177,16 +195,16 @@ def make_splits(config: SplitsConfig, table: EraTable, horizon_days: int | None)
     made of the eras that lie before it and its embargo. Raises NlabError, all problems at once, when the
     splits overlap, come too near to each other for the target's horizon, or leave nothing to learn from or to score.
     """
-    embargo, required = embargo_eras(config.embargo, horizon_days, "splits.embargo")
+    embargo, required = embargo_eras(config.embargo, horizon_days, "splits.embargo", table.days_per_era)
     known = np.array([era for era, has in zip(table.eras, table.has_target, strict=True) if has], dtype=int)
     if not len(known):
         raise NlabError("splits: no era has a known target")
     train = _train_eras(config.train, table, known)
     if not len(train):
-        raise NlabError(f"splits.train: {config.train!r} names no era with a known target ({_span(known)} have one)")
-    holdout = _holdout_eras(config.holdout, known)
-    val1, val2 = _validation_eras(config, known, int(train.max()), embargo, holdout)
-    _check({"train": train, "val1": val1, "val2": val2, "holdout": holdout}, embargo)
+        raise NlabError(f"splits.train: {config.train!r} names no era with a known target ({_span(known, table.dates)} have one)")
+    holdout = _holdout_eras(config.holdout, table, known)
+    val1, val2 = _validation_eras(config, table, known, _between(train, holdout, embargo), embargo)
+    _check({"train": train, "val1": val1, "val2": val2, "holdout": holdout}, known, table.dates, embargo)
     scored = {*val1.tolist(), *val2.tolist()}
     between = [era for era in table.eras if train.max() < era < max(scored) and era not in scored]
     return Splits(
@@ -200,9 +218,9 @@ def make_splits(config: SplitsConfig, table: EraTable, horizon_days: int | None)
     )
 
 
-def embargo_eras(spec: EmbargoSpec, horizon_days: int | None, where: str) -> tuple[int, int]:
+def embargo_eras(spec: EmbargoSpec, horizon_days: int | None, where: str, days_per_era: int = DAYS_PER_ERA) -> tuple[int, int]:
     """Eras to leave out, and how many the horizon asks for. Raises NlabError that begins with `where`."""
-    required = None if horizon_days is None else embargo_for(horizon_days)
+    required = None if horizon_days is None else embargo_for(horizon_days, days_per_era)
     if spec == "auto":
         if required is None:
             raise NlabError(
@@ -231,62 +249,81 @@ def _train_eras(text: str, table: EraTable, known: Eras) -> Eras:
     share = share_of(text)
     if share is not None:
         return known[: int(len(known) * share)]
+    return _within("train", text, table, known)
+
+
+def _within(name: str, text: str, table: EraTable, known: Eras) -> Eras:
+    """Those of the known eras that a range names by number, or by date where eras are dates."""
     first, last = era_range(text)
-    return known[(known >= first) & (known <= last)]
+    days = tuple(date_of(str(bound)) for bound in (first, last))
+    if isinstance(first, int) and isinstance(last, int) and not (table.dates and None not in days):
+        return known[(known >= first) & (known <= last)]
+    if not table.dates:
+        raise NlabError(
+            f"splits.{name}: {text!r} is a range of dates, and eras of this data are numbers ({_span(known, {})} have a target)"
+        )
+    ends = [str(day) for day in days]
+    return known[[ends[0] <= table.dates[era] <= ends[1] for era in known.tolist()]]
 
 
-def _holdout_eras(spec: int | str | None, known: Eras) -> Eras:
+def _holdout_eras(spec: int | str | None, table: EraTable, known: Eras) -> Eras:
     if spec is None:
         return known[:0]
     share = share_of(spec) if isinstance(spec, str) else None
     if isinstance(spec, str) and share is None:
-        first, last = era_range(spec)
-        eras = known[(known >= first) & (known <= last)]
+        eras = _within("holdout", spec, table, known)
     else:
         eras = known[max(0, len(known) - (int(spec) if share is None else int(len(known) * share))) :]
     if not len(eras):
-        raise NlabError(f"splits.holdout: {spec!r} names no era with a known target ({_span(known)} have one)")
+        raise NlabError(f"splits.holdout: {spec!r} names no era with a known target ({_span(known, table.dates)} have one)")
     return eras
 
 
-def _validation_eras(config: SplitsConfig, known: Eras, train_end: int, embargo: int, holdout: Eras) -> tuple[Eras, Eras]:
-    after = known[known > train_end + embargo]
-    if len(holdout):
-        after = after[after < holdout.min() - embargo]
+def _between(train: Eras, holdout: Eras, embargo: int) -> tuple[int, int]:
+    """First and last era that may be scored: between training and holdout and the embargo of each."""
+    last = int(holdout.min()) - embargo - 1 if len(holdout) else np.iinfo(np.int32).max
+    return int(train.max()) + embargo + 1, last
+
+
+def _validation_eras(
+    config: SplitsConfig, table: EraTable, known: Eras, between: tuple[int, int], embargo: int
+) -> tuple[Eras, Eras]:
+    after = known[(known >= between[0]) & (known <= between[1])]
     # Halves lose the eras of the embargo between them in equal parts, so that they stay equally long.
     middle = (int(after[0]) + int(after[-1]) + 1) / 2 if len(after) else 0.0
     halves = {"first_half": after[after < middle - embargo / 2], "second_half": after[after >= middle + embargo / 2]}
 
-    def eras(text: str) -> Eras:
-        if text in halves:
-            return halves[text]
-        first, last = era_range(text)
-        return known[(known >= first) & (known <= last)]
+    def eras(name: str, text: str) -> Eras:
+        return halves[text] if text in halves else _within(name, text, table, known)
 
-    return eras(config.val1), eras(config.val2)
+    return eras("val1", config.val1), eras("val2", config.val2)
 
 
-def _check(parts: Mapping[str, Eras], embargo: int) -> None:
+def _check(parts: Mapping[str, Eras], known: Eras, dates: Mapping[int, str], embargo: int) -> None:
     """parts: in the order in which they must follow each other; only the holdout may have no eras."""
-    train, holdout = parts["train"], parts["holdout"]
-    before = f", the holdout begins at {holdout.min()}" if len(holdout) else ""
+    end, holdout = era_name(int(parts["train"].max()), dates), parts["holdout"]
+    before = f", the holdout begins at {era_name(int(holdout.min()), dates)}" if len(holdout) else ""
     problems = [
-        f"splits.{name}: no era with a known target is left (train ends at {train.max()}, embargo {embargo} eras{before})"
+        f"splits.{name}: no era with a known target is left (train ends at {end}, embargo {embargo} eras{before})"
         for name in ("val1", "val2")
         if not len(parts[name])
     ]
     for (name, eras), (later_name, later) in itertools.pairwise((name, eras) for name, eras in parts.items() if len(eras)):
         between = int(later.min()) - int(eras.max()) - 1
         if between < 0:
-            problems.append(f"splits.{later_name}: {_span(later)} overlap {name}: {_span(eras)}; splits must follow each other")
-        elif between < embargo:
             problems.append(
-                f"splits.{later_name}: starts {between} eras after {name} ends (era {eras.max()}), the embargo is {embargo}; "
-                f"start it at era {int(eras.max()) + embargo + 1} or later"
+                f"splits.{later_name}: {_span(later, dates)} overlap {name}: {_span(eras, dates)}; splits must follow each other"
+            )
+        elif between < embargo:
+            last, first = int(eras.max()), int(eras.max()) + embargo + 1
+            allowed = min((era for era in known.tolist() if era >= first), default=first) if dates else first
+            problems.append(
+                f"splits.{later_name}: starts {between} eras after {name} ends (era {era_name(last, dates)}), "
+                f"the embargo is {embargo}; start it at era {era_name(allowed, dates)} or later"
             )
     if problems:
         raise NlabError("\n".join(problems))
 
 
-def _span(eras: Eras) -> str:
-    return f"eras {eras.min()}-{eras.max()}" if len(eras) else "no eras"
+def _span(eras: Eras, dates: Mapping[int, str]) -> str:
+    return f"eras {era_name(int(eras.min()), dates)}-{era_name(int(eras.max()), dates)}" if len(eras) else "no eras"

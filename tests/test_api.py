@@ -164,6 +164,49 @@ def test_eras_may_be_written_as_numerai_writes_them_and_bad_frames_are_sentences
             Columns(component("pca")).fit(wrong)
 
 
+@pytest.mark.parametrize("kind", ["integers", "text", "datetimes", "categories", "floats"])
+def test_columns_of_dated_eras_are_those_of_numbered_weeks(kind: str) -> None:
+    from numerai_lab.pipeline import Columns
+
+    X, _ = frame(n_eras=12)
+    days = pd.Timestamp("2020-01-03") + pd.to_timedelta(7 * (X["era"] - 1), unit="D")
+    written = {
+        "integers": days.dt.strftime("%Y%m%d").astype(int),
+        "text": days.dt.strftime("%Y-%m-%d"),
+        "datetimes": days.dt.tz_localize("Asia/Tokyo"),
+        "categories": days.dt.strftime("%Y-%m-%d").astype("category"),
+        "floats": X["era"].astype(float),
+    }
+    dated = X.assign(era=written[kind])
+    later = X["era"] > 6
+    encoder = Columns(component("era_code", emit_era="own"), append=False)  # a column that follows from the era's number alone
+    plain = encoder.fit(X[~later]).transform(X[later])
+    np.testing.assert_array_equal(encoder.fit(dated[~later]).transform(dated[later]), plain)
+
+
+def test_live_rows_follow_the_last_era_that_was_fitted() -> None:
+    from numerai_lab.pipeline import Columns
+
+    X, _ = frame(n_eras=6)
+    encoder = Columns(component("era_code", emit_era="own"), append=False).fit(X)
+    one = X[X["era"] == 6]
+    np.testing.assert_array_equal(encoder.transform(one.assign(era="X")), encoder.transform(one.assign(era=7)))
+
+
+def test_daily_rows_need_their_step_and_dates_do_not_follow_numbers() -> None:
+    from numerai_lab.pipeline import Columns
+
+    X, _ = frame(n_eras=6)
+    daily = X.assign(era=pd.Timestamp("2020-01-06") + pd.to_timedelta(X["era"] % 5, unit="D"))
+    with pytest.raises(ValueError, match="fall into one week"):
+        Columns(component("pca")).fit(daily)
+    assert Columns(component("pca"), days_per_era=1).fit(daily).eras_.last == 5
+    with pytest.raises(ValueError, match="are dates, and were numbers when this was fitted"):
+        Columns(component("pca")).fit(X).transform(X.assign(era="2020-01-03"))
+    with pytest.raises(ValueError, match="a row has no era"):
+        Columns(component("pca")).fit(X.assign(era=X["era"].where(X["era"] > 1)))
+
+
 def test_the_example_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     readme = Path("README.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)

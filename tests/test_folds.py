@@ -42,6 +42,13 @@ def test_the_embargo_follows_the_horizon_and_is_lowered_only_knowingly() -> None
         make_folds(CrossValidation(), ERAS, None)
 
 
+def test_folds_of_daily_eras_leave_out_40_on_each_side() -> None:
+    days = tuple(range(1, 301))
+    middle = make_folds(CrossValidation(folds=3, scheme="blocked"), days, 20, days_per_era=1)[1]
+    assert (middle.val1[0], middle.val1[-1]) == (101, 200)
+    assert middle.train == (*range(1, 61), *range(241, 301))
+
+
 def test_folds_that_leave_nothing_to_learn_from_are_refused() -> None:
     with pytest.raises(NlabError, match=r"fold 1 of 20 has 0 eras to learn from"):
         make_folds(CrossValidation(folds=20), ERAS, 20)

@@ -1,11 +1,14 @@
 """Embargo, halves and ranges: no era on two sides, none too near."""
 
+from dataclasses import replace
+from datetime import date
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from numerai_lab.basics import NlabError
-from numerai_lab.splits import EraTable, Splits, SplitsConfig, embargo_for, era_range, make_splits
+from numerai_lab.splits import Embargo, EraTable, Splits, SplitsConfig, embargo_for, era_range, make_splits
 from tests.conftest import make_config
 
 
@@ -89,6 +92,57 @@ def test_without_data_type_a_share_trains() -> None:
     assert make_splits(SplitsConfig(train="60%"), eras, 20).train == tuple(range(1, 61))
 
 
+@pytest.mark.parametrize("percent", [28, 29, 57, 58])
+def test_a_share_of_100_eras_is_that_many_eras(percent: int) -> None:
+    eras = EraTable(tuple(range(1, 101)), ("",) * 100, (True,) * 100)
+    assert len(make_splits(SplitsConfig(train=f"{percent}%"), eras, 5).train) == percent
+
+
+def test_an_embargo_is_the_horizon_and_20_business_days_more_in_eras() -> None:
+    assert [embargo_for(days) for days in (5, 20, 33, 60)] == [5, 8, 11, 16]
+    assert [embargo_for(days, 1) for days in (20, 60)] == [40, 80]
+    assert [embargo_for(days, 21) for days in (20, 60)] == [2, 4]
+
+
+def test_daily_eras_leave_out_40_before_val1_and_before_val2() -> None:
+    splits = make_splits(SplitsConfig(), replace(table(100, 200), days_per_era=1), 20)
+    assert splits.val1[0] == 100 + 40 + 1
+    assert splits.val2[0] - splits.val1[-1] - 1 == splits.required_eras == 40
+    said = complaint(SplitsConfig(embargo=8), replace(table(100, 200), days_per_era=1))
+    assert "splits.embargo: 8 eras, but a 20-day target needs 40" in said
+
+
+MONTHLY = EraTable(
+    (1, 5, 10, 14, 18, 23, 27, 31),
+    ("",) * 8,
+    (True,) * 8,
+    dict(zip((1, 5, 10, 14, 18, 23, 27, 31), [f"2020-{month:02d}-28" for month in range(1, 9)], strict=True)),
+)
+
+
+@pytest.mark.parametrize(
+    "text", ["20200128-20200328", "2020-01-01..2020-03-28", "2020-01-28-2020-03-31", "2020/1/1 .. 2020/4/1", "1-10"]
+)
+def test_a_range_of_dated_eras_is_given_by_dates_or_by_week_numbers(text: str) -> None:
+    config = SplitsConfig(
+        train=text, val1="20200601-20200630", val2="20200801-20200831", embargo=Embargo(eras=7, allow_leak=True)
+    )
+    splits = make_splits(config, MONTHLY, 20)
+    assert (splits.train, splits.val1, splits.val2) == ((1, 5, 10), (23,), (31,))
+
+
+def test_what_is_wrong_with_dated_splits_is_said_in_dates() -> None:
+    near = SplitsConfig(train="1-10", val1="20200401-20200430", val2="20200801-20200831")
+    said = complaint(near, MONTHLY)
+    assert "splits.val1: starts 3 eras after train ends (era 20200328), the embargo is 8; start it at era 20200628" in said
+    assert "(eras 20200128-20200828 have one)" in complaint(SplitsConfig(train="2019-01-01..2019-02-01"), MONTHLY)
+
+
+def test_dates_for_eras_that_are_numbers_are_refused() -> None:
+    said = complaint(SplitsConfig(train="2020-01-03..2020-12-25"), table(60, 40))
+    assert "splits.train: '2020-01-03..2020-12-25' is a range of dates, and eras of this data are numbers (eras 1-100" in said
+
+
 def test_eras_are_counted_by_number_not_by_place() -> None:
     every_fourth = EraTable(tuple(range(1, 401, 4)), ("train",) * 60 + ("validation",) * 40, (True,) * 100)
     splits = make_splits(SplitsConfig(), every_fourth, 20)
@@ -96,7 +150,14 @@ def test_eras_are_counted_by_number_not_by_place() -> None:
     assert len(splits.val1) > 15
 
 
-@pytest.mark.parametrize("text", ["1", "5-3", "a-b", "1-2-3", ""])
+def test_ranges_are_of_numbers_or_of_dates() -> None:
+    assert era_range("579-880") == (579, 880)
+    assert era_range("2020-01-03..2020-12-25") == era_range("2020/1/3-2020/12/25") == (date(2020, 1, 3), date(2020, 12, 25))
+
+
+@pytest.mark.parametrize(
+    "text", ["2020-12-25..2020-01-03", "2020-01-03..52", "2020-13-01..2020-14-01", "1", "5-3", "a-b", "1-2-3", ""]
+)
 def test_what_is_no_range_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a range"):
         era_range(text)

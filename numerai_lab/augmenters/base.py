@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from numerai_lab.basics import ALONE, Aid
+from numerai_lab.basics import ALONE, Aid, exact_share
 from numerai_lab.component import Component
 from numerai_lab.panel import Block, Panel
 
@@ -83,7 +83,7 @@ class Augmenter(Component):
 
     def n_of(self, n: int) -> int:
         """How many of n rows (of n eras, for one that invents eras) a copy makes: at least one."""
-        return max(1, round(self.ratio * n))
+        return max(1, round(exact_share(self.ratio, n)))
 
     def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
         """Learns from the training eras with their target, NaN where unknown."""

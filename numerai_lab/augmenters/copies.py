@@ -8,6 +8,7 @@ from pydantic import Field
 
 from numerai_lab.augmenters.base import Augmenter
 from numerai_lab.augmenters.bins import rebinned
+from numerai_lab.basics import exact_share
 from numerai_lab.panel import Block
 
 
@@ -37,7 +38,7 @@ class Cutout(Augmenter):
 
     def augment(self, block: Block, rng: np.random.Generator) -> Block:
         n, p = block.features.shape
-        n_cut = round(self.fraction * p)
+        n_cut = round(exact_share(self.fraction, p))
         features = block.features.copy()
         middle = features.dtype.type(block.top / 2)
         if self.per_row:
@@ -100,7 +101,7 @@ class FeatureReversal(Augmenter):
 
     def augment(self, block: Block, rng: np.random.Generator) -> Block:
         p = block.features.shape[1]
-        flipped = rng.choice(p, size=round(self.fraction * p), replace=False)
+        flipped = rng.choice(p, size=round(exact_share(self.fraction, p)), replace=False)
         features = block.features.copy()
         features[:, flipped] = features.dtype.type(block.top) - features[:, flipped]
         return replace(block, features=features, columns={})

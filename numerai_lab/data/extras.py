@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 BATCH_ROWS = 500_000
-NO_MODELS = ("id", "era", "data_type", "split", "target")
+NO_MODELS = ("id", "era", "date", "data_type", "split", "target")
 """Columns beside predictions that are known to hold something else; so is each that begins with `target`."""
 
 

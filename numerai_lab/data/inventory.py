@@ -1,6 +1,7 @@
 """What a panel holds, counted era by era: for `nlab data info`."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -8,22 +9,29 @@ from numpy.typing import NDArray
 
 from numerai_lab.basics import Int64, human_bytes
 from numerai_lab.data.reader import Loaded
-from numerai_lab.panel import Auxiliary
+from numerai_lab.eras import DAYS_PER_ERA, era_name
+from numerai_lab.panel import Auxiliary, Panel
 
 
 @dataclass(frozen=True)
 class Inventory:
-    """Counts of a panel. eras, n_rows: one entry an era; absent: eras × features, true where a feature is all middle bin."""
+    """Counts of a panel.
+
+    eras, n_rows: one entry an era; absent: eras × features, true where a feature is all middle bin; dates: ISO date by era,
+    empty where eras are plain numbers.
+    """
 
     eras: list[int]
     n_rows: list[int]
     absent: NDArray[np.bool_]
     facts: dict[str, str]
+    dates: Mapping[int, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for `--format json`."""
         eras = zip(self.eras, self.n_rows, self.absent.sum(1).tolist(), strict=True)
-        return {**self.facts, "by_era": [{"era": e, "rows": n, "absent_features": a} for e, n, a in eras]}
+        day = {era: {"date": iso} for era, iso in self.dates.items()}
+        return {**self.facts, "by_era": [{"era": e, **day.get(e, {}), "rows": n, "absent_features": a} for e, n, a in eras]}
 
 
 def inventory(loaded: Loaded) -> Inventory:
@@ -34,10 +42,10 @@ def inventory(loaded: Loaded) -> Inventory:
     facts = {
         **({"SYNTHETIC": "rows made up by nlab; they tell nothing of markets"} if loaded.synthetic else {}),
         "rows": f"{len(panel.ids):,}",
-        "eras": f"{panel.eras[0]} to {panel.eras[-1]} ({len(panel.eras)}), {n_rows.min():,} to {n_rows.max():,} rows each",
+        "eras": f"{_eras(panel)} ({len(panel.eras)}), {n_rows.min():,} to {n_rows.max():,} rows each",
         "data types": ", ".join(f"{kind or 'none'} {n} eras" for kind, n in _counted(panel.data_types)),
         "features": f"{panel.n_raw} ({panel.features.dtype})",
-        "absent features": _absent(panel.eras.tolist(), absent.sum(1).tolist()),
+        "absent features": _absent(panel, absent.sum(1).tolist()),
         "target": f"{loaded.target} ({loaded.horizon_days or 'unknown'} days)",
         "target values": _distribution(loaded),
         **{f"auxiliary {name}": _auxiliary(each) for name, each in panel.auxiliary.items()},
@@ -45,16 +53,31 @@ def inventory(loaded: Loaded) -> Inventory:
         "store": f"{loaded.store.folder.name}, {human_bytes(loaded.store.n_bytes)} on disk",
         "as float32": f"{human_bytes(4.0 * panel.features.size)} in memory, which nlab never needs",
     }
-    return Inventory(panel.eras.tolist(), n_rows.tolist(), absent, facts)
+    return Inventory(panel.eras.tolist(), n_rows.tolist(), absent, facts, panel.dates)
+
+
+def _eras(panel: Panel) -> str:
+    """`1 to 100`, or `20200103 to 20201225, weeks 1 to 52`."""
+    first, last = panel.eras[[0, -1]].tolist()
+    step = "weeks" if panel.days_per_era == DAYS_PER_ERA else f"steps of {panel.days_per_era} business days"
+    return (
+        f"{first} to {last}" if not panel.dates else f"{_named(panel, first)} to {_named(panel, last)}, {step} {first} to {last}"
+    )
+
+
+def _named(panel: Panel, era: int) -> str:
+    return era_name(era, panel.dates)
 
 
 def _counted(values: tuple[str, ...]) -> list[tuple[str, int]]:
     return [(value, values.count(value)) for value in dict.fromkeys(values)]
 
 
-def _absent(eras: list[int], absent: list[int]) -> str:
-    concerned = [era for era, n in zip(eras, absent, strict=True) if n]
-    return f"up to {max(absent)} in {len(concerned)} eras, the last is {concerned[-1]}" if concerned else "none"
+def _absent(panel: Panel, absent: list[int]) -> str:
+    concerned = [era for era, n in zip(panel.eras.tolist(), absent, strict=True) if n]
+    if not concerned:
+        return "none"
+    return f"up to {max(absent)} in {len(concerned)} eras, the last is {_named(panel, concerned[-1])}"
 
 
 def _distribution(loaded: Loaded) -> str:
@@ -76,4 +99,5 @@ def _coverage(loaded: Loaded, name: str, n_rows: Int64) -> str:
     covered = panel.eras[has > 0]
     if not len(covered):
         return "no era"
-    return f"eras {covered[0]} to {covered[-1]} ({len(covered)}), {(has * n_rows).sum() / n_rows.sum():.1%} of all rows"
+    first, last = (_named(panel, era) for era in covered[[0, -1]].tolist())
+    return f"eras {first} to {last} ({len(covered)}), {(has * n_rows).sum() / n_rows.sum():.1%} of all rows"

@@ -135,6 +135,7 @@ def _loaded(table: Table, stores: Stores, columns: Columns, keys: StoreKeys, mad
     panel = replace(
         stores.rows.panel(stores.labels[0]),
         auxiliary=further,
+        days_per_era=source.days_per_era,
         feature_names=(*columns.raw, *columns.scoring),
         feature_sets={name: np.array(at, np.int64) for name, at in columns.sets.items()},
         scoring_features=scoring.features() if scoring else None,
@@ -178,7 +179,8 @@ def outline(source: Source, also: Sequence[str] = ()) -> Outline:
     reach = None if horizon is None else max([horizon, *(days for days in further if days)])
     there = all(store.folder.is_dir() for store in Stores.of(cache_dir(), tables, columns, keys).all)
     counts = tuple((rows.bounds[:, 1] - rows.bounds[:, 0]).tolist())
-    return Outline(rows.era_table(), counts, len(columns.raw) + len(columns.scoring), target, horizon, reach, there)
+    eras, n_columns = rows.era_table(source.days_per_era), len(columns.raw) + len(columns.scoring)
+    return Outline(eras, counts, n_columns, target, horizon, reach, there)
 
 
 def _horizons(source: Source, resolved: Sequence[tuple[str, int | None]]) -> list[int | None]:

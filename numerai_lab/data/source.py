@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from numerai_lab.basics import Tick, silent
 from numerai_lab.component import Component
+from numerai_lab.eras import DAYS_PER_ERA
 from numerai_lab.splits import EraTable
 
 
@@ -61,7 +62,17 @@ class Source(Component):
         "in _20 or _60",
     )
     id_column: str = Field("id", description="column of row ids; the parquet index is found under its own name")
-    era_column: str = Field("era", description="column of eras: `0001`, `era1` or integers; X is live and left out")
+    era_column: str = Field(
+        "era",
+        description="column of eras: numbers (`0001`, `era1`, `week 1`, integers) or dates (20200103, `2020-01-03`, datetimes), "
+        "which become week numbers; X is live and left out",
+    )
+    days_per_era: int = Field(
+        DAYS_PER_ERA,
+        gt=0,
+        description="business days that pass from one era to the next: 5 for weekly eras, 1 for daily ones; embargo, purge and "
+        "the blocks of the bootstrap are counted by it, and so are eras that are dates",
+    )
     feature_prefix: str = Field("feature", description="how feature columns begin where no features.json lists them")
 
     @field_validator("auxiliary_targets")

@@ -108,6 +108,7 @@ class Synthetic(Source):
                 eras,
                 tuple(_data_type(size, era) for era in eras),
                 tuple(_resolved(size, era, self.target) for era in eras),
+                days_per_era=self.days_per_era,
             ),
             n_rows=size.rows,
             n_columns=len(sets.get(self.feature_set, sets["all"])),

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,7 @@ from numerai_lab.data.scan import (
 )
 from numerai_lab.data.source import Source, Tournament
 from numerai_lab.data.targets import horizon_in, refuse_shorter_horizon, targets_there
-from numerai_lab.eras import EraError, EraNumbers, era_label, era_number, number_eras
+from numerai_lab.eras import EraError, EraNumbers, era_label, era_name, era_number, number_eras
 from numerai_lab.splits import EraTable
 
 if TYPE_CHECKING:
@@ -53,9 +53,10 @@ class Rows:
     target: Float32
     dates: Mapping[int, str] = field(default_factory=dict)
 
-    def era_table(self) -> EraTable:
+    def era_table(self, days_per_era: int) -> EraTable:
         """What splitting needs to know."""
-        return EraTable.of(self.eras, self.bounds, self.data_types, self.target)
+        table = EraTable.of(self.eras, self.bounds, self.data_types, self.target)
+        return replace(table, dates=self.dates, days_per_era=days_per_era)
 
 
 @dataclass(frozen=True)
@@ -211,8 +212,9 @@ class Table:
             raise NlabError(f"{self.tournament.tables[0]}: holds no rows but live ones")
         twice = kept.filter((pl.col("era") == pl.col("era").shift()) & (pl.col("id") == pl.col("id").shift()))
         if len(twice):
-            raise NlabError(f"{self.tournament.tables[0]}: id {twice['id'][0]!r} stands twice in era {twice['era'][0]}")
-        _refuse_mixed_types(self.tournament.tables[0], kept)
+            era = era_name(twice["era"][0], eras.dates)
+            raise NlabError(f"{self.tournament.tables[0]}: id {twice['id'][0]!r} stands twice in era {era}")
+        _refuse_mixed_types(self.tournament.tables[0], kept, eras.dates)
         destination = np.full(n_rows, -1, np.int64)
         destination[kept["row"].to_numpy()] = np.arange(len(kept))
         per_era = kept.group_by("era", maintain_order=True).agg(
@@ -261,7 +263,7 @@ class Table:
                 distinct = lazy.select(label.alias("era")).unique().collect(engine="streaming")["era"].sort()
             labels |= dict.fromkeys((era for era in distinct.to_list() if era not in labels), path)
         try:
-            return number_eras(labels)
+            return number_eras(labels, self.source.days_per_era)
         except EraError as error:
             raise NlabError(self._placed(error, labels.get(error.label, self.tournament.tables[0]))) from error
 
@@ -283,11 +285,13 @@ class Table:
                 raise NlabError(f"{path}: a row of era {eras[0]!r} has no id")
 
 
-def _refuse_mixed_types(path: Path, rows: "pl.DataFrame") -> None:
+def _refuse_mixed_types(path: Path, rows: "pl.DataFrame", dates: Mapping[int, str]) -> None:
     """Raises NlabError for an era of several data_types: an era is trained on or scored as a whole."""
     import polars as pl
 
     mixed = rows.group_by("era", maintain_order=True).agg(kinds=pl.col("data_type").unique(maintain_order=True))
     for era, kinds in mixed.filter(pl.col("kinds").list.len() > 1).head(1).iter_rows():
         named = " and ".join(str(kind or "none") for kind in kinds)
-        raise NlabError(f"{path}: era {era} has rows of data_type {named}; an era is trained on or scored as a whole")
+        raise NlabError(
+            f"{path}: era {era_name(era, dates)} has rows of data_type {named}; an era is trained on or scored as a whole"
+        )

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from numerai_lab.basics import Array, Float32, Float64, Int64, Tick, silent
+from numerai_lab.eras import DAYS_PER_ERA
 from numerai_lab.metrics import ERA_METRICS, METRICS
 from numerai_lab.metrics.changes import SURENESS, Series, changes, series_of, typed
 from numerai_lab.metrics.churn import seed_churn
@@ -68,6 +70,7 @@ class Scoring:
     payout_date: str | None = None
     least_rows: int = 20
     smallest_effect: float = SMALLEST_EFFECT
+    days_per_era: int = DAYS_PER_ERA
 
     @property
     def multipliers(self) -> tuple[float, float]:
@@ -78,7 +81,7 @@ class Scoring:
 def per_era(panel: Panel, predictions: Predictions, splits: Splits, scoring: Scoring, tick: Tick = silent) -> "pl.DataFrame":
     """A row a variant × seed × scored era, a column a metric; `max_feature` names the feature of the largest exposure.
 
-    Eras that `covered` leaves out have no rows.
+    `date` is there where eras are dates. Eras that `covered` leaves out have no rows.
     """
     import polars as pl
 
@@ -98,10 +101,12 @@ def per_era(panel: Panel, predictions: Predictions, splits: Splits, scoring: Sco
             holder = names[int(holders[i])] if np.isfinite(scores["max_feature_exposure"][i]) else None
             values = {name: float(values[i]) for name, values in scores.items()}
             head = {"variant": column.variant, "seed": column.seed, "era": era, "split": splits.name_of(era)}
-            rows.append({**head, "n_rows": n_rows, **values, "max_feature": holder})
+            day = {"date": date.fromisoformat(panel.dates[era])} if panel.dates else {}
+            rows.append({**head, "n_rows": n_rows, **values, "max_feature": holder, **day})
         tick(done, len(eras))
     schema = {"variant": pl.String, "seed": pl.Int64, "era": pl.Int32, "split": pl.String, "n_rows": pl.Int64}
-    return pl.DataFrame(rows, schema={**schema, **dict.fromkeys(ERA_METRICS, pl.Float64), "max_feature": pl.String})
+    schema |= dict.fromkeys(ERA_METRICS, pl.Float64) | {"max_feature": pl.String}
+    return pl.DataFrame(rows, schema={**schema, **({"date": pl.Date} if panel.dates else {})})
 
 
 def covered(panel: Panel, predictions: Predictions, splits: Splits, scoring: Scoring) -> Coverage:
@@ -165,7 +170,8 @@ def score_table(
         eras = within["era"].unique().sort().to_list()
         names = dict.fromkeys(table["variant"].to_list())
         series = with_windows({variant: series_of(within.filter(variant=variant), eras) for variant in names})
-        changed = changes(series, scoring.reference, block_length(scoring.horizon_days), scoring.smallest_effect, placebos)
+        block = block_length(scoring.horizon_days, scoring.days_per_era)
+        changed = changes(series, scoring.reference, block, scoring.smallest_effect, placebos)
         for variant, own in series.items():
             head = {"variant": variant, "split": split, "notes": notes.get(variant, "")}
             rows.append({**head, **_stats(own), **changed[variant]})

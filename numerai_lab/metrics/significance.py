@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numerai_lab.basics import Float64, Int64
+from numerai_lab.eras import DAYS_PER_ERA
 from numerai_lab.metrics.retraining import SeedNoise
 
 RESAMPLES = 2000
@@ -25,9 +26,9 @@ AT_ONCE = 32
 """Differences whose resamples are worked on together: they stay in the processor's cache."""
 
 
-def block_length(horizon_days: int | None) -> int:
+def block_length(horizon_days: int | None, days_per_era: int = DAYS_PER_ERA) -> int:
     """Mean block in eras: the overlap of the targets, at least four."""
-    return max(MIN_BLOCK, (horizon_days or 0) // 5)
+    return max(MIN_BLOCK, (horizon_days or 0) // days_per_era)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from numerai_lab.basics import exact_share
 from numerai_lab.neural.rows import Batch
 
 Scope = Literal["era", "global"]
@@ -35,7 +36,7 @@ def swapped(batch: Batch, fraction: float, scope: Scope, noise: torch.Generator)
     each other, never the row itself, and a column keeps its distribution. A row alone in its era keeps its own.
     """
     n_rows, n_columns = batch.cells.shape
-    mask = chosen_cells(n_rows, n_columns, int(fraction * n_columns + 1e-9), noise)
+    mask = chosen_cells(n_rows, n_columns, int(exact_share(fraction, n_columns)), noise)
     parts = []
     for first, end in batch.groups if scope == "era" else ((0, n_rows),):
         n = end - first

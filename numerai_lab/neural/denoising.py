@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from numerai_lab.basics import exact_share
 from numerai_lab.neural.corruption import chosen_cells, swapped
 from numerai_lab.neural.networks import Encoder, relu_net
 from numerai_lab.neural.rows import Batch
@@ -38,7 +39,7 @@ class MaskedModelling(Objective):
 
     def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
         rows, columns = batch.cells.shape
-        mask = chosen_cells(rows, columns, max(1, int(self.share * columns)), noise)
+        mask = chosen_cells(rows, columns, max(1, int(exact_share(self.share, columns))), noise)
         hidden = mask.nonzero()[:, 1].view(rows, -1)
         shown = self.encoder.standard(batch.cells).masked_fill_(mask, 0)
         logits = self.decoder(self.encoder.net(shown)).view(rows, N_BINS, columns)

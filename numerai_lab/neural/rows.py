@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from numerai_lab.basics import Float64, Int64, NlabError
+from numerai_lab.basics import Float64, Int64, NlabError, exact_share
 from numerai_lab.panel import Panel
 from numerai_lab.splits import embargo_for
 
@@ -77,14 +77,14 @@ def held_out(panel: Panel, share: float, how: Literal["last", "spread"]) -> tupl
     eras = panel.eras
     if len(eras) < 2:
         raise NlabError("a network needs at least two eras: some to learn from, the rest to know when to stop")
-    n_held = min(max(1, round(share * len(eras))), len(eras) - 1)
+    n_held = min(max(1, round(exact_share(share, len(eras)))), len(eras) - 1)
     if how == "spread":
         chosen = ((np.arange(n_held) + 0.5) * (len(eras) - 1) / n_held).astype(int)
         held = np.isin(np.arange(len(eras)), chosen)
         return panel.only(eras[~held].tolist()), panel.only(eras[held].tolist())
     learned, kept = eras[:-n_held], eras[-n_held:]
     if panel.target is not None and panel.reach_days is not None:
-        n_clear = np.count_nonzero(learned < kept[0] - embargo_for(panel.reach_days))
+        n_clear = np.count_nonzero(learned < kept[0] - embargo_for(panel.reach_days, panel.days_per_era))
         learned = learned[: max(n_clear, -(-len(learned) // 2))]
     return panel.only(learned.tolist()), panel.only(kept.tolist())
 

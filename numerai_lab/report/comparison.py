@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numerai_lab.basics import NlabError, nearest
-from numerai_lab.finished import DIGESTS, Run, differing, read_run, terms
+from numerai_lab.finished import DIGESTS, Run, block_of, differing, read_run, terms
 from numerai_lab.ledger import LEDGER
 from numerai_lab.metrics import METRICS
 from numerai_lab.metrics.changes import DELTAS, KINDS, SURENESS, changes, series_of, typed
 from numerai_lab.metrics.scoring import FOLD, splits_of
-from numerai_lab.metrics.significance import block_length
 from numerai_lab.metrics.verdict import SMALLEST_EFFECT
 from numerai_lab.metrics.windows import with_windows
 from numerai_lab.placebos import Placebos
@@ -111,7 +110,7 @@ def _with_changes(runs: Sequence[Run], reference: tuple[str, str]) -> "pl.DataFr
     """The scores of comparable runs, their changes taken against one variant of one of them."""
     import polars as pl
 
-    block = block_length(runs[0].manifest["data"]["horizon_days"])
+    block = block_of(runs[0].manifest)
     changed = []
     needed = (name if (window := METRICS[name].window) is None else window[0] for name, _ in DELTAS)
     tested = list(dict.fromkeys(needed))

@@ -11,9 +11,10 @@ from urllib.parse import quote
 import numpy as np
 
 from numerai_lab.basics import Float64
+from numerai_lab.finished import block_of
 from numerai_lab.metrics.changes import series_of
 from numerai_lab.metrics.scoring import FOLD
-from numerai_lab.metrics.significance import LEVEL, block_length, mean_differences
+from numerai_lab.metrics.significance import LEVEL, mean_differences
 from numerai_lab.report.comparison import Comparison, Group
 from numerai_lab.report.differing import with_config
 from numerai_lab.report.figure import COLOURS, GREY, Figure, heat, label, numbers, titled
@@ -108,7 +109,7 @@ def _pairs(group: Group, number: int) -> list[Figure]:
         return []
     corr = _corr(group, chosen)
     first, second = np.triu_indices(len(chosen), 1)
-    block = block_length(group.members[0].manifest["data"]["horizon_days"])
+    block = block_of(group.members[0].manifest)
     found = mean_differences(corr[:, first] - corr[:, second], block)
     values, sure = np.zeros((len(chosen),) * 2), np.zeros((len(chosen),) * 2, bool)
     values[first, second], values[second, first] = found.value, -found.value

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from numerai_lab.basics import NlabError
 from numerai_lab.config import Config, load_config
-from numerai_lab.finished import Run
+from numerai_lab.finished import Run, block_of
 from numerai_lab.report.markup import cells, render
 from numerai_lab.report.plots import by_era, cumulative, drawn, improvement
 from numerai_lab.report.realism import realism_cells
@@ -125,7 +125,6 @@ def report_page(run: Run, config: Config) -> str:
 
 
 def _figures(run: Run, config: Config) -> dict[str, "Figure"]:
-    from numerai_lab.metrics.significance import block_length
     from numerai_lab.report import figures, findings, workings
     from numerai_lab.report.figure import palette
 
@@ -145,7 +144,7 @@ def _figures(run: Run, config: Config) -> dict[str, "Figure"]:
     if len(names) > 1:
         plot = ("improvement", f"Cumulative improvement over {reference}", IMPROVEMENT)
         found.append(figures.over_eras(plot, improvement(eras, reference), colours, starts))
-        block = block_length(run.manifest["data"]["horizon_days"])
+        block = block_of(run.manifest)
         found.append(figures.differences(by_era(eras), reference, colours, block))
     found += [workings.importance(gains)] if gains else []
     found += [workings.training(curves)] if curves else []

@@ -76,7 +76,8 @@ def drawn(curves: Curves, title: str, order: Sequence[str], val2_starts: int | N
 
 def broken(eras: Sequence[int], values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The curve with a gap wherever eras are left out, such as the embargo."""
-    gaps = np.flatnonzero(np.diff(eras) > np.median(np.diff(eras))) + 1 if len(eras) > 1 else np.array([], int)
+    # Months are 4 or 5 weeks apart: half as much again as usual is no gap yet.
+    gaps = np.flatnonzero(np.diff(eras) > 1.5 * np.median(np.diff(eras))) + 1 if len(eras) > 1 else np.array([], int)
     return np.insert(np.asarray(eras, float), gaps, np.nan), np.insert(values, gaps, np.nan)
 
 

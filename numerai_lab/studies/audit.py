@@ -9,7 +9,7 @@ from numerai_lab.basics import Float64
 from numerai_lab.config import Config
 from numerai_lab.crossfit import parts_of
 from numerai_lab.data.reader import Loaded
-from numerai_lab.folds import make_folds
+from numerai_lab.experiment import folds_of
 from numerai_lab.holdout import load_sealed
 from numerai_lab.metrics.single_features import IMPLAUSIBLE_CORR, ColumnScores, raw_scores
 from numerai_lab.setting import Show
@@ -163,7 +163,7 @@ def _fold_checks(config: Config, loaded: Loaded, splits: Splits, show: Show) -> 
     """Of the cross-validation fold that learns from most eras: its block, and what lies within the embargo of it, is broken."""
     if config.cv is None:
         return
-    folds = make_folds(config.cv, splits.train, loaded.panel.reach_days)
+    folds = folds_of(config, loaded.panel, splits)
     fold = max(folds, key=lambda each: len(each.train))
     embargo = f"{fold.distance} eras, the horizon asks for {fold.required_eras}"
     yield Check("embargo covers the horizon", "cv", not fold.leak, embargo)

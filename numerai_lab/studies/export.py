@@ -4,6 +4,7 @@ import hashlib
 import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,10 @@ def export_run(run: Path, name: str, out: Path, show: Show, seed: int | None = N
         train=splits.train,
         fitted_on=parts_of(template, splits, f"generators.{name}")[-1].fitted_on,
         facts={"run": run.name, "config hash": config_hash(config), "data identity": loaded.identity},
-        remarks=(*_sealed(splits), *(("the data files are not those of the run: eras may have been added since",) * changed)),
+        remarks=(
+            *_sealed(splits, loaded.panel.dates),
+            *(("the data files are not those of the run: eras may have been added since",) * changed),
+        ),
     )
     return _write(subject, config, loaded, out, show)
 
@@ -129,14 +133,16 @@ def transform(config: Config, out: Path, show: Show) -> list[Exported]:
             if not template.stochastic and seed != config.seeds[0]:
                 continue
             eras = parts_of(template, splits, f"generators.{name}")[-1].fitted_on
-            subject = Subject(name, seed, fitted.fits, splits.train, eras, facts, _sealed(splits), fitted.columns)
+            subject = Subject(
+                name, seed, fitted.fits, splits.train, eras, facts, _sealed(splits, loaded.panel.dates), fitted.columns
+            )
             several = template.stochastic and len(config.seeds) > 1
             exported.append(_write(subject, config, loaded, out / f"{name}{f'@{seed}' if several else ''}.parquet", show))
     return exported
 
 
-def _sealed(splits: Splits) -> tuple[str, ...]:
-    said = f"the holdout, eras {span(splits.holdout)}, its embargo and all later eras are sealed and left out"
+def _sealed(splits: Splits, dates: Mapping[int, str]) -> tuple[str, ...]:
+    said = f"the holdout, eras {span(splits.holdout, dates)}, its embargo and all later eras are sealed and left out"
     return (said,) if splits.holdout else ()
 
 
@@ -156,21 +162,29 @@ def _write(subject: Subject, config: Config, loaded: Loaded, out: Path, show: Sh
 
     panel, live = loaded.panel.without_target(), live_rows(config.data, loaded.panel)
     names = [f"{subject.name}_{column}" for column in subject.fits.names]
-    fields = [("id", pa.string()), ("era", pa.int32()), ("split", pa.string()), *((name, pa.float32()) for name in names)]
+    day = [("date", pa.date32())] if panel.dates else []
+    fields = [("id", pa.string()), ("era", pa.int32()), *day, ("split", pa.string()), *((name, pa.float32()) for name in names)]
     schema = pa.schema(fields)
     diagnosis = Diagnosis(names)
     rows = dict.fromkeys((TRAIN, VALIDATION, LIVE), 0)
     with growing_table(out, schema) as add, show.task(f"export {subject.name}") as tick:
         for done, (era, split, ids, values) in enumerate(_eras(subject, panel, live), start=1):
-            eras = pa.array([era] * len(ids), pa.int32())
-            add(pa.table([pa.array(ids), eras, pa.array([split] * len(ids)), *map(pa.array, values.T)], schema=schema))
+            eras = [pa.array([era] * len(ids), pa.int32())]
+            if day:
+                known = None if era is None else date.fromisoformat(panel.dates[era])
+                eras.append(pa.array([known] * len(ids), pa.date32()))
+            add(pa.table([pa.array(ids), *eras, pa.array([split] * len(ids)), *map(pa.array, values.T)], schema=schema))
             diagnosis.add(split, values)
             rows[split] += len(ids)
             tick(done, len(panel.eras) + (live is not None))
     silent = tuple(filter(lambda era: not subject.fits.speaks_for(era), panel.eras.tolist()))
     remarks = (
         *subject.remarks,
-        *((f"eras {span(silent)} are left out: its fit saw their targets, or those of their neighbours",) if silent else ()),
+        *(
+            (f"eras {span(silent, panel.dates)} are left out: its fit saw their targets, or those of their neighbours",)
+            if silent
+            else ()
+        ),
         *(() if live else ("the data has no live rows (no live.parquet beside its tables)",)),
     )
     card = out.with_name(f"{out.name}.md")
@@ -216,18 +230,19 @@ def _card(subject: Subject, config: Config, loaded: Loaded, rows: Mapping[str, i
         "rows": ", ".join(f"{name} {count:,}" for name, count in rows.items()),
         "fitted on": f"{SCOPES[template.fit_scope.kind]}{stamp}",
         **({"targets learned": ", ".join(targets)} if template.several_targets else {}),
-        "eras seen by the fit": span(subject.fitted_on),
-        "training eras": span(subject.train),
+        "eras seen by the fit": span(subject.fitted_on, loaded.panel.dates),
+        "training eras": span(subject.train, loaded.panel.dates),
         "seed": subject.seed if template.stochastic else "none: nothing is drawn at random",
         "data": f"{'SYNTHETIC, ' if loaded.synthetic else ''}{config.data.version_label()}",
         "features read": _features_read(subject, loaded.panel),
         **subject.facts,
     }
-    says = inspect.getdoc(type(template)) or ""
+    says, has_dates = inspect.getdoc(type(template)) or "", bool(loaded.panel.dates)
     return [
         f"# {subject.name}: {says.splitlines()[0]}",
         "",
         "Rows: one a stock and era; `era` is empty for live rows; `split` is train, validation or live.",
+        *(("`era` counts weeks (steps of data.days_per_era) from the first date of the data; `date` is the date.",) * has_dates),
         "Rows of `train` are those that a model of these columns may learn from; `validation` is every other era with a number.",
         *(f"**Note**: {remark}." for remark in remarks),
         *of_method(template, facts),

@@ -1,7 +1,7 @@
 """Synthetic eras as a file in the tournament's own layout, and a card that explains it."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,7 +60,7 @@ def export_eras(run: Path, name: str, n_eras: int, out: Path, show: Show, seed: 
         "method": augmenter.model_dump()["kind"],
         "rows": f"{n_rows:,} in {len(origins)} eras, {first} to {first + len(origins) - 1}",
         "made": _made(augmenter, origins),
-        "learned from": _learned_from(done, config, name, wanted) if augmenter.learns else "nothing",
+        "learned from": _learned_from(done, config, name, wanted, loaded.panel.dates) if augmenter.learns else "nothing",
         "target": f"{loaded.target}, as `target`",
         "seed": wanted,
         "data": f"{'SYNTHETIC, ' if loaded.synthetic else ''}{config.data.version_label()}",
@@ -104,8 +104,8 @@ def _firsts(run: Run, name: str, seed: int) -> list[int]:
     return sorted(int(first) for first in found if first.isdecimal())
 
 
-def _learned_from(run: Run, config: Config, name: str, seed: int) -> str:
-    said = f"{span(tuple(run.manifest['splits']['train']))}, features and target"
+def _learned_from(run: Run, config: Config, name: str, seed: int, dates: Mapping[int, str]) -> str:
+    said = f"{span(tuple(run.manifest['splits']['train']), dates)}, features and target"
     readers = {g for v in config.variants.values() if name in v.augment for g in v.reads if g in config.generators}
     fewer = any(config.generators[g].fit_scope.kind == "early" for g in readers)
     if not fewer or _firsts(run, name, seed):

@@ -38,7 +38,7 @@ def power(config: Config, gain: float, show: Show, run: Run | None = None) -> Po
     """What n eras × seeds would resolve. Noise comes from a finished run, else from a pilot on training eras."""
     with show.task("data") as tick:
         loaded, splits = load_sealed(config, tick)
-    block = block_length(loaded.horizon_days)
+    block = block_length(loaded.horizon_days, loaded.panel.days_per_era)
     noise, source = _of_run(run, block) if run else _of_pilot(loaded.panel, splits, block)
     if not noise.era > 0:
         raise NlabError(f"{source}: too few eras to measure the noise of a difference; name another run with --run")

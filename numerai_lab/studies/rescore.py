@@ -79,7 +79,7 @@ def score_predictions(path: Path, config: Config, show: Show, reference: str | N
     notes += [f"{missing:,} rows of scored eras have no prediction and are left out of their eras"] if missing else []
     data = f"{'SYNTHETIC data' if loaded.synthetic else 'data'}: {version}; target {loaded.target}"
     head = [f"{data}; fnc[{scoring.fnc_features}]@{loaded.target}; Δ against {scoring.reference}"]
-    head.append(f"val1 eras {span(scored.val1)}; val2 eras {span(scored.val2)}")
+    head.append(f"val1 eras {span(scored.val1, panel.dates)}; val2 eras {span(scored.val2, panel.dates)}")
     return Scored(eras, score_table(eras, scoring, dict.fromkeys(names, stamp)), (*head, *notes))
 
 
@@ -148,7 +148,8 @@ def _joined(path: Path, frame: "pl.DataFrame", panel: Panel, version: str) -> tu
 def _held_out(rows: Int64, panel: Panel, splits: Splits) -> list[str]:
     """A line where the file has predictions for rows of the holdout. rows: as `_joined` gives them."""
     n = sum(int(((rows >= place.start) & (rows < place.stop)).sum()) for place in map(panel.rows, splits.holdout))
-    said = f"{n:,} rows of the holdout (eras {span(splits.holdout)}) are not scored; `nlab unseal` scores a run's variant there"
+    eras = span(splits.holdout, panel.dates)
+    said = f"{n:,} rows of the holdout (eras {eras}) are not scored; `nlab unseal` scores a run's variant there"
     return [said] if n else []
 
 

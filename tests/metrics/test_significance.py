@@ -84,6 +84,7 @@ def test_eras_without_a_score_count_for_nothing() -> None:
 
 def test_the_block_is_the_overlap_of_the_targets_and_at_least_four() -> None:
     assert [block_length(days) for days in (None, 5, 20, 60)] == [4, 4, 4, 12]
+    assert [block_length(days, days_per_era=1) for days in (None, 20, 60)] == [4, 20, 60]
 
 
 def test_the_same_seed_gives_the_same_interval() -> None:

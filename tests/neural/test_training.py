@@ -179,6 +179,7 @@ def test_eras_whose_targets_reach_into_the_held_out_ones_are_not_learned_from() 
     panel = replace(make_panel(n_eras=40, n_rows=4), horizon_days=20)
     learned, kept = held_out(panel, 0.1, "last")
     assert (learned.eras[-1], kept.eras[0]) == (28, 37)  # the eight eras of a 20-day target's embargo lie between
+    assert held_out(replace(panel, days_per_era=10), 0.1, "last")[0].eras[-1] == 32
     assert held_out(panel.without_target(), 0.1, "last")[0].eras[-1] == 36
     assert held_out(replace(panel, horizon_days=None), 0.1, "last")[0].eras[-1] == 36
     few, kept = held_out(panel.only(range(1, 11)), 0.1, "last")
