@@ -188,10 +188,10 @@ def _stats(series: Series) -> dict[str, object]:
         has = np.isfinite(series[name]).all(0)
         out[f"{name}_n_eras"] = int(has.sum())
         out[f"corr_mean_{name}_eras"] = mean_over_seeds(corr[:, has], "mean")
-    out["bmc_last200_n_eras"] = int(np.isfinite(series["bmc_last200"]).all(0).sum())
     for name, metric in METRICS.items():
         for stat in metric.stats:
             out[f"{name}_{stat}"] = mean_over_seeds(series[name], stat)
+    out["bmc_last200_n_eras"] = int(np.isfinite(series["bmc_last200"]).all(0).sum())
     if len(corr) > 1:
         out["corr_mean_seed_std"] = float(np.std([summarise(seed, "mean") for seed in corr]))
     return out

@@ -83,6 +83,13 @@ def test_bmc_and_that_of_the_last_eras_are_numerais(panel: Panel, monkeypatch: p
     assert table.filter(variant="other", split="val1")["bmc_n_eras"].to_list() == [18]
 
 
+def test_the_first_columns_keep_their_places_for_scripts_that_cut_them_out(panel: Panel) -> None:
+    assert score_table(scored(panel), SCORING, {}).columns[:10] == [
+        *("variant", "split", "notes", "n_eras", "corr_n_missing"),
+        *("mmc_n_eras", "corr_mean_mmc_eras", "bmc_n_eras", "corr_mean_bmc_eras", "corr_mean"),
+    ]
+
+
 def test_the_change_of_bmc_is_that_of_numerais_scores_with_its_interval_and_adjusted_p(panel: Panel) -> None:
     eras = scored(panel)
     mine = np.mean(list(by_hand(panel).values()))
