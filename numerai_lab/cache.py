@@ -154,7 +154,8 @@ class Cache:
         if damage:
             log.warning("%s: its cache entry %s is damaged (%s) and is made anew", stage.label, stage.key, damage)
             return None
-        os.utime(entry.folder / META)
+        with contextlib.suppress(PermissionError):  # another user's: it can be read, and pruning takes it for older
+            os.utime(entry.folder / META)
         seconds = float(entry.meta["seconds"])
         self.hits.append({"stage": stage.label, "family": stage.family, "key": stage.key, "seconds_saved": seconds})
         log.info("%s: from the cache, %.1f s saved", stage.label, seconds)

@@ -143,7 +143,9 @@ class Config(_Strict):
     """A run: data, splits, generators, augmenters, a model, and the variants to compare."""
 
     name: str = Field(pattern=f"^{NAME}$", max_length=80, description="the run folder's name ends with it")
-    seeds: list[int] = Field(default_factory=lambda: [0], min_length=1, description="every variant is trained once a seed")
+    seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = Field(
+        default_factory=lambda: [0], min_length=1, description="every variant is trained once a seed; 0 to 4294967295"
+    )
     data: AnySource
     splits: SplitsConfig = Field(default_factory=SplitsConfig, description="which eras train and validate")
     cv: CrossValidation | None = Field(

@@ -30,7 +30,7 @@ from numerai_lab.selection import LABELLED
 from numerai_lab.setting import Setting, Show
 from numerai_lab.splits import Splits
 from numerai_lab.store import Scratch, cache_dir, scratch
-from numerai_lab.variants import check_scopes, fit_generators, settled, train_and_predict
+from numerai_lab.variants import check_scopes, check_sizes, fit_generators, settled, train_and_predict
 
 if TYPE_CHECKING:
     import polars as pl
@@ -67,6 +67,7 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
             scoring = scoring_of(config, loaded)
             for each in (splits, *folds):
                 check_scopes(config, each)
+                check_sizes(config, loaded.panel, each)
         task = task_of(config, loaded, splits, folds)
         folder.manifest["expected"] = asdict(need(task))
         if not how.force:

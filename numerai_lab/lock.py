@@ -42,7 +42,6 @@ class Lock:
             self.free()  # its file was removed while we waited: what we hold, nobody else will see
 
     def _opened(self) -> int:
-        how = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if self.make_file else 0)
         for _ in range(TRIES):
             if self.make_folder:
                 with suppress(FileExistsError):  # there when mkdir looked, and gone when it looked again
@@ -50,7 +49,7 @@ class Lock:
             elif not (self.path.parent if self.make_file else self.path).exists():
                 break
             try:
-                return os.open(self.path, how, 0o644)
+                return self._descriptor()
             except FileNotFoundError:  # another process gave the folder its final name just now
                 continue
             except OSError as error:
@@ -58,6 +57,16 @@ class Lock:
                     raise
                 raise NlabFailure(f"{self.path}: no lock can be taken there ({error.strerror})") from error
         return -1
+
+    def _descriptor(self) -> int:
+        """The open file. One of another user that may only be read is locked all the same."""
+        plain = os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            return os.open(self.path, plain | os.O_RDWR | (os.O_CREAT if self.make_file else 0), 0o666)
+        except PermissionError:
+            with suppress(FileNotFoundError):  # then it is the folder that can't be written to
+                return os.open(self.path, plain | os.O_RDONLY)
+            raise
 
     def free(self) -> None:
         """Gives the lock back; its file stays."""

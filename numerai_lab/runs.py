@@ -5,7 +5,6 @@ import os
 import platform
 import shutil
 import sys
-import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -23,7 +22,7 @@ from numerai_lab.finished import FILES, MANIFEST
 from numerai_lab.lock import Lock
 from numerai_lab.machine import peak_memory, used_gpu
 from numerai_lab.seal import checksum, checksums, mapping_in, opened, sealed
-from numerai_lab.store import LOCK, built
+from numerai_lab.store import LOCK, built, new_folder
 
 if TYPE_CHECKING:
     import polars as pl
@@ -198,13 +197,12 @@ def _begun(runs_dir: Path, name: str) -> Lock:
         runs_dir.mkdir(parents=True, exist_ok=True)
         _remove_empty(runs_dir)
         while True:
-            work = Path(tempfile.mkdtemp(prefix=f"{UNFINISHED}{stamp}_{name}-", dir=runs_dir))
+            work = new_folder(runs_dir, f"{UNFINISHED}{stamp}_{name}-")
             lock = Lock(work / LOCK)
             if lock.take():  # else another process, beginning too, took our empty folder for a dead run's
                 break
     except OSError as error:
         raise NlabError(f"{runs_dir}: can't hold run folders ({error.strerror}); choose another with --runs-dir") from error
-    work.chmod(0o755)
     return lock
 
 

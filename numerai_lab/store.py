@@ -5,8 +5,8 @@ import hashlib
 import json
 import logging
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,11 +45,20 @@ def key_of(*facts: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
+def new_folder(parent: Path, prefix: str) -> Path:
+    """A new folder that other members of a group may use as far as the umask lets them; setgid is inherited."""
+    while True:
+        folder = parent / f"{prefix}{secrets.token_hex(4)}"
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+            return folder
+
+
 @contextmanager
 def built(folder: Path) -> Iterator[Path]:
     """A temporary folder beside `folder` that takes its name when the block ends well and vanishes otherwise."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    work = new_folder(folder.parent, f".{folder.name}-")
     lock = Lock(work / LOCK)
     lock.take(wait=True)  # who looks for what dead processes left may hold it for a moment
     try:
@@ -58,7 +67,6 @@ def built(folder: Path) -> Iterator[Path]:
         if folder.exists():  # another process was faster; its bytes are the same
             shutil.rmtree(work)
         else:
-            work.chmod(0o755)
             work.rename(folder)
     except BaseException:
         lock.free()
@@ -271,10 +279,13 @@ class Scratch:
 def scratch() -> Iterator[Scratch]:
     """A Scratch inside the cache folder."""
     (cache_dir() / "scratch").mkdir(parents=True, exist_ok=True)
-    place = tempfile.TemporaryDirectory(prefix="run-", dir=cache_dir() / "scratch", ignore_cleanup_errors=True)
-    with place as folder, Lock(Path(folder) / LOCK) as lock:
-        lock.take(wait=True)
-        yield Scratch(Path(folder))
+    folder = new_folder(cache_dir() / "scratch", "run-")
+    try:
+        with Lock(folder / LOCK) as lock:
+            lock.take(wait=True)
+            yield Scratch(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _load(path: Path) -> Array:

@@ -28,19 +28,47 @@ def parse_yaml(text: str, where: str) -> Any:
         raise NlabError(f"{where}: not valid YAML: {' '.join(str(error).split()) or 'nested too deeply'}") from error
 
 
-class _StrictSafeLoader(yaml.SafeLoader):
-    """PyYAML's safe loader without its two traps: `1e-3` read as text, and the last of two equal keys kept silently."""
+MERGE = "tag:yaml.org,2002:merge"
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+
+class _StrictSafeLoader(yaml.SafeLoader):
+    """PyYAML's safe loader without its two traps: `1e-3` read as text, and the last of two equal keys kept silently.
+
+    A key that a merge (`<<: *anchor`) brings may be given another value: only keys written in one mapping count as equal.
+    """
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, list | dict):
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is not a name", key_node.start_mark)
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a list or mapping is not a name", key_node.start_mark)
+            key = MERGE if key_node.tag == MERGE else self.construct_object(key_node, deep=True)
             if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", key_node.start_mark)
+                way_out = "; merge a list, <<: [*one, *two]" if key == MERGE else ""
+                said = key_node.value if key == MERGE else key
+                raise yaml.constructor.ConstructorError(None, None, f"key {said!r} stands twice{way_out}", key_node.start_mark)
             seen.add(key)
-        return super().construct_mapping(node, deep)
+        return node
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Merges as YAML defines it: a mapping's own keys first, then those of the first of several merged mappings.
+
+        PyYAML's own versions differ in which of several wins, and let merges of merges grow without end.
+        """
+        own = [(key, value) for key, value in node.value if key.tag != MERGE]
+        merges = [(key, value) for key, value in node.value if key.tag == MERGE]
+        node.value = own
+        pairs = {(key.tag, key.value): (key, value) for key, value in own}
+        for key, value in merges:
+            for each in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                if not isinstance(each, yaml.MappingNode):
+                    said = "<< merges a mapping, or a list of them"
+                    raise yaml.constructor.ConstructorError(None, None, said, key.start_mark)
+                self.flatten_mapping(each)
+                for merged in each.value:
+                    pairs.setdefault((merged[0].tag, merged[0].value), merged)
+        node.value = list(pairs.values())
 
 
 _StrictSafeLoader.add_implicit_resolver(

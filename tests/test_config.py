@@ -1,18 +1,22 @@
 """Strict configs: every problem at once, no silent trap, overrides, and a resolved form that means the same."""
 
+import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numerai_lab.augmenters import AUGMENTERS
-from numerai_lab.basics import NlabError
+from numerai_lab.basics import NlabError, rng_for
 from numerai_lab.config import Config, load_config, parse_config
 from numerai_lab.defaults import with_variants
+from numerai_lab.stream import BlockStream
 from numerai_lab.yamlfile import parse_yaml
+from tests.conftest import component, make_panel
 
 VALID = """
 name: ok
@@ -289,3 +293,65 @@ def test_any_text_gives_a_value_or_one_message(text: str) -> None:
         parse_yaml(text, "x")
     except NlabError as error:
         assert str(error).startswith("x: not valid YAML")
+
+
+MERGED = """
+base: &base {kind: cutout, fraction: 0.25}
+more: &more {copies: 2, fraction: 0.1}
+half: {<<: *base, fraction: 0.5}
+above: {fraction: 0.5, <<: *base}
+both: {<<: [*base, *more]}
+nested: &nested {<<: *base, weight: 0.5}
+deep: {<<: [*nested, *base], fraction: 0.75}
+"""
+
+
+def test_merge_keys_are_read_and_what_is_written_beside_them_counts() -> None:
+    found = parse_yaml(MERGED, "x")
+    assert found["half"] == found["above"] == {"kind": "cutout", "fraction": 0.5}
+    assert found["both"] == {"kind": "cutout", "fraction": 0.25, "copies": 2}
+    assert found["nested"] == {"kind": "cutout", "fraction": 0.25, "weight": 0.5}
+    assert found["deep"] == {"kind": "cutout", "fraction": 0.75, "weight": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("b: &b {k: 1}\na: {<<: *b, m: 1, m: 2}", "key 'm' stands twice"),
+        ("b: &b {k: 1, k: 2}\na: {<<: *b, k: 3}", "key 'k' stands twice"),
+        ("b: &b {k: 1}\nc: &c {m: 1}\na: {<<: *b, <<: *c}", "key '<<' stands twice; merge a list, <<: [*one, *two]"),
+        ("a: {<<: 3}", "<< merges a mapping, or a list of them"),
+        ("a: {[1]: 3}", "a list or mapping is not a name"),
+    ],
+)
+def test_a_key_that_is_written_twice_is_refused_beside_merges_too(text: str, says: str) -> None:
+    with pytest.raises(NlabError, match=re.escape(says)):
+        parse_yaml(text, "x")
+
+
+def test_merges_of_merges_do_not_grow_without_end() -> None:
+    lines = ["a0: &a0 {k: 1}", *(f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}" for i in range(1, 12))]
+    assert parse_yaml("\n".join(lines), "x")["a11"] == {"k": 1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"seeds": [-1]}, "seeds[0]: got -1, wanted greater than or equal to 0"),
+        ({"seeds": [0, 2**32]}, "seeds[1]: got 4294967296, wanted less than 4294967296"),
+        ({"seeds": [2**63]}, "seeds[0]: got 9223372036854775808, wanted less than 4294967296"),
+        ({"data": {"source": "synthetic", "seed": 2**63}}, "data.seed: got 9223372036854775808, wanted less than 4294967296"),
+        ({"model": {"kind": "lightgbm", "num_leaves": 131_073}}, "model.num_leaves: got 131073, wanted less than"),
+        ({"model": {"kind": "xgboost", "max_depth": 2**31}}, "model.max_depth: got 2147483648, wanted less"),
+        ({"generators": {"p": {"kind": "pca", "n_components": 300_000_000}}}, "p.n_components: got 300000000, wanted less"),
+    ],
+)  # fmt: skip
+def test_numbers_that_a_library_would_refuse_after_training_are_refused_at_once(changes: dict[str, Any], says: str) -> None:
+    assert says in broken(**changes)
+
+
+@pytest.mark.parametrize("kind", ["ridge", "xgboost", "lightgbm"])
+def test_the_largest_seed_works(kind: str) -> None:
+    blocks = BlockStream(make_panel(n_eras=3), ("raw",), make_panel().raw_names, 2**32 - 1)
+    model = component(kind).fit(blocks, rng_for(2**32 - 1, "model"))
+    assert np.isfinite(model.predict(blocks[0].X)).all()

@@ -267,3 +267,25 @@ def test_a_generator_that_no_variant_uses_is_not_fitted(tmp_path: Path) -> None:
     lone = config(model={"kind": "ridge"}, variants={"baseline": {}})
     lone.generators["net"] = Never(n_components=3)
     assert go(lone, tmp_path).scores.height == 3
+
+
+def test_methods_with_too_little_to_learn_from_are_refused_before_anything_is_fitted(tmp_path: Path) -> None:
+    config = make_config(
+        generators={
+            "u": {"kind": "umap", "mode": "exact", "n_components": 99, "landmarks": 100},
+            "p": {"kind": "pca", "n_components": 500},
+            "unused": {"kind": "pca", "n_components": 501},
+            "q": {"kind": "pca", "n_components": 8, "select": {"by": "variance", "top_k": 7}},
+        },
+        augmenters={"g": {"kind": "gmm_targets", "n_components": 400}},
+        variants={"v": {"features": ["u", "p", "q"]}, "w": {"augment": ["g"]}},
+    )
+    with pytest.raises(NlabError) as shown:
+        run(config, tmp_path, Quiet())
+    assert str(shown.value).splitlines() == [
+        "generators.p: pca: n_components is 500, but the feature set has 42 features",
+        "generators.q: pca: n_components is 8, but the feature set has 7 features",
+        "generators.u: umap: 100 rows to fit on give at most 98 columns, n_components is 99",
+        "augmenters.g: gmm_targets: n_components is 400, but there are 60 eras to learn from",
+    ]
+    assert not list(tmp_path.iterdir())

@@ -1,8 +1,11 @@
 """Stores: found broken and made anew, never used; folders complete or absent."""
 
+import errno
 import logging
 import shutil
 import threading
+import os
+import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,8 +16,10 @@ import pytest
 from numerai_lab import known_checksums
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.data.synthetic import Synthetic
+from numerai_lab.experiment import run
 from numerai_lab.lock import Lock
 from numerai_lab.store import build_resumably, built, key_of, scratch
+from tests.conftest import Quiet, make_config, quick
 
 TINY = Synthetic(size="tiny")
 
@@ -171,3 +176,45 @@ def test_a_folder_that_goes_while_its_lock_is_taken_is_made_again(tmp_path: Path
     monkeypatch.setattr(Path, "mkdir", gone_at_first)
     with Lock(tmp_path / "folder" / "lock") as lock:
         assert lock.take()
+
+
+def test_all_of_a_cache_can_be_shared_by_a_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the umask says: a member's folders and files may be written to by the others, and new folders stay the group's."""
+    shared = tmp_path / "cache"
+    shared.mkdir()
+    shared.chmod(0o2775)
+    monkeypatch.setenv("NLAB_CACHE", str(shared))
+    before = os.umask(0o002)
+    try:
+        config = make_config(generators={"p": quick("pca")}, variants={"v": {"features": ["p"]}})
+        with scratch() as space:
+            space.keep("x", np.zeros(3, np.float32))
+            modes = [path.stat().st_mode for path in space.folder.rglob("*")] + [space.folder.stat().st_mode]
+        run(config, tmp_path / "runs", Quiet())
+    finally:
+        os.umask(before)
+    modes += [path.stat().st_mode for path in shared.rglob("*")]
+    folders, files = ([mode & 0o7777 for mode in modes if stat.S_ISDIR(mode) == which] for which in (True, False))
+    assert set(folders) == {0o2775}
+    assert set(files) == {0o664}
+    assert len(files) > 10
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "runs").iterdir()} == {0o775}
+
+
+def test_a_lock_that_may_only_be_read_locks_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, plain = tmp_path / "lock", os.open
+    path.touch()
+
+    def read_only(name: object, flags: int, *mode: int) -> int:
+        if flags & os.O_RDWR:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(name))
+        return plain(path, flags)
+
+    with Lock(path) as mine, Lock(path) as other:
+        assert mine.take("own")
+        monkeypatch.setattr(os, "open", read_only)
+        assert not other.take("read")
+        mine.free()
+        assert other.take("read")
+        monkeypatch.undo()
+        assert not mine.take("own")

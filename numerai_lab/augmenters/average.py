@@ -25,7 +25,7 @@ class Average(Augmenter):
     partner: Literal["random", "nearest"] = Field(
         "random", description="by a permutation, or one of the `neighbours` nearest rows of the era"
     )
-    neighbours: int = Field(5, gt=0, description="nearest rows that a partner is drawn from; partner: nearest only")
+    neighbours: int = Field(5, gt=0, le=10_000, description="nearest rows that a partner is drawn from; partner: nearest only")
     alpha: float | None = Field(None, gt=0, description="λ ~ Beta(alpha, alpha) for every row; none = one half")
     rebin: bool = Field(False, description="round features to the nearest bin, halves up or down at random")
 

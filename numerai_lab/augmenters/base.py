@@ -30,7 +30,7 @@ class Augmenter(Component):
     dear: ClassVar[bool] = False
     unseeded: ClassVar[tuple[str, ...]] = ("device", *AMOUNTS)
 
-    copies: int = Field(1, gt=0, description="blocks of new rows an era")
+    copies: int = Field(1, gt=0, le=10_000, description="blocks of new rows an era")
     ratio: float = Field(
         1.0,
         gt=0,
@@ -84,6 +84,10 @@ class Augmenter(Component):
     def n_of(self, n: int) -> int:
         """How many of n rows (of n eras, for one that invents eras) a copy makes: at least one."""
         return max(1, round(exact_share(self.ratio, n)))
+
+    def too_small(self, n_rows: int, n_features: int, n_eras: int) -> str:
+        """Why there is too little to learn from, in a sentence, said before anything is fitted; empty where there is enough."""
+        return ""
 
     def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
         """Learns from the training eras with their target, NaN where unknown."""

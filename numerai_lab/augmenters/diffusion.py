@@ -56,7 +56,9 @@ class Diffusion(Proportioned, Training):
     guidance: float = Field(1.0, ge=0, le=10, description="above 1 exaggerates the condition, 0 ignores it")
     n_steps: int = Field(18, gt=1, le=1000, description="steps from noise to a row")
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the running mean of the weights, which is what is kept")
-    max_steps: int = Field(4000, gt=0, description="steps at most; the learning rate falls to 0 along a cosine until there")
+    max_steps: int = Field(
+        4000, gt=0, le=10_000_000, description="steps at most; the learning rate falls to 0 along a cosine until there"
+    )
     eras_per_batch: int = Field(
         16, gt=0, description="eras that a batch is drawn from, evenly; structure set: batch_size over this is the size of a set"
     )

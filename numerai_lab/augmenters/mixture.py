@@ -37,9 +37,13 @@ class GMMTargets(Augmenter):
         "bayes",
         description="over the β: variational with full covariances, diagonal covariances, or full ones of `beta_components`",
     )
-    n_components: int = Field(6, gt=0, description="components of the mixture at most; those without an era are not drawn from")
-    beta_components: int = Field(10, gt=0, description="principal components of the β; mixture: pca_gmm only")
-    scores: int = Field(64, gt=0, description=f"principal components that stand for more than {MOST_FEATURES} features")
+    n_components: int = Field(
+        6, gt=0, le=10_000, description="components of the mixture at most; those without an era are not drawn from"
+    )
+    beta_components: int = Field(10, gt=0, le=10_000, description="principal components of the β; mixture: pca_gmm only")
+    scores: int = Field(
+        64, gt=0, le=10_000, description=f"principal components that stand for more than {MOST_FEATURES} features"
+    )
     draw: Literal["mixture", "path"] = Field(
         "mixture", description="path: a step of an AR(1) from the β of the era before (on 8 principal components of the β)"
     )
@@ -49,13 +53,17 @@ class GMMTargets(Augmenter):
         "numerai", description="target values: 0 … 1 at 5/20/50/20/5 %, or those of the training targets at their shares"
     )
 
+    def too_small(self, n_rows: int, n_features: int, n_eras: int) -> str:
+        message = f"gmm_targets: n_components is {self.n_components}, but there are {n_eras} eras to learn from"
+        return message if n_eras < max(2, self.n_components) else ""
+
     def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
         values, shares = target_values(panel) if self.bins == "train" else (NUMERAI_VALUES, NUMERAI_SHARES)
         self.values_, self.shares_ = values, shares
         self.projection_ = _projection(panel, self.scores) if panel.n_raw > MOST_FEATURES else np.zeros((0, 0))
         self.eras_, betas = self._betas(panel, aid)
-        if len(betas) < max(2, self.n_components):
-            raise NlabError(f"gmm_targets: n_components is {self.n_components}, but there are {len(betas)} eras to learn from")
+        if message := self.too_small(panel.n_rows, panel.n_raw, len(betas)):
+            raise NlabError(message)
         mixture = _mixture(betas, self.mixture, self.n_components, min(self.beta_components, len(betas) - 1), rng)
         self.means_, self.factors_, self.regimes_ = mixture.means, mixture.factors, mixture.regimes
         self.dispersion_ = np.array(mixture.dispersion)

@@ -32,7 +32,9 @@ class CovariancePath(Proportioned):
     invents_eras: ClassVar[bool] = True
     invents_rows: ClassVar[bool] = True
 
-    n_components: int = Field(8, gt=0, description="principal components of the log covariances that move; the rest stay put")
+    n_components: int = Field(
+        8, gt=0, le=10_000, description="principal components of the log covariances that move; the rest stay put"
+    )
     inertia: float | None = Field(None, ge=0, lt=1, description="how much of the last era's place stays; none = estimated")
     most_features: int = Field(60, gt=1, le=200, description="with more features than these, work on factor scores")
     factors: int = Field(32, gt=0, le=128, description="factors that then stand for the features, at most a third of them")

@@ -9,7 +9,7 @@ from pydantic import Field, PrivateAttr
 
 from numerai_lab.augmenters.bins import known_blocks, rebinned
 from numerai_lab.augmenters.proportions import Proportioned
-from numerai_lab.basics import ALONE, Aid
+from numerai_lab.basics import ALONE, Aid, NlabError
 from numerai_lab.neural.settings import Training
 from numerai_lab.panel import Block, Panel
 
@@ -27,6 +27,8 @@ class Networked(Proportioned, Training):
     def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
         from numerai_lab.neural.networks import generator_for
 
+        if message := self.too_small(panel.n_rows, panel.n_raw, len(panel.eras)):
+            raise NlabError(message)
         panel = panel.only([block.era for block in known_blocks(panel) if len(block)])
         self._learn_proportions(panel, rng)
         self._network = None
@@ -110,6 +112,10 @@ class Dream(Networked):
     @property
     def between_bins(self) -> bool:
         return not self.rebin
+
+    def too_small(self, n_rows: int, n_features: int, n_eras: int) -> str:
+        message = "dream: a step is the gradient over its standard deviation across features, and there is one feature only"
+        return message if n_features < 2 else ""
 
     def augment(self, block: Block, rng: np.random.Generator) -> Block:
         from numerai_lab.neural.networks import device_for, in_tiles

@@ -26,17 +26,22 @@ class UMAPInverse(Proportioned):
     invents_eras: ClassVar[bool] = True
     invents_rows: ClassVar[bool] = True
 
-    n_neighbors: int = Field(15, gt=1, description="neighbours a row is linked to")
+    n_neighbors: int = Field(15, gt=1, le=1000, description="neighbours a row is linked to")
     min_dist: float = Field(0.1, ge=0, le=0.99, description="how near points may lie in the embedding")
-    n_epochs: int | None = Field(None, gt=0, description="passes of the layout; none = umap-learn's choice (500)")
+    n_epochs: int | None = Field(None, gt=0, le=1_000_000, description="passes of the layout; none = umap-learn's choice (500)")
     landmarks: int = Field(5000, ge=100, le=100_000, description="rows to fit on, drawn evenly from the eras")
     pool: int = Field(5000, gt=0, le=1_000_000, description="rows to make")
+
+    def too_small(self, n_rows: int, n_features: int, n_eras: int) -> str:
+        if min(n_rows, self.landmarks) > self.n_neighbors:
+            return ""
+        return f"umap_inverse: {n_rows} rows to fit on, n_neighbors {self.n_neighbors} needs more"
 
     def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
         self._learn_proportions(panel, rng)
         rows = self._landmarks(panel, rng)
-        if len(rows) <= self.n_neighbors:
-            raise NlabError(f"umap_inverse: {len(rows)} rows to fit on, n_neighbors {self.n_neighbors} needs more")
+        if message := self.too_small(len(rows), panel.n_raw, len(panel.eras)):
+            raise NlabError(message)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # numba and scikit-learn deprecations inside umap-learn
             reducer = self._reducer(int(rng.integers(2**31 - 1))).fit(rows)

@@ -70,7 +70,7 @@ class Synthetic(Source):
     size: Literal["tiny", "small", "medium", "full"] = Field(
         "small", description="tiny (8,000 rows), small (160,000), medium (600,000) or full (6.9 million)"
     )
-    seed: int = Field(0, ge=0, description="the world that is drawn")
+    seed: int = Field(0, ge=0, lt=2**32, description="the world that is drawn")
 
     @property
     def folder(self) -> Path:

@@ -85,6 +85,10 @@ class Generator(Component):
         """Itself, knowing how many columns the generators emit that were fitted before it."""
         return self
 
+    def too_small(self, n_rows: int, n_features: int, n_eras: int) -> str:
+        """Why there is too little to learn from, in a sentence, said before anything is fitted; empty where there is enough."""
+        return ""
+
     @abstractmethod
     def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
         """Learns from every era of the panel; its target is hidden unless the generator uses labels."""

@@ -56,7 +56,7 @@ class EraAutoencoder(Trained):
     dropout_hidden: float = Field(0.2, ge=0, lt=1, description="share of hidden units left out while training")
     era_levels: int = Field(12, gt=1, description="codes are 0 … levels − 1 (12 in the author's code; his post says 0 … 12)")
     round: bool = Field(True, description="codes are whole numbers")
-    eras_per_batch: int = Field(16, gt=0, description="eras that a batch is drawn from, evenly")
+    eras_per_batch: int = Field(16, gt=0, le=1_000_000, description="eras that a batch is drawn from, evenly")
     held_out_eras: Literal["last", "spread"] = Field(
         "spread", description="spread: every so manieth era is kept for early stopping, so that the largest code is learned from"
     )

@@ -19,16 +19,20 @@ NO_SPREAD = 1e-10
 class _Linear(Generator):
     """What both share: how many columns, and which covariance they are computed from."""
 
-    n_components: int = Field(16, gt=0, description="columns to emit")
+    n_components: int = Field(16, gt=0, le=10_000, description="columns to emit")
     covariance: Literal["pooled", "era_mean"] = Field(
         "pooled",
         description="pooled: over all rows; era_mean: the mean of the eras' own covariances, each era weighing the same",
     )
 
+    def too_small(self, n_rows: int, n_features: int, n_eras: int) -> str:
+        if self.n_components <= n_features:
+            return ""
+        return f"{self.model_dump()['kind']}: n_components is {self.n_components}, but the feature set has {n_features} features"
+
     def _moments(self, panel: Panel) -> Moments:
-        if self.n_components > panel.n_raw:
-            kind = self.model_dump()["kind"]
-            raise NlabError(f"{kind}: n_components is {self.n_components}, but the feature set has {panel.n_raw} features")
+        if message := self.too_small(panel.n_rows, panel.n_raw, len(panel.eras)):
+            raise NlabError(message)
         return moments(panel, self.covariance)
 
 
@@ -80,7 +84,7 @@ class FactorAnalysis(_Linear):
     rotation: Literal["none", "varimax"] = Field("none", description="varimax: rotate towards few large loadings a factor")
     unusual: bool = Field(True, description="also emit the `unusual` column")
     tolerance: float = Field(1e-8, gt=0, description="stop when no noise variance (in units of its feature's) moves by more")
-    max_iterations: int = Field(2000, gt=0, description="stop here at the latest")
+    max_iterations: int = Field(2000, gt=0, lt=2**31, description="stop here at the latest")
 
     def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
         found = self._moments(panel)

@@ -55,7 +55,9 @@ class SupervisedAutoencoder(Labelled, Trained):
     )
     dropout_input: float = Field(0.1, ge=0, lt=1, description="of features and latents together")
     dropout_auxiliary: float = Field(0.4, ge=0, lt=1, description="of the layer that tells the target from the reconstruction")
-    max_steps: int = Field(1000, gt=0, description="steps at most; the learning rate falls to 0 along a cosine until there")
+    max_steps: int = Field(
+        1000, gt=0, le=10_000_000, description="steps at most; the learning rate falls to 0 along a cosine until there"
+    )
     weight_decay: float = Field(0.0, ge=0, le=1, description="of AdamW; 0 = Adam, as the author had it")
 
     @model_validator(mode="before")
@@ -136,7 +138,9 @@ class Siamese(Labelled, Encoding, Trained):
         "distances", description="distances: five columns; latent: n_components columns, with scheme: early only"
     )
     scale: float = Field(1.0, gt=0, le=1000, description="distance of two rows whose targets differ by 1")
-    max_steps: int = Field(1000, gt=0, description="steps at most; the learning rate falls to 0 along a cosine until there")
+    max_steps: int = Field(
+        1000, gt=0, le=10_000_000, description="steps at most; the learning rate falls to 0 along a cosine until there"
+    )
 
     @property
     def comparable(self) -> bool:

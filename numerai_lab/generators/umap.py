@@ -57,7 +57,7 @@ class UMAP(Neural):
         "meaning but are repeatable for whole eras only",
     )
     era_steps: int = Field(
-        50, gt=0, description="fit_on: per_era: training steps on an era's own graph, at a quarter of the rate"
+        50, gt=0, le=10_000_000, description="fit_on: per_era: training steps on an era's own graph, at a quarter of the rate"
     )
     n_components: int = Field(60, gt=1, le=1024, description="columns to emit")
     n_neighbors: int = Field(15, gt=1, le=1000, description="neighbours a row is linked to, itself included")
@@ -73,12 +73,14 @@ class UMAP(Neural):
         "or 50,000",
     )
     n_epochs: int | None = Field(
-        None, gt=0, description="exact, placed: passes of the layout; none = umap-learn's choice (200 or 500)"
+        None, gt=0, le=1_000_000, description="exact, placed: passes of the layout; none = umap-learn's choice (200 or 500)"
     )
     principal: int = Field(64, gt=1, le=4096, description="not exact: principal components of the landmarks that stand for a row")
     hidden: int = Field(256, gt=0, le=16384, description="parametric: width of the encoder's hidden layers")
     n_layers: int = Field(2, gt=0, le=8, description="parametric: hidden layers")
-    steps: int = Field(500, gt=0, description="parametric: training steps; the learning rate falls to 0 along a cosine")
+    steps: int = Field(
+        500, gt=0, le=10_000_000, description="parametric: training steps; the learning rate falls to 0 along a cosine"
+    )
     batch_size: int = Field(1024, ge=8, le=1_000_000, description="parametric: edges a step, drawn by their membership")
     warm_start: bool = Field(
         False, description="parametric: begin with half as many steps of regression on umap-learn's layout of the landmarks"
@@ -89,7 +91,9 @@ class UMAP(Neural):
         description="parametric: weight of 1 − the correlation of distances between rows of a batch in columns and in principal "
         "scores; more of the whole shape, less of the neighbourhoods",
     )
-    negatives: int = Field(256, gt=0, description="parametric: rows of a batch that each of its edges is pushed away from")
+    negatives: int = Field(
+        256, gt=0, le=1_000_000, description="parametric: rows of a batch that each of its edges is pushed away from"
+    )
     learning_rate: float = Field(2e-3, gt=0, le=1, description="parametric: of Adam, at its height")
 
     @property
@@ -100,12 +104,24 @@ class UMAP(Neural):
     def settled(self, n_rows: int) -> Self:
         return self.model_copy(update={"mode": self._mode(n_rows)})
 
+    def too_small(self, n_rows: int, n_features: int, n_eras: int) -> str:
+        mode = self._mode(n_rows)
+        return self._of_rows(mode, min(self._n_landmarks(mode), n_rows))
+
+    def _of_rows(self, mode: str, n: int) -> str:
+        """What is wrong with n rows to fit on; a layout begins with eigenvectors of their graph, of which there are n − 2."""
+        if n <= self.n_neighbors:
+            return f"umap: {n} rows to fit on, n_neighbors {self.n_neighbors} needs more"
+        if self.n_components > n - 2 and (mode != "parametric" or self.warm_start):
+            return f"umap: {n} rows to fit on give at most {n - 2} columns, n_components is {self.n_components}"
+        return ""
+
     def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
         self._forget()
         mode = self._mode(panel.n_rows)
         rows = landmarks(panel, self._n_landmarks(mode), rng)
-        if len(rows) <= self.n_neighbors:
-            raise NlabError(f"umap: {len(rows)} rows to fit on, n_neighbors {self.n_neighbors} needs more")
+        if message := self._of_rows(mode, len(rows)):
+            raise NlabError(message)
         return self._fit_exact(rows, panel.top, rng) if mode == "exact" else self._fit_space(mode, rows, rng, aid)
 
     def transform(self, block: Block) -> Float32:

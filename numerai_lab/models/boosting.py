@@ -24,9 +24,9 @@ KEEP_EVERY = 60.0
 class _Boosting(Model):
     """Parameters that both libraries call the same."""
 
-    n_estimators: int = Field(1000, gt=0, description="trees")
+    n_estimators: int = Field(1000, gt=0, le=1_000_000, description="trees")
     learning_rate: float = Field(0.01, gt=0, le=1, description="weight of each tree")
-    max_depth: int = Field(5, gt=0, description="levels of a tree")
+    max_depth: int = Field(5, gt=0, le=1000, description="levels of a tree")
     colsample_bytree: float = Field(0.1, gt=0, le=1, description="share of the columns each tree may use")
     subsample: float = Field(1.0, gt=0, le=1, description="share of the rows each tree sees")
     max_bin: int | None = Field(
@@ -35,7 +35,9 @@ class _Boosting(Model):
         le=256,
         description="bins a column is cut into; none = 256, or 16 where all inputs are bins 0 to 4: same trees, less memory",
     )
-    n_jobs: int = Field(0, ge=0, description="threads, 0 = all; predictions may differ in the last digits between thread counts")
+    n_jobs: int = Field(
+        0, ge=0, le=4096, description="threads, 0 = all; predictions may differ in the last digits between thread counts"
+    )
 
     def _bins(self, blocks: BlockStream) -> int:
         return self.max_bin or (BINS_FOR_BINNED if blocks.binned else 256)
@@ -141,9 +143,9 @@ class LightGBM(_Boosting):
 
     library_bytes: ClassVar[int] = 60_000_000
     kind: Literal["lightgbm"] = "lightgbm"
-    n_estimators: int = Field(2000, gt=0, description="trees")
-    num_leaves: int = Field(31, gt=1, description="leaves of a tree at most")
-    min_data_in_leaf: int = Field(20, ge=1, description="least number of rows in a leaf")
+    n_estimators: int = Field(2000, gt=0, le=1_000_000, description="trees")
+    num_leaves: int = Field(31, gt=1, le=131_072, description="leaves of a tree at most")
+    min_data_in_leaf: int = Field(20, ge=1, lt=2**31, description="least number of rows in a leaf")
     reg_lambda: float = Field(0.0, ge=0, description="L2 penalty on leaf values")
 
     def fit(self, blocks: BlockStream, rng: np.random.Generator, aid: Aid = ALONE) -> Self:

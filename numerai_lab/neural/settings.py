@@ -27,8 +27,12 @@ class Training(OnDevice):
     """Training on rows drawn from eras, early stopping on eras held out of those that fit was given."""
 
     batch_size: int = Field(1024, ge=8, le=1_000_000, description="rows a step")
-    eras_per_batch: int = Field(4, gt=0, description="eras that a batch is drawn from, evenly; 1 = every batch from one era")
-    max_steps: int = Field(2000, gt=0, description="steps at most; the learning rate falls to 0 along a cosine until there")
+    eras_per_batch: int = Field(
+        4, gt=0, le=1_000_000, description="eras that a batch is drawn from, evenly; 1 = every batch from one era"
+    )
+    max_steps: int = Field(
+        2000, gt=0, le=10_000_000, description="steps at most; the learning rate falls to 0 along a cosine until there"
+    )
     epochs: float | None = Field(None, gt=0, description="passes over the rows at most, if that is fewer steps; none = no limit")
     learning_rate: float = Field(1e-3, gt=0, le=1, description="of AdamW, at the start")
     weight_decay: float = Field(1e-4, ge=0, le=1, description="of AdamW")
@@ -39,7 +43,9 @@ class Training(OnDevice):
         description="last: the latest eras are held out, and with labels those before whose targets reach into theirs; spread: "
         "every so manieth, so that the last one is learned from",
     )
-    evaluate_every: int = Field(100, gt=0, description="steps between two looks at the held-out eras (and checkpoints)")
+    evaluate_every: int = Field(
+        100, gt=0, le=10_000_000, description="steps between two looks at the held-out eras (and checkpoints)"
+    )
     patience: int = Field(5, gt=0, description="looks without improvement before it stops; the best weights are kept")
 
     def _train(self, objective: "Objective", panel: Panel, rng: np.random.Generator, aid: Aid) -> None:

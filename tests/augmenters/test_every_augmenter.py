@@ -1,5 +1,6 @@
 """What every registered augmenter promises, asked through the stream that models read."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from numerai_lab.augmenters import AUGMENTERS, Augmenter
-from numerai_lab.basics import arrays_from_bytes, arrays_to_bytes, silent
+from numerai_lab.basics import NlabError, arrays_from_bytes, arrays_to_bytes, silent
 from numerai_lab.made import FEATURES, Made, make
 from numerai_lab.panel import Block, Panel
 from numerai_lab.stream import Batch, BlockStream
@@ -129,3 +130,34 @@ def test_rebinned_rows_do_not_lie_between_bins(kind: str) -> None:
     blocks = BlockStream(panel.only(TRAIN), ("raw",), panel.raw_names, 0, {"a": augmenter})
     assert blocks.binned
     assert not augmenter.between_bins
+
+
+SMALL: dict[str, Callable[[], Panel]] = {
+    "one feature": lambda: make_panel(n_features=1),
+    "one row an era": lambda: make_panel(n_rows=1),
+    "two rows an era": lambda: make_panel(n_rows=2),
+    "one era": lambda: make_panel(n_eras=1),
+    "a constant target": lambda: replace(make_panel(), target=np.full(1200, 0.5, np.float32)),
+    "constant features": lambda: replace(make_panel(), features=np.full((1200, 12), 2, np.int8)),
+}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in AUGMENTERS if kind != "umap_inverse"])  # compiles for eleven seconds
+@pytest.mark.parametrize("which", SMALL)
+def test_small_panels_give_finite_rows_or_are_refused_in_a_sentence(kind: str, which: str) -> None:
+    panel = SMALL[which]()
+    template = component(kind)
+    refused = template.too_small(panel.n_rows, panel.n_raw, len(panel.eras))
+    try:
+        fitted = template.fit(panel, np.random.default_rng(0))
+    except NlabError as error:
+        assert str(error).startswith(refused)
+    else:
+        assert refused == ""
+        blocks = BlockStream(panel, ("raw",), panel.raw_names, 0, {"a": fitted}, last_era=int(panel.eras[-1]))
+        assert np.isfinite(joined([blocks[i] for i, origin in enumerate(blocks.origins) if origin.augmenter])).all()
+
+
+def test_dreaming_over_one_feature_has_no_step_and_is_refused() -> None:
+    with pytest.raises(NlabError, match="dream: a step is the gradient over its standard deviation across features"):
+        component("dream").fit(make_panel(n_features=1), np.random.default_rng(0))
