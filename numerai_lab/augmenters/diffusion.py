@@ -72,6 +72,8 @@ class Diffusion(Proportioned, Training):
         panel = panel.only([block.era for block in known_blocks(panel) if len(block) > 1])
         if len(panel.eras) < 3:
             raise NlabError(f"diffusion: at least 3 eras with targets to learn from are needed, got {len(panel.eras)}")
+        if not any(np.ptp(block.target) for block in known_blocks(panel) if block.target is not None):
+            raise NlabError("diffusion: the target is constant within every era, and rows that follow it can't be learned")
         features, pooled = self._learn_proportions(panel, rng), Pooled.of(panel)
         scored = panel.n_raw > self.most_features
         k = min(self.factors, panel.n_raw // 3)
