@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from numerai_lab.crossfit import label_note, training_eras
 from numerai_lab.data.reader import Loaded
 from numerai_lab.eras import DAYS_PER_ERA, era_name
 from numerai_lab.estimate import Task, need, refuse_too_much
+from numerai_lab.fingerprint import FINGERPRINT, fingerprint
 from numerai_lab.finished import Run, read_run
 from numerai_lab.folds import Fold, make_folds
 from numerai_lab.holdout import load_sealed
@@ -73,7 +74,7 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
         if not how.force:
             refuse_too_much(task, cache_dir(), how.memory)
         folder.reached_data = True
-        folder.manifest |= _facts(config, loaded, splits, scoring)
+        folder.manifest |= _facts(config, loaded, splits, scoring) | {FINGERPRINT: fingerprint(config)}
         placebos = placebos_of(config)
         folder.manifest["placebos"] = placebos.as_dict()
         stamps = (stamp for stamp in (splits.leak, loaded.alias, _unlearned(config)) if stamp)
@@ -131,7 +132,7 @@ def out_of_fold(setting: Setting, fold: Fold) -> Predictions:
         return train_and_predict(inside, fit_generators(inside))
 
 
-def facts_now(config: Config) -> dict[str, object]:
+def facts_now(config: Config) -> dict[str, Any]:
     """What the manifest of a run of this config would say of its data and splits, were it made now."""
     loaded, splits = load_sealed(config)
     return _facts(config, loaded, splits, scoring_of(config, loaded))
@@ -229,7 +230,7 @@ def notes_of(config: Config, splits: Splits, alias: str) -> dict[str, str]:
     return {name: "; ".join(dict.fromkeys(part for part in parts(members(name)) if part)) for name in config.variants}
 
 
-def _facts(config: Config, loaded: Loaded, splits: Splits, scoring: Scoring) -> dict[str, object]:
+def _facts(config: Config, loaded: Loaded, splits: Splits, scoring: Scoring) -> dict[str, Any]:
     """What the manifest says of data and splits; only runs that agree in `comparable` and `scoring` are ranked together."""
     panel = loaded.panel
     return {

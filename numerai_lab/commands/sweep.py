@@ -49,9 +49,9 @@ def sweep(
     else:
         done = grid_of(asked, grid or [], objective, shown())
     rows, says = summary(done)
-    write_leaderboard(asked.folder, name, done)
+    page = write_leaderboard(asked.folder, name, done)
     table, columns = leaderboard(rows, done.objective.column)
     print_table(readable(table, rows) if how == "table" else table, how, columns, says[:1])
     if how == "table":
         print("", *says[1:], sep="\n")
-    say(f"leaderboard: {asked.folder / 'leaderboard.html'}")
+    say(f"leaderboard: {page}")

@@ -1,11 +1,12 @@
 """Runs side by side: ranked only with runs of the same data, target, validation eras and definitions of scores."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numerai_lab.basics import NlabError, nearest
+from numerai_lab.fingerprint import FINGERPRINT, differences
 from numerai_lab.finished import DIGESTS, Run, block_of, differing, read_run, terms
 from numerai_lab.ledger import LEDGER
 from numerai_lab.metrics import METRICS
@@ -63,7 +64,10 @@ def compare(paths: Sequence[Path], sort: str = "corr_mean", reference: str | Non
     return Comparison(
         groups=tuple(_ranked(group, sort, reference) for group in groups),
         skipped=tuple(skipped),
-        differences=tuple(_differ(groups[0][0], group[0]) for group in groups[1:]),
+        differences=(
+            *(_differ(groups[0][0], group[0]) for group in groups[1:]),
+            *(line for group in groups for line in _other_code(group)),
+        ),
     )
 
 
@@ -86,6 +90,17 @@ def _read(paths: Sequence[Path]) -> tuple[list[Run], list[str]]:
 def _differ(first: Run, other: Run) -> str:
     ways = differing(terms(first.manifest), terms(other.manifest))
     return f"not ranked together: {first.name} and {other.name} differ in {ways}"
+
+
+def _other_code(runs: Sequence[Run]) -> Iterator[str]:
+    """A line for each run that other code or libraries computed than the first one, and one for those that don't say."""
+    older = [run.name for run in runs if FINGERPRINT not in run.manifest]
+    known = [run for run in runs if FINGERPRINT in run.manifest]
+    for run in known[1:]:
+        for kind, message in differences(known[0].manifest[FINGERPRINT], run.manifest[FINGERPRINT]).items():
+            yield f"{known[0].name} and {run.name} were computed by other {kind}: {message}"
+    if older and len(runs) > 1:
+        yield f"older runs don't record code and libraries, so that these can't be compared: {', '.join(older)}"
 
 
 def _ranked(runs: Sequence[Run], sort: str, reference: str | None) -> Group:

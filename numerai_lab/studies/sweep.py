@@ -16,6 +16,7 @@ import yaml
 from numerai_lab.basics import NlabError
 from numerai_lab.config import Config, load_config
 from numerai_lab.experiment import How, facts_now, run
+from numerai_lab.fingerprint import fingerprint, unlike
 from numerai_lab.finished import Run, differing, read_run, terms
 from numerai_lab.machine import free_memory
 from numerai_lab.report.progress import Lines
@@ -165,19 +166,24 @@ def summary(done: Sweep) -> tuple[list[dict[str, Any]], list[str]]:
     return rows, says
 
 
-def write_leaderboard(folder: Path, name: str, done: Sweep) -> None:
-    """leaderboard.csv and .html beside the run folders; the folder of the chosen trial says that it was chosen."""
+def write_leaderboard(folder: Path, name: str, done: Sweep) -> Path:
+    """leaderboard.csv and .html beside the run folders, of a search leaderboard-optuna; gives the page.
+
+    The folder of the chosen trial says that it was chosen.
+    """
     rows, says = summary(done)
     if done.best is not None and done.best.path is not None:
         stamp(done.best.path, done.objective, sum(1 for trial in done.trials if not math.isnan(trial.value)))
     table, _ = leaderboard(rows, done.objective.column)
-    write_page(folder / "leaderboard.csv", table.write_csv())
-    write_page(folder / "leaderboard.html", sweep_page(f"Sweep of {name}", says, rows, done.objective.column))
+    page = folder / ("leaderboard-optuna.html" if done.searched else "leaderboard.html")
+    write_page(page.with_suffix(".csv"), table.write_csv())
+    write_page(page, sweep_page(f"Sweep of {name}", says, rows, done.objective.column))
+    return page
 
 
 def _made(asked: Asked, trials: Sequence[Trial], configs: Sequence[Config], rules: Rules) -> list[Trial]:
     """Runs what is not done yet, side by side where asked for, and reads the value of each that may be ranked."""
-    there = _finished(asked.folder, rules, configs[0])
+    there = _finished(asked.folder, rules, configs)
     known = [there.get(config.to_yaml()) for config in configs]
     missing = [config for config, found in zip(configs, known, strict=True) if found is None]
     outcomes = iter(_run_all(asked, missing, rules.show))
@@ -214,18 +220,30 @@ def told(values: Values) -> str:
     return ", ".join(f"{key} {short([value])[0]}" for key, value in values.items())
 
 
-def _finished(folder: Path, rules: Rules, config: Config) -> dict[str, Run]:
-    """Resolved config → run, of those that are whole and of the terms that hold now: others are made anew."""
+def _finished(folder: Path, rules: Rules, configs: Sequence[Config]) -> dict[str, Run]:
+    """Resolved config → its run, where a whole one is there that was made from the same data by the same code and libraries.
+
+    A line says why another is not taken; its trial is run anew.
+    """
     paths = [path.parent for path in sorted(folder.glob("*/manifest.json")) if not path.parent.name.startswith(".")]
-    if paths and rules.terms is None:
+    if not paths:
+        return {}
+    if rules.terms is None:
         with contextlib.suppress(NlabError):  # its trial will say why it fails
-            rules.terms = terms(facts_now(config))
+            rules.terms = terms(facts_now(configs[0]))
+    wanted = {config.to_yaml(): config for config in configs}
     found = {}
     for path in paths:
         with contextlib.suppress(NlabError, OSError, UnicodeDecodeError):
-            done = read_run(path)
-            if terms(done.manifest) == (rules.terms or terms(done.manifest)):
-                found[(path / CONFIG).read_text(encoding="utf-8")] = done
+            done, text = read_run(path), (path / CONFIG).read_text(encoding="utf-8")
+            if text not in wanted:
+                continue
+            why = differing(rules.terms or terms(done.manifest), terms(done.manifest))
+            why = why or unlike(done.manifest, fingerprint(wanted[text]))
+            if why:
+                log.warning("%s: not taken, its trial is run anew (%s)", path.name, why)
+            else:
+                found[text] = done
     return found
 
 

@@ -3,13 +3,18 @@
 import json
 import math
 import shutil
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
+from numerai_lab import fingerprint
 from numerai_lab.basics import NlabError
 from numerai_lab.finished import read_run
+from numerai_lab.models import Ridge
 from numerai_lab.report.comparison import compare
 from numerai_lab.report.page import heading
 from numerai_lab.report.sweep_page import leaderboard, readable
@@ -226,3 +231,84 @@ def test_trials_of_other_data_and_damaged_ones_are_made_anew(asked: Asked) -> No
     again = grid(asked, ["model.alpha=1,10,100"], "val1.corr.mean", Quiet())
     assert [trial.reused for trial in again.trials] == [False, False, True]
     assert [trial.value for trial in again.trials] == [trial.value for trial in first.trials]
+
+
+def feature_file(path: Path, sign: int) -> None:
+    """Two features, and a target that follows them; the same bytes in size whatever the sign."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 5, (1200, 2)).astype(np.int8)
+    target = ((x[:, 0] + rng.integers(0, 5, 1200)) // 2 / 4).astype(np.float32)
+    features = x if sign > 0 else 4 - x
+    ids = {"id": [f"n{i:04d}" for i in range(1200)], "era": [f"{i // 20 + 1:04d}" for i in range(1200)]}
+    columns = {f"feature_{i}": features[:, i] for i in range(2)}
+    pl.DataFrame({**ids, **columns, "target_x_20": target}).write_parquet(path, compression="uncompressed")
+
+
+def test_a_run_of_other_features_is_not_taken_and_a_line_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    table, config = tmp_path / "a.parquet", tmp_path / "c.yaml"
+    config.write_text(
+        f"name: s\ndata: {{source: files, path: {table}, target: target_x_20}}\nsplits: {{train: 50%}}\nmodel: {{kind: ridge}}\n"
+        "variants: {baseline: {}}\n"
+    )
+    asked = Asked(config, [], tmp_path / "runs")
+    feature_file(table, 1)
+    grid(asked, ["model.alpha=1"], "val1.corr.mean", Quiet())
+    (same,) = grid(asked, ["model.alpha=1"], "val1.corr.mean", Quiet()).trials
+    feature_file(table, -1)
+    with caplog.at_level("WARNING", "nlab"):
+        (other,) = grid(asked, ["model.alpha=1"], "val1.corr.mean", Quiet()).trials
+    assert (same.reused, other.reused) == (True, False)
+    assert f"{same.path.name}: not taken, its trial is run anew (data identity (" in caplog.text  # type: ignore[union-attr]
+    assert same.path is not None
+    assert other.path is not None
+    (one, two) = compare([same.path, other.path]).groups
+    assert (one.runs, two.runs) == ((same.path.name,), (other.path.name,))
+    assert "data identity" in compare([same.path, other.path]).differences[0]
+
+
+def test_a_run_by_other_code_or_libraries_is_not_taken(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (first,) = grid(asked, ["model.alpha=1"], "val1.corr.mean", Quiet()).trials
+    plain = fingerprint.code_version
+    monkeypatch.setattr(fingerprint, "code_version", lambda *parts: "new" if Ridge in parts else plain(*parts))
+    with caplog.at_level("WARNING", "nlab"):
+        (second,) = grid(asked, ["model.alpha=1"], "val1.corr.mean", Quiet()).trials
+    assert "not taken, its trial is run anew (other code: model ridge)" in caplog.text
+    monkeypatch.undo()
+    monkeypatch.setattr(fingerprint, "library_versions", lambda *parts: {"numpy": "1.0"})
+    with caplog.at_level("WARNING", "nlab"):
+        (third,) = grid(asked, ["model.alpha=1"], "val1.corr.mean", Quiet()).trials
+    assert f"other libraries: numpy {version('numpy')} against 1.0" in caplog.text
+    assert [trial.reused for trial in (first, second, third)] == [False] * 3
+    paths = [trial.path for trial in (first, second, third) if trial.path]
+    found = compare(paths)
+    assert len(found.groups) == 1
+    assert found.differences == (
+        f"{paths[0].name} and {paths[1].name} were computed by other code: model ridge",
+        f"{paths[0].name} and {paths[2].name} were computed by other libraries: numpy {version('numpy')} against 1.0",
+    )
+
+
+def test_a_run_that_records_no_code_is_not_taken_and_compared_with_a_line(asked: Asked, caplog: pytest.LogCaptureFixture) -> None:
+    first = grid(asked, ["model.alpha=1,10"], "val1.corr.mean", Quiet())
+    old, new = (trial.path for trial in first.trials)
+    assert old is not None
+    assert new is not None
+    manifest = opened(old / "manifest.json")
+    del manifest["fingerprint"]
+    (old / "manifest.json").write_text(sealed(manifest))
+    assert compare([old, new]).differences == (
+        f"older runs don't record code and libraries, so that these can't be compared: {old.name}",
+    )
+    with caplog.at_level("WARNING", "nlab"):
+        again = grid(asked, ["model.alpha=1,10"], "val1.corr.mean", Quiet())
+    assert [trial.reused for trial in again.trials] == [False, True]
+    assert "older: it does not record the code and libraries that computed it" in caplog.text
+
+
+def test_a_search_and_a_grid_have_leaderboards_of_their_own(asked: Asked) -> None:
+    made = grid(asked, ["model.alpha=1,2"], "val1.corr.mean", Quiet())
+    pages = [write_leaderboard(asked.folder, "s", each) for each in (made, replace(made, searched=True))]
+    assert [page.name for page in pages] == ["leaderboard.html", "leaderboard-optuna.html"]
+    assert all(page.with_suffix(".csv").is_file() for page in pages)

@@ -1,0 +1,63 @@
+"""What a run is computed by: code and libraries. Runs that differ in it need not agree."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from numerai_lab import crossfit, folds, made, selection, splits, stages, stream, variants
+from numerai_lab.config import RAW, Config
+from numerai_lab.data import reader
+from numerai_lab.metrics import changes, scoring
+from numerai_lab.provenance import code_version, library_versions, source_version
+
+FINGERPRINT = "fingerprint"
+"""Its key in the manifest."""
+TRAINING = (crossfit, selection, made, stream, folds, splits)
+UNKNOWN = "older: it does not record the code and libraries that computed it"
+
+
+def fingerprint(config: Config) -> dict[str, dict[str, str]]:
+    """A version of the code of each component in use, of reading data, of training and of scoring; and libraries."""
+    parts = _parts(config)
+    code = {name: code_version(*each) for name, each in parts.items()}
+    code["training"] += "-" + "-".join(source_version(Path(str(module.__file__))) for module in (stages, variants))
+    return {
+        "code": code,
+        "libraries": library_versions(*(each for parts_of in parts.values() for each in parts_of)),
+    }
+
+
+def differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, str]:
+    """Of two fingerprints: kind (code, libraries) → what differs, of components that both use."""
+    found = {}
+    for kind in ("code", "libraries"):
+        one, other = mine.get(kind, {}), theirs.get(kind, {})
+        names = [name for name in one if name in other and one[name] != other[name]]
+        told = [f"{name} {one[name]} against {other[name]}" if kind == "libraries" else name for name in names]
+        if told:
+            found[kind] = ", ".join(told)
+    return found
+
+
+def unlike(manifest: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Why a finished run is not what a run with the fingerprint `now` would give; empty where it is."""
+    recorded = manifest.get(FINGERPRINT)
+    if not isinstance(recorded, Mapping):
+        return UNKNOWN
+    return "; ".join(f"other {kind}: {told}" for kind, told in differences(recorded, now).items())
+
+
+def _parts(config: Config) -> dict[str, tuple[type | ModuleType, ...]]:
+    """Name → classes and modules. Components are named by kind: their own names mean nothing."""
+    trained = [variant for variant in config.variants.values() if variant.ensemble is None]
+    generators = [config.generators[name] for variant in trained for name in variant.inputs if name != RAW]
+    augmenters = [config.augmenters[name] for variant in trained for name in variant.augment]
+    named = [
+        *(("generator", each) for each in generators),
+        *(("augmenter", each) for each in augmenters),
+        ("model", config.model),
+    ]
+    source = (type(config.data), reader)
+    kinds = {f"{family} {each.model_dump()['kind']}": (type(each),) for family, each in named}
+    return {"data": source, **kinds, "training": TRAINING, "scoring": (scoring, changes)}
