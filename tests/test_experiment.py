@@ -283,7 +283,7 @@ def test_methods_with_too_little_to_learn_from_are_refused_before_anything_is_fi
     with pytest.raises(NlabError) as shown:
         run(config, tmp_path, Quiet())
     assert str(shown.value).splitlines() == [
-        "generators.p: pca: n_components is 500, but the feature set has 42 features",
+        "generators.p: pca: n_components is 500, but the feature set has 60 features",
         "generators.q: pca: n_components is 8, but the feature set has 7 features",
         "generators.u: umap: 100 rows to fit on give at most 98 columns, n_components is 99",
         "augmenters.g: gmm_targets: n_components is 400, but there are 60 eras to learn from",

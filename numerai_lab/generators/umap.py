@@ -72,15 +72,11 @@ class UMAP(Neural):
         description="rows to fit on, drawn evenly from the eras; none = 10,000 (exact: about 3 s each 1,000 at 60 columns) "
         "or 50,000",
     )
-    n_epochs: int | None = Field(
-        None, gt=0, le=1_000_000, description="exact, placed: passes of the layout; none = umap-learn's choice (200 or 500)"
-    )
+    n_epochs: int | None = Field(None, gt=0, le=10**6, description="exact, placed: layout passes; none = umap-learn's 200 or 500")
     principal: int = Field(64, gt=1, le=4096, description="not exact: principal components of the landmarks that stand for a row")
     hidden: int = Field(256, gt=0, le=16384, description="parametric: width of the encoder's hidden layers")
     n_layers: int = Field(2, gt=0, le=8, description="parametric: hidden layers")
-    steps: int = Field(
-        500, gt=0, le=10_000_000, description="parametric: training steps; the learning rate falls to 0 along a cosine"
-    )
+    steps: int = Field(500, gt=0, description="parametric: training steps; the learning rate falls to 0 along a cosine")
     batch_size: int = Field(1024, ge=8, le=1_000_000, description="parametric: edges a step, drawn by their membership")
     warm_start: bool = Field(
         False, description="parametric: begin with half as many steps of regression on umap-learn's layout of the landmarks"
@@ -91,9 +87,7 @@ class UMAP(Neural):
         description="parametric: weight of 1 − the correlation of distances between rows of a batch in columns and in principal "
         "scores; more of the whole shape, less of the neighbourhoods",
     )
-    negatives: int = Field(
-        256, gt=0, le=1_000_000, description="parametric: rows of a batch that each of its edges is pushed away from"
-    )
+    negatives: int = Field(256, gt=0, description="parametric: rows of a batch that each of its edges is pushed away from")
     learning_rate: float = Field(2e-3, gt=0, le=1, description="parametric: of Adam, at its height")
 
     @property
@@ -105,8 +99,7 @@ class UMAP(Neural):
         return self.model_copy(update={"mode": self._mode(n_rows)})
 
     def too_small(self, n_rows: int, n_features: int, n_eras: int) -> str:
-        mode = self._mode(n_rows)
-        return self._of_rows(mode, min(self._n_landmarks(mode), n_rows))
+        return self._of_rows(mode := self._mode(n_rows), min(self._n_landmarks(mode), n_rows))
 
     def _of_rows(self, mode: str, n: int) -> str:
         """What is wrong with n rows to fit on; a layout begins with eigenvectors of their graph, of which there are n − 2."""
