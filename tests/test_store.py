@@ -2,10 +2,10 @@
 
 import errno
 import logging
-import shutil
-import threading
 import os
+import shutil
 import stat
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
