@@ -118,16 +118,26 @@ def pairs_against(
     rows: dict[Key, dict[str, object]] = {
         key: {f"{prefix}_n_seeds": min(len(members[each]["corr"]) for each in (key, other))} for key, other in opponent_of.items()
     }
+    done: dict[tuple[object, ...], dict[str, Float64]] = {}
     for name, stat in statistics if rows else ():
-        found = _differences([(members[key][name], members[other][name]) for key, other in opponent_of.items()], stat, block)
-        columns = {"": found.value, "_low": found.low, "_high": found.high, "_p": found.p}
-        if (name, stat) in FAMILY:
-            family = together(found)
-            columns |= {"_p_adjusted": family.p, "_sim_low": family.low, "_sim_high": family.high}
-            columns["_resolution"] = np.full(len(rows), family.resolution)
+        pairs = [(members[key][name], members[other][name]) for key, other in opponent_of.items()]
+        family = (name, stat) in FAMILY
+        same = (stat, family, *(id(side) for pair in pairs for side in pair))  # a window that holds all eras
+        if same not in done:
+            done[same] = _columns(_differences(pairs, stat, block), family)
         for i, row in enumerate(rows.values()):
-            row |= {f"{prefix}_{name}_{stat}{end}": float(values[i]) for end, values in columns.items()}
+            row |= {f"{prefix}_{name}_{stat}{end}": float(values[i]) for end, values in done[same].items()}
     return rows
+
+
+def _columns(found: Differences, family: bool) -> dict[str, Float64]:
+    """What a table says of differences, by the end of the column's name; family: they are judged together too."""
+    columns = {"": found.value, "_low": found.low, "_high": found.high, "_p": found.p}
+    if family:
+        judged = together(found)
+        columns |= {"_p_adjusted": judged.p, "_sim_low": judged.low, "_sim_high": judged.high}
+        columns["_resolution"] = np.full(len(found.value), judged.resolution)
+    return columns
 
 
 def _differences(pairs: Sequence[Pair], stat: str, block: int) -> Differences:

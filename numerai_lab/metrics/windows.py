@@ -24,8 +24,12 @@ def with_windows(members: Mapping[Key, Mapping[str, Float64]]) -> dict[Key, dict
         scored = [np.isfinite(series[base]).any(0) for series in out.values() if base in series]
         if len(scored) < len(out):
             continue
-        last = np.flatnonzero(np.any(scored, axis=0))[-n_last:]
+        known = np.flatnonzero(np.any(scored, axis=0))
+        last = known[-n_last:]
         for series in out.values():
+            if len(last) == len(known):
+                series[name] = series[base]  # the same array, so that nothing is computed twice of it
+                continue
             series[name] = np.full_like(series[base], np.nan)
             series[name][:, last] = series[base][:, last]
     return out
