@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from numerai_lab.basics import Array, Float32, Int32, Int64
 from numerai_lab.eras import DAYS_PER_ERA
 
+BIN_TOP = 4
+"""The largest bin of features that are int8."""
+
 
 @dataclass(frozen=True)
 class Block:
@@ -227,11 +230,19 @@ class Panel:
                 release_pages(array)
 
     def set_of(self, name: str, era: int) -> Array:
-        """An era's columns of a feature set: rows × columns, in the dtype of the store."""
+        """An era's columns of a feature set: rows × columns, in the dtype of the store.
+
+        Where some are bins (int8) and others continuous (float32), all are float32 on 0..1.
+        """
         columns, rows, n_first = self.feature_sets[name], self.rows(era), self.features.shape[1]
-        parts = [_columns_of(self.features[rows], columns[columns < n_first])]
-        if self.scoring_features is not None and (columns >= n_first).any():
-            parts.append(_columns_of(self.scoring_features[rows], columns[columns >= n_first] - n_first))
+        first, further = columns[columns < n_first], columns[columns >= n_first] - n_first
+        if self.scoring_features is None or not len(further):
+            return _columns_of(self.features[rows], first)
+        parts = [_columns_of(self.scoring_features[rows], further)]
+        if len(first):
+            parts.insert(0, _columns_of(self.features[rows], first))
+        if len({part.dtype for part in parts}) > 1:
+            parts = [part / np.float32(BIN_TOP) if part.dtype == np.int8 else part for part in parts]
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from numerai_lab.basics import NlabError
 from numerai_lab.cache import CHECKPOINT, Cache, Entry, Stage
-from numerai_lab.data import reader
+from numerai_lab.data import ingest, reader
 from numerai_lab.data.synthetic import Synthetic
 from numerai_lab.store import LOCK, built, cache_dir, scratch
 from numerai_lab.upkeep import bytes_of, damaged, items, orphans, prune
@@ -105,8 +105,9 @@ def test_data_that_is_being_read_is_not_pruned(monkeypatch: pytest.MonkeyPatch) 
     def after_pruning(step: Callable[..., Any]) -> Callable[..., Any]:
         return lambda *arguments, **named: prune(cache_dir(), 0, data=True) and step(*arguments, **named)
 
-    for step in ("_ingest", "_ingest_further", "_label", "_write_extras", "_loaded"):
-        monkeypatch.setattr(reader, step, after_pruning(getattr(reader, step)))
+    steps = [(ingest, step) for step in ("_ingest", "_ingest_further", "_label", "_write_extras")]
+    for module, step in [*steps, (reader, "_loaded")]:
+        monkeypatch.setattr(module, step, after_pruning(getattr(module, step)))
     assert reader.load(Synthetic(size="tiny"), ["all"]).made
     removed, _ = prune(cache_dir(), 0, data=True)
     assert sorted(what.split("/")[0] for what, _ in removed) == ["extras", "labels", "scoring_features", "stores", "synthetic"]

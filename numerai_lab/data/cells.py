@@ -1,7 +1,7 @@
 """How feature columns become cells of the store: int8 bins where nothing is lost by it, else float32."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numerai_lab.basics import Array, Float32
-from numerai_lab.data.scan import is_no_number, number, reading, refuse_other_than_numbers, schema_of
+from numerai_lab.data.scan import is_no_number, may_be_number, number, reading, refuse_other_than_numbers, schema_of
 from numerai_lab.data.table import Table
 
 if TYPE_CHECKING:
@@ -26,12 +26,14 @@ class BadCell(Exception):
 class Encoding:
     """dtype of the store's cells, the largest value they take, and what each column of a file is multiplied by to get there.
 
-    note: what the user should know of it, empty when there is nothing to say.
+    in_bins: whether the file's floats count bins; None where it has none. note: what the user should know of it, empty when
+    there is nothing to say.
     """
 
     dtype: str
     top: float
     factor: Float32
+    in_bins: bool | None
     note: str = ""
 
     @property
@@ -60,8 +62,11 @@ class Encoding:
 
 @dataclass(frozen=True)
 class _Notation:
-    """How a file writes features. is_float: one a column; in_bins: whether floats count bins, None where 0 and 1 are all
-    there is; odd: columns that hold neither bins nor quarters."""
+    """How a file writes some of its features.
+
+    is_float: one a column. in_bins: whether floats count bins; None where there are none, or 0 and 1 are all they hold.
+    odd: columns that hold neither bins nor quarters.
+    """
 
     is_float: NDArray[np.bool_]
     in_bins: bool | None
@@ -71,13 +76,14 @@ class _Notation:
 def encodings_of(table: Table, columns: Sequence[str]) -> list[Encoding]:
     """An encoding for each file: int8 if every column of every file holds bins 0..4 or 0, .25 … 1; else float32 on 0..1.
 
-    Each file is looked at for itself: one may hold bins and another the same features as quarters. In which of the two floats
-    are written, the largest value of the file tells.
+    Each file is looked at for itself: one may hold bins and another the same features as quarters. Integers count bins. In which
+    of the two floats are written, their largest value tells. Where they hold 0 and 1 alone, the file's other features tell, then
+    the other files, so that the stores of a run read a file in one way.
     """
     files = zip(table.tournament.tables, table.scans, strict=True)
-    notations = [_notation(path, lazy, columns) for path, lazy in files]
+    notations = [_told(table, path, lazy, columns) for path, lazy in files]
     odd = list(dict.fromkeys(name for notation in notations for name in notation.odd))
-    known = {notation.in_bins for notation in notations}
+    known = {notation.in_bins if notation.is_float.any() else True for notation in notations}
     otherwise = True in known and False not in known
     if not odd:
         return [_encoding(notation, otherwise, "int8", BINS - 1) for notation in notations]
@@ -85,15 +91,28 @@ def encodings_of(table: Table, columns: Sequence[str]) -> list[Encoding]:
     return [_encoding(notation, otherwise, "float32", 1, note) for notation in notations]
 
 
+def _told(table: Table, path: Path, lazy: "pl.LazyFrame", columns: Sequence[str]) -> _Notation:
+    """The notation of some columns of a file; its other features tell where they don't."""
+    schema = schema_of(lazy, path)
+    refuse_other_than_numbers(path, schema, columns, "feature")
+    found = _notation(path, lazy, columns)
+    if found.in_bins is not None or not found.is_float.any():
+        return found
+    own = set(columns)
+    others = [name for name in table.feature_columns if name not in own and name in schema and may_be_number(schema[name])]
+    further = _notation(path, lazy, others)
+    beside_bins = not (found.is_float.all() and further.is_float.all())
+    return replace(found, in_bins=True if further.in_bins is None and beside_bins else further.in_bins)
+
+
 def _notation(path: Path, lazy: "pl.LazyFrame", columns: Sequence[str]) -> _Notation:
     import polars as pl
 
     schema = schema_of(lazy, path)
-    refuse_other_than_numbers(path, schema, columns, "feature")
-    is_float = np.array([not schema[name].is_integer() for name in columns])
+    is_float = np.array([not schema[name].is_integer() for name in columns], bool)
     floats = [name for name, is_one in zip(columns, is_float, strict=True) if is_one]
     if not floats:
-        return _Notation(is_float, True, ())
+        return _Notation(is_float, None, ())
     known = {name: number(name).fill_nan(None).drop_nulls() for name in floats}
     with reading(path):
         facts = lazy.select(
@@ -103,16 +122,16 @@ def _notation(path: Path, lazy: "pl.LazyFrame", columns: Sequence[str]) -> _Nota
         ).collect(engine="streaming")
     in_bins = (facts["largest"].item() or 0) > 1
     odd = tuple(name for name in floats if not facts[f"{'whole' if in_bins else 'quarters'} {name}"].item())
-    if not in_bins and all(facts[f"whole {name}"].item() for name in floats):
-        return _Notation(is_float, None if is_float.all() else True, odd)
-    return _Notation(is_float, in_bins, odd)
+    zeros_and_ones = not in_bins and all(facts[f"whole {name}"].item() for name in floats)
+    return _Notation(is_float, None if zeros_and_ones else in_bins, odd)
 
 
 def _encoding(notation: _Notation, otherwise: bool, dtype: str, top: float, note: str = "") -> Encoding:
     """otherwise: whether floats count bins where the file does not tell."""
     in_bins = (otherwise if notation.in_bins is None else notation.in_bins) and not notation.odd
     largest = np.where(notation.is_float & (not in_bins), 1, BINS - 1)
-    return Encoding(dtype, float(top), (top / largest).astype(np.float32), note)
+    told = in_bins if notation.is_float.any() else None
+    return Encoding(dtype, float(top), (top / largest).astype(np.float32), told, note)
 
 
 def _numbers(frame: "pl.DataFrame") -> "pl.DataFrame":

@@ -38,7 +38,7 @@ class StoreKeys:
 
     def rows(self, source: Source, columns: Sequence[str]) -> str:
         """Name of the store of rows with these feature columns."""
-        return key_of("rows", self._order(source), list(columns))
+        return key_of("rows", self._order(source), list(columns), source.feature_prefix)
 
     def labels(self, source: Source, target: str, horizon_days: int | None) -> str:
         """Name of the store of a target column; horizon_days: as the config or the files' format tell it."""
@@ -46,7 +46,7 @@ class StoreKeys:
 
     def scoring_features(self, source: Source, columns: Sequence[str]) -> str:
         """Name of the store of these further feature columns."""
-        return key_of("scoring features", self._order(source), list(columns))
+        return key_of("scoring features", self._order(source), list(columns), source.feature_prefix)
 
     def extra_columns(self, source: Source) -> str:
         """Name of the store of the meta model's and benchmarks' predictions for all rows."""

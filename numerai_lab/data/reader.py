@@ -1,42 +1,22 @@
 """From parquet or CSV files to an int8 era store: the one reader that every source goes through."""
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from numerai_lab.basics import Array, Float32, Int64, NlabError, Tick, silent
-from numerai_lab.content import PanelContent, row_sums
-from numerai_lab.data.cells import BadCell, Encoding, encodings_of
-from numerai_lab.data.extras import read_extras
+from numerai_lab.basics import NlabError, Tick, silent
+from numerai_lab.content import PanelContent
+from numerai_lab.data.cells import BINS
+from numerai_lab.data.ingest import ingest
 from numerai_lab.data.keys import StoreKeys, Stores, content_of
-from numerai_lab.data.scan import reading
 from numerai_lab.data.source import Outline, Source
-from numerai_lab.data.synthetic_mark import has_marked_ids, is_marked
-from numerai_lab.data.table import Columns, Rows, Table
+from numerai_lab.data.table import Columns, Table
 from numerai_lab.data.targets import horizon_note
 from numerai_lab.known_checksums import KnownChecksums
 from numerai_lab.machine import give_memory_back
-from numerai_lab.panel import Auxiliary, Panel, release_pages
-from numerai_lab.store import (
-    Store,
-    built,
-    cache_dir,
-    create_features,
-    in_use,
-    remove_damaged,
-    write_extras,
-    write_store,
-)
-
-log = logging.getLogger("nlab")
-BATCH_CELLS = 40_000_000
-"""Cells decoded at a time: bounds the reader's memory whatever the size of the file."""
+from numerai_lab.panel import Auxiliary, Panel
+from numerai_lab.store import Store, cache_dir, in_use, remove_damaged
 
 
 @dataclass(frozen=True)
@@ -91,37 +71,9 @@ def load(source: Source, also: Sequence[str] = (), tick: Tick = silent, *, verif
         with in_use(*[store.folder for store in stores.all]):
             missing = [store.folder for store in stores.all if not store.folder.is_dir()]
             if missing:
-                _make(tables, stores, missing, columns, lambda: _refuse_changed(table, keys, known), tick)
+                ingest(tables, stores, missing, columns, lambda: _refuse_changed(table, keys, known), tick)
                 give_memory_back()  # else a run that made its store keeps up to a GB that nobody uses, beside its training
             return _loaded(table, stores, columns, keys, made=bool(missing))
-
-
-def _make(
-    tables: Sequence[Table],
-    stores: Stores,
-    missing: Sequence[Path],
-    columns: Columns,
-    refuse_changed: Callable[[], None],
-    tick: Tick,
-) -> None:
-    """The stores that are missing."""
-    table, rows = tables[0], tables[0].rows()
-
-    def label(each: Table, folder: Path) -> None:
-        _label(each, rows.target if each is table else each.target_of(rows), folder)
-
-    makers: dict[Path, Callable[[Path], None]] = {
-        stores.rows.folder: lambda folder: _ingest(table, rows, columns.raw, folder, tick),
-        **{store.folder: partial(label, each) for each, store in zip(tables, stores.labels, strict=True)},
-    }
-    if stores.scoring_features:
-        makers[stores.scoring_features.folder] = lambda folder: _ingest_further(table, rows, columns.scoring, folder, tick)
-    if stores.extras:
-        makers[stores.extras.folder] = partial(_write_extras, table, rows)
-    for folder in missing:
-        with built(folder) as work:
-            makers[folder](work)
-            refuse_changed()
 
 
 def _loaded(table: Table, stores: Stores, columns: Columns, keys: StoreKeys, made: bool) -> Loaded:
@@ -132,6 +84,8 @@ def _loaded(table: Table, stores: Stores, columns: Columns, keys: StoreKeys, mad
         for name, each, days in zip(source.auxiliary_targets, stores.labels[1:], horizons, strict=True)
     }
     scoring = stores.scoring_features
+    if scoring:
+        _refuse_two_notations(table, stores.rows, scoring)
     panel = replace(
         stores.rows.panel(stores.labels[0]),
         auxiliary=further,
@@ -154,6 +108,19 @@ def _loaded(table: Table, stores: Stores, columns: Columns, keys: StoreKeys, mad
         content=PanelContent(panel, _sums(stores.rows)),
         notes=(*table.tournament.notes, *notes, *_horizon_notes(source, panel, meta["target"])),
     )
+
+
+def _refuse_two_notations(table: Table, rows: Store, scoring: Store) -> None:
+    """Raises NlabError where a file writes the floats of one store as bins and those of the other on 0..1."""
+    notations = zip(rows.meta["floats_in_bins"], scoring.meta["floats_in_bins"], strict=True)
+    for path, of_stores in zip(table.tournament.tables, notations, strict=True):
+        if set(of_stores) == {True, False}:
+            at = of_stores.index(True)
+            bins, others = ([*store.meta["feature_names"]] for store in ((rows, scoring) if at == 0 else (scoring, rows)))
+            raise NlabError(
+                f"{path}: some features are written as bins 0 to {BINS - 1} (among {bins[0]!r} …) and others on 0 to 1 (among "
+                f"{others[0]!r} …); write all in one way, as integers or as floats"
+            )
 
 
 def _sums(rows: Store) -> dict[int, tuple[int, int]]:
@@ -217,91 +184,3 @@ def _refuse_changed(table: Table, keys: StoreKeys, known: KnownChecksums) -> Non
     now = [content_of(paths, known) for paths in (table.tournament.tables, table.tournament.extras)]
     if now != [keys.tables, keys.extras]:
         raise NlabError(f"{table.tournament.tables[0]}: a data file changed while the data was read; run again")
-
-
-def _label(table: Table, values: Float32, folder: Path) -> None:
-    target, horizon = table.resolved_target()
-    meta = {"target": target, "horizon_days": horizon, "alias": table.alias_note(target, horizon)}
-    write_store(folder, {"target": values}, meta)
-
-
-def _ingest(table: Table, rows: Rows, columns: list[str], folder: Path, tick: Tick) -> None:
-    """A store of rows."""
-    features, facts = _features(table, rows, columns, folder, tick)
-    of_eras = [_of_era(features, rows.ids, slice(first, last), facts["top"]) for first, last in rows.bounds]
-    del features
-    absent, sums = np.stack([absent for absent, _ in of_eras]), np.array([sums for _, sums in of_eras], np.uint32)
-    arrays = {"ids": rows.ids, "eras": rows.eras, "bounds": rows.bounds, "absent": absent, "era_sums": sums}
-    facts |= {"data_types": rows.data_types, "absent_features": absent.sum(1).tolist()}
-    facts["synthetic"] = has_marked_ids(rows.ids) or any(map(is_marked, table.tournament.tables))
-    if rows.dates:
-        facts["era_dates"] = [rows.dates[era] for era in rows.eras.tolist()]
-    write_store(folder, arrays, facts)
-
-
-def _ingest_further(table: Table, rows: Rows, columns: list[str], folder: Path, tick: Tick) -> None:
-    """A store of scoring features."""
-    features, facts = _features(table, rows, columns, folder, tick)
-    del features
-    write_store(folder, {}, facts)
-
-
-def _features(table: Table, rows: Rows, columns: list[str], folder: Path, tick: Tick) -> tuple[Array, dict[str, Any]]:
-    """The features file of a store, filled, and what is to be known of it."""
-    encodings = encodings_of(table, columns)
-    encoding = encodings[0]
-    features = create_features(folder, len(rows.ids), len(columns), encoding.dtype)
-    n_missing = _fill(table, columns, encodings, rows, features, tick)
-    notes = [f"{n_missing} missing feature values were set to the middle bin"] if n_missing else []
-    notes += [encoding.note] if encoding.note else []
-    return features, {"feature_names": columns, "top": encoding.top, "notes": notes}
-
-
-def _fill(table: Table, columns: list[str], encodings: Sequence[Encoding], rows: Rows, features: Array, tick: Tick) -> int:
-    """Streams every file into `features`, row by row to its place; returns how many cells were missing."""
-    import polars as pl
-
-    chunk = max(1, BATCH_CELLS // len(columns))
-    start = n_missing = 0
-    for lazy, path, encoding in zip(table.scans, table.tournament.tables, encodings, strict=True):
-        first = start
-        with reading(path):
-            for frame in lazy.select(pl.col(columns)).collect_batches(chunk_size=chunk, maintain_order=True):
-                to = rows.destination[start : start + len(frame)]
-                try:
-                    cells, missing = encoding.cells(frame)
-                except BadCell as bad:
-                    row, column = bad.args
-                    name = f" (id {rows.ids[to[row]].decode()!r})" if to[row] >= 0 else ""
-                    raise NlabError(
-                        f"{path}: feature {columns[column]!r} holds {frame[row, column]!r} in row {start - first + row + 1}"
-                        f"{name}, wanted {encoding.wanted}"
-                    ) from None
-                _place(cells, to, features)
-                release_pages(features)
-                start, n_missing = start + len(cells), n_missing + missing
-                tick(start, len(rows.destination))
-    return n_missing
-
-
-def _place(cells: Array, to: Int64, features: Array) -> None:
-    """Rows to their places; rows that stay together, as in the tournament's own files, are copied as a slice."""
-    if len(to) and to[0] >= 0 and np.all(np.diff(to) == 1):
-        features[to[0] : to[0] + len(to)] = cells
-    else:
-        features[to[to >= 0]] = cells[to >= 0]
-
-
-def _of_era(features: Array, ids: NDArray[np.bytes_], rows: slice, top: float) -> tuple[NDArray[np.bool_], tuple[int, int]]:
-    """Which features are the middle bin for every row of an era, not there yet; CRC-32 of its features and of its ids."""
-    block = features[rows]
-    absent: NDArray[np.bool_] = (block == np.asarray(top / 2, features.dtype)).all(0)
-    sums = row_sums(block, ids[rows])
-    release_pages(features)
-    return absent, sums
-
-
-def _write_extras(table: Table, rows: Rows, folder: Path) -> None:
-    """A store of extras."""
-    extras = table.tournament.extras
-    write_extras(folder, read_extras(extras, rows), {"synthetic": any(map(is_marked, extras))})

@@ -103,11 +103,15 @@ class Table:
         """The horizon that the config or the files' format tell, in business days; None where the target's name has to."""
         return self.source.horizon_days or self.tournament.horizon_days
 
+    @property
+    def feature_columns(self) -> list[str]:
+        """All columns that begin as features do."""
+        return [name for name in self.schema if name.startswith(self.source.feature_prefix)]
+
     def columns(self, also: Sequence[str]) -> "Columns":
         """The feature columns to store; also: feature sets that scoring and neutralisation need."""
-        every = [name for name in self.schema if name.startswith(self.source.feature_prefix)]
-        known = {name: list(names) for name, names in self.tournament.feature_sets.items()} or groups_of(every)
-        known.setdefault("all", every)
+        known = {name: list(names) for name, names in self.tournament.feature_sets.items()} or groups_of(self.feature_columns)
+        known.setdefault("all", self.feature_columns)
         for name, where in ((self.source.feature_set, "data.feature_set"), *((name, "feature set") for name in also)):
             if name not in known:
                 raise NlabError(f"{where}: the data has no feature set {name!r}; {nearest(name, known)}")
@@ -169,7 +173,6 @@ class Table:
 
     def resolved_target(self) -> tuple[str, int | None]:
         """The named target that the chosen one equals, and its horizon in business days."""
-
         name = self.target_column
         others = [c for c, dtype in self.schema.items() if c.startswith("target") and c != name and may_be_number(dtype)]
         if others and horizon_in(name) is None:

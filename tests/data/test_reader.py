@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from numerai_lab.basics import NlabError
-from numerai_lab.data import reader
+from numerai_lab.data import ingest, reader
 from numerai_lab.data.files import Files
 from numerai_lab.data.reader import load, outline
 
@@ -155,7 +155,7 @@ def test_another_target_takes_the_store_of_rows_that_is_there(tmp_path: Path) ->
 def test_batches_of_any_size_fill_the_same_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = np.array(loaded(tmp_path, frame()).panel.features)
     monkeypatch.setenv("NLAB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(reader, "BATCH_CELLS", 4)
+    monkeypatch.setattr(ingest, "BATCH_CELLS", 4)
     np.testing.assert_array_equal(loaded(tmp_path, frame()).panel.features, whole)
 
 

@@ -141,15 +141,15 @@ def test_a_data_file_that_changes_while_it_is_read_is_bad_input(
     tmp_path: Path, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ids and targets are read first, features later: they must be of the same file."""
-    import numerai_lab.data.reader as reader
+    from numerai_lab.data import ingest
 
-    original = reader._fill
+    original = ingest._fill
 
     def slowly(*arguments: Any) -> int:
         os.utime(files / "train.parquet", ns=(1, 1))  # as when another one took its place
         return original(*arguments)
 
-    monkeypatch.setattr(reader, "_fill", slowly)
+    monkeypatch.setattr(ingest, "_fill", slowly)
     with pytest.raises(NlabError, match=r"train\.parquet: a data file changed while the data was read"):
         run(config_of(files), tmp_path / "runs", Quiet())
     assert final_names(tmp_path / "runs") == []

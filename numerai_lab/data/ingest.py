@@ -1,0 +1,147 @@
+"""Fills stores from parquet and CSV files: rows with their features, targets, scoring features, other models' predictions."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numerai_lab.basics import Array, Float32, Int64, NlabError, Tick
+from numerai_lab.content import row_sums
+from numerai_lab.data.cells import BadCell, Encoding, encodings_of
+from numerai_lab.data.extras import read_extras
+from numerai_lab.data.keys import Stores
+from numerai_lab.data.scan import reading
+from numerai_lab.data.synthetic_mark import has_marked_ids, is_marked
+from numerai_lab.data.table import Columns, Rows, Table
+from numerai_lab.panel import release_pages
+from numerai_lab.store import built, create_features, write_extras, write_store
+
+BATCH_CELLS = 40_000_000
+"""Cells decoded at a time: bounds the reader's memory whatever the size of the file."""
+
+
+def ingest(
+    tables: Sequence[Table],
+    stores: Stores,
+    missing: Sequence[Path],
+    columns: Columns,
+    refuse_changed: Callable[[], None],
+    tick: Tick,
+) -> None:
+    """Fills the stores that are missing.
+
+    Parameters
+    ----------
+    tables: with the target in place, then with each auxiliary one in its place.
+    missing: folders of the stores to fill.
+    refuse_changed: raises NlabError where the files changed; called before each store takes its final name.
+    """
+    table, rows = tables[0], tables[0].rows()
+
+    def label(each: Table, folder: Path) -> None:
+        _label(each, rows.target if each is table else each.target_of(rows), folder)
+
+    makers: dict[Path, Callable[[Path], None]] = {
+        stores.rows.folder: lambda folder: _ingest(table, rows, columns.raw, folder, tick),
+        **{store.folder: partial(label, each) for each, store in zip(tables, stores.labels, strict=True)},
+    }
+    if stores.scoring_features:
+        makers[stores.scoring_features.folder] = lambda folder: _ingest_further(table, rows, columns.scoring, folder, tick)
+    if stores.extras:
+        makers[stores.extras.folder] = partial(_write_extras, table, rows)
+    for folder in missing:
+        with built(folder) as work:
+            makers[folder](work)
+            refuse_changed()
+
+
+def _label(table: Table, values: Float32, folder: Path) -> None:
+    target, horizon = table.resolved_target()
+    meta = {"target": target, "horizon_days": horizon, "alias": table.alias_note(target, horizon)}
+    write_store(folder, {"target": values}, meta)
+
+
+def _ingest(table: Table, rows: Rows, columns: list[str], folder: Path, tick: Tick) -> None:
+    """A store of rows."""
+    features, facts = _features(table, rows, columns, folder, tick)
+    of_eras = [_of_era(features, rows.ids, slice(first, last), facts["top"]) for first, last in rows.bounds]
+    del features
+    absent, sums = np.stack([absent for absent, _ in of_eras]), np.array([sums for _, sums in of_eras], np.uint32)
+    arrays = {"ids": rows.ids, "eras": rows.eras, "bounds": rows.bounds, "absent": absent, "era_sums": sums}
+    facts |= {"data_types": rows.data_types, "absent_features": absent.sum(1).tolist()}
+    facts["synthetic"] = has_marked_ids(rows.ids) or any(map(is_marked, table.tournament.tables))
+    if rows.dates:
+        facts["era_dates"] = [rows.dates[era] for era in rows.eras.tolist()]
+    write_store(folder, arrays, facts)
+
+
+def _ingest_further(table: Table, rows: Rows, columns: list[str], folder: Path, tick: Tick) -> None:
+    """A store of scoring features."""
+    features, facts = _features(table, rows, columns, folder, tick)
+    del features
+    write_store(folder, {}, facts)
+
+
+def _features(table: Table, rows: Rows, columns: list[str], folder: Path, tick: Tick) -> tuple[Array, dict[str, Any]]:
+    """The features file of a store, filled, and what is to be known of it."""
+    encodings = encodings_of(table, columns)
+    encoding = encodings[0]
+    features = create_features(folder, len(rows.ids), len(columns), encoding.dtype)
+    n_missing = _fill(table, columns, encodings, rows, features, tick)
+    notes = [f"{n_missing} missing feature values were set to the middle bin"] if n_missing else []
+    notes += [encoding.note] if encoding.note else []
+    in_bins = [each.in_bins for each in encodings]
+    return features, {"feature_names": columns, "top": encoding.top, "floats_in_bins": in_bins, "notes": notes}
+
+
+def _fill(table: Table, columns: list[str], encodings: Sequence[Encoding], rows: Rows, features: Array, tick: Tick) -> int:
+    """Streams every file into `features`, row by row to its place; returns how many cells were missing."""
+    import polars as pl
+
+    chunk = max(1, BATCH_CELLS // len(columns))
+    start = n_missing = 0
+    for lazy, path, encoding in zip(table.scans, table.tournament.tables, encodings, strict=True):
+        first = start
+        with reading(path):
+            for frame in lazy.select(pl.col(columns)).collect_batches(chunk_size=chunk, maintain_order=True):
+                to = rows.destination[start : start + len(frame)]
+                try:
+                    cells, missing = encoding.cells(frame)
+                except BadCell as bad:
+                    row, column = bad.args
+                    name = f" (id {rows.ids[to[row]].decode()!r})" if to[row] >= 0 else ""
+                    raise NlabError(
+                        f"{path}: feature {columns[column]!r} holds {frame[row, column]!r} in row {start - first + row + 1}"
+                        f"{name}, wanted {encoding.wanted}"
+                    ) from None
+                _place(cells, to, features)
+                release_pages(features)
+                start, n_missing = start + len(cells), n_missing + missing
+                tick(start, len(rows.destination))
+    return n_missing
+
+
+def _place(cells: Array, to: Int64, features: Array) -> None:
+    """Rows to their places; rows that stay together, as in the tournament's own files, are copied as a slice."""
+    if len(to) and to[0] >= 0 and np.all(np.diff(to) == 1):
+        features[to[0] : to[0] + len(to)] = cells
+    else:
+        features[to[to >= 0]] = cells[to >= 0]
+
+
+def _of_era(features: Array, ids: NDArray[np.bytes_], rows: slice, top: float) -> tuple[NDArray[np.bool_], tuple[int, int]]:
+    """Which features are the middle bin for every row of an era, not there yet; CRC-32 of its features and of its ids."""
+    block = features[rows]
+    absent: NDArray[np.bool_] = (block == np.asarray(top / 2, features.dtype)).all(0)
+    sums = row_sums(block, ids[rows])
+    release_pages(features)
+    return absent, sums
+
+
+def _write_extras(table: Table, rows: Rows, folder: Path) -> None:
+    """A store of extras."""
+    extras = table.tournament.extras
+    write_extras(folder, read_extras(extras, rows), {"synthetic": any(map(is_marked, extras))})
