@@ -72,9 +72,10 @@ class PanelContent:
         return key_of("rows", panel.raw_names, str(panel.features.dtype), panel.top, facts)
 
     def labels_of(self, eras: Iterable[int]) -> str:
-        """Of the targets of these eras."""
+        """Of the targets of these eras, with their horizon: what learns from labels keeps eras apart by it."""
         assert self.panel.target is not None
-        return key_of("labels", [(era, self._sum("", self.panel.target, era)) for era in eras])
+        horizon = [self.panel.horizon_days, self.panel.days_per_era]
+        return key_of("labels", horizon, [(era, self._sum("", self.panel.target, era)) for era in eras])
 
     def auxiliary_of(self, eras: Iterable[int]) -> str:
         """Of the auxiliary targets of these eras, with their order, names and horizons."""

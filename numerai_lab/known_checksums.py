@@ -18,6 +18,8 @@ SETTLING_SECONDS = 2.0
 
 Git treats its index the same way ("racy" entries). Two seconds are the coarsest timestamps of file systems in use (FAT).
 """
+N_FACTS = 6
+"""Numbers that are remembered of a file: its signature and its checksum."""
 SMALL = 1 << 16
 """Bytes. To read a file up to this size is as quick as to look up its checksum."""
 
@@ -84,7 +86,7 @@ class KnownChecksums:
         with suppress(OSError, ValueError, KeyError, TypeError):
             record = opened(self._path(folder))
             if record["folder"] == str(folder):
-                return dict(record["files"])
+                return {name: values for name, values in dict(record["files"]).items() if _is_entry(values)}
         return {}
 
     def _write(self, folder: Path, found: Mapping[str, list[int]]) -> None:
@@ -106,6 +108,11 @@ class KnownChecksums:
 def signature_of(stat: os.stat_result) -> list[int]:
     """What a file's remembered checksum hangs on: size, mtime and ctime in nanoseconds, inode, device."""
     return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev]
+
+
+def _is_entry(values: object) -> bool:
+    """Whether this is a signature and a checksum, as this version writes them."""
+    return isinstance(values, list) and len(values) == N_FACTS and all(type(value) is int for value in values)
 
 
 def _read_through(path: Path) -> tuple[int, list[int]]:

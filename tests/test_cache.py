@@ -145,6 +145,24 @@ def test_feature_sets_are_part_of_the_fits_that_read_them_and_of_no_others(tmp_p
     assert outcome(tmp_path, moved, **changes)[0] == FITS[:2]
 
 
+@pytest.mark.parametrize("change", [{"horizon_days": 60}, {"days_per_era": 20}])
+def test_another_horizon_refits_what_learns_from_labels_and_nothing_else(tmp_path: Path, change: dict[str, Any]) -> None:
+    """Labelled networks leave out eras whose targets reach into those that they stop on."""
+    panel = replace(make_panel(), horizon_days=20)
+    learned = {**quick("supervised_autoencoder"), "emit": "latent", "scheme": "early", "held_out_eras": "last"}
+    changes: dict[str, Any] = {
+        "generators": {"pca": quick("pca"), "learned": learned},
+        "augmenters": {},
+        "variants": {"baseline": {}, "pca": {"features": ["pca"]}, "learned": {"features": ["learned"]}},
+    }
+    outcome(tmp_path, panel, **changes)
+    reused, after = outcome(tmp_path, replace(panel, **change), **changes)
+    assert reused == FITS[:2]
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    np.testing.assert_array_equal(after.values, outcome(empty, replace(panel, **change), **changes)[1].values)
+
+
 def test_a_stage_whose_code_changed_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import numerai_lab.provenance as provenance
 

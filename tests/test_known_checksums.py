@@ -9,6 +9,7 @@ import pytest
 
 from numerai_lab import known_checksums
 from numerai_lab.known_checksums import FOLDER, SMALL, KnownChecksums
+from numerai_lab.seal import opened, sealed
 
 SIZE = 2 * SMALL
 FIRST, SECOND = b"a" * SIZE, b"b" * SIZE
@@ -93,6 +94,27 @@ def test_a_damaged_record_is_not_believed(tmp_path: Path, content: str) -> None:
     (record,) = (tmp_path / "cache" / FOLDER).iterdir()
     record.write_text(content)
     assert known.of(path) == zlib.crc32(FIRST)
+
+
+@pytest.mark.usefixtures("later")
+@pytest.mark.parametrize("how", ["mapping", "text", "number", "without inode", "checksum as text"])
+def test_a_whole_record_of_another_version_is_not_believed(tmp_path: Path, how: str) -> None:
+    known, path = KnownChecksums(tmp_path / "cache"), tmp_path / "file"
+    path.write_bytes(FIRST)
+    known.of(path)
+    (record,) = (tmp_path / "cache" / FOLDER).iterdir()
+    facts = opened(record)
+    values = facts["files"]["file"]
+    other = {
+        "mapping": {"crc": 3},
+        "text": "3",
+        "number": 3,
+        "without inode": [*values[:3], 3],
+        "checksum as text": [*values[:-1], "3"],
+    }[how]
+    record.write_text(sealed({**facts, "files": {"file": other}}))
+    assert known.of(path) == zlib.crc32(FIRST)
+    assert opened(record)["files"]["file"] == values
 
 
 @pytest.mark.usefixtures("later")

@@ -82,7 +82,7 @@ def test_a_read_only_runs_folder_is_bad_input(tmp_path: Path, monkeypatch: pytes
     def read_only(*_: Any, **__: Any) -> Any:  # root may write where nobody else may, so no mode of a folder would do
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr("numerai_lab.runs.tempfile.mkdtemp", read_only)
+    monkeypatch.setattr("numerai_lab.runs.new_folder", read_only)
     with pytest.raises(NlabError, match=r"can't hold run folders \(Read-only file system\); choose another with --runs-dir"):
         run(make_config(), tmp_path / "runs", Quiet())
     assert final_names(tmp_path / "runs") == []
@@ -144,16 +144,18 @@ def test_a_data_file_that_changes_while_it_is_read_is_bad_input(
     from numerai_lab.data import ingest
 
     original = ingest._fill
+    monkeypatch.setenv("NLAB_CACHE", str(tmp_path / "cache"))
 
     def slowly(*arguments: Any) -> int:
-        os.utime(files / "train.parquet", ns=(1, 1))  # as when another one took its place
-        return original(*arguments)
+        done = original(*arguments)
+        pl.read_parquet(files / "train.parquet").reverse().write_parquet(files / "train.parquet")
+        return done
 
-    monkeypatch.setattr(ingest, "_fill", slowly)
-    with pytest.raises(NlabError, match=r"train\.parquet: a data file changed while the data was read"):
-        run(config_of(files), tmp_path / "runs", Quiet())
+    with monkeypatch.context() as patch:
+        patch.setattr(ingest, "_fill", slowly)
+        with pytest.raises(NlabError, match=r"train\.parquet: a data file changed while the data was read"):
+            run(config_of(files), tmp_path / "runs", Quiet())
     assert final_names(tmp_path / "runs") == []
-    monkeypatch.undo()
     assert run(config_of(files), tmp_path / "runs", Quiet()).manifest["data"]["store_made"]
 
 
@@ -252,13 +254,13 @@ class Dumb(Ridge):
         return np.full(len(X), np.nan, np.float32)
 
 
-def test_a_model_that_predicts_no_numbers_fails_by_name_and_nothing_of_it_is_kept(tmp_path: Path) -> None:
+def test_a_model_that_predicts_no_numbers_fails_by_name_and_its_predictions_are_not_kept(tmp_path: Path) -> None:
     config = make_config()
     config.model = Dumb()
     with pytest.raises(NlabFailure, match=r"variants\.baseline: the model predicted NaN or infinity for \d+ rows"):
         run(config, tmp_path, Quiet())
     assert final_names(tmp_path) == []
-    assert list((cache_dir() / "stages").glob("models/[!.]*")) == []
+    assert list((cache_dir() / "stages").glob("predictions/[!.]*")) == []
 
 
 @pytest.mark.parametrize("polite", [signal.SIGINT, signal.SIGTERM])
