@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["compare", "load_config", "read_run", "run"]
+__all__ = ["compare", "load_config", "read_run", "run", "unseal"]
 
 
 def __getattr__(name: str) -> Any:

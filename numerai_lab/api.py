@@ -20,6 +20,7 @@ from numerai_lab.report.page import heading
 from numerai_lab.report.tables import NOTES, summary_columns, with_interval, with_values
 from numerai_lab.report.verdicts import judged, lines_of_comparison, resolution, verdicts
 from numerai_lab.runs import CONFIG
+from numerai_lab.studies import unseal as unsealing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,6 +108,33 @@ class Compared:
         return "\n".join([*parts, fragment("notebook.html", title="", lines=self.remarks, verdicts=[], columns=[], rows=[])])
 
 
+@dataclass(frozen=True)
+class Unsealed:
+    """A look at the holdout of a run. In a notebook it shows itself: which look it is, verdicts, and the score table."""
+
+    read: unsealing.Unsealed
+
+    @cached_property
+    def scores(self) -> "pd.DataFrame":
+        """A row a variant × split (`val`, `holdout`), by these: the variant, the reference and the variant's placebos."""
+        return _pandas(self.read.scores).set_index(["variant", "split"])
+
+    @property
+    def gain_retained(self) -> float | None:
+        """Δ corr on the holdout over Δ corr on validation; None where validation showed no gain."""
+        share: float | None = self.read.look.result["gain_retained"]
+        return share
+
+    @property
+    def verdicts(self) -> list[str]:
+        """Sentences: on validation, on the holdout, and what is left of the gain."""
+        return list(self.read.lines)
+
+    def _repr_html_(self) -> str:
+        lines = [unsealing.stamp(self.read.look), *self.read.remarks, *self.read.lines]
+        return _shown(self.read.run.name, lines, [], self.read.scores)
+
+
 class _Silent:
     """Progress that nobody sees."""
 
@@ -145,6 +173,17 @@ def compare(paths: Iterable[Path | str | Results], sort: str = "corr_mean", refe
     """Run folders side by side, as `nlab compare` sets them."""
     folders = [path.path if isinstance(path, Results) else user_path(path) for path in paths]
     return Compared(comparison.compare(folders, sort, reference))
+
+
+def unseal(run: Path | str | Results, variant: str, runs_dir: Path | str | None = None, *, again: bool = False) -> Unsealed:
+    """Scores a variant on the holdout of a finished run, once, as `nlab unseal` does; the look is written into the ledger.
+
+    runs_dir: the folder whose ledger counts looks, by default that of the run. Raises NlabError where the run has no holdout,
+    and where it was looked at before, unless `again`.
+    """
+    path = run.path if isinstance(run, Results) else user_path(run)
+    folder = None if runs_dir is None else user_path(runs_dir)
+    return Unsealed(unsealing.unseal(path, variant, _Silent(), again=again, runs_dir=folder))
 
 
 def _pandas(table: "pl.DataFrame") -> "pd.DataFrame":

@@ -13,7 +13,7 @@ import pytest
 
 import numerai_lab
 from numerai_lab.augmenters import AUGMENTERS
-from numerai_lab.basics import rng_for
+from numerai_lab.basics import NlabError, rng_for
 from numerai_lab.generators import GENERATORS
 from numerai_lab.stream import BlockStream
 from tests.conftest import component, make_panel
@@ -62,6 +62,24 @@ def test_comparisons_too_and_both_show_themselves(done: Any) -> None:
         assert "<table>" in shown
         assert "95 % of Δ" in shown
     assert "SYNTHETIC data" in done._repr_html_()
+
+
+def test_a_holdout_is_unsealed_once(tmp_path: Path) -> None:
+    config = numerai_lab.load_config({**RAW, "splits": {"train": "1-30", "holdout": 16}})
+    done = numerai_lab.run(config, tmp_path / "runs")
+    look = numerai_lab.unseal(done, "cut")
+    change = look.scores.loc[("cut", "holdout"), "delta_corr_mean"]
+    own, reference = (look.scores.loc[(variant, "holdout"), "corr_mean"] for variant in ("cut", "baseline"))
+    assert change == pytest.approx(own - reference, abs=1e-12)
+    assert look.gain_retained is None or look.gain_retained == pytest.approx(
+        change / done.scores.loc[("cut", "val"), "delta_corr_mean"]
+    )
+    assert [said.split(":")[0] for said in look.verdicts] == ["on validation", "on the holdout", "gain retained"]
+    assert "look 1 at this holdout" in look._repr_html_()
+    with pytest.raises(NlabError, match="has been looked at"):
+        numerai_lab.unseal(str(done.path), "cut")
+    again = numerai_lab.unseal(done.path, "cut", again=True)
+    assert "look 2 at this holdout" in again._repr_html_()
 
 
 def test_importing_the_package_is_quick_and_loads_nothing() -> None:

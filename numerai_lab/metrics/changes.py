@@ -1,6 +1,6 @@
 """What changes against the reference, and how sure that is: one computation for a run's table and for `nlab compare`."""
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -60,6 +60,7 @@ def changes(
     block: int,
     smallest_effect: float = SMALLEST_EFFECT,
     placebos: Mapping[str, Mapping[Key, Key]] | None = None,
+    compared: Collection[Key] | None = None,
 ) -> dict[Key, dict[str, object]]:
     """Columns for every member: what `pairs_against` says of it beside the reference and its placebos, `verdict`, and `in_mcs`.
 
@@ -67,8 +68,10 @@ def changes(
     `in_mcs`: in the model confidence set of corr. The reference has neither a change against itself nor a verdict.
     placebos: kind → member → its placebo; those of each kind are a family of their own, `delta_<kind>_corr_mean…`.
     `reference`, `placebo` and `untrained` hold the keys of what the member was compared with.
+    compared: members that are compared with the reference, by default all others; only they are judged together.
     """
-    found = pairs_against(members, {key: reference for key in members if key != reference}, block)
+    family = [key for key in members if key != reference and (compared is None or key in compared)]
+    found = pairs_against(members, dict.fromkeys(family, reference), block)
     rows: dict[Key, dict[str, object]] = {key: dict(found.get(key, {})) for key in members}
     beside: dict[Key, dict[str, tuple[float, float, float]]] = {key: {} for key in members}
     for kind, pairs in (placebos or {}).items():

@@ -1,6 +1,6 @@
 """From predictions to tables: per-era scores of every variant and seed, then a row a variant and split."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
@@ -153,14 +153,19 @@ def splits_of(table: "pl.DataFrame") -> dict[str, tuple[str, ...]]:
 
 
 def score_table(
-    table: "pl.DataFrame", scoring: Scoring, notes: Mapping[str, str], placebos: Mapping[str, Mapping[str, str]] | None = None
+    table: "pl.DataFrame",
+    scoring: Scoring,
+    notes: Mapping[str, str],
+    placebos: Mapping[str, Mapping[str, str]] | None = None,
+    compared: Collection[str] | None = None,
 ) -> "pl.DataFrame":
     """A row a variant × split (val1, val2, val; cv where there is one): `<metric>_<stat>`, then the change against the reference.
 
     Statistics are taken over eras for each seed and then averaged over seeds; `corr_mean_seed_std` is their spread.
     Eras without a score (constant predictions, no meta model) are left out and counted in `corr_n_missing`, `mmc_n_eras`,
     `bmc_n_eras`, `bmc_last200_n_eras`; `corr_mean_mmc_eras` is corr over just the eras that mmc has. The change is as
-    `changes` says. placebos: kind → variant → its placebo, named in columns of their own.
+    `changes` says. placebos: kind → variant → its placebo, named in columns of their own. compared: variants that are compared
+    with the reference, by default all others.
     """
     import polars as pl
 
@@ -171,7 +176,7 @@ def score_table(
         names = dict.fromkeys(table["variant"].to_list())
         series = with_windows({variant: series_of(within.filter(variant=variant), eras) for variant in names})
         block = block_length(scoring.horizon_days, scoring.days_per_era)
-        changed = changes(series, scoring.reference, block, scoring.smallest_effect, placebos)
+        changed = changes(series, scoring.reference, block, scoring.smallest_effect, placebos, compared)
         for variant, own in series.items():
             head = {"variant": variant, "split": split, "notes": notes.get(variant, "")}
             rows.append({**head, **_stats(own), **changed[variant]})

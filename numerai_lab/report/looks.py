@@ -3,6 +3,7 @@
 from typing import Any
 
 from numerai_lab.ledger import Look
+from numerai_lab.metrics.changes import KINDS
 from numerai_lab.report.tables import Shown
 
 LOOKS = (
@@ -15,6 +16,8 @@ LOOKS = (
     Shown("delta_validation", "Δ val"),
     Shown("delta_holdout", "Δ holdout"),
     Shown("gain_retained", "retained", ".0%"),
+    Shown("delta_placebo_holdout", "Δ placebo"),
+    Shown("delta_untrained_holdout", "Δ untrained"),
     Shown("status", "status", "s"),
     Shown("target", "target", "s"),
     Shown("source", "data", "s"),
@@ -24,7 +27,9 @@ LOOKS = (
 
 def look_row(look: Look) -> dict[str, Any]:
     """A row of `LOOKS`, and what else the ledger keeps of a look; the status of one that was scored is None."""
-    numbers = ("delta_validation", "delta_holdout", "delta_holdout_low", "delta_holdout_high", "gain_retained")
+    names = ["delta_validation", "delta_holdout", "delta_holdout_low", "delta_holdout_high", "gain_retained"]
+    for kind in KINDS:
+        names += [kind, *(f"delta_{kind}_holdout{end}" for end in ("", "_low", "_high"))]
     eras = ", ".join(f"{first}-{last}" for first, last in look.facts()["eras"])
     return {
         "time": look.time,
@@ -40,6 +45,6 @@ def look_row(look: Look) -> dict[str, Any]:
         "eras": eras,
         "look": look.number,
         "looks_before": ", ".join(look.before),
-        **{name: look.result.get(name) for name in numbers},
+        **{name: look.result.get(name) for name in names},
         "status": None if look.result else "opened, never scored",
     }

@@ -18,7 +18,10 @@ from numerai_lab.experiment import column_names, notes_of, prediction_table, sco
 from numerai_lab.finished import MANIFEST, Run, read_run
 from numerai_lab.holdout import splits_of_run
 from numerai_lab.ledger import Holdout, Ledger, Look, seen
+from numerai_lab.metrics.changes import KINDS
 from numerai_lab.metrics.scoring import HOLDOUT, Predictions, covered, per_era, score_table
+from numerai_lab.metrics.verdict import NOT_BEATEN
+from numerai_lab.placebos import Placebos
 from numerai_lab.report.page import heading, redrawn, scores_page
 from numerai_lab.report.tables import exported
 from numerai_lab.report.verdicts import judged, outcome
@@ -44,8 +47,8 @@ class HoldoutSplits(Splits):
 
 @dataclass(frozen=True)
 class Unsealed:
-    """A look and its result. scores: the variant and the reference over validation and over the holdout; lines: the result
-    in sentences; remarks: what else the user should read.
+    """A look and its result. scores: the variant, the reference and the variant's placebos over validation and over the holdout;
+    lines: the result in sentences; remarks: what else the user should read.
     """
 
     run: Run
@@ -56,7 +59,7 @@ class Unsealed:
 
 
 def unseal(path: Path, variant: str, show: Show, *, again: bool = False, runs_dir: Path | None = None) -> Unsealed:
-    """Scores a variant and the reference of a finished run on the run's holdout, and writes the look down before it does.
+    """Scores a variant, its placebos and the reference of a finished run on the run's holdout; writes the look down before.
 
     runs_dir: the folder whose ledger counts looks; by default that of the run. Raises NlabError for a run without a holdout,
     an unknown variant, a holdout that was looked at before (unless `again`), and where the models in the run folder no longer
@@ -74,14 +77,15 @@ def unseal(path: Path, variant: str, show: Show, *, again: bool = False, runs_di
     with show.task("data") as tick:
         loaded = load(config.data, config.extra_sets, tick)
     splits = _splits(run, config, loaded)
-    restored = Restored(run, config, splits, (look.reference, variant))
+    names = (look.reference, variant, *(pairs[variant] for pairs in _placebos(run, variant).values()))
+    restored = Restored(run, config, splits, tuple(dict.fromkeys(names)))
     _check_same(run, loaded, splits, restored.predictions(loaded.panel, splits.validation, show))
     predictions = restored.predictions(loaded.panel, splits.holdout, show)
     remarks = covered(loaded.panel, predictions, _held_out(splits), scoring_of(config, loaded)).lines()
     remarks += ["the data files are not those of the run: eras were added since"] * (loaded.identity != look.holdout.data)
 
     look = ledger.open(look, again=again)
-    scores = _scores(restored, loaded, predictions, show)
+    scores = _scores(restored, variant, loaded, predictions, show)
     result = _result(scores, variant)
     look = ledger.close(look, result)
     stamped = _stamped(scores, look)
@@ -103,6 +107,12 @@ def _asked(run: Run, config: Config, variant: str) -> Look:
     data, source = manifest["data"], {k: v for k, v in config.data.model_dump().items() if k not in Source.model_fields}
     holdout = Holdout(data["identity"], json.dumps(source, sort_keys=True), data["resolved_target"], eras)
     return Look(holdout, run.name, variant, reference, tuple(manifest["seeds"]))
+
+
+def _placebos(run: Run, variant: str) -> dict[str, dict[str, str]]:
+    """Kind → the variant → its placebo, as the run had it; kinds without one are left out."""
+    pairs_of = Placebos.of_manifest(run.manifest).as_dict()
+    return {kind: {variant: pairs[variant]} for kind, pairs in pairs_of.items() if variant in pairs}
 
 
 def _splits(run: Run, config: Config, loaded: Loaded) -> Splits:
@@ -137,15 +147,16 @@ def _check_same(run: Run, loaded: Loaded, splits: Splits, predictions: Predictio
             )
 
 
-def _scores(restored: Restored, loaded: Loaded, predictions: Predictions, show: Show) -> "pl.DataFrame":
-    """Rows of the score table of the variants that were asked for: `val` as the run has it, and `holdout`."""
+def _scores(restored: Restored, variant: str, loaded: Loaded, predictions: Predictions, show: Show) -> "pl.DataFrame":
+    """Rows of the score table of the restored variants: `val` as the run has it, and `holdout`, where one alone is judged."""
     import polars as pl
 
     config, splits, names = restored.config, restored.splits, restored.names
     scoring = scoring_of(config, loaded)
     with show.task("score the holdout") as tick:
         scored = per_era(loaded.panel, predictions, _held_out(splits), scoring, tick).filter(pl.col("variant").is_in(names))
-    table = score_table(scored, scoring, notes_of(config, splits, loaded.alias))
+    notes, placebos = notes_of(config, splits, loaded.alias), _placebos(restored.run, variant)
+    table = score_table(scored, scoring, notes, placebos, compared={variant})
     before = restored.run.scores.filter(pl.col("variant").is_in(names), pl.col("split") == VALIDATION)
     return pl.concat([before, table], how="diagonal_relaxed")
 
@@ -155,7 +166,7 @@ def _held_out(splits: Splits) -> HoldoutSplits:
 
 
 def _result(scores: "pl.DataFrame", variant: str) -> dict[str, Any]:
-    """What the ledger keeps of a look: the change of mean corr against the reference; None stands for what is no number."""
+    """What the ledger keeps of a look: the change of mean corr against the reference and placebos; None where there is none."""
     before, after = (_row(scores, variant, split) for split in (VALIDATION, HOLDOUT))
     numbers = {
         "delta_validation": before["delta_corr_mean"],
@@ -164,12 +175,20 @@ def _result(scores: "pl.DataFrame", variant: str) -> dict[str, Any]:
         "delta_holdout_high": after["delta_corr_mean_sim_high"],
         "gain_retained": retained(before, after),
     }
-    return {name: value if value is not None and math.isfinite(value) else None for name, value in numbers.items()}
+    kinds = [kind for kind in KINDS if after.get(kind)]
+    for kind in kinds:
+        ends = {"": "", "_low": "_sim_low", "_high": "_sim_high"}
+        numbers |= {f"delta_{kind}_holdout{end}": after[f"delta_{kind}_corr_mean{name}"] for end, name in ends.items()}
+    known = {name: value if value is not None and math.isfinite(value) else None for name, value in numbers.items()}
+    return {**known, **{kind: after[kind] for kind in kinds}}
 
 
 def retained(before: Mapping[str, Any], after: Mapping[str, Any]) -> float:
-    """Δ corr on the holdout over Δ corr on validation; NaN where validation showed no gain. before, after: score table rows."""
-    if outcome(before) != "better" or after["delta_corr_mean"] is None:
+    """Δ corr on the holdout over Δ corr on validation; NaN where validation showed no gain. before, after: score table rows.
+
+    The gain is that over the reference, whether or not a placebo has it too.
+    """
+    if outcome(before) not in ("better", *NOT_BEATEN.values()) or after["delta_corr_mean"] is None:
         return math.nan
     return float(after["delta_corr_mean"]) / float(before["delta_corr_mean"])
 

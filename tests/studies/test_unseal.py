@@ -31,12 +31,17 @@ def config(**changes: Any) -> Config:
     base: dict[str, Any] = {
         "seeds": [1, 2],
         "splits": {"train": "1-30", "holdout": 16},
-        "generators": {"pca": {**quick("pca"), "fit_on": "all"}, "net": quick("autoencoder")},
+        "generators": {
+            "pca": {**quick("pca"), "fit_on": "all"},
+            "net": quick("autoencoder"),
+            "noise": {"kind": "random_columns", "like": "pca"},
+        },
         "model": quick("xgboost"),
         "variants": {
             "baseline": {},
             "neutral": {"neutralize": {"features": "medium", "proportion": 0.5}},
             "raw+pca": {"features": ["raw", "pca"]},
+            "raw+noise": {"features": ["raw", "noise"]},
             "net": {"features": ["net"]},
             "blend": {"ensemble": ["neutral", "net"]},
         },
@@ -86,6 +91,28 @@ def test_a_transductive_generator_is_the_one_that_never_saw_the_holdout(done: Ru
     assert found["notes"].startswith("transductive")
 
 
+def test_a_variant_is_compared_with_its_placebo_on_the_holdout_too(done: Run) -> None:
+    found = unseal(done.path, "raw+pca", Quiet())
+    table = held_out(found.scores)
+    assert table["variant"].to_list() == ["baseline", "raw+pca", "raw+noise"]
+    reference, own, placebo = table.rows(named=True)
+    assert (own["placebo"], own["untrained"]) == ("raw+noise", None)
+    assert own["delta_placebo_corr_mean"] == pytest.approx(own["corr_mean"] - placebo["corr_mean"], abs=1e-12)
+    assert own["delta_placebo_corr_mean_sim_low"] < own["delta_placebo_corr_mean"] < own["delta_placebo_corr_mean_sim_high"]
+    # One variant is judged: its placebo widens nothing.
+    assert own["delta_corr_mean"] == pytest.approx(own["corr_mean"] - reference["corr_mean"], abs=1e-12)
+    assert own["delta_corr_mean_p_adjusted"] == own["delta_corr_mean_p"]
+    assert placebo["delta_corr_mean"] is None
+    result = read_run(done.path).content("holdout.json")
+    assert json.loads(result)["looks"][0]["result"] == found.look.result
+    assert found.look.result["placebo"] == "raw+noise"
+    for end, column in (("", ""), ("_low", "_sim_low"), ("_high", "_sim_high")):
+        assert found.look.result[f"delta_placebo_holdout{end}"] == own[f"delta_placebo_corr_mean{column}"]
+    validation, unsealed, _ = found.lines
+    assert "; against its placebo raw+noise " in validation
+    assert f"; against its placebo raw+noise {own['delta_placebo_corr_mean']:+.4f} [" in unsealed
+
+
 def load_panel() -> Any:
     return load(config().data, config().extra_sets).panel
 
@@ -122,7 +149,7 @@ def test_a_second_look_is_refused_unless_asked_for_and_then_counted_everywhere(d
         assert not isinstance(caught.value, NlabFailure)
     found = unseal(other, "raw+pca", Quiet(), again=True)
     assert stamp(found.look) == f"look 2 at this holdout, after {done.name}/net: it is no longer out of sample"
-    assert held_out(found.scores)["look"].to_list() == [2, 2]
+    assert held_out(found.scores).select("variant", "look").rows() == [("baseline", 2), ("raw+pca", 2), ("raw+noise", 2)]
     third = unseal(done.path, "blend", Quiet(), again=True)
     assert third.look.before == (f"{done.name}/net", "other/raw+pca")
     kept = json.loads(read_run(done.path).content("holdout.json"))["looks"]
@@ -223,3 +250,8 @@ def test_gain_retained_is_a_share_of_a_gain_that_validation_showed(
     names = ("delta_corr_mean", "delta_corr_mean_sim_low", "delta_corr_mean_sim_high", "delta_corr_mean_p_adjusted")
     found = retained(dict(zip(names, before, strict=True)), {"delta_corr_mean": after})
     assert np.isnan(found) if share is None else found == pytest.approx(share)
+
+
+def test_a_gain_that_a_placebo_has_too_is_still_one_over_the_reference() -> None:
+    before = {"delta_corr_mean": 0.010, "verdict": "placebo not beaten"}
+    assert retained(before, {"delta_corr_mean": 0.004}) == pytest.approx(0.4)
