@@ -13,21 +13,26 @@ import polars as pl
 import pytest
 
 import numerai_lab
+from numerai_lab.cache import STAGES
 from numerai_lab.config import Config
 from numerai_lab.data.synthetic import SIZES, write_tournament
 from numerai_lab.experiment import run
 from numerai_lab.finished import Run
 from numerai_lab.plan import plan
+from numerai_lab.store import cache_dir
 from numerai_lab.studies.audit import audit
 from numerai_lab.studies.export import export_run
 from numerai_lab.studies.inspection import inspected
+from numerai_lab.studies.power import power
 from numerai_lab.studies.rescore import score_predictions
 from numerai_lab.studies.sweep import Asked, grid
 from tests.conftest import Quiet, make_config, quick
+from tests.studies.cheats import Overreaching, OverreachingForTargets
 
 SPLITS = {"train": "1-30", "holdout": 16}
 """Of 96 eras with a target: val1 39-51, val2 60-72, 8 eras of embargo, and a holdout of eras 81 to 96."""
 FIRST, AFTER_VAL2 = 81, 73
+Poison = Callable[[pl.DataFrame], pl.DataFrame]
 
 
 def poison_targets(table: pl.DataFrame) -> pl.DataFrame:
@@ -59,7 +64,13 @@ def folder(clean: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(clean, tmp_path / "tiny"))
 
 
-def poisoned(folder: Path, poison: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
+def poison_both(table: pl.DataFrame) -> pl.DataFrame:
+    return poison_features(poison_targets(table))
+
+
+def poisoned(folder: Path, poison: Poison) -> None:
+    """Changes the files, and forgets all stages: one that was computed from clean data would hide who reads the holdout."""
+    shutil.rmtree(cache_dir() / STAGES, ignore_errors=True)
     path = folder / "validation.parquet"
     table = pl.read_parquet(path)
     changed = poison(table)
@@ -95,9 +106,7 @@ def told(done: Run) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("poison", [poison_targets, poison_features])
-def test_poison_in_the_holdout_changes_no_byte_of_a_run_or_a_look_at_it(
-    folder: Path, tmp_path: Path, poison: Callable[[pl.DataFrame], pl.DataFrame]
-) -> None:
+def test_poison_in_the_holdout_changes_no_byte_of_a_run_or_a_look_at_it(folder: Path, tmp_path: Path, poison: Poison) -> None:
     def everything() -> dict[str, Any]:
         done = run(config(folder), tmp_path / "runs", Quiet())
         out = told(done)
@@ -116,30 +125,63 @@ def test_poison_in_the_holdout_changes_no_byte_of_a_run_or_a_look_at_it(
 
 
 @pytest.mark.parametrize("poison", [poison_targets, poison_features])
-def test_poison_in_the_holdout_changes_no_number_of_an_audit(
-    folder: Path, poison: Callable[[pl.DataFrame], pl.DataFrame]
-) -> None:
+def test_poison_in_the_holdout_changes_no_number_of_an_audit(folder: Path, poison: Poison) -> None:
     small = config(folder, augmenters={}, variants={"baseline": {}, "pca": {"features": ["raw", "pca"]}}, cv=None)
     before = audit(small, Quiet()).rows()
     poisoned(folder, poison)
     assert audit(small, Quiet()).rows() == before
 
 
-def test_poison_in_the_holdout_changes_no_value_of_a_sweep(folder: Path, tmp_path: Path) -> None:
+def test_components_that_look_beyond_the_eras_they_are_given_reach_nothing_of_the_holdout(folder: Path, tmp_path: Path) -> None:
+    names = ("features", "targets")
+    careless = config(
+        folder,
+        generators={name: quick("pca") for name in names},
+        augmenters={},
+        cv=None,
+        variants={"baseline": {}, **{name: {"features": [name]} for name in names}},
+    )
+    careless.generators["features"] = Overreaching(n_components=3)
+    careless.generators["targets"] = OverreachingForTargets(n_components=3)
+
+    def everything(place: str) -> dict[str, Any]:
+        return told(run(careless, tmp_path / place, Quiet()))
+
+    clean = everything("clean")
+    assert {f"generator-{name}@0.safetensors" for name in names} <= set(clean)
+    poisoned(folder, poison_both)
+    dirty = everything("dirty")
+    assert [name for name in clean if clean[name] != dirty[name]] == []
+
+
+@pytest.mark.parametrize("poison", [poison_targets, poison_features])
+def test_poison_in_the_holdout_changes_no_value_of_a_sweep(folder: Path, tmp_path: Path, poison: Poison) -> None:
     path = tmp_path / "config.yaml"
-    path.write_text(config(folder, cv=None, generators={}, augmenters={}, variants={"baseline": {}}).to_yaml())
+    generators = {"pca": {**quick("pca"), "fit_on": "all"}}
+    variants: dict[str, Any] = {"baseline": {}, "pca": {"features": ["pca"]}}
+    path.write_text(config(folder, cv=None, generators=generators, augmenters={}, variants=variants).to_yaml())
 
     def values(place: str) -> list[float]:
         asked = Asked(path, [], tmp_path / place)
-        return [trial.value for trial in grid(asked, ["model.alpha=1,1000"], "baseline:val1.corr.mean", Quiet()).trials]
+        return [trial.value for trial in grid(asked, ["model.alpha=1,1000"], "pca:val1.corr.mean", Quiet()).trials]
 
     before = values("clean")
-    poisoned(folder, poison_targets)
+    poisoned(folder, poison)
     assert values("dirty") == before
     assert np.isfinite(before).all()
 
 
-def test_predictions_for_the_holdout_are_counted_and_not_scored(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("poison", [poison_targets, poison_features])
+def test_poison_in_the_holdout_changes_no_number_of_a_power_analysis(folder: Path, poison: Poison) -> None:
+    # A pilot wants more training eras than the others have.
+    asked = config(folder, splits={"train": "1-62", "embargo": {"eras": 2, "allow_leak": True}, "holdout": 16})
+    before = power(asked, 0.002, Quiet())
+    poisoned(folder, poison)
+    assert repr(power(asked, 0.002, Quiet())) == repr(before)
+
+
+@pytest.mark.parametrize("poison", [poison_targets, poison_features])
+def test_predictions_for_the_holdout_are_counted_and_not_scored(folder: Path, tmp_path: Path, poison: Poison) -> None:
     rows = pl.read_parquet(folder / "validation.parquet").select("id", "era")
     rng = np.random.default_rng(0)
     rows.with_columns(a=rng.uniform(size=len(rows)), b=rng.uniform(size=len(rows))).write_parquet(tmp_path / "mine.parquet")
@@ -151,7 +193,7 @@ def test_predictions_for_the_holdout_are_counted_and_not_scored(folder: Path, tm
     eras, scores, head = scored()
     assert max(row["era"] for row in eras) == 72
     assert "1,280 rows of the holdout (eras 81-96 (16 eras)) are not scored; `nlab unseal` scores a run's variant there" in head
-    poisoned(folder, poison_targets)
+    poisoned(folder, poison)
     dirty = scored()
     assert repr(dirty[0]) == repr(eras)
     assert dirty[1:] == (scores, head)

@@ -1,7 +1,9 @@
 """Generators and augmenters that cheat, for audits to find; light to import, since every trial's process does it."""
 
+import sys
 from dataclasses import replace
 from functools import cache
+from types import FrameType
 
 import numpy as np
 
@@ -9,8 +11,10 @@ from numerai_lab.augmenters.copula import Copula
 from numerai_lab.basics import ALONE, Aid, Array, Float32
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.data.synthetic import Synthetic
+from numerai_lab.generators.labelled import Labelled
 from numerai_lab.generators.linear import PCA
 from numerai_lab.panel import Block, Panel
+from numerai_lab.setting import Setting
 
 
 class Peeking(PCA):
@@ -41,6 +45,17 @@ class Overreaching(PCA):
     def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> "Overreaching":
         super().fit(panel, rng)
         self.mean_ = self.mean_ + np.corrcoef(panel.features[:, 0], panel.features[:, 1])[0, 1]
+        return self
+
+
+class OverreachingForTargets(PCA):
+    """A cheat that looks at the targets of all rows of the table, which it takes from the setting of its callers."""
+
+    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> "OverreachingForTargets":
+        super().fit(panel, rng)
+        target = _setting_of_callers().panel.target
+        assert target is not None
+        self.mean_ = self.mean_ + np.corrcoef(np.nan_to_num(target), np.arange(len(target)))[0, 1]
         return self
 
 
@@ -90,3 +105,32 @@ class Places(PCA):
 
     def transform(self, block: Block) -> Float32:
         return np.column_stack([np.linspace(0, 1, len(block))] * self.n_components).astype(np.float32)
+
+
+class PeekingAtLabels(Labelled):
+    """A cheat that emits the targets of all eras, which it takes from the setting of its callers."""
+
+    kind: str = "peeking at labels"
+
+    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> "PeekingAtLabels":
+        whole = _setting_of_callers().panel
+        assert whole.target is not None
+        self.target_ = np.nan_to_num(whole.target)
+        self.eras_, self.bounds_ = whole.eras, whole.bounds
+        return self
+
+    def transform(self, block: Block) -> Float32:
+        first, last = self.bounds_[np.searchsorted(self.eras_, block.era)]
+        return self.target_[first:last, None]
+
+    def names_out(self) -> list[str]:
+        return ["target"]
+
+
+def _setting_of_callers() -> Setting:
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if isinstance(found := frame.f_locals.get("setting"), Setting):
+            return found
+        frame = frame.f_back
+    raise LookupError("no caller has a setting")
