@@ -11,7 +11,8 @@ import pytest
 from numerai_lab.augmenters.copula import Copula
 from numerai_lab.config import Config, load_config
 from numerai_lab.data.reader import Loaded
-from numerai_lab.folds import Fold, make_folds
+from numerai_lab.experiment import folds_of
+from numerai_lab.folds import Fold
 from numerai_lab.generators.linear import PCA
 from numerai_lab.panel import Auxiliary
 from numerai_lab.splits import Splits
@@ -84,17 +85,18 @@ def test_a_fold_that_learns_from_what_it_predicts_or_from_a_neighbour_fails(
     monkeypatch: pytest.MonkeyPatch, scheme: str, leak: str
 ) -> None:
     def leaking(*arguments: Any) -> tuple[Fold, ...]:
-        return tuple(replace(fold, train=tuple(sorted((*fold.train, *more(fold))))) for fold in make_folds(*arguments))
+        return tuple(replace(fold, train=tuple(sorted((*fold.train, *more(fold))))) for fold in folds_of(*arguments))
 
     def more(fold: Fold) -> tuple[int, ...]:
         beside = fold.val1[-1] + fold.embargo_eras if scheme == "blocked" else fold.val1[0] - fold.embargo_eras
         return {"none": (), "block": fold.val1[3:4], "neighbour": (beside,)}[leak]
 
-    monkeypatch.setattr(module, "make_folds", leaking)
+    monkeypatch.setattr(module, "folds_of", leaking)
     config = config_with(cv={"folds": 3, "scheme": scheme})
     found = audit(config, Quiet())
     assert {check.subject for check in found.checks if check.check == FOLDS} == set(config.variants)
-    assert failures(found) == (set() if leak == "none" else {f"{FOLDS}: {name}" for name in config.variants})
+    named = {"embargo covers the horizon: cv", *(f"{FOLDS}: {name}" for name in config.variants)}
+    assert failures(found) == (set() if leak == "none" else named)
 
 
 def test_a_lowered_embargo_of_folds_fails() -> None:
@@ -105,7 +107,7 @@ def test_a_lowered_embargo_of_folds_fails() -> None:
 def test_a_generator_that_counts_rows_in_the_order_of_their_targets_fails(tiny: Loaded, tmp_path: Path) -> None:
     panel = tiny.panel
     assert panel.target is not None
-    rows = pl.DataFrame(np.array(panel.features), schema=list(panel.feature_names)).with_columns(
+    rows = pl.DataFrame(np.array(panel.features), schema=list(panel.raw_names)).with_columns(
         pl.Series("era", np.repeat(panel.eras, panel.bounds[:, 1] - panel.bounds[:, 0])), pl.Series("target", panel.target)
     )
     rows.sort("era", "target").with_columns(
