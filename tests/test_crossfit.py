@@ -6,7 +6,6 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import pytest
-from pydantic import Field
 
 from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.basics import ALONE, Aid, Float32, NlabError, arrays_from_bytes, arrays_to_bytes
@@ -17,7 +16,7 @@ from numerai_lab.folds import CrossValidation, make_folds
 from numerai_lab.generators import GENERATORS, Generator
 from numerai_lab.generators.labelled import Labelled
 from numerai_lab.metrics.scoring import Predictions
-from numerai_lab.panel import Block, Panel
+from numerai_lab.panel import Panel
 from numerai_lab.setting import Setting
 from numerai_lab.splits import Splits
 from numerai_lab.stages import Fitted
@@ -26,34 +25,9 @@ from numerai_lab.studies.audit import audit
 from numerai_lab.studies.export import SCOPES
 from numerai_lab.variants import check_scopes, fit_generators, train_and_predict
 from tests.conftest import Quiet, make_config, make_panel, quick
-from tests.studies.cheats import PeekingAtLabels
+from tests.studies.cheats import Memory, PeekingAtLabels
 
 SPLITS = Splits(tuple(range(1, 21)), (21, 22), tuple(range(23, 26)), tuple(range(28, 31)), 2, 2)
-
-
-class Memory(Labelled):
-    """The target of the most similar row that it learned from: nothing remembers more."""
-
-    kind: Literal["memory"] = "memory"  # never in the registry
-    emit: Literal["target", "latent"] = Field("target", description="what is remembered, or something of its own")
-
-    @property
-    def comparable(self) -> bool:
-        return self.emit == "target"
-
-    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> "Memory":
-        blocks = list(panel.blocks())
-        self.rows_ = np.concatenate([block.unit() for block in blocks])
-        self.targets_ = np.concatenate([np.asarray(block.target) for block in blocks])
-        return self
-
-    def transform(self, block: Block) -> Float32:
-        x = block.unit()
-        distances = (self.rows_**2).sum(1) - 2 * x @ self.rows_.T
-        return self.targets_[distances.argmin(1)][:, None].astype(np.float32)
-
-    def names_out(self) -> list[str]:
-        return ["memory"]
 
 
 def config_of(generator: Generator, **changes: Any) -> Config:

@@ -1,11 +1,13 @@
-"""Generators and augmenters that cheat, for audits to find; light to import, since every trial's process does it."""
+"""Generators and augmenters for audits, most of which cheat; light to import, since every trial's process does it."""
 
 import sys
 from dataclasses import replace
 from functools import cache
 from types import FrameType
+from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
 from numerai_lab.augmenters.copula import Copula
 from numerai_lab.basics import ALONE, Aid, Array, Float32
@@ -105,6 +107,31 @@ class Places(PCA):
 
     def transform(self, block: Block) -> Float32:
         return np.column_stack([np.linspace(0, 1, len(block))] * self.n_components).astype(np.float32)
+
+
+class Memory(Labelled):
+    """The target of the most similar row that it learned from: nothing remembers more."""
+
+    kind: Literal["memory"] = "memory"  # never in the registry
+    emit: Literal["target", "latent"] = Field("target", description="what is remembered, or something of its own")
+
+    @property
+    def comparable(self) -> bool:
+        return self.emit == "target"
+
+    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> "Memory":
+        blocks = list(panel.blocks())
+        self.rows_ = np.concatenate([block.unit() for block in blocks])
+        self.targets_ = np.concatenate([np.asarray(block.target) for block in blocks])
+        return self
+
+    def transform(self, block: Block) -> Float32:
+        x = block.unit()
+        distances = (self.rows_**2).sum(1) - 2 * x @ self.rows_.T
+        return self.targets_[distances.argmin(1)][:, None].astype(np.float32)
+
+    def names_out(self) -> list[str]:
+        return ["memory"]
 
 
 class PeekingAtLabels(Labelled):
