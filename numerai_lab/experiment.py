@@ -21,7 +21,7 @@ from numerai_lab.folds import Fold, make_folds
 from numerai_lab.holdout import load_sealed
 from numerai_lab.inventions import realism_of
 from numerai_lab.metrics.payout import multipliers
-from numerai_lab.metrics.scoring import Column, Predictions, Scoring, covered, per_era, score_table
+from numerai_lab.metrics.scoring import Column, Predictions, Scoring, check_rows, covered, per_era, score_table
 from numerai_lab.panel import Panel
 from numerai_lab.placebos import placebos_of, unequal
 from numerai_lab.plausibility import implausible
@@ -31,7 +31,7 @@ from numerai_lab.selection import LABELLED
 from numerai_lab.setting import Setting, Show
 from numerai_lab.splits import Splits
 from numerai_lab.store import Scratch, cache_dir, scratch
-from numerai_lab.variants import check_scopes, check_sizes, fit_generators, settled, train_and_predict
+from numerai_lab.variants import check_methods, check_scopes, fit_generators, settled, train_and_predict
 
 if TYPE_CHECKING:
     import polars as pl
@@ -68,7 +68,8 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
             scoring = scoring_of(config, loaded)
             for each in (splits, *folds):
                 check_scopes(config, each)
-                check_sizes(config, loaded.panel, each)
+                check_methods(config, loaded.panel, each)
+                check_rows(loaded.panel, each, scoring)
         task = task_of(config, loaded, splits, folds)
         folder.manifest["expected"] = asdict(need(task))
         if not how.force:

@@ -20,6 +20,16 @@ def chosen(select: Select, train: Panel) -> Int64:
 
     Raises NlabError for an unknown feature set, or when fewer features are left than asked for.
     """
+    kept = _eligible(select, train)
+    if select.top_k is None:
+        return kept
+    variance = variance_of_corr(train)[kept]
+    order = np.argsort(variance if select.keep == "lowest" else -variance, kind="stable")  # NaN comes last either way
+    return np.sort(kept[order[: select.top_k]])
+
+
+def _eligible(select: Select, train: Panel) -> Int64:
+    """Positions of the raw features that may be selected, rising. Raises NlabError as `chosen` does."""
     kept = np.arange(train.n_raw)
     if select.features is not None:
         for name in select.features:
@@ -29,13 +39,9 @@ def chosen(select: Select, train: Panel) -> Int64:
         kept = united[united < train.n_raw]
     if not len(kept):
         raise NlabError(f"select.features: none of the features that are read belongs to {', '.join(select.features or [])}")
-    if select.top_k is None:
-        return kept
-    if select.top_k > len(kept):
+    if select.top_k is not None and select.top_k > len(kept):
         raise NlabError(f"select.top_k: {select.top_k} of only {len(kept)} features")
-    variance = variance_of_corr(train)[kept]
-    order = np.argsort(variance if select.keep == "lowest" else -variance, kind="stable")  # NaN comes last either way
-    return np.sort(kept[order[: select.top_k]])
+    return kept
 
 
 def variance_of_corr(train: Panel) -> Float64:
@@ -64,13 +70,30 @@ def shown_to(template: Generator, panel: Panel, train: tuple[int, ...], eras: tu
     the memory-map needs to know nothing of it. Positions are chosen from the `train` eras alone, whatever `eras` the generator
     is fitted on.
     """
-    further = panel.auxiliary if template.several_targets else ()
-    shown = (panel.labelled(eras, further) if template.uses_labels else panel.without_target()).only(eras)
-    shown = shown.for_fitting(template.reads_feature_sets)
+    shown = _visible(template, panel, eras)
     if template.select is None:
         return shown
     at = chosen(template.select, panel.only(train))
     return _narrowed(shown, at, space)
+
+
+def outline(template: Generator, panel: Panel, eras: tuple[int, ...]) -> Panel:
+    """What `shown_to` gives, for `refusal`: nothing is copied, so the values of features are those of others.
+
+    Where the target chooses among features, the first ones stand in for those it chooses. Raises NlabError as `chosen` does.
+    """
+    shown = _visible(template, panel, eras)
+    if template.select is None:
+        return shown
+    at = _eligible(template.select, panel)[: template.select.top_k]
+    return _named(shown, at)
+
+
+def _visible(template: Generator, panel: Panel, eras: tuple[int, ...]) -> Panel:
+    """The eras that a generator is fitted on, with the targets that it may see and all raw features."""
+    further = panel.auxiliary if template.several_targets else ()
+    shown = (panel.labelled(eras, further) if template.uses_labels else panel.without_target()).only(eras)
+    return shown.for_fitting(template.reads_feature_sets)
 
 
 def adopted(generator: Generator, shown: Panel, panel: Panel) -> Generator:
@@ -88,12 +111,16 @@ def _narrowed(panel: Panel, at: Int64, space: Scratch) -> Panel:
         features[rows] = panel.features[rows][:, at]
         panel.release()
         release_pages(features)
+    return replace(_named(panel, at), features=features)
+
+
+def _named(panel: Panel, at: Int64) -> Panel:
+    """The panel with names, number and sets of the raw features at these positions; their values stay where they are."""
     place = {int(old): new for new, old in enumerate(at)}
     sets = {name: np.array([place[i] for i in old.tolist() if i in place], np.int64) for name, old in panel.feature_sets.items()}
     return replace(
         panel,
         feature_names=tuple(panel.feature_names[i] for i in at),
-        features=features,
         n_raw=len(at),
         feature_sets={name: positions for name, positions in sets.items() if len(positions)},
     )

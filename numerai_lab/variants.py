@@ -9,11 +9,11 @@ import numpy as np
 from numerai_lab.basics import Float32, NlabError
 from numerai_lab.config import Config, Neutralize, Variant
 from numerai_lab.crossfit import parts_of, training_eras
-from numerai_lab.generators import Generator
 from numerai_lab.metrics.era import gauss, rank
 from numerai_lab.metrics.exposures import Exposures
 from numerai_lab.metrics.scoring import Column, Predictions
 from numerai_lab.panel import Panel
+from numerai_lab.selection import outline
 from numerai_lab.setting import Setting
 from numerai_lab.splits import Splits
 from numerai_lab.stages import Fitted, fitted_generator, trained
@@ -72,8 +72,8 @@ def check_scopes(config: Config, splits: Splits) -> None:
             )
 
 
-def check_sizes(config: Config, panel: Panel, splits: Splits) -> None:
-    """Raises NlabError for generators and augmenters in use that have too little to learn from, all of them at once."""
+def check_methods(config: Config, panel: Panel, splits: Splits) -> None:
+    """Raises NlabError for generators and augmenters in use that can't be fitted on this data, all of them at once."""
     problems: dict[str, None] = {}
     for variant in config.variants.values():
         if variant.ensemble is not None:
@@ -81,25 +81,18 @@ def check_sizes(config: Config, panel: Panel, splits: Splits) -> None:
         for name in (each for each in variant.inputs if each in config.generators):
             template = config.generators[name]
             for part in parts_of(template, splits, f"generators.{name}"):
-                n_rows = panel.only(part.fitted_on).n_rows
-                message = template.settled(n_rows).too_small(n_rows, _width(template, panel), len(part.fitted_on))
+                try:
+                    shown = outline(template, panel, part.fitted_on)
+                    message = template.settled(shown.n_rows).refusal(shown)
+                except NlabError as error:
+                    message = str(error)
                 problems |= {f"generators.{name}: {message}": None} if message else {}
         left = training_eras(config.generators, variant.reads, splits)
         for name in variant.augment:
-            message = config.augmenters[name].too_small(panel.only(left).n_rows, panel.n_raw, len(left))
+            message = config.augmenters[name].refusal(panel.labelled(left).only(left).for_fitting())
             problems |= {f"augmenters.{name}: {message}": None} if message else {}
     if problems:
         raise NlabError("\n".join(problems))
-
-
-def _width(generator: Generator, panel: Panel) -> int:
-    """Features that a generator reads."""
-    select = generator.select
-    if select is None:
-        return panel.n_raw
-    sets = [panel.feature_sets.get(name, np.arange(panel.n_raw)) for name in select.features or ()]
-    n = len(np.unique(np.concatenate(sets))) if sets else panel.n_raw
-    return min(n, select.top_k or n)
 
 
 def for_variant(setting: Setting, variant: Variant) -> Setting:

@@ -286,6 +286,53 @@ def test_methods_with_too_little_to_learn_from_are_refused_before_anything_is_fi
         "generators.p: pca: n_components is 500, but the feature set has 60 features",
         "generators.q: pca: n_components is 8, but the feature set has 7 features",
         "generators.u: umap: 100 rows to fit on give at most 98 columns, n_components is 99",
-        "augmenters.g: gmm_targets: n_components is 400, but there are 60 eras to learn from",
+        "augmenters.g: gmm_targets: n_components is 400, but 60 eras have two rows with a target",
     ]
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_the_data_cannot_be_fitted_with_is_refused_before_anything_is_fitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    wrong = make_config(
+        splits={"train": "1-2"},
+        generators={
+            "fine": {"kind": "pca", "n_components": 3},
+            "groups": {"kind": "group_stats", "groups": ["nobody"]},
+            "chosen": {"kind": "pca", "n_components": 3, "select": {"by": "variance", "top_k": 500}},
+            "sets": {"kind": "pca", "n_components": 3, "select": {"features": ["nobody"]}},
+            "net": {"kind": "autoencoder", "device": "cuda"},
+        },
+        augmenters={"path": {"kind": "covariance_path"}, "noise": {"kind": "diffusion"}},
+        variants={
+            "baseline": {},
+            "v": {"features": ["fine", "groups", "chosen", "sets", "net"]},
+            "w": {"augment": ["path", "noise"]},
+        },
+    )
+    with pytest.raises(NlabError) as shown:
+        run(wrong, tmp_path, Quiet())
+    lines = str(shown.value).splitlines()
+    for line, start in zip(
+        lines,
+        (
+            "generators.chosen: select.top_k: 500 of only 60 features",
+            "generators.groups: group_stats: the data has no feature set 'nobody'",
+            "generators.net: device: cuda is asked for, but torch sees no GPU",
+            "generators.sets: select.features: the data has no feature set 'nobody'",
+            "augmenters.noise: diffusion: at least 3 eras with targets to learn from are needed, got 2",
+            "augmenters.path: covariance_path: a path needs at least 3 eras to learn from, got 2",
+        ),
+        strict=True,
+    ):
+        assert line.startswith(start), line
+    assert not list(tmp_path.iterdir())
+
+
+def test_more_rows_than_any_era_has_are_asked_for_before_anything_is_fitted(tmp_path: Path) -> None:
+    with pytest.raises(NlabError, match="no era can be scored.*the largest has 80: set scoring.least_rows to 80 or less"):
+        run(config(scoring={"least_rows": 81}), tmp_path, Quiet())
     assert not list(tmp_path.iterdir())

@@ -85,8 +85,8 @@ class Augmenter(Component):
         """How many of n rows (of n eras, for one that invents eras) a copy makes: at least one."""
         return max(1, round(exact_share(self.ratio, n)))
 
-    def too_small(self, n_rows: int, n_features: int, n_eras: int) -> str:
-        """Why there is too little to learn from, in a sentence, said before anything is fitted; empty where there is enough."""
+    def refusal(self, panel: Panel) -> str:
+        """Why it can't be fitted on these training eras, in a sentence; empty where it can. A run asks before any fit."""
         return ""
 
     def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:

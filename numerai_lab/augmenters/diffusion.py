@@ -68,12 +68,18 @@ class Diffusion(Proportioned, Training):
 
     _network: Any = PrivateAttr(None)
 
+    def refusal(self, panel: Panel) -> str:
+        known = panel.only(panel.eras[panel.n_known > 1].tolist())
+        if len(known.eras) < 3:
+            return f"diffusion: at least 3 eras with targets to learn from are needed, got {len(known.eras)}"
+        if not any(np.ptp(block.target) for block in known_blocks(known) if block.target is not None):
+            return "diffusion: the target is constant within every era, and rows that follow it can't be learned"
+        return self.no_training(known)
+
     def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
-        panel = panel.only([block.era for block in known_blocks(panel) if len(block) > 1])
-        if len(panel.eras) < 3:
-            raise NlabError(f"diffusion: at least 3 eras with targets to learn from are needed, got {len(panel.eras)}")
-        if not any(np.ptp(block.target) for block in known_blocks(panel) if block.target is not None):
-            raise NlabError("diffusion: the target is constant within every era, and rows that follow it can't be learned")
+        if message := self.refusal(panel):
+            raise NlabError(message)
+        panel = panel.only(panel.eras[panel.n_known > 1].tolist())
         features, pooled = self._learn_proportions(panel, rng), Pooled.of(panel)
         scored = panel.n_raw > self.most_features
         k = min(self.factors, panel.n_raw // 3)

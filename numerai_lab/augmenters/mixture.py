@@ -53,17 +53,18 @@ class GMMTargets(Augmenter):
         "numerai", description="target values: 0 … 1 at 5/20/50/20/5 %, or those of the training targets at their shares"
     )
 
-    def too_small(self, n_rows: int, n_features: int, n_eras: int) -> str:
-        message = f"gmm_targets: n_components is {self.n_components}, but there are {n_eras} eras to learn from"
+    def refusal(self, panel: Panel) -> str:
+        n_eras = int(np.count_nonzero(panel.n_known >= 2))
+        message = f"gmm_targets: n_components is {self.n_components}, but {n_eras} eras have two rows with a target"
         return message if n_eras < max(2, self.n_components) else ""
 
     def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+        if message := self.refusal(panel):
+            raise NlabError(message)
         values, shares = target_values(panel) if self.bins == "train" else (NUMERAI_VALUES, NUMERAI_SHARES)
         self.values_, self.shares_ = values, shares
         self.projection_ = _projection(panel, self.scores) if panel.n_raw > MOST_FEATURES else np.zeros((0, 0))
         self.eras_, betas = self._betas(panel, aid)
-        if message := self.too_small(panel.n_rows, panel.n_raw, len(betas)):
-            raise NlabError(message)
         mixture = _mixture(betas, self.mixture, self.n_components, min(self.beta_components, len(betas) - 1), rng)
         self.means_, self.factors_, self.regimes_ = mixture.means, mixture.factors, mixture.regimes
         self.dispersion_ = np.array(mixture.dispersion)

@@ -39,11 +39,15 @@ class CovariancePath(Proportioned):
     most_features: int = Field(60, gt=1, le=200, description="with more features than these, work on factor scores")
     factors: int = Field(32, gt=0, le=128, description="factors that then stand for the features, at most a third of them")
 
+    def refusal(self, panel: Panel) -> str:
+        n_eras = np.count_nonzero(panel.n_known >= 2)
+        return "" if n_eras >= 3 else f"covariance_path: a path needs at least 3 eras to learn from, got {n_eras}"
+
     def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+        if message := self.refusal(panel):
+            raise NlabError(message)
         features = self._learn_proportions(panel, rng)
         sizes, correlations = self._correlations(panel, series_of(features, self.target_values_, self.target_shares_), aid)
-        if len(correlations) < 3:
-            raise NlabError(f"covariance_path: a path needs at least 3 eras to learn from, got {len(correlations)}")
         pooled = np.average(correlations, axis=0, weights=sizes)
         logs = np.array([_log(_shrunk(own, pooled, n)) for n, own in zip(sizes, correlations, strict=True)])
         self.mean_log_ = logs.mean(0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, PrivateAttr
 
-from numerai_lab.augmenters.bins import known_blocks, rebinned
+from numerai_lab.augmenters.bins import rebinned
 from numerai_lab.augmenters.proportions import Proportioned
 from numerai_lab.basics import ALONE, Aid, NlabError
 from numerai_lab.neural.settings import Training
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from numerai_lab.neural.stocks import Stocks
 
 
+def _known(panel: Panel) -> Panel:
+    """The eras in which a target is known."""
+    return panel.only(panel.eras[panel.n_known > 0].tolist())
+
+
 class Networked(Proportioned, Training):
     """A network of features and target, and the bins that its values are ranked into."""
 
@@ -27,9 +32,9 @@ class Networked(Proportioned, Training):
     def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
         from numerai_lab.neural.networks import generator_for
 
-        if message := self.too_small(panel.n_rows, panel.n_raw, len(panel.eras)):
+        if message := self.refusal(panel):
             raise NlabError(message)
-        panel = panel.only([block.era for block in known_blocks(panel) if len(block)])
+        panel = _known(panel)
         self._learn_proportions(panel, rng)
         self._network = None
         objective = self._objective(panel.n_raw, generator_for(int(rng.integers(2**62))))
@@ -37,6 +42,9 @@ class Networked(Proportioned, Training):
         for name, values in objective.arrays().items():
             setattr(self, name, values)
         return self
+
+    def refusal(self, panel: Panel) -> str:
+        return self.no_training(_known(panel))
 
     @abstractmethod
     def _objective(self, n_features: int, init: "torch.Generator") -> "Stocks":
@@ -113,9 +121,9 @@ class Dream(Networked):
     def between_bins(self) -> bool:
         return not self.rebin
 
-    def too_small(self, n_rows: int, n_features: int, n_eras: int) -> str:
+    def refusal(self, panel: Panel) -> str:
         message = "dream: a step is the gradient over its standard deviation across features, and there is one feature only"
-        return message if n_features < 2 else ""
+        return message if panel.n_raw < 2 else super().refusal(panel)
 
     def augment(self, block: Block, rng: np.random.Generator) -> Block:
         from numerai_lab.neural.networks import device_for, in_tiles

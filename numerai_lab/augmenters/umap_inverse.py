@@ -32,15 +32,19 @@ class UMAPInverse(Proportioned):
     landmarks: int = Field(5000, ge=100, le=100_000, description="rows to fit on, drawn evenly from the eras")
     pool: int = Field(5000, gt=0, le=1_000_000, description="rows to make")
 
-    def too_small(self, n_rows: int, n_features: int, n_eras: int) -> str:
-        if min(n_rows, self.landmarks) > self.n_neighbors:
+    def refusal(self, panel: Panel) -> str:
+        return self._of_rows(min(int(panel.n_known.sum()), self.landmarks))
+
+    def _of_rows(self, n: int) -> str:
+        """What is wrong with n rows to fit on."""
+        if n > self.n_neighbors:
             return ""
-        return f"umap_inverse: {n_rows} rows to fit on, n_neighbors {self.n_neighbors} needs more"
+        return f"umap_inverse: {n} rows to fit on, n_neighbors {self.n_neighbors} needs more"
 
     def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
         self._learn_proportions(panel, rng)
         rows = self._landmarks(panel, rng)
-        if message := self.too_small(len(rows), panel.n_raw, len(panel.eras)):
+        if message := self._of_rows(len(rows)):
             raise NlabError(message)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # numba and scikit-learn deprecations inside umap-learn

@@ -85,8 +85,11 @@ class Generator(Component):
         """Itself, knowing how many columns the generators emit that were fitted before it."""
         return self
 
-    def too_small(self, n_rows: int, n_features: int, n_eras: int) -> str:
-        """Why there is too little to learn from, in a sentence, said before anything is fitted; empty where there is enough."""
+    def refusal(self, panel: Panel) -> str:
+        """Why it can't be fitted on this panel, in a sentence; empty where it can. A run asks before it fits anything.
+
+        panel: as `fit` is shown it, but for the features: their names, number and dtype are right, their values may not be.
+        """
         return ""
 
     @abstractmethod

@@ -32,14 +32,17 @@ class LocalDensity(Generator):
     n_neighbors: int = Field(10, gt=0, le=1000, description="nearest landmarks whose log distances are averaged")
     landmarks: int = Field(2000, ge=10, le=50_000, description="rows to measure distances to; cost grows in proportion")
 
-    def too_small(self, n_rows: int, n_features: int, n_eras: int) -> str:
-        n = min(n_rows, self.landmarks)
+    def refusal(self, panel: Panel) -> str:
+        return self._of_rows(min(panel.n_rows, self.landmarks))
+
+    def _of_rows(self, n: int) -> str:
+        """What is wrong with n rows to measure distances to."""
         message = f"local_density: {n} rows to measure distances to, n_neighbors {self.n_neighbors} needs more"
         return message if n <= self.n_neighbors else ""
 
     def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
         self.landmarks_ = landmarks(panel, self.landmarks, rng)
-        if message := self.too_small(len(self.landmarks_), panel.n_raw, len(panel.eras)):
+        if message := self._of_rows(len(self.landmarks_)):
             raise NlabError(message)
         return self
 

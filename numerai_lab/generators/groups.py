@@ -49,10 +49,18 @@ class GroupStats(Generator):
         ["mean", "std", "skew"], min_length=1, description="which statistics to emit of each group"
     )
 
+    def refusal(self, panel: Panel) -> str:
+        for name in self.groups or ():
+            if name not in panel.feature_sets:
+                return f"group_stats: the data has no feature set {name!r}; {nearest(name, panel.feature_sets)}"
+        if any(len(at) >= 2 for at in self._groups(panel).values()):
+            return ""
+        return f"group_stats: no group holds two of the {panel.n_raw} features; name other feature sets in `groups`"
+
     def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+        if message := self.refusal(panel):
+            raise NlabError(message)
         found = {name: at for name, at in self._groups(panel).items() if len(at) >= 2}
-        if not found:
-            raise NlabError(f"group_stats: no group holds two of the {panel.n_raw} features; name other feature sets in `groups`")
         members = np.zeros((panel.n_raw, len(found)), np.float32)
         for i, at in enumerate(found.values()):
             members[at, i] = 1
@@ -79,9 +87,6 @@ class GroupStats(Generator):
     def _groups(self, panel: Panel) -> dict[str, list[int]]:
         sets = {name: [i for i in at.tolist() if i < panel.n_raw] for name, at in panel.feature_sets.items()}
         if self.groups:
-            for name in self.groups:
-                if name not in sets:
-                    raise NlabError(f"group_stats: the data has no feature set {name!r}; {nearest(name, sets)}")
             return {name: sets[name] for name in self.groups}
         named = {name: sets[name] for name in GROUPS if len(sets.get(name, ())) >= 2}
         return named or _by_word(panel.raw_names) or {"all": list(range(panel.n_raw))}

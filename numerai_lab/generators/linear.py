@@ -25,13 +25,13 @@ class _Linear(Generator):
         description="pooled: over all rows; era_mean: the mean of the eras' own covariances, each era weighing the same",
     )
 
-    def too_small(self, n_rows: int, n_features: int, n_eras: int) -> str:
-        if self.n_components <= n_features:
+    def refusal(self, panel: Panel) -> str:
+        if self.n_components <= panel.n_raw:
             return ""
-        return f"{self.model_dump()['kind']}: n_components is {self.n_components}, but the feature set has {n_features} features"
+        return f"{self.model_dump()['kind']}: n_components is {self.n_components}, but the feature set has {panel.n_raw} features"
 
     def _moments(self, panel: Panel) -> Moments:
-        if message := self.too_small(panel.n_rows, panel.n_raw, len(panel.eras)):
+        if message := self.refusal(panel):
             raise NlabError(message)
         return moments(panel, self.covariance)
 

@@ -24,6 +24,9 @@ class Neural(Generator, OnDevice):
 
     _network: Any = PrivateAttr(None)
 
+    def refusal(self, panel: Panel) -> str:
+        return self.no_device()
+
     def transform(self, block: Block) -> Float32:
         from numerai_lab.neural.networks import device_for, in_tiles
 
@@ -89,6 +92,9 @@ class Encoding(Neural):
 
 class Trained(Neural, Training):
     """A network that is trained."""
+
+    def refusal(self, panel: Panel) -> str:
+        return self.no_training(panel)
 
     @property
     def untrained(self) -> dict[str, Any] | None:

@@ -37,14 +37,14 @@ class LogRatioPairs(Generator):
     )
     offset: float = Field(0.25, gt=0, le=10, description="c, on features of 0..1; .25 is one bin")
 
-    def too_small(self, n_rows: int, n_features: int, n_eras: int) -> str:
-        most = n_features * (n_features - 1) // 2
-        message = f"log_ratio_pairs: n_pairs is {self.n_pairs}, but {n_features} features make only {most} pairs"
+    def refusal(self, panel: Panel) -> str:
+        most = panel.n_raw * (panel.n_raw - 1) // 2
+        message = f"log_ratio_pairs: n_pairs is {self.n_pairs}, but {panel.n_raw} features make only {most} pairs"
         return message if self.n_pairs > most else ""
 
     def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
         p = panel.n_raw
-        if message := self.too_small(panel.n_rows, p, len(panel.eras)):
+        if message := self.refusal(panel):
             raise NlabError(message)
         score = self._score(moments(panel, "pooled").covariance)
         one, other = np.triu_indices(p, 1)

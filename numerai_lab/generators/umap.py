@@ -98,8 +98,12 @@ class UMAP(Neural):
     def settled(self, n_rows: int) -> Self:
         return self.model_copy(update={"mode": self._mode(n_rows)})
 
-    def too_small(self, n_rows: int, n_features: int, n_eras: int) -> str:
-        return self._of_rows(mode := self._mode(n_rows), min(self._n_landmarks(mode), n_rows))
+    def refusal(self, panel: Panel) -> str:
+        mode = self._mode(panel.n_rows)
+        if mode != "exact" and panel.features.dtype != np.int8 and self.metric in ("manhattan", "hamming"):
+            return f"umap: metric {self.metric} on continuous features needs mode: exact"
+        few = self._of_rows(mode, min(self._n_landmarks(mode), panel.n_rows))
+        return few if mode == "exact" else self.no_device() or few
 
     def _of_rows(self, mode: str, n: int) -> str:
         """What is wrong with n rows to fit on; a layout begins with eigenvectors of their graph, of which there are n − 2."""
@@ -111,9 +115,8 @@ class UMAP(Neural):
 
     def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
         self._forget()
-        mode = self._mode(panel.n_rows)
-        rows = landmarks(panel, self._n_landmarks(mode), rng)
-        if message := self._of_rows(mode, len(rows)):
+        rows = landmarks(panel, self._n_landmarks(mode := self._mode(panel.n_rows)), rng)
+        if message := self.refusal(panel) or self._of_rows(mode, len(rows)):
             raise NlabError(message)
         return self._fit_exact(rows, panel.top, rng) if mode == "exact" else self._fit_space(mode, rows, rng, aid)
 
@@ -218,8 +221,6 @@ class UMAP(Neural):
         from numerai_lab.neural.placing import layout
         from numerai_lab.neural.umap import neighbourhoods
 
-        if rows.dtype != np.int8 and self.metric in ("manhattan", "hamming"):
-            raise NlabError(f"umap: metric {self.metric} on continuous features needs mode: exact")
         cells = torch.from_numpy(rows).to(device_for(self.device))
         search, training = self._work(len(rows))
         until = search / (search + training * (mode == "parametric"))

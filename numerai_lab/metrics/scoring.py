@@ -109,6 +109,16 @@ def per_era(panel: Panel, predictions: Predictions, splits: Splits, scoring: Sco
     return pl.DataFrame(rows, schema={**schema, **({"date": pl.Date} if panel.dates else {})})
 
 
+def check_rows(panel: Panel, splits: Splits, scoring: Scoring) -> None:
+    """Raises NlabError when no scored era has as many rows with a target as `scoring.least_rows` asks for."""
+    assert panel.target is not None
+    found = Coverage(scoring.least_rows)
+    for era in splits.scored:
+        target = panel.target[panel.rows(era)]
+        found.add(era, target, np.zeros((len(target), 1), np.float32))
+    found.lines()
+
+
 def covered(panel: Panel, predictions: Predictions, splits: Splits, scoring: Scoring) -> Coverage:
     """Which of the scored eras have enough rows with a target and a prediction. Raises NlabError when none has."""
     assert panel.target is not None

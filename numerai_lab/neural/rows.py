@@ -14,6 +14,8 @@ from numerai_lab.splits import embargo_for
 
 MOMENT_ROWS = 50_000
 
+FEW_ERAS = "a network needs at least two eras: some to learn from, the rest to know when to stop"
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -46,12 +48,10 @@ def draw(panel: Panel, size: int, n_eras: int, rng: np.random.Generator) -> Batc
     Where the panel shows its target, only rows that have one count, and eras with two of them or more. Raises NlabError
     where no era is left.
     """
-    counts = panel.n_known
-    if panel.target is not None:
-        counts = np.where(counts < 2, 0, counts)  # a lone row is no batch: it has no pair and no variance
+    counts = _drawable(panel)
     n_eras = min(n_eras, int(np.count_nonzero(counts)))
     if not n_eras:
-        raise NlabError(f"no era from {panel.eras[0]} to {panel.eras[-1]} has two rows with a target; take one known there")
+        raise NlabError(_nothing_to_draw(panel))
     eras = np.sort(rng.choice(len(counts), size=n_eras, replace=False, p=counts / counts.sum()))
     share = max(1, size // n_eras)
     drawn = [_rows_of(panel, era)[np.sort(rng.choice(counts[era], min(share, counts[era]), replace=False))] for era in eras]
@@ -67,6 +67,24 @@ def draw(panel: Panel, size: int, n_eras: int, rng: np.random.Generator) -> Batc
     )
 
 
+def no_batch(panel: Panel, share: float, how: Literal["last", "spread"]) -> str:
+    """Why no network can be trained on a panel, in a sentence; empty where one can. share, how: as `held_out` takes them."""
+    if len(panel.eras) < 2:
+        return FEW_ERAS
+    empty = (part for part in held_out(panel, share, how) if not _drawable(part).any())
+    return next(map(_nothing_to_draw, empty), "")
+
+
+def _drawable(panel: Panel) -> Int64:
+    """Of each era the rows that a batch may be drawn from."""
+    counts = panel.n_known
+    return counts if panel.target is None else np.where(counts < 2, 0, counts)  # a lone row has no pair and no variance
+
+
+def _nothing_to_draw(panel: Panel) -> str:
+    return f"no era from {panel.eras[0]} to {panel.eras[-1]} has two rows with a target; take one known there"
+
+
 def held_out(panel: Panel, share: float, how: Literal["last", "spread"]) -> tuple[Panel, Panel]:
     """(eras to learn from, eras to stop on): the last `share` of the eras is held out, or every so manieth but the last one.
 
@@ -76,7 +94,7 @@ def held_out(panel: Panel, share: float, how: Literal["last", "spread"]) -> tupl
     """
     eras = panel.eras
     if len(eras) < 2:
-        raise NlabError("a network needs at least two eras: some to learn from, the rest to know when to stop")
+        raise NlabError(FEW_ERAS)
     n_held = min(max(1, round(exact_share(share, len(eras)))), len(eras) - 1)
     if how == "spread":
         chosen = ((np.arange(n_held) + 0.5) * (len(eras) - 1) / n_held).astype(int)

@@ -22,6 +22,14 @@ class OnDevice(Component):
     library_bytes: ClassVar[int] = 270_000_000
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where the network runs; auto = cuda where there is one")
 
+    def no_device(self) -> str:
+        """Why it can't run where it is asked to, in a sentence; empty where it can."""
+        if self.device != "cuda":
+            return ""
+        from numerai_lab.neural.networks import no_device
+
+        return no_device(self.device)
+
 
 class Training(OnDevice):
     """Training on rows drawn from eras, early stopping on eras held out of those that fit was given."""
@@ -47,6 +55,12 @@ class Training(OnDevice):
         100, gt=0, le=10_000_000, description="steps between two looks at the held-out eras (and checkpoints)"
     )
     patience: int = Field(5, gt=0, description="looks without improvement before it stops; the best weights are kept")
+
+    def no_training(self, panel: Panel) -> str:
+        """Why its network can't be trained on this panel, in a sentence; empty where it can."""
+        from numerai_lab.neural.rows import no_batch
+
+        return self.no_device() or no_batch(panel, self.held_out, self.held_out_eras)
 
     def _train(self, objective: "Objective", panel: Panel, rng: np.random.Generator, aid: Aid) -> None:
         """Trains in place; `curve_` is the training curve: step, training loss, loss on held-out eras, float32."""

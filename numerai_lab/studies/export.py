@@ -29,7 +29,7 @@ from numerai_lab.selection import LABELLED
 from numerai_lab.setting import Setting, Show
 from numerai_lab.splits import Splits
 from numerai_lab.store import cache_dir, scratch
-from numerai_lab.variants import fit_generators, settled
+from numerai_lab.variants import check_methods, fit_generators, settled
 
 SCOPES = {
     "train": "training eras only, no labels",
@@ -123,6 +123,7 @@ def transform(config: Config, out: Path, show: Show) -> list[Exported]:
     with show.task("data") as tick:
         loaded, splits = load_sealed(config, tick)
     only = config.model_copy(update={"variants": {name: Variant(features=[name]) for name in names}})
+    check_methods(only, loaded.panel, splits)
     facts = {"config": config.name, "config hash": config_hash(config), "data identity": loaded.identity}
     exported = []
     with scratch() as space, Cache(cache_dir() / STAGES) as cache:

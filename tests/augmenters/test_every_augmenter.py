@@ -147,7 +147,7 @@ SMALL: dict[str, Callable[[], Panel]] = {
 def test_small_panels_give_finite_rows_or_are_refused_in_a_sentence(kind: str, which: str) -> None:
     panel = SMALL[which]()
     template = component(kind)
-    refused = template.too_small(panel.n_rows, panel.n_raw, len(panel.eras))
+    refused = template.refusal(panel)
     try:
         fitted = template.fit(panel, np.random.default_rng(0))
     except NlabError as error:

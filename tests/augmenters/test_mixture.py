@@ -125,5 +125,5 @@ def test_targets_of_other_releases_keep_their_own_values_and_shares() -> None:
 
 
 def test_too_few_eras_are_refused_with_a_sentence() -> None:
-    with pytest.raises(NlabError, match="n_components is 6, but there are 4 eras"):
+    with pytest.raises(NlabError, match="n_components is 6, but 4 eras have two rows with a target"):
         GMMTargets().fit(make_panel().only([1, 2, 3, 4]), rng())

@@ -12,7 +12,7 @@ from numerai_lab.basics import ALONE, Aid, Array, NlabError, NlabFailure, arrays
 from numerai_lab.generators.autoencoder import Autoencoder
 from numerai_lab.neural.losses import barlow_twins, info_nce, vicreg
 from numerai_lab.neural.networks import TILE, device_for, in_tiles, linear, repeatable
-from numerai_lab.neural.rows import Batch, column_moments, draw, held_out
+from numerai_lab.neural.rows import Batch, column_moments, draw, held_out, no_batch
 from numerai_lab.neural.supervised import SiameseDistances
 from numerai_lab.neural.training import Objective, Plan, train
 from numerai_lab.panel import Panel
@@ -161,6 +161,20 @@ def test_passes_over_the_rows_bound_the_steps() -> None:
     assert replace(PLAN, max_steps=100, epochs=2.0).steps(640) == 20
     assert replace(PLAN, max_steps=5, epochs=2.0).steps(640) == 5
     assert PLAN.steps(640) == 60
+
+
+def test_a_panel_without_a_batch_for_either_side_is_refused_as_training_refuses_it() -> None:
+    panel = make_panel()
+    assert panel.target is not None
+    target = panel.target.copy()
+    target[panel.rows(int(panel.eras[-1]))] = np.nan
+    blind = replace(panel, target=target)
+    last = panel.eras[-1]
+    share = 1 / len(panel.eras)
+    assert no_batch(panel, share, "last") == ""
+    assert no_batch(blind, share, "last") == f"no era from {last} to {last} has two rows with a target; take one known there"
+    assert no_batch(blind.without_target(), share, "last") == ""
+    assert no_batch(panel.only([1]), share, "last").startswith("a network needs at least two eras")
 
 
 def test_held_out_eras_are_the_last_or_spread_and_one_era_is_refused() -> None:
