@@ -44,7 +44,8 @@ def power(config: Config, gain: float, show: Show, run: Run | None = None) -> Po
         raise NlabError(f"{source}: too few eras to measure the noise of a difference; name another run with --run")
     n_eras, n_variants = len(splits.scored), max(1, len(config.variants) - 1)
     rows = []
-    for n_seeds in sorted({*SEEDS, len(config.seeds)}):
+    one_seed = bool(np.isnan(noise.seed))
+    for n_seeds in [1] if one_seed else sorted({*SEEDS, len(config.seeds)}):
         needed = eras_for(gain, noise, n_eras, n_seeds, n_variants, block)
         rows.append(
             {
@@ -54,12 +55,14 @@ def power(config: Config, gain: float, show: Show, run: Run | None = None) -> Po
                 "eras_for_gain": f"{needed:,}" if needed else f"more than {MOST} ×",
             }
         )
-    between = "unknown (one seed)" if np.isnan(noise.seed) else f"{noise.seed:.4f}"
+    between = "unknown (one seed)" if one_seed else f"{noise.seed:.4f}"
+    more = "what more seeds would resolve needs a run of two seeds or more, which shows the noise between them"
     return Power(
         (
             f"noise from {source}: {noise.era:.4f} corr a difference and era, {between} between seeds",
             f"{n_eras} eras to score, {n_variants} variants against the reference; 80 % power at the family's 5 % level",
             f"one seed: between two trained models, not methods; a gain of {gain:g} wants the eras of the last column",
+            *([more] if one_seed else []),
         ),
         tuple(rows),
     )

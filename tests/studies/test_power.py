@@ -58,6 +58,8 @@ def test_the_noise_comes_from_a_finished_run_of_the_config_whatever_its_seeds_el
     said = power(other_seeds, 0.002, Quiet(), found)
     assert done.name in said.lines[0]
     assert "unknown (one seed)" in said.lines[0]
+    assert [row["seeds"] for row in said.rows] == [1]
+    assert said.lines[-1].startswith("what more seeds would resolve needs a run of two seeds or more")
     alone = run(make_config(name="alone", splits={}, variants={"baseline": {}}), tmp_path, Quiet())
     with pytest.raises(NlabError, match="one variant shows no difference"):
         power(config, 0.002, Quiet(), alone)
