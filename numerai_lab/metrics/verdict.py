@@ -24,7 +24,12 @@ def verdict_of(value: float, low: float, high: float, smallest: float = SMALLEST
         return "better"
     if high < 0:
         return "worse"
-    return f"{NO_GAIN} {signed(high)}" if high < smallest else "undecided"
+    return no_gain(high) if high < smallest else "undecided"
+
+
+def no_gain(high: float) -> str:
+    """`no gain above +.0013`: the upper end of an interval, rounded up, since a gain of less than it says is not excluded."""
+    return f"{NO_GAIN} {signed(math.ceil(high * 1e4 - 1e-6) / 1e4)}"
 
 
 def verdict_beside(verdict: str, changes: Mapping[str, tuple[float, float, float]]) -> str:

@@ -88,7 +88,7 @@ def chosen(run: Run, variant: str) -> list[str]:
     rows = [row for row in run.scores.to_dicts() if row["variant"] == variant and row["split"] == "val2"]
     return [
         f"val2, looked at once and for this trial alone: corr {row['corr_mean']:+.4f}, sharpe {row['corr_sharpe']:.2f} "
-        f"({row['n_eras']} eras)" + (f"; against the reference {said[variant][1]}" if variant in said else "")
+        f"({row['n_eras']} eras)" + (f"; {said[variant][1]}" if variant in said else "")
         for row in rows
         if row["corr_mean"] is not None and row["corr_sharpe"] is not None
     ]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from numerai_lab.metrics.significance import LEVEL
-from numerai_lab.metrics.verdict import NO_GAIN, NOT_BEATEN, signed, verdict_of
+from numerai_lab.metrics.verdict import NOT_BEATEN, no_gain, signed, verdict_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -80,9 +80,9 @@ def verdict(row: Mapping[str, Any], n_compared: int = 1) -> str:
     if math.isnan(change):
         return f"{row['variant']}: no era in which both it and the reference have a score"
     found = outcome(row)
-    if found == "too few eras":
-        return f"{row['variant']}: corr {change:+.4f}, too few eras to say"
     reference = f" against {row['reference']}" if row.get("reference") else ""
+    if found == "too few eras":
+        return f"{row['variant']}: corr {change:+.4f}{reference}, too few eras to say"
     said = f"{row['variant']}: corr {change:+.4f} [{low:+.4f}, {high:+.4f}]{reference}, {_finding(row, found, n_compared)}"
     parts = [said, *(_beside(row, kind) for kind in CALLED), ONE_SEED if row.get("delta_n_seeds") == 1 else ""]
     return "; ".join(part for part in parts if part)
@@ -98,7 +98,7 @@ def _finding(row: Mapping[str, Any], found: Outcome, n_compared: int) -> str:
     if found in NOT_BEATEN.values():
         kind = next(kind for kind, text in NOT_BEATEN.items() if text == found)
         return f"better than the reference (adjusted p {_short(adjusted)}), not shown to be better than {CALLED[kind]}"
-    said = "undecided" if found == "undecided" else f"{NO_GAIN} {signed(_ends(row, 'delta')[2])}"
+    said = "undecided" if found == "undecided" else no_gain(_ends(row, "delta")[2])
     return f"{said} (alone yes (p {_short(alone)}), among {n_compared} no)" if alone < 1 - LEVEL else said
 
 
@@ -122,7 +122,8 @@ def outcome(row: Mapping[str, Any]) -> Outcome:
 def resolution(scores: "pl.DataFrame", split: str = "val") -> str:
     """What the eras of a split can see, once for the whole table; empty where nothing was compared.
 
-    `These 60 eras tell differences of .0067 corr apart (80 % power, among 6 variants).`
+    `These 60 eras tell differences of .0067 corr apart (80 % power, among 6 variants).` That holds for the variant in the
+    middle; where a larger difference is undecided, the one with the widest interval is named beside it.
     """
     rows = compared(scores, split)
     seen = [_number(row, "delta_corr_mean_resolution") for row in rows]
@@ -131,11 +132,22 @@ def resolution(scores: "pl.DataFrame", split: str = "val") -> str:
     n = _members(rows)
     among = f"among {n} variants" if n > 1 else "one variant"
     seeds = min(int(row.get("delta_n_seeds") or 1) for row in rows)
-    trained = "noise of retraining left out: one seed" if seeds == 1 else f"{seeds} seeds"
+    few = {1: "noise of retraining left out: one seed", 2: "2 seeds; three or more make intervals much narrower"}
+    trained = few.get(seeds, f"{seeds} seeds")
     return (
         f"these {rows[0]['n_eras']} eras tell differences of {signed(seen[0]).lstrip('+')} corr apart "
-        f"(80 % power, {among}; {trained})"
+        f"(80 % power, {among}; {trained}){_wider(rows, seen[0])}"
     )
+
+
+def _wider(rows: list[dict[str, Any]], seen: float) -> str:
+    """Of variants that differ by more than the resolution and are undecided, the one with the widest interval."""
+    open_ones = [row for row in rows if outcome(row) == "undecided" and abs(_ends(row, "delta")[0]) > seen]
+    halves = {row["variant"]: (_ends(row, "delta")[2] - _ends(row, "delta")[1]) / 2 for row in open_ones}
+    if not halves:
+        return ""
+    name = max(halves, key=lambda variant: halves[variant])
+    return f"; {name} varies more: its interval reaches {signed(halves[name]).lstrip('+')} to either side"
 
 
 def _members(rows: list[dict[str, Any]]) -> int:

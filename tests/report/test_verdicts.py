@@ -50,9 +50,15 @@ def test_it_says_what_was_found_or_what_was_excluded(values: tuple[Any, ...], sa
     assert verdict(row(*values), 6) == f"raw+umap: {said}"
 
 
+def test_too_few_eras_are_said_of_a_change_against_a_named_reference() -> None:
+    few = {**row(0.0012, NAN, NAN, NAN), "reference": "baseline"}
+    assert verdict(few) == "raw+umap: corr +0.0012 against baseline, too few eras to say"
+
+
 def test_a_gain_is_excluded_only_below_the_smallest_effect_of_interest() -> None:
     assert verdict_of(0.0, -0.0019, 0.0019) == "no gain above +.0019"
     assert verdict_of(0.0, -0.0021, 0.0021) == "undecided"
+    assert verdict_of(0.0, -0.00002, 0.00002) == "no gain above +.0001"  # rounded down, it would exclude more than it has
     assert verdict_of(0.0, -0.0021, 0.0021, smallest=0.005) == "no gain above +.0021"
     assert verdict_of(-0.003, -0.005, -0.001) == "worse"
 
@@ -74,8 +80,15 @@ def test_the_resolution_is_said_once_with_how_many_were_judged() -> None:
     said = resolution(pl.DataFrame([*rows, copy]))
     assert said == "these 600 eras tell differences of .0067 corr apart (80 % power, among 6 variants; 3 seeds)"
     assert judged(pl.DataFrame([*rows, copy]))["copy"][0] == "same"
+    wide = {**row(0.02, -0.01, 0.05, 0.5), "variant": "wide"}
+    assert resolution(pl.DataFrame([*rows, wide])).endswith(
+        "among 7 variants; 3 seeds); wide varies more: its interval reaches .0300 to either side"
+    )
+    assert resolution(pl.DataFrame([*rows, {**row(0.02, 0.01, 0.03, 0.01), "variant": "found"}])).endswith("3 seeds)")
     alone = resolution(pl.DataFrame([row(0.0012, -0.0003, 0.0027, 0.3, seeds=1)]))
     assert alone.endswith("(80 % power, one variant; noise of retraining left out: one seed)")
+    two = resolution(pl.DataFrame([row(0.0012, -0.0003, 0.0027, 0.3, seeds=2)]))
+    assert two.endswith("(80 % power, one variant; 2 seeds; three or more make intervals much narrower)")
     assert resolution(pl.DataFrame([row(0.1, NAN, NAN, NAN) | {"delta_corr_mean_resolution": NAN}])) == ""
 
 
