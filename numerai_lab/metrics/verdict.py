@@ -28,8 +28,8 @@ def verdict_of(value: float, low: float, high: float, smallest: float = SMALLEST
 
 
 def no_gain(high: float) -> str:
-    """`no gain above +.0013`: the upper end of an interval, rounded up, since a gain of less than it says is not excluded."""
-    return f"{NO_GAIN} {signed(math.ceil(high * 1e4 - 1e-6) / 1e4)}"
+    """`no gain above +.0013`: the upper end of an interval, as the interval beside it is printed; never +.0000."""
+    return f"{NO_GAIN} {signed(max(high, 0.0001))}"
 
 
 def verdict_beside(verdict: str, changes: Mapping[str, tuple[float, float, float]]) -> str:

@@ -58,7 +58,7 @@ def test_too_few_eras_are_said_of_a_change_against_a_named_reference() -> None:
 def test_a_gain_is_excluded_only_below_the_smallest_effect_of_interest() -> None:
     assert verdict_of(0.0, -0.0019, 0.0019) == "no gain above +.0019"
     assert verdict_of(0.0, -0.0021, 0.0021) == "undecided"
-    assert verdict_of(0.0, -0.00002, 0.00002) == "no gain above +.0001"  # rounded down, it would exclude more than it has
+    assert verdict_of(0.0, -0.00002, 0.00002) == "no gain above +.0001"  # .0000 would exclude every gain
     assert verdict_of(0.0, -0.0021, 0.0021, smallest=0.005) == "no gain above +.0021"
     assert verdict_of(-0.003, -0.005, -0.001) == "worse"
 
