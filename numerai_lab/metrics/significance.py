@@ -170,7 +170,8 @@ def studentised(statistic: Statistic, drawn: Resamples, noise: SeedNoise | None 
         t = np.where(sure, np.where(value == 0, 0.0, np.inf), np.abs(value) / error)
     half = np.where(sure, 0.0, np.partition(draws, critical_rank(len(draws)), axis=0)[critical_rank(len(draws))] * error)
     p = np.where(t == 0, 1.0, (1 + (draws >= t).sum(0)) / (1 + len(draws)))
-    few = (known.sum(0) < MIN_BLOCKS * drawn.block) | ~np.isfinite(value)
+    same = sure & (value == 0) & (np.where(known, statistic.influence, 0) == 0).all(0)  # in any number of eras
+    few = (known.sum(0) < MIN_BLOCKS * drawn.block) & ~same | ~np.isfinite(value)
     error, low, high, p, t = (np.where(few, np.nan, x) for x in (error, value - half, value + half, p, t))
     return Differences(value, error, low, high, p, t, draws, doubt)
 

@@ -70,6 +70,15 @@ def test_identical_scores_differ_by_nothing_and_too_few_eras_settle_nothing() ->
     assert np.isnan([few.low, few.high, few.p, few.error]).all()
 
 
+def test_the_same_scores_are_the_same_in_one_era_and_differences_that_cancel_are_not() -> None:
+    one = mean_differences(np.array([[0.0, 0.1]]), 4)
+    assert (one.value[0], one.low[0], one.high[0], one.p[0], one.error[0]) == (0, 0, 0, 1, 0)
+    assert np.isnan(one.p[1])
+    two = mean_differences(np.array([[0.1], [-0.1]]), 4)  # a block of four holds both eras twice: every mean is 0
+    assert two.value[0] == 0
+    assert np.isnan([two.low[0], two.p[0]]).all()
+
+
 def test_eras_without_a_score_count_for_nothing() -> None:
     x = overlapping_noise(np.random.default_rng(4), k=2)
     holes = x.copy()

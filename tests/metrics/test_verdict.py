@@ -31,7 +31,7 @@ def series(kind: str, base: np.ndarray, rng: np.random.Generator) -> dict[str, n
     if kind == "empty":
         corr[:] = np.nan
     nothing = np.full_like(corr, np.nan)
-    names = ("fnc", "max_feature_exposure", "mmc", "bmc", "bmc_last_200", "payout_proxy")
+    names = ("fnc", "max_feature_exposure", "mmc", "bmc", "bmc_last200", "payout_proxy")
     return {"corr": corr, **dict.fromkeys(names, nothing)}
 
 
