@@ -7,6 +7,7 @@ import pytest
 
 from numerai_lab.basics import NlabError
 from numerai_lab.ledger import LEDGER, Holdout, Ledger, Look
+from numerai_lab.report.looks import look_row
 
 
 def look(
@@ -73,3 +74,11 @@ def test_a_whole_last_line_without_its_end_is_kept(tmp_path: Path) -> None:
 
 def test_an_empty_folder_has_no_looks(tmp_path: Path) -> None:
     assert Ledger(tmp_path).looks() == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("eras", "said"),
+    [(range(81, 97), "81-96 (16 eras)"), (range(81, 82), "81 (1 era)"), (range(231, 260, 4), "231-259 (8 eras)")],
+)
+def test_a_list_of_looks_names_few_spans_of_eras_and_of_many_the_ends(eras: range, said: str) -> None:
+    assert look_row(look(eras=eras))["eras"] == said

@@ -30,7 +30,6 @@ def look_row(look: Look) -> dict[str, Any]:
     names = ["delta_validation", "delta_holdout", "delta_holdout_low", "delta_holdout_high", "gain_retained"]
     for kind in KINDS:
         names += [kind, *(f"delta_{kind}_holdout{end}" for end in ("", "_low", "_high"))]
-    eras = ", ".join(f"{first}-{last}" for first, last in look.facts()["eras"])
     return {
         "time": look.time,
         "user": look.user,
@@ -42,9 +41,16 @@ def look_row(look: Look) -> dict[str, Any]:
         "data": look.holdout.data,
         "source": look.holdout.source,
         "target": look.holdout.target,
-        "eras": eras,
+        "eras": _shown(look.facts()["eras"], len(look.holdout.eras)),
         "look": look.number,
         "looks_before": ", ".join(look.before),
         **{name: look.result.get(name) for name in names},
         "status": None if look.result else "opened, never scored",
     }
+
+
+def _shown(spans: list[list[int]], n_eras: int) -> str:
+    """`81-96 (16 eras)`; of more than three spans, as monthly dates make them, only the first and the last era."""
+    parts = spans if len(spans) <= 3 else [[spans[0][0], spans[-1][1]]]
+    said = ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in parts)
+    return f"{said} ({n_eras} era{'s' * (n_eras != 1)})"

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from scipy.stats import binom, t
 
-from numerai_lab.metrics import changes as module
 from numerai_lab.metrics.changes import changes, pairs_against
 from numerai_lab.metrics.retraining import Trained, retraining, seed_noise
 from tests.metrics.test_significance import overlapping_noise
@@ -64,7 +63,7 @@ def runs(rng: np.random.Generator, n: int, seeds: int, n_eras: int, between: flo
 def test_the_same_method_under_other_seeds_is_called_different_at_most_at_the_nominal_rate(
     seeds: int, between: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "DELTAS", (("corr", "mean"),))
+    monkeypatch.setattr(pairs_against, "__defaults__", ("delta", (("corr", "mean"),)))
     rng = np.random.default_rng(seeds)
     n_different, n_without, n_out = 0, 0, 0
     for _ in range(120):
