@@ -71,14 +71,12 @@ def called_different(table: pl.DataFrame, seeds: int = SEEDS) -> list[tuple[bool
     eras = table["era"].unique().sort().to_list()
     members = {}
     for i in range(RUNS):
-        corr = series_of(table.filter(run=i), eras, ["corr"])["corr"][:seeds]
-        nothing = np.full_like(corr, np.nan)
-        members[i] = {"corr": corr, **dict.fromkeys(("fnc", "max_feature_exposure", "mmc", "bmc", "payout_proxy"), nothing)}
+        members[i] = {"corr": series_of(table.filter(run=i), eras, ["corr"])["corr"][:seeds]}
     averaged = {i: {name: scores.mean(0, keepdims=True) for name, scores in own.items()} for i, own in members.items()}
     found = []
     for one, other in combinations(range(RUNS), 2):
         p = [
-            float(str(pairs_against({k: m[k] for k in (one, other)}, {one: other}, 4)[one]["delta_corr_mean_p_adjusted"]))
+            float(str(pairs_against(m, {one: other}, 4, statistics=[("corr", "mean")])[one]["delta_corr_mean_p_adjusted"]))
             for m in (members, averaged)
         ]
         found.append((p[0] < 0.05, p[1] < 0.05))

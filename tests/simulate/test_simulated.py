@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from numerai_lab.metrics import changes as module
-from numerai_lab.metrics.changes import changes
+from numerai_lab.metrics.changes import changes, pairs_against
 from numerai_lab.metrics.multiplicity import confidence_set
 from numerai_lab.metrics.significance import luck
 from tests.metrics.test_retraining import runs
@@ -43,7 +42,7 @@ def test_a_gain_of_the_stated_resolution_is_called_better_in_75_to_85_percent(n_
 @pytest.mark.parametrize("seeds", [2, 3, 5])
 @pytest.mark.parametrize("between", [0.0, 1.0, 3.0])
 def test_with_seeds_size_and_power_hold_too(seeds: int, between: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "DELTAS", (("corr", "mean"),))
+    monkeypatch.setattr(pairs_against, "__defaults__", ("delta", (("corr", "mean"),)))
     rng, wrong, hits = np.random.default_rng(seeds), 0, 0
     for _ in range(300):
         members = runs(rng, 7, seeds, 100, between)
