@@ -65,7 +65,7 @@ def _beyond(half: Float64, error: Float64, doubt: Float64) -> Float64:
 
     .84 errors if the error were known. It is not: a member's half-width is off by `doubt`, which moves with the resolution
     where the member is alone, and hardly where there are many. The weights are those at which simulated tournaments hold
-    75 to 85 % (30 to 300 eras, 1 to 5 seeds, 1 and 6 members).
+    75 to 85 % (60 and 300 eras, 1 to 5 seeds, 1 and 6 members).
     """
     weight = 1.5 - 1.35 / len(half)
     return np.asarray(POWER * np.sqrt(error**2 + weight * (half * doubt) ** 2))
