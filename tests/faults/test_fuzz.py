@@ -190,7 +190,8 @@ def test_checkpoints_and_half_written_columns_that_broke_cost_what_was_lost_and_
 
 
 @INPUTS
-def test_stores_that_broke_are_found_and_made_anew(n_inputs: int) -> None:
+def test_stores_that_broke_are_found_and_made_anew(n_inputs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NLAB_CACHE", str(tmp_path / "cache"))  # other tests read the store that all share
     loaded = load(make_config().data)
     wanted = np.array(loaded.panel.features)
     for store in (loaded.store, loaded.labels):
