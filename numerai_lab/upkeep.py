@@ -82,7 +82,7 @@ def orphans(cache: Path) -> list[Path]:
     """What processes that died left behind and no run can use: scratch, and half-built data."""
     candidates = [*(cache / "scratch").glob("run-*"), *(path for family in DATA for path in (cache / family).glob(".*-*"))]
     found = []
-    for path in sorted(candidates):
+    for path in sorted(path for path in candidates if path.is_dir()):  # names of locks may look alike
         with _abandoned(path) as dead:
             found += [path] * dead
     return found

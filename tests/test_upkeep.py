@@ -15,7 +15,7 @@ from numerai_lab.basics import NlabError
 from numerai_lab.cache import CHECKPOINT, Cache, Entry, Stage
 from numerai_lab.data import ingest, reader
 from numerai_lab.data.synthetic import Synthetic
-from numerai_lab.store import LOCK, built, cache_dir, scratch
+from numerai_lab.store import LOCK, built, cache_dir, in_use, lock_of, scratch
 from numerai_lab.upkeep import bytes_of, damaged, items, orphans, prune
 from tests.forks import nlab
 
@@ -97,6 +97,14 @@ def test_data_is_pruned_only_when_asked_for(tmp_path: Path) -> None:
     assert [item.family for item in items(tmp_path)] == ["stores"]
     prune(tmp_path, 0, data=True)
     assert items(tmp_path) == []
+
+
+def test_the_old_lock_of_made_data_is_nothing_that_a_dead_process_left(tmp_path: Path) -> None:
+    folder = tmp_path / "synthetic" / "tiny-seed0-v2"
+    with in_use(folder):
+        folder.mkdir(parents=True)
+    os.utime(lock_of(folder), (0, 0))
+    assert orphans(tmp_path) == []
 
 
 def test_data_that_is_being_read_is_not_pruned(monkeypatch: pytest.MonkeyPatch) -> None:

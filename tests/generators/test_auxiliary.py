@@ -12,6 +12,7 @@ import torch
 from numerai_lab.augmenters.copula import Copula
 from numerai_lab.basics import ALONE, Aid, Float32
 from numerai_lab.cache import Cache
+from numerai_lab.content import PanelContent
 from numerai_lab.generators import Generator
 from numerai_lab.generators.supervised import Siamese, SupervisedAutoencoder
 from numerai_lab.neural.networks import generator_for
@@ -152,10 +153,11 @@ def test_a_cross_fit_remembers_no_noise_of_any_target_and_without_it_there_would
 @pytest.mark.parametrize(("kind", "again"), [("supervised_autoencoder", True), ("siamese", False)])
 def test_other_auxiliary_targets_are_another_fit_of_those_that_learn_them(tmp_path: Path, kind: str, again: bool) -> None:
     generator: Generator = {"siamese": Siamese, "supervised_autoencoder": SupervisedAutoencoder}[kind].model_validate(quick(kind))
-    panel = with_further(make_panel(), np.zeros(1200, np.float32))
+    panels = [with_further(make_panel(), np.full(1200, value, np.float32)) for value in (0, 1, 0)]
     with Cache(tmp_path / "cache") as cache:
-        known = replace(setting_of(config_of(generator), panel, tmp_path / "a"), cache=cache, identity="rows", labels="target")
-        keys = [fit_generators(replace(known, auxiliary=name))["g", 0].key for name in ("one", "other", "one")]
+        settings = [setting_of(config_of(generator), panel, tmp_path / "a") for panel in panels]
+        known = [replace(each, cache=cache, content=PanelContent.of(each.panel)) for each in settings]
+        keys = [fit_generators(each)["g", 0].recipe for each in known]
     assert keys[0] == keys[2]
     assert (keys[0] != keys[1]) is again
 
