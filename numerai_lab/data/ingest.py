@@ -1,9 +1,10 @@
 """Fills stores from parquet and CSV files: rows with their features, targets, scoring features, other models' predictions."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from numerai_lab.basics import Array, Float32, Int64, NlabError, Tick
 from numerai_lab.content import row_sums
 from numerai_lab.data.cells import BadCell, Encoding, encodings_of
+from numerai_lab.data.earlier import Earlier, FileRows, eras_of_files
 from numerai_lab.data.extras import read_extras
 from numerai_lab.data.keys import Stores
 from numerai_lab.data.scan import reading
@@ -19,33 +21,51 @@ from numerai_lab.data.table import Columns, Rows, Table
 from numerai_lab.panel import release_pages
 from numerai_lab.store import built, create_features, write_extras, write_store
 
+if TYPE_CHECKING:
+    import polars as pl
+
 BATCH_CELLS = 40_000_000
 """Cells decoded at a time: bounds the reader's memory whatever the size of the file."""
 
 
-def ingest(
-    tables: Sequence[Table],
-    stores: Stores,
-    missing: Sequence[Path],
-    columns: Columns,
-    refuse_changed: Callable[[], None],
-    tick: Tick,
-) -> None:
+@dataclass(frozen=True)
+class Filling:
+    """What stores are filled with.
+
+    columns: to read. earlier: older stores, which rows of unchanged files are copied from. refuse_changed: raises NlabError where
+    the files changed; called before each store takes its final name.
+    """
+
+    columns: Columns
+    earlier: Earlier
+    refuse_changed: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file to read. to: the store's row for each of the file's rows, −1 for live ones."""
+
+    path: Path
+    lazy: "pl.LazyFrame"
+    encoding: Encoding
+    to: Int64
+
+
+def ingest(tables: Sequence[Table], stores: Stores, missing: Sequence[Path], filling: Filling, tick: Tick) -> None:
     """Fills the stores that are missing.
 
     Parameters
     ----------
     tables: with the target in place, then with each auxiliary one in its place.
     missing: folders of the stores to fill.
-    refuse_changed: raises NlabError where the files changed; called before each store takes its final name.
     """
-    table, rows = tables[0], tables[0].rows()
+    table, rows, columns = tables[0], tables[0].rows(), filling.columns
 
     def label(each: Table, folder: Path) -> None:
         _label(each, rows.target if each is table else each.target_of(rows), folder)
 
     makers: dict[Path, Callable[[Path], None]] = {
-        stores.rows.folder: lambda folder: _ingest(table, rows, columns.raw, folder, tick),
+        stores.rows.folder: lambda folder: _ingest(table, rows, filling, folder, tick),
         **{store.folder: partial(label, each) for each, store in zip(tables, stores.labels, strict=True)},
     }
     if stores.scoring_features:
@@ -55,7 +75,7 @@ def ingest(
     for folder in missing:
         with built(folder) as work:
             makers[folder](work)
-            refuse_changed()
+            filling.refuse_changed()
 
 
 def _label(table: Table, values: Float32, folder: Path) -> None:
@@ -64,9 +84,10 @@ def _label(table: Table, values: Float32, folder: Path) -> None:
     write_store(folder, {"target": values}, meta)
 
 
-def _ingest(table: Table, rows: Rows, columns: list[str], folder: Path, tick: Tick) -> None:
+def _ingest(table: Table, rows: Rows, filling: Filling, folder: Path, tick: Tick) -> None:
     """A store of rows."""
-    features, facts = _features(table, rows, columns, folder, tick)
+    features, facts = _features(table, rows, filling.columns.raw, folder, tick, filling.earlier)
+    facts["reading"] = filling.earlier.reading
     of_eras = [_of_era(features, rows.ids, slice(first, last), facts["top"]) for first, last in rows.bounds]
     del features
     absent, sums = np.stack([absent for absent, _ in of_eras]), np.array([sums for _, sums in of_eras], np.uint32)
@@ -85,42 +106,71 @@ def _ingest_further(table: Table, rows: Rows, columns: list[str], folder: Path, 
     write_store(folder, {}, facts)
 
 
-def _features(table: Table, rows: Rows, columns: list[str], folder: Path, tick: Tick) -> tuple[Array, dict[str, Any]]:
+def _features(
+    table: Table, rows: Rows, columns: list[str], folder: Path, tick: Tick, earlier: Earlier | None = None
+) -> tuple[Array, dict[str, Any]]:
     """The features file of a store, filled, and what is to be known of it."""
     encodings = encodings_of(table, columns)
-    encoding = encodings[0]
-    features = create_features(folder, len(rows.ids), len(columns), encoding.dtype)
-    n_missing = _fill(table, columns, encodings, rows, features, tick)
+    features = create_features(folder, len(rows.ids), len(columns), encodings[0].dtype)
+    files = _files(table, rows, encodings)
+    eras, done, recorded = eras_of_files(rows, [file.to for file in files]), 0, []
+    for i, file in enumerate(files):
+        record = FileRows(earlier.files[i] if earlier else "", file.encoding.in_bins, eras[i])
+        n_missing = earlier.copied(record, rows, features, file.encoding.top) if earlier else None
+        if n_missing is None:
+            n_missing = _read_file(file, columns, rows, features, _counting(tick, done, len(rows.destination)))
+        recorded.append(replace(record, n_missing=n_missing))
+        done += len(file.to)
+        tick(done, len(rows.destination))
+    n_missing = sum(record.n_missing for record in recorded)
     notes = [f"{n_missing} missing feature values were set to the middle bin"] if n_missing else []
-    notes += [encoding.note] if encoding.note else []
+    notes += [encodings[0].note] if encodings[0].note else []
     in_bins = [each.in_bins for each in encodings]
-    return features, {"feature_names": columns, "top": encoding.top, "floats_in_bins": in_bins, "notes": notes}
+    facts = {"feature_names": columns, "top": encodings[0].top, "floats_in_bins": in_bins, "notes": notes}
+    return features, {**facts, "files": [record.facts() for record in recorded] if earlier else []}
 
 
-def _fill(table: Table, columns: list[str], encodings: Sequence[Encoding], rows: Rows, features: Array, tick: Tick) -> int:
-    """Streams every file into `features`, row by row to its place; returns how many cells were missing."""
+def _counting(tick: Tick, done: int, total: int) -> Callable[[int], None]:
+    """Progress of one file among others: rows of it → rows of all."""
+    return lambda n: tick(done + n, total)
+
+
+def _files(table: Table, rows: Rows, encodings: Sequence[Encoding]) -> list[_File]:
+    """The files with the places of their rows in the store."""
+    import polars as pl
+
+    paths, counts = table.tournament.tables, [len(rows.destination)]
+    if len(paths) > 1:
+        counts = []
+        for lazy, path in zip(table.scans, paths, strict=True):
+            with reading(path):
+                counts.append(int(lazy.select(pl.len()).collect(engine="streaming").item()))
+    places = np.split(rows.destination, np.cumsum(counts)[:-1])
+    return [_File(*each) for each in zip(paths, table.scans, encodings, places, strict=True)]
+
+
+def _read_file(file: _File, columns: list[str], rows: Rows, features: Array, progress: Callable[[int], None]) -> int:
+    """Streams a file into `features`, row by row to its place; returns how many cells were missing."""
     import polars as pl
 
     chunk = max(1, BATCH_CELLS // len(columns))
     start = n_missing = 0
-    for lazy, path, encoding in zip(table.scans, table.tournament.tables, encodings, strict=True):
-        first = start
-        with reading(path):
-            for frame in lazy.select(pl.col(columns)).collect_batches(chunk_size=chunk, maintain_order=True):
-                to = rows.destination[start : start + len(frame)]
-                try:
-                    cells, missing = encoding.cells(frame)
-                except BadCell as bad:
-                    row, column = bad.args
-                    name = f" (id {rows.ids[to[row]].decode()!r})" if to[row] >= 0 else ""
-                    raise NlabError(
-                        f"{path}: feature {columns[column]!r} holds {frame[row, column]!r} in row {start - first + row + 1}"
-                        f"{name}, wanted {encoding.wanted}"
-                    ) from None
-                _place(cells, to, features)
-                release_pages(features)
-                start, n_missing = start + len(cells), n_missing + missing
-                tick(start, len(rows.destination))
+    with reading(file.path):
+        for frame in file.lazy.select(pl.col(columns)).collect_batches(chunk_size=chunk, maintain_order=True):
+            to = file.to[start : start + len(frame)]
+            try:
+                cells, missing = file.encoding.cells(frame)
+            except BadCell as bad:
+                row, column = bad.args
+                name = f" (id {rows.ids[to[row]].decode()!r})" if to[row] >= 0 else ""
+                raise NlabError(
+                    f"{file.path}: feature {columns[column]!r} holds {frame[row, column]!r} in row {start + row + 1}{name}, "
+                    f"wanted {file.encoding.wanted}"
+                ) from None
+            _place(cells, to, features)
+            release_pages(features)
+            start, n_missing = start + len(cells), n_missing + missing
+            progress(start)
     return n_missing
 
 

@@ -24,21 +24,28 @@ class StoreKeys:
     Parameters
     ----------
     tables, extras: names for the content of the files with rows, and of those with predictions (meta model, benchmarks).
+    files: a name for the content of each file with rows.
     reader: a name for the code and the libraries that read them.
     """
 
     tables: str
     extras: str
     reader: str
+    files: tuple[str, ...]
 
     @classmethod
     def of(cls, tournament: Tournament, known: KnownChecksums, reader: type) -> "StoreKeys":
         """reader: a class whose module, with all it imports, does the reading. Raises NlabError for a file that can't be read."""
-        return cls(content_of(tournament.tables, known), content_of(tournament.extras, known), _version_of(reader))
+        files = tuple(content_of([path], known) for path in tournament.tables)
+        return cls(content_of(tournament.tables, known), content_of(tournament.extras, known), _version_of(reader), files)
 
     def rows(self, source: Source, columns: Sequence[str]) -> str:
         """Name of the store of rows with these feature columns."""
         return key_of("rows", self._order(source), list(columns), source.feature_prefix)
+
+    def reading(self, source: Source, columns: Sequence[str]) -> str:
+        """A name for how rows with these feature columns are read, whatever the files."""
+        return key_of("reading", self._how(source), list(columns), source.feature_prefix)
 
     def labels(self, source: Source, target: str, horizon_days: int | None) -> str:
         """Name of the store of a target column; horizon_days: as the config or the files' format tell it."""
@@ -54,8 +61,11 @@ class StoreKeys:
 
     def _order(self, source: Source) -> list[object]:
         """What the order of rows depends on."""
-        read_by = source.model_dump(include={"id_column", "era_column", "days_per_era"})
-        return [STORE_VERSION, self.reader, self.tables, read_by]
+        return [self._how(source), self.tables]
+
+    def _how(self, source: Source) -> list[object]:
+        """What turns files into rows in order."""
+        return [STORE_VERSION, self.reader, source.model_dump(include={"id_column", "era_column", "days_per_era"})]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ import numpy as np
 from numerai_lab.basics import NlabError, Tick, silent
 from numerai_lab.content import PanelContent
 from numerai_lab.data.cells import BINS
-from numerai_lab.data.ingest import ingest
+from numerai_lab.data.earlier import Earlier
+from numerai_lab.data.ingest import Filling, ingest
 from numerai_lab.data.keys import StoreKeys, Stores, content_of
 from numerai_lab.data.source import Outline, Source
 from numerai_lab.data.table import Columns, Table
@@ -16,7 +17,7 @@ from numerai_lab.data.targets import horizon_note
 from numerai_lab.known_checksums import KnownChecksums
 from numerai_lab.machine import give_memory_back
 from numerai_lab.panel import Auxiliary, Panel
-from numerai_lab.store import Store, cache_dir, in_use, remove_damaged
+from numerai_lab.store import ROWS, Store, cache_dir, in_use, remove_damaged
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,9 @@ def load(source: Source, also: Sequence[str] = (), tick: Tick = silent, *, verif
         with in_use(*[store.folder for store in stores.all]):
             missing = [store.folder for store in stores.all if not store.folder.is_dir()]
             if missing:
-                ingest(tables, stores, missing, columns, lambda: _refuse_changed(table, keys, known), tick)
+                earlier = Earlier(cache_dir() / ROWS, keys.files, keys.reading(source, columns.raw))
+                fill = Filling(columns, earlier, lambda: _refuse_changed(table, keys, known))
+                ingest(tables, stores, missing, fill, tick)
                 give_memory_back()  # else a run that made its store keeps up to a GB that nobody uses, beside its training
             return _loaded(table, stores, columns, keys, made=bool(missing))
 

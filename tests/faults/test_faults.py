@@ -143,7 +143,7 @@ def test_a_data_file_that_changes_while_it_is_read_is_bad_input(
     """Ids and targets are read first, features later: they must be of the same file."""
     from numerai_lab.data import ingest
 
-    original = ingest._fill
+    original = ingest._read_file
     monkeypatch.setenv("NLAB_CACHE", str(tmp_path / "cache"))
 
     def slowly(*arguments: Any) -> int:
@@ -152,7 +152,7 @@ def test_a_data_file_that_changes_while_it_is_read_is_bad_input(
         return done
 
     with monkeypatch.context() as patch:
-        patch.setattr(ingest, "_fill", slowly)
+        patch.setattr(ingest, "_read_file", slowly)
         with pytest.raises(NlabError, match=r"train\.parquet: a data file changed while the data was read"):
             run(config_of(files), tmp_path / "runs", Quiet())
     assert final_names(tmp_path / "runs") == []

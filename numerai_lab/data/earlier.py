@@ -1,0 +1,105 @@
+"""Rows of a file that did not change are copied from an older store instead of being read again."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from numerai_lab.basics import Array, Int64, NlabError
+from numerai_lab.content import crc_of
+from numerai_lab.data.table import Rows
+from numerai_lab.panel import release_pages
+from numerai_lab.store import Store, in_use
+
+
+@dataclass(frozen=True)
+class FileRows:
+    """What a store of rows records of a file, and what has to agree for its rows to be copied.
+
+    content: a name for the file's bytes. in_bins: how its floats are read. eras: the file's eras, none of which has rows of
+    another file; empty where one has. n_missing: cells that became the middle bin.
+    """
+
+    content: str
+    in_bins: bool | None
+    eras: tuple[int, ...]
+    n_missing: int = 0
+
+    def facts(self) -> dict[str, Any]:
+        """Plain values for the store's meta.json."""
+        return {"content": self.content, "in_bins": self.in_bins, "eras": list(self.eras), "n_missing": self.n_missing}
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """Older stores of rows.
+
+    folder: where they lie. files: a name for the content of each file that is read now. reading: a name for how files are read:
+    columns, parameters, code and libraries.
+    """
+
+    folder: Path
+    files: tuple[str, ...]
+    reading: str
+
+    def copied(self, wanted: FileRows, rows: Rows, features: Array, top: float) -> int | None:
+        """Copies the rows of a file into `features`; returns how many of its cells were missing, None where no store has it."""
+        if not wanted.eras:
+            return None
+        for folder in sorted(self.folder.glob("[!.]*")):
+            with _readable(Store(folder)) as meta:
+                if meta.get("reading") != self.reading or meta.get("top") != top:
+                    continue
+                for facts in meta.get("files", []):
+                    same = facts == {**wanted.facts(), "n_missing": facts["n_missing"]}
+                    if same and _copy(Store(folder), wanted.eras, rows, features):
+                        return int(facts["n_missing"])
+        return None
+
+
+def eras_of_files(rows: Rows, places: Sequence[Int64]) -> list[tuple[int, ...]]:
+    """The eras of each file; nothing where another file has rows of one of them. places: the store's rows of each file."""
+    owner = np.full(len(rows.ids), -1, np.int16)
+    for file, to in enumerate(places):
+        owner[to[to >= 0]] = file
+    ends = [(owner[first:last].min(), owner[first:last].max()) for first, last in rows.bounds]
+    shared = {int(file) for low, high in ends if low != high for file in range(low, high + 1)}
+    eras = rows.eras.tolist()
+    return [
+        () if file in shared else tuple(era for era, (low, _) in zip(eras, ends, strict=True) if low == file)
+        for file in range(len(places))
+    ]
+
+
+@contextmanager
+def _readable(store: Store) -> Iterator[dict[str, Any]]:
+    """The store's meta while nobody may remove it; empty where it can't be read."""
+    with in_use(store.folder):
+        try:
+            meta = store.meta
+        except (OSError, ValueError, NlabError):
+            meta = {}
+        yield meta
+
+
+def _copy(store: Store, eras: tuple[int, ...], rows: Rows, features: Array) -> bool:
+    """Copies eras whose ids are the same; False where one's are not, or where the older store is damaged."""
+    try:
+        old, sums = store.features(), store.era_sums()
+        ids, known, bounds = (np.load(store.folder / f"{name}.npy", mmap_mode="r") for name in ("ids", "eras", "bounds"))
+        place = {era: i for i, era in enumerate(known.tolist())}
+        for era in eras:
+            i, j = place[era], int(np.searchsorted(rows.eras, era))
+            there, here = slice(*bounds[i]), slice(*rows.bounds[j])
+            block = old[there]
+            if not np.array_equal(ids[there], rows.ids[here]) or crc_of(block) != int(sums[i, 0]):
+                return False
+            features[here] = block
+            release_pages(old)
+            release_pages(features)
+    except (OSError, ValueError, KeyError):  # a store that breaks off: the file is read instead
+        return False
+    return True
