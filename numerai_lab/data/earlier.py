@@ -89,7 +89,9 @@ def _copy(store: Store, eras: tuple[int, ...], rows: Rows, features: Array) -> b
     """Copies eras whose ids are the same; False where one's are not, or where the older store is damaged."""
     try:
         old, sums = store.features(), store.era_sums()
-        ids, known, bounds = (np.load(store.folder / f"{name}.npy", mmap_mode="r") for name in ("ids", "eras", "bounds"))
+        ids, known, bounds = (
+            np.load(store.folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ("ids", "eras", "bounds")
+        )
         place = {era: i for i, era in enumerate(known.tolist())}
         for era in eras:
             i, j = place[era], int(np.searchsorted(rows.eras, era))
