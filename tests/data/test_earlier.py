@@ -1,5 +1,6 @@
 """A file that did not change is not read again when another one beside it did; the store is the same either way."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from numerai_lab.data import ingest
+from numerai_lab.data import ingest, keys
 from numerai_lab.data.files import Files
+from numerai_lab.data.keys import content_of
 from numerai_lab.data.reader import Loaded, load
+from numerai_lab.known_checksums import KnownChecksums
 
 N_ERAS, N_ROWS, N_FEATURES = 12, 25, 6
 
@@ -117,3 +120,18 @@ def test_a_file_that_shares_an_era_with_another_is_read_again(
     assert read[2:] == ["train.parquet", "validation.parquet"]
     assert shared.panel.n_rows == N_ERAS * N_ROWS + N_ROWS
     assert content(shared) == afresh(data, tmp_path, monkeypatch)
+
+
+def test_files_that_share_a_checksum_and_not_their_ids_are_told_apart(
+    data: Path, read: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def colliding(paths: Sequence[Path], known: KnownChecksums) -> str:
+        return "the same" if [path.name for path in paths] == ["train.parquet"] else content_of(paths, known)
+
+    monkeypatch.setattr(keys, "content_of", colliding)
+    loaded(data)
+    train = pl.read_parquet(data / "train.parquet")
+    train.with_columns(pl.col("id").str.replace("n008", "m008")).write_parquet(data / "train.parquet")
+    other = loaded(data)
+    assert read[2:] == ["train.parquet"]
+    assert content(other) == afresh(data, tmp_path, monkeypatch)
