@@ -16,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 
 from numerai_lab.basics import Aid, Array, Tick, arrays_from_bytes, arrays_to_bytes
+from numerai_lab.eras import stretches
 from numerai_lab.known_checksums import KnownChecksums
 from numerai_lab.lock import Lock
 from numerai_lab.machine import peak_memory
@@ -193,13 +194,7 @@ def work_folder(entry: Path) -> Path:
 
 def spans(eras: Iterable[int]) -> str:
     """Eras in few words, losing nothing: `1-3, 7`."""
-    parts: list[list[int]] = []
-    for era in eras:
-        if parts and era == parts[-1][1] + 1:
-            parts[-1][1] = era
-        else:
-            parts.append([era, era])
-    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in parts)
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in stretches(eras))
 
 
 def aid(work: Path, tick: Tick) -> Aid:

@@ -13,7 +13,7 @@ from numerai_lab.cache import STAGES, Cache
 from numerai_lab.config import Config, Variant
 from numerai_lab.crossfit import label_note, training_eras
 from numerai_lab.data.reader import Loaded
-from numerai_lab.eras import DAYS_PER_ERA, era_name
+from numerai_lab.eras import DAYS_PER_ERA, era_name, stretches
 from numerai_lab.estimate import Task, need, refuse_too_much
 from numerai_lab.fingerprint import FINGERPRINT, fingerprint
 from numerai_lab.finished import Run, read_run
@@ -298,12 +298,10 @@ def span(eras: tuple[int, ...], dates: Mapping[int, str] | None = None) -> str:
     """`579-880 (302 eras)`; with gaps `61-68, 79-86 (16 eras)`; `20200103-20201225 (52 eras)` where eras have dates."""
     if not eras:
         return "none"
-    breaks = [i for i in range(1, len(eras)) if eras[i] != eras[i - 1] + 1]
-    parts = [eras[a:b] for a, b in zip([0, *breaks], [*breaks, len(eras)], strict=True)]
-    shown = parts if len(parts) <= 3 else [eras]
-    return (
-        f"{', '.join(f'{era_name(part[0], dates or {})}-{era_name(part[-1], dates or {})}' for part in shown)} ({len(eras)} eras)"
-    )
+    parts = stretches(eras)
+    shown = parts if len(parts) <= 3 else [(eras[0], eras[-1])]
+    names = [f"{era_name(first, dates or {})}-{era_name(last, dates or {})}" for first, last in shown]
+    return f"{', '.join(names)} ({len(eras)} eras)"
 
 
 def _warn_of_missing(folder: RunFolder, eras: "pl.DataFrame", dates: Mapping[int, str]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 from numerai_lab.basics import NlabError
+from numerai_lab.eras import stretches
 from numerai_lab.lock import Lock
 
 LEDGER = "ledger.jsonl"
@@ -75,7 +76,7 @@ class Look:
             "data": self.holdout.data,
             "source": self.holdout.source,
             "target": self.holdout.target,
-            "eras": _spans(self.holdout.eras),
+            "eras": [list(ends) for ends in stretches(self.holdout.eras)],
             "look": self.number,
             "looks_before": list(self.before),
         }
@@ -191,17 +192,6 @@ def _lines(path: Path) -> list[tuple[int, bytes]]:
     except OSError as error:
         raise NlabError(f"{path}: can't be read ({error.strerror})") from error
     return [(number, line) for number, line in enumerate(content.split(b"\n"), start=1) if line.strip()]
-
-
-def _spans(eras: Sequence[int]) -> list[list[int]]:
-    """First and last era of each stretch without a gap."""
-    parts: list[list[int]] = []
-    for era in eras:
-        if parts and era == parts[-1][1] + 1:
-            parts[-1][1] = era
-        else:
-            parts.append([era, era])
-    return parts
 
 
 def _eras(spans: Sequence[Sequence[int]]) -> tuple[int, ...]:
