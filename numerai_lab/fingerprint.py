@@ -40,7 +40,7 @@ def differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str,
     return found
 
 
-def unlike(manifest: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+def mismatch(manifest: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """Why a finished run is not what a run with the fingerprint `now` would give; empty where it is."""
     recorded = manifest.get(FINGERPRINT)
     if not isinstance(recorded, Mapping):

@@ -125,7 +125,7 @@ class Ledger:
         with self.owned():
             earlier = self.before(look.holdout)
             if earlier and not again:
-                raise seen(earlier)
+                raise already_looked_at(earlier)
             opened = Look(
                 look.holdout,
                 look.run,
@@ -171,7 +171,7 @@ class Ledger:
             os.close(file)
 
 
-def seen(earlier: Sequence[Look]) -> NlabError:
+def already_looked_at(earlier: Sequence[Look]) -> NlabError:
     """What is said where a holdout was looked at before."""
     last = earlier[-1]
     n = f"{len(earlier)} look{'s' * (len(earlier) > 1)}"

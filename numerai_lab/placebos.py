@@ -72,19 +72,19 @@ def unequal(config: Config, placebos: Placebos) -> list[str]:
 
 @dataclass(frozen=True)
 class _Recipe:
-    """What tells variants apart, but for their names. taken: largest share of the training eras that generators keep."""
+    """What tells variants apart, but for their names. early_share: largest share of the training eras that generators keep."""
 
     inputs: frozenset[str]
     augment: frozenset[str] = frozenset()
-    taken: float = 0.0
+    early_share: float = 0.0
     neutralize: str = ""
 
     @classmethod
     def of(cls, config: Config, name: str) -> Self:
         variant = config.variants[name]
         scopes = [config.generators[read].fit_scope for read in variant.reads if read in config.generators]
-        taken = max((scope.share for scope in scopes if scope.kind == "early"), default=0.0)
-        return cls(frozenset(variant.inputs), frozenset(variant.augment), taken, repr(variant.neutralize))
+        early_share = max((scope.share for scope in scopes if scope.kind == "early"), default=0.0)
+        return cls(frozenset(variant.inputs), frozenset(variant.augment), early_share, repr(variant.neutralize))
 
     @property
     def parts(self) -> frozenset[tuple[str, str]]:
@@ -113,7 +113,8 @@ def _nearest(config: Config, recipes: Mapping[str, _Recipe], reference: _Recipe,
 def _replaced(config: Config, own: _Recipe, other: _Recipe, kind: str) -> frozenset[tuple[str, str]]:
     """The methods of a variant in whose place another one, alike in all else, has placebos; empty where it is none."""
     gone, new = own.parts - other.parts, other.parts - own.parts
-    fixed = own.taken == other.taken and own.neutralize == other.neutralize and (RAW in own.inputs) == (RAW in other.inputs)
+    same_rest = own.early_share == other.early_share and own.neutralize == other.neutralize
+    fixed = same_rest and (RAW in own.inputs) == (RAW in other.inputs)
     if not fixed or {family for family, _ in gone} != {family for family, _ in new}:
         return frozenset()
     every = {placebo for kinds in PLACEBOS.values() for placebo in kinds}
@@ -173,12 +174,12 @@ def _with_ensembles(config: Config, found: Mapping[str, str]) -> dict[str, str]:
     added: dict[str, str] = {}
     for name, own in ensembles.items():
         for other, variant in ensembles.items():
-            gone, new = _apart(own.ensemble or (), variant.ensemble or ())
+            gone, new = _members_apart(own.ensemble or (), variant.ensemble or ())
             alike = len(own.ensemble or ()) == len(variant.ensemble or ()) and own.neutralize == variant.neutralize
             if gone and alike and {found.get(member) for member in gone} == new:
                 added.setdefault(name, other)
     return {**found, **{name: other for name, other in added.items() if name != config.reference}}
 
 
-def _apart(one: Sequence[str], other: Sequence[str]) -> tuple[set[str], set[str]]:
+def _members_apart(one: Sequence[str], other: Sequence[str]) -> tuple[set[str], set[str]]:
     return {*one} - {*other}, {*other} - {*one}

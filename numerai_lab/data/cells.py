@@ -81,7 +81,7 @@ def encodings_of(table: Table, columns: Sequence[str]) -> list[Encoding]:
     the other files, so that the stores of a run read a file in one way.
     """
     files = zip(table.tournament.tables, table.scans, strict=True)
-    notations = [_told(table, path, lazy, columns) for path, lazy in files]
+    notations = [_notation_of_file(table, path, lazy, columns) for path, lazy in files]
     odd = list(dict.fromkeys(name for notation in notations for name in notation.odd))
     known = {notation.in_bins if notation.is_float.any() else True for notation in notations}
     otherwise = True in known and False not in known
@@ -91,7 +91,7 @@ def encodings_of(table: Table, columns: Sequence[str]) -> list[Encoding]:
     return [_encoding(notation, otherwise, "float32", 1, note) for notation in notations]
 
 
-def _told(table: Table, path: Path, lazy: "pl.LazyFrame", columns: Sequence[str]) -> _Notation:
+def _notation_of_file(table: Table, path: Path, lazy: "pl.LazyFrame", columns: Sequence[str]) -> _Notation:
     """The notation of some columns of a file; its other features tell where they don't."""
     schema = schema_of(lazy, path)
     refuse_other_than_numbers(path, schema, columns, "feature")

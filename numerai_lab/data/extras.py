@@ -43,13 +43,13 @@ class RowIndex:
             at = int(np.searchsorted(self.eras, era))
             if at < len(self.eras) and self.eras[at] == era:
                 first, last = self.bounds[at]
-                place[own] = _found(self.ids[first:last], ids[own], int(first))
+                place[own] = _positions(self.ids[first:last], ids[own], int(first))
         return place
 
     def by_id(self, ids: NDArray[np.bytes_]) -> Int64 | None:
         """The row of each id, −1 where there is none; None where an id stands in several eras of the data."""
         order, known, unique = self._sorted
-        at = _found(known, ids, 0)
+        at = _positions(known, ids, 0)
         return np.where(at >= 0, order[at], -1) if unique else None
 
     def era_of(self, row: int) -> str:
@@ -153,7 +153,7 @@ def _refuse_twice(path: Path, name: str, place: Int64, there: Array, index: RowI
         raise NlabError(f"{path}: id {index.ids[row].decode()!r} of era {index.era_of(row)} has two values of {name!r}")
 
 
-def _found(known: NDArray[np.bytes_], ids: NDArray[np.bytes_], first: int) -> Int64:
+def _positions(known: NDArray[np.bytes_], ids: NDArray[np.bytes_], first: int) -> Int64:
     """Places of ids among sorted ones, counted from `first`; −1 where absent."""
     place = np.minimum(np.searchsorted(known, ids), len(known) - 1)
     return np.where(known[place] == ids, place + first, -1)

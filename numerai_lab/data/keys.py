@@ -84,7 +84,7 @@ class Stores:
     def of(cls, cache: Path, tables: Sequence[Table], columns: Columns, keys: StoreKeys) -> "Stores":
         """tables: with the target in place, then with each auxiliary one in its place."""
         source = tables[0].source
-        labels = [keys.labels(source, each.target_column, each.told_horizon_days) for each in tables]
+        labels = [keys.labels(source, each.target_column, each.declared_horizon_days) for each in tables]
         scoring = keys.scoring_features(source, columns.scoring) if columns.scoring else ""
         extras = keys.extra_columns(source) if tables[0].tournament.extras else ""
         return cls(

@@ -99,7 +99,7 @@ class Table:
         return other
 
     @property
-    def told_horizon_days(self) -> int | None:
+    def declared_horizon_days(self) -> int | None:
         """The horizon that the config or the files' format tell, in business days; None where the target's name has to."""
         return self.source.horizon_days or self.tournament.horizon_days
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from numerai_lab.basics import Float64
 from numerai_lab.metrics import ERA_METRICS
-from numerai_lab.metrics.multiplicity import confidence_set, together
+from numerai_lab.metrics.multiplicity import confidence_set, family_test
 from numerai_lab.metrics.retraining import SeedNoise, Trained, fingerprint, retraining, seed_noise
 from numerai_lab.metrics.significance import (
     RESAMPLES,
@@ -137,7 +137,7 @@ def _columns(found: Differences, family: bool) -> dict[str, Float64]:
     """What a table says of differences, by the end of the column's name; family: they are judged together too."""
     columns = {"": found.value, "_low": found.low, "_high": found.high, "_p": found.p}
     if family:
-        judged = together(found)
+        judged = family_test(found)
         columns |= {"_p_adjusted": judged.p, "_sim_low": judged.low, "_sim_high": judged.high}
         columns["_resolution"] = np.full(len(found.value), judged.resolution)
     return columns

@@ -22,7 +22,7 @@ MAX_PAIRWISE = 30
 
 
 @dataclass(frozen=True)
-class Together:
+class FamilyTest:
     """k differences judged as one family; NaN where one alone has no p.
 
     p: adjusted; low, high: simultaneous 95 % intervals, which leave out 0 just where p < .05.
@@ -35,14 +35,14 @@ class Together:
     resolution: float
 
 
-def together(found: Differences) -> Together:
+def family_test(found: Differences) -> FamilyTest:
     """Westfall and Young's min-P over everything compared at once, with the simultaneous intervals that belong to it.
 
     From the same resamples as each p alone. |t| of each member is turned into how rare it is among the member's own draws
     (`Rarity`); in each resample the rarest of all members counts. So a member whose draws are huge (it differs from its
     opponent in few eras) takes nothing from the others. One comparison keeps its p. An exact duplicate is no member of the
     family: p 1, interval 0. Single-step: a step-down p has no two-sided interval of its own.
-    The resolution is the median over members of the simultaneous half-width plus .84 standard errors, widened (`_beyond`).
+    The resolution is the median over members of the simultaneous half-width plus .84 standard errors, widened (`_power_margin`).
     Source: Westfall & Young 1993.
     """
     p, low, high = (np.full(len(found.p), np.nan) for _ in range(3))
@@ -50,25 +50,25 @@ def together(found: Differences) -> Together:
     p[same], low[same], high[same] = 1.0, 0.0, 0.0
     at = np.flatnonzero(np.isfinite(found.p) & ~same)
     if not len(at):
-        return Together(p, low, high, float("nan"))
+        return FamilyTest(p, low, high, float("nan"))
     rarity = Rarity.of(found.draws[:, at])
     rarest = np.sort(rarity(found.draws[:, at]).max(1))
     own = rarity(found.t[None, at])[0]
     p[at] = (1 + len(rarest) - np.searchsorted(rarest, own, side="left")) / (1 + len(rarest))
     half = rarity.inverse(rarest[critical_rank(len(rarest))]) * found.error[at]
     low[at], high[at] = found.value[at] - half, found.value[at] + half
-    return Together(p, low, high, float(np.median(half + _beyond(half, found.error[at], found.doubt[at]))))
+    return FamilyTest(p, low, high, float(np.median(half + _power_margin(half, found.error[at], found.error_spread[at]))))
 
 
-def _beyond(half: Float64, error: Float64, doubt: Float64) -> Float64:
+def _power_margin(half: Float64, error: Float64, error_spread: Float64) -> Float64:
     """How far beyond the half-width a true difference has to lie to be called different four times in five.
 
-    .84 errors if the error were known. It is not: a member's half-width is off by `doubt`, which moves with the resolution
+    .84 errors if the error were known. It is not: a member's half-width is off by `error_spread`, which moves with the resolution
     where the member is alone, and hardly where there are many. The weights are those at which simulated tournaments hold
     75 to 85 % (60 and 300 eras, 1 to 5 seeds, 1 and 6 members).
     """
     weight = 1.5 - 1.35 / len(half)
-    return np.asarray(POWER * np.sqrt(error**2 + weight * (half * doubt) ** 2))
+    return np.asarray(POWER * np.sqrt(error**2 + weight * (half * error_spread) ** 2))
 
 
 @dataclass(frozen=True)

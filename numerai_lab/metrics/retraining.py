@@ -17,12 +17,12 @@ NEGLIGIBLE = 1e-12
 class SeedNoise:
     """What seeds alone add to k differences.
 
-    error: k, their standard error; doubt: k, how far that may be off, a share of it; draws: resamples × k, differences by
+    error: k, their standard error; error_spread: k, how far that may be off, a share of it; draws: resamples × k, differences by
     chance.
     """
 
     error: Float64
-    doubt: Float64
+    error_spread: Float64
     draws: Float64
 
 

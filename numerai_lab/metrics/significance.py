@@ -97,7 +97,8 @@ class Statistic(NamedTuple):
 class Differences:
     """k differences: value, standard error, 95 % interval, two-sided p; the last four NaN where eras are too few.
 
-    Each is taken alone. t: |value| / error. draws: resamples × k, |t| as it is where the truth is 0.
+    Each is taken alone. t: |value| / error. draws: resamples × k, |t| as it is where the truth is 0. error_spread: k,
+    the standard deviation of the error as a share of it.
     """
 
     value: Float64
@@ -107,7 +108,7 @@ class Differences:
     p: Float64
     t: Float64
     draws: Float64
-    doubt: Float64
+    error_spread: Float64
 
 
 def mean_differences(
@@ -156,14 +157,14 @@ def studentised(statistic: Statistic, drawn: Resamples, noise: SeedNoise | None 
     Source: Politis & Romano 1994; Götze & Künsch 1996.
     """
     value, known = statistic.value, np.isfinite(statistic.influence)
-    of_eras, doubt, moves = _moves(statistic, drawn)
+    of_eras, error_spread, moves = _moves(statistic, drawn)
     flat = of_eras <= 1e-12 * np.abs(value)  # the same difference in every era: eras leave no doubt about it
     of_eras, moves[:, flat] = np.where(flat, 0.0, of_eras), 0.0
     error = of_eras if noise is None else np.hypot(of_eras, noise.error)
     if noise is not None:
         with np.errstate(invalid="ignore", divide="ignore"):
             moves = np.where(error > 0, (moves * of_eras + noise.draws) / error, 0.0)
-            doubt = np.nan_to_num(np.hypot(of_eras**2 * doubt, noise.error**2 * noise.doubt) / error**2)
+            error_spread = np.nan_to_num(np.hypot(of_eras**2 * error_spread, noise.error**2 * noise.error_spread) / error**2)
     draws = np.abs(moves, out=moves)
     sure = error <= 1e-12 * np.abs(value)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -173,7 +174,7 @@ def studentised(statistic: Statistic, drawn: Resamples, noise: SeedNoise | None 
     same = sure & (value == 0) & (np.where(known, statistic.influence, 0) == 0).all(0)  # in any number of eras
     few = (known.sum(0) < MIN_BLOCKS * drawn.block) & ~same | ~np.isfinite(value)
     error, low, high, p, t = (np.where(few, np.nan, x) for x in (error, value - half, value + half, p, t))
-    return Differences(value, error, low, high, p, t, draws, doubt)
+    return Differences(value, error, low, high, p, t, draws, error_spread)
 
 
 def critical_rank(n_draws: int) -> int:
@@ -213,13 +214,13 @@ def seen_share(n_eras: int, block: int) -> float:
 
 
 class _Moves(NamedTuple):
-    """error: k, of each difference; doubt: k, how far that may be off, a share of it.
+    """error: k, of each difference; error_spread: k, how far that may be off, a share of it.
 
     t: resamples × k, moves in the resamples in their own standard errors.
     """
 
     error: Float64
-    doubt: Float64
+    error_spread: Float64
     t: Float64
 
 
@@ -250,8 +251,8 @@ def _moves_of(statistic: Statistic, drawn: Resamples) -> tuple[_Moves, Float64]:
     # A resample without a score, or of one block, says nothing: it counts as beyond nearly any difference.
     blocks = drawn.total(np.ones((len(drawn.starts), 1)))
     moved = np.where(np.isfinite(moved) & (blocks > 1), moved, 1 / SMALLEST_ERROR)
-    doubt = np.nan_to_num(own.std(0) / np.maximum(own.mean(0), np.finfo(float).tiny))
-    return _Moves(spread / np.sqrt(_seen(drawn.block) * kept), doubt, moved), own
+    error_spread = np.nan_to_num(own.std(0) / np.maximum(own.mean(0), np.finfo(float).tiny))
+    return _Moves(spread / np.sqrt(_seen(drawn.block) * kept), error_spread, moved), own
 
 
 def _kept(n_eras: int, block: int) -> float:

@@ -41,7 +41,7 @@ def look_row(look: Look) -> dict[str, Any]:
         "data": look.holdout.data,
         "source": look.holdout.source,
         "target": look.holdout.target,
-        "eras": _shown(look.facts()["eras"], len(look.holdout.eras)),
+        "eras": _eras_text(look.facts()["eras"], len(look.holdout.eras)),
         "look": look.number,
         "looks_before": ", ".join(look.before),
         **{name: look.result.get(name) for name in names},
@@ -49,7 +49,7 @@ def look_row(look: Look) -> dict[str, Any]:
     }
 
 
-def _shown(spans: list[list[int]], n_eras: int) -> str:
+def _eras_text(spans: list[list[int]], n_eras: int) -> str:
     """`81-96 (16 eras)`; of more than three spans, as monthly dates make them, only the first and the last era."""
     parts = spans if len(spans) <= 3 else [[spans[0][0], spans[-1][1]]]
     said = ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in parts)

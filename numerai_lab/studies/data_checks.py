@@ -88,7 +88,7 @@ def _feature_checks(panel: Panel, splits: Splits, overlap: int) -> Iterator[Chec
     scores = raw_scores(panel, splits.train, splits.scored, overlap)
     limit = scores.limit(EACH)
     odd = np.flatnonzero(scores.largest > limit)
-    yield Check("no feature tells the target", "data", not len(odd), _told(panel, scores, limit))
+    yield Check("no feature tells the target", "data", not len(odd), _strongest_features(panel, scores, limit))
     if panel.n_raw - len(odd) < 2:
         return
     pairs, together = pair_scores(panel, splits.train, splits.scored, overlap, odd.tolist())
@@ -98,7 +98,7 @@ def _feature_checks(panel: Panel, splits: Splits, overlap: int) -> Iterator[Chec
     yield Check("no two features together tell the target", "data", bool(together.binned[best] <= limit), numbers)
 
 
-def _told(panel: Panel, scores: ColumnScores, limit: float) -> str:
+def _strongest_features(panel: Panel, scores: ColumnScores, limit: float) -> str:
     order = np.argsort(-scores.largest, kind="stable")
     odd = [i for i in order.tolist() if scores.largest[i] > limit]
     named = ", ".join(f"{panel.raw_names[i]} {scores.largest[i]:.4f}" for i in odd[:3] or order[:1])

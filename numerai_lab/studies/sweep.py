@@ -16,7 +16,7 @@ import yaml
 from numerai_lab.basics import NlabError
 from numerai_lab.config import Config, load_config
 from numerai_lab.experiment import How, facts_now, run
-from numerai_lab.fingerprint import fingerprint, unlike
+from numerai_lab.fingerprint import fingerprint, mismatch
 from numerai_lab.finished import Run, differing, read_run, terms
 from numerai_lab.machine import free_memory
 from numerai_lab.report.progress import Lines
@@ -239,7 +239,7 @@ def _finished(folder: Path, rules: Rules, configs: Sequence[Config]) -> dict[str
             if text not in wanted:
                 continue
             why = differing(rules.terms or terms(done.manifest), terms(done.manifest))
-            why = why or unlike(done.manifest, fingerprint(wanted[text]))
+            why = why or mismatch(done.manifest, fingerprint(wanted[text]))
             if why:
                 log.warning("%s: not taken, its trial is run anew (%s)", path.name, why)
             else:

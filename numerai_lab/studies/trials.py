@@ -85,7 +85,7 @@ def _trial(show: Show, config: Config, broken: str) -> Trial:
                 predictions = train_and_predict(setting, fitted)
                 corr = _corr_by_variant(panel, splits, predictions)
                 true_corr = _corr_by_variant(true, splits, predictions)
-            made = {name: _made(setting, name) for name in _augmenters(config)}
+            made = {name: _digest_and_copies(setting, name) for name in _augmenters(config)}
             return Trial(
                 corr=corr,
                 true_corr=true_corr,
@@ -108,7 +108,7 @@ def _augmenters(config: Config) -> list[str]:
     return list(dict.fromkeys(name for variant in config.variants.values() for name in variant.augment))
 
 
-def _made(setting: Setting, name: str) -> tuple[str, Twins]:
+def _digest_and_copies(setting: Setting, name: str) -> tuple[str, Twins]:
     """Of the rows that an augmenter makes, a digest, and which stand in validation."""
     seed = setting.config.seeds[0]
     stream = rows_stream(setting, {name: fitted_augmenter(setting, name, seed)}, seed)

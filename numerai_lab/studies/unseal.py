@@ -17,7 +17,7 @@ from numerai_lab.data.source import Source
 from numerai_lab.experiment import column_names, notes_of, prediction_table, scoring_of
 from numerai_lab.finished import MANIFEST, Run, read_run
 from numerai_lab.holdout import splits_of_run
-from numerai_lab.ledger import Holdout, Ledger, Look, seen
+from numerai_lab.ledger import Holdout, Ledger, Look, already_looked_at
 from numerai_lab.metrics.changes import KINDS
 from numerai_lab.metrics.scoring import HOLDOUT, Predictions, covered, per_era, score_table
 from numerai_lab.metrics.verdict import NOT_BEATEN
@@ -73,7 +73,7 @@ def unseal(path: Path, variant: str, show: Show, *, again: bool = False, runs_di
         check_writable(file)
     _earlier_looks(run)
     if (earlier := ledger.before(look.holdout)) and not again:
-        raise seen(earlier)
+        raise already_looked_at(earlier)
     with show.task("data") as tick:
         loaded = load(config.data, config.extra_sets, tick)
     splits = _splits(run, config, loaded)

@@ -11,8 +11,8 @@ from numerai_lab.metrics.multiplicity import (
     MCS_SIZE,
     Rarity,
     confidence_set,
+    family_test,
     kept,
-    together,
     worst_against_mean,
     worst_pair,
 )
@@ -29,7 +29,7 @@ def test_the_family_counts_resamples_in_which_any_member_is_as_rare() -> None:
     assert rarity(np.array([[0.5, 500.0]]))[0] == pytest.approx(-np.log(0.5), abs=0.02)
     found = Differences(np.ones(2), np.ones(2), np.zeros(2), np.zeros(2), np.zeros(2), np.array([0.9, 100.0]), draws, np.zeros(2))
     # At least .9 is reached by 11 draws of the first; 11 of the second (in other resamples) are as rare.
-    assert together(found).p[0] == pytest.approx(23 / 101)
+    assert family_test(found).p[0] == pytest.approx(23 / 101)
 
 
 def test_rarity_rises_with_t_beyond_every_draw_and_its_inverse_gives_t_back() -> None:
@@ -46,11 +46,11 @@ def test_rarity_rises_with_t_beyond_every_draw_and_its_inverse_gives_t_back() ->
 def test_adjusted_is_never_below_raw_and_one_comparison_keeps_its_p_and_interval() -> None:
     x = overlapping_noise(np.random.default_rng(0), 100, 12) + np.linspace(-0.3, 0.3, 12)
     found = mean_differences(x, 4)
-    p = together(found).p
+    p = family_test(found).p
     assert (p >= found.p).all()
     assert (p > found.p).sum() >= 10
     one = mean_differences(x[:, :1], 4)
-    alone = together(one)
+    alone = family_test(one)
     assert alone.p[0] == one.p[0]
     assert (alone.low[0], alone.high[0]) == (pytest.approx(one.low[0], rel=1e-9), pytest.approx(one.high[0], rel=1e-9))
 
@@ -63,7 +63,7 @@ def test_the_better_ones_are_those_of_archs_step_m_in_clear_cases() -> None:
         scores = overlapping_noise(np.random.default_rng(seed), 200, 6) / 2 + gains
         reference = np.zeros(200)
         found = mean_differences(scores, 4)
-        ours = np.flatnonzero((together(found).p < 0.05) & (found.value > 0))
+        ours = np.flatnonzero((family_test(found).p < 0.05) & (found.value > 0))
         theirs = StepM(-reference, -scores, size=0.025, block_size=4, reps=1000, seed=np.random.default_rng(seed))
         theirs.compute()
         assert ours.tolist() == list(theirs.superior_models) == [1, 4]
@@ -72,7 +72,7 @@ def test_the_better_ones_are_those_of_archs_step_m_in_clear_cases() -> None:
 def test_a_difference_without_variance_is_sure_and_takes_nothing_from_the_others() -> None:
     x = overlapping_noise(np.random.default_rng(1), 100, 3)
     x[:, 1] = 0.01
-    found, others = together(mean_differences(x, 4)), together(mean_differences(x[:, [0, 2]], 4))
+    found, others = family_test(mean_differences(x, 4)), family_test(mean_differences(x[:, [0, 2]], 4))
     assert found.p[1] < 0.001
     assert (found.low[1], found.high[1]) == (pytest.approx(0.01), pytest.approx(0.01))
     np.testing.assert_allclose(found.p[[0, 2]], others.p)
@@ -82,10 +82,10 @@ def test_a_copy_of_the_reference_is_no_discovery_and_too_few_eras_have_no_p() ->
     x = overlapping_noise(np.random.default_rng(2), 100, 3)
     x[:, 0] = 1e-16 * x[:, 1]  # rounding
     x[8:, 2] = np.nan
-    found = together(mean_differences(x, 4))
+    found = family_test(mean_differences(x, 4))
     assert (found.p[0], found.low[0], found.high[0]) == (1, 0, 0)
     assert np.isnan([found.p[2], found.low[2], found.high[2]]).all()
-    alone = together(mean_differences(x[:, 1:2], 4))
+    alone = family_test(mean_differences(x[:, 1:2], 4))
     np.testing.assert_allclose((found.p[1], found.low[1], found.resolution), (alone.p[0], alone.low[0], alone.resolution))
 
 
@@ -95,7 +95,7 @@ def test_a_large_gain_is_found_beside_a_variant_that_differs_in_few_eras(n_eras_
     x[:, 0] += 8 / np.sqrt(60)
     x[:, 1] = 0
     x[10 : 10 + 7 * n_eras_of_twin : 7, 1] = 0.01
-    found = together(mean_differences(x, 4))
+    found = family_test(mean_differences(x, 4))
     assert found.p[0] < 0.05 < found.p[1]
     assert np.isfinite([found.low, found.high]).all()
     assert found.high[1] < 0.02

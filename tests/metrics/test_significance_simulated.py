@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import binom
 
 from numerai_lab.metrics import multiplicity
-from numerai_lab.metrics.multiplicity import confidence_set, together
+from numerai_lab.metrics.multiplicity import confidence_set, family_test
 from numerai_lab.metrics.significance import draw, mean_differences
 from tests.metrics.test_significance import overlapping_noise
 from tests.simulate.tournaments import family_error, found_at_resolution, found_beside_twin
@@ -48,7 +48,7 @@ def test_of_forty_null_variants_one_is_called_better_at_the_family_rate_though_r
         scores = overlapping_noise(rng, 100, 41)
         found = mean_differences(scores[:, 1:] - scores[:, :1], 4, seed=seed, resamples=RESAMPLES)
         raw += (found.p < 0.05).any()
-        family += (together(found).p < 0.05).any()
+        family += (family_test(found).p < 0.05).any()
     assert family <= AT_MOST
     assert raw > 0.4 * TOURNAMENTS  # far outside: the reference is shared, or it would be 1 − .95⁴⁰ = 87 %
 
@@ -59,7 +59,7 @@ def test_a_real_gain_among_forty_null_variants_is_still_found() -> None:
     for seed in range(40):
         scores = overlapping_noise(rng, 200, 41)
         scores[:, 1] += 7 / np.sqrt(200)  # 5 standard errors of a difference of two variants
-        p = together(mean_differences(scores[:, 1:] - scores[:, :1], 4, seed=seed, resamples=RESAMPLES)).p
+        p = family_test(mean_differences(scores[:, 1:] - scores[:, :1], 4, seed=seed, resamples=RESAMPLES)).p
         hits += p[0] < 0.05
         false += (p[1:] < 0.05).any()
     assert hits >= 34

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from numerai_lab.metrics.multiplicity import Together, together
+from numerai_lab.metrics.multiplicity import FamilyTest, family_test
 from numerai_lab.metrics.significance import mean_differences
 from tests.metrics.test_significance import overlapping_noise
 
@@ -15,9 +15,9 @@ def twin(base: np.ndarray, rng: np.random.Generator, n_eras: int) -> np.ndarray:
     return scores
 
 
-def judged(scores: np.ndarray, resamples: int) -> Together:
+def judged(scores: np.ndarray, resamples: int) -> FamilyTest:
     """eras × members, the first of which is the reference."""
-    return together(mean_differences(scores[:, 1:] - scores[:, :1], 4, resamples=resamples))
+    return family_test(mean_differences(scores[:, 1:] - scores[:, :1], 4, resamples=resamples))
 
 
 def family_error(n: int, resamples: int, n_eras: int = 60) -> float:
