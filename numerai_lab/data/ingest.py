@@ -15,7 +15,7 @@ from numerai_lab.data.cells import BadCell, Encoding, encodings_of
 from numerai_lab.data.earlier import Earlier, FileRows, eras_of_files
 from numerai_lab.data.extras import read_extras
 from numerai_lab.data.keys import Stores
-from numerai_lab.data.scan import reading
+from numerai_lab.data.scan import decimal_advice, reading
 from numerai_lab.data.synthetic_mark import has_marked_ids, is_marked
 from numerai_lab.data.table import Columns, Rows, Table
 from numerai_lab.panel import release_pages
@@ -163,9 +163,10 @@ def _read_file(file: _File, columns: list[str], rows: Rows, features: Array, pro
             except BadCell as bad:
                 row, column = bad.args
                 name = f" (id {rows.ids[to[row]].decode()!r})" if to[row] >= 0 else ""
+                value = frame[row, column]
                 raise NlabError(
-                    f"{file.path}: feature {columns[column]!r} holds {frame[row, column]!r} in row {start + row + 1}{name}, "
-                    f"wanted {file.encoding.wanted}"
+                    f"{file.path}: feature {columns[column]!r} holds {value!r} in row {start + row + 1}{name}, "
+                    f"wanted {file.encoding.wanted}{decimal_advice(value)}"
                 ) from None
             _place(cells, to, features)
             release_pages(features)

@@ -131,6 +131,12 @@ def is_no_number(name: str) -> "pl.Expr":
     return (odd & ~pl.col(name).cast(pl.String).str.to_lowercase().is_in(MISSING)) | value.is_infinite()
 
 
+def decimal_advice(value: object) -> str:
+    """What to add to the message about `0,5`, as spreadsheets of many countries write it; empty for anything else."""
+    comma = isinstance(value, str) and re.fullmatch(r"\s*[-+]?\d*,\d+\s*", value)
+    return "; write decimals with a point (pandas: `decimal=','` reads the file)" if comma else ""
+
+
 def may_be_number(dtype: "pl.DataType") -> bool:
     """Whether a column of this type can hold numbers: text can."""
     import polars as pl

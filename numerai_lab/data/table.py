@@ -14,6 +14,7 @@ from numerai_lab.basics import Float32, Int64, NlabError, nearest
 from numerai_lab.data.features import groups_of, refuse_other_columns
 from numerai_lab.data.scan import (
     as_bytes,
+    decimal_advice,
     id_column,
     id_text,
     index_columns,
@@ -255,7 +256,8 @@ class Table:
             with reading(path):
                 wrong = lazy.filter(is_no_number(name)).select(pl.col(self.id_column).alias("id"), value=name).head(1).collect()
             if len(wrong):
-                raise NlabError(f"{path}: target {name!r} holds {wrong['value'][0]!r} for id {wrong['id'][0]!r}, not a number")
+                value, row = wrong["value"][0], wrong["id"][0]
+                raise NlabError(f"{path}: target {name!r} holds {value!r} for id {row!r}, not a number{decimal_advice(value)}")
 
     def eras(self) -> EraNumbers:
         """Numbers for the era labels of all files together. Raises NlabError that names file and row."""

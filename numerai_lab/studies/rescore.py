@@ -12,6 +12,7 @@ from numerai_lab.data.extras import RowIndex, find_rows, model_columns, numbered
 from numerai_lab.data.reader import load
 from numerai_lab.data.scan import (
     as_bytes,
+    decimal_advice,
     id_column,
     id_text,
     is_no_number,
@@ -108,9 +109,10 @@ def _read(path: Path, config: Config) -> tuple["pl.DataFrame", list[str], list[s
         with reading(path):
             wrong = lazy.with_row_index(ROW).filter(is_no_number(name)).select(ROW, name).head(1).collect()
         if len(wrong):
+            value = wrong[name][0]
             raise NlabError(
-                f"{path}: column {name!r} holds {wrong[name][0]!r} in row {wrong[ROW][0] + 1}, which is no finite number; mend "
-                "it, or leave the column out if it holds no predictions"
+                f"{path}: column {name!r} holds {value!r} in row {wrong[ROW][0] + 1}, which is no finite number"
+                f"{decimal_advice(value) or '; mend it, or leave the column out if it holds no predictions'}"
             )
     text = era_label(era) if era in schema else pl.lit(None, pl.String)
     values = [number(name, pl.Float64).fill_null(np.nan) for name in names]

@@ -117,6 +117,15 @@ def test_a_target_that_is_no_number_is_named_with_its_id_and_value(tmp_path: Pat
     assert f"target 'target_a_20' holds {value!r} for id 'b', not a number" in refusal(lambda: csv(tmp_path, "\n".join(lines)))
 
 
+def test_decimals_with_a_comma_are_refused_with_the_way_out(tmp_path: Path) -> None:
+    advice = "write decimals with a point"
+    for feature, target in (("0,25", "0.5"), ("0.25", "0,5")):
+        lines = ["id;era;feature_x;target_a_20", "a;1;0;0", f"b;1;{feature};{target}", "c;2;1;1"]
+        assert advice in refusal(lambda lines=lines: csv(tmp_path, "\n".join(lines)))
+    letters = ["id,era,feature_x,target_a_20", "a,1,0,0", "b,1,1,abc", "c,2,1,1"]
+    assert advice not in refusal(lambda: csv(tmp_path, "\n".join(letters)))
+
+
 def test_rows_of_the_second_file_are_counted_from_its_own_first(tmp_path: Path) -> None:
     table(era=["1"] * 6).write_parquet(tmp_path / "train.parquet")
     table(era=["2"] * 6, feature_x=[0, 1, 9, 0, 0, 0]).write_parquet(tmp_path / "validation.parquet")

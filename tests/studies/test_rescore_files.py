@@ -107,6 +107,7 @@ def test_a_prediction_that_is_no_number_is_named_with_column_row_and_value(tmp_p
     )
     said = refusal(tmp_path, data, text)
     assert f"column 'two' holds {value!r} in row 7, which is no finite number" in said
+    assert ("write decimals with a point" in said) is (value == "0,5")
 
 
 def test_a_column_that_holds_no_number_at_all_is_refused(tmp_path: Path) -> None:
