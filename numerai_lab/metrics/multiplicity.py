@@ -23,7 +23,7 @@ MAX_PAIRWISE = 30
 
 @dataclass(frozen=True)
 class FamilyTest:
-    """k differences judged as one family; NaN where one alone has no p.
+    """k differences judged as one family; NaN where one alone has no p, or its interval says nothing.
 
     p: adjusted; low, high: simultaneous 95 % intervals, which leave out 0 just where p < .05.
     resolution: the true difference of one member that would be called different four times in five; NaN without members.
@@ -42,6 +42,7 @@ def family_test(found: Differences) -> FamilyTest:
     (`Rarity`); in each resample the rarest of all members counts. So a member whose draws are huge (it differs from its
     opponent in few eras) takes nothing from the others. One comparison keeps its p. An exact duplicate is no member of the
     family: p 1, interval 0. Single-step: a step-down p has no two-sided interval of its own.
+    An interval that reaches further to either side than any member differs in any era says nothing: it is NaN, and so is its p.
     The resolution is the median over members of the simultaneous half-width plus .84 standard errors, widened (`_power_margin`).
     Source: Westfall & Young 1993.
     """
@@ -57,7 +58,12 @@ def family_test(found: Differences) -> FamilyTest:
     p[at] = (1 + len(rarest) - np.searchsorted(rarest, own, side="left")) / (1 + len(rarest))
     half = rarity.inverse(rarest[critical_rank(len(rarest))]) * found.error[at]
     low[at], high[at] = found.value[at] - half, found.value[at] + half
-    return FamilyTest(p, low, high, float(np.median(half + _power_margin(half, found.error[at], found.error_spread[at]))))
+    resolved = half + _power_margin(half, found.error[at], found.error_spread[at])
+    if found.reach is not None:
+        says = half <= found.reach[at].max() + np.abs(found.value[at])
+        p[at[~says]], low[at[~says]], high[at[~says]] = np.nan, np.nan, np.nan
+        resolved = resolved[says]
+    return FamilyTest(p, low, high, float(np.median(resolved)) if len(resolved) else float("nan"))
 
 
 def _power_margin(half: Float64, error: Float64, error_spread: Float64) -> Float64:

@@ -1,7 +1,7 @@
 """Is a difference real? Paired by era, resampled in blocks, because overlapping targets make eras dependent."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -98,7 +98,7 @@ class Differences:
     """k differences: value, standard error, 95 % interval, two-sided p; the last four NaN where eras are too few.
 
     Each is taken alone. t: |value| / error. draws: resamples × k, |t| as it is where the truth is 0. error_spread: k,
-    the standard deviation of the error as a share of it.
+    the standard deviation of the error as a share of it. reach: k, the largest |difference| of one era, of means alone.
     """
 
     value: Float64
@@ -109,6 +109,7 @@ class Differences:
     t: Float64
     draws: Float64
     error_spread: Float64
+    reach: Float64 | None = None
 
 
 def mean_differences(
@@ -118,7 +119,8 @@ def mean_differences(
     differences = np.where(np.abs(differences) < ROUNDING, 0.0, differences)
     known = np.isfinite(differences)
     value = np.where(known, differences, 0).sum(0) / np.where(known.any(0), known.sum(0), np.nan)
-    return studentised(Statistic(value, differences - value), draw(len(differences), block, seed, resamples), noise)
+    found = studentised(Statistic(value, differences - value), draw(len(differences), block, seed, resamples), noise)
+    return replace(found, reach=np.where(known, np.abs(differences), 0).max(0, initial=0))
 
 
 def sharpe_differences(owns: Sequence[Float64], reference: Float64, drawn: Resamples) -> Statistic:

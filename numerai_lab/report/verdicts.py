@@ -82,7 +82,7 @@ def verdict(row: Mapping[str, Any], n_compared: int = 1) -> str:
     found = outcome(row)
     reference = f" against {row['reference']}" if row.get("reference") else ""
     if found == "too few eras":
-        return f"{row['variant']}: corr {change:+.4f}{reference}, too few eras to say"
+        return f"{row['variant']}: corr {change:+.4f}{reference}, too few eras or seeds to say"
     said = f"{row['variant']}: corr {change:+.4f} [{low:+.4f}, {high:+.4f}]{reference}, {_finding(row, found, n_compared)}"
     parts = [said, *(_beside(row, kind) for kind in CALLED), ONE_SEED if row.get("delta_n_seeds") == 1 else ""]
     return "; ".join(part for part in parts if part)

@@ -16,7 +16,8 @@ from numerai_lab.metrics.multiplicity import (
     worst_against_mean,
     worst_pair,
 )
-from numerai_lab.metrics.significance import Differences, mean_differences
+from numerai_lab.metrics.retraining import Trained, seed_noise
+from numerai_lab.metrics.significance import RESAMPLES, Differences, mean_differences
 from tests.metrics.test_significance import overlapping_noise
 
 
@@ -137,3 +138,17 @@ def test_columns_that_are_nearly_the_same_stay_together() -> None:
     nearly = np.column_stack([scores, scores + np.tile([[1e-9], [-1e-9]], (50, 1)), scores + 1e-10])
     assert confidence_set(nearly[:, :2], 4) == [True, True]
     assert len(confidence_set(nearly, 4)) == 3
+
+
+def test_an_interval_wider_than_any_difference_of_an_era_is_none_and_costs_the_others_nothing() -> None:
+    rng = np.random.default_rng(3)
+    x = overlapping_noise(rng, 60, 3)
+    few = np.array([[0.0, 9.0], [0.0, 0.0], [0.0, 0.0]])  # scores of two seeds each: those of the first lie far apart
+    noise = seed_noise(Trained([*few], [1, 2, 3]), Trained([np.zeros(2)] * 3, [0, 0, 0]), RESAMPLES)
+    found = mean_differences(x, 4, noise=noise)
+    tested = family_test(found)
+    assert np.isnan([tested.p[0], tested.low[0], tested.high[0]]).all()
+    assert found.high[0] - found.value[0] > np.abs(x).max()
+    alone = family_test(mean_differences(x[:, 1:], 4))
+    assert np.isfinite(tested.low[1:]).all()
+    assert alone.resolution < tested.resolution < 5 * np.abs(x).max()

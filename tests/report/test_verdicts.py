@@ -42,7 +42,7 @@ def row(change: float, low: float, high: float, p: float, alone: float = 0.4, se
             (0.0012, 0.0003, 0.0021, 0.012, 0.002, 1),
             "corr +0.0012 [+0.0003, +0.0021], better (adjusted p .012); of these two trained models, not of the method",
         ),
-        ((0.0012, NAN, NAN, NAN), "corr +0.0012, too few eras to say"),
+        ((0.0012, NAN, NAN, NAN), "corr +0.0012, too few eras or seeds to say"),
         ((0.0, 0.0, 0.0, 1.0), "corr +0.0000 [+0.0000, +0.0000], the same scores as the reference"),
     ],
 )
@@ -52,7 +52,7 @@ def test_it_says_what_was_found_or_what_was_excluded(values: tuple[Any, ...], sa
 
 def test_too_few_eras_are_said_of_a_change_against_a_named_reference() -> None:
     few = {**row(0.0012, NAN, NAN, NAN), "reference": "baseline"}
-    assert verdict(few) == "raw+umap: corr +0.0012 against baseline, too few eras to say"
+    assert verdict(few) == "raw+umap: corr +0.0012 against baseline, too few eras or seeds to say"
 
 
 def test_a_gain_is_excluded_only_below_the_smallest_effect_of_interest() -> None:
