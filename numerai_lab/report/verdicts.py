@@ -81,17 +81,16 @@ def verdict(row: Mapping[str, Any], n_compared: int = 1) -> str:
         return f"{row['variant']}: no era in which both it and the reference have a score"
     found = outcome(row)
     reference = f" against {row['reference']}" if row.get("reference") else ""
-    if found == "too few eras":
-        return f"{row['variant']}: corr {change:+.4f}{reference}, too few eras or seeds to say"
-    said = f"{row['variant']}: corr {change:+.4f} [{low:+.4f}, {high:+.4f}]{reference}, {_finding(row, found, n_compared)}"
+    interval = "" if found == "too few eras" else f" [{low:+.4f}, {high:+.4f}]"
+    said = f"{row['variant']}: corr {change:+.4f}{interval}{reference}, {_finding(row, found, n_compared)}"
     parts = [said, *(_beside(row, kind) for kind in CALLED), ONE_SEED if row.get("delta_n_seeds") == 1 else ""]
     return "; ".join(part for part in parts if part)
 
 
 def _finding(row: Mapping[str, Any], found: Outcome, n_compared: int) -> str:
     """What comes of the comparison with the reference."""
-    if found == "same":
-        return "the same scores as the reference"
+    if found in ("same", "too few eras"):
+        return "the same scores as the reference" if found == "same" else "too few eras or seeds to say"
     alone, adjusted = (_number(row, f"delta_corr_mean_p{end}") for end in ("", "_adjusted"))
     if found in ("better", "worse"):
         return f"{found} (adjusted p {_short(adjusted)})"

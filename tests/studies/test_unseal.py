@@ -24,13 +24,13 @@ from numerai_lab.studies.unseal import retained, stamp, unseal
 from tests.conftest import Quiet, make_config, quick, reseal
 from tests.forks import nlab, start
 
-HOLDOUT = tuple(range(81, 97))
+HOLDOUT = tuple(range(73, 97))
 
 
 def config(**changes: Any) -> Config:
     base: dict[str, Any] = {
-        "seeds": [1, 2],
-        "splits": {"train": "1-30", "holdout": 16},
+        "seeds": [1, 2, 3],
+        "splits": {"train": "1-30", "holdout": 24},
         "generators": {
             "pca": {**quick("pca"), "fit_on": "all"},
             "net": quick("autoencoder"),
@@ -63,14 +63,14 @@ def done(made: Run, tmp_path: Path) -> Run:
 def test_the_holdout_is_scored_as_a_run_that_validates_there_would_score_it(done: Run, tmp_path: Path) -> None:
     found = unseal(done.path, "blend", Quiet())
     # The same models, fitted on the same training eras, in a run whose val2 is the holdout.
-    later = config(splits={"train": "1-30", "val1": "39-51", "val2": "81-96"})
+    later = config(splits={"train": "1-30", "val1": "39-51", "val2": "73-96"})
     later.generators["pca"] = later.generators["pca"].model_copy(update={"fit_on": "train"})
     wanted = run(later, tmp_path / "later", Quiet()).scores.filter(split="val2")
     for variant in ("blend", "baseline"):
         own, other = (table.filter(variant=variant).row(0, named=True) for table in (held_out(found.scores), wanted))
         for name in ("corr_mean", "corr_sharpe", "fnc_mean", "mmc_mean", "max_feature_exposure_mean", "delta_corr_mean"):
             assert own[name] == other[name] or own[name] == pytest.approx(other[name], abs=1e-12)
-    assert own["n_eras"] == 16
+    assert own["n_eras"] == 24
 
 
 def held_out(scores: pl.DataFrame) -> pl.DataFrame:
@@ -121,7 +121,7 @@ def test_a_look_is_in_the_ledger_the_run_folder_and_its_pages(done: Run) -> None
     found = unseal(done.path, "net", Quiet())
     (look,), remarks = Ledger(done.path.parent).looks()
     assert (look, remarks) == (found.look, [])
-    assert (look.number, look.run, look.variant, look.reference, look.seeds) == (1, done.name, "net", "baseline", (1, 2))
+    assert (look.number, look.run, look.variant, look.reference, look.seeds) == (1, done.name, "net", "baseline", (1, 2, 3))
     assert look.holdout.eras == HOLDOUT
     row = held_out(found.scores).filter(variant="net").row(0, named=True)
     assert look.result["delta_holdout"] == row["delta_corr_mean"]
