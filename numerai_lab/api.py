@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numerai_lab import finished
-from numerai_lab.basics import Tick, silent, user_path
 from numerai_lab.config import Config, parse_config
 from numerai_lab.config import load_config as load_config_file
+from numerai_lab.core.progress import Tick, silent
 from numerai_lab.experiment import How
 from numerai_lab.experiment import run as run_experiment
 from numerai_lab.report import comparison
@@ -20,6 +20,7 @@ from numerai_lab.report.page import heading
 from numerai_lab.report.tables import NOTES, summary_columns, with_interval, with_values
 from numerai_lab.report.verdicts import judged, lines_of_comparison, resolution, verdicts
 from numerai_lab.runs import CONFIG
+from numerai_lab.storage.folders import user_path
 from numerai_lab.studies import unseal as unsealing
 
 if TYPE_CHECKING:

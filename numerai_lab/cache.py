@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,8 +15,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from numerai_lab.basics import Aid, Array, Tick, arrays_from_bytes, arrays_to_bytes
-from numerai_lab.eras import stretches
+from numerai_lab.core.arrays import Array, arrays_from_bytes, arrays_to_bytes
+from numerai_lab.core.progress import Aid, Tick
 from numerai_lab.known_checksums import KnownChecksums
 from numerai_lab.lock import Lock
 from numerai_lab.machine import peak_memory
@@ -190,11 +190,6 @@ class Cache:
 def work_folder(entry: Path) -> Path:
     """Where an entry is under construction."""
     return entry.with_name(f".{entry.name}")
-
-
-def spans(eras: Iterable[int]) -> str:
-    """Eras in few words, losing nothing: `1-3, 7`."""
-    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in stretches(eras))
 
 
 def aid(work: Path, tick: Tick) -> Aid:

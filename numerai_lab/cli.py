@@ -197,7 +197,7 @@ def main() -> None:
     """Entry point: exit code 0, 1 (failure), 2 (bad input)."""
     _log_to_stderr()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill ends as Ctrl-C does: nothing half-written stays
-    from numerai_lab.basics import NlabError, NlabFailure, told
+    from numerai_lab.core.errors import NlabError, NlabFailure, told
 
     try:
         app(prog_name="nlab")

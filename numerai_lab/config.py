@@ -10,19 +10,19 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator
 
 from numerai_lab.augmenters import AUGMENTERS, Augmenter
-from numerai_lab.basics import NlabError
-from numerai_lab.component import Component
+from numerai_lab.core.component import Component
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.folds import CrossValidation
+from numerai_lab.core.splits import Embargo, SplitsConfig
 from numerai_lab.crosschecks import NAME, cross_checks
 from numerai_lab.crossfit import unfit_augmenters
 from numerai_lab.data import SOURCES, Source
 from numerai_lab.defaults import RAW as RAW
 from numerai_lab.defaults import mapping, with_variants
-from numerai_lab.folds import CrossValidation
 from numerai_lab.generators import GENERATORS, Generator
 from numerai_lab.generators.select import Select
 from numerai_lab.models import MODELS, Model
 from numerai_lab.sentences import sentence
-from numerai_lab.splits import Embargo, SplitsConfig
 from numerai_lab.yamlfile import parse_yaml, read_yaml
 
 KIND_KEYS: dict[str, dict[str, type[Component]]] = {"source": {**SOURCES}, "kind": {**GENERATORS, **AUGMENTERS, **MODELS}}

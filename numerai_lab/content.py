@@ -8,8 +8,8 @@ from uuid import uuid4
 
 import numpy as np
 
-from numerai_lab.basics import Array
-from numerai_lab.panel import Panel, release_pages
+from numerai_lab.core.arrays import Array
+from numerai_lab.core.panel import Panel, release_pages
 from numerai_lab.store import key_of
 
 

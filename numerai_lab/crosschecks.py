@@ -5,9 +5,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from numerai_lab.basics import nearest
+from numerai_lab.core.era_ranges import parse_era_range
+from numerai_lab.core.errors import nearest
 from numerai_lab.defaults import RAW, mapping
-from numerai_lab.splits import era_range
 
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"
 
@@ -64,7 +64,7 @@ def _overlaps(splits: Mapping[Any, Any]) -> list[str]:
     spans = []
     for name in ("train", "val1", "val2", "holdout"):
         try:
-            spans.append((name, era_range(str(splits.get(name)))))
+            spans.append((name, parse_era_range(str(splits.get(name)))))
         except ValueError:
             continue
     return [

@@ -7,13 +7,15 @@ from functools import cached_property
 import numpy as np
 
 from numerai_lab.augmenters import Augmenter
-from numerai_lab.basics import Array, Float32, NlabError, exact_share
-from numerai_lab.component import Component
-from numerai_lab.folds import blocked
+from numerai_lab.core.arrays import Array, Float32
+from numerai_lab.core.component import Component
+from numerai_lab.core.era_ranges import exact_share
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.folds import blocked
+from numerai_lab.core.panel import Block
+from numerai_lab.core.splits import Splits
 from numerai_lab.generators import Generator
 from numerai_lab.metrics.era import rank
-from numerai_lab.panel import Block
-from numerai_lab.splits import Splits
 
 ERAS, SPEAKERS = "eras", "speakers"
 """In the state of several fits: eras, and which fit speaks for each."""

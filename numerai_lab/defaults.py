@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from numerai_lab.augmenters import AUGMENTERS
-from numerai_lab.component import Component
+from numerai_lab.core.component import Component
 from numerai_lab.generators import GENERATORS
 
 RAW = "raw"

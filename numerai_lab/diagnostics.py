@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from numerai_lab.basics import Array, Float32, Float64
+from numerai_lab.core.arrays import Array, Float32, Float64
 
 SAMPLE = 100
 """Rows an era that distributions are compared by."""

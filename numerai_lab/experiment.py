@@ -8,28 +8,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from numerai_lab.basics import NlabError, nearest
 from numerai_lab.cache import STAGES, Cache
 from numerai_lab.config import Config, Variant
+from numerai_lab.core.era_ranges import span_text
+from numerai_lab.core.eras import DAYS_PER_ERA, era_name
+from numerai_lab.core.errors import NlabError, nearest
+from numerai_lab.core.folds import Fold, make_folds
+from numerai_lab.core.panel import Panel
+from numerai_lab.core.splits import Splits
 from numerai_lab.crossfit import label_note, training_eras
 from numerai_lab.data.reader import Loaded
-from numerai_lab.eras import DAYS_PER_ERA, era_name, stretches
 from numerai_lab.estimate import Task, need, refuse_too_much
 from numerai_lab.fingerprint import FINGERPRINT, fingerprint
 from numerai_lab.finished import Run, read_run
-from numerai_lab.folds import Fold, make_folds
 from numerai_lab.holdout import load_sealed
 from numerai_lab.inventions import realism_of
 from numerai_lab.metrics.payout import multipliers
 from numerai_lab.metrics.scoring import Column, Predictions, Scoring, check_rows, covered, per_era, score_table
-from numerai_lab.panel import Panel
 from numerai_lab.placebos import placebos_of, unequal
 from numerai_lab.plausibility import implausible
 from numerai_lab.report import write_realism, write_report
 from numerai_lab.runs import RunFolder, new_run
 from numerai_lab.selection import LABELLED
 from numerai_lab.setting import Setting, Show
-from numerai_lab.splits import Splits
 from numerai_lab.store import Scratch, cache_dir, scratch
 from numerai_lab.variants import check_methods, check_scopes, fit_generators, settled, train_and_predict
 
@@ -258,13 +259,13 @@ def _facts(config: Config, loaded: Loaded, splits: Splits, scoring: Scoring) -> 
             "meta model and benchmarks": loaded.extras_identity,
             "target": loaded.target,
             "horizon (days)": loaded.horizon_days,
-            "val1": span(splits.val1, panel.dates),
-            "val2": span(splits.val2, panel.dates),
+            "val1": span_text(splits.val1, panel.dates),
+            "val2": span_text(splits.val2, panel.dates),
             "scored rows": _digest(panel, splits),
             **({"days per era": panel.days_per_era} if panel.days_per_era != DAYS_PER_ERA else {}),
         },
         "splits": {name: list(getattr(splits, name)) for name in ("train", "embargo", "val1", "val2", "holdout")},
-        "holdout": span(splits.holdout, panel.dates) if splits.holdout else None,
+        "holdout": span_text(splits.holdout, panel.dates) if splits.holdout else None,
         "smallest_effect": scoring.smallest_effect,
         "leak": splits.leak,
         "cv": config.cv.model_dump() if config.cv else None,
@@ -292,16 +293,6 @@ def _digest(panel: Panel, splits: Splits) -> str:
         rows = panel.rows(era)
         digest.update(panel.ids[rows].tobytes() + panel.target[rows].tobytes())
     return digest.hexdigest()[:16]
-
-
-def span(eras: tuple[int, ...], dates: Mapping[int, str] | None = None) -> str:
-    """`579-880 (302 eras)`; with gaps `61-68, 79-86 (16 eras)`; `20200103-20201225 (52 eras)` where eras have dates."""
-    if not eras:
-        return "none"
-    parts = stretches(eras)
-    shown = parts if len(parts) <= 3 else [(eras[0], eras[-1])]
-    names = [f"{era_name(first, dates or {})}-{era_name(last, dates or {})}" for first, last in shown]
-    return f"{', '.join(names)} ({len(eras)} eras)"
 
 
 def _warn_of_missing(folder: RunFolder, eras: "pl.DataFrame", dates: Mapping[int, str]) -> None:

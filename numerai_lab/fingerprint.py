@@ -5,15 +5,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from numerai_lab import crossfit, folds, made, selection, splits, stages, stream, variants
+from numerai_lab import crossfit, made, selection, stages, variants
 from numerai_lab.config import RAW, Config
+from numerai_lab.core import folds, splits, training_stream
 from numerai_lab.data import reader
 from numerai_lab.metrics import changes, scoring
 from numerai_lab.provenance import code_version, library_versions, source_version
 
 FINGERPRINT = "fingerprint"
 """Its key in the manifest."""
-TRAINING = (crossfit, selection, made, stream, folds, splits)
+TRAINING = (crossfit, selection, made, training_stream, folds, splits)
 UNKNOWN = "older: it does not record the code and libraries that computed it"
 
 

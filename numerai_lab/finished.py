@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from numerai_lab.basics import NlabError
-from numerai_lab.eras import DAYS_PER_ERA
+from numerai_lab.core.eras import DAYS_PER_ERA
+from numerai_lab.core.errors import NlabError
 from numerai_lab.metrics import ERA_METRICS, METRICS
 from numerai_lab.metrics.changes import DELTAS
 from numerai_lab.metrics.scoring import splits_of

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from numerai_lab.basics import Float32, Tick, silent
 from numerai_lab.config import Config
+from numerai_lab.core.arrays import Float32
+from numerai_lab.core.panel import Panel
+from numerai_lab.core.progress import Tick, silent
+from numerai_lab.core.splits import EraTable, Splits, embargo_eras, make_splits
 from numerai_lab.data.reader import Loaded, load
-from numerai_lab.panel import Panel
-from numerai_lab.splits import EraTable, Splits, embargo_eras, make_splits
 
 
 def load_sealed(config: Config, tick: Tick = silent, *, verify: bool = False) -> tuple[Loaded, Splits]:

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from numerai_lab import stream as streaming
-from numerai_lab.basics import Float64, rng_for
-from numerai_lab.cache import Stage, spans
+from numerai_lab.cache import Stage
+from numerai_lab.core import training_stream as streaming
+from numerai_lab.core.arrays import Float64
+from numerai_lab.core.era_ranges import ranges_text
+from numerai_lab.core.panel import Block, Panel
+from numerai_lab.core.seeding import rng_for
 from numerai_lab.metrics.realism import Realism, Sample, realism
-from numerai_lab.panel import Block, Panel
 from numerai_lab.provenance import code_version, library_versions, source_version
 from numerai_lab.setting import Setting
 from numerai_lab.stages import fitted_augmenter, rows_stream
@@ -84,8 +86,8 @@ def _found(setting: Setting, name: str, augment: tuple[str, ...], held: tuple[in
             source_version(Path(__file__)),
         ],
         "libraries": library_versions(*kinds, Realism),
-        "trained on": spans(splits.train),
-        "held out": spans(held),
+        "trained on": ranges_text(splits.train),
+        "held out": ranges_text(held),
         "seed": seed,
     }
     entry = setting.stages.obtain(Stage("realism", f"realism of {name}@{seed}", facts), judge)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from numerai_lab.basics import NlabError
-from numerai_lab.eras import stretches
+from numerai_lab.core.era_ranges import stretches
+from numerai_lab.core.errors import NlabError
 from numerai_lab.lock import Lock
 
 LEDGER = "ledger.jsonl"

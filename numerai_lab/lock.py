@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal, Self
 
-from numerai_lab.basics import PLACE, NlabFailure
+from numerai_lab.core.errors import PLACE, NlabFailure
 
 TRIES = 100
 

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from numerai_lab.basics import Array, Float32, NlabFailure, Tick
 from numerai_lab.cache import journaled
-from numerai_lab.panel import Block, release_pages
+from numerai_lab.core.arrays import Array, Float32
+from numerai_lab.core.errors import NlabFailure
+from numerai_lab.core.panel import Block, release_pages
+from numerai_lab.core.progress import Tick
+from numerai_lab.core.training_stream import BlockStream
 from numerai_lab.store import new_array, reopened
-from numerai_lab.stream import BlockStream
 
 FEATURES, TARGET = "features.npy", "target.npy"
 

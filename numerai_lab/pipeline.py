@@ -9,11 +9,13 @@ import pandas as pd
 from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin
 
 from numerai_lab.augmenters import Augmenter
-from numerai_lab.basics import ALONE, Array, Float32, Int32, rng_for
-from numerai_lab.eras import DAYS_PER_ERA, Calendar, EraNumbers, number_eras
+from numerai_lab.core.arrays import Array, Float32, Int32
+from numerai_lab.core.eras import DAYS_PER_ERA, Calendar, EraNumbers, number_eras
+from numerai_lab.core.panel import Panel
+from numerai_lab.core.progress import ALONE
+from numerai_lab.core.seeding import rng_for
+from numerai_lab.core.training_stream import BlockStream
 from numerai_lab.generators import Generator
-from numerai_lab.panel import Panel
-from numerai_lab.stream import BlockStream
 
 Units = Literal["bins", "quarters", "continuous"]
 """How features are written: 0..4, or 0, .25 … 1, or anything on 0..1."""

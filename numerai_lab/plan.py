@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from numerai_lab.basics import human_bytes, human_seconds
 from numerai_lab.config import Config
+from numerai_lab.core.era_ranges import span_text
+from numerai_lab.core.folds import make_folds
+from numerai_lab.core.formatting import human_bytes, human_seconds
+from numerai_lab.core.splits import Splits, make_splits
 from numerai_lab.crossfit import parts_of, training_eras
 from numerai_lab.data.reader import outline
 from numerai_lab.data.source import Outline
 from numerai_lab.estimate import Task, need
-from numerai_lab.experiment import span
-from numerai_lab.folds import make_folds
 from numerai_lab.machine import core_flops
-from numerai_lab.splits import Splits, make_splits
 from numerai_lab.variants import check_scopes
 
 
@@ -33,7 +33,7 @@ class Plan:
     @property
     def spans(self) -> dict[str, str]:
         """The eras of each split as text."""
-        return {name: span(getattr(self.splits, name), self.outline.table.dates) for name in self.rows}
+        return {name: span_text(getattr(self.splits, name), self.outline.table.dates) for name in self.rows}
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for `--format json`."""

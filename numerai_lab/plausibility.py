@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from numerai_lab.config import ScoringConfig
+from numerai_lab.core.panel import Panel
+from numerai_lab.core.splits import Splits
 from numerai_lab.metrics.single_features import raw_scores
-from numerai_lab.panel import Panel
-from numerai_lab.splits import Splits
 
 if TYPE_CHECKING:
     import polars as pl

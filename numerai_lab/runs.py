@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numerai_lab import __version__
-from numerai_lab.basics import NlabError, NlabFailure, told
 from numerai_lab.cache import write_whole
 from numerai_lab.config import Config
+from numerai_lab.core.errors import NlabError, NlabFailure, told
 from numerai_lab.finished import FILES, MANIFEST
 from numerai_lab.lock import Lock
 from numerai_lab.machine import peak_memory, used_gpu

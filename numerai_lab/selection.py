@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from numerai_lab.basics import Float64, Int64, NlabError, nearest
+from numerai_lab.core.arrays import Float64, Int64
+from numerai_lab.core.errors import NlabError, nearest
+from numerai_lab.core.panel import Panel, release_pages
 from numerai_lab.generators import Generator
 from numerai_lab.generators.select import Select
 from numerai_lab.metrics.era import pearson
-from numerai_lab.panel import Panel, release_pages
 from numerai_lab.store import Scratch
 
 LABELLED = "selected with training labels"

@@ -8,8 +8,8 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from numerai_lab.augmenters import AUGMENTERS
-from numerai_lab.basics import nearest
-from numerai_lab.component import Component
+from numerai_lab.core.component import Component
+from numerai_lab.core.errors import nearest
 from numerai_lab.data import SOURCES
 from numerai_lab.generators import GENERATORS
 from numerai_lab.models import MODELS

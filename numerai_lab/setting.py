@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
-from numerai_lab.basics import Tick
 from numerai_lab.cache import STAGES, Cache
 from numerai_lab.config import Config
 from numerai_lab.content import Content, UniqueContent
-from numerai_lab.panel import Panel
-from numerai_lab.splits import Splits
+from numerai_lab.core.panel import Panel
+from numerai_lab.core.progress import Tick
+from numerai_lab.core.splits import Splits
 from numerai_lab.store import Scratch
 
 Save = Callable[[str, bytes], None]

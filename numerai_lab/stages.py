@@ -10,20 +10,24 @@ from typing import Any
 import numpy as np
 
 from numerai_lab import crossfit, made, selection
-from numerai_lab import stream as streaming
 from numerai_lab.augmenters import AMOUNTS, Augmenter
-from numerai_lab.basics import Float32, NlabFailure, Tick, arrays_from_bytes, arrays_to_bytes, rng_for
-from numerai_lab.cache import Entry, Stage, aid, journaled, spans
-from numerai_lab.component import Component
+from numerai_lab.cache import Entry, Stage, aid, journaled
 from numerai_lab.config import RAW
+from numerai_lab.core import training_stream as streaming
+from numerai_lab.core.arrays import Float32, arrays_from_bytes, arrays_to_bytes
+from numerai_lab.core.component import Component
+from numerai_lab.core.era_ranges import ranges_text
+from numerai_lab.core.errors import NlabFailure
+from numerai_lab.core.panel import Block, Panel, release_pages
+from numerai_lab.core.progress import Tick
+from numerai_lab.core.seeding import rng_for
+from numerai_lab.core.training_stream import BlockStream
 from numerai_lab.crossfit import Fits, Part, parts_of
 from numerai_lab.generators import Generator
-from numerai_lab.panel import Block, Panel, release_pages
 from numerai_lab.provenance import code_version, library_versions, source_version
 from numerai_lab.selection import adopted, shown_to
 from numerai_lab.setting import Setting
 from numerai_lab.store import key_of
-from numerai_lab.stream import BlockStream
 
 log = logging.getLogger("nlab")
 STATE, COLUMNS, PREDICTIONS = "state.safetensors", "columns.npy", "predictions.npy"
@@ -78,7 +82,7 @@ def fitted_generator(setting: Setting, name: str, seed: int) -> Fitted:
     facts = {
         **recipe,
         "data": setting.content.rows_of(sorted(of_era)),
-        "columns for": [spans(part.serves) for part in parts],
+        "columns for": [ranges_text(part.serves) for part in parts],
         "places": key_of(places),
     }
     entry = setting.stages.obtain(Stage("columns", f"columns {name}@{seed}", facts), columns)
@@ -102,7 +106,7 @@ def _fitted_part(setting: Setting, name: str, seed: int, part: Part, label: str)
     facts = {
         **_facts(template),
         "data": setting.content.rows_of(part.fitted_on),
-        "fitted on": spans(part.fitted_on),
+        "fitted on": ranges_text(part.fitted_on),
         "seed": seed if template.stochastic else None,
         **_shown_facts(setting, template, part),
     }
@@ -126,7 +130,7 @@ def _shown_facts(setting: Setting, template: Generator, part: Part) -> dict[str,
     if select is not None:
         facts["selected from"] = {name: sets.get(name) for name in select.features or ()}
         by_labels = select.by is not None
-        facts["selected on"] = [content.rows_of(train), content.labels_of(train), spans(train)] if by_labels else None
+        facts["selected on"] = [content.rows_of(train), content.labels_of(train), ranges_text(train)] if by_labels else None
     return facts
 
 
@@ -173,7 +177,7 @@ def fitted_augmenter(setting: Setting, name: str, seed: int) -> Augmenter:
             fitted = template.fresh().fit(shown, rng_for(seed, "augmenter", template.seed_key), aid(work, tick))
         (work / STATE).write_bytes(arrays_to_bytes(fitted.state()))
 
-    facts = {**_facts(template), **_training_facts(setting), "fitted on": spans(train), "seed": seed}
+    facts = {**_facts(template), **_training_facts(setting), "fitted on": ranges_text(train), "seed": seed}
     facts["parameters"] = template.model_dump(exclude=set(AMOUNTS))
     state = (setting.stages.obtain(Stage("fit", f"fit {name}@{seed}", facts), fit).folder / STATE).read_bytes()
     setting.save(augmenter_file(name, seed, setting.since), state)
@@ -194,8 +198,8 @@ def with_rows_made(setting: Setting, stream: BlockStream, seed: int) -> BlockStr
         if template.keeps_rows:
             facts = {**_facts(template), **_training_facts(setting), "seed": seed}
             facts["parameters"] = template.recipe
-            facts["trained on"] = spans(setting.splits.train)
-            facts["eras"] = spans(origin.era for origin in stream.origins_of(name))
+            facts["trained on"] = ranges_text(setting.splits.train)
+            facts["eras"] = ranges_text(origin.era for origin in stream.origins_of(name))
             facts["rows by"] = code_version(made, streaming)
 
             def make(work: Path, name: str = name) -> None:
@@ -232,7 +236,7 @@ def trained(name: str, setting: Setting, future: Panel, fitted: Mapping[str, Fit
         "model": model.folder.name,
         "inputs": _input_facts(inputs, fitted, eras),
         "data": setting.content.rows_of(eras),
-        "predicts": spans(eras),
+        "predicts": ranges_text(eras),
     }
     entry = setting.stages.obtain(Stage("predictions", f"predict {name}@{seed}", facts), predict)
     return np.array(_array(entry, PREDICTIONS, future.n_rows))
@@ -257,7 +261,7 @@ def _fitted_model(name: str, setting: Setting, fitted: Mapping[str, Fitted], see
         "inputs": _input_facts(variant.inputs, fitted, train),
         "augmenters": [setting.config.augmenters[name].recipe for name in variant.augment],
         "rows by": code_version(made, streaming),
-        "trained on": spans(train),
+        "trained on": ranges_text(train),
         "invented eras": _first_invented(setting) if any(each.invents_eras for each in augmenters.values()) else None,
         "seed": seed,
     }

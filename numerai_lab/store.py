@@ -17,11 +17,12 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from numerai_lab.basics import Array, Float32, user_path
+from numerai_lab.core.arrays import Array, Float32
+from numerai_lab.core.panel import Panel, release_pages
 from numerai_lab.known_checksums import KnownChecksums
 from numerai_lab.lock import Lock
-from numerai_lab.panel import Panel, release_pages
 from numerai_lab.seal import changed, checksums, mapping_in, opened, sealed
+from numerai_lab.storage.folders import user_path
 
 log = logging.getLogger("nlab")
 STORE_VERSION = 5

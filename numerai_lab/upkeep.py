@@ -11,8 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from numerai_lab.basics import NlabError
 from numerai_lab.cache import STAGES, Entry
+from numerai_lab.core.errors import NlabError
 from numerai_lab.known_checksums import KnownChecksums
 from numerai_lab.lock import Lock
 from numerai_lab.store import LOCK, STORES, Store, lock_of

@@ -6,16 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from numerai_lab.basics import Float32, NlabError
 from numerai_lab.config import Config, Neutralize, Variant
+from numerai_lab.core.arrays import Float32
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.panel import Panel
+from numerai_lab.core.splits import Splits
 from numerai_lab.crossfit import parts_of, training_eras
 from numerai_lab.metrics.era import gauss, rank
 from numerai_lab.metrics.exposures import Exposures
 from numerai_lab.metrics.scoring import Column, Predictions
-from numerai_lab.panel import Panel
 from numerai_lab.selection import outline
 from numerai_lab.setting import Setting
-from numerai_lab.splits import Splits
 from numerai_lab.stages import Fitted, fitted_generator, trained
 
 log = logging.getLogger("nlab")

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from numerai_lab.basics import NlabError
+from numerai_lab.core.errors import NlabError
 
 
 def read_yaml(path: Path) -> Any:

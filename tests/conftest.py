@@ -18,15 +18,15 @@ os.environ["NLAB_CACHE"] = tempfile.mkdtemp(prefix="nlab-tests-")
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS"), "1")
 
 from numerai_lab.augmenters import AUGMENTERS
-from numerai_lab.basics import Tick, silent
 from numerai_lab.cache import STAGES
 from numerai_lab.config import Config, parse_config
+from numerai_lab.core.panel import Panel
+from numerai_lab.core.progress import Tick, silent
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.data.synthetic import Synthetic
 from numerai_lab.finished import FILES, MANIFEST
 from numerai_lab.generators import GENERATORS
 from numerai_lab.models import MODELS
-from numerai_lab.panel import Panel
 from numerai_lab.seal import checksum, opened, sealed
 from numerai_lab.store import Scratch, cache_dir
 from tests.report.browser import Page, chromium

@@ -13,9 +13,10 @@ import pytest
 
 import numerai_lab
 from numerai_lab.augmenters import AUGMENTERS
-from numerai_lab.basics import NlabError, rng_for
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.seeding import rng_for
+from numerai_lab.core.training_stream import BlockStream
 from numerai_lab.generators import GENERATORS
-from numerai_lab.stream import BlockStream
 from tests.conftest import component, make_panel
 
 RAW = {

@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from numerai_lab.basics import ALONE, Aid
-from numerai_lab.cache import CHECKPOINT, META, Cache, Entry, Stage, aid, journaled, spans
+from numerai_lab.cache import CHECKPOINT, META, Cache, Entry, Stage, aid, journaled
 from numerai_lab.content import PanelContent
+from numerai_lab.core.era_ranges import ranges_text
+from numerai_lab.core.panel import Panel
+from numerai_lab.core.progress import ALONE, Aid
+from numerai_lab.core.splits import Splits
 from numerai_lab.generators.linear import PCA
 from numerai_lab.metrics.scoring import Predictions
-from numerai_lab.panel import Panel
 from numerai_lab.seal import checksum
-from numerai_lab.splits import Splits
 from numerai_lab.store import Scratch
 from numerai_lab.variants import Setting, fit_generators, train_and_predict
 from tests.conftest import Quiet, make_config, make_panel, quick
@@ -321,8 +322,8 @@ def test_an_entry_whose_maker_was_killed_is_made_by_the_next(tmp_path: Path) -> 
 
 
 def test_spans_of_eras_lose_nothing() -> None:
-    assert spans([1, 2, 3, 7, 9, 10]) == "1-3, 7, 9-10"
-    assert spans([]) == ""
+    assert ranges_text([1, 2, 3, 7, 9, 10]) == "1-3, 7, 9-10"
+    assert ranges_text([]) == ""
 
 
 def test_a_panel_without_a_name_is_like_no_other(tmp_path: Path) -> None:

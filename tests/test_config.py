@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numerai_lab.augmenters import AUGMENTERS
-from numerai_lab.basics import NlabError, rng_for
 from numerai_lab.config import Config, load_config, parse_config
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.seeding import rng_for
+from numerai_lab.core.training_stream import BlockStream
 from numerai_lab.defaults import with_variants
-from numerai_lab.stream import BlockStream
 from numerai_lab.yamlfile import parse_yaml
 from tests.conftest import component, make_panel
 

@@ -8,17 +8,19 @@ import numpy as np
 import pytest
 
 from numerai_lab.augmenters import AUGMENTERS
-from numerai_lab.basics import ALONE, Aid, Float32, NlabError, arrays_from_bytes, arrays_to_bytes
 from numerai_lab.config import Config
+from numerai_lab.core.arrays import Float32, arrays_from_bytes, arrays_to_bytes
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.folds import CrossValidation, make_folds
+from numerai_lab.core.panel import Panel
+from numerai_lab.core.progress import ALONE, Aid
+from numerai_lab.core.splits import Splits
 from numerai_lab.crossfit import Fits, label_note, parts_of, training_eras
 from numerai_lab.experiment import notes_of
-from numerai_lab.folds import CrossValidation, make_folds
 from numerai_lab.generators import GENERATORS, Generator
 from numerai_lab.generators.labelled import Labelled
 from numerai_lab.metrics.scoring import Predictions
-from numerai_lab.panel import Panel
 from numerai_lab.setting import Setting
-from numerai_lab.splits import Splits
 from numerai_lab.stages import Fitted
 from numerai_lab.store import Scratch
 from numerai_lab.studies.audit import audit

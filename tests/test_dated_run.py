@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from numerai_lab.basics import NlabError
 from numerai_lab.config import Config, load_part
+from numerai_lab.core.errors import NlabError
 from numerai_lab.experiment import run
 from numerai_lab.finished import Run
 from numerai_lab.plan import plan

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 import numerai_lab.estimate as estimate
-from numerai_lab.basics import NlabError
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.splits import Splits
 from numerai_lab.estimate import Task, need, refuse_too_much, ways_out
 from numerai_lab.experiment import How, run
 from numerai_lab.machine import free_disk, free_memory
-from numerai_lab.splits import Splits
 from numerai_lab.store import cache_dir
 from tests.conftest import Quiet, make_config, quick
 

@@ -10,14 +10,15 @@ import polars as pl
 import pytest
 
 import numerai_lab
-from numerai_lab.basics import NlabError, NlabFailure, arrays_from_bytes
 from numerai_lab.config import Config, load_config
+from numerai_lab.core.arrays import arrays_from_bytes
+from numerai_lab.core.errors import NlabError, NlabFailure
+from numerai_lab.core.panel import Block
 from numerai_lab.data.reader import Loaded
 from numerai_lab.experiment import How, run
 from numerai_lab.finished import Run, read_run
 from numerai_lab.generators.linear import PCA
 from numerai_lab.metrics.era import numerai_corr
-from numerai_lab.panel import Block
 from numerai_lab.runs import new_run
 from tests.conftest import Quiet, make_config, quick
 

@@ -15,11 +15,11 @@ import pytest
 import numerai_lab
 from numerai_lab.cache import STAGES
 from numerai_lab.config import Config
+from numerai_lab.core.panel import Panel
 from numerai_lab.data.synthetic import SIZES, write_tournament
 from numerai_lab.experiment import run
 from numerai_lab.finished import Run
 from numerai_lab.metrics.scoring import per_era
-from numerai_lab.panel import Panel
 from numerai_lab.plan import plan
 from numerai_lab.store import cache_dir
 from numerai_lab.studies import rescore

@@ -9,17 +9,19 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from numerai_lab.basics import NlabError, arrays_from_bytes, rng_for
 from numerai_lab.cache import STAGES
 from numerai_lab.cli import app
 from numerai_lab.config import Config
+from numerai_lab.core.arrays import arrays_from_bytes
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.panel import Panel
+from numerai_lab.core.seeding import rng_for
+from numerai_lab.core.training_stream import BlockStream
 from numerai_lab.data.reader import load
 from numerai_lab.experiment import run
 from numerai_lab.finished import Run
 from numerai_lab.made import FEATURES, Made, make
-from numerai_lab.panel import Panel
 from numerai_lab.store import cache_dir
-from numerai_lab.stream import BlockStream
 from numerai_lab.studies.export_eras import export_eras
 from tests.conftest import Quiet, component, make_config, quick
 

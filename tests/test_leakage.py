@@ -11,16 +11,17 @@ import pytest
 
 from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.augmenters.copula import Copula
-from numerai_lab.basics import ALONE, Aid, Float32
 from numerai_lab.config import Config
+from numerai_lab.core.arrays import Float32
+from numerai_lab.core.panel import Auxiliary, Block, Panel
+from numerai_lab.core.progress import ALONE, Aid
+from numerai_lab.core.splits import Splits
+from numerai_lab.core.training_stream import BlockStream
 from numerai_lab.generators import GENERATORS
 from numerai_lab.generators.linear import PCA
 from numerai_lab.models import MODELS
 from numerai_lab.models.linear import Ridge
-from numerai_lab.panel import Auxiliary, Block, Panel
-from numerai_lab.splits import Splits
 from numerai_lab.store import Scratch
-from numerai_lab.stream import BlockStream
 from numerai_lab.variants import Setting, fit_generators, train_and_predict
 from tests.conftest import Quiet, make_config, make_panel, quick
 

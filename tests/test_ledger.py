@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from numerai_lab.basics import NlabError
+from numerai_lab.core.errors import NlabError
 from numerai_lab.ledger import LEDGER, Holdout, Ledger, Look
 from numerai_lab.report.looks import look_row
 

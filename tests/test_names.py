@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from numerai_lab.basics import NlabError
 from numerai_lab.config import Config
+from numerai_lab.core.errors import NlabError
 from numerai_lab.experiment import How, run
 from numerai_lab.report.findings import importances
 from tests.conftest import Quiet, component, make_config, quick
@@ -101,7 +101,7 @@ def test_amounts_and_devices_give_the_same_random_numbers_and_other_parameters_d
 
 
 def test_noise_of_another_width_is_other_noise() -> None:
-    from numerai_lab.basics import rng_for
+    from numerai_lab.core.seeding import rng_for
     from tests.conftest import make_panel
 
     panel = make_panel()

@@ -31,8 +31,9 @@ def test_the_config_it_explains_is_valid() -> None:
 
 def test_the_generator_it_adds_in_one_file_works(monkeypatch: pytest.MonkeyPatch) -> None:
     head = (
-        "from typing import Literal, Self\nimport numpy as np\nfrom numerai_lab.basics import ALONE, Aid, Float32\n"
-        "from numerai_lab.generators.base import Generator\nfrom numerai_lab.panel import Block, Panel\n"
+        "from typing import Literal, Self\nimport numpy as np\nfrom numerai_lab.core.progress import ALONE, Aid\n"
+        "from numerai_lab.core.arrays import Float32\n"
+        "from numerai_lab.generators.base import Generator\nfrom numerai_lab.core.panel import Block, Panel\n"
     )
     space: dict[str, type[Generator]] = {}
     exec(head + block("# numerai_lab/generators/mean.py"), space)  # the README is ours

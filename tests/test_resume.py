@@ -8,12 +8,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from numerai_lab.basics import NlabError
 from numerai_lab.config import Config
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.panel import Block
 from numerai_lab.experiment import How, run
 from numerai_lab.generators.linear import PCA
 from numerai_lab.lock import Lock
-from numerai_lab.panel import Block
 from numerai_lab.runs import LOCK, UNFINISHED, unfinished_run, unfinished_runs
 from tests.conftest import Quiet, make_config, quick
 from tests.forks import nlab

@@ -7,12 +7,13 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from numerai_lab.basics import NlabError, arrays_from_bytes
 from numerai_lab.config import Config
+from numerai_lab.core.arrays import arrays_from_bytes
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.panel import Panel
 from numerai_lab.experiment import notes_of
 from numerai_lab.generators.linear import PCA
 from numerai_lab.generators.select import Select
-from numerai_lab.panel import Panel
 from numerai_lab.selection import chosen, variance_of_corr
 from numerai_lab.setting import Setting
 from numerai_lab.stages import Fitted

@@ -6,12 +6,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from numerai_lab.core.panel import Panel
+from numerai_lab.core.splits import Splits, SplitsConfig, make_splits
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.data.synthetic import Synthetic
 from numerai_lab.holdout import era_table
 from numerai_lab.metrics.era import numerai_corr
-from numerai_lab.panel import Panel
-from numerai_lab.splits import Splits, SplitsConfig, make_splits
 from numerai_lab.store import Scratch
 from numerai_lab.variants import Setting, train_and_predict
 from tests.conftest import Quiet, make_config

@@ -13,14 +13,15 @@ import pytest
 
 import numerai_lab
 from numerai_lab import api
-from numerai_lab.basics import NlabError, user_path
 from numerai_lab.cli import app
 from numerai_lab.commands.cache import cache_app
 from numerai_lab.commands.data import data_app
 from numerai_lab.commands.terminal import expanded
+from numerai_lab.core.errors import NlabError
 from numerai_lab.data.files import Files
 from numerai_lab.data.numerai import Numerai
 from numerai_lab.data.reader import load
+from numerai_lab.storage.folders import user_path
 from numerai_lab.store import cache_dir
 from tests.conftest import make_config
 

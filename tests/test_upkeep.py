@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from numerai_lab.basics import NlabError
 from numerai_lab.cache import CHECKPOINT, Cache, Entry, Stage
+from numerai_lab.core.errors import NlabError
 from numerai_lab.data import ingest, reader
 from numerai_lab.data.synthetic import Synthetic
 from numerai_lab.store import LOCK, built, cache_dir, in_use, lock_of, scratch

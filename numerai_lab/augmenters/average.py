@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 
 from numerai_lab.augmenters.base import Augmenter
 from numerai_lab.augmenters.bins import rebinned
-from numerai_lab.basics import Array, Int64
-from numerai_lab.panel import Block
+from numerai_lab.core.arrays import Array, Int64
+from numerai_lab.core.panel import Block
 
 
 class Average(Augmenter):

@@ -5,9 +5,10 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from numerai_lab.basics import ALONE, Aid, exact_share
-from numerai_lab.component import Component
-from numerai_lab.panel import Block, Panel
+from numerai_lab.core.component import Component
+from numerai_lab.core.era_ranges import exact_share
+from numerai_lab.core.panel import Block, Panel
+from numerai_lab.core.progress import ALONE, Aid
 
 AMOUNTS = ("copies", "ratio", "mode", "weight", "materialize")
 """Parameters that no `fit` reads: they say how many rows are made of what was learned, and what becomes of them."""

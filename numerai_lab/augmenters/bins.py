@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from numerai_lab.basics import Array, Float32, Float64, Int64
-from numerai_lab.panel import Block, Panel
+from numerai_lab.core.arrays import Array, Float32, Float64, Int64
+from numerai_lab.core.panel import Block, Panel
 
 NUMERAI_VALUES = np.array([0, 0.25, 0.5, 0.75, 1])
 NUMERAI_SHARES = np.array([0.05, 0.2, 0.5, 0.2, 0.05])

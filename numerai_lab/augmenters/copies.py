@@ -8,8 +8,8 @@ from pydantic import Field
 
 from numerai_lab.augmenters.base import Augmenter
 from numerai_lab.augmenters.bins import rebinned
-from numerai_lab.basics import exact_share
-from numerai_lab.panel import Block
+from numerai_lab.core.era_ranges import exact_share
+from numerai_lab.core.panel import Block
 
 
 class Duplicate(Augmenter):

@@ -8,8 +8,9 @@ from pydantic import Field
 
 from numerai_lab.augmenters.bins import Marginals, known_blocks
 from numerai_lab.augmenters.proportions import Proportioned
-from numerai_lab.basics import ALONE, Aid, Array, Float32, Float64
-from numerai_lab.panel import Block, Panel
+from numerai_lab.core.arrays import Array, Float32, Float64
+from numerai_lab.core.panel import Block, Panel
+from numerai_lab.core.progress import ALONE, Aid
 
 MOST = 0.98
 """Largest correlation of normal variables behind bins."""

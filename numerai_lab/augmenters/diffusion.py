@@ -10,9 +10,11 @@ from numerai_lab.augmenters.latent import Latent, Pooled, learned
 from numerai_lab.augmenters.mixture import inertia_of
 from numerai_lab.augmenters.path import walk
 from numerai_lab.augmenters.proportions import Proportioned
-from numerai_lab.basics import ALONE, Aid, Array, Float32, Float64, Int32, NlabError
+from numerai_lab.core.arrays import Array, Float32, Float64, Int32
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.panel import Block, Panel
+from numerai_lab.core.progress import ALONE, Aid
 from numerai_lab.neural.settings import SIGMA, Training
-from numerai_lab.panel import Block, Panel
 
 if TYPE_CHECKING:
     from numerai_lab.neural.diffusion import Denoiser

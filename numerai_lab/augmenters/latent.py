@@ -7,10 +7,10 @@ import numpy as np
 
 from numerai_lab.augmenters.bins import Marginals, known_blocks, varies
 from numerai_lab.augmenters.copula import MOST, as_correlation, behind_bins, positive
-from numerai_lab.basics import Array, Float32, Float64
-from numerai_lab.factors import factor_analysis
+from numerai_lab.core.arrays import Array, Float32, Float64
+from numerai_lab.core.covariance import factor_analysis
+from numerai_lab.core.panel import Block, Panel
 from numerai_lab.neural.settings import SIGMA
-from numerai_lab.panel import Block, Panel
 
 MOST_UNKNOWN = 0.8
 """A factor of which bins leave more of the variance than this unknown is no latent column."""

@@ -9,9 +9,11 @@ from pydantic import Field
 
 from numerai_lab.augmenters.base import Augmenter
 from numerai_lab.augmenters.bins import NUMERAI_SHARES, NUMERAI_VALUES, by_rank, known_blocks, target_values
-from numerai_lab.basics import ALONE, Aid, Array, Float32, Float64, Int64, NlabError
-from numerai_lab.factors import moments
-from numerai_lab.panel import Block, Panel
+from numerai_lab.core.arrays import Array, Float32, Float64, Int64
+from numerai_lab.core.covariance import moments
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.panel import Block, Panel
+from numerai_lab.core.progress import ALONE, Aid
 
 MOST_FEATURES = 500
 """With more than these the relation is one of principal components."""

@@ -10,8 +10,10 @@ from numerai_lab.augmenters.copula import as_correlation, behind_bins, joint, po
 from numerai_lab.augmenters.latent import Pooled, bin_noise, factors_behind
 from numerai_lab.augmenters.mixture import inertia_of
 from numerai_lab.augmenters.proportions import Proportioned
-from numerai_lab.basics import ALONE, Aid, Array, Float32, Float64, NlabError
-from numerai_lab.panel import Block, Panel
+from numerai_lab.core.arrays import Array, Float32, Float64
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.panel import Block, Panel
+from numerai_lab.core.progress import ALONE, Aid
 
 FLOOR = 0.02
 """Smallest eigenvalue of an era's own matrix: below it the logarithm is estimation noise."""

@@ -6,8 +6,8 @@ import numpy as np
 
 from numerai_lab.augmenters.base import Augmenter
 from numerai_lab.augmenters.bins import Marginals, by_rank, feature_marginals, target_values
-from numerai_lab.basics import Array, Float32
-from numerai_lab.panel import Block, Panel
+from numerai_lab.core.arrays import Array, Float32
+from numerai_lab.core.panel import Block, Panel
 
 
 class Proportioned(Augmenter):

@@ -9,9 +9,10 @@ from pydantic import Field, PrivateAttr
 
 from numerai_lab.augmenters.bins import rebinned
 from numerai_lab.augmenters.proportions import Proportioned
-from numerai_lab.basics import ALONE, Aid, NlabError
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.panel import Block, Panel
+from numerai_lab.core.progress import ALONE, Aid
 from numerai_lab.neural.settings import Training
-from numerai_lab.panel import Block, Panel
 
 if TYPE_CHECKING:
     import torch

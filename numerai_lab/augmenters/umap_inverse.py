@@ -8,8 +8,10 @@ from pydantic import Field
 
 from numerai_lab.augmenters.bins import known_blocks
 from numerai_lab.augmenters.proportions import Proportioned
-from numerai_lab.basics import ALONE, Aid, Array, Float32, NlabError
-from numerai_lab.panel import Block, Panel
+from numerai_lab.core.arrays import Array, Float32
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.panel import Block, Panel
+from numerai_lab.core.progress import ALONE, Aid
 
 
 class UMAPInverse(Proportioned):

@@ -42,7 +42,7 @@ def prune(
     data: Annotated[bool, typer.Option("--data", help="count and remove data too, not only stages")] = False,
 ) -> None:
     """Remove what was not used for longest; never what is in use."""
-    from numerai_lab.basics import human_bytes
+    from numerai_lab.core.formatting import human_bytes
     from numerai_lab.store import cache_dir
     from numerai_lab.upkeep import bytes_of
     from numerai_lab.upkeep import prune as prune_cache
@@ -58,7 +58,7 @@ def verify(
     repair: Annotated[bool, typer.Option("--repair", help="remove what is damaged; the next run makes it anew")] = False,
 ) -> None:
     """Check every checksum; exit code 1 if one is wrong."""
-    from numerai_lab.basics import NlabFailure
+    from numerai_lab.core.errors import NlabFailure
     from numerai_lab.store import cache_dir
     from numerai_lab.upkeep import damaged, remove
 
@@ -79,7 +79,7 @@ def verify(
 def _print(rows: list[dict[str, Any]], how: Format) -> None:
     import polars as pl
 
-    from numerai_lab.basics import human_bytes
+    from numerai_lab.core.formatting import human_bytes
     from numerai_lab.report.tables import Shown
 
     if not rows and how == "table":

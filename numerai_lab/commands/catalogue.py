@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from numerai_lab.augmenters import Augmenter
-from numerai_lab.basics import NlabError, nearest
-from numerai_lab.component import Component
+from numerai_lab.core.component import Component
+from numerai_lab.core.errors import NlabError, nearest
 from numerai_lab.generators import Generator
 from numerai_lab.metrics import METRICS, Metric
 from numerai_lab.models import Model

@@ -61,8 +61,8 @@ def audit(
     """
     import polars as pl
 
-    from numerai_lab.basics import NlabFailure
     from numerai_lab.config import load_config
+    from numerai_lab.core.errors import NlabFailure
     from numerai_lab.report.progress import shown
     from numerai_lab.report.tables import Shown, markdown
     from numerai_lab.runs import check_writable, write_page
@@ -103,8 +103,8 @@ def methods(
     Each in a run of its own, with raw features and against its placebo; those that the config names itself as they stand
     there, the others with their defaults. What was computed before comes from the cache; the table grows by a row a method.
     """
-    from numerai_lab.basics import NlabFailure
     from numerai_lab.config import load_config
+    from numerai_lab.core.errors import NlabFailure
     from numerai_lab.runs import check_writable, write_page
     from numerai_lab.studies.methods import page, run_each
 

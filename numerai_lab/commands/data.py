@@ -29,7 +29,7 @@ def synth(
 
     What is broken off goes on where it stopped when it is called again.
     """
-    from numerai_lab.basics import NlabError, nearest
+    from numerai_lab.core.errors import NlabError, nearest
     from numerai_lab.data.older import LAYOUTS, write_older
     from numerai_lab.data.synthetic import SIZES, write_tournament
     from numerai_lab.report.progress import shown
@@ -80,7 +80,7 @@ def info(
 @data_app.command("list")
 def list_() -> None:
     """List the data in the cache, with sizes."""
-    from numerai_lab.basics import human_bytes
+    from numerai_lab.core.formatting import human_bytes
     from numerai_lab.store import cache_dir
 
     for family in ("numerai", "synthetic", "stores", "labels"):
@@ -112,8 +112,8 @@ def download(config: ConfigFile = None, settings: Settings = None) -> None:
 @data_app.command()
 def update(config: ConfigFile = None, settings: Settings = None) -> None:
     """Fetch again what has changed, such as validation."""
-    from numerai_lab.basics import NlabError
     from numerai_lab.config import load_data
+    from numerai_lab.core.errors import NlabError
     from numerai_lab.data.numerai import Numerai
     from numerai_lab.report.progress import shown
 

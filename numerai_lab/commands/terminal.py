@@ -19,7 +19,7 @@ Set = Annotated[
 
 def expanded(value: Any) -> Any:
     """A path, several, or none as an argument names them, with `~` as the home folder, which not every shell expands."""
-    from numerai_lab.basics import user_path
+    from numerai_lab.storage.folders import user_path
 
     if value is None:
         return None
@@ -65,7 +65,7 @@ def by_suffix(out: Path | None) -> Format:
 
 def stop(message: str) -> NoReturn:
     """Ends the command with a sentence for the user."""
-    from numerai_lab.basics import NlabError
+    from numerai_lab.core.errors import NlabError
 
     raise NlabError(message)
 

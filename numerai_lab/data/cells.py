@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from numerai_lab.basics import Array, Float32
+from numerai_lab.core.arrays import Array, Float32
 from numerai_lab.data.scan import is_no_number, may_be_number, number, reading, refuse_other_than_numbers, schema_of
 from numerai_lab.data.table import Table
 

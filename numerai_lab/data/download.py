@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from numerai_lab.basics import NlabError, Tick, silent
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.progress import Tick, silent
 
 if TYPE_CHECKING:
     import requests

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from numerai_lab.basics import Array, Int64, NlabError
 from numerai_lab.content import crc_of
+from numerai_lab.core.arrays import Array, Int64
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.panel import release_pages
 from numerai_lab.data.table import Rows
-from numerai_lab.panel import release_pages
 from numerai_lab.store import Store, in_use
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from numerai_lab.basics import NlabError
+from numerai_lab.core.errors import NlabError
 
 NEVER = {
     "id": "the id",

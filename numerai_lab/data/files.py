@@ -7,8 +7,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from numerai_lab.basics import NlabError, Tick, silent, user_path
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.progress import Tick, silent
 from numerai_lab.data.source import Source, Tournament
+from numerai_lab.storage.folders import user_path
 
 FEATURES = "features.json"
 EXTRAS = ("meta_model.parquet", "train_benchmark_models.parquet", "validation_benchmark_models.parquet")

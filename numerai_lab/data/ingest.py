@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numerai_lab.basics import Array, Float32, Int64, NlabError, Tick
 from numerai_lab.content import row_sums
+from numerai_lab.core.arrays import Array, Float32, Int64
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.panel import release_pages
+from numerai_lab.core.progress import Tick
 from numerai_lab.data.cells import BadCell, Encoding, encodings_of
 from numerai_lab.data.earlier import Earlier, FileRows, eras_of_files
 from numerai_lab.data.extras import read_extras
@@ -18,7 +21,6 @@ from numerai_lab.data.keys import Stores
 from numerai_lab.data.scan import decimal_advice, reading
 from numerai_lab.data.synthetic_mark import has_marked_ids, is_marked
 from numerai_lab.data.table import Columns, Rows, Table
-from numerai_lab.panel import release_pages
 from numerai_lab.store import built, create_features, write_extras, write_store
 
 if TYPE_CHECKING:

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numerai_lab.basics import Int64, human_bytes
+from numerai_lab.core.arrays import Int64
+from numerai_lab.core.eras import DAYS_PER_ERA, era_name
+from numerai_lab.core.formatting import human_bytes
+from numerai_lab.core.panel import Auxiliary, Panel
 from numerai_lab.data.reader import Loaded
-from numerai_lab.eras import DAYS_PER_ERA, era_name
-from numerai_lab.panel import Auxiliary, Panel
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from numerai_lab.basics import NlabError
+from numerai_lab.core.errors import NlabError
 from numerai_lab.data.source import Source, Tournament
 from numerai_lab.data.table import Columns, Table
 from numerai_lab.known_checksums import KnownChecksums

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from numerai_lab.basics import Array, NlabError
+from numerai_lab.core.arrays import Array
+from numerai_lab.core.eras import LIVE, era_label
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.panel import Block, Panel
 from numerai_lab.data.cells import BadCell, Encoding, encodings_of
 from numerai_lab.data.files import LAYOUTS
 from numerai_lab.data.scan import reading
 from numerai_lab.data.source import Source
 from numerai_lab.data.table import Table
-from numerai_lab.eras import LIVE, era_label
-from numerai_lab.panel import Block, Panel
 
 if TYPE_CHECKING:
     import polars as pl

@@ -9,10 +9,12 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from numerai_lab.basics import NlabError, Tick, nearest, silent, user_path
+from numerai_lab.core.errors import NlabError, nearest
+from numerai_lab.core.progress import Tick, silent
 from numerai_lab.data.download import changed, download, glimpse, remote_state
 from numerai_lab.data.files import EXTRAS, FEATURES, LAYOUTS, Files
 from numerai_lab.data.source import Outline, Source, Tournament
+from numerai_lab.storage.folders import user_path
 from numerai_lab.store import cache_dir
 
 REQUIRED = (FEATURES, *LAYOUTS[0].tables)

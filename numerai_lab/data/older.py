@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from numerai_lab.basics import Float32, Float64, Int8, Tick, rng_for, silent
+from numerai_lab.core.arrays import Float32, Float64, Int8
+from numerai_lab.core.progress import Tick, silent
+from numerai_lab.core.seeding import rng_for
 from numerai_lab.data.synthetic_mark import marked
 from numerai_lab.data.world import Era, Size, World, ranks, row_ids, target_bins
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from numerai_lab.basics import NlabError, Tick, silent
 from numerai_lab.content import PanelContent
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.panel import Auxiliary, Panel
+from numerai_lab.core.progress import Tick, silent
 from numerai_lab.data.cells import BINS
 from numerai_lab.data.earlier import Earlier
 from numerai_lab.data.ingest import Filling, ingest
@@ -16,7 +18,6 @@ from numerai_lab.data.table import Columns, Table
 from numerai_lab.data.targets import horizon_note
 from numerai_lab.known_checksums import KnownChecksums
 from numerai_lab.machine import give_memory_back
-from numerai_lab.panel import Auxiliary, Panel
 from numerai_lab.store import ROWS, Store, cache_dir, in_use, remove_damaged
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numerai_lab.basics import NlabError
+from numerai_lab.core.errors import NlabError
 
 if TYPE_CHECKING:
     import polars as pl

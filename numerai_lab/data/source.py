@@ -7,10 +7,10 @@ from pathlib import Path
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from numerai_lab.basics import Tick, silent
-from numerai_lab.component import Component
-from numerai_lab.eras import DAYS_PER_ERA
-from numerai_lab.splits import EraTable
+from numerai_lab.core.component import Component
+from numerai_lab.core.eras import DAYS_PER_ERA
+from numerai_lab.core.progress import Tick, silent
+from numerai_lab.core.splits import EraTable
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from numerai_lab.basics import Float32, Float64, Int8, NlabError, Tick, nearest, silent
+from numerai_lab.core.arrays import Float32, Float64, Int8
+from numerai_lab.core.errors import NlabError, nearest
+from numerai_lab.core.progress import Tick, silent
+from numerai_lab.core.splits import EraTable
 from numerai_lab.data.files import Files
 from numerai_lab.data.source import Outline, Source, Tournament
 from numerai_lab.data.synthetic_mark import marked
 from numerai_lab.data.world import Era, Size, World, ranks, row_ids, target_bins
-from numerai_lab.splits import EraTable
 from numerai_lab.store import build_resumably, built, cache_dir, key_of
 
 if TYPE_CHECKING:

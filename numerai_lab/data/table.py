@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from numerai_lab.basics import Float32, Int64, NlabError, nearest
+from numerai_lab.core.arrays import Float32, Int64
+from numerai_lab.core.eras import EraError, EraNumbers, era_label, era_name, era_number, number_eras
+from numerai_lab.core.errors import NlabError, nearest
+from numerai_lab.core.splits import EraTable
 from numerai_lab.data.features import groups_of, refuse_other_columns
 from numerai_lab.data.scan import (
     as_bytes,
@@ -28,8 +31,6 @@ from numerai_lab.data.scan import (
 )
 from numerai_lab.data.source import Source, Tournament
 from numerai_lab.data.targets import horizon_in, refuse_shorter_horizon, targets_there
-from numerai_lab.eras import EraError, EraNumbers, era_label, era_name, era_number, number_eras
-from numerai_lab.splits import EraTable
 
 if TYPE_CHECKING:
     import polars as pl

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from numerai_lab.basics import NlabError, nearest
+from numerai_lab.core.errors import NlabError, nearest
 
 HORIZONS = (20, 60)
 """Business days at the end of the tournament's target names."""

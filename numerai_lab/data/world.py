@@ -7,7 +7,8 @@ from typing import Self
 
 import numpy as np
 
-from numerai_lab.basics import Array, Float32, Float64, Int8, rng_for
+from numerai_lab.core.arrays import Array, Float32, Float64, Int8
+from numerai_lab.core.seeding import rng_for
 from numerai_lab.data.synthetic_mark import ID_PREFIX
 
 N_FACTORS = 8

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from numerai_lab.basics import ALONE, Aid
+from numerai_lab.core.panel import Block, Panel
+from numerai_lab.core.progress import ALONE, Aid
 from numerai_lab.generators.neural import Encoding, Trained
-from numerai_lab.panel import Block, Panel
 
 if TYPE_CHECKING:
     import torch

@@ -8,10 +8,11 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from numerai_lab.basics import ALONE, Aid, Float32
-from numerai_lab.component import Component
+from numerai_lab.core.arrays import Float32
+from numerai_lab.core.component import Component
+from numerai_lab.core.panel import Block, Panel
+from numerai_lab.core.progress import ALONE, Aid
 from numerai_lab.generators.select import Select
-from numerai_lab.panel import Block, Panel
 
 
 @dataclass(frozen=True)

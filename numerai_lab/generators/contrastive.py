@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from numerai_lab.basics import ALONE, Aid, Int64
+from numerai_lab.core.arrays import Int64
+from numerai_lab.core.panel import Panel
+from numerai_lab.core.progress import ALONE, Aid
 from numerai_lab.generators.neural import Encoding, Trained
-from numerai_lab.panel import Panel
 
 if TYPE_CHECKING:
     import torch

@@ -5,10 +5,12 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from numerai_lab.basics import ALONE, Aid, Array, Float32, NlabError
+from numerai_lab.core.arrays import Array, Float32
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.panel import Block, Panel
+from numerai_lab.core.progress import ALONE, Aid
 from numerai_lab.generators.base import Generator
 from numerai_lab.generators.landmarks import landmarks
-from numerai_lab.panel import Block, Panel
 
 TILE_CELLS = 4_000_000
 """Distances held at a time: bounds the memory whatever the size of an era."""

@@ -5,9 +5,10 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from numerai_lab.basics import ALONE, Aid, Float32
+from numerai_lab.core.arrays import Float32
+from numerai_lab.core.panel import Block, Panel
+from numerai_lab.core.progress import ALONE, Aid
 from numerai_lab.generators.base import Generator
-from numerai_lab.panel import Block, Panel
 
 
 class EraCode(Generator):

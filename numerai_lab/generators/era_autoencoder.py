@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
-from numerai_lab.basics import ALONE, Aid, Float32
+from numerai_lab.core.arrays import Float32
+from numerai_lab.core.panel import Block, Panel
+from numerai_lab.core.progress import ALONE, Aid
 from numerai_lab.generators.neural import Trained
-from numerai_lab.panel import Block, Panel
 
 if TYPE_CHECKING:
     import torch

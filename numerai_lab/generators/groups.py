@@ -6,9 +6,11 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from numerai_lab.basics import ALONE, Aid, Float32, Float64, NlabError, nearest
+from numerai_lab.core.arrays import Float32, Float64
+from numerai_lab.core.errors import NlabError, nearest
+from numerai_lab.core.panel import Block, Panel
+from numerai_lab.core.progress import ALONE, Aid
 from numerai_lab.generators.base import Generator
-from numerai_lab.panel import Block, Panel
 
 GROUPS = (
     "intelligence",

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from numerai_lab.basics import Array
-from numerai_lab.panel import Panel
+from numerai_lab.core.arrays import Array
+from numerai_lab.core.panel import Panel
 
 
 def landmarks(panel: Panel, n: int, rng: np.random.Generator) -> Array:

@@ -6,10 +6,12 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import Field
 
-from numerai_lab.basics import ALONE, Aid, Float32, Float64, NlabError
-from numerai_lab.factors import Moments, factor_analysis, moments, signed
+from numerai_lab.core.arrays import Float32, Float64
+from numerai_lab.core.covariance import Moments, factor_analysis, moments, signed
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.panel import Block, Panel
+from numerai_lab.core.progress import ALONE, Aid
 from numerai_lab.generators.base import Generator
-from numerai_lab.panel import Block, Panel
 
 log = logging.getLogger("nlab")
 NO_SPREAD = 1e-10

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from pydantic import Field, PrivateAttr
 
-from numerai_lab.basics import Array, Float32
+from numerai_lab.core.arrays import Array, Float32
+from numerai_lab.core.panel import Block, Panel
 from numerai_lab.generators.base import Generator
 from numerai_lab.neural.settings import OnDevice, Training
-from numerai_lab.panel import Block, Panel
 
 if TYPE_CHECKING:
     import torch

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from numerai_lab.basics import ALONE, Aid, Array, Float32
+from numerai_lab.core.arrays import Array, Float32
+from numerai_lab.core.panel import Block, Panel
+from numerai_lab.core.progress import ALONE, Aid
 from numerai_lab.generators.base import Generator
-from numerai_lab.panel import Block, Panel
 
 UInt64 = NDArray[np.uint64]
 

@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from numerai_lab.basics import ALONE, Aid, Float32, Float64, NlabError
-from numerai_lab.factors import moments
+from numerai_lab.core.arrays import Float32, Float64
+from numerai_lab.core.covariance import moments
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.panel import Block, Panel
+from numerai_lab.core.progress import ALONE, Aid
 from numerai_lab.generators.base import Generator
-from numerai_lab.panel import Block, Panel
 
 SPREAD = 4
 """A feature stands in at most about this many times as many pairs as an even spread would give it."""

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from numerai_lab.basics import ALONE, Aid, Float32, Float64, Int64
+from numerai_lab.core.arrays import Float32, Float64, Int64
+from numerai_lab.core.panel import Block, Panel
+from numerai_lab.core.progress import ALONE, Aid
 from numerai_lab.generators.labelled import Labelled
 from numerai_lab.generators.neural import Encoding, Trained
-from numerai_lab.panel import Block, Panel
 
 if TYPE_CHECKING:
     import torch

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from numerai_lab.basics import ALONE, Aid, Array, Float32, NlabError, part_of
+from numerai_lab.core.arrays import Array, Float32
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.panel import Block, Panel
+from numerai_lab.core.progress import ALONE, Aid, part_of
 from numerai_lab.generators.landmarks import landmarks
 from numerai_lab.generators.neural import Neural
 from numerai_lab.neural.umap_learn import umap_learn
-from numerai_lab.panel import Block, Panel
 
 if TYPE_CHECKING:
     import torch

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from numerai_lab.basics import Float64
+from numerai_lab.core.arrays import Float64
 from numerai_lab.metrics import ERA_METRICS
 from numerai_lab.metrics.multiplicity import confidence_set, family_test
 from numerai_lab.metrics.retraining import SeedNoise, Trained, fingerprint, retraining, seed_noise

@@ -4,7 +4,7 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from numerai_lab.basics import Float64
+from numerai_lab.core.arrays import Float64
 
 
 def seed_churn(predictions: Float64, owners: Sequence[Hashable]) -> Float64:

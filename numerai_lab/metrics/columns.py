@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from numerai_lab.basics import Float64, Int64
+from numerai_lab.core.arrays import Float64, Int64
 
 PENALTY = 1e-3
 """Of the regression on raw features, as a share of the rows: enough to make it solvable."""

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from numerai_lab.basics import Float32, Float64, NlabError
+from numerai_lab.core.arrays import Float32, Float64
+from numerai_lab.core.errors import NlabError
 
 LEAST_COVERAGE = 0.8
 """Share of an era's rows with a target that need a prediction. Source: numerai_tools.scoring."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numerai_lab.basics import Array, Float64
+from numerai_lab.core.arrays import Array, Float64
 from numerai_lab.metrics.exposures import Exposures
 
 MIN_COVERAGE = 0.8

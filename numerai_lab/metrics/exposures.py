@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numerai_lab.basics import Array, Float64
+from numerai_lab.core.arrays import Array, Float64
 
 RANK_TOLERANCE = 1e-11
 """Eigenvalues of the scaled Gram matrix below this share of the largest count as zero (singular values: its root)."""

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from numerai_lab.basics import Array, Float32, Int64
+from numerai_lab.core.arrays import Array, Float32, Int64
+from numerai_lab.core.panel import Panel
 from numerai_lab.metrics.single_features import Bins, ColumnScores, column_scores, known_target, raw_bins, thinned
-from numerai_lab.panel import Panel
 
 N_BINS = 5
 N_PAIRS = 20

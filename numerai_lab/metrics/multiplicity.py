@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numerai_lab.basics import Array, Float64
+from numerai_lab.core.arrays import Array, Float64
 from numerai_lab.metrics.retraining import Retraining
 from numerai_lab.metrics.significance import MIN_BLOCKS, Differences, critical_rank, draw, mean_differences, seen_share
 

@@ -1,6 +1,6 @@
 """What the tournament multiplies corr and mmc by, by date and horizon of the target."""
 
-from numerai_lab.basics import NlabError
+from numerai_lab.core.errors import NlabError
 
 MULTIPLIERS: tuple[tuple[str, int, tuple[float, float]], ...] = (
     ("2026-08-28", 60, (3.0, 15.0)),

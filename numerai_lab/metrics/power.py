@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numerai_lab.basics import Float64
+from numerai_lab.core.arrays import Float64
 from numerai_lab.metrics.multiplicity import POWER
 from numerai_lab.metrics.retraining import retraining
 from numerai_lab.metrics.significance import LEVEL, MIN_BLOCKS, mean_differences

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from numerai_lab.basics import Array, Float32, Float64
+from numerai_lab.core.arrays import Array, Float32, Float64
 from numerai_lab.metrics.era import numerai_corr, pearson
 
 N_TREES = 100

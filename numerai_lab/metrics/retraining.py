@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numerai_lab.basics import Array, Float64, Int64
+from numerai_lab.core.arrays import Array, Float64, Int64
 
 NEGLIGIBLE = 1e-12
 """A model whose variance between seeds is below this share of its opponent's is deterministic (ridge)."""

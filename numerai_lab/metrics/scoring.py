@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from numerai_lab.basics import Array, Float32, Float64, Int64, Tick, silent
-from numerai_lab.eras import DAYS_PER_ERA
+from numerai_lab.core.arrays import Array, Float32, Float64, Int64
+from numerai_lab.core.eras import DAYS_PER_ERA
+from numerai_lab.core.panel import Panel
+from numerai_lab.core.progress import Tick, silent
+from numerai_lab.core.splits import Splits
 from numerai_lab.metrics import ERA_METRICS, METRICS
 from numerai_lab.metrics.changes import SURENESS, Series, changes, series_of, typed
 from numerai_lab.metrics.churn import seed_churn
@@ -20,8 +23,6 @@ from numerai_lab.metrics.summary import summarise
 from numerai_lab.metrics.threads import side_by_side
 from numerai_lab.metrics.verdict import SMALLEST_EFFECT
 from numerai_lab.metrics.windows import with_windows
-from numerai_lab.panel import Panel
-from numerai_lab.splits import Splits
 
 if TYPE_CHECKING:
     import polars as pl

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numerai_lab.basics import Float64, Int64
-from numerai_lab.eras import DAYS_PER_ERA
+from numerai_lab.core.arrays import Float64, Int64
+from numerai_lab.core.eras import DAYS_PER_ERA
 from numerai_lab.metrics.retraining import SeedNoise
 
 RESAMPLES = 2000

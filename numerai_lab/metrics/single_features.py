@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numerai_lab.basics import Array, Float64
+from numerai_lab.core.arrays import Array, Float64
+from numerai_lab.core.panel import Panel
 from numerai_lab.metrics.era import pearson
-from numerai_lab.panel import Panel
 
 IMPLAUSIBLE_CORR = 0.15
 """No honest feature or model is known to have a mean corr this large on stock returns weeks ahead."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from numerai_lab.basics import Float64
+from numerai_lab.core.arrays import Float64
 
 
 def sharpe(scores: Float64) -> float:

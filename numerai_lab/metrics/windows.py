@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from numerai_lab.basics import Float64
+from numerai_lab.core.arrays import Float64
 from numerai_lab.metrics import METRICS
 
 Key = TypeVar("Key", bound=Hashable)

@@ -5,9 +5,10 @@ from typing import Self
 
 import numpy as np
 
-from numerai_lab.basics import ALONE, Aid, Float32, Float64
-from numerai_lab.component import Component
-from numerai_lab.stream import BlockStream
+from numerai_lab.core.arrays import Float32, Float64
+from numerai_lab.core.component import Component
+from numerai_lab.core.progress import ALONE, Aid
+from numerai_lab.core.training_stream import BlockStream
 
 
 class Model(Component):

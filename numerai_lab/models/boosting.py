@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from numerai_lab.basics import ALONE, Aid, Array, Float32, Float64
+from numerai_lab.core.arrays import Array, Float32, Float64
+from numerai_lab.core.progress import ALONE, Aid
+from numerai_lab.core.training_stream import BlockStream
 from numerai_lab.models.base import Model
-from numerai_lab.stream import BlockStream
 
 BINS_FOR_BINNED = 16
 SAMPLED = 50_000

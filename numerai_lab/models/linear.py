@@ -5,9 +5,10 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import Field
 
-from numerai_lab.basics import ALONE, Aid, Float32, Float64, arrays_from_bytes, arrays_to_bytes
+from numerai_lab.core.arrays import Float32, Float64, arrays_from_bytes, arrays_to_bytes
+from numerai_lab.core.progress import ALONE, Aid
+from numerai_lab.core.training_stream import BlockStream
 from numerai_lab.models.base import Model
-from numerai_lab.stream import BlockStream
 
 
 class Ridge(Model):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from numerai_lab.basics import Int64
+from numerai_lab.core.arrays import Int64
 from numerai_lab.neural.corruption import Scope, swapped
 from numerai_lab.neural.losses import barlow_twins, info_nce, sim_siam, standardised, vicreg
 from numerai_lab.neural.networks import Encoder, linear, relu_net

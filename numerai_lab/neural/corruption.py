@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from numerai_lab.basics import exact_share
+from numerai_lab.core.era_ranges import exact_share
 from numerai_lab.neural.rows import Batch
 
 Scope = Literal["era", "global"]

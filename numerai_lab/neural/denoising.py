@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from numerai_lab.basics import exact_share
+from numerai_lab.core.era_ranges import exact_share
 from numerai_lab.neural.corruption import chosen_cells, swapped
 from numerai_lab.neural.networks import Encoder, relu_net
 from numerai_lab.neural.rows import Batch

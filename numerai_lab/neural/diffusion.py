@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from numerai_lab.basics import Array, Float32, Float64, Int32
+from numerai_lab.core.arrays import Array, Float32, Float64, Int32
 from numerai_lab.neural.networks import full_precision, linear
 from numerai_lab.neural.rows import Batch
 from numerai_lab.neural.settings import SIGMA

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from numerai_lab.basics import Float32
+from numerai_lab.core.arrays import Float32
 from numerai_lab.neural.networks import arrays_of, generator_for
 from numerai_lab.neural.rows import Batch
 from numerai_lab.neural.training import Objective

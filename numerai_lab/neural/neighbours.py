@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from numerai_lab.basics import Float32, Float64, Int64, Tick, silent
-from numerai_lab.factors import signed
+from numerai_lab.core.arrays import Float32, Float64, Int64
+from numerai_lab.core.covariance import signed
+from numerai_lab.core.progress import Tick, silent
 from numerai_lab.neural.umap_learn import umap_learn
 
 Metric = Literal["euclidean", "manhattan", "cosine", "correlation", "hamming"]

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from numerai_lab.basics import Array, Float32, Float64, Int64, NlabError
+from numerai_lab.core.arrays import Array, Float32, Float64, Int64
+from numerai_lab.core.errors import NlabError
 
 TILE, GPU_TILE = 256, 4096
 """Rows in every forward pass of `in_tiles`, on a CPU and on a GPU."""

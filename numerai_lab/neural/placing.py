@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from numerai_lab.basics import Float32
+from numerai_lab.core.arrays import Float32
 from numerai_lab.neural.neighbours import Index, Metric, spread_out
 from numerai_lab.neural.umap_learn import umap_learn
 

@@ -8,9 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from numerai_lab.basics import Float64, Int64, NlabError, exact_share
-from numerai_lab.panel import Panel
-from numerai_lab.splits import embargo_for
+from numerai_lab.core.arrays import Float64, Int64
+from numerai_lab.core.era_ranges import exact_share
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.panel import Panel
+from numerai_lab.core.splits import embargo_for
 
 MOMENT_ROWS = 50_000
 

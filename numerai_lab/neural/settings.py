@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from numerai_lab.basics import Aid
-from numerai_lab.component import Component
-from numerai_lab.panel import Panel
+from numerai_lab.core.component import Component
+from numerai_lab.core.panel import Panel
+from numerai_lab.core.progress import Aid
 
 if TYPE_CHECKING:
     from numerai_lab.neural.training import Objective

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from numerai_lab.basics import Array
+from numerai_lab.core.arrays import Array
 from numerai_lab.neural.networks import linear, relu_net
 from numerai_lab.neural.rows import Batch
 from numerai_lab.neural.training import Objective

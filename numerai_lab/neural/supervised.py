@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from numerai_lab.basics import Float32, Float64
+from numerai_lab.core.arrays import Float32, Float64
 from numerai_lab.neural.era import Drop, dropping, kept
 from numerai_lab.neural.networks import Encoder, Stack, full_precision, linear, swish
 from numerai_lab.neural.rows import Batch

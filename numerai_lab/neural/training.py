@@ -11,10 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from numerai_lab.basics import Aid, Array, Float32, NlabFailure
+from numerai_lab.core.arrays import Array, Float32
+from numerai_lab.core.errors import NlabFailure
+from numerai_lab.core.panel import Panel
+from numerai_lab.core.progress import Aid
 from numerai_lab.neural.networks import generator_for, repeatable
 from numerai_lab.neural.rows import Batch, draw, held_out
-from numerai_lab.panel import Panel
 
 VALIDATION_BATCHES = 8
 RELEASE_EVERY = 50

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from numerai_lab.basics import Aid, Array, Float32, Int64, NlabFailure, Tick, silent
+from numerai_lab.core.arrays import Array, Float32, Int64
+from numerai_lab.core.errors import NlabFailure
+from numerai_lab.core.progress import Aid, Tick, silent
 from numerai_lab.neural.neighbours import Metric, neighbours, principal_axes, scores_of, spread_out
 from numerai_lab.neural.networks import Stack, arrays_of, linear, relu_net, repeatable
 from numerai_lab.neural.training import take_up, written

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from numerai_lab.basics import NlabError, nearest
+from numerai_lab.core.errors import NlabError, nearest
 from numerai_lab.fingerprint import FINGERPRINT, differences
 from numerai_lab.finished import DIGESTS, Run, block_of, differing, read_run, terms
 from numerai_lab.ledger import LEDGER

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from numerai_lab.basics import Float64
+from numerai_lab.core.arrays import Float64
 from numerai_lab.finished import block_of
 from numerai_lab.metrics.changes import series_of
 from numerai_lab.metrics.scoring import FOLD

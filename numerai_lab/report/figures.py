@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from numerai_lab.basics import Float64
+from numerai_lab.core.arrays import Float64
 from numerai_lab.metrics.significance import luck
 from numerai_lab.report.figure import COLOURS, GREY, Figure, Trace, bars, heat, line, marked, titled
 from numerai_lab.report.findings import Likeness

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from numerai_lab.basics import Float64, NlabError, arrays_from_bytes
 from numerai_lab.config import RAW, Config
+from numerai_lab.core.arrays import Float64, arrays_from_bytes
+from numerai_lab.core.errors import NlabError
 from numerai_lab.crossfit import Fits
 from numerai_lab.defaults import mapping
 from numerai_lab.finished import Run

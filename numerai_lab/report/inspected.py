@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numerai_lab.basics import Float32, Float64, Int32
+from numerai_lab.core.arrays import Float32, Float64, Int32
 from numerai_lab.report.findings import Share
 
 

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from numerai_lab.basics import NlabError
+from numerai_lab.core.errors import NlabError
 from numerai_lab.finished import Run, read_run
 from numerai_lab.report.ranking import sort_column
 from numerai_lab.report.tables import Shown, best_is_high

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from numerai_lab.basics import NlabError
 from numerai_lab.config import Config, load_config
+from numerai_lab.core.errors import NlabError
 from numerai_lab.finished import Run, block_of
 from numerai_lab.report.markup import cells, render
 from numerai_lab.report.plots import by_era, cumulative, drawn, improvement

@@ -18,7 +18,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from numerai_lab.basics import Tick, human_bytes
+from numerai_lab.core.formatting import human_bytes
+from numerai_lab.core.progress import Tick
 
 log = logging.getLogger("nlab")
 WIDE = 110

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from numerai_lab.basics import NlabError, nearest
+from numerai_lab.core.errors import NlabError, nearest
 from numerai_lab.report.tables import CORR, LEGACY, REST, SURE, best_is_high
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from numerai_lab.basics import NlabError
+from numerai_lab.core.errors import NlabError
 from numerai_lab.finished import REALISM, Run, damaged
 from numerai_lab.inventions import Judged
 from numerai_lab.report.markup import cells

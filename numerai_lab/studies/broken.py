@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from numerai_lab.basics import Array
-from numerai_lab.folds import Fold
-from numerai_lab.panel import Panel
-from numerai_lab.splits import Splits
+from numerai_lab.core.arrays import Array
+from numerai_lab.core.folds import Fold
+from numerai_lab.core.panel import Panel
+from numerai_lab.core.splits import Splits
 from numerai_lab.store import Scratch
 
 

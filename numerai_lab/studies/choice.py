@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from numerai_lab.basics import NlabError
+from numerai_lab.core.errors import NlabError
 from numerai_lab.finished import read_run
 from numerai_lab.report.page import redrawn
 from numerai_lab.runs import note_in_manifest

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numerai_lab.basics import Array, Float64
+from numerai_lab.core.arrays import Array, Float64
+from numerai_lab.core.panel import Panel
+from numerai_lab.core.splits import Splits
 from numerai_lab.data.reader import Loaded
 from numerai_lab.metrics.era import numerai_corr, pearson
 from numerai_lab.metrics.feature_pairs import pair_scores
 from numerai_lab.metrics.single_features import ColumnScores, column_scores, known_target, raw_scores, thinned
-from numerai_lab.panel import Panel
-from numerai_lab.splits import Splits
 from numerai_lab.studies.twins import twins
 
 FALSE_ALARM = 0.001

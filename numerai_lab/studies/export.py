@@ -10,24 +10,25 @@ from typing import Any
 
 import numpy as np
 
-from numerai_lab.basics import Array, Float32, NlabError, NlabFailure, arrays_from_bytes, nearest
 from numerai_lab.cache import STAGES, Cache
-from numerai_lab.component import Component
 from numerai_lab.config import Config, Variant, load_config
+from numerai_lab.core.arrays import Array, Float32, arrays_from_bytes
+from numerai_lab.core.component import Component
+from numerai_lab.core.era_ranges import span_text
+from numerai_lab.core.errors import NlabError, NlabFailure, nearest
+from numerai_lab.core.panel import Panel
+from numerai_lab.core.splits import Splits
 from numerai_lab.crossfit import Fits, parts_of
 from numerai_lab.data.live import Live, live_rows
 from numerai_lab.data.reader import Loaded
 from numerai_lab.defaults import NOISE, UNTRAINED
 from numerai_lab.diagnostics import Diagnosis
-from numerai_lab.experiment import span
 from numerai_lab.finished import Run, damaged, read_run
 from numerai_lab.generators import Generator
 from numerai_lab.holdout import load_sealed, load_sealed_for, splits_of_run
-from numerai_lab.panel import Panel
 from numerai_lab.runs import CONFIG, growing_table, write_page
 from numerai_lab.selection import LABELLED
 from numerai_lab.setting import Setting, Show
-from numerai_lab.splits import Splits
 from numerai_lab.store import cache_dir, scratch
 from numerai_lab.variants import check_methods, fit_generators, settled
 
@@ -143,7 +144,7 @@ def transform(config: Config, out: Path, show: Show) -> list[Exported]:
 
 
 def _sealed(splits: Splits, dates: Mapping[int, str]) -> tuple[str, ...]:
-    said = f"the holdout, eras {span(splits.holdout, dates)}, its embargo and all later eras are sealed and left out"
+    said = f"the holdout, eras {span_text(splits.holdout, dates)}, its embargo and all later eras are sealed and left out"
     return (said,) if splits.holdout else ()
 
 
@@ -182,7 +183,7 @@ def _write(subject: Subject, config: Config, loaded: Loaded, out: Path, show: Sh
     remarks = (
         *subject.remarks,
         *(
-            (f"eras {span(silent, panel.dates)} are left out: its fit saw their targets, or those of their neighbours",)
+            (f"eras {span_text(silent, panel.dates)} are left out: its fit saw their targets, or those of their neighbours",)
             if silent
             else ()
         ),
@@ -231,8 +232,8 @@ def _card(subject: Subject, config: Config, loaded: Loaded, rows: Mapping[str, i
         "rows": ", ".join(f"{name} {count:,}" for name, count in rows.items()),
         "fitted on": f"{SCOPES[template.fit_scope.kind]}{stamp}",
         **({"targets learned": ", ".join(targets)} if template.several_targets else {}),
-        "eras seen by the fit": span(subject.fitted_on, loaded.panel.dates),
-        "training eras": span(subject.train, loaded.panel.dates),
+        "eras seen by the fit": span_text(subject.fitted_on, loaded.panel.dates),
+        "training eras": span_text(subject.train, loaded.panel.dates),
         "seed": subject.seed if template.stochastic else "none: nothing is drawn at random",
         "data": f"{'SYNTHETIC, ' if loaded.synthetic else ''}{config.data.version_label()}",
         "features read": _features_read(subject, loaded.panel),

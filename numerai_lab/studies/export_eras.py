@@ -9,18 +9,20 @@ import numpy as np
 
 from numerai_lab.augmenters import Augmenter
 from numerai_lab.augmenters.bins import rebinned
-from numerai_lab.basics import NlabError, arrays_from_bytes, nearest, rng_for
 from numerai_lab.config import RAW, Config, load_config
+from numerai_lab.core.arrays import arrays_from_bytes
+from numerai_lab.core.era_ranges import span_text
+from numerai_lab.core.errors import NlabError, nearest
+from numerai_lab.core.panel import Block
+from numerai_lab.core.seeding import rng_for
+from numerai_lab.core.training_stream import BlockStream, Origin
 from numerai_lab.data.reader import Loaded
-from numerai_lab.experiment import span
 from numerai_lab.finished import Run, damaged, read_run
 from numerai_lab.holdout import load_sealed_for
-from numerai_lab.panel import Block
 from numerai_lab.report.realism import realism_lines
 from numerai_lab.runs import CONFIG, growing_table, write_page
 from numerai_lab.setting import Show
 from numerai_lab.stages import augmenter_file
-from numerai_lab.stream import BlockStream, Origin
 from numerai_lab.studies.export import Exported, config_hash, of_method, refuse_existing
 
 if TYPE_CHECKING:
@@ -105,7 +107,7 @@ def _firsts(run: Run, name: str, seed: int) -> list[int]:
 
 
 def _learned_from(run: Run, config: Config, name: str, seed: int, dates: Mapping[int, str]) -> str:
-    said = f"{span(tuple(run.manifest['splits']['train']), dates)}, features and target"
+    said = f"{span_text(tuple(run.manifest['splits']['train']), dates)}, features and target"
     readers = {g for v in config.variants.values() if name in v.augment for g in v.reads if g in config.generators}
     fewer = any(config.generators[g].fit_scope.kind == "early" for g in readers)
     if not fewer or _firsts(run, name, seed):

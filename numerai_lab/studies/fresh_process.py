@@ -8,7 +8,8 @@ from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
-from numerai_lab.basics import NlabError, NlabFailure, Tick, told
+from numerai_lab.core.errors import NlabError, NlabFailure, told
+from numerai_lab.core.progress import Tick
 from numerai_lab.setting import Show
 
 Result = TypeVar("Result")

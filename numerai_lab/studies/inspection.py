@@ -6,14 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numerai_lab.basics import Float32, Float64, Int32, NlabError, arrays_from_bytes
 from numerai_lab.config import Config, load_config
+from numerai_lab.core.arrays import Float32, Float64, Int32, arrays_from_bytes
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.panel import Panel
 from numerai_lab.crossfit import Fits
 from numerai_lab.diagnostics import Diagnosis
 from numerai_lab.finished import Run, damaged
 from numerai_lab.holdout import load_sealed_for
 from numerai_lab.metrics.columns import alike, explained, neighbours_kept, plane
-from numerai_lab.panel import Panel
 from numerai_lab.report.findings import Share, importances
 from numerai_lab.report.inspected import Inspected
 from numerai_lab.runs import CONFIG

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numerai_lab.augmenters import AUGMENTERS
-from numerai_lab.basics import NlabError, nearest
 from numerai_lab.config import Config, parse_config
+from numerai_lab.core.errors import NlabError, nearest
 from numerai_lab.data.reader import load
 from numerai_lab.defaults import NOISE, SAME_ROWS, UNTRAINED
 from numerai_lab.finished import Run, read_run

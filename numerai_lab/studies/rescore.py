@@ -6,8 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from numerai_lab.basics import Array, Float64, Int64, NlabError, nearest
 from numerai_lab.config import Config
+from numerai_lab.core.arrays import Array, Float64, Int64
+from numerai_lab.core.era_ranges import span_text
+from numerai_lab.core.eras import LIVE, era_label
+from numerai_lab.core.errors import NlabError, nearest
+from numerai_lab.core.panel import Panel
+from numerai_lab.core.splits import Splits
 from numerai_lab.data.extras import RowIndex, find_rows, model_columns, numbered
 from numerai_lab.data.reader import load
 from numerai_lab.data.scan import (
@@ -22,13 +27,10 @@ from numerai_lab.data.scan import (
     scan,
     schema_of,
 )
-from numerai_lab.eras import LIVE, era_label
-from numerai_lab.experiment import scoring_of, span
+from numerai_lab.experiment import scoring_of
 from numerai_lab.holdout import splits_of, with_hidden_targets
 from numerai_lab.metrics.scoring import Column, Predictions, covered, per_era, score_table
-from numerai_lab.panel import Panel
 from numerai_lab.setting import Show
-from numerai_lab.splits import Splits
 
 if TYPE_CHECKING:
     import polars as pl
@@ -80,7 +82,7 @@ def score_predictions(path: Path, config: Config, show: Show, reference: str | N
     notes += [f"{missing:,} rows of scored eras have no prediction and are left out of their eras"] if missing else []
     data = f"{'SYNTHETIC data' if loaded.synthetic else 'data'}: {version}; target {loaded.target}"
     head = [f"{data}; fnc[{scoring.fnc_features}]@{loaded.target}; Δ against {scoring.reference}"]
-    head.append(f"val1 eras {span(scored.val1, panel.dates)}; val2 eras {span(scored.val2, panel.dates)}")
+    head.append(f"val1 eras {span_text(scored.val1, panel.dates)}; val2 eras {span_text(scored.val2, panel.dates)}")
     return Scored(eras, score_table(eras, scoring, dict.fromkeys(names, stamp)), (*head, *notes))
 
 
@@ -150,7 +152,7 @@ def _joined(path: Path, frame: "pl.DataFrame", panel: Panel, version: str) -> tu
 def _held_out(rows: Int64, panel: Panel, splits: Splits) -> list[str]:
     """A line where the file has predictions for rows of the holdout. rows: as `_joined` gives them."""
     n = sum(int(((rows >= place.start) & (rows < place.stop)).sum()) for place in map(panel.rows, splits.holdout))
-    eras = span(splits.holdout, panel.dates)
+    eras = span_text(splits.holdout, panel.dates)
     said = f"{n:,} rows of the holdout (eras {eras}) are not scored; `nlab unseal` scores a run's variant there"
     return [said] if n else []
 

@@ -5,16 +5,17 @@ from functools import cached_property
 
 import numpy as np
 
-from numerai_lab.basics import Float32, NlabFailure
 from numerai_lab.config import RAW, Config
+from numerai_lab.core.arrays import Float32
+from numerai_lab.core.era_ranges import span_text
+from numerai_lab.core.errors import NlabFailure
+from numerai_lab.core.panel import Panel
+from numerai_lab.core.splits import Splits
 from numerai_lab.crossfit import Fits
-from numerai_lab.experiment import span
 from numerai_lab.finished import Run
 from numerai_lab.metrics.scoring import Predictions
 from numerai_lab.models import Model
-from numerai_lab.panel import Panel
 from numerai_lab.setting import Show
-from numerai_lab.splits import Splits
 from numerai_lab.studies.inspection import fits_of
 from numerai_lab.variants import predicted, sharing
 
@@ -40,7 +41,7 @@ class Restored:
         """Predictions for some eras by the very models of the run, era by era as the run made them."""
         future = panel.only(eras).without_target()
         shared = sharing(self.config, self.splits)
-        with show.task(f"predict eras {span(eras)}"):
+        with show.task(f"predict eras {span_text(eras)}"):
             return predicted(self.asked, shared, future, lambda name, seed: self._values(future, name, seed))
 
     def _values(self, future: Panel, name: str, seed: int) -> Float32:

@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
-from numerai_lab.basics import NlabError
 from numerai_lab.config import Config, load_config
+from numerai_lab.core.errors import NlabError
 from numerai_lab.experiment import How, facts_now, run
 from numerai_lab.fingerprint import fingerprint, mismatch
 from numerai_lab.finished import Run, differing, read_run, terms

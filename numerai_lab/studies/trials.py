@@ -7,18 +7,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from numerai_lab.basics import Float64, rng_for
 from numerai_lab.config import Config, Variant
+from numerai_lab.core.arrays import Float64
+from numerai_lab.core.folds import Fold
+from numerai_lab.core.panel import Block, Panel
+from numerai_lab.core.seeding import rng_for
+from numerai_lab.core.splits import Splits
 from numerai_lab.crossfit import parts_of
 from numerai_lab.experiment import out_of_fold
-from numerai_lab.folds import Fold
 from numerai_lab.holdout import load_sealed
 from numerai_lab.metrics.era import numerai_corr
 from numerai_lab.metrics.scoring import Predictions
 from numerai_lab.metrics.single_features import known_target
-from numerai_lab.panel import Block, Panel
 from numerai_lab.setting import Setting, Show
-from numerai_lab.splits import Splits
 from numerai_lab.stages import Fitted, fitted_augmenter, rows_stream
 from numerai_lab.store import Scratch, scratch
 from numerai_lab.studies.broken import permuted_targets, reordered_rows, replaced_features, without_block

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numerai_lab.basics import Array, Float32, Float64, Int64, rng_for
+from numerai_lab.core.arrays import Array, Float32, Float64, Int64
+from numerai_lab.core.panel import Block, Panel
+from numerai_lab.core.seeding import rng_for
 from numerai_lab.metrics.single_features import known_target
-from numerai_lab.panel import Block, Panel
 
 FEATURES_A_HASH = 32
 MOST_HASHES = 4

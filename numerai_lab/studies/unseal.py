@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from numerai_lab.basics import NlabError, NlabFailure, nearest
 from numerai_lab.config import Config, load_config
+from numerai_lab.core.errors import NlabError, NlabFailure, nearest
+from numerai_lab.core.splits import Splits
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.data.source import Source
 from numerai_lab.experiment import column_names, notes_of, prediction_table, scoring_of
@@ -27,7 +28,6 @@ from numerai_lab.report.tables import exported
 from numerai_lab.report.verdicts import judged, outcome
 from numerai_lab.runs import CONFIG, check_writable, replace_page
 from numerai_lab.setting import Show
-from numerai_lab.splits import Splits
 from numerai_lab.studies.restored import Restored
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from numerai_lab.augmenters.average import Average
-from numerai_lab.basics import NlabError
-from numerai_lab.panel import Block
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.panel import Block
 from tests.conftest import make_config
 
 RNG = 1

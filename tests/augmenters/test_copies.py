@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from numerai_lab.augmenters.copies import Cutout, Duplicate, FeatureReversal, GaussianNoise, SwapNoise
-from numerai_lab.panel import Block
+from numerai_lab.core.panel import Block
 
 
 def block(n: int = 200, p: int = 30) -> Block:

@@ -9,8 +9,8 @@ from numerai_lab.augmenters.bins import Marginals, feature_marginals
 from numerai_lab.augmenters.copula import Copula, as_correlation, behind_bins, positive
 from numerai_lab.augmenters.latent import Pooled
 from numerai_lab.augmenters.path import CovariancePath
-from numerai_lab.basics import NlabError
-from numerai_lab.panel import Block, Panel
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.panel import Block, Panel
 from tests.conftest import make_panel
 
 

@@ -9,10 +9,10 @@ import torch
 from numerai_lab.augmenters.bins import Marginals
 from numerai_lab.augmenters.diffusion import Diffusion
 from numerai_lab.augmenters.latent import Pooled, learned
-from numerai_lab.basics import NlabError
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.panel import Block, Panel
 from numerai_lab.neural.diffusion import Denoiser, Shape
 from numerai_lab.neural.sampling import euler, heun, noise_levels, start
-from numerai_lab.panel import Block, Panel
 from tests.conftest import make_panel
 
 TINY = {"hidden": 16, "n_layers": 1, "batch_size": 256, "max_steps": 400, "learning_rate": 1e-2, "ema": 0.98}

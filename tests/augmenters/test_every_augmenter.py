@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from numerai_lab.augmenters import AUGMENTERS, Augmenter
-from numerai_lab.basics import NlabError, arrays_from_bytes, arrays_to_bytes, silent
+from numerai_lab.core.arrays import arrays_from_bytes, arrays_to_bytes
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.panel import Block, Panel
+from numerai_lab.core.progress import silent
+from numerai_lab.core.training_stream import Batch, BlockStream
 from numerai_lab.made import FEATURES, Made, make
-from numerai_lab.panel import Block, Panel
-from numerai_lab.stream import Batch, BlockStream
 from tests.conftest import component, make_panel
 
 kinds = pytest.mark.parametrize("kind", AUGMENTERS)

@@ -7,8 +7,8 @@ import pytest
 
 from numerai_lab.augmenters import mixture
 from numerai_lab.augmenters.mixture import GMMTargets
-from numerai_lab.basics import NlabError
-from numerai_lab.panel import Panel
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.panel import Panel
 from tests.conftest import make_panel
 
 MIXTURES = ["bayes", "gmm_diag", "pca_gmm"]

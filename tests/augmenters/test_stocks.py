@@ -7,7 +7,7 @@ import pytest
 
 from numerai_lab.augmenters.stocks import Dream, NoiseToStock, UNet
 from numerai_lab.augmenters.umap_inverse import UMAPInverse, _within
-from numerai_lab.panel import Block, Panel
+from numerai_lab.core.panel import Block, Panel
 from tests.conftest import make_panel
 
 TINY = {"batch_size": 256, "max_steps": 300, "learning_rate": 5e-3}

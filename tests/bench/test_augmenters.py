@@ -25,8 +25,8 @@ STREAMED = """
 import numpy as np
 from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.models import MODELS
-from numerai_lab.panel import Panel
-from numerai_lab.stream import BlockStream
+from numerai_lab.core.panel import Panel
+from numerai_lab.core.training_stream import BlockStream
 
 features, target = np.load(folder / "features.npy", mmap_mode="r"), np.load(folder / "target.npy")
 starts = np.arange(0, len(features), rows_an_era)

@@ -10,10 +10,10 @@ import time
 import numpy as np
 
 from numerai_lab.augmenters import AUGMENTERS
+from numerai_lab.core.panel import Block
 from numerai_lab.data.reader import load
 from numerai_lab.data.synthetic import Synthetic
 from numerai_lab.metrics.realism import Realism, Sample, realism
-from numerai_lab.panel import Block
 
 TRAIN, HELD = range(1, 121), range(125, 161)
 N_NEW, N_ROWS = 60, 800

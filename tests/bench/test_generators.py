@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
+from numerai_lab.core.panel import Panel
 from numerai_lab.generators import GENERATORS
 from numerai_lab.generators.linear import FactorAnalysis
-from numerai_lab.panel import Panel
 
 P, N_ROWS = 780, 5000
 FEW, MANY = 60, 540

@@ -15,14 +15,14 @@ import psutil
 import pytest
 import torch
 
-from numerai_lab.basics import Aid
+from numerai_lab.core.panel import Panel
+from numerai_lab.core.progress import Aid
 from numerai_lab.generators import Generator
 from numerai_lab.generators.autoencoder import Autoencoder, RandomEncoder
 from numerai_lab.generators.contrastive import Contrastive
 from numerai_lab.generators.era_autoencoder import EraAutoencoder
 from numerai_lab.generators.supervised import Siamese, SupervisedAutoencoder
 from numerai_lab.neural.networks import swish
-from numerai_lab.panel import Panel
 from tests.conftest import make_panel
 
 N_ERAS, N_ROWS, P, BATCH, STEPS = 60, 5000, 780, 1024, 30

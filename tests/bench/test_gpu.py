@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
+from numerai_lab.core.panel import Panel
 from numerai_lab.generators import GENERATORS
-from numerai_lab.panel import Panel
 from tests.bench.test_generators import P, panel_of, written
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -18,9 +18,9 @@ import pytest
 from numerai_tools import scoring as peer
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from numerai_lab.core.panel import Panel
+from numerai_lab.core.splits import Splits
 from numerai_lab.metrics.scoring import Column, Predictions, Scoring, per_era
-from numerai_lab.panel import Panel
-from numerai_lab.splits import Splits
 
 N_FEATURES = 780
 PEER_ERAS = {1: 4, 10: 1}

@@ -18,11 +18,11 @@ import pytest
 import torch
 from scipy.stats import ks_2samp
 
+from numerai_lab.core.panel import Block, Panel
 from numerai_lab.data.world import Size, World, target_bins
 from numerai_lab.generators.landmarks import landmarks
 from numerai_lab.generators.umap import UMAP
 from numerai_lab.neural.neighbours import nearest
-from numerai_lab.panel import Block, Panel
 from tests.bench.embedding import factors_r2, neighbours_kept
 from tests.conftest import make_panel
 

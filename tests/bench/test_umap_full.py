@@ -17,10 +17,10 @@ import psutil
 import pytest
 import torch
 
+from numerai_lab.core.panel import Panel, release_pages
 from numerai_lab.data.reader import load
 from numerai_lab.data.synthetic import Synthetic
 from numerai_lab.generators.umap import UMAP
-from numerai_lab.panel import Panel, release_pages
 
 D = 100
 

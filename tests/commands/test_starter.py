@@ -7,10 +7,10 @@ import jsonschema
 import pytest
 import yaml
 
-from numerai_lab.basics import NlabError
 from numerai_lab.commands.starter import SCHEMA_LINE, schema, starter
-from numerai_lab.component import Component
 from numerai_lab.config import parse_config
+from numerai_lab.core.component import Component
+from numerai_lab.core.errors import NlabError
 from numerai_lab.sentences import KINDS
 
 CONFIGS = sorted(Path("configs").glob("*.yaml"))

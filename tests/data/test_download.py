@@ -18,7 +18,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from numerai_lab.basics import NlabError, Tick, silent
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.progress import Tick, silent
 from numerai_lab.data import download as module
 from numerai_lab.data.download import Remote, changed, download, remote_state
 

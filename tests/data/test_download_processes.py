@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from numerai_lab.basics import NlabError
+from numerai_lab.core.errors import NlabError
 from tests.data.test_download import OLD, Handler, Site, Target, site, target
 
 __all__ = ["site", "target"]  # fixtures
 SCRIPT = """
 import resource, sys
 from pathlib import Path
-from numerai_lab.basics import NlabError
+from numerai_lab.core.errors import NlabError
 from numerai_lab.data.download import download
 limit = int(sys.argv[3])
 if limit:

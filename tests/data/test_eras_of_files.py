@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from numerai_lab.basics import NlabError
+from numerai_lab.core.errors import NlabError
 from numerai_lab.data.files import Files
 from numerai_lab.data.inventory import inventory
 from numerai_lab.data.live import live_rows

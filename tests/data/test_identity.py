@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from numerai_lab import known_checksums
-from numerai_lab.basics import NlabError
+from numerai_lab.core.errors import NlabError
 from numerai_lab.data import ingest
 from numerai_lab.data.files import Files
 from numerai_lab.data.reader import Loaded, load

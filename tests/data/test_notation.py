@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from numerai_lab.basics import Array, NlabError
+from numerai_lab.core.arrays import Array
+from numerai_lab.core.errors import NlabError
 from numerai_lab.data.files import Files
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.metrics.exposures import Exposures

@@ -12,7 +12,7 @@ import numerapi.base_api
 import numpy as np
 import pytest
 
-from numerai_lab.basics import NlabError
+from numerai_lab.core.errors import NlabError
 from numerai_lab.data.numerai import Numerai
 from numerai_lab.data.reader import load, outline
 from numerai_lab.data.synthetic import write_tournament

@@ -6,14 +6,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from numerai_lab.basics import NlabError
 from numerai_lab.config import load_config
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.splits import EraTable, SplitsConfig, make_splits
 from numerai_lab.data.files import Files
 from numerai_lab.data.older import BINARY, GROUPS, LAST_ERA, write_older
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.experiment import run
 from numerai_lab.report.tables import summary_columns
-from numerai_lab.splits import EraTable, SplitsConfig, make_splits
 from tests.conftest import Quiet
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from numerai_lab.basics import NlabError
+from numerai_lab.core.errors import NlabError
 from numerai_lab.data import ingest, reader
 from numerai_lab.data.files import Files
 from numerai_lab.data.reader import load, outline

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from numerai_lab.basics import NlabError
+from numerai_lab.core.errors import NlabError
 from numerai_lab.data import synthetic
 from numerai_lab.data.reader import Loaded, load, outline
 from numerai_lab.data.synthetic import SIZES, TARGETS, Synthetic, write_tournament

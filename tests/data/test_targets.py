@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from numerai_lab.basics import NlabError
+from numerai_lab.core.errors import NlabError
 from numerai_lab.data.files import Files
 from numerai_lab.data.reader import Loaded, load, outline
 from numerai_lab.data.targets import horizon_in

@@ -15,13 +15,14 @@ import polars as pl
 import pytest
 import torch
 
-from numerai_lab.basics import ALONE, Aid, NlabError, NlabFailure
 from numerai_lab.config import Config
+from numerai_lab.core.errors import NlabError, NlabFailure
+from numerai_lab.core.panel import Block, Panel
+from numerai_lab.core.progress import ALONE, Aid
 from numerai_lab.data.synthetic import Synthetic
 from numerai_lab.experiment import run
 from numerai_lab.generators.linear import PCA
 from numerai_lab.models import Ridge
-from numerai_lab.panel import Block, Panel
 from numerai_lab.store import cache_dir
 from numerai_lab.upkeep import damaged
 from tests.conftest import Quiet, make_config, quick

@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from numerai_lab.basics import ALONE, NlabError, arrays_to_bytes
 from numerai_lab.cache import CHECKPOINT, Cache, Entry, Stage, aid, journaled
 from numerai_lab.config import load_config
+from numerai_lab.core.arrays import arrays_to_bytes
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.progress import ALONE
 from numerai_lab.data.files import Files
 from numerai_lab.data.reader import load
 from numerai_lab.experiment import run

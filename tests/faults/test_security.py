@@ -13,9 +13,11 @@ import polars as pl
 import pytest
 
 import numerai_lab
-from numerai_lab.basics import Aid, NlabError, NlabFailure, arrays_from_bytes, arrays_to_bytes
 from numerai_lab.cache import Cache, Stage
 from numerai_lab.config import load_config, parse_config
+from numerai_lab.core.arrays import arrays_from_bytes, arrays_to_bytes
+from numerai_lab.core.errors import NlabError, NlabFailure
+from numerai_lab.core.progress import Aid
 from numerai_lab.experiment import run
 from numerai_lab.finished import read_run
 from numerai_lab.lock import Lock

@@ -5,9 +5,9 @@ from functools import cache
 
 import numpy as np
 
+from numerai_lab.core.panel import Panel
 from numerai_lab.generators import Generator
 from numerai_lab.generators.autoencoder import RandomEncoder
-from numerai_lab.panel import Panel
 from tests.generators.test_linear import held_out_r2, planted
 
 N_FACTORS = 6

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from numerai_lab.basics import arrays_from_bytes, arrays_to_bytes
+from numerai_lab.core.arrays import arrays_from_bytes, arrays_to_bytes
+from numerai_lab.core.panel import Panel
 from numerai_lab.generators.contrastive import Contrastive
 from numerai_lab.generators.linear import FactorAnalysis
 from numerai_lab.neural.contrastive import Frame, LearnedFromRandomness, SubTab
 from numerai_lab.neural.losses import barlow_twins, info_nce, sim_siam, vicreg
 from numerai_lab.neural.networks import Encoder, generator_for
 from numerai_lab.neural.rows import column_moments, draw
-from numerai_lab.panel import Panel
 from tests.conftest import NETWORK, TRAINING, make_panel
 from tests.generators import planted
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from numerai_lab.basics import Aid
 from numerai_lab.config import load_config
+from numerai_lab.core.panel import Panel
+from numerai_lab.core.progress import Aid
 from numerai_lab.generators.era_autoencoder import EraAutoencoder
-from numerai_lab.panel import Panel
 from tests.conftest import QUICK, make_panel
 from tests.generators import planted
 

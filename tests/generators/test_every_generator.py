@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from numerai_lab.basics import Float32, arrays_from_bytes, arrays_to_bytes
+from numerai_lab.core.arrays import Float32, arrays_from_bytes, arrays_to_bytes
+from numerai_lab.core.panel import Block, Panel
 from numerai_lab.generators import GENERATORS, Generator
-from numerai_lab.panel import Block, Panel
 from tests.conftest import component, make_panel
 
 OF_UMAP = {

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from numerai_lab.basics import NlabError
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.panel import Panel
 from numerai_lab.generators.linear import PCA, FactorAnalysis, factor_analysis, moments, varimax
-from numerai_lab.panel import Panel
 from tests.conftest import make_panel
 
 RNG = np.random.default_rng(0)

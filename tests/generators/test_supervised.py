@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from numerai_lab.basics import Float32, NlabError
+from numerai_lab.core.arrays import Float32
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.panel import Panel
+from numerai_lab.core.splits import Splits
 from numerai_lab.generators import Generator
 from numerai_lab.generators.supervised import Siamese, SupervisedAutoencoder, _groups
 from numerai_lab.neural.networks import Encoder, generator_for
 from numerai_lab.neural.rows import Batch, draw
 from numerai_lab.neural.supervised import SiameseDistances, SupervisedAutoencoding, SupervisedShape
-from numerai_lab.panel import Panel
-from numerai_lab.splits import Splits
 from tests.conftest import make_config, make_panel
 from tests.test_crossfit import corr, fitted_in, with_targets
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from numerai_lab.basics import NlabError
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.panel import Block, Panel
 from numerai_lab.generators.landmarks import landmarks
 from numerai_lab.generators.umap import UMAP
-from numerai_lab.panel import Block, Panel
 from tests.conftest import make_panel
 
 

@@ -13,13 +13,15 @@ import pytest
 import torch
 from scipy.stats import ks_2samp
 
-from numerai_lab.basics import Aid, Array, NlabError, arrays_from_bytes, arrays_to_bytes
+from numerai_lab.core.arrays import Array, arrays_from_bytes, arrays_to_bytes
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.panel import Block
+from numerai_lab.core.progress import Aid
+from numerai_lab.core.splits import Splits
 from numerai_lab.generators import umap
 from numerai_lab.generators.umap import UMAP
 from numerai_lab.neural import umap as training
-from numerai_lab.panel import Block
 from numerai_lab.plan import plan
-from numerai_lab.splits import Splits
 from numerai_lab.variants import settled
 from tests.conftest import make_config, make_panel, quick
 from tests.generators.planted import N_TRAIN, world

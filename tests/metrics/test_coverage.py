@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from numerai_lab.basics import NlabError
+from numerai_lab.core.errors import NlabError
 from numerai_lab.metrics.coverage import Coverage
 
 

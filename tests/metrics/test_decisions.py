@@ -8,12 +8,12 @@ import polars as pl
 import pytest
 from numerai_tools import scoring as official
 
-from numerai_lab.basics import NlabError
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.panel import Panel
+from numerai_lab.core.splits import Splits
 from numerai_lab.metrics.payout import multipliers
 from numerai_lab.metrics.scoring import Column, Predictions, Scoring, per_era, score_table
 from numerai_lab.metrics.windows import with_windows
-from numerai_lab.panel import Panel
-from numerai_lab.splits import Splits
 from tests.conftest import make_config, make_panel
 
 SCORING = Scoring("twin", "all", None, "benchmark", 20)

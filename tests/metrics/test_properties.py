@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
+from numerai_lab.core.splits import Splits
 from numerai_lab.metrics.era import EraData, contribution, gauss, numerai_corr, score_era
 from numerai_lab.metrics.exposures import Exposures
 from numerai_lab.metrics.scoring import Column, Predictions, Scoring, per_era
-from numerai_lab.splits import Splits
 from tests.conftest import make_panel
 
 seeds = st.integers(0, 2**32 - 1)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from numerai_lab.core.panel import Panel
 from numerai_lab.metrics.realism import Realism, Sample, realism
-from numerai_lab.panel import Panel
 from tests.conftest import make_panel
 
 

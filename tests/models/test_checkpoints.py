@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from numerai_lab.basics import Aid, Array
+from numerai_lab.core.arrays import Array
+from numerai_lab.core.progress import Aid
+from numerai_lab.core.training_stream import BlockStream
 from numerai_lab.models import XGBoost, boosting
-from numerai_lab.stream import BlockStream
 from tests.conftest import make_panel
 
 PANEL = make_panel()

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from numerai_lab.basics import Aid
+from numerai_lab.core.panel import Panel
+from numerai_lab.core.progress import Aid
+from numerai_lab.core.training_stream import BlockStream
 from numerai_lab.models import MODELS, Model
-from numerai_lab.panel import Panel
-from numerai_lab.stream import BlockStream
 from tests.conftest import component, make_panel
 
 kinds = pytest.mark.parametrize("kind", MODELS)

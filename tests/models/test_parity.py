@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from numerai_lab.core.training_stream import BlockStream
 from numerai_lab.models import LightGBM, Ridge, XGBoost
 from numerai_lab.store import Scratch
-from numerai_lab.stream import BlockStream
 from tests.conftest import component, make_panel
 
 

@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from numerai_lab.augmenters import AUGMENTERS
-from numerai_lab.basics import Aid, Array, arrays_from_bytes, arrays_to_bytes
-from numerai_lab.component import Component
+from numerai_lab.core.arrays import Array, arrays_from_bytes, arrays_to_bytes
+from numerai_lab.core.component import Component
+from numerai_lab.core.panel import Panel
+from numerai_lab.core.progress import Aid
 from numerai_lab.generators import GENERATORS
 from numerai_lab.machine import used_gpu
 from numerai_lab.neural.neighbours import nearest
-from numerai_lab.panel import Panel
 from tests.conftest import QUICK, make_panel
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from numerai_lab.basics import ALONE, Aid, Array, NlabError, NlabFailure, arrays_from_bytes, arrays_to_bytes
+from numerai_lab.core.arrays import Array, arrays_from_bytes, arrays_to_bytes
+from numerai_lab.core.errors import NlabError, NlabFailure
+from numerai_lab.core.panel import Panel
+from numerai_lab.core.progress import ALONE, Aid
 from numerai_lab.generators.autoencoder import Autoencoder
 from numerai_lab.neural.losses import barlow_twins, info_nce, vicreg
 from numerai_lab.neural.networks import TILE, device_for, in_tiles, linear, repeatable
 from numerai_lab.neural.rows import Batch, column_moments, draw, held_out, no_batch
 from numerai_lab.neural.supervised import SiameseDistances
 from numerai_lab.neural.training import Objective, Plan, train
-from numerai_lab.panel import Panel
 from tests.conftest import NETWORK, TRAINING, make_panel
 
 PLAN = Plan(

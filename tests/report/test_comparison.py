@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from numerai_lab.basics import NlabError
+from numerai_lab.core.errors import NlabError
 from numerai_lab.experiment import run
 from numerai_lab.metrics.significance import mean_differences
 from numerai_lab.report.comparison import compare

@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from numerai_lab.basics import NlabError
+from numerai_lab.core.errors import NlabError
 from numerai_lab.report.differing import differing
 from numerai_lab.report.listing import columns, listing
 from numerai_lab.report.ranking import ranked, sort_column

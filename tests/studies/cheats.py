@@ -10,12 +10,13 @@ import numpy as np
 from pydantic import Field
 
 from numerai_lab.augmenters.copula import Copula
-from numerai_lab.basics import ALONE, Aid, Array, Float32
+from numerai_lab.core.arrays import Array, Float32
+from numerai_lab.core.panel import Block, Panel
+from numerai_lab.core.progress import ALONE, Aid
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.data.synthetic import Synthetic
 from numerai_lab.generators.labelled import Labelled
 from numerai_lab.generators.linear import PCA
-from numerai_lab.panel import Block, Panel
 from numerai_lab.setting import Setting
 
 

@@ -10,12 +10,12 @@ import pytest
 
 from numerai_lab.augmenters.copula import Copula
 from numerai_lab.config import Config, load_config
+from numerai_lab.core.folds import Fold
+from numerai_lab.core.panel import Auxiliary
+from numerai_lab.core.splits import Splits
 from numerai_lab.data.reader import Loaded
 from numerai_lab.experiment import folds_of
-from numerai_lab.folds import Fold
 from numerai_lab.generators.linear import PCA
-from numerai_lab.panel import Auxiliary
-from numerai_lab.splits import Splits
 from numerai_lab.store import Scratch
 from numerai_lab.studies import audit as module
 from numerai_lab.studies.audit import Audit, audit

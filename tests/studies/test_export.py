@@ -9,8 +9,9 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from numerai_lab.basics import NlabError
 from numerai_lab.config import Config
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.splits import make_splits
 from numerai_lab.data.live import live_rows
 from numerai_lab.data.reader import load
 from numerai_lab.data.synthetic import SIZES, write_tournament
@@ -19,7 +20,6 @@ from numerai_lab.experiment import run
 from numerai_lab.finished import Run
 from numerai_lab.holdout import era_table
 from numerai_lab.setting import Setting
-from numerai_lab.splits import make_splits
 from numerai_lab.store import Scratch
 from numerai_lab.studies.export import export_run, transform
 from numerai_lab.variants import fit_generators

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from numerai_lab.basics import NlabError
+from numerai_lab.core.errors import NlabError
 from numerai_lab.experiment import run
 from numerai_lab.finished import Run, read_run
 from numerai_lab.report.inspected import Inspected

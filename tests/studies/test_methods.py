@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from numerai_lab.augmenters import AUGMENTERS
-from numerai_lab.basics import NlabError
 from numerai_lab.config import load_config
+from numerai_lab.core.errors import NlabError
 from numerai_lab.generators import GENERATORS
 from numerai_lab.studies.methods import _configs, page, run_each
 from tests.conftest import make_config

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from numerai_lab.basics import Float32, Float64
+from numerai_lab.core.arrays import Float32, Float64
+from numerai_lab.core.panel import Panel
+from numerai_lab.core.splits import Embargo, EmbargoSpec, EraTable, Splits, SplitsConfig, make_splits
 from numerai_lab.data.files import Files
 from numerai_lab.data.reader import Loaded, load
-from numerai_lab.panel import Panel
-from numerai_lab.splits import Embargo, EmbargoSpec, EraTable, Splits, SplitsConfig, make_splits
 from numerai_lab.studies.data_checks import data_checks
 from tests.studies.leak_table import IN_DATA, table
 from tests.test_real_data import FOLDER, needs

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from numerai_lab.basics import NlabError
+from numerai_lab.core.errors import NlabError
 from numerai_lab.experiment import run
 from numerai_lab.metrics.power import Noise, eras_for, noise_of, resolution
 from numerai_lab.studies.power import power, run_of

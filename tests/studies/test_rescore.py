@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from numerai_lab.basics import NlabError
 from numerai_lab.config import Config, load_part
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.panel import Panel
 from numerai_lab.experiment import run
-from numerai_lab.panel import Panel
 from numerai_lab.studies.rescore import Scored, score_predictions
 from tests.conftest import Quiet, make_config, quick
 from tests.forks import nlab

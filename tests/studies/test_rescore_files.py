@@ -8,8 +8,8 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from numerai_lab.basics import NlabError
 from numerai_lab.config import load_part
+from numerai_lab.core.errors import NlabError
 from numerai_lab.studies.rescore import Scored, score_predictions
 from tests.conftest import Quiet
 

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from numerai_lab import fingerprint
-from numerai_lab.basics import NlabError
+from numerai_lab.core.errors import NlabError
 from numerai_lab.finished import read_run
 from numerai_lab.models import Ridge
 from numerai_lab.report.comparison import compare

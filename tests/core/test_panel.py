@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from numerai_lab.panel import Panel
+from numerai_lab.core.panel import Panel
 from tests.conftest import make_panel
 
 

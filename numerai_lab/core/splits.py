@@ -2,22 +2,19 @@
 
 import contextlib
 import itertools
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
-from fractions import Fraction
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
 
-from numerai_lab.basics import NlabError
-from numerai_lab.eras import DAYS_PER_ERA, date_of, era_name
+from numerai_lab.core.era_ranges import parse_era_range, parse_share
+from numerai_lab.core.eras import DAYS_PER_ERA, date_of, era_name
+from numerai_lab.core.errors import NlabError
 
 Eras = NDArray[np.int_]
-_BOUND = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}|\d+"
 
 MARGIN_DAYS = 20
 """Business days that an embargo lasts beyond the target's horizon."""
@@ -67,25 +64,25 @@ class SplitsConfig(BaseModel):
     @field_validator("train")
     @classmethod
     def _train_reads(cls, text: str) -> str:
-        if text != "train" and share_of(text) is None:
-            era_range(text)
+        if text != "train" and parse_share(text) is None:
+            parse_era_range(text)
         return text
 
     @field_validator("val1", "val2")
     @classmethod
     def _validation_reads(cls, text: str) -> str:
         if text not in ("first_half", "second_half"):
-            era_range(text)
+            parse_era_range(text)
         return text
 
     @field_validator("holdout", mode="before")
     @classmethod
     def _holdout_reads(cls, value: Any) -> Any:
         whole = isinstance(value, int) and not isinstance(value, bool) and value > 0
-        if value is None or whole or (isinstance(value, str) and share_of(value) is not None):
+        if value is None or whole or (isinstance(value, str) and parse_share(value) is not None):
             return value
         with contextlib.suppress(ValueError):
-            era_range(str(value))
+            parse_era_range(str(value))
             return value
         raise ValueError(f"got {value!r}, wanted a share of the eras (`20%`), a number of eras (50) or a range (`900-950`)")
 
@@ -160,26 +157,6 @@ class EraTable:
         return cls(tuple(eras.tolist()), data_types, known)
 
 
-def era_range(text: str) -> tuple[int, int] | tuple[date, date]:
-    """`579-880` as two numbers, `2020-01-03..2020-12-25` as two dates; both ends are meant. Raises ValueError."""
-    match = re.fullmatch(rf"\s*({_BOUND})\s*(?:-|\.\.)\s*({_BOUND})\s*", text)
-    if match is not None:
-        if match[1].isdecimal() and match[2].isdecimal() and int(match[1]) <= int(match[2]):
-            return int(match[1]), int(match[2])
-        first, last = date_of(match[1]), date_of(match[2])
-        if first is not None and last is not None and first <= last:
-            return first, last
-    raise ValueError(f"not a range of eras such as '579-880', or of dates such as '2020-01-03..2020-12-25': {text!r}")
-
-
-def share_of(text: str) -> Fraction | None:
-    """`60%` → 3/5, exactly; None for anything else."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", text)
-    if match is None or not 0 < Fraction(match[1]) < 100:
-        return None
-    return Fraction(match[1]) / 100
-
-
 def embargo_for(horizon_days: int, days_per_era: int = DAYS_PER_ERA) -> int:
     """Eras to leave out for a target's horizon in business days: the horizon and 20 days more.
 
@@ -246,7 +223,7 @@ def _train_eras(text: str, table: EraTable, known: Eras) -> Eras:
                 "such as splits.train: 60%"
             )
         return known[np.isin(known, list(named))]
-    share = share_of(text)
+    share = parse_share(text)
     if share is not None:
         return known[: int(len(known) * share)]
     return _within("train", text, table, known)
@@ -254,7 +231,7 @@ def _train_eras(text: str, table: EraTable, known: Eras) -> Eras:
 
 def _within(name: str, text: str, table: EraTable, known: Eras) -> Eras:
     """Those of the known eras that a range names by number, or by date where eras are dates."""
-    first, last = era_range(text)
+    first, last = parse_era_range(text)
     days = tuple(date_of(str(bound)) for bound in (first, last))
     if isinstance(first, int) and isinstance(last, int) and not (table.dates and None not in days):
         return known[(known >= first) & (known <= last)]
@@ -269,7 +246,7 @@ def _within(name: str, text: str, table: EraTable, known: Eras) -> Eras:
 def _holdout_eras(spec: int | str | None, table: EraTable, known: Eras) -> Eras:
     if spec is None:
         return known[:0]
-    share = share_of(spec) if isinstance(spec, str) else None
+    share = parse_share(spec) if isinstance(spec, str) else None
     if isinstance(spec, str) and share is None:
         eras = _within("holdout", spec, table, known)
     else:

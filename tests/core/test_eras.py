@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from numerai_lab.eras import EraError, date_of, is_live, match_eras, number_eras
+from numerai_lab.core.eras import EraError, date_of, is_live, match_eras, number_eras
 
 
 @pytest.mark.parametrize("label", ["0007", "7", "era7", "era 7", "era0007", "7.0", "week 0007", "week7", "Week_7", " 7 "])

@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from numerai_lab.basics import NlabError
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.folds import CrossValidation, make_folds
+from numerai_lab.core.splits import Splits, SplitsConfig, make_splits
 from numerai_lab.crossfit import parts_of
 from numerai_lab.data.files import Files
 from numerai_lab.data.reader import outline
 from numerai_lab.data.source import Outline
-from numerai_lab.folds import CrossValidation, make_folds
-from numerai_lab.splits import Splits, SplitsConfig, make_splits
 from tests.conftest import component
 
 Days = NDArray[np.datetime64]

@@ -7,10 +7,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from numerai_lab.basics import Float32, NlabError
+from numerai_lab.core.arrays import Float32
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.folds import CrossValidation, make_folds
+from numerai_lab.core.panel import Panel
 from numerai_lab.experiment import run
-from numerai_lab.folds import CrossValidation, make_folds
-from numerai_lab.panel import Panel
 from numerai_lab.report.comparison import compare
 from numerai_lab.setting import Setting
 from numerai_lab.store import Scratch, cache_dir

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from numerai_lab.basics import Int64, NlabError
+from numerai_lab.core.arrays import Int64
+from numerai_lab.core.errors import NlabError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -127,17 +128,6 @@ def era_number(label: "pl.Expr", numbers: Mapping[str, int]) -> "pl.Expr":
     import polars as pl
 
     return label.replace_strict(list(numbers), list(numbers.values()), default=None, return_dtype=pl.Int32)
-
-
-def stretches(eras: Iterable[int]) -> list[tuple[int, int]]:
-    """First and last era of each stretch without a gap: 1, 2, 3, 7 → (1, 3), (7, 7)."""
-    ends: list[tuple[int, int]] = []
-    for era in eras:
-        if ends and era == ends[-1][1] + 1:
-            ends[-1] = (ends[-1][0], era)
-        else:
-            ends.append((era, era))
-    return ends
 
 
 def is_live(label: str) -> bool:

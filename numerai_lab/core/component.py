@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from numerai_lab.basics import Array
+from numerai_lab.core.arrays import Array
 
 
 class Component(BaseModel):

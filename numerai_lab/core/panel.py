@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from numerai_lab.basics import Array, Float32, Int32, Int64
-from numerai_lab.eras import DAYS_PER_ERA
+from numerai_lab.core.arrays import Array, Float32, Int32, Int64
+from numerai_lab.core.eras import DAYS_PER_ERA
 
 BIN_TOP = 4
 """The largest bin of features that are int8."""

@@ -8,10 +8,10 @@ import pytest
 from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.augmenters.average import Average
 from numerai_lab.augmenters.base import Augmenter
-from numerai_lab.basics import NlabFailure
-from numerai_lab.panel import Block, Panel
+from numerai_lab.core.errors import NlabFailure
+from numerai_lab.core.panel import Block, Panel
+from numerai_lab.core.training_stream import BlockStream, Origin
 from numerai_lab.store import Scratch
-from numerai_lab.stream import BlockStream, Origin
 from tests.conftest import component
 
 

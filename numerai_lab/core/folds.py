@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from numerai_lab.basics import NlabError
-from numerai_lab.eras import DAYS_PER_ERA
-from numerai_lab.splits import EmbargoSpec, Splits, embargo_eras
+from numerai_lab.core.eras import DAYS_PER_ERA
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.splits import EmbargoSpec, Splits, embargo_eras
 
 
 class CrossValidation(BaseModel):

@@ -5,8 +5,9 @@ from typing import Literal
 
 import numpy as np
 
-from numerai_lab.basics import Array, Float64, NlabError
-from numerai_lab.panel import Block, Panel
+from numerai_lab.core.arrays import Array, Float64
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.panel import Block, Panel
 
 PSI_FLOOR = 1e-12
 

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numerai_lab.basics import NlabError
-from numerai_lab.splits import Embargo, EraTable, Splits, SplitsConfig, embargo_for, era_range, make_splits
+from numerai_lab.core.era_ranges import parse_era_range
+from numerai_lab.core.errors import NlabError
+from numerai_lab.core.splits import Embargo, EraTable, Splits, SplitsConfig, embargo_for, make_splits
 from tests.conftest import make_config
 
 
@@ -151,8 +152,12 @@ def test_eras_are_counted_by_number_not_by_place() -> None:
 
 
 def test_ranges_are_of_numbers_or_of_dates() -> None:
-    assert era_range("579-880") == (579, 880)
-    assert era_range("2020-01-03..2020-12-25") == era_range("2020/1/3-2020/12/25") == (date(2020, 1, 3), date(2020, 12, 25))
+    assert parse_era_range("579-880") == (579, 880)
+    assert (
+        parse_era_range("2020-01-03..2020-12-25")
+        == parse_era_range("2020/1/3-2020/12/25")
+        == (date(2020, 1, 3), date(2020, 12, 25))
+    )
 
 
 @pytest.mark.parametrize(
@@ -160,7 +165,7 @@ def test_ranges_are_of_numbers_or_of_dates() -> None:
 )
 def test_what_is_no_range_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a range"):
-        era_range(text)
+        parse_era_range(text)
 
 
 @pytest.mark.parametrize("holdout", ["20%", 40, "161-200"])

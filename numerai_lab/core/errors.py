@@ -1,0 +1,38 @@
+"""Errors that users can mend, and the words that help after a wrong name."""
+
+import difflib
+import errno
+from collections.abc import Iterable
+
+
+class NlabError(Exception):
+    """Something the user can mend: one message, exit code 2, no traceback."""
+
+
+class NlabFailure(NlabError):
+    """Something that went wrong while running: one message, exit code 1, no traceback."""
+
+
+PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+"""Errors of the place that something is written to, not of the program."""
+
+
+def told(error: BaseException) -> BaseException:
+    """A full disk, one that may not be written to, or memory that ran out as an NlabFailure; any other error as it is."""
+    if type(error).__name__ == "OutOfMemoryError":  # torch's
+        return NlabFailure("the GPU's memory ran out; take a smaller batch_size, or device: cpu")
+    if isinstance(error, MemoryError):
+        return NlabFailure(
+            f"memory ran out ({error or 'no more'}); --dry-run tells how much a config wants and what would need less"
+        )
+    if not isinstance(error, OSError) or error.errno not in PLACE:
+        return error
+    place = f"{error.filename}: " if error.filename else ""
+    return NlabFailure(f"{place}{error.strerror}; make room (`nlab cache prune`), or name other places (--runs-dir, NLAB_CACHE)")
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """A half-sentence that helps after a wrong name: `did you mean 'umap'?` or the list of known names."""
+    known = list(known)
+    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}"
