@@ -10,8 +10,8 @@ from numerai_lab.core.errors import NlabError
 from numerai_lab.core.formatting import human_bytes
 from numerai_lab.core.splits import Splits
 from numerai_lab.crossfit import training_eras
-from numerai_lab.machine import free_disk, free_memory
 from numerai_lab.models import MODELS
+from numerai_lab.storage.machine import free_disk, free_memory
 
 LIBRARIES_BYTES = 130_000_000
 """Python with the libraries that every run loads, and one era's float blocks."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from numerai_lab.cache import STAGES, Cache
 from numerai_lab.config import Config, Variant
 from numerai_lab.core.era_ranges import span_text
 from numerai_lab.core.eras import DAYS_PER_ERA, era_name
@@ -31,7 +30,9 @@ from numerai_lab.report import write_realism, write_report
 from numerai_lab.runs import RunFolder, new_run
 from numerai_lab.selection import LABELLED
 from numerai_lab.setting import Setting, Show
-from numerai_lab.store import Scratch, cache_dir, scratch
+from numerai_lab.storage.folders import cache_dir
+from numerai_lab.storage.scratch import Scratch, scratch
+from numerai_lab.storage.stage_cache import STAGES, Cache
 from numerai_lab.variants import check_methods, check_scopes, fit_generators, settled, train_and_predict
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from numerai_lab.config import RAW, Config
 from numerai_lab.core import folds, splits, training_stream
 from numerai_lab.data import reader
 from numerai_lab.metrics import changes, scoring
-from numerai_lab.provenance import code_version, library_versions, source_version
+from numerai_lab.storage.code_version import code_version, library_versions, source_version
 
 FINGERPRINT = "fingerprint"
 """Its key in the manifest."""

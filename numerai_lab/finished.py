@@ -13,7 +13,8 @@ from numerai_lab.metrics import ERA_METRICS, METRICS
 from numerai_lab.metrics.changes import DELTAS
 from numerai_lab.metrics.scoring import splits_of
 from numerai_lab.metrics.significance import block_length
-from numerai_lab.seal import STAMP, changed, mapping_in, opened
+from numerai_lab.storage.checksums import changed
+from numerai_lab.storage.stamped_json import STAMP, read_mapping, read_stamped
 
 if TYPE_CHECKING:
     import polars as pl
@@ -124,9 +125,9 @@ def _parquet(path: Path) -> "pl.DataFrame":
 
 
 def _manifest(path: Path) -> dict[str, Any]:
-    manifest = mapping_in(path)
+    manifest = read_mapping(path)
     if STAMP in manifest or FILES in manifest:
-        manifest = opened(path)
+        manifest = read_stamped(path)
     for told, kinds in TOLD.items():
         found: Any = manifest
         for key in told.split("."):

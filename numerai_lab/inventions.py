@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from numerai_lab.cache import Stage
 from numerai_lab.core import training_stream as streaming
 from numerai_lab.core.arrays import Float64
 from numerai_lab.core.era_ranges import ranges_text
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.seeding import rng_for
 from numerai_lab.metrics.realism import Realism, Sample, realism
-from numerai_lab.provenance import code_version, library_versions, source_version
 from numerai_lab.setting import Setting
 from numerai_lab.stages import fitted_augmenter, rows_stream
+from numerai_lab.storage.code_version import code_version, library_versions, source_version
+from numerai_lab.storage.stage_cache import Stage
 from numerai_lab.variants import for_variant
 
 MOST_ERAS = 60

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from numerai_lab.core.era_ranges import stretches
 from numerai_lab.core.errors import NlabError
-from numerai_lab.lock import Lock
+from numerai_lab.storage.file_lock import Lock
 
 LEDGER = "ledger.jsonl"
 OPENED, SCORED = "opened", "scored"

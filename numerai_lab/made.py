@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from numerai_lab.cache import journaled
 from numerai_lab.core.arrays import Array, Float32
 from numerai_lab.core.errors import NlabFailure
 from numerai_lab.core.panel import Block, release_pages
 from numerai_lab.core.progress import Tick
 from numerai_lab.core.training_stream import BlockStream
-from numerai_lab.store import new_array, reopened
+from numerai_lab.storage.array_files import new_array, reopened
+from numerai_lab.storage.resumable import journaled
 
 FEATURES, TARGET = "features.npy", "target.npy"
 

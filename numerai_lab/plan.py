@@ -13,7 +13,7 @@ from numerai_lab.crossfit import parts_of, training_eras
 from numerai_lab.data.reader import outline
 from numerai_lab.data.source import Outline
 from numerai_lab.estimate import Task, need
-from numerai_lab.machine import core_flops
+from numerai_lab.storage.machine import core_flops
 from numerai_lab.variants import check_scopes
 
 

@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numerai_lab import __version__
-from numerai_lab.cache import write_whole
 from numerai_lab.config import Config
 from numerai_lab.core.errors import NlabError, NlabFailure, told
 from numerai_lab.finished import FILES, MANIFEST
-from numerai_lab.lock import Lock
-from numerai_lab.machine import peak_memory, used_gpu
-from numerai_lab.seal import checksum, checksums, mapping_in, opened, sealed
-from numerai_lab.store import LOCK, built, new_folder
+from numerai_lab.storage.checksums import checksum, checksums
+from numerai_lab.storage.file_lock import Lock
+from numerai_lab.storage.folders import LOCK, built, new_folder
+from numerai_lab.storage.machine import peak_memory, used_gpu
+from numerai_lab.storage.resumable import write_whole
+from numerai_lab.storage.stamped_json import read_mapping, read_stamped, with_stamp
 
 if TYPE_CHECKING:
     import polars as pl
@@ -104,7 +105,7 @@ class RunFolder:
         written = [path for path in self.work.rglob("*") if path.is_file() and path.name not in GROWING]
         on_disk = self.cached_bytes + sum(path.stat().st_size for path in written)
         self.manifest["measured"] = {"memory_bytes": peak, "disk_bytes": on_disk}
-        self.write_text(MANIFEST, sealed({**self.manifest, "stages": self.stages, FILES: checksums(written, self.work)}))
+        self.write_text(MANIFEST, with_stamp({**self.manifest, "stages": self.stages, FILES: checksums(written, self.work)}))
 
     def _path(self, name: str) -> Path:
         path = self.work / name
@@ -278,17 +279,17 @@ def check_writable(path: Path) -> None:
 def replace_page(run: Path, name: str, text: str, **changes: object) -> None:
     """A file of a finished run, written anew or added, whose checksum the manifest holds. changes: of the manifest."""
     write_page(run / name, text)
-    facts = mapping_in(run / MANIFEST)
+    facts = read_mapping(run / MANIFEST)
     if FILES in facts:  # old runs have no checksums
-        facts = opened(run / MANIFEST)
-        write_page(run / MANIFEST, sealed({**facts, **changes, FILES: {**facts[FILES], name: checksum(run / name)}}))
+        facts = read_stamped(run / MANIFEST)
+        write_page(run / MANIFEST, with_stamp({**facts, **changes, FILES: {**facts[FILES], name: checksum(run / name)}}))
 
 
 def note_in_manifest(run: Path, key: str, value: Any) -> None:
     """A fact about a finished run that was not known when it was written."""
-    facts = mapping_in(run / MANIFEST)
-    facts = opened(run / MANIFEST) if FILES in facts else facts
-    write_page(run / MANIFEST, sealed({**facts, key: value}))
+    facts = read_mapping(run / MANIFEST)
+    facts = read_stamped(run / MANIFEST) if FILES in facts else facts
+    write_page(run / MANIFEST, with_stamp({**facts, key: value}))
 
 
 def _memory() -> int:

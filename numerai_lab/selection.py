@@ -10,7 +10,7 @@ from numerai_lab.core.panel import Panel, release_pages
 from numerai_lab.generators import Generator
 from numerai_lab.generators.select import Select
 from numerai_lab.metrics.era import pearson
-from numerai_lab.store import Scratch
+from numerai_lab.storage.scratch import Scratch
 
 LABELLED = "selected with training labels"
 """The stamp of variants whose generator chose its features by the target of training eras."""

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
-from numerai_lab.cache import STAGES, Cache
 from numerai_lab.config import Config
-from numerai_lab.content import Content, UniqueContent
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import Tick
 from numerai_lab.core.splits import Splits
-from numerai_lab.store import Scratch
+from numerai_lab.storage.era_content import Content, UniqueContent
+from numerai_lab.storage.scratch import Scratch
+from numerai_lab.storage.stage_cache import STAGES, Cache
 
 Save = Callable[[str, bytes], None]
 """Keeps a fitted component: file name in the run folder, content."""

@@ -11,7 +11,6 @@ import numpy as np
 
 from numerai_lab import crossfit, made, selection
 from numerai_lab.augmenters import AMOUNTS, Augmenter
-from numerai_lab.cache import Entry, Stage, aid, journaled
 from numerai_lab.config import RAW
 from numerai_lab.core import training_stream as streaming
 from numerai_lab.core.arrays import Float32, arrays_from_bytes, arrays_to_bytes
@@ -24,10 +23,12 @@ from numerai_lab.core.seeding import rng_for
 from numerai_lab.core.training_stream import BlockStream
 from numerai_lab.crossfit import Fits, Part, parts_of
 from numerai_lab.generators import Generator
-from numerai_lab.provenance import code_version, library_versions, source_version
 from numerai_lab.selection import adopted, shown_to
 from numerai_lab.setting import Setting
-from numerai_lab.store import key_of
+from numerai_lab.storage.code_version import code_version, library_versions, source_version
+from numerai_lab.storage.folders import key_of
+from numerai_lab.storage.resumable import aid, journaled
+from numerai_lab.storage.stage_cache import Entry, Stage
 
 log = logging.getLogger("nlab")
 STATE, COLUMNS, PREDICTIONS = "state.safetensors", "columns.npy", "predictions.npy"

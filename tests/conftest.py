@@ -18,7 +18,6 @@ os.environ["NLAB_CACHE"] = tempfile.mkdtemp(prefix="nlab-tests-")
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS"), "1")
 
 from numerai_lab.augmenters import AUGMENTERS
-from numerai_lab.cache import STAGES
 from numerai_lab.config import Config, parse_config
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import Tick, silent
@@ -27,8 +26,11 @@ from numerai_lab.data.synthetic import Synthetic
 from numerai_lab.finished import FILES, MANIFEST
 from numerai_lab.generators import GENERATORS
 from numerai_lab.models import MODELS
-from numerai_lab.seal import checksum, opened, sealed
-from numerai_lab.store import Scratch, cache_dir
+from numerai_lab.storage.checksums import checksum
+from numerai_lab.storage.folders import cache_dir
+from numerai_lab.storage.scratch import Scratch
+from numerai_lab.storage.stage_cache import STAGES
+from numerai_lab.storage.stamped_json import read_stamped, with_stamp
 from tests.report.browser import Page, chromium
 
 atexit.register(shutil.rmtree, os.environ["NLAB_CACHE"], ignore_errors=True)
@@ -81,9 +83,9 @@ class Quiet:
 def reseal(run: Path) -> None:
     """Makes what was changed in a run folder look as if it had been written so."""
     manifest = run / MANIFEST
-    facts = opened(manifest)
+    facts = read_stamped(manifest)
     files = {name: checksum(run / name) for name in facts[FILES]}
-    manifest.write_text(sealed({**facts, FILES: files}))
+    manifest.write_text(with_stamp({**facts, FILES: files}))
 
 
 def make_panel(n_eras: int = 30, n_rows: int = 40, n_features: int = 12, seed: int = 0, binned: bool = True) -> Panel:

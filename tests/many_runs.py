@@ -9,7 +9,7 @@ import polars as pl
 from numerai_lab.config import parse_config
 from numerai_lab.metrics import ERA_METRICS
 from numerai_lab.metrics.scoring import Scoring, score_table
-from numerai_lab.seal import sealed
+from numerai_lab.storage.stamped_json import with_stamp
 
 SCORING = Scoring("baseline", "medium", None, None, 20)
 
@@ -56,6 +56,6 @@ def _make_run(path: Path, number: int, variants: Sequence[str], n_eras: int, rng
         **{key: {} for key in ("packages", "machine")},
         **{key: [] for key in ("warnings", "cache_hits", "seeds", "command")},
     }
-    (path / "manifest.json").write_text(sealed(manifest))
+    (path / "manifest.json").write_text(with_stamp(manifest))
     (path / "report.html").write_text("<!doctype html><title>made up</title>")
     return path

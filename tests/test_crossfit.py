@@ -22,7 +22,7 @@ from numerai_lab.generators.labelled import Labelled
 from numerai_lab.metrics.scoring import Predictions
 from numerai_lab.setting import Setting
 from numerai_lab.stages import Fitted
-from numerai_lab.store import Scratch
+from numerai_lab.storage.scratch import Scratch
 from numerai_lab.studies.audit import audit
 from numerai_lab.studies.export import SCOPES
 from numerai_lab.variants import check_scopes, fit_generators, train_and_predict

@@ -10,8 +10,8 @@ from numerai_lab.core.errors import NlabError
 from numerai_lab.core.splits import Splits
 from numerai_lab.estimate import Task, need, refuse_too_much, ways_out
 from numerai_lab.experiment import How, run
-from numerai_lab.machine import free_disk, free_memory
-from numerai_lab.store import cache_dir
+from numerai_lab.storage.folders import cache_dir
+from numerai_lab.storage.machine import free_disk, free_memory
 from tests.conftest import Quiet, make_config, quick
 
 SPLITS = Splits(tuple(range(1, 101)), (), tuple(range(101, 111)), (), 0, 0)

@@ -13,7 +13,6 @@ import polars as pl
 import pytest
 
 import numerai_lab
-from numerai_lab.cache import STAGES
 from numerai_lab.config import Config
 from numerai_lab.core.panel import Panel
 from numerai_lab.data.synthetic import SIZES, write_tournament
@@ -21,7 +20,8 @@ from numerai_lab.experiment import run
 from numerai_lab.finished import Run
 from numerai_lab.metrics.scoring import per_era
 from numerai_lab.plan import plan
-from numerai_lab.store import cache_dir
+from numerai_lab.storage.folders import cache_dir
+from numerai_lab.storage.stage_cache import STAGES
 from numerai_lab.studies import rescore
 from numerai_lab.studies.audit import audit
 from numerai_lab.studies.export import export_run

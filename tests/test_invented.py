@@ -9,7 +9,6 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from numerai_lab.cache import STAGES
 from numerai_lab.cli import app
 from numerai_lab.config import Config
 from numerai_lab.core.arrays import arrays_from_bytes
@@ -21,7 +20,8 @@ from numerai_lab.data.reader import load
 from numerai_lab.experiment import run
 from numerai_lab.finished import Run
 from numerai_lab.made import FEATURES, Made, make
-from numerai_lab.store import cache_dir
+from numerai_lab.storage.folders import cache_dir
+from numerai_lab.storage.stage_cache import STAGES
 from numerai_lab.studies.export_eras import export_eras
 from tests.conftest import Quiet, component, make_config, quick
 

@@ -21,7 +21,7 @@ from numerai_lab.generators import GENERATORS
 from numerai_lab.generators.linear import PCA
 from numerai_lab.models import MODELS
 from numerai_lab.models.linear import Ridge
-from numerai_lab.store import Scratch
+from numerai_lab.storage.scratch import Scratch
 from numerai_lab.variants import Setting, fit_generators, train_and_predict
 from tests.conftest import Quiet, make_config, make_panel, quick
 

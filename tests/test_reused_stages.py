@@ -12,12 +12,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from numerai_lab import known_checksums
 from numerai_lab.config import Config
 from numerai_lab.experiment import AFRESH, _cache
 from numerai_lab.holdout import load_sealed
 from numerai_lab.setting import Setting
-from numerai_lab.store import scratch
+from numerai_lab.storage import checksums
+from numerai_lab.storage.scratch import scratch
 from numerai_lab.variants import fit_generators, settled, train_and_predict
 from tests.conftest import Quiet, make_config, quick
 
@@ -191,9 +191,9 @@ def test_a_meta_model_that_comes_changes_and_goes_refits_nothing(folder: Path, a
 def test_links_lead_to_the_same_content_and_a_change_behind_them_is_seen(
     tmp_path: Path, folder: Path, after: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = known_checksums.time.time
-    monkeypatch.setattr(known_checksums.time, "time", lambda: now() + 10)
-    monkeypatch.setattr(known_checksums, "SMALL", 0)
+    now = checksums.time.time
+    monkeypatch.setattr(checksums.time, "time", lambda: now() + 10)
+    monkeypatch.setattr(checksums, "SMALL", 0)
     (tmp_path / "soft").symlink_to(folder)
     (tmp_path / "hard").mkdir()
     for path in folder.iterdir():

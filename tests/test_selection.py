@@ -17,7 +17,7 @@ from numerai_lab.generators.select import Select
 from numerai_lab.selection import chosen, variance_of_corr
 from numerai_lab.setting import Setting
 from numerai_lab.stages import Fitted
-from numerai_lab.store import Scratch
+from numerai_lab.storage.scratch import Scratch
 from numerai_lab.variants import fit_generators, train_and_predict
 from tests.conftest import Quiet, make_config, make_panel
 from tests.test_leakage import SPLITS, poisoned_features, poisoned_targets

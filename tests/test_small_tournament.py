@@ -12,7 +12,7 @@ from numerai_lab.data.reader import Loaded, load
 from numerai_lab.data.synthetic import Synthetic
 from numerai_lab.holdout import era_table
 from numerai_lab.metrics.era import numerai_corr
-from numerai_lab.store import Scratch
+from numerai_lab.storage.scratch import Scratch
 from numerai_lab.variants import Setting, train_and_predict
 from tests.conftest import Quiet, make_config
 

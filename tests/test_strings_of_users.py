@@ -21,8 +21,7 @@ from numerai_lab.core.errors import NlabError
 from numerai_lab.data.files import Files
 from numerai_lab.data.numerai import Numerai
 from numerai_lab.data.reader import load
-from numerai_lab.storage.folders import user_path
-from numerai_lab.store import cache_dir
+from numerai_lab.storage.folders import cache_dir, user_path
 from tests.conftest import make_config
 
 ODD = "a [1] {b,c} *?! 50%20 ~é"

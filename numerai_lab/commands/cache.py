@@ -12,8 +12,8 @@ cache_app = typer.Typer(help="Look at, check and prune what runs keep.", no_args
 @cache_app.command("list")
 def list_(how: HowShown = "table") -> None:
     """List stages and data, last used first."""
-    from numerai_lab.store import cache_dir
-    from numerai_lab.upkeep import items
+    from numerai_lab.storage.cleanup import items
+    from numerai_lab.storage.folders import cache_dir
 
     _print([item.as_dict() for item in items(cache_dir())], how)
 
@@ -21,8 +21,8 @@ def list_(how: HowShown = "table") -> None:
 @cache_app.command()
 def info(how: HowShown = "table") -> None:
     """Print entries, size and worth by family."""
-    from numerai_lab.store import cache_dir
-    from numerai_lab.upkeep import items, orphans
+    from numerai_lab.storage.cleanup import items, orphans
+    from numerai_lab.storage.folders import cache_dir
 
     rows: dict[str, dict[str, Any]] = {}
     for item in items(cache_dir()):
@@ -43,9 +43,9 @@ def prune(
 ) -> None:
     """Remove what was not used for longest; never what is in use."""
     from numerai_lab.core.formatting import human_bytes
-    from numerai_lab.store import cache_dir
-    from numerai_lab.upkeep import bytes_of
-    from numerai_lab.upkeep import prune as prune_cache
+    from numerai_lab.storage.cleanup import bytes_of
+    from numerai_lab.storage.cleanup import prune as prune_cache
+    from numerai_lab.storage.folders import cache_dir
 
     removed, left = prune_cache(cache_dir(), bytes_of(keep), data=data)
     for what, n_bytes in removed:
@@ -59,8 +59,8 @@ def verify(
 ) -> None:
     """Check every checksum; exit code 1 if one is wrong."""
     from numerai_lab.core.errors import NlabFailure
-    from numerai_lab.store import cache_dir
-    from numerai_lab.upkeep import damaged, remove
+    from numerai_lab.storage.cleanup import damaged, remove
+    from numerai_lab.storage.folders import cache_dir
 
     found = list(damaged(cache_dir()))
     wrong = [(item, damage) for item, damage in found if damage]

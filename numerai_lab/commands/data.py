@@ -33,7 +33,7 @@ def synth(
     from numerai_lab.data.older import LAYOUTS, write_older
     from numerai_lab.data.synthetic import SIZES, write_tournament
     from numerai_lab.report.progress import shown
-    from numerai_lab.store import build_resumably
+    from numerai_lab.storage.folders import build_resumably
 
     if size not in SIZES:
         raise NlabError(f"--size: no size {size!r}; {nearest(size, SIZES)}")
@@ -81,7 +81,7 @@ def info(
 def list_() -> None:
     """List the data in the cache, with sizes."""
     from numerai_lab.core.formatting import human_bytes
-    from numerai_lab.store import cache_dir
+    from numerai_lab.storage.folders import cache_dir
 
     for family in ("numerai", "synthetic", "stores", "labels"):
         for folder in sorted((cache_dir() / family).glob("[!.]*")):
@@ -92,7 +92,7 @@ def list_() -> None:
 @data_app.command()
 def path() -> None:
     """Print the cache folder ($NLAB_CACHE sets it)."""
-    from numerai_lab.store import cache_dir
+    from numerai_lab.storage.folders import cache_dir
 
     print(cache_dir())
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numerai_lab.content import row_sums
 from numerai_lab.core.arrays import Array, Float32, Int64
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import release_pages
@@ -21,7 +20,9 @@ from numerai_lab.data.keys import Stores
 from numerai_lab.data.scan import decimal_advice, reading
 from numerai_lab.data.synthetic_mark import has_marked_ids, is_marked
 from numerai_lab.data.table import Columns, Rows, Table
-from numerai_lab.store import built, create_features, write_extras, write_store
+from numerai_lab.storage.era_content import row_sums
+from numerai_lab.storage.era_store import create_features, write_extras, write_store
+from numerai_lab.storage.folders import built
 
 if TYPE_CHECKING:
     import polars as pl

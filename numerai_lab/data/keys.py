@@ -7,9 +7,10 @@ from pathlib import Path
 from numerai_lab.core.errors import NlabError
 from numerai_lab.data.source import Source, Tournament
 from numerai_lab.data.table import Columns, Table
-from numerai_lab.known_checksums import KnownChecksums
-from numerai_lab.provenance import code_version, library_versions
-from numerai_lab.store import EXTRAS, LABELS, ROWS, SCORING_FEATURES, STORE_VERSION, Store, key_of
+from numerai_lab.storage.checksums import KnownChecksums
+from numerai_lab.storage.code_version import code_version, library_versions
+from numerai_lab.storage.era_store import EXTRAS, LABELS, ROWS, SCORING_FEATURES, STORE_VERSION, Store
+from numerai_lab.storage.folders import key_of
 
 LIBRARIES = ("numpy", "polars", "pyarrow")
 """Libraries that turn files into arrays."""

@@ -14,8 +14,7 @@ from numerai_lab.core.progress import Tick, silent
 from numerai_lab.data.download import changed, download, glimpse, remote_state
 from numerai_lab.data.files import EXTRAS, FEATURES, LAYOUTS, Files
 from numerai_lab.data.source import Outline, Source, Tournament
-from numerai_lab.storage.folders import user_path
-from numerai_lab.store import cache_dir
+from numerai_lab.storage.folders import cache_dir, user_path
 
 REQUIRED = (FEATURES, *LAYOUTS[0].tables)
 A_DAY = 86_400.0

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from numerai_lab.content import PanelContent
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Auxiliary, Panel
 from numerai_lab.core.progress import Tick, silent
@@ -16,9 +15,11 @@ from numerai_lab.data.keys import StoreKeys, Stores, content_of
 from numerai_lab.data.source import Outline, Source
 from numerai_lab.data.table import Columns, Table
 from numerai_lab.data.targets import horizon_note
-from numerai_lab.known_checksums import KnownChecksums
-from numerai_lab.machine import give_memory_back
-from numerai_lab.store import ROWS, Store, cache_dir, in_use, remove_damaged
+from numerai_lab.storage.checksums import KnownChecksums
+from numerai_lab.storage.era_content import PanelContent
+from numerai_lab.storage.era_store import ROWS, Store, remove_damaged
+from numerai_lab.storage.folders import cache_dir, in_use
+from numerai_lab.storage.machine import give_memory_back
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from numerai_lab.data.files import Files
 from numerai_lab.data.source import Outline, Source, Tournament
 from numerai_lab.data.synthetic_mark import marked
 from numerai_lab.data.world import Era, Size, World, ranks, row_ids, target_bins
-from numerai_lab.store import build_resumably, built, cache_dir, key_of
+from numerai_lab.storage.folders import build_resumably, built, cache_dir, key_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,7 +8,7 @@ from numerai_lab.core.arrays import Array
 from numerai_lab.core.folds import Fold
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.splits import Splits
-from numerai_lab.store import Scratch
+from numerai_lab.storage.scratch import Scratch
 
 
 def permuted_targets(panel: Panel, rng: np.random.Generator, eras: tuple[int, ...] | None = None) -> Panel:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from numerai_lab.cache import STAGES, Cache
 from numerai_lab.config import Config, Variant, load_config
 from numerai_lab.core.arrays import Array, Float32, arrays_from_bytes
 from numerai_lab.core.component import Component
@@ -29,7 +28,9 @@ from numerai_lab.holdout import load_sealed, load_sealed_for, splits_of_run
 from numerai_lab.runs import CONFIG, growing_table, write_page
 from numerai_lab.selection import LABELLED
 from numerai_lab.setting import Setting, Show
-from numerai_lab.store import cache_dir, scratch
+from numerai_lab.storage.folders import cache_dir
+from numerai_lab.storage.scratch import scratch
+from numerai_lab.storage.stage_cache import STAGES, Cache
 from numerai_lab.variants import check_methods, fit_generators, settled
 
 SCOPES = {

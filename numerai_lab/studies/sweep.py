@@ -18,12 +18,12 @@ from numerai_lab.core.errors import NlabError
 from numerai_lab.experiment import How, facts_now, run
 from numerai_lab.fingerprint import fingerprint, mismatch
 from numerai_lab.finished import Run, differing, read_run, terms
-from numerai_lab.machine import free_memory
 from numerai_lab.report.progress import Lines
 from numerai_lab.report.sweep_page import chosen, leaderboard, sweep_page
 from numerai_lab.report.tables import short
 from numerai_lab.runs import CONFIG, unfinished_runs, write_page
 from numerai_lab.setting import Show
+from numerai_lab.storage.machine import free_memory
 from numerai_lab.studies.choice import stamp
 from numerai_lab.studies.objective import NO_CHANGE, Change, Objective, objective_of
 from numerai_lab.studies.proposals import axis, study_of, tell

@@ -21,7 +21,7 @@ from numerai_lab.metrics.scoring import Predictions
 from numerai_lab.metrics.single_features import known_target
 from numerai_lab.setting import Setting, Show
 from numerai_lab.stages import Fitted, fitted_augmenter, rows_stream
-from numerai_lab.store import Scratch, scratch
+from numerai_lab.storage.scratch import Scratch, scratch
 from numerai_lab.studies.broken import permuted_targets, reordered_rows, replaced_features, without_block
 from numerai_lab.studies.fresh_process import in_fresh_process
 from numerai_lab.studies.twins import Twins, twins

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from numerai_lab.store import new_array
+from numerai_lab.storage.array_files import new_array
 
 N_ROWS = int(os.environ.get("NLAB_BENCH_ROWS", "100000"))
 ROWS_AN_ERA = 5000

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from numerai_lab.content import row_sums
-from numerai_lab.known_checksums import FOLDER, SETTLING_SECONDS, KnownChecksums
-from numerai_lab.store import Store, create_features, remove_damaged, write_store
+from numerai_lab.storage.checksums import FOLDER, SETTLING_SECONDS, KnownChecksums
+from numerai_lab.storage.era_content import row_sums
+from numerai_lab.storage.era_store import Store, create_features, remove_damaged, write_store
 
 N_ERAS, ROWS_PER_ERA, N_FEATURES = 500, 5_000, 2_400
 ASKED = 1.0

@@ -11,7 +11,7 @@ from numerai_lab.augmenters.base import Augmenter
 from numerai_lab.core.errors import NlabFailure
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.training_stream import BlockStream, Origin
-from numerai_lab.store import Scratch
+from numerai_lab.storage.scratch import Scratch
 from tests.conftest import component
 
 

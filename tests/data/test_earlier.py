@@ -12,7 +12,7 @@ from numerai_lab.data import ingest, keys
 from numerai_lab.data.files import Files
 from numerai_lab.data.keys import content_of
 from numerai_lab.data.reader import Loaded, load
-from numerai_lab.known_checksums import KnownChecksums
+from numerai_lab.storage.checksums import KnownChecksums
 
 N_ERAS, N_ROWS, N_FEATURES = 12, 25, 6
 

@@ -10,12 +10,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from numerai_lab import known_checksums
 from numerai_lab.core.errors import NlabError
 from numerai_lab.data import ingest
 from numerai_lab.data.files import Files
 from numerai_lab.data.reader import Loaded, load
-from numerai_lab.provenance import library_versions
+from numerai_lab.storage import checksums
+from numerai_lab.storage.code_version import library_versions
 from tests.data.test_reader import frame
 
 TARGET = "target_ender_20"
@@ -68,9 +68,9 @@ def test_a_file_changed_in_place_is_read_again_though_its_time_of_change_is_set_
     tmp_path: Path, young: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not young:
-        now = known_checksums.time.time
-        monkeypatch.setattr(known_checksums.time, "time", lambda: now() + 10)
-    monkeypatch.setattr(known_checksums, "SMALL", 0)
+        now = checksums.time.time
+        monkeypatch.setattr(checksums.time, "time", lambda: now() + 10)
+    monkeypatch.setattr(checksums, "SMALL", 0)
     path = tmp_path / "a.csv"
     frame().write_csv(path)
     os.utime(path, (1, 1))

@@ -13,7 +13,7 @@ from numerai_lab.data.reader import Loaded, load, outline
 from numerai_lab.data.synthetic import SIZES, TARGETS, Synthetic, write_tournament
 from numerai_lab.data.world import Size, World, _fifths, ranks
 from numerai_lab.metrics.era import numerai_corr
-from numerai_lab.store import build_resumably
+from numerai_lab.storage.folders import build_resumably
 
 SMALL_WORLD = Size.even(n_eras=40, n_rows=60, n_small=6, n_medium=12)
 

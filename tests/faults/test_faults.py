@@ -23,8 +23,8 @@ from numerai_lab.data.synthetic import Synthetic
 from numerai_lab.experiment import run
 from numerai_lab.generators.linear import PCA
 from numerai_lab.models import Ridge
-from numerai_lab.store import cache_dir
-from numerai_lab.upkeep import damaged
+from numerai_lab.storage.cleanup import damaged
+from numerai_lab.storage.folders import cache_dir
 from tests.conftest import Quiet, make_config, quick
 from tests.forks import nlab
 
@@ -93,7 +93,7 @@ def test_a_read_only_cache_is_a_failure_of_one_sentence(tmp_path: Path, monkeypa
     def read_only(*_: Any, **__: Any) -> Any:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(cache_dir() / "stages"))
 
-    monkeypatch.setattr("numerai_lab.cache.write_whole", read_only)
+    monkeypatch.setattr("numerai_lab.storage.resumable.write_whole", read_only)
     with pytest.raises(NlabFailure, match="stages: Read-only file system; make room .*NLAB_CACHE"):
         run(make_config(), tmp_path / "runs", Quiet())
     assert final_names(tmp_path / "runs") == []

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from numerai_lab.cache import CHECKPOINT, Cache, Entry, Stage, aid, journaled
 from numerai_lab.config import load_config
 from numerai_lab.core.arrays import arrays_to_bytes
 from numerai_lab.core.errors import NlabError
@@ -25,8 +24,11 @@ from numerai_lab.data.reader import load
 from numerai_lab.experiment import run
 from numerai_lab.finished import FILES, MANIFEST
 from numerai_lab.report.comparison import compare
-from numerai_lab.seal import STAMP, checksum, mapping_in, sealed
-from numerai_lab.store import Store
+from numerai_lab.storage.checksums import checksum
+from numerai_lab.storage.era_store import Store
+from numerai_lab.storage.resumable import CHECKPOINT, aid, journaled
+from numerai_lab.storage.stage_cache import Cache, Entry, Stage
+from numerai_lab.storage.stamped_json import STAMP, read_mapping, with_stamp
 from tests.conftest import Quiet, make_config
 from tests.faults.mutated import mutated
 from tests.faults.test_security import DONE, Attack
@@ -105,11 +107,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @INPUTS
 def test_run_folders_that_broke_are_all_refused(n_inputs: int, finished: Path) -> None:
     tables = [finished / name for name in (MANIFEST, "scores.csv", "per_era.parquet")]
-    honest = mapping_in(finished / MANIFEST)
+    honest = read_mapping(finished / MANIFEST)
 
     def read(path: Path) -> None:
         compare([finished])
-        assert mapping_in(finished / MANIFEST) == honest  # a blank more or less
+        assert read_mapping(finished / MANIFEST) == honest  # a blank more or less
         assert path.name == MANIFEST
 
     said = each(tables, n_inputs, read)
@@ -124,14 +126,14 @@ def test_run_folders_whose_checksums_were_forged_are_read_or_refused(n_inputs: i
 
     def read(path: Path) -> None:
         try:
-            facts = mapping_in(manifest)
+            facts = read_mapping(manifest)
         except ValueError:
             facts = {}
         facts.pop(STAMP, None)
         if path != manifest:
             facts[FILES][path.name] = checksum(path)
         if facts:
-            manifest.write_text(sealed(facts))
+            manifest.write_text(with_stamp(facts))
         compare([finished])
 
     def forged(path: Path) -> None:

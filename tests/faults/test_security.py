@@ -13,18 +13,18 @@ import polars as pl
 import pytest
 
 import numerai_lab
-from numerai_lab.cache import Cache, Stage
 from numerai_lab.config import load_config, parse_config
 from numerai_lab.core.arrays import arrays_from_bytes, arrays_to_bytes
 from numerai_lab.core.errors import NlabError, NlabFailure
 from numerai_lab.core.progress import Aid
 from numerai_lab.experiment import run
 from numerai_lab.finished import read_run
-from numerai_lab.lock import Lock
 from numerai_lab.report.comparison import compare
 from numerai_lab.report.markup import render
 from numerai_lab.runs import CONFIG, LOCK, UNFINISHED, unfinished_runs
-from numerai_lab.seal import mapping_in
+from numerai_lab.storage.file_lock import Lock
+from numerai_lab.storage.stage_cache import Cache, Stage
+from numerai_lab.storage.stamped_json import read_mapping
 from tests.conftest import Quiet, component, make_config
 
 FORBIDDEN = {"pickle", "cPickle", "joblib", "dill", "cloudpickle", "shelve", "marshal"}
@@ -144,7 +144,7 @@ def test_a_script_in_the_scores_of_a_foreign_run_is_data_and_the_report_escapes_
     per_era = pl.read_parquet(done.path / "per_era.parquet")
     per_era.with_columns(pl.col("variant").replace("baseline", hostile)).write_parquet(done.path / "per_era.parquet")
     manifest = done.path / "manifest.json"
-    facts = mapping_in(manifest)
+    facts = read_mapping(manifest)
     del facts["stamp"], facts["files"]  # somebody who forges tables forges checksums; a manifest without any is an old one
     manifest.write_text(json.dumps(facts).replace('"baseline"', f'"{hostile}"'))
     found = compare([done.path], "corr_mean", None)

@@ -10,8 +10,6 @@ import pytest
 import torch
 
 from numerai_lab.augmenters.copula import Copula
-from numerai_lab.cache import Cache
-from numerai_lab.content import PanelContent
 from numerai_lab.core.arrays import Float32
 from numerai_lab.core.panel import Auxiliary, Panel
 from numerai_lab.core.progress import ALONE, Aid
@@ -21,6 +19,8 @@ from numerai_lab.neural.networks import generator_for
 from numerai_lab.neural.rows import draw, held_out
 from numerai_lab.neural.supervised import SupervisedAutoencoding
 from numerai_lab.stages import fitted_augmenter
+from numerai_lab.storage.era_content import PanelContent
+from numerai_lab.storage.stage_cache import Cache
 from numerai_lab.studies.audit import audit
 from numerai_lab.variants import fit_generators
 from tests.conftest import Quiet, make_config, make_panel, quick

@@ -16,7 +16,7 @@ from numerai_lab.generators.groups import GroupStats
 from numerai_lab.generators.noise import RandomColumns
 from numerai_lab.generators.ratios import LogRatioPairs
 from numerai_lab.setting import Setting
-from numerai_lab.store import Scratch
+from numerai_lab.storage.scratch import Scratch
 from numerai_lab.variants import fit_generators
 from tests.conftest import Quiet, make_config, make_panel
 from tests.test_leakage import SPLITS

@@ -8,7 +8,7 @@ import pytest
 
 from numerai_lab.core.training_stream import BlockStream
 from numerai_lab.models import LightGBM, Ridge, XGBoost
-from numerai_lab.store import Scratch
+from numerai_lab.storage.scratch import Scratch
 from tests.conftest import component, make_panel
 
 

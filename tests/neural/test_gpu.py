@@ -13,8 +13,8 @@ from numerai_lab.core.component import Component
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import Aid
 from numerai_lab.generators import GENERATORS
-from numerai_lab.machine import used_gpu
 from numerai_lab.neural.neighbours import nearest
+from numerai_lab.storage.machine import used_gpu
 from tests.conftest import QUICK, make_panel
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

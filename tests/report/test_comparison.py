@@ -12,7 +12,7 @@ from numerai_lab.core.errors import NlabError
 from numerai_lab.experiment import run
 from numerai_lab.metrics.significance import mean_differences
 from numerai_lab.report.comparison import compare
-from numerai_lab.seal import opened, sealed
+from numerai_lab.storage.stamped_json import read_stamped, with_stamp
 from tests.conftest import Quiet, make_config
 
 
@@ -118,9 +118,9 @@ def test_runs_with_another_target_are_not_ranked_together_and_it_says_which(one:
 def test_any_other_difference_of_what_was_scored_separates_runs(one: Path, tmp_path: Path, key: str) -> None:
     changed = tmp_path / "changed"
     shutil.copytree(one, changed)
-    manifest = opened(changed / "manifest.json")
+    manifest = read_stamped(changed / "manifest.json")
     manifest["comparable"][key] = "other"
-    (changed / "manifest.json").write_text(sealed(manifest))
+    (changed / "manifest.json").write_text(with_stamp(manifest))
     found = compare([one, changed])
     assert len(found.groups) == 2
     assert key in found.differences[0]
@@ -157,9 +157,9 @@ def test_an_unknown_column_to_sort_by_is_answered_with_the_nearest(one: Path) ->
 
 def test_scores_of_another_definition_are_not_ranked_together(one: Path, tmp_path: Path) -> None:
     other = shutil.copytree(one, tmp_path / "other")
-    manifest = opened(other / "manifest.json")
+    manifest = read_stamped(other / "manifest.json")
     manifest["scoring"]["fnc"] = "fnc[large]@target"
-    (other / "manifest.json").write_text(sealed(manifest))
+    (other / "manifest.json").write_text(with_stamp(manifest))
     found = compare([one, other])
     assert [group.runs for group in found.groups] == [(one.name,), ("other",)]
     assert "differ in fnc (fnc[" in found.differences[0]
@@ -167,7 +167,7 @@ def test_scores_of_another_definition_are_not_ranked_together(one: Path, tmp_pat
 
 def test_each_method_stands_beside_the_placebo_of_its_own_run(one: Path, two: Path) -> None:
     for path in (one, two):
-        assert opened(path / "manifest.json")["placebos"] == {"placebo": {"noise": "duplicate"}, "untrained": {}}
+        assert read_stamped(path / "manifest.json")["placebos"] == {"placebo": {"noise": "duplicate"}, "untrained": {}}
     scores = pl.read_csv(one / "scores.csv", infer_schema_length=None)
     (group,) = compare([one]).groups
     (own,), (found,) = (table.filter(variant="noise", split="val").to_dicts() for table in (scores, group.table))

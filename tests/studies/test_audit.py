@@ -16,7 +16,7 @@ from numerai_lab.core.splits import Splits
 from numerai_lab.data.reader import Loaded
 from numerai_lab.experiment import folds_of
 from numerai_lab.generators.linear import PCA
-from numerai_lab.store import Scratch
+from numerai_lab.storage.scratch import Scratch
 from numerai_lab.studies import audit as module
 from numerai_lab.studies.audit import Audit, audit
 from numerai_lab.studies.broken import permuted_targets, reordered_rows, replaced_features

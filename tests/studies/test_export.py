@@ -20,7 +20,7 @@ from numerai_lab.experiment import run
 from numerai_lab.finished import Run
 from numerai_lab.holdout import era_table
 from numerai_lab.setting import Setting
-from numerai_lab.store import Scratch
+from numerai_lab.storage.scratch import Scratch
 from numerai_lab.studies.export import export_run, transform
 from numerai_lab.variants import fit_generators
 from tests.conftest import Quiet, make_config, quick

@@ -13,7 +13,7 @@ from numerai_lab.report.inspected import Inspected
 from numerai_lab.report.inspection_page import inspection_page, inspection_table
 from numerai_lab.report.page import redrawn
 from numerai_lab.report.realism import realism_cells
-from numerai_lab.seal import mapping_in
+from numerai_lab.storage.stamped_json import read_mapping
 from numerai_lab.studies.inspection import inspected
 from tests.conftest import Quiet, make_config, quick
 from tests.report.browser import Page
@@ -125,8 +125,8 @@ def test_generators_that_use_labels_are_looked_at_by_fits_that_did_not_see_the_r
     again = read_run(done.path)
     assert again.content("report.html") == (done.path / "report.html").read_bytes()
     assert 'href="inspection.html"' in (done.path / "report.html").read_text()
-    facts = mapping_in(done.path / "manifest.json")
+    facts = read_mapping(done.path / "manifest.json")
     del facts["stamp"], facts["files"]  # as old runs are
     (done.path / "manifest.json").write_text(json.dumps(facts))
     redrawn(read_run(done.path))
-    assert "files" not in mapping_in(done.path / "manifest.json")
+    assert "files" not in read_mapping(done.path / "manifest.json")

@@ -18,7 +18,7 @@ from numerai_lab.models import Ridge
 from numerai_lab.report.comparison import compare
 from numerai_lab.report.page import heading
 from numerai_lab.report.sweep_page import leaderboard, readable
-from numerai_lab.seal import opened, sealed
+from numerai_lab.storage.stamped_json import read_stamped, with_stamp
 from numerai_lab.studies.objective import Objective, objective_of
 from numerai_lab.studies.proposals import axis
 from numerai_lab.studies.sweep import Asked, Sweep, Trial, _alone, grid, search, summary, write_leaderboard
@@ -224,9 +224,9 @@ def test_trials_of_other_data_and_damaged_ones_are_made_anew(asked: Asked) -> No
     old, damaged, _ = (trial.path for trial in first.trials)
     assert old is not None
     assert damaged is not None
-    manifest = opened(old / "manifest.json")
+    manifest = read_stamped(old / "manifest.json")
     manifest["comparable"]["scored rows"] = "of last week"
-    (old / "manifest.json").write_text(sealed(manifest))
+    (old / "manifest.json").write_text(with_stamp(manifest))
     (damaged / "scores.csv").write_text("gone")
     again = grid(asked, ["model.alpha=1,10,100"], "val1.corr.mean", Quiet())
     assert [trial.reused for trial in again.trials] == [False, False, True]
@@ -295,9 +295,9 @@ def test_a_run_that_records_no_code_is_not_taken_and_compared_with_a_line(asked:
     old, new = (trial.path for trial in first.trials)
     assert old is not None
     assert new is not None
-    manifest = opened(old / "manifest.json")
+    manifest = read_stamped(old / "manifest.json")
     del manifest["fingerprint"]
-    (old / "manifest.json").write_text(sealed(manifest))
+    (old / "manifest.json").write_text(with_stamp(manifest))
     assert compare([old, new]).differences == (
         f"older runs don't record code and libraries, so that these can't be compared: {old.name}",
     )

@@ -11,11 +11,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from numerai_lab.cache import STAGES, Entry
 from numerai_lab.core.errors import NlabError
-from numerai_lab.known_checksums import KnownChecksums
-from numerai_lab.lock import Lock
-from numerai_lab.store import LOCK, STORES, Store, lock_of
+from numerai_lab.storage.checksums import KnownChecksums
+from numerai_lab.storage.era_store import STORES, Store
+from numerai_lab.storage.file_lock import Lock
+from numerai_lab.storage.folders import LOCK, lock_of
+from numerai_lab.storage.stage_cache import STAGES, Entry
 
 DATA = ("numerai", "synthetic", *STORES)
 UNITS = {"": 1, "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}

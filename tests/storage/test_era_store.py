@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from numerai_lab import known_checksums
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.data.synthetic import Synthetic
 from numerai_lab.experiment import run
-from numerai_lab.lock import Lock
-from numerai_lab.store import build_resumably, built, key_of, scratch
+from numerai_lab.storage import checksums
+from numerai_lab.storage.file_lock import Lock
+from numerai_lab.storage.folders import build_resumably, built, key_of
+from numerai_lab.storage.scratch import scratch
 from tests.conftest import Quiet, make_config, quick
 
 TINY = Synthetic(size="tiny")
@@ -68,7 +69,7 @@ def test_a_damaged_store_that_several_load_at_once_is_removed_once_and_made_anew
         rmtree(folder)
 
     rmtree = shutil.rmtree
-    monkeypatch.setattr("numerai_lab.store.shutil.rmtree", slowly)
+    monkeypatch.setattr("numerai_lab.storage.era_store.shutil.rmtree", slowly)
 
     def loaded(late: bool) -> Loaded:
         if late:
@@ -82,7 +83,7 @@ def test_a_damaged_store_that_several_load_at_once_is_removed_once_and_made_anew
 
 def test_a_store_is_read_through_once_and_then_only_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("numerai_lab.data.reader.cache_dir", lambda: tmp_path)
-    now, read, original = time.time, [], known_checksums._read_through
+    now, read, original = time.time, [], checksums._read_through
     load(TINY)
     monkeypatch.setattr(time, "time", lambda: now() + 10)
 
@@ -96,8 +97,8 @@ def test_a_store_is_read_through_once_and_then_only_when_asked(tmp_path: Path, m
         load(TINY, **how)
         return sum(read)
 
-    monkeypatch.setattr(known_checksums, "_read_through", counted)
-    monkeypatch.setattr(known_checksums, "SMALL", 0)
+    monkeypatch.setattr(checksums, "_read_through", counted)
+    monkeypatch.setattr(checksums, "SMALL", 0)
     first = opened()  # data files are older, and may be known already
     n_bytes = sum(store.n_bytes for store in load(TINY).stores.all)
     assert first > 0.9 * n_bytes

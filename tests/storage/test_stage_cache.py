@@ -14,16 +14,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from numerai_lab.cache import CHECKPOINT, META, Cache, Entry, Stage, aid, journaled
-from numerai_lab.content import PanelContent
 from numerai_lab.core.era_ranges import ranges_text
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import ALONE, Aid
 from numerai_lab.core.splits import Splits
 from numerai_lab.generators.linear import PCA
 from numerai_lab.metrics.scoring import Predictions
-from numerai_lab.seal import checksum
-from numerai_lab.store import Scratch
+from numerai_lab.storage.checksums import checksum
+from numerai_lab.storage.era_content import PanelContent
+from numerai_lab.storage.resumable import CHECKPOINT, aid, journaled
+from numerai_lab.storage.scratch import Scratch
+from numerai_lab.storage.stage_cache import META, Cache, Entry, Stage
 from numerai_lab.variants import Setting, fit_generators, train_and_predict
 from tests.conftest import Quiet, make_config, make_panel, quick
 
@@ -165,7 +166,7 @@ def test_another_horizon_refits_what_learns_from_labels_and_nothing_else(tmp_pat
 
 
 def test_a_stage_whose_code_changed_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import numerai_lab.provenance as provenance
+    from numerai_lab.storage import code_version as provenance
 
     outcome(tmp_path)
     provenance._version_reached.cache_clear()
@@ -287,7 +288,7 @@ def test_a_journal_trusts_only_eras_whose_rows_are_what_was_written(tmp_path: Pa
 PROGRAM = """
 import sys, time
 from pathlib import Path
-from numerai_lab.cache import Cache, Stage
+from numerai_lab.storage.stage_cache import Cache, Stage
 def make(work):
     with open(sys.argv[2], "a") as file: file.write("made\\n")
     time.sleep(1)

@@ -10,7 +10,7 @@ import numpy as np
 
 from numerai_lab.core.arrays import Array
 from numerai_lab.core.panel import Panel, release_pages
-from numerai_lab.store import key_of
+from numerai_lab.storage.folders import key_of
 
 
 class Content(Protocol):

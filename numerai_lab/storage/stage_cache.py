@@ -1,36 +1,28 @@
 """The cache of finished stages: an entry is named by all that its content depends on; whole and checked, or absent."""
 
 import contextlib
-import json
 import logging
 import os
 import shutil
 import time
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-
-from numerai_lab.core.arrays import Array, arrays_from_bytes, arrays_to_bytes
-from numerai_lab.core.progress import Aid, Tick
-from numerai_lab.known_checksums import KnownChecksums
-from numerai_lab.lock import Lock
-from numerai_lab.machine import peak_memory
-from numerai_lab.seal import changed, checksums, mapping_in, opened, sealed
-from numerai_lab.store import key_of, lock_of, new_array, reopened
+from numerai_lab.storage.checksums import KnownChecksums, changed, checksums
+from numerai_lab.storage.file_lock import Lock
+from numerai_lab.storage.folders import key_of, lock_of
+from numerai_lab.storage.machine import peak_memory
+from numerai_lab.storage.resumable import CHECKPOINT, JOURNAL, flush_to_disk, write_whole
+from numerai_lab.storage.stamped_json import read_mapping, read_stamped, with_stamp
 
 log = logging.getLogger("nlab")
 STAGES = "stages"
 META = "meta.json"
-CHECKPOINT = "checkpoint"
-JOURNAL = "journal.jsonl"
 PASSING = (CHECKPOINT, f"{CHECKPOINT}.part", JOURNAL, META, f"{META}.part")
 """What may lie in a folder under construction beside what the stage makes: a checkpoint, a journal, the end of a killed try."""
-CRC_BYTES = 4
 PAUSE = 0.5
 """Seconds between two looks at an entry that another process holds."""
 
@@ -58,7 +50,7 @@ class Entry:
     @property
     def meta(self) -> dict[str, Any]:
         """The facts of the key, when it was made, seconds and peak memory of that, and the bytes and checksums of its files."""
-        return mapping_in(self.folder / META)
+        return read_mapping(self.folder / META)
 
     @property
     def used(self) -> float:
@@ -71,7 +63,7 @@ class Entry:
         known: remembers files that were found whole, which are not read again; None reads all.
         """
         try:
-            meta = opened(self.folder / META)
+            meta = read_stamped(self.folder / META)
             files = dict(meta["files"])
             if key_of(meta["family"], meta["facts"]) != self.folder.name:
                 return f"{META} is that of another entry"
@@ -179,7 +171,7 @@ class Cache:
             _finish(work, stage, time.perf_counter() - start)
             shutil.rmtree(entry.folder, ignore_errors=True)
             work.rename(entry.folder)
-            _sync(entry.folder.parent)
+            flush_to_disk(entry.folder.parent)
         except Exception:
             shutil.rmtree(work, ignore_errors=True)  # an interrupt is no Exception: what was reached is kept for the next run
             raise
@@ -192,89 +184,12 @@ def work_folder(entry: Path) -> Path:
     return entry.with_name(f".{entry.name}")
 
 
-def aid(work: Path, tick: Tick) -> Aid:
-    """Progress, and the checkpoint of the stage that is made in `work`."""
-    path = work / CHECKPOINT
-
-    def kept() -> dict[str, Array] | None:
-        if not path.is_file():
-            return None
-        content = path.read_bytes()
-        if content[:CRC_BYTES] != _crc_bytes(content[CRC_BYTES:]):
-            log.warning("the checkpoint in %s is damaged: starting this stage anew", work.name)
-            return None
-        log.info("going on from a checkpoint")
-        return arrays_from_bytes(content[CRC_BYTES:])
-
-    def keep(arrays: Mapping[str, Array]) -> None:
-        content = arrays_to_bytes(arrays)
-        write_whole(path, _crc_bytes(content) + content)
-
-    return Aid(tick, kept, keep)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """A file with all of its content on the disk, or as it was before."""
-    part = path.with_name(f"{path.name}.part")
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-
-
-def journaled(path: Path, shape: tuple[int, ...], dtype: str = "float32") -> tuple[Array, "Journal"]:
-    """A memory-map to be written era by era, and which of its eras a killed try has written."""
-    journal = Journal(path.with_name(JOURNAL))
-    found = reopened(path, shape, dtype)
-    if found is None:
-        journal.path.unlink(missing_ok=True)
-        found = new_array(path, dtype, shape)
-    return found, journal
-
-
-@dataclass(frozen=True)
-class Journal:
-    """Which eras of an array are written, each with the checksum of its rows."""
-
-    path: Path
-
-    def read(self, rows_of: Callable[[int], Array]) -> set[int]:
-        """Eras whose rows are still what was written."""
-        done = set()
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            for line in self.path.read_text(encoding="utf-8").splitlines():
-                era, crc = json.loads(line)
-                if _crc(rows_of(int(era))) == crc:
-                    done.add(int(era))
-        return done
-
-    @contextlib.contextmanager
-    def writing(self) -> Iterator[Callable[[int, Array], None]]:
-        """A function that notes an era and its rows, which must be in the array's file already."""
-        with self.path.open("a", encoding="utf-8") as file:
-
-            def note(era: int, rows: Array) -> None:
-                file.write(json.dumps([era, _crc(rows)]) + "\n")
-                file.flush()
-
-            yield note
-
-
-def _crc_bytes(content: bytes) -> bytes:
-    return zlib.crc32(content).to_bytes(CRC_BYTES, "big")
-
-
-def _crc(rows: Array) -> int:
-    return zlib.crc32(np.ascontiguousarray(rows).data)
-
-
 def _finish(work: Path, stage: Stage, seconds: float) -> None:
     for name in PASSING:
         (work / name).unlink(missing_ok=True)
     paths = sorted(work.iterdir())
     for path in paths:
-        _sync(path)
+        flush_to_disk(path)
     meta = {
         "family": stage.family,
         "label": stage.label,
@@ -285,13 +200,5 @@ def _finish(work: Path, stage: Stage, seconds: float) -> None:
         "bytes": sum(path.stat().st_size for path in paths),
         "files": checksums(paths, work),
     }
-    write_whole(work / META, sealed(meta).encode())
-    _sync(work)
-
-
-def _sync(path: Path) -> None:
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
+    write_whole(work / META, with_stamp(meta).encode())
+    flush_to_disk(work)

@@ -105,7 +105,7 @@ def _parents(module: str) -> list[str]:
 def located(module: str) -> SourceFile | None:
     """The file of a module; None where there is none, such as for a namespace package."""
     if module.split(".")[0] == PACKAGE:
-        at = Path(__file__).parent.joinpath(*module.split(".")[1:])
+        at = Path(__file__).parents[1].joinpath(*module.split(".")[1:])
         there = [path for path in (at.with_suffix(".py"), at / "__init__.py") if path.is_file()]
         return SourceFile(module, there[0]) if there else None
     spec = _spec(module)

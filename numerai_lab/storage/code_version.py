@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from uuid import uuid4
 
-from numerai_lab.imports import FRAMEWORK, Reached, SourceFile, reached, tree_of
+from numerai_lab.storage.import_graph import FRAMEWORK, PACKAGE, Reached, SourceFile, located, reached, tree_of
 
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "umap": "umap-learn", "yaml": "pyyaml"}
 """Import names that differ from the name a package is installed under."""
@@ -33,8 +33,8 @@ def code_version(*parts: type | ModuleType) -> str:
 
 
 def source_version(path: Path) -> str:
-    """A hash of the syntax tree of one file alone."""
-    return _digest(path).hex()[:20]
+    """A hash of the syntax tree of one file, without what it imports."""
+    return _own_digest(path).hex()[:20]
 
 
 def library_versions(*parts: type | ModuleType) -> dict[str, str]:
@@ -51,7 +51,7 @@ def _version_of(part: type | ModuleType) -> bytes | None:
     contents = [*(_version_reached(each) if each else None for each in sources), *map(_declared, kinds)]
     if None in contents:
         return None
-    name = getattr(part, "__qualname__", part.__name__).encode()
+    name = b"" if isinstance(part, ModuleType) else part.__qualname__.encode()
     return hashlib.sha256(b"".join([name, *filter(None, contents)])).digest()
 
 
@@ -99,23 +99,48 @@ def _content(path: Path, size: int, mtime_ns: int) -> bytes:
 
 @cache
 def _version_reached(start: SourceFile) -> bytes:
-    files = sorted(reached(start).files, key=lambda source: (source.module, source.path.name))
-    return hashlib.sha256(b"".join(_digest(source.path) for source in files)).digest()
+    return hashlib.sha256(b"".join(sorted(_digest(source.path) for source in reached(start).files))).digest()
 
 
 @cache
 def _digest(path: Path) -> bytes:
-    """A hash of a file: of its syntax tree without docstrings, or of its bytes where it is no Python source."""
+    """A hash of a file's code and of what it imports from this package, wherever that lies.
+
+    Where a module lies and what it is called does not count: moving one costs no cached stage.
+    """
+    imported = sorted(
+        f"{alias.asname or alias.name} {alias.name} ".encode() + _own_digest(found.path)
+        for node in _package_imports(path)
+        for alias in node.names
+        if (found := located(f"{node.module}.{alias.name}") or located(str(node.module)))
+    )
+    return hashlib.sha256(b"".join([_own_digest(path), *imported])).digest()
+
+
+def _package_imports(path: Path) -> list[ast.ImportFrom]:
     tree = tree_of(path)
-    content = path.read_bytes() if tree is None else ast.dump(_without_docstrings(tree)).encode()
-    return hashlib.sha256(path.name.encode() + b"\0" + content).digest()
+    return [node for node in ast.walk(tree) if _is_package_import(node)] if tree else []  # type: ignore[misc]
 
 
-def _without_docstrings(tree: ast.Module) -> ast.Module:
-    """The tree without expressions that are nothing but a text: docstrings, and texts that stand below constants."""
+def _is_package_import(node: ast.AST) -> bool:
+    return isinstance(node, ast.ImportFrom) and not node.level and (node.module or "").split(".")[0] == PACKAGE
+
+
+@cache
+def _own_digest(path: Path) -> bytes:
+    """A hash of a file alone: its syntax tree without docstrings and imports from this package, or its bytes."""
+    tree = tree_of(path)
+    content = path.read_bytes() if tree is None else ast.dump(_stripped(ast.parse(path.read_bytes()))).encode()
+    return hashlib.sha256(content).digest()
+
+
+def _stripped(tree: ast.Module) -> ast.Module:
+    """The tree without docstrings, texts that stand below constants, and imports from this package."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            node.body = [each for each in node.body if not _is_text(each)]
+        for name in ("body", "orelse", "finalbody"):
+            kept = getattr(node, name, None)
+            if isinstance(kept, list):
+                setattr(node, name, [each for each in kept if not (_is_text(each) or _is_package_import(each))])
     return tree
 
 

@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
-from numerai_lab.cache import CHECKPOINT, Cache, Entry, Stage
 from numerai_lab.core.errors import NlabError
 from numerai_lab.data import ingest, reader
 from numerai_lab.data.synthetic import Synthetic
-from numerai_lab.store import LOCK, built, cache_dir, in_use, lock_of, scratch
-from numerai_lab.upkeep import bytes_of, damaged, items, orphans, prune
+from numerai_lab.storage.cleanup import bytes_of, damaged, items, orphans, prune
+from numerai_lab.storage.folders import LOCK, built, cache_dir, in_use, lock_of
+from numerai_lab.storage.resumable import CHECKPOINT
+from numerai_lab.storage.scratch import scratch
+from numerai_lab.storage.stage_cache import Cache, Entry, Stage
 from tests.forks import nlab
 
 
@@ -58,7 +60,7 @@ def test_pruning_leaves_what_is_in_use(tmp_path: Path) -> None:
 
 
 def test_looking_and_pruning_go_on_beside_runs_and_beside_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("numerai_lab.cache.PAUSE", 0.001)
+    monkeypatch.setattr("numerai_lab.storage.stage_cache.PAUSE", 0.001)
     draws = random.Random(0)
     until = time.monotonic() + 1.5
 
@@ -124,7 +126,7 @@ def test_data_that_is_being_read_is_not_pruned(monkeypatch: pytest.MonkeyPatch) 
 def test_what_dead_processes_left_is_removed_and_what_live_ones_build_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("numerai_lab.store.cache_dir", lambda: tmp_path)
+    monkeypatch.setattr("numerai_lab.storage.folders.cache_dir", lambda: tmp_path)
     for dead in (tmp_path / "scratch" / "run-dead", tmp_path / "stores" / ".abc-dead"):
         dead.mkdir(parents=True)
         (dead / LOCK).touch()

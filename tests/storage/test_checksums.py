@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from numerai_lab import known_checksums
-from numerai_lab.known_checksums import FOLDER, SMALL, KnownChecksums
-from numerai_lab.seal import opened, sealed
+from numerai_lab.storage import checksums
+from numerai_lab.storage.checksums import FOLDER, SMALL, KnownChecksums
+from numerai_lab.storage.stamped_json import read_stamped, with_stamp
 
 SIZE = 2 * SMALL
 FIRST, SECOND = b"a" * SIZE, b"b" * SIZE
@@ -18,21 +18,21 @@ FIRST, SECOND = b"a" * SIZE, b"b" * SIZE
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The files that were read through, in order."""
-    files, original = [], known_checksums._read_through
+    files, original = [], checksums._read_through
 
     def counted(path: Path) -> tuple[int, list[int]]:
         files.append(path)
         return original(path)
 
-    monkeypatch.setattr(known_checksums, "_read_through", counted)
+    monkeypatch.setattr(checksums, "_read_through", counted)
     return files
 
 
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that goes so far ahead that files count as settled."""
-    now = known_checksums.time.time
-    monkeypatch.setattr(known_checksums.time, "time", lambda: now() + 10)
+    now = checksums.time.time
+    monkeypatch.setattr(checksums.time, "time", lambda: now() + 10)
 
 
 @pytest.mark.usefixtures("later")
@@ -103,7 +103,7 @@ def test_a_whole_record_of_another_version_is_not_believed(tmp_path: Path, how: 
     path.write_bytes(FIRST)
     known.of(path)
     (record,) = (tmp_path / "cache" / FOLDER).iterdir()
-    facts = opened(record)
+    facts = read_stamped(record)
     values = facts["files"]["file"]
     other = {
         "mapping": {"crc": 3},
@@ -112,9 +112,9 @@ def test_a_whole_record_of_another_version_is_not_believed(tmp_path: Path, how: 
         "without inode": [*values[:3], 3],
         "checksum as text": [*values[:-1], "3"],
     }[how]
-    record.write_text(sealed({**facts, "files": {"file": other}}))
+    record.write_text(with_stamp({**facts, "files": {"file": other}}))
     assert known.of(path) == zlib.crc32(FIRST)
-    assert opened(record)["files"]["file"] == values
+    assert read_stamped(record)["files"]["file"] == values
 
 
 @pytest.mark.usefixtures("later")

@@ -1,4 +1,4 @@
-"""CRC-32 of files, remembered in the cache folder, so that a file that did not change is read once."""
+"""CRC-32 of files, remembered in the cache folder: a file that did not change is read once."""
 
 import hashlib
 import os
@@ -10,8 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from numerai_lab.seal import PIECE, opened, sealed
+from numerai_lab.storage.stamped_json import read_stamped, with_stamp
 
+PIECE = 1 << 24
 FOLDER = "checksums"
 SETTLING_SECONDS = 2.0
 """A file that changed this shortly before it is read may change again under the same timestamps: its checksum is not remembered.
@@ -22,6 +23,29 @@ N_FACTS = 6
 """Numbers that are remembered of a file: its signature and its checksum."""
 SMALL = 1 << 16
 """Bytes. To read a file up to this size is as quick as to look up its checksum."""
+
+
+def checksum(path: Path) -> int:
+    """CRC-32 of a file, read in pieces."""
+    crc = 0
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            crc = zlib.crc32(piece, crc)
+    return crc
+
+
+def checksums(paths: Iterable[Path], folder: Path) -> dict[str, int]:
+    """The checksum of each file, by its path inside the folder."""
+    return {path.relative_to(folder).as_posix(): checksum(path) for path in sorted(paths)}
+
+
+def changed(folder: Path, wanted: Mapping[str, int]) -> str:
+    """A sentence on the first file that is not what its checksum says; empty when all are."""
+    for name, crc in wanted.items():
+        path = folder / name
+        if path.is_symlink() or not path.is_file() or checksum(path) != crc:
+            return f"{name} is not what was written"
+    return ""
 
 
 @dataclass(frozen=True)
@@ -76,7 +100,7 @@ class KnownChecksums:
             with suppress(OSError, ValueError, KeyError, TypeError):
                 part = path.suffix != ".json"
                 old = time.time() - path.stat().st_mtime > 60
-                if (part and old) or (not part and not Path(opened(path)["folder"]).is_dir()):
+                if (part and old) or (not part and not Path(read_stamped(path)["folder"]).is_dir()):
                     path.unlink()
 
     def _path(self, folder: Path) -> Path:
@@ -84,7 +108,7 @@ class KnownChecksums:
 
     def _read(self, folder: Path) -> dict[str, list[int]]:
         with suppress(OSError, ValueError, KeyError, TypeError):
-            record = opened(self._path(folder))
+            record = read_stamped(self._path(folder))
             if record["folder"] == str(folder):
                 return {name: values for name, values in dict(record["files"]).items() if _is_entry(values)}
         return {}
@@ -98,7 +122,7 @@ class KnownChecksums:
             handle, part = tempfile.mkstemp(prefix=f"{path.stem}-", suffix=".part", dir=path.parent)
             try:
                 with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    file.write(sealed({"folder": str(folder), "files": {**kept, **found}}))
+                    file.write(with_stamp({"folder": str(folder), "files": {**kept, **found}}))
                 os.replace(part, path)
             except BaseException:
                 Path(part).unlink(missing_ok=True)

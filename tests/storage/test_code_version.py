@@ -1,6 +1,8 @@
 """Which code computes a stage: all that it imports, as syntax trees; what only explains it does not count."""
 
 import importlib
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,12 +12,15 @@ from typing import Any
 
 import pytest
 
-from numerai_lab import crossfit, imports, provenance
+import numerai_lab
+from numerai_lab import crossfit
 from numerai_lab.generators.linear import PCA
 from numerai_lab.generators.umap import UMAP
-from numerai_lab.imports import SourceFile, reached
 from numerai_lab.models import Ridge
-from numerai_lab.provenance import code_version, library_versions
+from numerai_lab.storage import code_version as code_versions
+from numerai_lab.storage import import_graph
+from numerai_lab.storage.code_version import code_version, library_versions
+from numerai_lab.storage.import_graph import SourceFile, reached
 
 PLUGIN = '''
 """A plug-in."""
@@ -43,7 +48,7 @@ def forget() -> Iterator[None]:
 
 
 def _clear() -> None:
-    for module in (imports, provenance):
+    for module in (import_graph, code_versions):
         for each in vars(module).values():
             if hasattr(each, "cache_clear"):
                 each.cache_clear()
@@ -130,10 +135,10 @@ def test_helpers_of_stages_count_with_what_they_import_and_registries_do_not() -
         files = reached(SourceFile(module.__name__, Path(str(module.__file__)))).files
         return {source.module.removeprefix("numerai_lab.") for source in files}
 
-    assert {"crossfit", "metrics.era", "metrics.exposures", "folds", "splits", "generators.base"} <= names(crossfit)
+    assert {"crossfit", "metrics.era", "metrics.exposures", "core.folds", "core.splits", "generators.base"} <= names(crossfit)
     assert not {"generators", "augmenters", "generators.umap", "augmenters.diffusion"} & names(crossfit)
     ridge = names(sys.modules[Ridge.__module__])
-    assert {"models.linear", "models.base", "stream", "suppliers", "panel", "component", "basics"} <= ridge
+    assert {"models.linear", "models.base", "core.training_stream", "core.panel", "core.component", "core.errors"} <= ridge
     assert not {"models", "models.boosting", "generators", "config"} & ridge
 
 
@@ -155,7 +160,31 @@ def test_asking_for_the_version_imports_nothing(tmp_path: Path) -> None:
     (tmp_path / "beside.py").write_text("raise SystemExit('imported')\n")
     (tmp_path / "mine.py").write_text("def f():\n    import beside, sklearn.decomposition\n")
     script = (
-        "import mine, sys; from numerai_lab.provenance import code_version; code_version(mine); print('sklearn' in sys.modules)"
+        "import mine, sys; from numerai_lab.storage.code_version import code_version; "
+        "code_version(mine); print('sklearn' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stdout == "False\n", done.stderr
+
+
+def test_moving_a_module_costs_no_cached_stage(tmp_path: Path) -> None:
+    package = Path(numerai_lab.__file__).parent
+    shutil.copytree(package, tmp_path / "numerai_lab", ignore=shutil.ignore_patterns("__pycache__"))
+    before = version_in(tmp_path)
+    (tmp_path / "numerai_lab/neural/losses.py").rename(tmp_path / "numerai_lab/core/scalars.py")
+    for path in (tmp_path / "numerai_lab").rglob("*.py"):
+        path.write_text(path.read_text().replace("numerai_lab.neural.losses", "numerai_lab.core.scalars"))
+    assert version_in(tmp_path) == before
+    moved = tmp_path / "numerai_lab/core/scalars.py"
+    moved.write_text(moved.read_text() + "\nLOSSES = 1\n")
+    assert version_in(tmp_path) != before
+
+
+def version_in(folder: Path) -> str:
+    script = (
+        "from numerai_lab.storage.code_version import code_version; from numerai_lab.neural import contrastive; "
+        "print(code_version(contrastive))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    done = subprocess.run([sys.executable, "-c", script], cwd=folder, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout

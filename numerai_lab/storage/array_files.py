@@ -1,0 +1,34 @@
+"""Arrays in .npy files as memory-maps."""
+
+import contextlib
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.format import open_memmap
+
+from numerai_lab.core.arrays import Array
+
+
+def new_array(path: Path, dtype: str, shape: tuple[int, ...]) -> Array:
+    """A writable memory-map of a new .npy file whose bytes are reserved: a full disk is an OSError here, no crash later."""
+    array: Array = open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
+
+
+def reopened(path: Path, shape: tuple[int, ...], dtype: str) -> Array | None:
+    """The writable memory-map that a killed try left, if it is of this shape and dtype."""
+    with contextlib.suppress(Exception):  # absent, or whatever a broken header makes numpy raise
+        found: Array = open_memmap(path, mode="r+")
+        if found.shape == shape and found.dtype == np.dtype(dtype):
+            return found
+    return None
+
+
+def mapped(path: Path) -> Array:
+    """A read-only memory-map of a .npy file."""
+    array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+    return array

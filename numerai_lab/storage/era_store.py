@@ -1,0 +1,138 @@
+"""The on-disk store behind a Panel: rows, labels, scoring features and extras, a folder each."""
+
+import logging
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numerai_lab.core.arrays import Array, Float32
+from numerai_lab.core.panel import Panel
+from numerai_lab.storage.array_files import mapped, new_array
+from numerai_lab.storage.checksums import KnownChecksums, changed, checksums
+from numerai_lab.storage.file_lock import Lock
+from numerai_lab.storage.folders import lock_of
+from numerai_lab.storage.stamped_json import read_mapping, read_stamped, with_stamp
+
+log = logging.getLogger("nlab")
+STORE_VERSION = 5
+META = "meta.json"
+ROWS, LABELS, SCORING_FEATURES, EXTRAS = STORES = ("stores", "labels", "scoring_features", "extras")
+"""Folders of the cache that hold stores, a store a folder."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """A folder of .npy files and meta.json, which says what they are.
+
+    A store of rows holds features, ids, eras, bounds, absent (eras × features, bool) and era_sums (eras × 2, uint32: CRC-32 of
+    the features and of the ids of an era's rows); a store of scoring features holds features alone, a store of labels a target,
+    a store of extras an array a column. All that are read from the same files have the same rows.
+    """
+
+    folder: Path
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What was stored: names, data types, notes, ISO dates of dated eras; or the target's name and horizon."""
+        return read_mapping(self.folder / META)
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes on disk."""
+        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+
+    def damage(self, known: KnownChecksums | None = None) -> str:
+        """What is wrong with the folder, by its own checksums; empty when it is whole.
+
+        known: remembers files that were found whole, which are not read again; None reads all.
+        """
+        try:
+            wanted = dict(read_stamped(self.folder / META)["checksums"])
+            return known.changed(self.folder, wanted) if known else changed(self.folder, wanted)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            return f"{META} can't be read ({error!r})"
+
+    def absent(self) -> NDArray[np.bool_]:
+        """eras × features: which features are the middle bin for a whole era."""
+        absent: NDArray[np.bool_] = np.load(self.folder / "absent.npy", allow_pickle=False)
+        return absent
+
+    def target(self) -> Float32:
+        """Of a store of labels, one a row."""
+        return mapped(self.folder / "target.npy")
+
+    def features(self) -> Array:
+        """Of a store of rows or of scoring features: rows × columns."""
+        return mapped(self.folder / "features.npy")
+
+    def era_sums(self) -> NDArray[np.uint32]:
+        """Of a store of rows, eras × 2: CRC-32 of the features and of the ids of an era's rows."""
+        sums: NDArray[np.uint32] = np.load(self.folder / "era_sums.npy", allow_pickle=False)
+        return sums
+
+    def extras(self) -> dict[str, Float32]:
+        """Of a store of extras: the values of every row, by column."""
+        return {name: mapped(self.folder / f"extra-{i}.npy") for i, name in enumerate(self.meta["extras"])}
+
+    def panel(self, labels: "Store") -> Panel:
+        """A store of rows and one of labels as a panel of read-only views, without extras, scoring features and feature sets."""
+        meta = self.meta
+        eras = np.load(self.folder / "eras.npy", allow_pickle=False)
+        return Panel(
+            feature_names=tuple(meta["feature_names"]),
+            features=self.features(),
+            n_raw=len(meta["feature_names"]),
+            top=meta["top"],
+            ids=mapped(self.folder / "ids.npy"),
+            eras=eras,
+            bounds=np.load(self.folder / "bounds.npy", allow_pickle=False),
+            data_types=tuple(meta["data_types"]),
+            target=labels.target(),
+            horizon_days=labels.meta["horizon_days"],
+            dates=dict(zip(eras.tolist(), meta["era_dates"], strict=True)) if "era_dates" in meta else {},
+        )
+
+
+def remove_damaged(store: Store, known: KnownChecksums) -> None:
+    """Removes a store that is not what was written, with a line in the log, as soon as no other process uses it."""
+    if not store.folder.is_dir():
+        return
+    with Lock(lock_of(store.folder)) as lock:
+        lock.take("read", wait=True)
+        damage = _damage_there(store, known)
+        if not damage:
+            return
+        log.warning("store %s is damaged (%s) and is made anew", store.folder.name, damage)
+        lock.free()  # two that wanted to own what both read would wait for each other
+        if not lock.take():
+            log.warning("waiting for another process that uses it")
+            lock.take(wait=True)
+        if _damage_there(store, known):  # another process may have removed it meanwhile
+            shutil.rmtree(store.folder)
+
+
+def _damage_there(store: Store, known: KnownChecksums) -> str:
+    return store.damage(known) if store.folder.is_dir() else ""
+
+
+def create_features(folder: Path, n_rows: int, n_columns: int, dtype: str) -> Array:
+    """The empty features file of a store under construction, as a writable memory-map."""
+    return new_array(folder / "features.npy", dtype, (n_rows, n_columns))
+
+
+def write_store(folder: Path, arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> None:
+    """Everything of a store but features, which lie there already."""
+    for name, values in arrays.items():
+        np.save(folder / f"{name}.npy", values, allow_pickle=False)
+    sums = checksums(folder.glob("*.npy"), folder)
+    (folder / META).write_text(with_stamp({**meta, "version": STORE_VERSION, "checksums": sums}), encoding="utf-8")
+
+
+def write_extras(folder: Path, extras: Mapping[str, Float32], meta: Mapping[str, Any]) -> None:
+    """A store of predictions by other models: a column each, one value a row."""
+    write_store(folder, {f"extra-{i}": values for i, values in enumerate(extras.values())}, {**meta, "extras": list(extras)})

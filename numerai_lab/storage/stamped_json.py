@@ -1,0 +1,38 @@
+"""JSON files with a checksum inside: damage is noticed when they are read."""
+
+import json
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+STAMP = "stamp"
+
+
+def with_stamp(facts: Mapping[str, Any]) -> str:
+    """Facts as JSON with a stamp on them; what JSON doesn't know becomes text."""
+    plain = json.loads(json.dumps(facts, default=str))
+    return json.dumps({**plain, STAMP: _stamp(plain)}, indent=1)
+
+
+def read_stamped(path: Path) -> dict[str, Any]:
+    """What `sealed` was given, from a file. Raises ValueError when it is not what was written, OSError when it can't be read."""
+    facts = read_mapping(path)
+    if facts.pop(STAMP, None) != _stamp(facts):
+        raise ValueError(f"{path.name} is not what was written")
+    return facts
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """A JSON file that holds a mapping, whoever wrote it. Raises ValueError or OSError."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError(f"{path.name} is nested too deep") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path.name} is no mapping")
+    return found
+
+
+def _stamp(facts: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(facts, sort_keys=True).encode())
