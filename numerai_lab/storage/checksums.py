@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-import tempfile
+import secrets
 import time
 import zlib
 from collections.abc import Iterable, Mapping
@@ -119,13 +119,12 @@ class KnownChecksums:
             kept = {name: values for name, values in self._read(folder).items() if (folder / name).is_file()}
             path = self._path(folder)
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle, part = tempfile.mkstemp(prefix=f"{path.stem}-", suffix=".part", dir=path.parent)
+            part = path.with_name(f"{path.stem}-{secrets.token_hex(4)}.part")  # with the mode that the umask says
             try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    file.write(with_stamp({"folder": str(folder), "files": {**kept, **found}}))
-                os.replace(part, path)
+                part.write_text(with_stamp({"folder": str(folder), "files": {**kept, **found}}), encoding="utf-8")
+                part.replace(path)
             except BaseException:
-                Path(part).unlink(missing_ok=True)
+                part.unlink(missing_ok=True)
                 raise
 
 

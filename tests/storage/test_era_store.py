@@ -185,6 +185,7 @@ def test_all_of_a_cache_can_be_shared_by_a_group(tmp_path: Path, monkeypatch: py
     shared.mkdir()
     shared.chmod(0o2775)
     monkeypatch.setenv("NLAB_CACHE", str(shared))
+    monkeypatch.setattr(checksums, "SETTLING_SECONDS", -60.0)  # checksums are remembered at once
     before = os.umask(0o002)
     try:
         config = make_config(generators={"p": quick("pca")}, variants={"v": {"features": ["p"]}})
@@ -199,6 +200,7 @@ def test_all_of_a_cache_can_be_shared_by_a_group(tmp_path: Path, monkeypatch: py
     assert set(folders) == {0o2775}
     assert set(files) == {0o664}
     assert len(files) > 10
+    assert list((shared / "checksums").iterdir())
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "runs").iterdir()} == {0o775}
 
 
