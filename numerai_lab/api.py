@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numerai_lab import finished
-from numerai_lab.config import Config, parse_config
-from numerai_lab.config import load_config as load_config_file
+from numerai_lab.config.loading import load_config as load_config_file
+from numerai_lab.config.loading import parse_config
+from numerai_lab.config.schema import Config
 from numerai_lab.core.progress import Tick, silent
 from numerai_lab.experiment import How
 from numerai_lab.experiment import run as run_experiment

@@ -23,7 +23,7 @@ from numerai_lab.commands.terminal import ConfigFile, Format, HowShown, Set, by_
 from numerai_lab.commands.unseal import ledger, unseal
 
 if TYPE_CHECKING:
-    from numerai_lab.config import Config
+    from numerai_lab.config.schema import Config
     from numerai_lab.experiment import How
 
 app = typer.Typer(
@@ -51,7 +51,7 @@ def run(
     how: HowShown = "table",
 ) -> None:
     """Run a config into a new, scored run folder."""
-    from numerai_lab.config import load_config
+    from numerai_lab.config.loading import load_config
     from numerai_lab.runs import unfinished_runs
 
     loaded, remarks = load_config(config, overrides or [])
@@ -77,7 +77,7 @@ def resume(
     how: HowShown = "table",
 ) -> None:
     """Go on with a run that was killed."""
-    from numerai_lab.config import load_config
+    from numerai_lab.config.loading import load_config
     from numerai_lab.experiment import How
     from numerai_lab.runs import CONFIG, unfinished_run
 
@@ -136,7 +136,7 @@ def compare(
 @app.command()
 def validate(config: ConfigFile, overrides: Set = None) -> None:
     """Check a config, and say every problem at once."""
-    from numerai_lab.config import load_config
+    from numerai_lab.config.loading import load_config
 
     loaded, remarks = load_config(config, overrides or [])
     for remark in remarks:

@@ -6,7 +6,6 @@ from functools import cached_property
 
 import numpy as np
 
-from numerai_lab.augmenters import Augmenter
 from numerai_lab.core.arrays import Array, Float32
 from numerai_lab.core.component import Component
 from numerai_lab.core.era_ranges import exact_share
@@ -86,13 +85,6 @@ def label_note(generator: Generator, splits: Splits) -> str:
     if scope.kind == "early":
         return f"learned from labels of the first {_n_early(scope.share, splits.train)} training eras"
     return f"cross-fit with training labels in {scope.blocks} blocks" if scope.labelled else ""
-
-
-def unfit_augmenters(generators: Iterable[Generator], augmenters: Mapping[str, Augmenter]) -> list[str]:
-    """Augmenters whose rows no fit of cross-fit generators can speak for: they come from eras of several blocks."""
-    if not any(generator.fit_scope.kind == "cross_fit" for generator in generators):
-        return []
-    return [name for name, each in augmenters.items() if each.crosses_eras or each.invents_eras or each.learns]
 
 
 def _n_early(share: float, train: Sequence[int]) -> int:

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from numerai_lab.config import RAW, Config
+from numerai_lab.config.default_variants import RAW
+from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.formatting import human_bytes
 from numerai_lab.core.splits import Splits

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from numerai_lab.config import Config, Variant
+from numerai_lab.config.placebos import placebos_of, unequal
+from numerai_lab.config.schema import Config, Variant
 from numerai_lab.core.era_ranges import span_text
 from numerai_lab.core.eras import DAYS_PER_ERA, era_name
 from numerai_lab.core.errors import NlabError, nearest
@@ -24,7 +25,6 @@ from numerai_lab.holdout import load_sealed
 from numerai_lab.inventions import realism_of
 from numerai_lab.metrics.payout import multipliers
 from numerai_lab.metrics.scoring import Column, Predictions, Scoring, check_rows, covered, per_era, score_table
-from numerai_lab.placebos import placebos_of, unequal
 from numerai_lab.plausibility import implausible
 from numerai_lab.report import write_realism, write_report
 from numerai_lab.runs import RunFolder, new_run

@@ -6,7 +6,8 @@ from types import ModuleType
 from typing import Any
 
 from numerai_lab import crossfit, made, selection, stages, variants
-from numerai_lab.config import RAW, Config
+from numerai_lab.config.default_variants import RAW
+from numerai_lab.config.schema import Config
 from numerai_lab.core import folds, splits, training_stream
 from numerai_lab.data import reader
 from numerai_lab.metrics import changes, scoring

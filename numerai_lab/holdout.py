@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from numerai_lab.config import Config
+from numerai_lab.config.schema import Config
 from numerai_lab.core.arrays import Float32
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import Tick, silent

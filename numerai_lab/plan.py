@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from numerai_lab.config import Config
+from numerai_lab.config.schema import Config
 from numerai_lab.core.era_ranges import span_text
 from numerai_lab.core.folds import make_folds
 from numerai_lab.core.formatting import human_bytes, human_seconds

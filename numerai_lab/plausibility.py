@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from numerai_lab.config import ScoringConfig
+from numerai_lab.config.schema import ScoringConfig
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.splits import Splits
 from numerai_lab.metrics.single_features import raw_scores

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numerai_lab import __version__
-from numerai_lab.config import Config
+from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError, NlabFailure, told
 from numerai_lab.finished import FILES, MANIFEST
 from numerai_lab.storage.checksums import checksum, checksums

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
-from numerai_lab.config import Config
+from numerai_lab.config.schema import Config
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import Tick
 from numerai_lab.core.splits import Splits

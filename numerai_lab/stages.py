@@ -11,7 +11,7 @@ import numpy as np
 
 from numerai_lab import crossfit, made, selection
 from numerai_lab.augmenters import AMOUNTS, Augmenter
-from numerai_lab.config import RAW
+from numerai_lab.config.default_variants import RAW
 from numerai_lab.core import training_stream as streaming
 from numerai_lab.core.arrays import Float32, arrays_from_bytes, arrays_to_bytes
 from numerai_lab.core.component import Component

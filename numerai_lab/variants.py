@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from numerai_lab.config import Config, Neutralize, Variant
+from numerai_lab.config.schema import Config, Neutralize, Variant
 from numerai_lab.core.arrays import Float32
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Panel

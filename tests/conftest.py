@@ -18,7 +18,8 @@ os.environ["NLAB_CACHE"] = tempfile.mkdtemp(prefix="nlab-tests-")
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS"), "1")
 
 from numerai_lab.augmenters import AUGMENTERS
-from numerai_lab.config import Config, parse_config
+from numerai_lab.config.loading import parse_config
+from numerai_lab.config.schema import Config
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import Tick, silent
 from numerai_lab.data.reader import Loaded, load

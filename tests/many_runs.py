@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from numerai_lab.config import parse_config
+from numerai_lab.config.loading import parse_config
 from numerai_lab.metrics import ERA_METRICS
 from numerai_lab.metrics.scoring import Scoring, score_table
 from numerai_lab.storage.stamped_json import with_stamp

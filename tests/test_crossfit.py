@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from numerai_lab.augmenters import AUGMENTERS
-from numerai_lab.config import Config
+from numerai_lab.config.schema import Config
 from numerai_lab.core.arrays import Float32, arrays_from_bytes, arrays_to_bytes
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.folds import CrossValidation, make_folds

@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from numerai_lab.config import Config, load_part
+from numerai_lab.config.loading import load_part
+from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError
 from numerai_lab.experiment import run
 from numerai_lab.finished import Run

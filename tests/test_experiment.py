@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 
 import numerai_lab
-from numerai_lab.config import Config, load_config
+from numerai_lab.config.loading import load_config
+from numerai_lab.config.schema import Config
 from numerai_lab.core.arrays import arrays_from_bytes
 from numerai_lab.core.errors import NlabError, NlabFailure
 from numerai_lab.core.panel import Block

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 import numerai_lab
-from numerai_lab.config import Config
+from numerai_lab.config.schema import Config
 from numerai_lab.core.panel import Panel
 from numerai_lab.data.synthetic import SIZES, write_tournament
 from numerai_lab.experiment import run

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from numerai_lab.cli import app
-from numerai_lab.config import Config
+from numerai_lab.config.schema import Config
 from numerai_lab.core.arrays import arrays_from_bytes
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Panel

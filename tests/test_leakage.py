@@ -11,7 +11,7 @@ import pytest
 
 from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.augmenters.copula import Copula
-from numerai_lab.config import Config
+from numerai_lab.config.schema import Config
 from numerai_lab.core.arrays import Float32
 from numerai_lab.core.panel import Auxiliary, Block, Panel
 from numerai_lab.core.progress import ALONE, Aid

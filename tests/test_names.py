@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from numerai_lab.config import Config
+from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError
 from numerai_lab.experiment import How, run
 from numerai_lab.report.findings import importances

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from numerai_lab.augmenters import AUGMENTERS
-from numerai_lab.config import parse_config
+from numerai_lab.config.loading import parse_config
 from numerai_lab.generators import GENERATORS, Generator
 from numerai_lab.models import MODELS
 from tests.conftest import make_panel

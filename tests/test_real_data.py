@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from numerai_lab.config import load_config
+from numerai_lab.config.loading import load_config
 from numerai_lab.experiment import run
 from tests.conftest import Quiet
 

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from numerai_lab.config import Config
+from numerai_lab.config.schema import Config
 from numerai_lab.experiment import AFRESH, _cache
 from numerai_lab.holdout import load_sealed
 from numerai_lab.setting import Setting

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from numerai_lab.config import Config
+from numerai_lab.config.schema import Config
 from numerai_lab.core.arrays import arrays_from_bytes
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Panel

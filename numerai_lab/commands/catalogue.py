@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from numerai_lab.augmenters import Augmenter
+from numerai_lab.config.messages import FAMILIES
 from numerai_lab.core.component import Component
 from numerai_lab.core.errors import NlabError, nearest
 from numerai_lab.generators import Generator
 from numerai_lab.metrics import METRICS, Metric
 from numerai_lab.models import Model
-from numerai_lab.sentences import FAMILIES
 
 CATALOGUE: dict[str, Mapping[str, type[Component] | Metric]] = {**FAMILIES, "metrics": METRICS}
 

@@ -29,7 +29,7 @@ def score(
 
     Its rows are joined to the data by id; what doesn't match is counted, and too little of it is an error.
     """
-    from numerai_lab.config import load_part
+    from numerai_lab.config.loading import load_part
     from numerai_lab.report.page import scores_page
     from numerai_lab.report.progress import shown
     from numerai_lab.report.tables import summary_columns
@@ -61,7 +61,7 @@ def audit(
     """
     import polars as pl
 
-    from numerai_lab.config import load_config
+    from numerai_lab.config.loading import load_config
     from numerai_lab.core.errors import NlabFailure
     from numerai_lab.report.progress import shown
     from numerai_lab.report.tables import Shown, markdown
@@ -103,7 +103,7 @@ def methods(
     Each in a run of its own, with raw features and against its placebo; those that the config names itself as they stand
     there, the others with their defaults. What was computed before comes from the cache; the table grows by a row a method.
     """
-    from numerai_lab.config import load_config
+    from numerai_lab.config.loading import load_config
     from numerai_lab.core.errors import NlabFailure
     from numerai_lab.runs import check_writable, write_page
     from numerai_lab.studies.methods import page, run_each

@@ -59,7 +59,7 @@ def info(
     ] = None,
 ) -> None:
     """Print what the data holds, era by era with --format json."""
-    from numerai_lab.config import load_data
+    from numerai_lab.config.loading import load_data
     from numerai_lab.data.inventory import inventory
     from numerai_lab.data.reader import load
     from numerai_lab.report.plots import draw_inventory
@@ -100,7 +100,7 @@ def path() -> None:
 @data_app.command()
 def download(config: ConfigFile = None, settings: Settings = None) -> None:
     """Fetch the files of a tournament version."""
-    from numerai_lab.config import load_data
+    from numerai_lab.config.loading import load_data
     from numerai_lab.report.progress import shown
 
     source = load_data(config, settings or [], "numerai")
@@ -112,7 +112,7 @@ def download(config: ConfigFile = None, settings: Settings = None) -> None:
 @data_app.command()
 def update(config: ConfigFile = None, settings: Settings = None) -> None:
     """Fetch again what has changed, such as validation."""
-    from numerai_lab.config import load_data
+    from numerai_lab.config.loading import load_data
     from numerai_lab.core.errors import NlabError
     from numerai_lab.data.numerai import Numerai
     from numerai_lab.report.progress import shown

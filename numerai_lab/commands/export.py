@@ -49,7 +49,7 @@ def transform(
 
     One file a generator, in a new folder, as `nlab export` writes them; no model is trained.
     """
-    from numerai_lab.config import load_config
+    from numerai_lab.config.loading import load_config
     from numerai_lab.report.progress import shown
     from numerai_lab.studies.export import transform as transform_config
 

@@ -8,7 +8,7 @@ import typer
 
 def kinds() -> list[str]:
     """Names that the shell completes."""
-    from numerai_lab.sentences import KINDS
+    from numerai_lab.config.messages import KINDS
 
     return list(KINDS)
 

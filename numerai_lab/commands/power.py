@@ -25,7 +25,7 @@ def power(
     """
     import polars as pl
 
-    from numerai_lab.config import load_config
+    from numerai_lab.config.loading import load_config
     from numerai_lab.finished import read_run
     from numerai_lab.report.progress import shown
     from numerai_lab.report.tables import Shown

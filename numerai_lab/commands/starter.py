@@ -9,14 +9,14 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from numerai_lab.augmenters import AUGMENTERS, Augmenter
-from numerai_lab.config import Config
+from numerai_lab.config.messages import KINDS
+from numerai_lab.config.schema import Config
 from numerai_lab.core.component import Component
 from numerai_lab.core.errors import NlabError, nearest
 from numerai_lab.core.splits import SplitsConfig
 from numerai_lab.data import SOURCES
 from numerai_lab.generators import GENERATORS, Generator
 from numerai_lab.models import MODELS
-from numerai_lab.sentences import KINDS
 
 WIDTH = 118
 SCHEMA_LINE = "# yaml-language-server: $schema=schema.json"

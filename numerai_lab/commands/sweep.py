@@ -33,7 +33,7 @@ def sweep(
 
     Each is a run folder; what they share comes from the cache. Called again, it goes on. val2 is not looked at to choose.
     """
-    from numerai_lab.config import load_config
+    from numerai_lab.config.loading import load_config
     from numerai_lab.report.progress import shown
     from numerai_lab.report.sweep_page import leaderboard, readable
     from numerai_lab.studies.sweep import Asked, summary, write_leaderboard

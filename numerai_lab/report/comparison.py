@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from numerai_lab.config.placebos import Placebos
 from numerai_lab.core.errors import NlabError, nearest
 from numerai_lab.fingerprint import FINGERPRINT, differences
 from numerai_lab.finished import DIGESTS, Run, block_of, differing, read_run, terms
@@ -14,7 +15,6 @@ from numerai_lab.metrics.changes import DELTAS, KINDS, SURENESS, changes, series
 from numerai_lab.metrics.scoring import FOLD, splits_of
 from numerai_lab.metrics.verdict import SMALLEST_EFFECT
 from numerai_lab.metrics.windows import with_windows
-from numerai_lab.placebos import Placebos
 from numerai_lab.report.page import chosen
 from numerai_lab.report.ranking import ranked, sort_column
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from numerai_lab.config import RAW, Config
+from numerai_lab.config.default_variants import RAW, mapping
+from numerai_lab.config.schema import Config
+from numerai_lab.config.yaml_file import read_yaml
 from numerai_lab.core.arrays import Float64, arrays_from_bytes
 from numerai_lab.core.errors import NlabError
 from numerai_lab.crossfit import Fits
-from numerai_lab.defaults import mapping
 from numerai_lab.finished import Run
 from numerai_lab.metrics.era import gauss
 from numerai_lab.runs import CONFIG
-from numerai_lab.yamlfile import read_yaml
 
 if TYPE_CHECKING:
     import polars as pl

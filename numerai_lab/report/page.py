@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from numerai_lab.config import Config, load_config
+from numerai_lab.config.loading import load_config
+from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError
 from numerai_lab.finished import Run, block_of
 from numerai_lab.report.markup import cells, render

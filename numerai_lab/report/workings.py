@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from numerai_lab.config import RAW
+from numerai_lab.config.default_variants import RAW
 from numerai_lab.core.arrays import Float64
 from numerai_lab.report.figure import COLOURS, GREY, Figure, Trace, bars, line, titled
 from numerai_lab.report.findings import Share

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numerai_lab.config import Config
+from numerai_lab.config.schema import Config
 from numerai_lab.core.arrays import Float64
 from numerai_lab.core.splits import Splits
 from numerai_lab.crossfit import parts_of

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from numerai_lab.config import Config, Variant, load_config
+from numerai_lab.config.default_variants import NOISE, UNTRAINED
+from numerai_lab.config.loading import load_config
+from numerai_lab.config.schema import Config, Variant
 from numerai_lab.core.arrays import Array, Float32, arrays_from_bytes
 from numerai_lab.core.component import Component
 from numerai_lab.core.era_ranges import span_text
@@ -20,7 +22,6 @@ from numerai_lab.core.splits import Splits
 from numerai_lab.crossfit import Fits, parts_of
 from numerai_lab.data.live import Live, live_rows
 from numerai_lab.data.reader import Loaded
-from numerai_lab.defaults import NOISE, UNTRAINED
 from numerai_lab.diagnostics import Diagnosis
 from numerai_lab.finished import Run, damaged, read_run
 from numerai_lab.generators import Generator

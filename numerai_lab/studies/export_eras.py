@@ -9,7 +9,9 @@ import numpy as np
 
 from numerai_lab.augmenters import Augmenter
 from numerai_lab.augmenters.bins import rebinned
-from numerai_lab.config import RAW, Config, load_config
+from numerai_lab.config.default_variants import RAW
+from numerai_lab.config.loading import load_config
+from numerai_lab.config.schema import Config
 from numerai_lab.core.arrays import arrays_from_bytes
 from numerai_lab.core.era_ranges import span_text
 from numerai_lab.core.errors import NlabError, nearest

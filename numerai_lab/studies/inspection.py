@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numerai_lab.config import Config, load_config
+from numerai_lab.config.loading import load_config
+from numerai_lab.config.schema import Config
 from numerai_lab.core.arrays import Float32, Float64, Int32, arrays_from_bytes
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Panel

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numerai_lab.augmenters import AUGMENTERS
-from numerai_lab.config import Config, parse_config
+from numerai_lab.config.default_variants import NOISE, SAME_ROWS, UNTRAINED
+from numerai_lab.config.loading import parse_config
+from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError, nearest
 from numerai_lab.data.reader import load
-from numerai_lab.defaults import NOISE, SAME_ROWS, UNTRAINED
 from numerai_lab.finished import Run, read_run
 from numerai_lab.generators import GENERATORS
 from numerai_lab.metrics.changes import KINDS

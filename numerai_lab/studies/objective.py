@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from numerai_lab.config import Config
+from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError, nearest
 from numerai_lab.finished import Run
 from numerai_lab.metrics import METRICS

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from numerai_lab.config import Config
+from numerai_lab.config.schema import Config
 from numerai_lab.core.arrays import Float64
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Panel
@@ -84,7 +84,7 @@ def run_of(config: Config, runs_dir: Path) -> Run | None:
 
 
 def _resolved(folder: Path) -> dict[str, Any]:
-    from numerai_lab.config import load_config
+    from numerai_lab.config.loading import load_config
 
     return load_config(folder / CONFIG)[0].resolved()
 

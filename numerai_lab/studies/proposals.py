@@ -5,8 +5,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from numerai_lab.config.yaml_file import parse_yaml
 from numerai_lab.core.errors import NlabError
-from numerai_lab.yamlfile import parse_yaml
 
 if TYPE_CHECKING:
     import optuna

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from numerai_lab.config import Config
+from numerai_lab.config.schema import Config
 from numerai_lab.core.arrays import Array, Float64, Int64
 from numerai_lab.core.era_ranges import span_text
 from numerai_lab.core.eras import LIVE, era_label

@@ -5,7 +5,8 @@ from functools import cached_property
 
 import numpy as np
 
-from numerai_lab.config import RAW, Config
+from numerai_lab.config.default_variants import RAW
+from numerai_lab.config.schema import Config
 from numerai_lab.core.arrays import Float32
 from numerai_lab.core.era_ranges import span_text
 from numerai_lab.core.errors import NlabFailure

@@ -13,7 +13,9 @@ from typing import Any
 
 import yaml
 
-from numerai_lab.config import Config, load_config
+from numerai_lab.config.loading import load_config
+from numerai_lab.config.schema import Config
+from numerai_lab.config.yaml_file import parse_yaml
 from numerai_lab.core.errors import NlabError
 from numerai_lab.experiment import How, facts_now, run
 from numerai_lab.fingerprint import fingerprint, mismatch
@@ -27,7 +29,6 @@ from numerai_lab.storage.machine import free_memory
 from numerai_lab.studies.choice import stamp
 from numerai_lab.studies.objective import NO_CHANGE, Change, Objective, objective_of
 from numerai_lab.studies.proposals import axis, study_of, tell
-from numerai_lab.yamlfile import parse_yaml
 
 log = logging.getLogger("nlab")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -271,7 +272,7 @@ def _run_all(asked: Asked, configs: Sequence[Config], show: Show) -> Iterator[tu
 
 def _alone(text: str, folder: Path, memory: int) -> tuple[Path | None, str]:
     """A trial in a process of its own, which may take so many bytes of memory."""
-    from numerai_lab.config import parse_config
+    from numerai_lab.config.loading import parse_config
 
     log.addHandler(logging.NullHandler())
     return _attempt(parse_config(parse_yaml(text, "trial"), "trial"), folder, Lines(), memory)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from numerai_lab.config import Config, Variant
+from numerai_lab.config.schema import Config, Variant
 from numerai_lab.core.arrays import Float64
 from numerai_lab.core.folds import Fold
 from numerai_lab.core.panel import Block, Panel

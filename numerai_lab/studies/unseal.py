@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from numerai_lab.config import Config, load_config
+from numerai_lab.config.loading import load_config
+from numerai_lab.config.placebos import Placebos
+from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError, NlabFailure, nearest
 from numerai_lab.core.splits import Splits
 from numerai_lab.data.reader import Loaded, load
@@ -22,7 +24,6 @@ from numerai_lab.ledger import Holdout, Ledger, Look, already_looked_at
 from numerai_lab.metrics.changes import KINDS
 from numerai_lab.metrics.scoring import HOLDOUT, Predictions, covered, per_era, score_table
 from numerai_lab.metrics.verdict import NOT_BEATEN
-from numerai_lab.placebos import Placebos
 from numerai_lab.report.page import heading, redrawn, scores_page
 from numerai_lab.report.tables import exported
 from numerai_lab.report.verdicts import judged, outcome

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from numerai_lab.config import Config, load_config
+from numerai_lab.config.loading import load_config
+from numerai_lab.config.schema import Config
 from numerai_lab.data.older import write_older
 from numerai_lab.studies.audit import audit
 from tests.conftest import Quiet

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from numerai_lab.config import load_config
+from numerai_lab.config.loading import load_config
 from numerai_lab.core.errors import NlabError
 from numerai_lab.data.files import Files
 from numerai_lab.data.inventory import inventory

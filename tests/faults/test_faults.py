@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 import torch
 
-from numerai_lab.config import Config
+from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError, NlabFailure
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.progress import ALONE, Aid
@@ -312,7 +312,7 @@ def test_a_clock_that_jumps_back_loses_no_run(tmp_path: Path, monkeypatch: pytes
 
 def test_a_config_that_is_edited_while_it_runs_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import numerai_lab.experiment as experiment
-    from numerai_lab.config import load_config
+    from numerai_lab.config.loading import load_config
 
     path = written(make_config(), tmp_path)
     loaded, _ = load_config(path)

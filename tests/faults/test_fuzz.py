@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from numerai_lab.config import load_config
+from numerai_lab.config.loading import load_config
 from numerai_lab.core.arrays import arrays_to_bytes
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.progress import ALONE

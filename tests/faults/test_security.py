@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 import numerai_lab
-from numerai_lab.config import load_config, parse_config
+from numerai_lab.config.loading import load_config, parse_config
 from numerai_lab.core.arrays import arrays_from_bytes, arrays_to_bytes
 from numerai_lab.core.errors import NlabError, NlabFailure
 from numerai_lab.core.progress import Aid

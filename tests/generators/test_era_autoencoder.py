@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from numerai_lab.config import load_config
+from numerai_lab.config.loading import load_config
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import Aid
 from numerai_lab.generators.era_autoencoder import EraAutoencoder

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from numerai_lab.config import load_config
+from numerai_lab.config.loading import load_config
 from numerai_lab.experiment import run
 from numerai_lab.finished import Run, read_run
 from numerai_lab.report.figure import palette

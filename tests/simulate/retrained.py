@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from numerai_lab.config import parse_config
+from numerai_lab.config.loading import parse_config
 from numerai_lab.experiment import How, run
 from numerai_lab.metrics.changes import pairs_against, series_of
 from numerai_lab.report.progress import Lines

@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 from numerai_lab.augmenters.copula import Copula
-from numerai_lab.config import Config, load_config
+from numerai_lab.config.loading import load_config
+from numerai_lab.config.schema import Config
 from numerai_lab.core.folds import Fold
 from numerai_lab.core.panel import Auxiliary
 from numerai_lab.core.splits import Splits

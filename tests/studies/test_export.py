@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from numerai_lab.config import Config
+from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.splits import make_splits
 from numerai_lab.data.live import live_rows

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from numerai_lab.augmenters import AUGMENTERS
-from numerai_lab.config import load_config
+from numerai_lab.config.loading import load_config
 from numerai_lab.core.errors import NlabError
 from numerai_lab.generators import GENERATORS
 from numerai_lab.studies.methods import _configs, page, run_each

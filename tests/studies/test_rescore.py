@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from numerai_lab.config import Config, load_part
+from numerai_lab.config.loading import load_part
+from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Panel
 from numerai_lab.experiment import run

@@ -8,7 +8,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from numerai_lab.config import load_part
+from numerai_lab.config.loading import load_part
 from numerai_lab.core.errors import NlabError
 from numerai_lab.studies.rescore import Scored, score_predictions
 from tests.conftest import Quiet

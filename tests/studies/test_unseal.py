@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from numerai_lab.config import Config
+from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError, NlabFailure
 from numerai_lab.data.reader import load
 from numerai_lab.experiment import run

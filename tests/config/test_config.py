@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numerai_lab.augmenters import AUGMENTERS
-from numerai_lab.config import Config, load_config, parse_config
+from numerai_lab.config.default_variants import with_variants
+from numerai_lab.config.loading import load_config, parse_config
+from numerai_lab.config.schema import Config
+from numerai_lab.config.yaml_file import parse_yaml
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.seeding import rng_for
 from numerai_lab.core.training_stream import BlockStream
-from numerai_lab.defaults import with_variants
-from numerai_lab.yamlfile import parse_yaml
 from tests.conftest import component, make_panel
 
 VALID = """
@@ -215,7 +216,7 @@ def test_a_config_with_a_placebo_of_its_own_or_with_variants_gets_none() -> None
 
 
 def test_the_same_rows_again_stand_beside_augmenters_that_add_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("numerai_lab.defaults.AUGMENTERS", {**AUGMENTERS, "duplicate": AUGMENTERS["cutout"]})
+    monkeypatch.setattr("numerai_lab.config.default_variants.AUGMENTERS", {**AUGMENTERS, "duplicate": AUGMENTERS["cutout"]})
     augmenters = {"a": {"kind": "cutout"}, "b": {"kind": "cutout", "copies": 3}, "r": {"kind": "cutout", "mode": "replace"}}
     found = with_variants({"augmenters": augmenters})
     assert found["augmenters"]["duplicate_1"] == {"kind": "duplicate", "copies": 1}

@@ -1,29 +1,23 @@
-"""The YAML of a run as strict pydantic models: every problem of a config at once, each with its path."""
+"""The YAML of a run as strict pydantic models."""
 
-import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
 
 from numerai_lab.augmenters import AUGMENTERS, Augmenter
+from numerai_lab.config.default_variants import RAW as RAW
 from numerai_lab.core.component import Component
-from numerai_lab.core.errors import NlabError
 from numerai_lab.core.folds import CrossValidation
 from numerai_lab.core.splits import Embargo, SplitsConfig
-from numerai_lab.crosschecks import NAME, cross_checks
-from numerai_lab.crossfit import unfit_augmenters
 from numerai_lab.data import SOURCES, Source
-from numerai_lab.defaults import RAW as RAW
-from numerai_lab.defaults import mapping, with_variants
 from numerai_lab.generators import GENERATORS, Generator
 from numerai_lab.generators.select import Select
 from numerai_lab.models import MODELS, Model
-from numerai_lab.sentences import sentence
-from numerai_lab.yamlfile import parse_yaml, read_yaml
+
+NAME = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"
 
 KIND_KEYS: dict[str, dict[str, type[Component]]] = {"source": {**SOURCES}, "kind": {**GENERATORS, **AUGMENTERS, **MODELS}}
 
@@ -198,108 +192,3 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "select": Select,
 }
 """The models under keys that have no kind of their own."""
-
-
-def load_config(path: Path, overrides: Sequence[str] = ()) -> tuple[Config, list[str]]:
-    """The config in a YAML file with `a.b=c` overrides, and remarks on what the overrides left out.
-
-    Raises NlabError with every problem, each with its path in the file.
-    """
-    raw = read_yaml(path)
-    if not isinstance(raw, dict):
-        raise NlabError(f"{path}: a config is a mapping with keys such as name, data and model; got {type(raw).__name__}")
-    remarks = [remark for override in overrides for remark in _override(raw, override)]
-    return parse_config(raw, str(path)), remarks
-
-
-def load_data(path: Path | None, overrides: Sequence[str], default: str = "synthetic") -> Source:
-    """The data of a config, or of `overrides` alone on top of a default source."""
-    return load_part(path, overrides, ("data",), default).data
-
-
-def load_part(path: Path | None, overrides: Sequence[str], keys: Sequence[str], default: str = "synthetic") -> Config:
-    """A config of these keys of a file, or of `overrides` alone on top of a default source; the rest is of no account."""
-    raw = read_yaml(path) if path else {"data": {"source": default}}
-    raw = {key: raw[key] for key in keys if key in raw} if isinstance(raw, dict) else {}
-    for override in overrides:
-        _override(raw, override)
-    reference = mapping(raw, "scoring").get("reference") or "baseline"  # names a variant, and these are not known here
-    return parse_config({"name": "part", "model": {"kind": "ridge"}, "variants": {reference: {}}, **raw}, str(path or "--set"))
-
-
-def parse_config(raw: dict[str, Any], where: str) -> Config:
-    """A config from plain values. Raises NlabError with every problem."""
-    raw = raw if raw.get("variants") else with_variants(raw)
-    problems: list[str] = []
-    config = None
-    try:
-        config = Config.model_validate(raw)
-    except ValidationError as error:
-        problems = [sentence(detail, raw, Config, SECTIONS) for detail in error.errors()]
-    problems += cross_checks(raw) + (_scope_checks(config) if config else [])
-    if problems or config is None:
-        count = f"{len(problems)} problem{'s' * (len(problems) != 1)}"
-        raise NlabError("\n".join([f"{where}: {count}", *(f"  {problem}" for problem in problems)]))
-    return config
-
-
-def _override(raw: dict[str, Any], text: str) -> list[str]:
-    """Sets `a.b=c` in place (c is YAML). A new `source` or `kind` drops the file's keys that it has no use for."""
-    path, equals, value = text.partition("=")
-    keys = path.strip().split(".")
-    if not equals or not all(keys):
-        raise NlabError(f"--set {text!r}: wanted key=value with dots between keys, such as data.size=tiny")
-    at = raw
-    for depth, key in enumerate(keys[:-1], start=1):
-        at = at.setdefault(key, {})
-        if not isinstance(at, dict):
-            raise NlabError(f"--set {text!r}: {'.'.join(keys[:depth])} is {at!r}, not a mapping")
-    last, parsed = keys[-1], parse_yaml(value, f"--set {text!r}")
-    changed = at.get(last) != parsed
-    at[last] = parsed
-    if not changed or last not in KIND_KEYS or parsed not in KIND_KEYS[last]:
-        return []
-    fields = KIND_KEYS[last][parsed].model_fields
-    foreign = [key for key in at if key not in fields]
-    for key in foreign:
-        del at[key]
-    return [f"{'.'.join([*keys[:-1], key])}: left out, {last} {parsed} has no such parameter" for key in foreign]
-
-
-def _scope_checks(config: Config) -> list[str]:
-    """What generators that use labels ask of the variants around them."""
-    problems = []
-    for name, variant in config.variants.items():
-        used = [config.generators[g] for g in variant.inputs if g in config.generators]
-        chosen = {a: config.augmenters[a] for a in variant.augment if a in config.augmenters}
-        problems += _same_twice(config, name, variant)
-        problems += [
-            f"variants.{name}.augment: rows of {other!r} come from several eras, and no fit of a cross-fit generator may speak "
-            "for them; give that generator scheme: early"
-            for other in unfit_augmenters(used, chosen)
-        ]
-        problems += [
-            f"variants.{name}.after: {g!r} takes no training eras from models; only generators of the scheme early do"
-            for g in variant.after
-            if g in config.generators and config.generators[g].fit_scope.kind != "early"
-        ]
-    return problems
-
-
-def _same_twice(config: Config, name: str, variant: Variant) -> list[str]:
-    """Two entries of equal kind and parameters are one component: its columns or rows would stand twice."""
-    generators = [(g, config.generators[g].seed_key) for g in variant.inputs if _is_own(config.generators.get(g))]
-    augmenters = [(a, config.augmenters[a].seed_key) for a in variant.augment if a in config.augmenters]
-    columns = "the same columns would stand twice; leave one out"
-    rows = "(copies, ratio, weight aside); the same rows would be made twice; leave one out, or raise copies of the other"
-    return [
-        f"variants.{name}.{key}: {a!r} and {b!r} have the same kind and parameters{message}"
-        for key, message, named in (("features", f"; {columns}", generators), ("augment", f" {rows}", augmenters))
-        for (a, of_a), (b, of_b) in itertools.combinations(named, 2)
-        if of_a == of_b
-    ]
-
-
-def _is_own(generator: Generator | None) -> bool:
-    """Not a placebo whose number of columns another generator decides."""
-    return generator is not None and not generator.model_dump().get("like")

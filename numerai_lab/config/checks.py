@@ -2,14 +2,15 @@
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from numerai_lab.augmenters.base import Augmenter
+from numerai_lab.config.default_variants import RAW, mapping
+from numerai_lab.config.schema import NAME, Config, Variant
 from numerai_lab.core.era_ranges import parse_era_range
 from numerai_lab.core.errors import nearest
-from numerai_lab.defaults import RAW, mapping
-
-NAME = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"
+from numerai_lab.generators.base import Generator
 
 
 def cross_checks(raw: Mapping[str, Any]) -> list[str]:
@@ -36,6 +37,26 @@ def cross_checks(raw: Mapping[str, Any]) -> list[str]:
     if isinstance(seeds, list) and len(set(map(str, seeds))) < len(seeds):
         problems.append(f"seeds: {seeds} names a seed twice")
     return problems + _overlaps(mapping(raw, "splits"))
+
+
+def scope_checks(config: Config) -> list[str]:
+    """What generators that use labels ask of the variants around them."""
+    problems = []
+    for name, variant in config.variants.items():
+        used = [config.generators[g] for g in variant.inputs if g in config.generators]
+        chosen = {a: config.augmenters[a] for a in variant.augment if a in config.augmenters}
+        problems += _same_twice(config, name, variant)
+        problems += [
+            f"variants.{name}.augment: rows of {other!r} come from several eras, and no fit of a cross-fit generator may speak "
+            "for them; give that generator scheme: early"
+            for other in _unfit_augmenters(used, chosen)
+        ]
+        problems += [
+            f"variants.{name}.after: {g!r} takes no training eras from models; only generators of the scheme early do"
+            for g in variant.after
+            if g in config.generators and config.generators[g].fit_scope.kind != "early"
+        ]
+    return problems
 
 
 def _bad_names(generators: Mapping[Any, Any], augmenters: Mapping[Any, Any], variants: Mapping[Any, Any]) -> list[str]:
@@ -72,3 +93,29 @@ def _overlaps(splits: Mapping[Any, Any]) -> list[str]:
         for (name, span), (later, later_span) in itertools.pairwise(spans)
         if type(later_span[0]) is type(span[1]) and later_span[0] <= span[1]  # type: ignore[operator]
     ]
+
+
+def _same_twice(config: Config, name: str, variant: Variant) -> list[str]:
+    """Two entries of equal kind and parameters are one component: its columns or rows would stand twice."""
+    generators = [(g, config.generators[g].seed_key) for g in variant.inputs if _is_own(config.generators.get(g))]
+    augmenters = [(a, config.augmenters[a].seed_key) for a in variant.augment if a in config.augmenters]
+    columns = "the same columns would stand twice; leave one out"
+    rows = "(copies, ratio, weight aside); the same rows would be made twice; leave one out, or raise copies of the other"
+    return [
+        f"variants.{name}.{key}: {a!r} and {b!r} have the same kind and parameters{message}"
+        for key, message, named in (("features", f"; {columns}", generators), ("augment", f" {rows}", augmenters))
+        for (a, of_a), (b, of_b) in itertools.combinations(named, 2)
+        if of_a == of_b
+    ]
+
+
+def _is_own(generator: Generator | None) -> bool:
+    """Not a placebo whose number of columns another generator decides."""
+    return generator is not None and not generator.model_dump().get("like")
+
+
+def _unfit_augmenters(generators: Iterable[Generator], augmenters: Mapping[str, Augmenter]) -> list[str]:
+    """Augmenters whose rows no fit of cross-fit generators can speak for: they come from eras of several blocks."""
+    if not any(generator.fit_scope.kind == "cross_fit" for generator in generators):
+        return []
+    return [name for name, each in augmenters.items() if each.crosses_eras or each.invents_eras or each.learns]

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-from numerai_lab.config import RAW, Config
-from numerai_lab.defaults import NOISE, SAME_ROWS, UNTRAINED
+from numerai_lab.config.default_variants import NOISE, RAW, SAME_ROWS, UNTRAINED
+from numerai_lab.config.schema import Config
 
 PLACEBOS = {"placebo": (NOISE, SAME_ROWS), "untrained": (UNTRAINED,)}
 """Field of `Placebos` → the kinds of components that stand in for a method's."""

@@ -1,0 +1,82 @@
+"""Configs from YAML files and `--set`: every problem at once, each with its path."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from numerai_lab.config.checks import cross_checks, scope_checks
+from numerai_lab.config.default_variants import RAW as RAW
+from numerai_lab.config.default_variants import mapping, with_variants
+from numerai_lab.config.messages import sentence
+from numerai_lab.config.schema import KIND_KEYS, SECTIONS, Config
+from numerai_lab.config.yaml_file import parse_yaml, read_yaml
+from numerai_lab.core.errors import NlabError
+from numerai_lab.data import Source
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> tuple[Config, list[str]]:
+    """The config in a YAML file with `a.b=c` overrides, and remarks on what the overrides left out.
+
+    Raises NlabError with every problem, each with its path in the file.
+    """
+    raw = read_yaml(path)
+    if not isinstance(raw, dict):
+        raise NlabError(f"{path}: a config is a mapping with keys such as name, data and model; got {type(raw).__name__}")
+    remarks = [remark for override in overrides for remark in _override(raw, override)]
+    return parse_config(raw, str(path)), remarks
+
+
+def load_data(path: Path | None, overrides: Sequence[str], default: str = "synthetic") -> Source:
+    """The data of a config, or of `overrides` alone on top of a default source."""
+    return load_part(path, overrides, ("data",), default).data
+
+
+def load_part(path: Path | None, overrides: Sequence[str], keys: Sequence[str], default: str = "synthetic") -> Config:
+    """A config of these keys of a file, or of `overrides` alone on top of a default source; the rest is of no account."""
+    raw = read_yaml(path) if path else {"data": {"source": default}}
+    raw = {key: raw[key] for key in keys if key in raw} if isinstance(raw, dict) else {}
+    for override in overrides:
+        _override(raw, override)
+    reference = mapping(raw, "scoring").get("reference") or "baseline"  # names a variant, and these are not known here
+    return parse_config({"name": "part", "model": {"kind": "ridge"}, "variants": {reference: {}}, **raw}, str(path or "--set"))
+
+
+def parse_config(raw: dict[str, Any], where: str) -> Config:
+    """A config from plain values. Raises NlabError with every problem."""
+    raw = raw if raw.get("variants") else with_variants(raw)
+    problems: list[str] = []
+    config = None
+    try:
+        config = Config.model_validate(raw)
+    except ValidationError as error:
+        problems = [sentence(detail, raw, Config, SECTIONS) for detail in error.errors()]
+    problems += cross_checks(raw) + (scope_checks(config) if config else [])
+    if problems or config is None:
+        count = f"{len(problems)} problem{'s' * (len(problems) != 1)}"
+        raise NlabError("\n".join([f"{where}: {count}", *(f"  {problem}" for problem in problems)]))
+    return config
+
+
+def _override(raw: dict[str, Any], text: str) -> list[str]:
+    """Sets `a.b=c` in place (c is YAML). A new `source` or `kind` drops the file's keys that it has no use for."""
+    path, equals, value = text.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
+        raise NlabError(f"--set {text!r}: wanted key=value with dots between keys, such as data.size=tiny")
+    at = raw
+    for depth, key in enumerate(keys[:-1], start=1):
+        at = at.setdefault(key, {})
+        if not isinstance(at, dict):
+            raise NlabError(f"--set {text!r}: {'.'.join(keys[:depth])} is {at!r}, not a mapping")
+    last, parsed = keys[-1], parse_yaml(value, f"--set {text!r}")
+    changed = at.get(last) != parsed
+    at[last] = parsed
+    if not changed or last not in KIND_KEYS or parsed not in KIND_KEYS[last]:
+        return []
+    fields = KIND_KEYS[last][parsed].model_fields
+    foreign = [key for key in at if key not in fields]
+    for key in foreign:
+        del at[key]
+    return [f"{'.'.join([*keys[:-1], key])}: left out, {last} {parsed} has no such parameter" for key in foreign]
