@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from numerai_lab import finished
 from numerai_lab.config.loading import load_config as load_config_file
 from numerai_lab.config.loading import parse_config
 from numerai_lab.config.schema import Config
@@ -20,7 +19,8 @@ from numerai_lab.report.markup import cells, fragment
 from numerai_lab.report.page import heading
 from numerai_lab.report.tables import NOTES, summary_columns, with_interval, with_values
 from numerai_lab.report.verdicts import judged, lines_of_comparison, resolution, verdicts
-from numerai_lab.runs import CONFIG
+from numerai_lab.runs import reading
+from numerai_lab.runs.layout import CONFIG, PREDICTIONS, REPORT
 from numerai_lab.storage.folders import user_path
 from numerai_lab.studies import unseal as unsealing
 
@@ -33,11 +33,11 @@ log = logging.getLogger("nlab")
 
 @dataclass(frozen=True)
 class Results:
-    """A finished run. In a notebook it shows itself: verdicts, and the score table."""
+    """A reading run. In a notebook it shows itself: verdicts, and the score table."""
 
     path: Path
     manifest: dict[str, Any]
-    read: finished.Run
+    read: reading.Run
 
     @cached_property
     def config(self) -> Config:
@@ -59,7 +59,7 @@ class Results:
         """id, era, target, split, a column a variant."""
         import polars as pl
 
-        return _pandas(pl.read_parquet(self.path / "predictions.parquet", glob=False, hive_partitioning=False))
+        return _pandas(pl.read_parquet(self.path / PREDICTIONS, glob=False, hive_partitioning=False))
 
     @property
     def verdicts(self) -> list[str]:
@@ -69,7 +69,7 @@ class Results:
     @property
     def report(self) -> Path:
         """The page to open in a browser."""
-        return self.path / "report.html"
+        return self.path / REPORT
 
     def _repr_html_(self) -> str:
         lines = [*heading(self.manifest), *self.manifest["warnings"], *filter(None, [resolution(self.read.scores)])]
@@ -166,8 +166,8 @@ def run(config: Config | Path | str, runs_dir: Path | str = "runs", *, cached: b
 
 
 def read_run(path: Path | str) -> Results:
-    """A finished run folder."""
-    found = finished.read_run(user_path(path))
+    """A reading run folder."""
+    found = reading.read_run(user_path(path))
     return Results(found.path, found.manifest, found)
 
 
@@ -178,7 +178,7 @@ def compare(paths: Iterable[Path | str | Results], sort: str = "corr_mean", refe
 
 
 def unseal(run: Path | str | Results, variant: str, runs_dir: Path | str | None = None, *, again: bool = False) -> Unsealed:
-    """Scores a variant on the holdout of a finished run, once, as `nlab unseal` does; the look is written into the ledger.
+    """Scores a variant on the holdout of a reading run, once, as `nlab unseal` does; the look is written into the ledger.
 
     runs_dir: the folder whose ledger counts looks, by default that of the run. Raises NlabError where the run has no holdout,
     and where it was looked at before, unless `again`.

@@ -52,7 +52,7 @@ def run(
 ) -> None:
     """Run a config into a new, scored run folder."""
     from numerai_lab.config.loading import load_config
-    from numerai_lab.runs import unfinished_runs
+    from numerai_lab.runs.writing import unfinished_runs
 
     loaded, remarks = load_config(config, overrides or [])
     if dry_run:
@@ -79,7 +79,8 @@ def resume(
     """Go on with a run that was killed."""
     from numerai_lab.config.loading import load_config
     from numerai_lab.experiment import How
-    from numerai_lab.runs import CONFIG, unfinished_run
+    from numerai_lab.runs.layout import CONFIG
+    from numerai_lab.runs.writing import unfinished_run
 
     found = unfinished_run(folder)
     loaded, remarks = load_config(found / CONFIG)
@@ -118,7 +119,7 @@ def compare(
         say(line)
     if html is not None:
         from numerai_lab.report.comparison_page import comparison_page
-        from numerai_lab.runs import write_page
+        from numerai_lab.runs.output_files import write_page
 
         write_page(html, comparison_page(found, html))
         say(f"page: {html}")
@@ -230,7 +231,7 @@ def _run(config: "Config", runs_dir: Path, remarks: list[str], manner: "How", ho
 
 
 def _print_plan(config: "Config", remarks: list[str], how: Format) -> None:
-    from numerai_lab.plan import plan
+    from numerai_lab.fitting.plan import plan
 
     found = plan(config)
     for remark in remarks:

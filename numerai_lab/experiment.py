@@ -16,24 +16,25 @@ from numerai_lab.core.errors import NlabError, nearest
 from numerai_lab.core.folds import Fold, make_folds
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.splits import Splits
-from numerai_lab.crossfit import label_note, training_eras
 from numerai_lab.data.reader import Loaded
-from numerai_lab.estimate import Task, need, refuse_too_much
-from numerai_lab.fingerprint import FINGERPRINT, fingerprint
-from numerai_lab.finished import Run, read_run
-from numerai_lab.holdout import load_sealed
-from numerai_lab.inventions import realism_of
+from numerai_lab.fitting.estimate import Task, need, refuse_too_much
+from numerai_lab.fitting.feature_selection import LABELLED
+from numerai_lab.fitting.fingerprint import FINGERPRINT, fingerprint
+from numerai_lab.fitting.fit_plan import label_note, training_eras
+from numerai_lab.fitting.holdout import load_sealed
+from numerai_lab.fitting.plausibility import implausible
+from numerai_lab.fitting.realism import realism_of
+from numerai_lab.fitting.run_context import Setting, Show
+from numerai_lab.fitting.variants import check_methods, check_scopes, fit_generators, settled, train_and_predict
 from numerai_lab.metrics.payout import multipliers
 from numerai_lab.metrics.scoring import Column, Predictions, Scoring, check_rows, covered, per_era, score_table
-from numerai_lab.plausibility import implausible
 from numerai_lab.report import write_realism, write_report
-from numerai_lab.runs import RunFolder, new_run
-from numerai_lab.selection import LABELLED
-from numerai_lab.setting import Setting, Show
+from numerai_lab.runs.layout import PER_ERA, PREDICTIONS, SCORES
+from numerai_lab.runs.reading import Run, read_run
+from numerai_lab.runs.writing import RunFolder, new_run
 from numerai_lab.storage.folders import cache_dir
 from numerai_lab.storage.scratch import Scratch, scratch
 from numerai_lab.storage.stage_cache import STAGES, Cache
-from numerai_lab.variants import check_methods, check_scopes, fit_generators, settled, train_and_predict
 
 if TYPE_CHECKING:
     import polars as pl
@@ -91,15 +92,15 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
             predicted = _predicted(setting, folds, folder)
             folder.cached_bytes = cache.n_bytes
         folder.note_stages(cache.costs, cache.hits)
-        folder.write_table("predictions.parquet", pl.concat([prediction_table(loaded.panel, *each) for each in predicted]))
+        folder.write_table(PREDICTIONS, pl.concat([prediction_table(loaded.panel, *each) for each in predicted]))
         for scored, predictions in predicted:
             for line in covered(loaded.panel, predictions, scored, scoring).lines():
                 folder.warn(line)
         with folder.stage("score"), show.task("score") as tick:
             eras = pl.concat([per_era(loaded.panel, each, of, scoring, tick) for of, each in predicted])
             scores = score_table(eras, scoring, notes_of(config, splits, loaded.alias), placebos.as_dict())
-        folder.write_table("per_era.parquet", eras)
-        folder.write_table("scores.csv", scores)
+        folder.write_table(PER_ERA, eras)
+        folder.write_table(SCORES, scores)
         _warn_of_missing(folder, eras, loaded.panel.dates)
         if leak := implausible(scores, config.scoring, loaded.panel, splits):
             folder.warn(leak)

@@ -24,9 +24,10 @@ from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import Tick, silent
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.data.synthetic import Synthetic
-from numerai_lab.finished import FILES, MANIFEST
 from numerai_lab.generators import GENERATORS
 from numerai_lab.models import MODELS
+from numerai_lab.runs.layout import MANIFEST
+from numerai_lab.runs.reading import FILES
 from numerai_lab.storage.checksums import checksum
 from numerai_lab.storage.folders import cache_dir
 from numerai_lab.storage.scratch import Scratch

@@ -13,9 +13,9 @@ from numerai_lab.config.loading import load_part
 from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError
 from numerai_lab.experiment import run
-from numerai_lab.finished import Run
-from numerai_lab.plan import plan
+from numerai_lab.fitting.plan import plan
 from numerai_lab.report.page import heading
+from numerai_lab.runs.reading import Run
 from numerai_lab.studies.export import export_run
 from numerai_lab.studies.rescore import Scored, score_predictions
 from tests.conftest import Quiet, make_config, make_panel, quick

@@ -17,10 +17,10 @@ from numerai_lab.core.errors import NlabError, NlabFailure
 from numerai_lab.core.panel import Block
 from numerai_lab.data.reader import Loaded
 from numerai_lab.experiment import How, run
-from numerai_lab.finished import Run, read_run
 from numerai_lab.generators.linear import PCA
 from numerai_lab.metrics.era import numerai_corr
-from numerai_lab.runs import new_run
+from numerai_lab.runs.reading import Run, read_run
+from numerai_lab.runs.writing import new_run
 from tests.conftest import Quiet, make_config, quick
 
 

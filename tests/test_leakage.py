@@ -17,12 +17,12 @@ from numerai_lab.core.panel import Auxiliary, Block, Panel
 from numerai_lab.core.progress import ALONE, Aid
 from numerai_lab.core.splits import Splits
 from numerai_lab.core.training_stream import BlockStream
+from numerai_lab.fitting.variants import Setting, fit_generators, train_and_predict
 from numerai_lab.generators import GENERATORS
 from numerai_lab.generators.linear import PCA
 from numerai_lab.models import MODELS
 from numerai_lab.models.linear import Ridge
 from numerai_lab.storage.scratch import Scratch
-from numerai_lab.variants import Setting, fit_generators, train_and_predict
 from tests.conftest import Quiet, make_config, make_panel, quick
 
 Outcome = tuple[dict[str, Float32], Float32]

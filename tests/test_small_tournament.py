@@ -10,10 +10,10 @@ from numerai_lab.core.panel import Panel
 from numerai_lab.core.splits import Splits, SplitsConfig, make_splits
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.data.synthetic import Synthetic
-from numerai_lab.holdout import era_table
+from numerai_lab.fitting.holdout import era_table
+from numerai_lab.fitting.variants import Setting, train_and_predict
 from numerai_lab.metrics.era import numerai_corr
 from numerai_lab.storage.scratch import Scratch
-from numerai_lab.variants import Setting, train_and_predict
 from tests.conftest import Quiet, make_config
 
 SMALL = Synthetic(size="small")

@@ -34,7 +34,7 @@ def score(
     from numerai_lab.report.progress import shown
     from numerai_lab.report.tables import summary_columns
     from numerai_lab.report.verdicts import lines_below
-    from numerai_lab.runs import write_scores
+    from numerai_lab.runs.output_files import write_scores
     from numerai_lab.studies.rescore import score_predictions
 
     asked = load_part(config, overrides or [], ("data", "splits", "scoring"))
@@ -65,7 +65,7 @@ def audit(
     from numerai_lab.core.errors import NlabFailure
     from numerai_lab.report.progress import shown
     from numerai_lab.report.tables import Shown, markdown
-    from numerai_lab.runs import check_writable, write_page
+    from numerai_lab.runs.output_files import check_writable, write_page
     from numerai_lab.studies.audit import CANNOT_SEE
     from numerai_lab.studies.audit import audit as audit_config
 
@@ -105,7 +105,7 @@ def methods(
     """
     from numerai_lab.config.loading import load_config
     from numerai_lab.core.errors import NlabFailure
-    from numerai_lab.runs import check_writable, write_page
+    from numerai_lab.runs.output_files import check_writable, write_page
     from numerai_lab.studies.methods import page, run_each
 
     loaded, remarks = load_config(config, overrides or [])

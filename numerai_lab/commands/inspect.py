@@ -8,7 +8,7 @@ import typer
 from numerai_lab.commands.terminal import Format, HowShown, expanded, print_table, say
 
 if TYPE_CHECKING:
-    from numerai_lab.finished import Run
+    from numerai_lab.runs.reading import Run
 
 
 def inspect(
@@ -21,12 +21,13 @@ def inspect(
     Columns: what is new in them, whether seeds agree, drift, importance: a table, and inspection.html in the run folder.
     Invented rows: correlations and bins beside those of held-out eras, copies, what trees learn from them.
     """
-    from numerai_lab.finished import REALISM, read_run
     from numerai_lab.report.inspection_page import COLUMNS, LEGEND, inspection_page, inspection_table
     from numerai_lab.report.page import INSPECTION, heading, redrawn
     from numerai_lab.report.progress import shown
     from numerai_lab.report.realism import realism_cells
-    from numerai_lab.runs import write_page
+    from numerai_lab.runs.layout import REALISM
+    from numerai_lab.runs.output_files import write_page
+    from numerai_lab.runs.reading import read_run
     from numerai_lab.studies.inspection import inspected
 
     found = read_run(run)

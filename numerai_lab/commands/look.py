@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from numerai_lab.commands.terminal import HowShown, expanded, print_table, say
+from numerai_lab.runs.layout import REPORT
 
 RunsDir = Annotated[Path, typer.Option(callback=expanded, help="where run folders are")]
 RunArgument = Annotated[
@@ -27,12 +28,12 @@ def show(
     how: HowShown = "table",
 ) -> None:
     """Print a run's table and verdicts."""
-    from numerai_lab.finished import read_run
     from numerai_lab.report.listing import newest
     from numerai_lab.report.page import heading
     from numerai_lab.report.ranking import ranked, sort_column
     from numerai_lab.report.tables import summary_columns
     from numerai_lab.report.verdicts import lines_below
+    from numerai_lab.runs.reading import read_run
 
     found = read_run(run or newest(runs_dir))
     scores = ranked(found.scores, sort_column(sort, found.scores)) if sort else found.scores
@@ -51,12 +52,12 @@ def open_(
     """Open a run's report in the browser."""
     import webbrowser
 
-    from numerai_lab.finished import read_run
     from numerai_lab.report.listing import newest
     from numerai_lab.report.page import redrawn
+    from numerai_lab.runs.reading import read_run
 
     found = read_run(run or newest(runs_dir))
-    page = found.path / "report.html"
+    page = found.path / REPORT
     if redraw or not page.is_file():
         redrawn(found)
     print(page.resolve())

@@ -26,9 +26,9 @@ def power(
     import polars as pl
 
     from numerai_lab.config.loading import load_config
-    from numerai_lab.finished import read_run
     from numerai_lab.report.progress import shown
     from numerai_lab.report.tables import Shown
+    from numerai_lab.runs.reading import read_run
     from numerai_lab.studies.power import power as power_of
     from numerai_lab.studies.power import run_of
 

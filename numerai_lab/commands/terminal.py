@@ -37,7 +37,7 @@ def print_table(
     from rich.console import Console
 
     from numerai_lab.report.tables import exported, footnoted, left_out, rendered, with_interval
-    from numerai_lab.runs import write_page
+    from numerai_lab.runs.output_files import write_page
 
     if how != "table":
         text = exported(table, how)

@@ -47,8 +47,8 @@ def ledger(
     """List all looks at holdouts, oldest first."""
     import polars as pl
 
-    from numerai_lab.ledger import Ledger
     from numerai_lab.report.looks import LOOKS, look_row
+    from numerai_lab.runs.ledger import Ledger
 
     found = Ledger(runs_dir)
     looks, remarks = found.looks()

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from numerai_lab.config.placebos import Placebos
 from numerai_lab.core.errors import NlabError, nearest
-from numerai_lab.fingerprint import FINGERPRINT, differences
-from numerai_lab.finished import DIGESTS, Run, block_of, differing, read_run, terms
-from numerai_lab.ledger import LEDGER
+from numerai_lab.fitting.fingerprint import FINGERPRINT, differences
 from numerai_lab.metrics import METRICS
 from numerai_lab.metrics.changes import DELTAS, KINDS, SURENESS, changes, series_of, typed
 from numerai_lab.metrics.scoring import FOLD, splits_of
@@ -17,6 +15,8 @@ from numerai_lab.metrics.verdict import SMALLEST_EFFECT
 from numerai_lab.metrics.windows import with_windows
 from numerai_lab.report.page import chosen
 from numerai_lab.report.ranking import ranked, sort_column
+from numerai_lab.runs.layout import LEDGER
+from numerai_lab.runs.reading import DIGESTS, Run, block_of, differing, read_run, terms
 
 if TYPE_CHECKING:
     import polars as pl

@@ -11,7 +11,6 @@ from urllib.parse import quote
 import numpy as np
 
 from numerai_lab.core.arrays import Float64
-from numerai_lab.finished import block_of
 from numerai_lab.metrics.changes import series_of
 from numerai_lab.metrics.scoring import FOLD
 from numerai_lab.metrics.significance import LEVEL, mean_differences
@@ -21,6 +20,8 @@ from numerai_lab.report.figure import COLOURS, GREY, Figure, heat, label, number
 from numerai_lab.report.markup import cells, render
 from numerai_lab.report.tables import NOTES, Shown, summary_columns, with_interval, with_values
 from numerai_lab.report.verdicts import lines_of_comparison
+from numerai_lab.runs.layout import REPORT
+from numerai_lab.runs.reading import block_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -50,7 +51,7 @@ def _table(group: Group, out: Path) -> dict[str, Any]:
     """Columns, and rows of cells by split; runs link to their reports."""
     table, keys = with_config(with_interval(group.table), group.members)
     columns = [*with_values(table, (*summary_columns(False), NOTES)), *(Shown(key, key, "s") for key in keys)]
-    links = {run.name: _link(run.path / "report.html", out) for run in group.members}
+    links = {run.name: _link(run.path / REPORT, out) for run in group.members}
     at = [column.name for column in columns].index("run")
     parts: dict[str, list[dict[str, Any]]] = {}
     for split in ("val", "val1", "val2", FOLD):

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from numerai_lab.finished import Run
 from numerai_lab.report.tables import short
-from numerai_lab.runs import CONFIG
+from numerai_lab.runs.layout import CONFIG
+from numerai_lab.runs.reading import Run
 
 if TYPE_CHECKING:
     import polars as pl

@@ -12,10 +12,10 @@ from numerai_lab.config.schema import Config
 from numerai_lab.config.yaml_file import read_yaml
 from numerai_lab.core.arrays import Float64, arrays_from_bytes
 from numerai_lab.core.errors import NlabError
-from numerai_lab.crossfit import Fits
-from numerai_lab.finished import Run
+from numerai_lab.fitting.fitted import restored_generator
 from numerai_lab.metrics.era import gauss
-from numerai_lab.runs import CONFIG
+from numerai_lab.runs.layout import CONFIG, model_files, name_in_file
+from numerai_lab.runs.reading import Run
 
 if TYPE_CHECKING:
     import polars as pl
@@ -77,7 +77,7 @@ def importances(run: Run, config: Config, n_raw: int) -> dict[str, dict[str, Sha
         found = [
             _shares(run.content(model), config, [(block, _width(run, config, block, seed, n_raw)) for block in order])
             for seed in config.seeds
-            for model in _models(run, f"{name}@{seed}.*")
+            for model in model_files(run.path, f"{name}@{seed}.*")
         ]
         known = [each for each in found if each]
         if known:
@@ -91,8 +91,8 @@ def importances(run: Run, config: Config, n_raw: int) -> dict[str, dict[str, Sha
 def training_curves(run: Run) -> dict[str, Float64]:
     """Name of a saved network → its curve, a row a look: step, training loss, loss on held-out eras; of several fits, each."""
     out = {}
-    for model in _models(run, "*.safetensors"):
-        name = model.removeprefix("models/").removesuffix(".safetensors").removeprefix("generator-")
+    for model in model_files(run.path, "*.safetensors"):
+        name = name_in_file(model)
         found = {key: array for key, array in arrays_from_bytes(run.content(model)).items() if key.split("/")[-1] == "curve_"}
         for key, curve in found.items():
             if curve.ndim == 2 and curve.shape[1] == 3:
@@ -110,10 +110,6 @@ def _orders(run: Run) -> dict[str, tuple[str, ...]]:
     variants = mapping(written, "variants") if isinstance(written, Mapping) else {}
     listed = {name: variant.get("features") for name, variant in variants.items() if isinstance(variant, Mapping)}
     return {str(name): tuple(map(str, features)) for name, features in listed.items() if isinstance(features, list) and features}
-
-
-def _models(run: Run, pattern: str) -> list[str]:
-    return sorted(f"models/{path.name}" for path in (run.path / "models").glob(pattern))
 
 
 def _with_meta_model(eras: "pl.DataFrame", variant: str) -> float:
@@ -145,8 +141,7 @@ def _width(run: Run, config: Config, block: str, seed: int, n_raw: int) -> int:
     if block == RAW:
         return n_raw
     template = config.generators[block]
-    name = f"models/generator-{block}@{seed if template.stochastic else config.seeds[0]}.safetensors"
-    return len(Fits.restored(template, arrays_from_bytes(run.content(name))).names)
+    return len(restored_generator(run, config, block, seed if template.stochastic else config.seeds[0]).names)
 
 
 def _shares(model: bytes, config: Config, widths: Sequence[tuple[str, int]]) -> Mapping[str, Share]:

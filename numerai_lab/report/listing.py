@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numerai_lab.core.errors import NlabError
-from numerai_lab.finished import Run, read_run
 from numerai_lab.report.ranking import sort_column
 from numerai_lab.report.tables import Shown, best_is_high
-from numerai_lab.runs import UNFINISHED, unfinished_runs
+from numerai_lab.runs.layout import ERROR_TEXT, MANIFEST, UNFINISHED
+from numerai_lab.runs.reading import Run, read_run
+from numerai_lab.runs.writing import unfinished_runs
 
 if TYPE_CHECKING:
     import polars as pl
@@ -56,13 +57,13 @@ def listing(runs_dir: Path, sort: str | None = None) -> list[dict[str, Any]]:
 def newest(runs_dir: Path) -> Path:
     """The newest finished run. Raises NlabError where there is none."""
     for path in sorted(runs_dir.glob("*/manifest.json"), key=lambda path: path.parent.name, reverse=True):
-        if not (path.parent / "failed.txt").exists() and not path.parent.name.startswith(UNFINISHED):
+        if not (path.parent / ERROR_TEXT).exists() and not path.parent.name.startswith(UNFINISHED):
             return path.parent
     raise NlabError(f"{runs_dir}: holds no finished run; name a run folder, or another place with --runs-dir")
 
 
 def _is_run(path: Path) -> bool:
-    files = ("manifest.json", "failed.txt")
+    files = (MANIFEST, ERROR_TEXT)
     return not path.name.startswith(UNFINISHED) and any((path / name).is_file() for name in files)
 
 
@@ -71,7 +72,7 @@ def _row(path: Path, sort: str, tables: "list[pl.DataFrame]") -> dict[str, Any]:
         run = read_run(path)
         row = _summary(run, sort)
     except (NlabError, KeyError, TypeError) as error:
-        failed = (path / "failed.txt").is_file()
+        failed = (path / ERROR_TEXT).is_file()
         said = str(error).rpartition("this run failed (")[2].rstrip(")") if failed else "can't be read"
         return _blank(path.name, f"failed: {said[:30]}" if failed else f"damaged: {said}")
     tables.append(run.scores)

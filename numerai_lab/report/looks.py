@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from numerai_lab.ledger import Look
 from numerai_lab.metrics.changes import KINDS
 from numerai_lab.report.tables import Shown
+from numerai_lab.runs.ledger import Look
 
 LOOKS = (
     Shown("time", "when (UTC)", "s"),

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 from numerai_lab.config.loading import load_config
 from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError
-from numerai_lab.finished import Run, block_of
 from numerai_lab.report.markup import cells, render
 from numerai_lab.report.plots import by_era, cumulative, drawn, improvement
 from numerai_lab.report.realism import realism_cells
 from numerai_lab.report.tables import NOTES, coverage, markdown, summary_columns, with_interval, with_values
 from numerai_lab.report.verdicts import judged, resolution, verdicts
-from numerai_lab.runs import CONFIG, RunFolder, replace_page
+from numerai_lab.runs.layout import CONFIG, PREDICTIONS, REPORT, SCORES_PAGE, plot_file
+from numerai_lab.runs.output_files import replace_page
+from numerai_lab.runs.reading import Run, block_of
+from numerai_lab.runs.writing import RunFolder
 
 if TYPE_CHECKING:
     import polars as pl
@@ -29,7 +31,7 @@ IMPROVEMENT = "What each variant has earned beyond the reference since validatio
 
 def write_report(folder: RunFolder, config: Config, eras: "pl.DataFrame", scores: "pl.DataFrame") -> None:
     """scores.md, plots/*.svg and report.html into the run folder."""
-    folder.write_text("scores.md", scores_page(config.name, heading(folder.manifest), scores, config.scoring.legacy))
+    folder.write_text(SCORES_PAGE, scores_page(config.name, heading(folder.manifest), scores, config.scoring.legacy))
     validation, order = _validation(eras), list(config.variants)
     starts = _val2_starts(validation)
     plots = {
@@ -37,9 +39,9 @@ def write_report(folder: RunFolder, config: Config, eras: "pl.DataFrame", scores
         "improvement": (improvement(validation, config.reference), f"Cumulative improvement over {config.reference}"),
     }
     for name, (curves, title) in plots.items():
-        folder.write_text(f"plots/{name}.svg", drawn(curves, title, order, starts))
+        folder.write_text(plot_file(name), drawn(curves, title, order, starts))
     written = Run(folder.work, {**folder.manifest, "stages": folder.stages}, scores, eras)
-    folder.write_text("report.html", report_page(written, config))
+    folder.write_text(REPORT, report_page(written, config))
 
 
 def redrawn(run: Run) -> None:
@@ -50,8 +52,8 @@ def redrawn(run: Run) -> None:
         table = scores_page(config.name, heading(run.manifest), run.scores, config.scoring.legacy)
     except KeyError as error:
         raise NlabError(f"{run.path}: its manifest has no {error}; a run of another version of nlab?") from error
-    replace_page(run.path, "report.html", page)
-    replace_page(run.path, "scores.md", table)
+    replace_page(run.path, REPORT, page)
+    replace_page(run.path, SCORES_PAGE, table)
 
 
 def scores_page(title: str, head: Sequence[str], scores: "pl.DataFrame", legacy: bool) -> str:
@@ -106,7 +108,7 @@ def report_page(run: Run, config: Config) -> str:
     groups = {split: cells(table.filter(split=split), columns) for split in dict.fromkeys(table["split"].to_list())}
     figures = _figures(run, config)
     return render(
-        "report.html",
+        REPORT,
         list(figures.values()),
         plots=figures,
         config=config,
@@ -139,7 +141,7 @@ def _figures(run: Run, config: Config) -> dict[str, "Figure"]:
         figures.over_eras(("cumulative", "Cumulative corr", CUMULATIVE), cumulative(eras), colours, starts),
         figures.halves(run.scores, names, colours),
         figures.exposures(run.scores, names),
-        figures.matrix(findings.likeness(run.path / "predictions.parquet", run.per_era, names)),
+        figures.matrix(findings.likeness(run.path / PREDICTIONS, run.per_era, names)),
         workings.stages(run.manifest["stages"]),
     ]
     if len(names) > 1:

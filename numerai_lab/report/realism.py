@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from numerai_lab.core.errors import NlabError
-from numerai_lab.finished import REALISM, Run, damaged
-from numerai_lab.inventions import Judged
+from numerai_lab.fitting.realism import Judged
 from numerai_lab.report.markup import cells
 from numerai_lab.report.tables import Shown, markdown, with_values
-from numerai_lab.runs import RunFolder
+from numerai_lab.runs.layout import REALISM
+from numerai_lab.runs.reading import Run, damaged
+from numerai_lab.runs.writing import RunFolder
 
 if TYPE_CHECKING:
     import polars as pl

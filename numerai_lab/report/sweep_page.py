@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from numerai_lab.finished import Run
 from numerai_lab.report.figure import COLOURS, GREY, Figure, line, titled
 from numerai_lab.report.markup import cells, render
 from numerai_lab.report.tables import Shown, short
 from numerai_lab.report.verdicts import judged
+from numerai_lab.runs.reading import Run
 
 if TYPE_CHECKING:
     import polars as pl

@@ -8,12 +8,12 @@ import numpy as np
 from numerai_lab.config.schema import Config
 from numerai_lab.core.arrays import Float64
 from numerai_lab.core.splits import Splits
-from numerai_lab.crossfit import parts_of
 from numerai_lab.data.reader import Loaded
 from numerai_lab.experiment import folds_of
-from numerai_lab.holdout import load_sealed
+from numerai_lab.fitting.fit_plan import parts_of
+from numerai_lab.fitting.holdout import load_sealed
+from numerai_lab.fitting.run_context import Show
 from numerai_lab.metrics.single_features import IMPLAUSIBLE_CORR, ColumnScores, raw_scores
-from numerai_lab.setting import Show
 from numerai_lab.studies.data_checks import FALSE_ALARM, Check, data_checks, overlap_of
 from numerai_lab.studies.trials import Trial, fold_digests, label_digests, run_trial
 

@@ -4,9 +4,9 @@ import logging
 from pathlib import Path
 
 from numerai_lab.core.errors import NlabError
-from numerai_lab.finished import read_run
 from numerai_lab.report.page import redrawn
-from numerai_lab.runs import note_in_manifest
+from numerai_lab.runs.output_files import note_in_manifest
+from numerai_lab.runs.reading import read_run
 from numerai_lab.studies.objective import Objective
 
 log = logging.getLogger("nlab")

@@ -13,26 +13,27 @@ import numpy as np
 from numerai_lab.config.default_variants import NOISE, UNTRAINED
 from numerai_lab.config.loading import load_config
 from numerai_lab.config.schema import Config, Variant
-from numerai_lab.core.arrays import Array, Float32, arrays_from_bytes
+from numerai_lab.core.arrays import Array, Float32
 from numerai_lab.core.component import Component
 from numerai_lab.core.era_ranges import span_text
 from numerai_lab.core.errors import NlabError, NlabFailure, nearest
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.splits import Splits
-from numerai_lab.crossfit import Fits, parts_of
 from numerai_lab.data.live import Live, live_rows
 from numerai_lab.data.reader import Loaded
-from numerai_lab.diagnostics import Diagnosis
-from numerai_lab.finished import Run, damaged, read_run
-from numerai_lab.generators import Generator
-from numerai_lab.holdout import load_sealed, load_sealed_for, splits_of_run
-from numerai_lab.runs import CONFIG, growing_table, write_page
-from numerai_lab.selection import LABELLED
-from numerai_lab.setting import Setting, Show
+from numerai_lab.fitting.feature_selection import LABELLED
+from numerai_lab.fitting.fit_plan import parts_of
+from numerai_lab.fitting.fitted import Fits, restored_generator
+from numerai_lab.fitting.holdout import load_sealed, load_sealed_for, splits_of_run
+from numerai_lab.fitting.run_context import Setting, Show
+from numerai_lab.fitting.variants import check_methods, fit_generators, settled
+from numerai_lab.metrics.column_spread import Diagnosis
+from numerai_lab.runs.layout import CONFIG
+from numerai_lab.runs.output_files import growing_table, write_page
+from numerai_lab.runs.reading import read_run
 from numerai_lab.storage.folders import cache_dir
 from numerai_lab.storage.scratch import scratch
 from numerai_lab.storage.stage_cache import STAGES, Cache
-from numerai_lab.variants import check_methods, fit_generators, settled
 
 SCOPES = {
     "train": "training eras only, no labels",
@@ -98,7 +99,7 @@ def export_run(run: Path, name: str, out: Path, show: Show, seed: int | None = N
     subject = Subject(
         name=name,
         seed=wanted,
-        fits=_restored(done, path, template),
+        fits=restored_generator(done, config, name, wanted),
         train=splits.train,
         fitted_on=parts_of(template, splits, f"generators.{name}")[-1].fitted_on,
         facts={"run": run.name, "config hash": config_hash(config), "data identity": loaded.identity},
@@ -108,13 +109,6 @@ def export_run(run: Path, name: str, out: Path, show: Show, seed: int | None = N
         ),
     )
     return _write(subject, config, loaded, out, show)
-
-
-def _restored(run: Run, path: Path, template: Generator) -> Fits:
-    try:
-        return Fits.restored(template, arrays_from_bytes(run.content(path.relative_to(run.path).as_posix())))
-    except ValueError as error:
-        raise damaged(run.path, f"{path.name}: {error}") from error
 
 
 def transform(config: Config, out: Path, show: Show) -> list[Exported]:

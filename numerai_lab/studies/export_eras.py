@@ -19,12 +19,12 @@ from numerai_lab.core.panel import Block
 from numerai_lab.core.seeding import rng_for
 from numerai_lab.core.training_stream import BlockStream, Origin
 from numerai_lab.data.reader import Loaded
-from numerai_lab.finished import Run, damaged, read_run
-from numerai_lab.holdout import load_sealed_for
+from numerai_lab.fitting.holdout import load_sealed_for
+from numerai_lab.fitting.run_context import Show
 from numerai_lab.report.realism import realism_lines
-from numerai_lab.runs import CONFIG, growing_table, write_page
-from numerai_lab.setting import Show
-from numerai_lab.stages import augmenter_file
+from numerai_lab.runs.layout import CONFIG, augmenter_file
+from numerai_lab.runs.output_files import growing_table, write_page
+from numerai_lab.runs.reading import Run, damaged, read_run
 from numerai_lab.studies.export import Exported, config_hash, of_method, refuse_existing
 
 if TYPE_CHECKING:

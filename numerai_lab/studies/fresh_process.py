@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from numerai_lab.core.errors import NlabError, NlabFailure, told
 from numerai_lab.core.progress import Tick
-from numerai_lab.setting import Show
+from numerai_lab.fitting.run_context import Show
 
 Result = TypeVar("Result")
 PRELOADED = ("numerai_lab.studies.trials", "polars", "scipy.stats")

@@ -8,18 +8,18 @@ import numpy as np
 
 from numerai_lab.config.loading import load_config
 from numerai_lab.config.schema import Config
-from numerai_lab.core.arrays import Float32, Float64, Int32, arrays_from_bytes
+from numerai_lab.core.arrays import Float32, Float64, Int32
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Panel
-from numerai_lab.crossfit import Fits
-from numerai_lab.diagnostics import Diagnosis
-from numerai_lab.finished import Run, damaged
-from numerai_lab.holdout import load_sealed_for
+from numerai_lab.fitting.fitted import Fits, restored_generator
+from numerai_lab.fitting.holdout import load_sealed_for
+from numerai_lab.fitting.run_context import Show
+from numerai_lab.metrics.column_spread import Diagnosis
 from numerai_lab.metrics.columns import alike, explained, neighbours_kept, plane
 from numerai_lab.report.findings import Share, importances
 from numerai_lab.report.inspected import Inspected
-from numerai_lab.runs import CONFIG
-from numerai_lab.setting import Show
+from numerai_lab.runs.layout import CONFIG, generator_file
+from numerai_lab.runs.reading import Run
 
 ROWS = 20_000
 """Rows that are transformed, about: whole eras, spread evenly."""
@@ -51,7 +51,7 @@ class Sample:
 def inspected(run: Run, show: Show) -> list[Inspected]:
     """Every generator whose fit the run folder keeps; nothing is fitted again. Raises NlabError where data or fits are gone."""
     config, _ = load_config(run.path / CONFIG)
-    fits = {key: fits_of(run, key, config) for key in _keys(config) if (run.path / _file(key)).is_file()}
+    fits = {key: restored_generator(run, config, *key) for key in _keys(config) if (run.path / generator_file(*key)).is_file()}
     if not fits:
         return []
     with show.task("data") as tick:
@@ -63,24 +63,12 @@ def inspected(run: Run, show: Show) -> list[Inspected]:
     return [_inspect(name, fits, sample, gains) for name in dict.fromkeys(name for name, _ in fits)]
 
 
-def fits_of(run: Run, key: Key, config: Config) -> Fits:
-    """A generator as the run fitted it with a seed. Raises NlabError when the file is not what was written."""
-    try:
-        return Fits.restored(config.generators[key[0]], arrays_from_bytes(run.content(_file(key))))
-    except ValueError as error:
-        raise damaged(run.path, f"{_file(key)}: {error}") from error
-
-
 def _keys(config: Config) -> list[Key]:
     return [
         (name, seed)
         for name, template in config.generators.items()
         for seed in (config.seeds if template.stochastic else config.seeds[:1])
     ]
-
-
-def _file(key: Key) -> str:
-    return f"models/generator-{key[0]}@{key[1]}.safetensors"
 
 
 def _sample(panel: Panel, run: Run, fits: Mapping[Key, Fits], show: Show) -> Sample:

@@ -15,7 +15,6 @@ from numerai_lab.config.loading import parse_config
 from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError, nearest
 from numerai_lab.data.reader import load
-from numerai_lab.finished import Run, read_run
 from numerai_lab.generators import GENERATORS
 from numerai_lab.metrics.changes import KINDS
 from numerai_lab.metrics.verdict import NOT_BEATEN
@@ -23,6 +22,7 @@ from numerai_lab.report.comparison import compare
 from numerai_lab.report.page import heading
 from numerai_lab.report.tables import Shown, markdown
 from numerai_lab.report.verdicts import outcome
+from numerai_lab.runs.reading import Run, read_run
 
 if TYPE_CHECKING:
     import polars as pl

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError, nearest
-from numerai_lab.finished import Run
 from numerai_lab.metrics import METRICS
 from numerai_lab.metrics.changes import DELTAS
 from numerai_lab.metrics.scoring import splits_of
 from numerai_lab.report.tables import best_is_high
+from numerai_lab.runs.reading import Run
 
 SEEN = ("val1", "cv")
 """Splits that a search may see; val2 is kept for the one trial that it chooses."""

@@ -11,14 +11,14 @@ from numerai_lab.core.arrays import Float64
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.splits import Splits
-from numerai_lab.finished import Run, read_run
-from numerai_lab.holdout import load_sealed
+from numerai_lab.fitting.holdout import load_sealed
+from numerai_lab.fitting.run_context import Show
 from numerai_lab.metrics.changes import series_of
 from numerai_lab.metrics.era import numerai_corr
 from numerai_lab.metrics.power import MOST, Noise, eras_for, noise_of, resolution
 from numerai_lab.metrics.significance import MIN_BLOCKS, block_length
-from numerai_lab.runs import CONFIG
-from numerai_lab.setting import Show
+from numerai_lab.runs.layout import CONFIG
+from numerai_lab.runs.reading import Run, read_run
 
 PILOT_ERAS, PILOT_SHARE, PILOT_SEEDS = 160, 0.6, 3
 """The last training eras that the pilot takes; what share of them it learns from; how often it learns each model."""

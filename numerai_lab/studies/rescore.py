@@ -28,9 +28,9 @@ from numerai_lab.data.scan import (
     schema_of,
 )
 from numerai_lab.experiment import scoring_of
-from numerai_lab.holdout import splits_of, with_hidden_targets
+from numerai_lab.fitting.holdout import splits_of, with_hidden_targets
+from numerai_lab.fitting.run_context import Show
 from numerai_lab.metrics.scoring import Column, Predictions, covered, per_era, score_table
-from numerai_lab.setting import Show
 
 if TYPE_CHECKING:
     import polars as pl

@@ -12,13 +12,12 @@ from numerai_lab.core.era_ranges import span_text
 from numerai_lab.core.errors import NlabFailure
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.splits import Splits
-from numerai_lab.crossfit import Fits
-from numerai_lab.finished import Run
+from numerai_lab.fitting.fitted import Fits, restored_generator
+from numerai_lab.fitting.run_context import Show
+from numerai_lab.fitting.variants import predicted, sharing
 from numerai_lab.metrics.scoring import Predictions
 from numerai_lab.models import Model
-from numerai_lab.setting import Show
-from numerai_lab.studies.inspection import fits_of
-from numerai_lab.variants import predicted, sharing
+from numerai_lab.runs.reading import Run
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Restored:
 
     def _fits(self, name: str, seed: int) -> Fits:
         stochastic = self.config.generators[name].stochastic
-        return fits_of(self.run, (name, seed if stochastic else self.config.seeds[0]), self.config)
+        return restored_generator(self.run, self.config, name, seed if stochastic else self.config.seeds[0])
 
     def _model(self, name: str, seed: int) -> Model:
         found = [path for path in sorted((self.run.path / "models").iterdir()) if path.stem == f"{name}@{seed}"]

@@ -18,13 +18,15 @@ from numerai_lab.config.schema import Config
 from numerai_lab.config.yaml_file import parse_yaml
 from numerai_lab.core.errors import NlabError
 from numerai_lab.experiment import How, facts_now, run
-from numerai_lab.fingerprint import fingerprint, mismatch
-from numerai_lab.finished import Run, differing, read_run, terms
+from numerai_lab.fitting.fingerprint import fingerprint, mismatch
+from numerai_lab.fitting.run_context import Show
 from numerai_lab.report.progress import Lines
 from numerai_lab.report.sweep_page import chosen, leaderboard, sweep_page
 from numerai_lab.report.tables import short
-from numerai_lab.runs import CONFIG, unfinished_runs, write_page
-from numerai_lab.setting import Show
+from numerai_lab.runs.layout import CONFIG
+from numerai_lab.runs.output_files import write_page
+from numerai_lab.runs.reading import Run, differing, read_run, terms
+from numerai_lab.runs.writing import unfinished_runs
 from numerai_lab.storage.machine import free_memory
 from numerai_lab.studies.choice import stamp
 from numerai_lab.studies.objective import NO_CHANGE, Change, Objective, objective_of

@@ -13,19 +13,19 @@ from numerai_lab.core.folds import Fold
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.seeding import rng_for
 from numerai_lab.core.splits import Splits
-from numerai_lab.crossfit import parts_of
 from numerai_lab.experiment import out_of_fold
-from numerai_lab.holdout import load_sealed
+from numerai_lab.fitting.fit_plan import parts_of
+from numerai_lab.fitting.holdout import load_sealed
+from numerai_lab.fitting.run_context import Setting, Show
+from numerai_lab.fitting.stages import Fitted, fitted_augmenter, rows_stream
+from numerai_lab.fitting.variants import fit_generators, settled, train_and_predict
 from numerai_lab.metrics.era import numerai_corr
 from numerai_lab.metrics.scoring import Predictions
 from numerai_lab.metrics.single_features import known_target
-from numerai_lab.setting import Setting, Show
-from numerai_lab.stages import Fitted, fitted_augmenter, rows_stream
 from numerai_lab.storage.scratch import Scratch, scratch
 from numerai_lab.studies.broken import permuted_targets, reordered_rows, replaced_features, without_block
 from numerai_lab.studies.fresh_process import in_fresh_process
 from numerai_lab.studies.twins import Twins, twins
-from numerai_lab.variants import fit_generators, settled, train_and_predict
 
 Break = Callable[[Panel, Splits, Scratch, np.random.Generator], Panel]
 BREAKS: Mapping[str, Break] = {

@@ -18,24 +18,24 @@ from numerai_lab.core.splits import Splits
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.data.source import Source
 from numerai_lab.experiment import column_names, notes_of, prediction_table, scoring_of
-from numerai_lab.finished import MANIFEST, Run, read_run
-from numerai_lab.holdout import splits_of_run
-from numerai_lab.ledger import Holdout, Ledger, Look, already_looked_at
+from numerai_lab.fitting.holdout import splits_of_run
+from numerai_lab.fitting.run_context import Show
 from numerai_lab.metrics.changes import KINDS
 from numerai_lab.metrics.scoring import HOLDOUT, Predictions, covered, per_era, score_table
 from numerai_lab.metrics.verdict import NOT_BEATEN
 from numerai_lab.report.page import heading, redrawn, scores_page
 from numerai_lab.report.tables import exported
 from numerai_lab.report.verdicts import judged, outcome
-from numerai_lab.runs import CONFIG, check_writable, replace_page
-from numerai_lab.setting import Show
+from numerai_lab.runs.layout import CONFIG, HOLDOUT_LOOKS, HOLDOUT_SCORES, MANIFEST, PREDICTIONS, SCORES_PAGE
+from numerai_lab.runs.ledger import Holdout, Ledger, Look, already_looked_at
+from numerai_lab.runs.output_files import check_writable, replace_page
+from numerai_lab.runs.reading import Run, read_run
 from numerai_lab.studies.restored import Restored
 
 if TYPE_CHECKING:
     import polars as pl
 
 VALIDATION = "val"
-CSV, JSON = "holdout.csv", "holdout.json"
 """What looks leave in the run folder."""
 
 
@@ -132,7 +132,7 @@ def _check_same(run: Run, loaded: Loaded, splits: Splits, predictions: Predictio
     """Raises NlabFailure unless ids, targets and predictions of validation are those in the run folder, byte by byte."""
     import polars as pl
 
-    with io.BytesIO(run.content("predictions.parquet")) as file:
+    with io.BytesIO(run.content(PREDICTIONS)) as file:
         kept = pl.read_parquet(file)
     again = prediction_table(loaded.panel, splits, predictions)
     kept = kept.filter(pl.col("split").is_in(again["split"].unique().implode())).select(again.columns)
@@ -211,9 +211,9 @@ def _stamped(scores: "pl.DataFrame", look: Look) -> "pl.DataFrame":
 
 def _earlier_looks(run: Run) -> list[dict[str, Any]]:
     """What looks left in the run folder. Raises NlabError where it is not what was written."""
-    if not (run.path / JSON).is_file():
+    if not (run.path / HOLDOUT_LOOKS).is_file():
         return []
-    looks: list[dict[str, Any]] = json.loads(run.content(JSON))["looks"]
+    looks: list[dict[str, Any]] = json.loads(run.content(HOLDOUT_LOOKS))["looks"]
     return looks
 
 
@@ -224,10 +224,10 @@ def _written(path: Path, config: Config, stamped: "pl.DataFrame", look: Look) ->
     scores = json.loads(exported(stamped, "json"))
     looks = [*_earlier_looks(read_run(path)), {**look.facts(), "result": look.result, "scores": scores}]
     table = pl.DataFrame([row for each in looks for row in each["scores"]], infer_schema_length=None)
-    replace_page(path, CSV, f"{exported(table, 'csv')}\n")
-    replace_page(path, JSON, json.dumps({"looks": looks}, indent=1, ensure_ascii=False), looks=len(looks))
+    replace_page(path, HOLDOUT_SCORES, f"{exported(table, 'csv')}\n")
+    replace_page(path, HOLDOUT_LOOKS, json.dumps({"looks": looks}, indent=1, ensure_ascii=False), looks=len(looks))
     run = read_run(path)
-    replace_page(path, "scores.md", scores_page(config.name, heading(run.manifest), run.scores, config.scoring.legacy))
+    replace_page(path, SCORES_PAGE, scores_page(config.name, heading(run.manifest), run.scores, config.scoring.legacy))
     redrawn(run)
     return read_run(path)
 

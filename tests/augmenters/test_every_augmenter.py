@@ -13,7 +13,7 @@ from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.progress import silent
 from numerai_lab.core.training_stream import Batch, BlockStream
-from numerai_lab.made import FEATURES, Made, make
+from numerai_lab.fitting.materialized import FEATURES, Made, make
 from tests.conftest import component, make_panel
 
 kinds = pytest.mark.parametrize("kind", AUGMENTERS)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from numerai_lab.experiment import run
-from numerai_lab.finished import Run
+from numerai_lab.runs.reading import Run
 from tests.conftest import Quiet, make_config
 from tests.forks import nlab
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.folds import CrossValidation, make_folds
 from numerai_lab.core.splits import Splits, SplitsConfig, make_splits
-from numerai_lab.crossfit import parts_of
 from numerai_lab.data.files import Files
 from numerai_lab.data.reader import outline
 from numerai_lab.data.source import Outline
+from numerai_lab.fitting.fit_plan import parts_of
 from tests.conftest import component
 
 Days = NDArray[np.datetime64]

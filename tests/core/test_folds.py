@@ -12,11 +12,11 @@ from numerai_lab.core.errors import NlabError
 from numerai_lab.core.folds import CrossValidation, make_folds
 from numerai_lab.core.panel import Panel
 from numerai_lab.experiment import run
+from numerai_lab.fitting.run_context import Setting
+from numerai_lab.fitting.variants import fit_generators, train_and_predict
 from numerai_lab.report.comparison import compare
-from numerai_lab.setting import Setting
 from numerai_lab.storage.folders import cache_dir
 from numerai_lab.storage.scratch import Scratch
-from numerai_lab.variants import fit_generators, train_and_predict
 from tests.conftest import Quiet, make_config, make_panel, quick
 
 ERAS = tuple(range(1, 101))

@@ -13,7 +13,7 @@ from numerai_lab.data.files import Files
 from numerai_lab.data.inventory import inventory
 from numerai_lab.data.reader import load, outline
 from numerai_lab.experiment import facts_now, run
-from numerai_lab.plan import plan
+from numerai_lab.fitting.plan import plan
 from tests.conftest import Quiet, make_config
 from tests.data.test_reader import ROWS, frame, loaded, refusal
 

@@ -22,8 +22,9 @@ from numerai_lab.core.progress import ALONE
 from numerai_lab.data.files import Files
 from numerai_lab.data.reader import load
 from numerai_lab.experiment import run
-from numerai_lab.finished import FILES, MANIFEST
 from numerai_lab.report.comparison import compare
+from numerai_lab.runs.layout import MANIFEST
+from numerai_lab.runs.reading import FILES
 from numerai_lab.storage.checksums import checksum
 from numerai_lab.storage.era_store import Store
 from numerai_lab.storage.resumable import CHECKPOINT, aid, journaled

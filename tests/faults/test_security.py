@@ -18,11 +18,13 @@ from numerai_lab.core.arrays import arrays_from_bytes, arrays_to_bytes
 from numerai_lab.core.errors import NlabError, NlabFailure
 from numerai_lab.core.progress import Aid
 from numerai_lab.experiment import run
-from numerai_lab.finished import read_run
 from numerai_lab.report.comparison import compare
 from numerai_lab.report.markup import render
-from numerai_lab.runs import CONFIG, LOCK, UNFINISHED, unfinished_runs
+from numerai_lab.runs.layout import CONFIG, UNFINISHED
+from numerai_lab.runs.reading import read_run
+from numerai_lab.runs.writing import unfinished_runs
 from numerai_lab.storage.file_lock import Lock
+from numerai_lab.storage.folders import LOCK
 from numerai_lab.storage.stage_cache import Cache, Stage
 from numerai_lab.storage.stamped_json import read_mapping
 from tests.conftest import Quiet, component, make_config
@@ -92,7 +94,7 @@ def test_a_run_folder_with_a_pickle_is_a_damaged_run_folder(name: str, tmp_path:
 
 
 def test_a_cache_entry_with_a_pickle_is_refused(tmp_path: Path) -> None:
-    from numerai_lab.stages import PREDICTIONS, _array
+    from numerai_lab.fitting.stages import PREDICTIONS, _array
 
     def make(work: Path) -> None:
         np.save(work / PREDICTIONS, np.array([Attack()], dtype=object), allow_pickle=True)

@@ -13,19 +13,19 @@ from numerai_lab.augmenters.copula import Copula
 from numerai_lab.core.arrays import Float32
 from numerai_lab.core.panel import Auxiliary, Panel
 from numerai_lab.core.progress import ALONE, Aid
+from numerai_lab.fitting.stages import fitted_augmenter
+from numerai_lab.fitting.variants import fit_generators
 from numerai_lab.generators import Generator
 from numerai_lab.generators.supervised import Siamese, SupervisedAutoencoder
 from numerai_lab.neural.networks import generator_for
 from numerai_lab.neural.rows import draw, held_out
 from numerai_lab.neural.supervised import SupervisedAutoencoding
-from numerai_lab.stages import fitted_augmenter
 from numerai_lab.storage.era_content import PanelContent
 from numerai_lab.storage.stage_cache import Cache
 from numerai_lab.studies.audit import audit
-from numerai_lab.variants import fit_generators
 from tests.conftest import Quiet, make_config, make_panel, quick
+from tests.fitting.test_fit_plan import Memory, config_of, corr, fitted_in, setting_of
 from tests.generators.test_supervised import MEMORISING, PLAIN, QUICKLY, SPLITS, TRAIN, columns, noise, shape
-from tests.test_crossfit import Memory, config_of, corr, fitted_in, setting_of
 
 
 def with_further(panel: Panel, *values: Float32, days: int | None = None) -> Panel:

@@ -9,15 +9,15 @@ import pytest
 from numerai_lab.core.arrays import arrays_from_bytes
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block, Panel
-from numerai_lab.crossfit import Fits
+from numerai_lab.fitting.fitted import Fits
+from numerai_lab.fitting.run_context import Setting
+from numerai_lab.fitting.variants import fit_generators
 from numerai_lab.generators.density import TILE_CELLS, LocalDensity
 from numerai_lab.generators.era import EraCode
 from numerai_lab.generators.groups import GroupStats
 from numerai_lab.generators.noise import RandomColumns
 from numerai_lab.generators.ratios import LogRatioPairs
-from numerai_lab.setting import Setting
 from numerai_lab.storage.scratch import Scratch
-from numerai_lab.variants import fit_generators
 from tests.conftest import Quiet, make_config, make_panel
 from tests.test_leakage import SPLITS
 

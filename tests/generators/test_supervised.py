@@ -19,7 +19,7 @@ from numerai_lab.neural.networks import Encoder, generator_for
 from numerai_lab.neural.rows import Batch, draw
 from numerai_lab.neural.supervised import SiameseDistances, SupervisedAutoencoding, SupervisedShape
 from tests.conftest import make_config, make_panel
-from tests.test_crossfit import corr, fitted_in, with_targets
+from tests.fitting.test_fit_plan import corr, fitted_in, with_targets
 
 TRAIN = tuple(range(1, 21))
 SPLITS = Splits(TRAIN, (21, 22), tuple(range(23, 26)), tuple(range(28, 31)), 2, 2)

@@ -18,11 +18,11 @@ from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block
 from numerai_lab.core.progress import Aid
 from numerai_lab.core.splits import Splits
+from numerai_lab.fitting.plan import plan
+from numerai_lab.fitting.variants import settled
 from numerai_lab.generators import umap
 from numerai_lab.generators.umap import UMAP
 from numerai_lab.neural import umap as training
-from numerai_lab.plan import plan
-from numerai_lab.variants import settled
 from tests.conftest import make_config, make_panel, quick
 from tests.generators.planted import N_TRAIN, world
 from tests.generators.test_linear import held_out_r2

@@ -93,7 +93,7 @@ def test_numbers_are_shown_with_the_digits_that_tell_them_apart(values: list[obj
 
 
 def test_configs_that_differ_are_shown_with_readable_numbers(tmp_path: Path) -> None:
-    from numerai_lab.finished import read_run
+    from numerai_lab.runs.reading import read_run
 
     paths = make_runs(tmp_path, 2)
     for path, rate in zip(paths, ("0.012345678901234567", "0.1"), strict=True):

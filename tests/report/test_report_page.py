@@ -11,10 +11,10 @@ import pytest
 
 from numerai_lab.config.loading import load_config
 from numerai_lab.experiment import run
-from numerai_lab.finished import Run, read_run
 from numerai_lab.report.figure import palette
 from numerai_lab.report.figures import differences, over_eras
 from numerai_lab.report.page import report_page
+from numerai_lab.runs.reading import Run, read_run
 from tests.conftest import Quiet, make_config, quick
 from tests.report.browser import Page
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import numerai_lab
-from numerai_lab import crossfit
+from numerai_lab.fitting import fit_plan
 from numerai_lab.generators.linear import PCA
 from numerai_lab.generators.umap import UMAP
 from numerai_lab.models import Ridge
@@ -135,8 +135,8 @@ def test_helpers_of_stages_count_with_what_they_import_and_registries_do_not() -
         files = reached(SourceFile(module.__name__, Path(str(module.__file__)))).files
         return {source.module.removeprefix("numerai_lab.") for source in files}
 
-    assert {"crossfit", "metrics.era", "metrics.exposures", "core.folds", "core.splits", "generators.base"} <= names(crossfit)
-    assert not {"generators", "augmenters", "generators.umap", "augmenters.diffusion"} & names(crossfit)
+    assert {"fitting.fit_plan", "core.folds", "core.splits", "generators.base"} <= names(fit_plan)
+    assert not {"generators", "augmenters", "generators.umap", "augmenters.diffusion"} & names(fit_plan)
     ridge = names(sys.modules[Ridge.__module__])
     assert {"models.linear", "models.base", "core.training_stream", "core.panel", "core.component", "core.errors"} <= ridge
     assert not {"models", "models.boosting", "generators", "config"} & ridge

@@ -18,6 +18,7 @@ from numerai_lab.core.era_ranges import ranges_text
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import ALONE, Aid
 from numerai_lab.core.splits import Splits
+from numerai_lab.fitting.variants import Setting, fit_generators, train_and_predict
 from numerai_lab.generators.linear import PCA
 from numerai_lab.metrics.scoring import Predictions
 from numerai_lab.storage.checksums import checksum
@@ -25,7 +26,6 @@ from numerai_lab.storage.era_content import PanelContent
 from numerai_lab.storage.resumable import CHECKPOINT, aid, journaled
 from numerai_lab.storage.scratch import Scratch
 from numerai_lab.storage.stage_cache import META, Cache, Entry, Stage
-from numerai_lab.variants import Setting, fit_generators, train_and_predict
 from tests.conftest import Quiet, make_config, make_panel, quick
 
 SPLITS = Splits(tuple(range(1, 16)), (16, 17, 22, 23), tuple(range(18, 22)), tuple(range(24, 31)), 2, 2)

@@ -15,9 +15,9 @@ from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.progress import ALONE, Aid
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.data.synthetic import Synthetic
+from numerai_lab.fitting.run_context import Setting
 from numerai_lab.generators.labelled import Labelled
 from numerai_lab.generators.linear import PCA
-from numerai_lab.setting import Setting
 
 
 class Peeking(PCA):

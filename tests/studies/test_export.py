@@ -15,14 +15,14 @@ from numerai_lab.core.splits import make_splits
 from numerai_lab.data.live import live_rows
 from numerai_lab.data.reader import load
 from numerai_lab.data.synthetic import SIZES, write_tournament
-from numerai_lab.diagnostics import Diagnosis
 from numerai_lab.experiment import run
-from numerai_lab.finished import Run
-from numerai_lab.holdout import era_table
-from numerai_lab.setting import Setting
+from numerai_lab.fitting.holdout import era_table
+from numerai_lab.fitting.run_context import Setting
+from numerai_lab.fitting.variants import fit_generators
+from numerai_lab.metrics.column_spread import Diagnosis
+from numerai_lab.runs.reading import Run
 from numerai_lab.storage.scratch import Scratch
 from numerai_lab.studies.export import export_run, transform
-from numerai_lab.variants import fit_generators
 from tests.conftest import Quiet, make_config, quick
 
 SELECTED = {"kind": "pca", "n_components": 2, "select": {"features": ["wisdom", "strength"], "by": "variance", "top_k": 8}}

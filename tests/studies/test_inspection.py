@@ -8,11 +8,11 @@ import pytest
 
 from numerai_lab.core.errors import NlabError
 from numerai_lab.experiment import run
-from numerai_lab.finished import Run, read_run
 from numerai_lab.report.inspected import Inspected
 from numerai_lab.report.inspection_page import inspection_page, inspection_table
 from numerai_lab.report.page import redrawn
 from numerai_lab.report.realism import realism_cells
+from numerai_lab.runs.reading import Run, read_run
 from numerai_lab.storage.stamped_json import read_mapping
 from numerai_lab.studies.inspection import inspected
 from tests.conftest import Quiet, make_config, quick

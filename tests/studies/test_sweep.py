@@ -11,13 +11,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from numerai_lab import fingerprint
 from numerai_lab.core.errors import NlabError
-from numerai_lab.finished import read_run
+from numerai_lab.fitting import fingerprint
 from numerai_lab.models import Ridge
 from numerai_lab.report.comparison import compare
 from numerai_lab.report.page import heading
 from numerai_lab.report.sweep_page import leaderboard, readable
+from numerai_lab.runs.reading import read_run
 from numerai_lab.storage.stamped_json import read_stamped, with_stamp
 from numerai_lab.studies.objective import Objective, objective_of
 from numerai_lab.studies.proposals import axis

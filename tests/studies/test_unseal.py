@@ -14,11 +14,12 @@ from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError, NlabFailure
 from numerai_lab.data.reader import load
 from numerai_lab.experiment import run
-from numerai_lab.finished import Run, read_run
-from numerai_lab.ledger import LEDGER, Ledger
 from numerai_lab.metrics.era import numerai_corr
 from numerai_lab.report.comparison import compare
 from numerai_lab.report.listing import listing, newest
+from numerai_lab.runs.layout import LEDGER
+from numerai_lab.runs.ledger import Ledger
+from numerai_lab.runs.reading import Run, read_run
 from numerai_lab.studies import unseal as unsealing
 from numerai_lab.studies.unseal import retained, stamp, unseal
 from tests.conftest import Quiet, make_config, quick, reseal

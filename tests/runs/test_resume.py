@@ -13,8 +13,10 @@ from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block
 from numerai_lab.experiment import How, run
 from numerai_lab.generators.linear import PCA
-from numerai_lab.runs import LOCK, UNFINISHED, unfinished_run, unfinished_runs
+from numerai_lab.runs.layout import UNFINISHED
+from numerai_lab.runs.writing import unfinished_run, unfinished_runs
 from numerai_lab.storage.file_lock import Lock
+from numerai_lab.storage.folders import LOCK
 from tests.conftest import Quiet, make_config, quick
 from tests.forks import nlab
 

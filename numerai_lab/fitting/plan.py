@@ -9,12 +9,12 @@ from numerai_lab.core.era_ranges import span_text
 from numerai_lab.core.folds import make_folds
 from numerai_lab.core.formatting import human_bytes, human_seconds
 from numerai_lab.core.splits import Splits, make_splits
-from numerai_lab.crossfit import parts_of, training_eras
 from numerai_lab.data.reader import outline
 from numerai_lab.data.source import Outline
-from numerai_lab.estimate import Task, need
+from numerai_lab.fitting.estimate import Task, need
+from numerai_lab.fitting.fit_plan import parts_of, training_eras
+from numerai_lab.fitting.variants import check_scopes
 from numerai_lab.storage.machine import core_flops
-from numerai_lab.variants import check_scopes
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from numerai_lab import crossfit, made, selection, stages, variants
 from numerai_lab.config.default_variants import RAW
 from numerai_lab.config.schema import Config
 from numerai_lab.core import folds, splits, training_stream
 from numerai_lab.data import reader
+from numerai_lab.fitting import feature_selection, fit_plan, fitted, materialized, stages, variants
 from numerai_lab.metrics import changes, scoring
 from numerai_lab.storage.code_version import code_version, library_versions, source_version
 
 FINGERPRINT = "fingerprint"
 """Its key in the manifest."""
-TRAINING = (crossfit, selection, made, training_stream, folds, splits)
+TRAINING = (fit_plan, fitted, feature_selection, materialized, training_stream, folds, splits)
 UNKNOWN = "older: it does not record the code and libraries that computed it"
 
 

@@ -18,8 +18,8 @@ from numerai_lab.core.seeding import rng_for
 from numerai_lab.core.training_stream import BlockStream
 from numerai_lab.data.reader import load
 from numerai_lab.experiment import run
-from numerai_lab.finished import Run
-from numerai_lab.made import FEATURES, Made, make
+from numerai_lab.fitting.materialized import FEATURES, Made, make
+from numerai_lab.runs.reading import Run
 from numerai_lab.storage.folders import cache_dir
 from numerai_lab.storage.stage_cache import STAGES
 from numerai_lab.studies.export_eras import export_eras

@@ -1,4 +1,4 @@
-"""The run folder: written under a temporary name, complete or absent; the only module that writes results."""
+"""The run folder under construction: written under a temporary name, complete or absent."""
 
 import logging
 import os
@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from importlib.metadata import version
@@ -17,25 +17,22 @@ from typing import TYPE_CHECKING, Any
 from numerai_lab import __version__
 from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError, NlabFailure, told
-from numerai_lab.finished import FILES, MANIFEST
-from numerai_lab.storage.checksums import checksum, checksums
+from numerai_lab.runs.layout import CONFIG, ERROR_TEXT, FAILED, LOG, MANIFEST, UNFINISHED
+from numerai_lab.runs.reading import FILES
+from numerai_lab.storage.checksums import checksums
 from numerai_lab.storage.file_lock import Lock
-from numerai_lab.storage.folders import LOCK, built, new_folder
+from numerai_lab.storage.folders import LOCK, new_folder
 from numerai_lab.storage.machine import peak_memory, used_gpu
 from numerai_lab.storage.resumable import write_whole
-from numerai_lab.storage.stamped_json import read_mapping, read_stamped, with_stamp
+from numerai_lab.storage.stamped_json import with_stamp
 
 if TYPE_CHECKING:
     import polars as pl
-    import pyarrow as pa
 
 log = logging.getLogger("nlab")
 PACKAGES = ("numpy", "pandas", "polars", "pydantic", "scikit-learn", "umap-learn", "xgboost", "lightgbm", "arch")
-FAILED = "failed"
-GROWING = ("log.txt", LOCK, MANIFEST)
+GROWING = (LOG, LOCK, MANIFEST)
 """Files of a run that change after their checksums would be taken."""
-CONFIG = "config.yaml"
-UNFINISHED = ".unfinished-"
 
 
 class RunFolder:
@@ -125,7 +122,7 @@ def new_run(runs_dir: Path, config: Config, unfinished: Path | None = None) -> I
     if unfinished and not lock.take():
         raise NlabError(f"{work}: this run is not dead, another process works on it")
     final = work.with_name(work.name.removeprefix(UNFINISHED).rpartition("-")[0])
-    handler = logging.FileHandler(work / "log.txt", encoding="utf-8")
+    handler = logging.FileHandler(work / LOG, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
     folder = None
@@ -149,16 +146,6 @@ def new_run(runs_dir: Path, config: Config, unfinished: Path | None = None) -> I
     finally:
         handler.close()
         log.removeHandler(handler)
-
-
-def write_scores(folder: Path, per_era: "pl.DataFrame", scores: "pl.DataFrame", text: str) -> None:
-    """scores.csv, scores.md and per_era.parquet in a new folder, complete or absent. Raises NlabError if it exists."""
-    if folder.exists():
-        raise NlabError(f"--out: {folder} exists already; name a new folder")
-    with built(folder) as work:
-        scores.write_csv(work / "scores.csv")
-        per_era.write_parquet(work / "per_era.parquet")
-        (work / "scores.md").write_text(text, encoding="utf-8")
 
 
 def unfinished_runs(runs_dir: Path, config: Config | None = None) -> list[Path]:
@@ -188,7 +175,7 @@ def unfinished_run(path: Path) -> Path:
 def _command() -> list[str]:
     """The words after `nlab`; none of those that were meant for another program, which may be passwords."""
     program = Path(sys.argv[0])
-    return sys.argv[1:] if program.stem == "nlab" or program.parent == Path(__file__).parent else []
+    return sys.argv[1:] if program.stem == "nlab" or program.parent == Path(__file__).parents[1] else []
 
 
 def _begun(runs_dir: Path, name: str) -> Lock:
@@ -224,7 +211,7 @@ def _fail(work: Path, final: Path, error: BaseException, keep: bool) -> None:
         said = str(error) if isinstance(error, NlabError) else "".join(traceback.format_exception(error))
     log.error("failed: %s", said)
     try:
-        (work / "failed.txt").write_text(f"{said}\n", encoding="utf-8")
+        (work / ERROR_TEXT).write_text(f"{said}\n", encoding="utf-8")
         log.error("log and error are kept in %s", _rename(work, final))
     except OSError:  # the disk may be what failed; the first error is the one to show
         log.error("what was written is left in %s", work)
@@ -241,55 +228,6 @@ def _rename(work: Path, final: Path) -> Path:
                 if not path.exists():
                     raise
     raise NlabError(f"{final}: a thousand runs already have this name")
-
-
-@contextmanager
-def growing_table(path: Path, schema: "pa.Schema") -> Iterator[Callable[["pa.Table"], None]]:
-    """A parquet file that grows by a row group a call, and has its name only when the block ends well."""
-    import pyarrow.parquet as pq
-
-    work = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with pq.ParquetWriter(work, schema) as writer:
-            yield writer.write_table
-        os.replace(work, path)
-    except OSError as error:
-        raise NlabError(f"{path}: can't be written ({error.strerror or error})") from error
-    finally:
-        work.unlink(missing_ok=True)
-
-
-def write_page(path: Path, text: str) -> None:
-    """A text for people, such as a card or a page, where the user wants it."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, text.encode())
-    except OSError as error:
-        raise NlabError(f"{path}: can't be written ({error.strerror or error})") from error
-
-
-def check_writable(path: Path) -> None:
-    """Raises NlabError, before anything dear is done, where no file can be written."""
-    there = next(folder for folder in path.absolute().parents if folder.exists())
-    if path.is_dir() or not there.is_dir() or not os.access(there, os.W_OK):
-        raise NlabError(f"{path}: can't be written; name another file")
-
-
-def replace_page(run: Path, name: str, text: str, **changes: object) -> None:
-    """A file of a finished run, written anew or added, whose checksum the manifest holds. changes: of the manifest."""
-    write_page(run / name, text)
-    facts = read_mapping(run / MANIFEST)
-    if FILES in facts:  # old runs have no checksums
-        facts = read_stamped(run / MANIFEST)
-        write_page(run / MANIFEST, with_stamp({**facts, **changes, FILES: {**facts[FILES], name: checksum(run / name)}}))
-
-
-def note_in_manifest(run: Path, key: str, value: Any) -> None:
-    """A fact about a finished run that was not known when it was written."""
-    facts = read_mapping(run / MANIFEST)
-    facts = read_stamped(run / MANIFEST) if FILES in facts else facts
-    write_page(run / MANIFEST, with_stamp({**facts, key: value}))
 
 
 def _memory() -> int:

@@ -12,13 +12,13 @@ from numerai_lab.core.arrays import arrays_from_bytes
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Panel
 from numerai_lab.experiment import notes_of
+from numerai_lab.fitting.feature_selection import chosen, variance_of_corr
+from numerai_lab.fitting.run_context import Setting
+from numerai_lab.fitting.stages import Fitted
+from numerai_lab.fitting.variants import fit_generators, train_and_predict
 from numerai_lab.generators.linear import PCA
 from numerai_lab.generators.select import Select
-from numerai_lab.selection import chosen, variance_of_corr
-from numerai_lab.setting import Setting
-from numerai_lab.stages import Fitted
 from numerai_lab.storage.scratch import Scratch
-from numerai_lab.variants import fit_generators, train_and_predict
 from tests.conftest import Quiet, make_config, make_panel
 from tests.test_leakage import SPLITS, poisoned_features, poisoned_targets
 

@@ -17,7 +17,7 @@ import yaml
 
 from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.generators import GENERATORS
-from numerai_lab.runs import unfinished_runs
+from numerai_lab.runs.writing import unfinished_runs
 from numerai_lab.storage.cleanup import DATA, damaged, orphans, prune
 from tests import forks
 from tests.conftest import quick

@@ -10,7 +10,7 @@ from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.formatting import human_bytes
 from numerai_lab.core.splits import Splits
-from numerai_lab.crossfit import training_eras
+from numerai_lab.fitting.fit_plan import training_eras
 from numerai_lab.models import MODELS
 from numerai_lab.storage.machine import free_disk, free_memory
 

@@ -17,9 +17,9 @@ from numerai_lab.config.schema import Config
 from numerai_lab.core.panel import Panel
 from numerai_lab.data.synthetic import SIZES, write_tournament
 from numerai_lab.experiment import run
-from numerai_lab.finished import Run
+from numerai_lab.fitting.plan import plan
 from numerai_lab.metrics.scoring import per_era
-from numerai_lab.plan import plan
+from numerai_lab.runs.reading import Run
 from numerai_lab.storage.folders import cache_dir
 from numerai_lab.storage.stage_cache import STAGES
 from numerai_lab.studies import rescore

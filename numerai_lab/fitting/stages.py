@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from numerai_lab import crossfit, made, selection
 from numerai_lab.augmenters import AMOUNTS, Augmenter
 from numerai_lab.config.default_variants import RAW
 from numerai_lab.core import training_stream as streaming
@@ -21,10 +20,15 @@ from numerai_lab.core.panel import Block, Panel, release_pages
 from numerai_lab.core.progress import Tick
 from numerai_lab.core.seeding import rng_for
 from numerai_lab.core.training_stream import BlockStream
-from numerai_lab.crossfit import Fits, Part, parts_of
+from numerai_lab.fitting import feature_selection, materialized
+from numerai_lab.fitting import fit_plan as fit_plans
+from numerai_lab.fitting import fitted as fitted_generators
+from numerai_lab.fitting.feature_selection import adopted, shown_to
+from numerai_lab.fitting.fit_plan import Part, parts_of
+from numerai_lab.fitting.fitted import Fits
+from numerai_lab.fitting.run_context import Setting
 from numerai_lab.generators import Generator
-from numerai_lab.selection import adopted, shown_to
-from numerai_lab.setting import Setting
+from numerai_lab.runs.layout import augmenter_file, model_file
 from numerai_lab.storage.code_version import code_version, library_versions, source_version
 from numerai_lab.storage.folders import key_of
 from numerai_lab.storage.resumable import aid, journaled
@@ -78,7 +82,7 @@ def fitted_generator(setting: Setting, name: str, seed: int) -> Fitted:
         with setting.show.task(f"columns {name}@{seed}") as tick:
             _write_columns(work, name, fits, setting, tick)
 
-    recipe = {**_facts(template), "fits": keys, "by": code_version(crossfit)}
+    recipe = {**_facts(template), "fits": keys, "by": code_version(fit_plans, fitted_generators)}
     places = {"eras": setting.panel.eras.tolist(), "bounds": setting.panel.bounds.tolist()}
     facts = {
         **recipe,
@@ -115,7 +119,7 @@ def _fitted_part(setting: Setting, name: str, seed: int, part: Part, label: str)
 
 
 def _shown_facts(setting: Setting, template: Generator, part: Part) -> dict[str, Any]:
-    """What a fit depends on beside its own rows: targets, selection, feature sets."""
+    """What a fit depends on beside its own rows: targets, feature_selection, feature sets."""
     facts: dict[str, Any] = {}
     content, select = setting.content, template.select
     train = part.fitted_on if template.uses_labels else setting.splits.train
@@ -123,7 +127,7 @@ def _shown_facts(setting: Setting, template: Generator, part: Part) -> dict[str,
     if template.uses_labels:
         facts["labels"] = content.labels_of(part.fitted_on)
     if template.uses_labels or select is not None:
-        facts["shown by"] = code_version(selection)
+        facts["shown by"] = code_version(feature_selection)
     if template.several_targets and setting.panel.auxiliary:
         facts["auxiliary"] = content.auxiliary_of(part.fitted_on)
     if template.reads_feature_sets:
@@ -185,12 +189,6 @@ def fitted_augmenter(setting: Setting, name: str, seed: int) -> Augmenter:
     return template.restored(arrays_from_bytes(state))
 
 
-def augmenter_file(name: str, seed: int, since: int | str | None) -> str:
-    """Where the run folder keeps a fitted augmenter. since: as in the setting, whose training eras end with those of the run."""
-    which = "" if since is None else f"-since-{since}"
-    return f"models/augmenter-{name}@{seed}{which}.safetensors"
-
-
 def with_rows_made(setting: Setting, stream: BlockStream, seed: int) -> BlockStream:
     """The same stream, which reads the rows of its augmenters from files where they are to be kept: one stage each."""
     found = {}
@@ -201,14 +199,14 @@ def with_rows_made(setting: Setting, stream: BlockStream, seed: int) -> BlockStr
             facts["parameters"] = template.recipe
             facts["trained on"] = ranges_text(setting.splits.train)
             facts["eras"] = ranges_text(origin.era for origin in stream.origins_of(name))
-            facts["rows by"] = code_version(made, streaming)
+            facts["rows by"] = code_version(materialized, streaming)
 
             def make(work: Path, name: str = name) -> None:
                 with setting.show.task(f"rows of {name}@{seed}") as tick:
-                    made.make(work, stream, name, tick)
+                    materialized.make(work, stream, name, tick)
 
             entry = setting.stages.obtain(Stage("rows", f"rows of {name}@{seed}", facts), make)
-            found[name] = made.Made.of(entry.folder, stream, name)
+            found[name] = materialized.Made.of(entry.folder, stream, name)
     return replace(stream, kept=found)
 
 
@@ -220,7 +218,7 @@ def trained(name: str, setting: Setting, future: Panel, fitted: Mapping[str, Fit
     inputs = setting.config.variants[name].inputs
     model = _fitted_model(name, setting, fitted, seed)
     (path,) = model.folder.glob("model.*")
-    setting.save(f"models/{name}@{seed}{path.suffix}", path.read_bytes())
+    setting.save(model_file(name, seed, path.suffix), path.read_bytes())
 
     def predict(work: Path) -> None:
         with setting.show.task(f"predict {name}@{seed}"):
@@ -261,7 +259,7 @@ def _fitted_model(name: str, setting: Setting, fitted: Mapping[str, Fitted], see
         **_training_facts(setting),
         "inputs": _input_facts(variant.inputs, fitted, train),
         "augmenters": [setting.config.augmenters[name].recipe for name in variant.augment],
-        "rows by": code_version(made, streaming),
+        "rows by": code_version(materialized, streaming),
         "trained on": ranges_text(train),
         "invented eras": _first_invented(setting) if any(each.invents_eras for each in augmenters.values()) else None,
         "seed": seed,

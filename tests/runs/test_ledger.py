@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from numerai_lab.core.errors import NlabError
-from numerai_lab.ledger import LEDGER, Holdout, Ledger, Look
 from numerai_lab.report.looks import look_row
+from numerai_lab.runs.layout import LEDGER
+from numerai_lab.runs.ledger import Holdout, Ledger, Look
 
 
 def look(

@@ -14,11 +14,11 @@ import pytest
 
 from numerai_lab.config.schema import Config
 from numerai_lab.experiment import AFRESH, _cache
-from numerai_lab.holdout import load_sealed
-from numerai_lab.setting import Setting
+from numerai_lab.fitting.holdout import load_sealed
+from numerai_lab.fitting.run_context import Setting
+from numerai_lab.fitting.variants import fit_generators, settled, train_and_predict
 from numerai_lab.storage import checksums
 from numerai_lab.storage.scratch import scratch
-from numerai_lab.variants import fit_generators, settled, train_and_predict
 from tests.conftest import Quiet, make_config, quick
 
 TARGET, OTHER, LATER = "target_x_20", "target_y_20", "target_z_60"

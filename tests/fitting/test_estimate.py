@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-import numerai_lab.estimate as estimate
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.splits import Splits
-from numerai_lab.estimate import Task, need, refuse_too_much, ways_out
 from numerai_lab.experiment import How, run
+from numerai_lab.fitting import estimate
+from numerai_lab.fitting.estimate import Task, need, refuse_too_much, ways_out
 from numerai_lab.storage.folders import cache_dir
 from numerai_lab.storage.machine import free_disk, free_memory
 from tests.conftest import Quiet, make_config, quick

@@ -13,13 +13,13 @@ from numerai_lab.metrics import ERA_METRICS, METRICS
 from numerai_lab.metrics.changes import DELTAS
 from numerai_lab.metrics.scoring import splits_of
 from numerai_lab.metrics.significance import block_length
+from numerai_lab.runs.layout import ERROR_TEXT, MANIFEST, PER_ERA, SCORES
 from numerai_lab.storage.checksums import changed
 from numerai_lab.storage.stamped_json import STAMP, read_mapping, read_stamped
 
 if TYPE_CHECKING:
     import polars as pl
 
-MANIFEST, SCORES, PER_ERA, REALISM = "manifest.json", "scores.csv", "per_era.parquet", "realism.csv"
 FILES = "files"
 """The manifest's checksums by path; runs of before there were any are read without."""
 DEFINING = ("fnc", "meta_model", "benchmark", "payout", "least_rows")
@@ -64,8 +64,8 @@ def read_run(path: Path) -> Run:
     """A run folder. Raises NlabError when it is no run folder, failed, or damaged."""
     import polars as pl
 
-    if (path / "failed.txt").is_file():
-        lines = (path / "failed.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    if (path / ERROR_TEXT).is_file():
+        lines = (path / ERROR_TEXT).read_text(encoding="utf-8", errors="replace").strip().splitlines()
         raise NlabError(f"{path}: this run failed ({lines[-1] if lines else 'failed.txt is empty'})")
     if not (path / MANIFEST).is_file():
         raise NlabError(f"{path}: not a run folder (no {MANIFEST})")

@@ -11,13 +11,14 @@ from numerai_lab.core.arrays import Float32
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.splits import Splits
-from numerai_lab.crossfit import parts_of, training_eras
+from numerai_lab.fitting.feature_selection import outline
+from numerai_lab.fitting.fit_plan import parts_of, training_eras
+from numerai_lab.fitting.run_context import Setting
+from numerai_lab.fitting.stages import Fitted, fitted_generator, trained
 from numerai_lab.metrics.era import gauss, rank
 from numerai_lab.metrics.exposures import Exposures
 from numerai_lab.metrics.scoring import Column, Predictions
-from numerai_lab.selection import outline
-from numerai_lab.setting import Setting
-from numerai_lab.stages import Fitted, fitted_generator, trained
+from numerai_lab.runs.layout import generator_file
 
 log = logging.getLogger("nlab")
 
@@ -57,7 +58,7 @@ def fit_generators(setting: Setting) -> dict[tuple[str, int], Fitted]:
                 continue
             sized = config.model_copy(update={"generators": {**config.generators, name: template.sized(widths)}})
             out[name, seed] = fitted_generator(replace(setting, config=sized), name, seed)
-            setting.save(f"models/generator-{name}@{seed}.safetensors", out[name, seed].state)
+            setting.save(generator_file(name, seed), out[name, seed].state)
         widths[name] = len(out[name, config.seeds[0]].fits.names)
     return out
 

@@ -12,12 +12,12 @@ from numerai_lab.core.arrays import Float64
 from numerai_lab.core.era_ranges import ranges_text
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.seeding import rng_for
+from numerai_lab.fitting.run_context import Setting
+from numerai_lab.fitting.stages import fitted_augmenter, rows_stream
+from numerai_lab.fitting.variants import for_variant
 from numerai_lab.metrics.realism import Realism, Sample, realism
-from numerai_lab.setting import Setting
-from numerai_lab.stages import fitted_augmenter, rows_stream
 from numerai_lab.storage.code_version import code_version, library_versions, source_version
 from numerai_lab.storage.stage_cache import Stage
-from numerai_lab.variants import for_variant
 
 MOST_ERAS = 60
 MOST_ROWS = 20_000

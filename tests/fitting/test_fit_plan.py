@@ -15,17 +15,18 @@ from numerai_lab.core.folds import CrossValidation, make_folds
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import ALONE, Aid
 from numerai_lab.core.splits import Splits
-from numerai_lab.crossfit import Fits, label_note, parts_of, training_eras
 from numerai_lab.experiment import notes_of
+from numerai_lab.fitting.fit_plan import label_note, parts_of, training_eras
+from numerai_lab.fitting.fitted import Fits
+from numerai_lab.fitting.run_context import Setting
+from numerai_lab.fitting.stages import Fitted
+from numerai_lab.fitting.variants import check_scopes, fit_generators, train_and_predict
 from numerai_lab.generators import GENERATORS, Generator
 from numerai_lab.generators.labelled import Labelled
 from numerai_lab.metrics.scoring import Predictions
-from numerai_lab.setting import Setting
-from numerai_lab.stages import Fitted
 from numerai_lab.storage.scratch import Scratch
 from numerai_lab.studies.audit import audit
 from numerai_lab.studies.export import SCOPES
-from numerai_lab.variants import check_scopes, fit_generators, train_and_predict
 from tests.conftest import Quiet, make_config, make_panel, quick
 from tests.studies.cheats import Memory, PeekingAtLabels
 
@@ -166,7 +167,7 @@ def test_what_is_emitted_for_training_remembers_no_noise(tmp_path: Path, scheme:
 
 
 def test_synthetic_rows_get_columns_from_the_fit_of_their_era(tmp_path: Path) -> None:
-    from numerai_lab.stages import _stream
+    from numerai_lab.fitting.stages import _stream
 
     config = config_of(
         Memory(), augmenters={"same": {"kind": "duplicate"}}, variants={"v": {"features": ["raw", "g"], "augment": ["same"]}}

@@ -1,0 +1,57 @@
+"""Names of the files of a run folder."""
+
+from pathlib import Path
+
+CONFIG = "config.yaml"
+MANIFEST = "manifest.json"
+LOG = "log.txt"
+ERROR_TEXT = "failed.txt"
+PREDICTIONS = "predictions.parquet"
+PER_ERA = "per_era.parquet"
+SCORES = "scores.csv"
+SCORES_PAGE = "scores.md"
+REPORT = "report.html"
+REALISM = "realism.csv"
+HOLDOUT_SCORES = "holdout.csv"
+HOLDOUT_LOOKS = "holdout.json"
+LEDGER = "ledger.jsonl"
+"""Beside the run folders: looks at holdouts."""
+MODELS = "models"
+"""Folder of fitted models, generators and augmenters."""
+UNFINISHED = ".unfinished-"
+"""Begins the name of a run folder under construction."""
+FAILED = "failed"
+"""Ends the name of the folder of a failed run."""
+
+ARRAYS = ".safetensors"
+
+
+def model_file(variant: str, seed: int, suffix: str) -> str:
+    """The trained model of a variant, in the format of its library."""
+    return f"{MODELS}/{variant}@{seed}{suffix}"
+
+
+def generator_file(name: str, seed: int) -> str:
+    """The arrays of a fitted generator."""
+    return f"{MODELS}/generator-{name}@{seed}{ARRAYS}"
+
+
+def augmenter_file(name: str, seed: int, since: int | str | None) -> str:
+    """The arrays of a fitted augmenter. since: its first training era, if it is not that of the run."""
+    which = "" if since is None else f"-since-{since}"
+    return f"{MODELS}/augmenter-{name}@{seed}{which}{ARRAYS}"
+
+
+def plot_file(name: str) -> str:
+    """A plot of the report."""
+    return f"plots/{name}.svg"
+
+
+def name_in_file(path: str) -> str:
+    """`<name>@<seed>` of the file of a model or generator."""
+    return Path(path).name.removesuffix(ARRAYS).removeprefix("generator-")
+
+
+def model_files(run: Path, pattern: str) -> list[str]:
+    """Files of the folder of models whose names match a glob pattern, by their path in the run folder, sorted."""
+    return sorted(f"{MODELS}/{path.name}" for path in (run / MODELS).glob(pattern))

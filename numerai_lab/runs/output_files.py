@@ -1,0 +1,78 @@
+"""Files beside a run: pages and tables that users ask for, and changes of a finished run's folder."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numerai_lab.core.errors import NlabError
+from numerai_lab.runs.layout import MANIFEST, PER_ERA, SCORES, SCORES_PAGE
+from numerai_lab.runs.reading import FILES
+from numerai_lab.storage.checksums import checksum
+from numerai_lab.storage.folders import built
+from numerai_lab.storage.resumable import write_whole
+from numerai_lab.storage.stamped_json import read_mapping, read_stamped, with_stamp
+
+if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
+
+
+def write_scores(folder: Path, per_era: "pl.DataFrame", scores: "pl.DataFrame", text: str) -> None:
+    """scores.csv, scores.md and per_era.parquet in a new folder, complete or absent. Raises NlabError if it exists."""
+    if folder.exists():
+        raise NlabError(f"--out: {folder} exists already; name a new folder")
+    with built(folder) as work:
+        scores.write_csv(work / SCORES)
+        per_era.write_parquet(work / PER_ERA)
+        (work / SCORES_PAGE).write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def growing_table(path: Path, schema: "pa.Schema") -> Iterator[Callable[["pa.Table"], None]]:
+    """A parquet file that grows by a row group a call, and has its name only when the block ends well."""
+    import pyarrow.parquet as pq
+
+    work = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with pq.ParquetWriter(work, schema) as writer:
+            yield writer.write_table
+        os.replace(work, path)
+    except OSError as error:
+        raise NlabError(f"{path}: can't be written ({error.strerror or error})") from error
+    finally:
+        work.unlink(missing_ok=True)
+
+
+def write_page(path: Path, text: str) -> None:
+    """A text for people, such as a card or a page, where the user wants it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, text.encode())
+    except OSError as error:
+        raise NlabError(f"{path}: can't be written ({error.strerror or error})") from error
+
+
+def check_writable(path: Path) -> None:
+    """Raises NlabError, before anything dear is done, where no file can be written."""
+    there = next(folder for folder in path.absolute().parents if folder.exists())
+    if path.is_dir() or not there.is_dir() or not os.access(there, os.W_OK):
+        raise NlabError(f"{path}: can't be written; name another file")
+
+
+def replace_page(run: Path, name: str, text: str, **changes: object) -> None:
+    """A file of a finished run, written anew or added, whose checksum the manifest holds. changes: of the manifest."""
+    write_page(run / name, text)
+    facts = read_mapping(run / MANIFEST)
+    if FILES in facts:  # old runs have no checksums
+        facts = read_stamped(run / MANIFEST)
+        write_page(run / MANIFEST, with_stamp({**facts, **changes, FILES: {**facts[FILES], name: checksum(run / name)}}))
+
+
+def note_in_manifest(run: Path, key: str, value: Any) -> None:
+    """A fact about a finished run that was not known when it was written."""
+    facts = read_mapping(run / MANIFEST)
+    facts = read_stamped(run / MANIFEST) if FILES in facts else facts
+    write_page(run / MANIFEST, with_stamp({**facts, key: value}))
