@@ -1,5 +1,5 @@
 """`python -m numerai_lab` is `nlab`."""
 
-from numerai_lab.cli import main
+from numerai_lab.cli.app import main
 
 main()

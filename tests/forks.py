@@ -31,7 +31,7 @@ def start(*arguments: str | Path, said: Path, cwd: Path | None = None, **environ
 
 
 def _command(arguments: list[str], said: Path, cwd: Path, environment: dict[str, str]) -> None:
-    from numerai_lab.cli import main
+    from numerai_lab.cli.app import main
 
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
         with (said / name).open("a") as file:

@@ -92,7 +92,7 @@ def test_importing_the_package_is_quick_and_loads_nothing() -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind, each in GENERATORS.items() if not each.uses_labels])
 def test_columns_in_a_pipeline_are_those_of_the_generator(kind: str) -> None:
-    from numerai_lab.pipeline import Columns
+    from numerai_lab.sklearn_adapter import Columns
 
     X, _ = frame(n_eras=8)
     panel = make_panel(n_eras=8)
@@ -106,7 +106,7 @@ def test_columns_in_a_pipeline_are_those_of_the_generator(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind, generator in GENERATORS.items() if generator.uses_labels])
 def test_generators_that_use_labels_are_refused_where_nothing_cross_fits_them(kind: str) -> None:
-    from numerai_lab.pipeline import Columns
+    from numerai_lab.sklearn_adapter import Columns
 
     X, y = frame(n_eras=8)
     with pytest.raises(ValueError, match="only `nlab run` keeps its training rows honest"):
@@ -115,7 +115,7 @@ def test_generators_that_use_labels_are_refused_where_nothing_cross_fits_them(ki
 
 @pytest.mark.parametrize("kind", [kind for kind in AUGMENTERS if kind != "umap_inverse"])  # compiles for eleven seconds
 def test_an_augmented_regressor_learns_from_the_rows_of_the_stream(kind: str) -> None:
-    from numerai_lab.pipeline import Augmented
+    from numerai_lab.sklearn_adapter import Augmented
 
     X, y = frame(n_eras=8)
     panel = make_panel(n_eras=8)
@@ -146,7 +146,7 @@ def test_pipelines_are_cloned_fitted_and_scored_by_sklearn() -> None:
     from sklearn.model_selection import GroupKFold, cross_val_score
     from sklearn.pipeline import make_pipeline
 
-    from numerai_lab.pipeline import Augmented, Columns
+    from numerai_lab.sklearn_adapter import Augmented, Columns
 
     X, y = frame()
     for model in (
@@ -159,7 +159,7 @@ def test_pipelines_are_cloned_fitted_and_scored_by_sklearn() -> None:
 
 @pytest.mark.parametrize(("scale", "units"), [(1, "bins"), (0.25, "quarters"), (0.2, "continuous")])
 def test_the_units_of_features_are_learned_once(scale: float, units: str) -> None:
-    from numerai_lab.pipeline import Columns
+    from numerai_lab.sklearn_adapter import Columns
 
     X, _ = frame(n_eras=6)
     features = [name for name in X.columns if name != "era"]
@@ -172,7 +172,7 @@ def test_the_units_of_features_are_learned_once(scale: float, units: str) -> Non
 
 
 def test_eras_may_be_written_as_numerai_writes_them_and_bad_frames_are_sentences() -> None:
-    from numerai_lab.pipeline import Columns
+    from numerai_lab.sklearn_adapter import Columns
 
     X, _ = frame(n_eras=6)
     named = X.assign(era=[f"era{era:04d}" for era in X["era"]])
@@ -185,7 +185,7 @@ def test_eras_may_be_written_as_numerai_writes_them_and_bad_frames_are_sentences
 
 @pytest.mark.parametrize("kind", ["integers", "text", "datetimes", "categories", "floats"])
 def test_columns_of_dated_eras_are_those_of_numbered_weeks(kind: str) -> None:
-    from numerai_lab.pipeline import Columns
+    from numerai_lab.sklearn_adapter import Columns
 
     X, _ = frame(n_eras=12)
     days = pd.Timestamp("2020-01-03") + pd.to_timedelta(7 * (X["era"] - 1), unit="D")
@@ -204,7 +204,7 @@ def test_columns_of_dated_eras_are_those_of_numbered_weeks(kind: str) -> None:
 
 
 def test_live_rows_follow_the_last_era_that_was_fitted() -> None:
-    from numerai_lab.pipeline import Columns
+    from numerai_lab.sklearn_adapter import Columns
 
     X, _ = frame(n_eras=6)
     encoder = Columns(component("era_code", emit_era="own"), append=False).fit(X)
@@ -213,7 +213,7 @@ def test_live_rows_follow_the_last_era_that_was_fitted() -> None:
 
 
 def test_daily_rows_need_their_step_and_dates_do_not_follow_numbers() -> None:
-    from numerai_lab.pipeline import Columns
+    from numerai_lab.sklearn_adapter import Columns
 
     X, _ = frame(n_eras=6)
     daily = X.assign(era=pd.Timestamp("2020-01-06") + pd.to_timedelta(X["era"] % 5, unit="D"))

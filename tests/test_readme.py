@@ -77,7 +77,7 @@ COMMANDS = [
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_in_its_table(command: str) -> None:
-    from numerai_lab.cli import app
+    from numerai_lab.cli.app import app
 
     assert re.search(rf"^\| `nlab {command}[ `]", README, flags=re.MULTILINE)
     assert len(app.registered_commands) == len(COMMANDS)
@@ -85,8 +85,8 @@ def test_every_command_is_in_its_table(command: str) -> None:
 
 @pytest.mark.parametrize("group", ["data", "cache"])
 def test_every_command_of_a_group_is_in_its_table(group: str) -> None:
-    from numerai_lab.commands.cache import cache_app
-    from numerai_lab.commands.data import data_app
+    from numerai_lab.cli.cache import cache_app
+    from numerai_lab.cli.data import data_app
 
     registered = {"data": data_app, "cache": cache_app}[group].registered_commands
     for command in registered:

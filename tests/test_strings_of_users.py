@@ -13,10 +13,10 @@ import pytest
 
 import numerai_lab
 from numerai_lab import api
-from numerai_lab.cli import app
-from numerai_lab.commands.cache import cache_app
-from numerai_lab.commands.data import data_app
-from numerai_lab.commands.terminal import expanded
+from numerai_lab.cli.app import app
+from numerai_lab.cli.cache import cache_app
+from numerai_lab.cli.data import data_app
+from numerai_lab.cli.terminal import expanded
 from numerai_lab.core.errors import NlabError
 from numerai_lab.data.files import Files
 from numerai_lab.data.numerai import Numerai

@@ -11,7 +11,14 @@ import umap
 
 LIBRARIES = ("arch.bootstrap", "lightgbm", "matplotlib.figure", "polars", "pyarrow.parquet", "pytest", "scipy.stats", "torch")
 
-for name in (*LIBRARIES, "xgboost", "sklearn.decomposition", "numerai_lab.cli", "numerai_lab.experiment", "numerai_lab.report"):
+for name in (
+    *LIBRARIES,
+    "xgboost",
+    "sklearn.decomposition",
+    "numerai_lab.cli.app",
+    "numerai_lab.experiment",
+    "numerai_lab.report",
+):
     importlib.import_module(name)
 
 with warnings.catch_warnings():

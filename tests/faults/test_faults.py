@@ -59,7 +59,7 @@ LIMITED = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
 sys.argv[1:2] = []
-from numerai_lab.cli import main
+from numerai_lab.cli.app import main
 main()
 """
 

@@ -1,11 +1,11 @@
-"""`nlab export` and `nlab transform`: generated columns and synthetic eras as files."""
+"""`nlab export`: generated columns and synthetic eras of a run as files."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.commands.terminal import ConfigFile, Set, expanded, say, stop
+from numerai_lab.cli.terminal import expanded, say, stop
 
 if TYPE_CHECKING:
     from numerai_lab.studies.export import Exported
@@ -31,36 +31,15 @@ def export(
     from numerai_lab.studies.export_eras import export_eras
 
     if augmenter is not None and generator is None:
-        _tell(export_eras(run, augmenter, eras, out, shown(), seed))
+        print_exported(export_eras(run, augmenter, eras, out, shown(), seed))
     elif generator is not None and augmenter is None:
-        _tell(export_run(run, generator, out, shown(), seed))
+        print_exported(export_run(run, generator, out, shown(), seed))
     else:
         stop("name either --generator or --augmenter")
 
 
-def transform(
-    config: ConfigFile,
-    overrides: Set = None,
-    out: Annotated[
-        Path | None, typer.Option(callback=expanded, help="a new folder; default NAME_columns", show_default=False)
-    ] = None,
-) -> None:
-    """Download, fit generators and write their columns.
-
-    One file a generator, in a new folder, as `nlab export` writes them; no model is trained.
-    """
-    from numerai_lab.config.loading import load_config
-    from numerai_lab.report.progress import shown
-    from numerai_lab.studies.export import transform as transform_config
-
-    loaded, remarks = load_config(config, overrides or [])
-    for remark in remarks:
-        say(remark)
-    for exported in transform_config(loaded, out or Path(f"{loaded.name}_columns"), shown()):
-        _tell(exported)
-
-
-def _tell(exported: "Exported") -> None:
+def print_exported(exported: "Exported") -> None:
+    """Prints the remarks, path and counts of an export."""
     for remark in exported.remarks:
         say(f"note: {remark}")
     counts = ", ".join(f"{name} {count:,}" for name, count in exported.rows.items())

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from numerai_lab.commands.terminal import Format, HowShown, print_table
+from numerai_lab.cli.terminal import Format, HowShown, print_table
 
 cache_app = typer.Typer(help="Look at, check and prune what runs keep.", no_args_is_help=True)
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from numerai_lab.commands.terminal import ConfigFile, HowShown, Set, expanded, print_table, say
+from numerai_lab.cli.terminal import ConfigFile, HowShown, Set, expanded, print_table, say
 
 
 def power(

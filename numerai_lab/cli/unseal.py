@@ -1,11 +1,11 @@
-"""`nlab unseal` and `nlab ledger`: a run on its holdout, and who looked at holdouts when."""
+"""`nlab unseal`: a run on its holdout, once."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from numerai_lab.commands.terminal import HowShown, expanded, print_table, say
+from numerai_lab.cli.terminal import HowShown, expanded, print_table, say
 
 
 def unseal(
@@ -38,23 +38,3 @@ def unseal(
     if how == "table":
         print("", *found.lines, sep="\n")
     say(f"written to {run / 'holdout.csv'}")
-
-
-def ledger(
-    runs_dir: Annotated[Path, typer.Option(callback=expanded, help="where run folders are")] = Path("runs"),
-    how: HowShown = "table",
-) -> None:
-    """List all looks at holdouts, oldest first."""
-    import polars as pl
-
-    from numerai_lab.report.looks import LOOKS, look_row
-    from numerai_lab.runs.ledger import Ledger
-
-    found = Ledger(runs_dir)
-    looks, remarks = found.looks()
-    for remark in remarks:
-        say(remark)
-    if looks:
-        print_table(pl.DataFrame([look_row(look) for look in looks], infer_schema_length=None), how, LOOKS)
-    else:
-        say(f"no look in {found.path}")

@@ -39,7 +39,9 @@ def test_help_comes_in_under_half_a_second() -> None:
     assert min(seconds() for _ in range(3)) < 0.5  # the first compiles
 
 
-@pytest.mark.parametrize("module", ["numerai_lab", "numerai_lab.cli", "numerai_lab.config", "numerai_lab.fitting.variants"])
+@pytest.mark.parametrize(
+    "module", ["numerai_lab", "numerai_lab.cli.app", "numerai_lab.config.schema", "numerai_lab.fitting.variants"]
+)
 def test_importing_loads_no_heavy_library(module: str) -> None:
     code = f"import sys, {module}; print([name for name in {HEAVY} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -169,7 +171,7 @@ def test_a_bug_keeps_its_traceback_and_exits_with_1(config: Path, tmp_path: Path
     code = (
         "import numerai_lab.models.linear as m\n"
         "def broken(self, *a): raise ZeroDivisionError('a bug')\n"
-        "m.Ridge.fit = broken\nfrom numerai_lab.cli import main\nmain()"
+        "m.Ridge.fit = broken\nfrom numerai_lab.cli.app import main\nmain()"
     )
     command = [sys.executable, "-c", code, "run", str(config), "--runs-dir", str(tmp_path / "runs")]
     found = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -7,9 +7,9 @@ import jsonschema
 import pytest
 import yaml
 
-from numerai_lab.commands.starter import SCHEMA_LINE, schema, starter
 from numerai_lab.config.loading import parse_config
 from numerai_lab.config.messages import KINDS
+from numerai_lab.config.starter import SCHEMA_LINE, schema, starter
 from numerai_lab.core.component import Component
 from numerai_lab.core.errors import NlabError
 

@@ -1,6 +1,5 @@
-"""`nlab new` and `nlab schema`: configs to begin with, and what editors need to complete them."""
+"""`nlab new`: a config to begin with."""
 
-import json
 from typing import Annotated
 
 import typer
@@ -23,13 +22,6 @@ def new(
 
     Every parameter of the methods that are named, with its default and what it does: `nlab new umap cutout > my.yaml`.
     """
-    from numerai_lab.commands.starter import starter
+    from numerai_lab.config.starter import starter
 
     print(starter(names or []), end="")
-
-
-def schema() -> None:
-    """Print the JSON schema of configs, for editors."""
-    from numerai_lab.commands.starter import schema as schema_of_configs
-
-    print(json.dumps(schema_of_configs(), indent=1, ensure_ascii=False))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.commands.terminal import Format, HowShown, expanded, print_table, say
+from numerai_lab.cli.terminal import Format, HowShown, expanded, print_table, say
 
 if TYPE_CHECKING:
     from numerai_lab.runs.reading import Run

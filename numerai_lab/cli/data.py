@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from numerai_lab.commands.terminal import expanded
+from numerai_lab.cli.terminal import expanded
 
 Settings = Annotated[
     list[str] | None,

@@ -1,0 +1,1 @@
+"""The `nlab` command: app.py and one file a command; no logic."""

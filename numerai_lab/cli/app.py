@@ -1,0 +1,92 @@
+"""The `nlab` command: its subcommands and exit codes. Heavy imports live inside the commands."""
+
+import logging
+import os
+import signal
+import sys
+
+import typer
+
+from numerai_lab.cli.audit import audit
+from numerai_lab.cli.cache import cache_app
+from numerai_lab.cli.compare import compare
+from numerai_lab.cli.data import data_app
+from numerai_lab.cli.describe import describe
+from numerai_lab.cli.export import export
+from numerai_lab.cli.inspect import inspect
+from numerai_lab.cli.ledger import ledger
+from numerai_lab.cli.list import list_
+from numerai_lab.cli.methods import methods
+from numerai_lab.cli.new import new
+from numerai_lab.cli.open import open_
+from numerai_lab.cli.power import power
+from numerai_lab.cli.resume import resume
+from numerai_lab.cli.run import run
+from numerai_lab.cli.schema import schema
+from numerai_lab.cli.score import score
+from numerai_lab.cli.show import show
+from numerai_lab.cli.sweep import sweep
+from numerai_lab.cli.terminal import say
+from numerai_lab.cli.transform import transform
+from numerai_lab.cli.unseal import unseal
+from numerai_lab.cli.validate import validate
+
+app = typer.Typer(
+    help="Find out whether unsupervised features and synthetic rows make Numerai models better.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(data_app, name="data")
+app.add_typer(cache_app, name="cache")
+app.command()(run)
+app.command()(resume)
+app.command()(compare)
+app.command()(validate)
+app.command()(score)
+app.command()(audit)
+app.command()(methods)
+app.command()(export)
+app.command()(transform)
+app.command()(show)
+app.command()(sweep)
+app.command()(power)
+app.command()(inspect)
+app.command()(unseal)
+app.command()(ledger)
+app.command("open")(open_)
+app.command("list")(list_)
+app.command()(new)
+app.command()(schema)
+app.command()(describe)
+
+
+def main() -> None:
+    """Entry point: exit code 0, 1 (failure), 2 (bad input)."""
+    _log_to_stderr()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill ends as Ctrl-C does: nothing half-written stays
+    from numerai_lab.core.errors import NlabError, NlabFailure, told
+
+    try:
+        app(prog_name="nlab")
+    except NlabError as error:
+        say(f"nlab: {error}")
+        sys.exit(1 if isinstance(error, NlabFailure) else 2)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of a pipe went away: not our error
+        sys.exit(1)
+    except Exception as error:
+        failure = told(error)
+        if failure is error:
+            raise
+        say(f"nlab: {failure}")
+        sys.exit(1)
+
+
+def _log_to_stderr() -> None:
+    log = logging.getLogger("nlab")
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log.addHandler(handler)

@@ -1,0 +1,53 @@
+"""`nlab audit`: leaks in data and config."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from numerai_lab.cli.terminal import ConfigFile, HowShown, Set, expanded, print_table, say
+
+if TYPE_CHECKING:
+    pass
+
+
+def audit(
+    config: ConfigFile,
+    overrides: Set = None,
+    how: HowShown = "table",
+    out: Annotated[Path, typer.Option(callback=expanded, help="the report, as Markdown")] = Path("audit.md"),
+) -> None:
+    """Look for leaks in the data, then train a config on broken data, where no score may survive.
+
+    Targets permuted, rows reordered, validation features replaced; and what each generator,
+    augmenter and fold saw. Exit code 1 if a check fails.
+    """
+    import polars as pl
+
+    from numerai_lab.config.loading import load_config
+    from numerai_lab.core.errors import NlabFailure
+    from numerai_lab.report.progress import shown
+    from numerai_lab.report.tables import Shown, markdown
+    from numerai_lab.runs.output_files import check_writable, write_page
+    from numerai_lab.studies.audit import CANNOT_SEE
+    from numerai_lab.studies.audit import audit as audit_config
+
+    loaded, remarks = load_config(config, overrides or [])
+    for remark in remarks:
+        say(remark)
+    check_writable(out)
+    found = audit_config(loaded, shown())
+    table, columns = pl.DataFrame(found.rows()), [Shown(name, name, "s") for name in ("verdict", "check", "subject", "numbers")]
+    verdict = f"{loaded.name}: {len(found.checks) - len(found.failed)} of {len(found.checks)} checks passed"
+    verdict += " (SYNTHETIC data)" if found.synthetic else ""
+    unseen = ["What this audit cannot see:", *(f"- {leak}" for leak in CANNOT_SEE)]
+    write_page(out, "\n".join([f"# Audit of {loaded.name}", "", verdict, "", markdown(table, columns), "", *unseen, ""]))
+    print_table(table, how, columns, wrap=True)
+    if how == "table":
+        print(*unseen, sep="\n")
+    say(f"{verdict}; written to {out}")
+    if found.failed:
+        first = found.failed[0]
+        raise NlabFailure(
+            f"audit: {len(found.failed)} checks failed, the first: {first.check} ({first.subject}): {first.numbers}"
+        )

@@ -1,0 +1,43 @@
+"""`nlab describe`: a method's parameters, output and source."""
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from numerai_lab.cli.new import kinds
+from numerai_lab.cli.terminal import HowShown, print_table
+
+if TYPE_CHECKING:
+    pass
+
+
+def describe(
+    name: Annotated[str, typer.Argument(help="a generator, augmenter, model, metric or source", autocompletion=kinds)],
+    how: HowShown = "table",
+) -> None:
+    """Explain a method: parameters, output, source. As CSV, its parameters alone."""
+    import polars as pl
+
+    from numerai_lab.config.catalogue import description
+    from numerai_lab.report.tables import Shown
+
+    found = description(name)
+    if how == "json":
+        print(json.dumps(found, indent=1, ensure_ascii=False))
+        return
+    parameters = pl.DataFrame(found["parameters"], schema=dict.fromkeys(("name", "type", "default", "says"), pl.String))
+    if how != "csv":
+        mark, end = ("# ", "\n") if how == "md" else ("", "")
+        print(f"{mark}{found['name']} ({found['family']})\n\n{found['text']}\n\nEmits: {found['emits']}.{end}")
+    print_table(
+        parameters,
+        how,
+        (
+            Shown("name", "parameter", "s"),
+            Shown("type", "type", "s"),
+            Shown("default", "default", "s"),
+            Shown("says", "says", "s"),
+        ),
+        wrap=True,
+    )

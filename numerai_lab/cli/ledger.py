@@ -1,0 +1,28 @@
+"""`nlab ledger`: who looked at holdouts, and when."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from numerai_lab.cli.terminal import HowShown, expanded, print_table, say
+
+
+def ledger(
+    runs_dir: Annotated[Path, typer.Option(callback=expanded, help="where run folders are")] = Path("runs"),
+    how: HowShown = "table",
+) -> None:
+    """List all looks at holdouts, oldest first."""
+    import polars as pl
+
+    from numerai_lab.report.looks import LOOKS, look_row
+    from numerai_lab.runs.ledger import Ledger
+
+    found = Ledger(runs_dir)
+    looks, remarks = found.looks()
+    for remark in remarks:
+        say(remark)
+    if looks:
+        print_table(pl.DataFrame([look_row(look) for look in looks], infer_schema_length=None), how, LOOKS)
+    else:
+        say(f"no look in {found.path}")

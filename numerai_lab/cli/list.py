@@ -1,0 +1,44 @@
+"""`nlab list`: what there is to name in a config, and finished runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from numerai_lab.cli.show import RunsDir
+from numerai_lab.cli.terminal import HowShown, print_table, say
+
+
+def families() -> list[str]:
+    """What the shell completes after `nlab list`."""
+    from numerai_lab.config.catalogue import CATALOGUE
+
+    return [*CATALOGUE, "runs"]
+
+
+def list_(
+    family: Annotated[
+        str, typer.Argument(help="generators, augmenters, models, metrics, sources or runs", autocompletion=families)
+    ],
+    runs_dir: RunsDir = Path("runs"),
+    sort: Annotated[
+        str | None,
+        typer.Option(help="of runs: the column that the best variant, and the order, is chosen by; default newest first"),
+    ] = None,
+    how: HowShown = "table",
+) -> None:
+    """List what there is of a family, a line each."""
+    import polars as pl
+
+    from numerai_lab.config.catalogue import entries
+    from numerai_lab.report.listing import columns, listing
+    from numerai_lab.report.tables import Shown
+
+    if family != "runs":
+        print_table(pl.DataFrame(entries(family)), how, (Shown("name", family, "s"), Shown("gives", "gives", "s")))
+        return
+    rows = listing(runs_dir, sort)
+    if rows:
+        print_table(pl.DataFrame(rows, infer_schema_length=None), how, columns(sort))
+    else:
+        say(f"no run in {runs_dir}")

@@ -1,0 +1,43 @@
+"""`nlab methods`: what each method changes."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from numerai_lab.cli.terminal import ConfigFile, Set, expanded, say
+
+if TYPE_CHECKING:
+    from numerai_lab.studies.methods import Trial
+
+
+def methods(
+    config: ConfigFile,
+    overrides: Set = None,
+    runs_dir: Annotated[Path, typer.Option(callback=expanded, help="where run folders go, a folder a method")] = Path("runs"),
+    jobs: Annotated[int, typer.Option(min=1, help="methods at a time; seconds and memory are best measured alone")] = 1,
+    only: Annotated[list[str] | None, typer.Option(help="this method alone; repeatable")] = None,
+    out: Annotated[Path | None, typer.Option(callback=expanded, help="the table, as Markdown; default beside the config")] = None,
+) -> None:
+    """Run every generator and augmenter there is under one config's data, splits and model.
+
+    Each in a run of its own, with raw features and against its placebo; those that the config names itself as they stand
+    there, the others with their defaults. What was computed before comes from the cache; the table grows by a row a method.
+    """
+    from numerai_lab.config.loading import load_config
+    from numerai_lab.core.errors import NlabFailure
+    from numerai_lab.runs.output_files import check_writable, write_page
+    from numerai_lab.studies.methods import page, run_each
+
+    loaded, remarks = load_config(config, overrides or [])
+    for remark in remarks:
+        say(remark)
+    trials: list[Trial] = []
+    place = out or config.with_suffix(".md")
+    check_writable(place)
+    for trial in run_each(loaded, runs_dir / f"{loaded.name}_each", say, jobs, only or []):
+        trials.append(trial)
+        write_page(place, page(loaded, trials))  # what there is so far: all of them take hours
+    print(place)
+    if failed := [trial for trial in trials if trial.run is None]:
+        raise NlabFailure(f"methods: {len(failed)} of {len(trials)} failed, the first: {failed[0].name}: {failed[0].failure}")

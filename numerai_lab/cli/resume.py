@@ -1,0 +1,29 @@
+"""`nlab resume`: go on with a run that was killed."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from numerai_lab.cli.run import run_and_print
+from numerai_lab.cli.terminal import HowShown, expanded
+
+if TYPE_CHECKING:
+    pass
+
+
+def resume(
+    folder: Annotated[
+        Path, typer.Argument(callback=expanded, help="the .unfinished-… folder of a run that was killed", show_default=False)
+    ],
+    how: HowShown = "table",
+) -> None:
+    """Go on with a run that was killed."""
+    from numerai_lab.config.loading import load_config
+    from numerai_lab.experiment import How
+    from numerai_lab.runs.layout import CONFIG
+    from numerai_lab.runs.writing import unfinished_run
+
+    found = unfinished_run(folder)
+    loaded, remarks = load_config(found / CONFIG)
+    run_and_print(loaded, found.parent, remarks, How(unfinished=found), how)

@@ -1,0 +1,73 @@
+"""`nlab run`: a config into a scored run folder."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from numerai_lab.cli.terminal import ConfigFile, Format, HowShown, Set, expanded, print_table, say
+
+if TYPE_CHECKING:
+    from numerai_lab.config.schema import Config
+    from numerai_lab.experiment import How
+
+
+def run(
+    config: ConfigFile,
+    overrides: Set = None,
+    runs_dir: Annotated[Path, typer.Option(callback=expanded, help="where run folders go")] = Path("runs"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be done, and do nothing")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with the newest killed run of this config")] = False,
+    force: Annotated[bool, typer.Option("--force", help="run even if memory or disk seem too small")] = False,
+    cached: Annotated[bool, typer.Option("--cache/--no-cache", help="take finished stages from the cache")] = True,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="read data and cache through, not only what changed since it was last read")
+    ] = False,
+    how: HowShown = "table",
+) -> None:
+    """Run a config into a new, scored run folder."""
+    from numerai_lab.config.loading import load_config
+    from numerai_lab.runs.writing import unfinished_runs
+
+    loaded, remarks = load_config(config, overrides or [])
+    if dry_run:
+        _print_plan(loaded, remarks, how)
+        return
+    from numerai_lab.experiment import How
+
+    unfinished = unfinished_runs(runs_dir, loaded)
+    if resume and not unfinished:
+        say(f"no unfinished run of this config in {runs_dir}: starting a new one")
+    if unfinished and not resume:
+        say(f"unfinished run of this config: `nlab resume {unfinished[0]}` goes on with it")
+    go_on_in = unfinished[0] if resume and unfinished else None
+    run_and_print(loaded, runs_dir, remarks, How(cached, go_on_in, force, verify=verify), how)
+
+
+def run_and_print(config: "Config", runs_dir: Path, remarks: list[str], manner: "How", how: Format) -> None:
+    """Runs a config and prints its table, verdicts and folder."""
+    from numerai_lab.experiment import run as run_experiment
+    from numerai_lab.report.page import heading
+    from numerai_lab.report.progress import shown
+    from numerai_lab.report.tables import summary_columns
+    from numerai_lab.report.verdicts import lines_below
+
+    done = run_experiment(config, runs_dir, shown(), remarks, manner)
+    print_table(done.scores, how, summary_columns(config.scoring.legacy), [done.name, *heading(done.manifest)])
+    if how == "table":
+        print("", *lines_below(done.scores), sep="\n")
+    say(f"run folder: {done.path}")
+
+
+def _print_plan(config: "Config", remarks: list[str], how: Format) -> None:
+    from numerai_lab.fitting.plan import plan
+
+    found = plan(config)
+    for remark in remarks:
+        say(remark)
+    if how == "json":
+        print(json.dumps({"config": config.resolved(), **found.as_dict()}, indent=1, ensure_ascii=False))
+        return
+    print(config.to_yaml())
+    print("\n".join(found.lines()))

@@ -1,0 +1,48 @@
+"""`nlab score`: predictions that somebody else made."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from numerai_lab.cli.terminal import HowShown, Set, expanded, print_table, stop
+
+if TYPE_CHECKING:
+    pass
+
+
+def score(
+    predictions: Annotated[
+        Path, typer.Argument(callback=expanded, help=".parquet or .csv: id, maybe era, a column a model", show_default=False)
+    ],
+    config: Annotated[
+        Path | None, typer.Argument(callback=expanded, help="take data, splits and scoring of this config", show_default=False)
+    ] = None,
+    overrides: Set = None,
+    reference: Annotated[str | None, typer.Option(help="the column others are compared with; default the first")] = None,
+    how: HowShown = "table",
+    out: Annotated[
+        Path | None, typer.Option(callback=expanded, help="a new folder for scores.csv, scores.md and per_era.parquet")
+    ] = None,
+) -> None:
+    """Score a file of predictions as a run would.
+
+    Its rows are joined to the data by id; what doesn't match is counted, and too little of it is an error.
+    """
+    from numerai_lab.config.loading import load_part
+    from numerai_lab.report.page import scores_page
+    from numerai_lab.report.progress import shown
+    from numerai_lab.report.tables import summary_columns
+    from numerai_lab.report.verdicts import lines_below
+    from numerai_lab.runs.output_files import write_scores
+    from numerai_lab.studies.rescore import score_predictions
+
+    asked = load_part(config, overrides or [], ("data", "splits", "scoring"))
+    if out is not None and out.exists():
+        stop(f"--out: {out} exists already; name a new folder")
+    found = score_predictions(predictions, asked, shown(), reference)
+    if out is not None:
+        write_scores(out, found.eras, found.scores, scores_page(predictions.name, found.head, found.scores, asked.scoring.legacy))
+    print_table(found.scores, how, summary_columns(asked.scoring.legacy), [predictions.name, *found.head])
+    if how == "table":
+        print("", *lines_below(found.scores), sep="\n")

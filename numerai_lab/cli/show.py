@@ -1,0 +1,36 @@
+"""`nlab show`: a run's table and verdicts."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from numerai_lab.cli.terminal import HowShown, expanded, print_table, say
+
+RunsDir = Annotated[Path, typer.Option(callback=expanded, help="where run folders are")]
+RunArgument = Annotated[
+    Path | None, typer.Argument(callback=expanded, help="a run folder; default the newest", show_default=False)
+]
+
+
+def show(
+    run: RunArgument = None,
+    runs_dir: RunsDir = Path("runs"),
+    sort: Annotated[str | None, typer.Option(help="column to rank by, over val1 and val2 together; best first")] = None,
+    how: HowShown = "table",
+) -> None:
+    """Print a run's table and verdicts."""
+    from numerai_lab.report.listing import newest
+    from numerai_lab.report.page import heading
+    from numerai_lab.report.ranking import ranked, sort_column
+    from numerai_lab.report.tables import summary_columns
+    from numerai_lab.report.verdicts import lines_below
+    from numerai_lab.runs.reading import read_run
+
+    found = read_run(run or newest(runs_dir))
+    scores = ranked(found.scores, sort_column(sort, found.scores)) if sort else found.scores
+    print_table(scores, how, summary_columns(False), [found.name, *heading(found.manifest)])
+    if how == "table":
+        print("", *lines_below(scores), sep="\n")
+        for warning in found.manifest["warnings"]:
+            say(f"warning: {warning}")

@@ -1,0 +1,34 @@
+"""`nlab transform`: the columns of a config's generators, without training a model."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from numerai_lab.cli.export import print_exported
+from numerai_lab.cli.terminal import ConfigFile, Set, expanded, say
+
+if TYPE_CHECKING:
+    pass
+
+
+def transform(
+    config: ConfigFile,
+    overrides: Set = None,
+    out: Annotated[
+        Path | None, typer.Option(callback=expanded, help="a new folder; default NAME_columns", show_default=False)
+    ] = None,
+) -> None:
+    """Download, fit generators and write their columns.
+
+    One file a generator, in a new folder, as `nlab export` writes them; no model is trained.
+    """
+    from numerai_lab.config.loading import load_config
+    from numerai_lab.report.progress import shown
+    from numerai_lab.studies.export import transform as transform_config
+
+    loaded, remarks = load_config(config, overrides or [])
+    for remark in remarks:
+        say(remark)
+    for exported in transform_config(loaded, out or Path(f"{loaded.name}_columns"), shown()):
+        print_exported(exported)

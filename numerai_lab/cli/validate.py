@@ -1,0 +1,18 @@
+"""`nlab validate`: every problem of a config at once."""
+
+from typing import TYPE_CHECKING
+
+from numerai_lab.cli.terminal import ConfigFile, Set, say
+
+if TYPE_CHECKING:
+    pass
+
+
+def validate(config: ConfigFile, overrides: Set = None) -> None:
+    """Check a config, and say every problem at once."""
+    from numerai_lab.config.loading import load_config
+
+    loaded, remarks = load_config(config, overrides or [])
+    for remark in remarks:
+        say(remark)
+    print(f"{config}: valid; {len(loaded.variants)} variants: {', '.join(loaded.variants)}")
