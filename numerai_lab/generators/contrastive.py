@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from numerai_lab.basics import ALONE, Aid, Int64
-from numerai_lab.generators.neural import Encoding, Trained
+from numerai_lab.generators.neural import EncoderGenerator, TrainedGenerator
 from numerai_lab.panel import Panel
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ CORRUPTION = {"scarf": 0.6, "vime": 0.3, "subtab": 0.15, "switchtab": 0.3, "lfr"
 """The share of cells that each method replaces; the others, which compare two corrupted views, replace .3 in each."""
 
 
-class Contrastive(Encoding, Trained):
+class Contrastive(EncoderGenerator, TrainedGenerator):
     """A row's representation by an encoder that learned what survives when cells of the row are replaced.
 
     scarf: find a row by its corrupted view (InfoNCE). vime: which cells changed, and what they were. subtab: all columns
