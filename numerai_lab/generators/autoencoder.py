@@ -7,13 +7,13 @@ from pydantic import Field
 
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.progress import ALONE, Aid
-from numerai_lab.generators.neural import Encoding, Trained
+from numerai_lab.generators.neural import EncoderGenerator, TrainedGenerator
 
 if TYPE_CHECKING:
     import torch
 
 
-class Autoencoder(Encoding, Trained):
+class Autoencoder(EncoderGenerator, TrainedGenerator):
     """What a denoising autoencoder's hidden layers say of a row.
 
     swap: a share of a row's cells is taken from other rows of its era, and the network gives the row back (squared error
@@ -63,7 +63,7 @@ class Autoencoder(Encoding, Trained):
         return columns
 
 
-class RandomEncoder(Encoding):
+class RandomEncoder(EncoderGenerator):
     """The placebo of every network: an encoder of the same shape with its random start, never trained.
 
     It learns from the rows only each feature's mean and standard deviation. What a trained encoder does not do better

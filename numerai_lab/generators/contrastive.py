@@ -9,7 +9,7 @@ from pydantic import Field
 from numerai_lab.core.arrays import Int64
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import ALONE, Aid
-from numerai_lab.generators.neural import Encoding, Trained
+from numerai_lab.generators.neural import EncoderGenerator, TrainedGenerator
 
 if TYPE_CHECKING:
     import torch
@@ -18,7 +18,7 @@ CORRUPTION = {"scarf": 0.6, "vime": 0.3, "subtab": 0.15, "switchtab": 0.3, "lfr"
 """The share of cells that each method replaces; the others, which compare two corrupted views, replace .3 in each."""
 
 
-class Contrastive(Encoding, Trained):
+class Contrastive(EncoderGenerator, TrainedGenerator):
     """A row's representation by an encoder that learned what survives when cells of the row are replaced.
 
     scarf: find a row by its corrupted view (InfoNCE). vime: which cells changed, and what they were. subtab: all columns

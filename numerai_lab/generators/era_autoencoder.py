@@ -8,17 +8,20 @@ from pydantic import Field, field_validator, model_validator
 from numerai_lab.core.arrays import Float32
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.progress import ALONE, Aid
-from numerai_lab.generators.neural import Trained
+from numerai_lab.generators.neural import TrainedGenerator
+from numerai_lab.neural.layer_state import keep_layers, layers_in
 
 if TYPE_CHECKING:
     import torch
 
     from numerai_lab.neural.era import EraEncoder
 
+N_LAYERS = {"frozen": 2, "layers": 3}
+"""Of the frozen network, and of the encoder."""
 PRESETS: dict[str, dict[str, Any]] = {"cpu": {}, "original": {"hidden": 1000, "frozen_hidden": 100, "frozen_width": 1000}}
 
 
-class EraAutoencoder(Trained):
+class EraAutoencoder(TrainedGenerator):
     """Twelve latents of an autoencoder that was told each row's era, emitted as if every row were of the latest one.
 
     The encoder sees the features with dropout, the era's code (0 … levels − 1 over the eras of fit) and what a frozen
@@ -98,9 +101,7 @@ class EraAutoencoder(Trained):
         codes = {era: self.code(era) for era in panel.eras.tolist()}
         self._train(EraAutoencoding(encoder, codes, generator_for(int(rng.integers(2**62)))), panel, rng, aid)
         for name, pairs in encoder.arrays().items():
-            for i, (weights, biases) in enumerate(pairs):
-                setattr(self, f"{name}_weights_{i}_", weights)
-                setattr(self, f"{name}_biases_{i}_", biases)
+            keep_layers(self, pairs, prefix=f"{name}_")
         return self
 
     def transform(self, block: Block) -> Float32:
@@ -142,11 +143,9 @@ class EraAutoencoder(Trained):
 
     def _built(self, device: "torch.device") -> Any:
         state = self.state()
-        counts = {"frozen": 2, "layers": 3}
-        arrays = {
-            name: [(state[f"{name}_weights_{i}_"], state[f"{name}_biases_{i}_"]) for i in range(n)] for name, n in counts.items()
-        }
-        return self._encoder(state["frozen_weights_0_"].shape[1]).load(arrays).to(device)
+        arrays = {name: layers_in(state, n, prefix=f"{name}_") for name, n in N_LAYERS.items()}
+        n_features = arrays["frozen"][0][0].shape[1]
+        return self._encoder(n_features).load(arrays).to(device)
 
     def _columns(self, cells: "torch.Tensor", block: Block) -> "torch.Tensor":
         from numerai_lab.neural.era import emitted, mean_of_draws

@@ -1,4 +1,7 @@
-"""What generators with a network share: its shape, its training, and applying it to blocks. No torch at import."""
+"""What generators with a network share: its shape, its training, and applying it to blocks.
+
+No torch at import.
+"""
 
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -9,6 +12,7 @@ from pydantic import Field, PrivateAttr
 from numerai_lab.core.arrays import Array, Float32
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.generators.base import Generator
+from numerai_lab.neural.layer_state import Layers, keep_layers, layers_in
 from numerai_lab.neural.settings import OnDevice, Training
 
 if TYPE_CHECKING:
@@ -17,8 +21,11 @@ if TYPE_CHECKING:
     from numerai_lab.neural.networks import Encoder
 
 
-class Neural(Generator, OnDevice):
-    """A network on a device; torch's form of the learned arrays is built when it is first needed, and never saved."""
+class NetworkGenerator(Generator, OnDevice):
+    """Columns by a network on a device.
+
+    torch's form of the learned arrays is built when it is first needed, and never saved.
+    """
 
     stochastic: ClassVar[bool] = True
 
@@ -33,7 +40,8 @@ class Neural(Generator, OnDevice):
         device = device_for(self.device)
         if self._network is None:
             self._network = self._built(device)
-        return in_tiles(lambda cells: self._columns(cells, block), block.features, len(self.names_out()), device)
+        n_columns = len(self.names_out())
+        return in_tiles(lambda cells: self._columns(cells, block), block.features, n_columns, device)
 
     @abstractmethod
     def _built(self, device: "torch.device") -> Any:
@@ -44,7 +52,7 @@ class Neural(Generator, OnDevice):
         """The emitted columns of some rows of a block."""
 
 
-class Encoding(Neural):
+class EncoderGenerator(NetworkGenerator):
     """An encoder of standardised features: features → hidden layers with ReLU → columns."""
 
     n_components: int = Field(32, gt=0, le=4096, description="columns to emit")
@@ -61,24 +69,22 @@ class Encoding(Neural):
         return [self.hidden] * self.n_layers + [self.n_components]
 
     def _encoder(self, panel: Panel, rng: np.random.Generator, n_in: int | None = None) -> "Encoder":
-        """An untrained encoder; n_in: columns it reads at a time, else all."""
+        """An untrained encoder; n_in: columns it reads at a time, default all."""
         from numerai_lab.neural.networks import Encoder, generator_for
         from numerai_lab.neural.rows import column_moments
 
         init = generator_for(int(rng.integers(2**62)))
-        return Encoder(column_moments(panel, rng), [n_in or panel.n_raw, *self._widths], init)
+        moments = column_moments(panel, rng)
+        return Encoder(moments, [n_in or panel.n_raw, *self._widths], init)
 
-    def _learned(self, layers: list[tuple[Float32, Float32]]) -> Self:
-        """Keeps the layers as learned arrays, under `weights_<layer>_` (out × in) and `biases_<layer>_`."""
+    def _learned(self, layers: Layers) -> Self:
+        """Keeps the layers as learned arrays."""
         self._network = None
-        for i, (weights, biases) in enumerate(layers):
-            setattr(self, f"weights_{i}_", weights)
-            setattr(self, f"biases_{i}_", biases)
+        keep_layers(self, layers)
         return self
 
     def _layers(self) -> list[tuple[Array, Array]]:
-        state = self.state()
-        return [(state[f"weights_{i}_"], state[f"biases_{i}_"]) for i in range(len(self._widths))]
+        return layers_in(self.state(), len(self._widths))
 
     def _built(self, device: "torch.device") -> Any:
         from numerai_lab.neural.networks import Stack
@@ -90,17 +96,21 @@ class Encoding(Neural):
         return columns
 
 
-class Trained(Neural, Training):
-    """A network that is trained."""
+class TrainedGenerator(NetworkGenerator, Training):
+    """Columns by a network that is trained."""
 
     def refusal(self, panel: Panel) -> str:
         return self.no_training(panel)
 
     @property
     def untrained(self) -> dict[str, Any] | None:
-        return {"kind": "random_encoder", "n_components": len(self.names_out()), **self._shape}
+        return {
+            "kind": "random_encoder",
+            "n_components": len(self.names_out()),
+            **self._shape,
+        }
 
     @property
     @abstractmethod
     def _shape(self) -> dict[str, int]:
-        """Width and number of hidden layers of an encoder about as large as what emits the columns."""
+        """Width and number of hidden layers of an encoder of about the size of this network."""

@@ -9,7 +9,8 @@ from numerai_lab.core.arrays import Float32, Float64, Int64
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.progress import ALONE, Aid
 from numerai_lab.generators.labelled import Labelled
-from numerai_lab.generators.neural import Encoding, Trained
+from numerai_lab.generators.neural import EncoderGenerator, TrainedGenerator
+from numerai_lab.neural.layer_state import keep_layers, layers_in
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +24,7 @@ BOUNDS = (0.05, 0.25, 0.75, 0.95)
 CENTRE_ROWS = 50_000
 
 
-class SupervisedAutoencoder(Labelled, Trained):
+class SupervisedAutoencoder(Labelled, TrainedGenerator):
     """What a network that rebuilds the features and predicts the target at once makes of a row: its prediction, or latents.
 
     x0 = batch norm of x; latents z = swish of a layer over x0 with noise; features come back from z, the target from that
@@ -102,9 +103,7 @@ class SupervisedAutoencoder(Labelled, Trained):
         self._network = None
         self._train(objective, panel, rng, aid)
         self.encoding_weights_, self.encoding_biases_ = objective.encoding()
-        for i, (weights, biases) in enumerate(objective.prediction() if self.emit == "prediction" else []):
-            setattr(self, f"weights_{i}_", weights)
-            setattr(self, f"biases_{i}_", biases)
+        keep_layers(self, objective.prediction() if self.emit == "prediction" else [])
         return self
 
     def names_out(self) -> list[str]:
@@ -115,8 +114,8 @@ class SupervisedAutoencoder(Labelled, Trained):
 
         state = self.state()
         n_layers = len(self.hidden) + 1 if self.emit == "prediction" else 0
-        layers = [(state[f"weights_{i}_"], state[f"biases_{i}_"]) for i in range(n_layers)]
-        return Supervised((state["encoding_weights_"], state["encoding_biases_"]), layers, device)
+        encoding = (state["encoding_weights_"], state["encoding_biases_"])
+        return Supervised(encoding, layers_in(state, n_layers), device)
 
     def _columns(self, cells: "torch.Tensor", block: Block) -> "torch.Tensor":
         apply = self._network.predicted if self.emit == "prediction" else self._network.latents
@@ -124,7 +123,7 @@ class SupervisedAutoencoder(Labelled, Trained):
         return columns
 
 
-class Siamese(Labelled, Encoding, Trained):
+class Siamese(Labelled, EncoderGenerator, TrainedGenerator):
     """How far a row is from low, middling and high targets, where distances between rows were made those of their targets.
 
     An encoder learns (|f(x) − f(x')| − scale · |y − y'|)² over all pairs of rows of an era. Emitted are the distances to five

@@ -11,7 +11,8 @@ from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.progress import ALONE, Aid, part_of
 from numerai_lab.generators.landmarks import landmarks
-from numerai_lab.generators.neural import Neural
+from numerai_lab.generators.neural import NetworkGenerator
+from numerai_lab.neural.layer_state import keep_layers, layers_in
 from numerai_lab.neural.umap_learn import umap_learn
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ PASS_FLOPS, STEP_FLOPS, FORWARD_FLOPS = 200, 15, 8
 """What looking through one distance costs, a training step for a row and weight, and columns for these: as they were measured."""
 
 
-class UMAP(Neural):
+class UMAP(NetworkGenerator):
     """Coordinates in a low-dimensional embedding of the rows' neighbourhood graph.
 
     Fitted on a sample of rows (`landmarks`), the same number an era. parametric: principal scores of the landmarks, their
@@ -247,9 +248,7 @@ class UMAP(Neural):
         self.curve_ = train(
             encoder, space, curve(self.min_dist), self._plan(self.steps, self.learning_rate), int(self.seed_), aid
         )
-        for i, (weights, biases) in enumerate(encoder.arrays()):
-            setattr(self, f"weights_{i}_", weights)
-            setattr(self, f"biases_{i}_", biases)
+        keep_layers(self, encoder.arrays())
         return self
 
     def _encoder(self, space: "Space") -> "Encoder":
@@ -285,8 +284,7 @@ class UMAP(Neural):
         return columns
 
     def _layers(self) -> list[tuple[Array, Array]]:
-        state = self.state()
-        return [(state[f"weights_{i}_"], state[f"biases_{i}_"]) for i in range(self.n_layers + 2)]
+        return layers_in(self.state(), self.n_layers + 2)
 
     def _built(self, device: "torch.device") -> Any:
         from numerai_lab.neural.placing import Placing
