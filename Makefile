@@ -3,7 +3,7 @@ VENV := .venv
 NLAB := $(VENV)/bin/nlab
 WORKERS ?= 2
 
-.PHONY: run test check bench bench-umap bench-umap-full bench-full audit methods soak simulate clean
+.PHONY: run test check bench bench-umap bench-umap-full bench-full same-predictions audit methods soak simulate clean
 
 run: $(VENV)/.installed
 	$(NLAB) run configs/quickstart.yaml
@@ -16,6 +16,7 @@ check: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/python -m tests.house_rules
 
 bench: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -s --override-ini addopts= tests/bench --ignore=tests/bench/test_audits.py --ignore=tests/bench/test_umap_full.py
@@ -27,6 +28,11 @@ bench-umap: $(VENV)/.installed-dev
 # Parametric UMAP on the synthetic tournament at its full size, to 100 columns: minutes, and gigabytes of disk.
 bench-umap-full: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -s --override-ini addopts= tests/bench/test_umap_full.py
+
+# Predictions and scores of every shipped config, tiny, in the working tree and at the commit BASE: equal to the byte? KEEP=FOLDER
+# keeps a commit's results, ONLY="NAME …" runs some configs.
+same-predictions: $(VENV)/.installed-dev
+	$(VENV)/bin/python tests/bench/same_predictions.py $(or $(BASE),HEAD) $(if $(KEEP),--keep $(KEEP)) $(if $(ONLY),--only $(ONLY))
 
 # The synthetic tournament at its full size, 6.9 million rows × 780, XGBoost on every training row: minutes and gigabytes.
 bench-full: $(VENV)/.installed
