@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from numerai_lab.config.loading import load_config as load_config_file
 from numerai_lab.config.loading import parse_config
 from numerai_lab.config.schema import Config
-from numerai_lab.core.progress import Tick, silent
+from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.experiment import How
 from numerai_lab.experiment import run as run_experiment
 from numerai_lab.report import comparison
@@ -140,8 +140,8 @@ class Unsealed:
 class _Silent:
     """Progress that nobody sees."""
 
-    def task(self, label: str) -> AbstractContextManager[Tick]:
-        return nullcontext(silent)
+    def task(self, label: str) -> AbstractContextManager[Progress]:
+        return nullcontext(no_progress)
 
 
 def load_config(source: Path | str | Mapping[str, Any], *overrides: str) -> Config:

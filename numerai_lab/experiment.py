@@ -65,8 +65,8 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
     with new_run(runs_dir, config, how.unfinished) as folder:
         for remark in remarks or []:
             folder.warn(remark)
-        with folder.stage("data"), show.task("data") as tick:
-            loaded, splits = load_sealed(config, tick, verify=how.verify)
+        with folder.stage("data"), show.task("data") as progress:
+            loaded, splits = load_sealed(config, progress, verify=how.verify)
             folds = folds_of(config, loaded.panel, splits)
             scoring = scoring_of(config, loaded)
             for each in (splits, *folds):
@@ -96,8 +96,8 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
         for scored, predictions in predicted:
             for line in covered(loaded.panel, predictions, scored, scoring).lines():
                 folder.warn(line)
-        with folder.stage("score"), show.task("score") as tick:
-            eras = pl.concat([per_era(loaded.panel, each, of, scoring, tick) for of, each in predicted])
+        with folder.stage("score"), show.task("score") as progress:
+            eras = pl.concat([per_era(loaded.panel, each, of, scoring, progress) for of, each in predicted])
             scores = score_table(eras, scoring, notes_of(config, splits, loaded.alias), placebos.as_dict())
         folder.write_table(PER_ERA, eras)
         folder.write_table(SCORES, scores)

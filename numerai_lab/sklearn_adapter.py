@@ -12,7 +12,7 @@ from numerai_lab.augmenters import Augmenter
 from numerai_lab.core.arrays import Array, Float32, Int32
 from numerai_lab.core.eras import DAYS_PER_ERA, Calendar, EraNumbers, number_eras
 from numerai_lab.core.panel import Panel
-from numerai_lab.core.progress import ALONE
+from numerai_lab.core.progress import NO_CONTEXT
 from numerai_lab.core.seeding import rng_for
 from numerai_lab.core.training_stream import BlockStream
 from numerai_lab.generators import Generator
@@ -67,7 +67,7 @@ class Columns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         panel = panel_of(X, None, self.era, self.units_, eras)
         self.features_ = panel.feature_names
         generator = self.generator.settled(panel.n_rows)
-        self.generator_ = generator.fresh().fit(panel, rng_for(self.seed, "generator", generator.seed_key), ALONE)
+        self.generator_ = generator.fresh().fit(panel, rng_for(self.seed, "generator", generator.seed_key), NO_CONTEXT)
         return self
 
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:

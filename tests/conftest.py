@@ -21,7 +21,7 @@ from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.config.loading import parse_config
 from numerai_lab.config.schema import Config
 from numerai_lab.core.panel import Panel
-from numerai_lab.core.progress import Tick, silent
+from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.data.synthetic import Synthetic
 from numerai_lab.generators import GENERATORS
@@ -78,8 +78,8 @@ def component(kind: str, **parameters: Any) -> Any:
 class Quiet:
     """Progress that nobody sees."""
 
-    def task(self, label: str) -> AbstractContextManager[Tick]:
-        return nullcontext(silent)
+    def task(self, label: str) -> AbstractContextManager[Progress]:
+        return nullcontext(no_progress)
 
 
 def reseal(run: Path) -> None:

@@ -263,7 +263,7 @@ def test_models_and_generators_are_saved_in_formats_that_execute_nothing(done: R
 
 def test_a_generator_that_no_variant_uses_is_not_fitted(tmp_path: Path) -> None:
     class Never(PCA):
-        def fit(self, panel: object, rng: object, aid: object) -> "Never":
+        def fit(self, panel: object, rng: object, context: object) -> "Never":
             raise AssertionError("fitted")
 
     lone = config(model={"kind": "ridge"}, variants={"baseline": {}})

@@ -14,7 +14,7 @@ from numerai_lab.augmenters.copula import Copula
 from numerai_lab.config.schema import Config
 from numerai_lab.core.arrays import Float32
 from numerai_lab.core.panel import Auxiliary, Block, Panel
-from numerai_lab.core.progress import ALONE, Aid
+from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.core.splits import Splits
 from numerai_lab.core.training_stream import BlockStream
 from numerai_lab.fitting.variants import Setting, fit_generators, train_and_predict
@@ -153,7 +153,7 @@ def test_a_prediction_depends_on_no_other_validation_row(tmp_path: Path, model: 
 class Peeking(PCA):
     """A cheat: centres on all rows of the table instead of the eras it was given."""
 
-    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> "Peeking":
+    def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> "Peeking":
         super().fit(panel, rng)
         self.mean_ = panel.features.mean(0) / panel.top - 0.5
         return self
@@ -200,7 +200,7 @@ def test_no_fit_can_reach_the_target_of_a_validation_row(space: Scratch) -> None
     seen: dict[str, list[bool]] = {"augmenter": [], "augment": [], "generator": [], "model": []}
 
     class CuriousAugmenter(Copula):
-        def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> "CuriousAugmenter":
+        def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> "CuriousAugmenter":
             seen["augmenter"] += [holds_secret(panel), *(holds_secret(block) for block in panel.blocks())]
             return super().fit(panel, rng)
 
@@ -211,12 +211,12 @@ def test_no_fit_can_reach_the_target_of_a_validation_row(space: Scratch) -> None
     class CuriousGenerator(PCA):
         uses_labels = True
 
-        def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> "CuriousGenerator":
+        def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> "CuriousGenerator":
             seen["generator"] += [holds_secret(panel), *(holds_secret(block) for block in panel.blocks())]
             return super().fit(panel, rng)
 
     class CuriousModel(Ridge):
-        def fit(self, stream: BlockStream, rng: np.random.Generator, aid: Aid = ALONE) -> "CuriousModel":
+        def fit(self, stream: BlockStream, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> "CuriousModel":
             seen["model"].append(holds_secret(stream))
             return super().fit(stream, rng)
 
@@ -243,7 +243,7 @@ def test_a_generator_is_given_no_target(space: Scratch) -> None:
     seen: list[object] = []
 
     class Curious(PCA):
-        def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> "Curious":
+        def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> "Curious":
             seen.extend([panel.target, *(block.target for block in panel.blocks())])
             return super().fit(panel, rng)
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from numerai_lab.core.component import Component
 from numerai_lab.core.era_ranges import exact_share
 from numerai_lab.core.panel import Block, Panel
-from numerai_lab.core.progress import ALONE, Aid
+from numerai_lab.core.progress import NO_CONTEXT, FitContext
 
 AMOUNTS = ("copies", "ratio", "mode", "weight", "materialize")
 """Parameters that no `fit` reads: they say how many rows are made of what was learned, and what becomes of them."""
@@ -90,7 +90,7 @@ class Augmenter(Component):
         """Why it can't be fitted on these training eras, in a sentence; empty where it can. A run asks before any fit."""
         return ""
 
-    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+    def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         """Learns from the training eras with their target, NaN where unknown."""
         return self
 

@@ -10,7 +10,7 @@ from numerai_lab.augmenters.bins import Marginals, known_blocks
 from numerai_lab.augmenters.proportions import Proportioned
 from numerai_lab.core.arrays import Array, Float32, Float64
 from numerai_lab.core.panel import Block, Panel
-from numerai_lab.core.progress import ALONE, Aid
+from numerai_lab.core.progress import NO_CONTEXT, FitContext
 
 MOST = 0.98
 """Largest correlation of normal variables behind bins."""
@@ -37,13 +37,13 @@ class Copula(Proportioned):
     def whole_era(self) -> bool:
         return True
 
-    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+    def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         self._learn_proportions(panel, rng)
         pooled = _Sums.none(panel.n_raw + 1)
         if self.scope == "pooled":
             for done, block in enumerate(known_blocks(panel), start=1):
                 pooled = pooled.plus(joint(block))
-                aid.tick(done, len(panel.eras))
+                context.progress(done, len(panel.eras))
         self.root_ = self._root(pooled) if self.scope == "pooled" else np.zeros((0, 0), np.float32)
         return self
 

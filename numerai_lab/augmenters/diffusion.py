@@ -13,7 +13,7 @@ from numerai_lab.augmenters.proportions import Proportioned
 from numerai_lab.core.arrays import Array, Float32, Float64, Int32
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block, Panel
-from numerai_lab.core.progress import ALONE, Aid
+from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.neural.settings import SIGMA, Training
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Diffusion(Proportioned, Training):
             return "diffusion: the target is constant within every era, and rows that follow it can't be learned"
         return self.no_training(known)
 
-    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+    def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         if message := self.refusal(panel):
             raise NlabError(message)
         panel = panel.only(panel.eras[panel.n_known > 1].tolist())
@@ -91,7 +91,7 @@ class Diffusion(Proportioned, Training):
         mean = float(self.target_values_ @ self.target_shares_)
         self.y_ = np.array([mean, SIGMA / np.sqrt((self.target_values_ - mean) ** 2 @ self.target_shares_)])
         conditions = self._conditions(panel, latent)
-        self._learn(panel, latent, conditions, rng, aid)
+        self._learn(panel, latent, conditions, rng, context)
         self.path_seed_ = np.array(rng.integers(2**62))
         return self
 
@@ -148,7 +148,7 @@ class Diffusion(Proportioned, Training):
         """The way between rows and what the network sees of them."""
         return Latent.from_state(self.state())
 
-    def _learn(self, panel: Panel, latent: Latent, conditions: Float32, rng: np.random.Generator, aid: Aid) -> None:
+    def _learn(self, panel: Panel, latent: Latent, conditions: Float32, rng: np.random.Generator, context: FitContext) -> None:
         from numerai_lab.neural.diffusion import Denoising, Encoding
         from numerai_lab.neural.networks import generator_for
         from numerai_lab.neural.rows import held_out
@@ -160,7 +160,7 @@ class Diffusion(Proportioned, Training):
         told: tuple[Int32, Float32, bool] = (panel.eras, conditions, self.condition == "era")
         denoiser = self._denoiser(generator_for(int(self.seed_)))
         objective = Denoising(denoiser, encoding, told, self.structure, self.drop_condition)
-        self._train(objective, panel, rng, aid)
+        self._train(objective, panel, rng, context)
         self.conditions_ = objective.conditions.detach().cpu().numpy().copy()
         learned_from, _ = held_out(panel, self.held_out, self.held_out_eras)  # eras to stop on keep the vector they began with
         self.learned_from_ = np.flatnonzero(np.isin(panel.eras, learned_from.eras))

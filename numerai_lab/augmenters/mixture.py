@@ -13,7 +13,7 @@ from numerai_lab.core.arrays import Array, Float32, Float64, Int64
 from numerai_lab.core.covariance import moments
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block, Panel
-from numerai_lab.core.progress import ALONE, Aid
+from numerai_lab.core.progress import NO_CONTEXT, FitContext
 
 MOST_FEATURES = 500
 """With more than these the relation is one of principal components."""
@@ -60,13 +60,13 @@ class GMMTargets(Augmenter):
         message = f"gmm_targets: n_components is {self.n_components}, but {n_eras} eras have two rows with a target"
         return message if n_eras < max(2, self.n_components) else ""
 
-    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+    def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         if message := self.refusal(panel):
             raise NlabError(message)
         values, shares = target_values(panel) if self.bins == "train" else (NUMERAI_VALUES, NUMERAI_SHARES)
         self.values_, self.shares_ = values, shares
         self.projection_ = _projection(panel, self.scores) if panel.n_raw > MOST_FEATURES else np.zeros((0, 0))
-        self.eras_, betas = self._betas(panel, aid)
+        self.eras_, betas = self._betas(panel, context)
         mixture = _mixture(betas, self.mixture, self.n_components, min(self.beta_components, len(betas) - 1), rng)
         self.means_, self.factors_, self.regimes_ = mixture.means, mixture.factors, mixture.regimes
         self.dispersion_ = np.array(mixture.dispersion)
@@ -95,7 +95,7 @@ class GMMTargets(Augmenter):
         x = block.unit() - np.float32(0.5)
         return x @ self.projection_.astype(np.float32) if self.projection_.size else x
 
-    def _betas(self, panel: Panel, aid: Aid) -> tuple[Int64, Float64]:
+    def _betas(self, panel: Panel, context: FitContext) -> tuple[Int64, Float64]:
         """Eras with at least two known targets, and the β of each, float64, eras × inputs."""
         eras, betas = [], []
         for done, block in enumerate(known_blocks(panel), start=1):
@@ -104,7 +104,7 @@ class GMMTargets(Augmenter):
                 x, y = self._inputs(block).astype(np.float64), block.target.astype(np.float64) - 0.5
                 eras.append(block.era)
                 betas.append(np.linalg.solve(x.T @ x + self.alpha * np.eye(x.shape[1]), x.T @ y))
-            aid.tick(done, len(panel.eras))
+            context.progress(done, len(panel.eras))
         return np.array(eras, np.int64), np.array(betas)
 
     def _learn_path(self, betas: Float64) -> None:

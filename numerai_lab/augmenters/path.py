@@ -13,7 +13,7 @@ from numerai_lab.augmenters.proportions import Proportioned
 from numerai_lab.core.arrays import Array, Float32, Float64
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block, Panel
-from numerai_lab.core.progress import ALONE, Aid
+from numerai_lab.core.progress import NO_CONTEXT, FitContext
 
 FLOOR = 0.02
 """Smallest eigenvalue of an era's own matrix: below it the logarithm is estimation noise."""
@@ -45,11 +45,11 @@ class CovariancePath(Proportioned):
         n_eras = np.count_nonzero(panel.n_known >= 2)
         return "" if n_eras >= 3 else f"covariance_path: a path needs at least 3 eras to learn from, got {n_eras}"
 
-    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+    def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         if message := self.refusal(panel):
             raise NlabError(message)
         features = self._learn_proportions(panel, rng)
-        sizes, correlations = self._correlations(panel, series_of(features, self.target_values_, self.target_shares_), aid)
+        sizes, correlations = self._correlations(panel, series_of(features, self.target_values_, self.target_shares_), context)
         pooled = np.average(correlations, axis=0, weights=sizes)
         logs = np.array([_log(_shrunk(own, pooled, n)) for n, own in zip(sizes, correlations, strict=True)])
         self.mean_log_ = logs.mean(0)
@@ -87,7 +87,7 @@ class CovariancePath(Proportioned):
         noise += scores @ (self.loadings_ / np.sqrt(variance)[:, None]).T.astype(np.float32)
         return noise
 
-    def _correlations(self, panel: Panel, series: Float64, aid: Aid) -> tuple[Float64, Float64]:
+    def _correlations(self, panel: Panel, series: Float64, context: FitContext) -> tuple[Float64, Float64]:
         """Rows of each era, and its matrix of the normal variables behind features and target, or of factors and target."""
         self.loadings_, self.noise_variance_ = np.zeros((0, 0)), np.zeros(0)
         scored = panel.n_raw > self.most_features
@@ -103,7 +103,7 @@ class CovariancePath(Proportioned):
                     found[-1, -1] = 1
                 sizes.append(len(x))
                 out.append(found if scored else positive(behind_bins(as_correlation(found), series), FLOOR))
-            aid.tick(done, len(panel.eras))
+            context.progress(done, len(panel.eras))
         return np.array(sizes, np.float64), np.array(out)
 
     def _learn_factors(self, panel: Panel, series: Float64) -> tuple[Float64, Float64]:

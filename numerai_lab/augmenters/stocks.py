@@ -11,7 +11,7 @@ from numerai_lab.augmenters.bins import rebinned
 from numerai_lab.augmenters.proportions import Proportioned
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block, Panel
-from numerai_lab.core.progress import ALONE, Aid
+from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.neural.settings import Training
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Networked(Proportioned, Training):
 
     _network: Any = PrivateAttr(None)
 
-    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+    def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         from numerai_lab.neural.networks import generator_for
 
         if message := self.refusal(panel):
@@ -39,7 +39,7 @@ class Networked(Proportioned, Training):
         self._learn_proportions(panel, rng)
         self._network = None
         objective = self._objective(panel.n_raw, generator_for(int(rng.integers(2**62))))
-        self._train(objective, panel, rng, aid)
+        self._train(objective, panel, rng, context)
         for name, values in objective.arrays().items():
             setattr(self, name, values)
         return self

@@ -11,7 +11,7 @@ from numerai_lab.augmenters.proportions import Proportioned
 from numerai_lab.core.arrays import Array, Float32
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block, Panel
-from numerai_lab.core.progress import ALONE, Aid
+from numerai_lab.core.progress import NO_CONTEXT, FitContext
 
 
 class UMAPInverse(Proportioned):
@@ -43,7 +43,7 @@ class UMAPInverse(Proportioned):
             return ""
         return f"umap_inverse: {n} rows to fit on, n_neighbors {self.n_neighbors} needs more"
 
-    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+    def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         self._learn_proportions(panel, rng)
         rows = self._landmarks(panel, rng)
         if message := self._of_rows(len(rows)):
@@ -53,7 +53,7 @@ class UMAPInverse(Proportioned):
             reducer = self._reducer(int(rng.integers(2**31 - 1))).fit(rows)
             points = _within(np.asarray(reducer.embedding_, np.float64), self.pool, rng)
             self.pool_ = np.nan_to_num(np.asarray(reducer.inverse_transform(points), np.float32))
-        aid.tick(1, 1)
+        context.progress(1, 1)
         return self
 
     def invent(self, number: int, n_rows: int, rng: np.random.Generator) -> Block:

@@ -41,11 +41,11 @@ def synth(
         raise NlabError(f"--layout: no layout {layout!r}; {nearest(layout, ('v5', *LAYOUTS))}")
     if out.exists():
         raise NlabError(f"--out: {out} exists already; name a new folder")
-    with shown().task(f"synthetic {size}") as tick:
+    with shown().task(f"synthetic {size}") as progress:
         if layout == "v5":
-            build_resumably(out, lambda work: write_tournament(work, SIZES[size], seed, tick, jobs))
+            build_resumably(out, lambda work: write_tournament(work, SIZES[size], seed, progress, jobs))
         else:
-            build_resumably(out, lambda work: write_older(work, layout, size, seed, tick))
+            build_resumably(out, lambda work: write_older(work, layout, size, seed, progress))
     print(out)
 
 
@@ -65,8 +65,8 @@ def info(
     from numerai_lab.report.plots import draw_inventory
     from numerai_lab.report.progress import shown
 
-    with shown().task("data") as tick:
-        found = inventory(load(load_data(config, settings or []), tick=tick))
+    with shown().task("data") as progress:
+        found = inventory(load(load_data(config, settings or []), progress=progress))
     if plot is not None:
         draw_inventory(found, plot)
     if how == "json":
@@ -104,8 +104,8 @@ def download(config: ConfigFile = None, settings: Settings = None) -> None:
     from numerai_lab.report.progress import shown
 
     source = load_data(config, settings or [], "numerai")
-    with shown().task("download") as tick:
-        found = source.files(tick)
+    with shown().task("download") as progress:
+        found = source.files(progress)
     print("\n".join(str(path) for path in (*found.tables, *found.extras)))
 
 
@@ -120,6 +120,6 @@ def update(config: ConfigFile = None, settings: Settings = None) -> None:
     source = load_data(config, settings or [], "numerai")
     if not isinstance(source, Numerai):
         raise NlabError("data update: only data.source=numerai can be updated")
-    with shown().task("update") as tick:
-        renewed = source.update(tick)
+    with shown().task("update") as progress:
+        renewed = source.update(progress)
     print("\n".join(renewed) if renewed else "nothing has changed")

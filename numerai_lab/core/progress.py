@@ -7,36 +7,37 @@ from typing import Protocol
 from numerai_lab.core.arrays import Array
 
 
-class Tick(Protocol):
-    """Called with (done, total) by work that takes long, and what else there is to say of it, such as a loss."""
+class Progress(Protocol):
+    """Called by long work with (done, total) and a note, such as the loss."""
 
-    def __call__(self, done: int, total: int, said: str = "", /) -> None: ...
-
-
-def silent(done: int, total: int, said: str = "", /) -> None:
-    """The tick of those who want no progress."""
+    def __call__(self, done: int, total: int, note: str = "", /) -> None: ...
 
 
-def part_of(tick: Tick, start: float, end: float) -> Tick:
-    """A tick for a piece of work that is some part of the whole, in thousandths of which the whole is told."""
+def no_progress(done: int, total: int, note: str = "", /) -> None:
+    """Shows nothing."""
 
-    def part(done: int, total: int, said: str = "", /) -> None:
-        tick(round(1000 * (start + (end - start) * done / total)), 1000, said)
+
+def sub_progress(progress: Progress, start: float, end: float) -> Progress:
+    """Progress of a sub-task: maps its done/total onto [start, end] of the parent, in thousandths."""
+
+    def part(done: int, total: int, note: str = "", /) -> None:
+        progress(round(1000 * (start + (end - start) * done / total)), 1000, note)
 
     return part
 
 
 @dataclass(frozen=True)
-class Aid:
-    """What a long fit is handed: where its progress goes, and a place for checkpoints.
+class FitContext:
+    """Where a fit reports its progress and keeps checkpoints.
 
-    kept gives the arrays of this very fit's last checkpoint, or None; keep puts a new checkpoint in its place.
+    load_checkpoint returns the arrays of the last checkpoint of this fit, or None.
+    save_checkpoint replaces it.
     """
 
-    tick: Tick = silent
-    kept: Callable[[], dict[str, Array] | None] = lambda: None
-    keep: Callable[[Mapping[str, Array]], None] = lambda arrays: None
+    progress: Progress = no_progress
+    load_checkpoint: Callable[[], dict[str, Array] | None] = lambda: None
+    save_checkpoint: Callable[[Mapping[str, Array]], None] = lambda arrays: None
 
 
-ALONE = Aid()
-"""No progress shown, no checkpoint kept."""
+NO_CONTEXT = FitContext()
+"""Shows no progress and keeps no checkpoint."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from numerai_lab.core.errors import NlabError
-from numerai_lab.core.progress import Tick, silent
+from numerai_lab.core.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     import requests
@@ -40,7 +40,7 @@ class _Failure(Exception):
     """An attempt's end; args: the reason, what follows from it, and the seconds that the server asks to wait."""
 
 
-def download(url: str, path: Path, tick: Tick = silent, pause: Callable[[float], None] = time.sleep) -> Remote:
+def download(url: str, path: Path, progress: Progress = no_progress, pause: Callable[[float], None] = time.sleep) -> Remote:
     """The server's file at `path`, fetched unless that version is there; what broke off is resumed where versions are named."""
     from filelock import FileLock
 
@@ -49,7 +49,7 @@ def download(url: str, path: Path, tick: Tick = silent, pause: Callable[[float],
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
             try:
-                return _persist(lambda: _attempt(url, path, tick), url, path, pause)
+                return _persist(lambda: _attempt(url, path, progress), url, path, pause)
             finally:
                 if not _prefix(part)[0]:
                     _discard(part)
@@ -115,7 +115,7 @@ def _persist(attempt: Callable[[], Remote], url: str, path: Path | None, pause: 
         pause(max(2.0**n_idle / 2, *asked, 0.0))
 
 
-def _attempt(url: str, path: Path, tick: Tick) -> Remote:
+def _attempt(url: str, path: Path, progress: Progress) -> Remote:
     part, meta = Path(f"{path}.part"), Path(f"{path}.meta.json")
     known, done = _prefix(part)
     offset = min(done, known.size - 1) if known else 0  # of a whole part the last byte, to have its version confirmed
@@ -130,7 +130,7 @@ def _attempt(url: str, path: Path, tick: Tick) -> Remote:
             _begin(part, remote, response.headers.get("Date", ""))
         elif not known or known.size != remote.size or headers["If-Range"] not in (remote.etag, remote.modified):
             raise _Failure("the file changed meanwhile", AFRESH)
-        _receive(response, part, offset, remote.size, tick)
+        _receive(response, part, offset, remote.size, progress)
     _check(part, path.name)
     meta.unlink(missing_ok=True)  # never the new record beside the old file
     os.replace(part, path)
@@ -186,7 +186,7 @@ def _begin(part: Path, remote: Remote, date: str) -> None:
         Path(f"{part}.json").write_text(json.dumps(asdict(remote)), encoding="utf-8")
 
 
-def _receive(response: "requests.Response", part: Path, offset: int, size: int, tick: Tick) -> None:
+def _receive(response: "requests.Response", part: Path, offset: int, size: int, progress: Progress) -> None:
     done = offset
     with part.open("r+b" if offset else "wb") as file:
         file.seek(offset)
@@ -194,7 +194,7 @@ def _receive(response: "requests.Response", part: Path, offset: int, size: int, 
         while done <= size and (chunk := response.raw.read(CHUNK, decode_content=False)):
             file.write(chunk)
             done += len(chunk)
-            tick(min(done, size), size)
+            progress(min(done, size), size)
         file.flush()
         os.fsync(file.fileno())
     if done != size:

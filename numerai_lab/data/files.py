@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from numerai_lab.core.errors import NlabError
-from numerai_lab.core.progress import Tick, silent
+from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.data.source import Source, Tournament
 from numerai_lab.storage.folders import user_path
 
@@ -52,7 +52,7 @@ class Files(Source):
     )
     feature_set: str = Field("all", description="a set of the folder's features.json; `all` = every feature column")
 
-    def files(self, tick: Tick = silent) -> Tournament:
+    def files(self, progress: Progress = no_progress) -> Tournament:
         path = user_path(self.path)
         if path.is_dir():
             return _folder(path)

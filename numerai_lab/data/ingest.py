@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from numerai_lab.core.arrays import Array, Float32, Int64
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import release_pages
-from numerai_lab.core.progress import Tick
+from numerai_lab.core.progress import Progress
 from numerai_lab.data.cells import BadCell, Encoding, encodings_of
 from numerai_lab.data.earlier import Earlier, FileRows, eras_of_files
 from numerai_lab.data.extras import read_extras
@@ -54,7 +54,7 @@ class _File:
     to: Int64
 
 
-def ingest(tables: Sequence[Table], stores: Stores, missing: Sequence[Path], filling: Filling, tick: Tick) -> None:
+def ingest(tables: Sequence[Table], stores: Stores, missing: Sequence[Path], filling: Filling, progress: Progress) -> None:
     """Fills the stores that are missing.
 
     Parameters
@@ -68,11 +68,11 @@ def ingest(tables: Sequence[Table], stores: Stores, missing: Sequence[Path], fil
         _label(each, rows.target if each is table else each.target_of(rows), folder)
 
     makers: dict[Path, Callable[[Path], None]] = {
-        stores.rows.folder: lambda folder: _ingest(table, rows, filling, folder, tick),
+        stores.rows.folder: lambda folder: _ingest(table, rows, filling, folder, progress),
         **{store.folder: partial(label, each) for each, store in zip(tables, stores.labels, strict=True)},
     }
     if stores.scoring_features:
-        makers[stores.scoring_features.folder] = lambda folder: _ingest_further(table, rows, columns.scoring, folder, tick)
+        makers[stores.scoring_features.folder] = lambda folder: _ingest_further(table, rows, columns.scoring, folder, progress)
     if stores.extras:
         makers[stores.extras.folder] = partial(_write_extras, table, rows)
     for folder in missing:
@@ -87,9 +87,9 @@ def _label(table: Table, values: Float32, folder: Path) -> None:
     write_store(folder, {"target": values}, meta)
 
 
-def _ingest(table: Table, rows: Rows, filling: Filling, folder: Path, tick: Tick) -> None:
+def _ingest(table: Table, rows: Rows, filling: Filling, folder: Path, progress: Progress) -> None:
     """A store of rows."""
-    features, facts = _features(table, rows, filling.columns.raw, folder, tick, filling.earlier)
+    features, facts = _features(table, rows, filling.columns.raw, folder, progress, filling.earlier)
     facts["reading"] = filling.earlier.reading
     of_eras = [_of_era(features, rows.ids, slice(first, last), facts["top"]) for first, last in rows.bounds]
     del features
@@ -102,15 +102,15 @@ def _ingest(table: Table, rows: Rows, filling: Filling, folder: Path, tick: Tick
     write_store(folder, arrays, facts)
 
 
-def _ingest_further(table: Table, rows: Rows, columns: list[str], folder: Path, tick: Tick) -> None:
+def _ingest_further(table: Table, rows: Rows, columns: list[str], folder: Path, progress: Progress) -> None:
     """A store of scoring features."""
-    features, facts = _features(table, rows, columns, folder, tick)
+    features, facts = _features(table, rows, columns, folder, progress)
     del features
     write_store(folder, {}, facts)
 
 
 def _features(
-    table: Table, rows: Rows, columns: list[str], folder: Path, tick: Tick, earlier: Earlier | None = None
+    table: Table, rows: Rows, columns: list[str], folder: Path, progress: Progress, earlier: Earlier | None = None
 ) -> tuple[Array, dict[str, Any]]:
     """The features file of a store, filled, and what is to be known of it."""
     encodings = encodings_of(table, columns)
@@ -121,10 +121,10 @@ def _features(
         record = FileRows(earlier.files[i] if earlier else "", file.encoding.in_bins, eras[i])
         n_missing = earlier.copied(record, rows, features, file.encoding.top) if earlier else None
         if n_missing is None:
-            n_missing = _read_file(file, columns, rows, features, _counting(tick, done, len(rows.destination)))
+            n_missing = _read_file(file, columns, rows, features, _counting(progress, done, len(rows.destination)))
         recorded.append(replace(record, n_missing=n_missing))
         done += len(file.to)
-        tick(done, len(rows.destination))
+        progress(done, len(rows.destination))
     n_missing = sum(record.n_missing for record in recorded)
     notes = [f"{n_missing} missing feature values were set to the middle bin"] if n_missing else []
     notes += [encodings[0].note] if encodings[0].note else []
@@ -133,9 +133,9 @@ def _features(
     return features, {**facts, "files": [record.facts() for record in recorded] if earlier else []}
 
 
-def _counting(tick: Tick, done: int, total: int) -> Callable[[int], None]:
+def _counting(progress: Progress, done: int, total: int) -> Callable[[int], None]:
     """Progress of one file among others: rows of it → rows of all."""
-    return lambda n: tick(done + n, total)
+    return lambda n: progress(done + n, total)
 
 
 def _files(table: Table, rows: Rows, encodings: Sequence[Encoding]) -> list[_File]:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from numerai_lab.core.errors import NlabError, nearest
-from numerai_lab.core.progress import Tick, silent
+from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.data.download import changed, download, glimpse, remote_state
 from numerai_lab.data.files import EXTRAS, FEATURES, LAYOUTS, Files
 from numerai_lab.data.source import Outline, Source, Tournament
@@ -71,11 +71,11 @@ class Numerai(Source):
         pairs = (layout.tables for layout in LAYOUTS)
         return next((pair for pair in pairs if all((self.folder / name).is_file() for name in pair)), None)
 
-    def files(self, tick: Tick = silent) -> Tournament:
+    def files(self, progress: Progress = no_progress) -> Tournament:
         if not self._complete:
             for name in self._published():
                 if not (self.folder / name).is_file():
-                    download(self._address(name), self.folder / name, tick)
+                    download(self._address(name), self.folder / name, progress)
         found = Files(path=str(self.folder)).files()
         return replace(found, notes=(GROWN,)) if self._has_grown() else found
 
@@ -98,13 +98,13 @@ class Numerai(Source):
         stamp.write_text(GROWN if grown else "", encoding="utf-8")
         return grown
 
-    def update(self, tick: Tick = silent) -> list[str]:
+    def update(self, progress: Progress = no_progress) -> list[str]:
         """Downloads what is missing or has changed at the source; returns the names of the files that are new."""
         renewed = []
         for name in self._published():
             path, address = self.folder / name, self._address(name)
             if not path.is_file() or changed(path, remote_state(address)):
-                download(address, path, tick)
+                download(address, path, progress)
                 renewed.append(name)
         return renewed
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from numerai_lab.core.arrays import Float32, Float64, Int8
-from numerai_lab.core.progress import Tick, silent
+from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.core.seeding import rng_for
 from numerai_lab.data.synthetic_mark import marked
 from numerai_lab.data.world import Era, Size, World, ranks, row_ids, target_bins
@@ -31,14 +31,14 @@ GROUPS = {"intelligence": 12, "charisma": 86, "strength": 38, "dexterity": 14, "
 BINARY = ("bernie", "elizabeth", "jordan", "ken", "charles", "frank", "hillary")
 
 
-def write_older(folder: Path, layout: str, size: str, seed: int, tick: Tick = silent) -> None:
+def write_older(folder: Path, layout: str, size: str, seed: int, progress: Progress = no_progress) -> None:
     """Writes train and later rows of a synthetic world into `folder`, as that release named and typed them.
 
     kazutsugi, nomi: CSVs of 310 features in quarters (2019–20, 2020–21). v3: parquet, float32 quarters; v4: the same as
     int8 bins, with an index of ids. 2018: one CSV.gz of 50 continuous features and seven binary targets. Eras 1–120 train,
     121–132 and 197–212 validate, the rest are `test` without targets, and one is live.
     """
-    frames = _frames(layout, ROWS[size], seed, tick)
+    frames = _frames(layout, ROWS[size], seed, progress)
     if layout in ("v3", "v4"):
         _write_parquet(folder, layout, frames)
     elif layout == "2018":
@@ -48,7 +48,7 @@ def write_older(folder: Path, layout: str, size: str, seed: int, tick: Tick = si
         _write_split_csv(folder, frames)
 
 
-def _frames(layout: str, n_rows: int, seed: int, tick: Tick) -> Iterator["pd.DataFrame"]:
+def _frames(layout: str, n_rows: int, seed: int, progress: Progress) -> Iterator["pd.DataFrame"]:
     """An era's rows at a time: id, era, data_type, features, targets."""
     import pandas as pd
 
@@ -62,7 +62,7 @@ def _frames(layout: str, n_rows: int, seed: int, tick: Tick) -> Iterator["pd.Dat
         if kind in ("test", "live"):
             targets[:] = np.nan
         yield pd.concat([head, pd.DataFrame(_cells(layout, bins, era.number), columns=names), targets], axis=1)
-        tick(era.number, LAST_ERA + 1)
+        progress(era.number, LAST_ERA + 1)
 
 
 def feature_names(layout: str) -> list[str]:

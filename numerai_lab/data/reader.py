@@ -7,7 +7,7 @@ import numpy as np
 
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Auxiliary, Panel
-from numerai_lab.core.progress import Tick, silent
+from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.data.cells import BINS
 from numerai_lab.data.earlier import Earlier
 from numerai_lab.data.ingest import Filling, ingest
@@ -57,14 +57,14 @@ class Loaded:
         return self.stores.labels[0]
 
 
-def load(source: Source, also: Sequence[str] = (), tick: Tick = silent, *, verify: bool = False) -> Loaded:
+def load(source: Source, also: Sequence[str] = (), progress: Progress = no_progress, *, verify: bool = False) -> Loaded:
     """The source as a panel, ingested into stores unless they are there already.
 
     also: feature sets that scoring or neutralisation needs beyond `source.feature_set`. verify: read data files and stores
     through, even those that did not change since they were found whole.
     """
     with in_use(*source.kept):
-        tournament, known = source.files(tick), KnownChecksums(cache_dir(), trusted=not verify)
+        tournament, known = source.files(progress), KnownChecksums(cache_dir(), trusted=not verify)
         keys = StoreKeys.of(tournament, known, Loaded)
         table = Table(source, tournament)
         columns, tables = table.columns(also), [table, *map(table.of_auxiliary, source.auxiliary_targets)]
@@ -76,7 +76,7 @@ def load(source: Source, also: Sequence[str] = (), tick: Tick = silent, *, verif
             if missing:
                 earlier = Earlier(cache_dir() / ROWS, keys.files, keys.reading(source, columns.raw))
                 fill = Filling(columns, earlier, lambda: _refuse_changed(table, keys, known))
-                ingest(tables, stores, missing, fill, tick)
+                ingest(tables, stores, missing, fill, progress)
                 give_memory_back()  # else a run that made its store keeps up to a GB that nobody uses, beside its training
             return _loaded(table, stores, columns, keys, made=bool(missing))
 

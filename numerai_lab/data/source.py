@@ -9,7 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from numerai_lab.core.component import Component
 from numerai_lab.core.eras import DAYS_PER_ERA
-from numerai_lab.core.progress import Tick, silent
+from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.core.splits import EraTable
 
 
@@ -91,7 +91,7 @@ class Source(Component):
         return ()
 
     @abstractmethod
-    def files(self, tick: Tick = silent) -> Tournament:
+    def files(self, progress: Progress = no_progress) -> Tournament:
         """The files, made or fetched if they are not there yet."""
 
     @abstractmethod

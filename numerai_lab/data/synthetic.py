@@ -17,7 +17,7 @@ from pydantic import Field
 
 from numerai_lab.core.arrays import Float32, Float64, Int8
 from numerai_lab.core.errors import NlabError, nearest
-from numerai_lab.core.progress import Tick, silent
+from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.core.splits import EraTable
 from numerai_lab.data.files import Files
 from numerai_lab.data.source import Outline, Source, Tournament
@@ -83,10 +83,10 @@ class Synthetic(Source):
     def kept(self) -> tuple[Path, ...]:
         return (self.folder,)
 
-    def files(self, tick: Tick = silent) -> Tournament:
+    def files(self, progress: Progress = no_progress) -> Tournament:
         if not self.folder.is_dir():
             build_resumably(
-                self.folder, lambda work: write_tournament(work, SIZES[self.size], self.seed, tick, os.cpu_count() or 1)
+                self.folder, lambda work: write_tournament(work, SIZES[self.size], self.seed, progress, os.cpu_count() or 1)
             )
         return Files(path=str(self.folder)).files()
 
@@ -130,7 +130,7 @@ def feature_sets(size: Size) -> dict[str, list[str]]:
     return {name: members for name, members in (sets | groups).items() if members}
 
 
-def write_tournament(folder: Path, size: Size, seed: int, tick: Tick = silent, processes: int = 1) -> None:
+def write_tournament(folder: Path, size: Size, seed: int, progress: Progress = no_progress, processes: int = 1) -> None:
     """Writes every file of a tournament into `folder`, era by era, in constant memory.
 
     The bytes depend on size and seed alone, not on the number of processes that make features, nor on how often the work
@@ -151,7 +151,7 @@ def write_tournament(folder: Path, size: Size, seed: int, tick: Tick = silent, p
         with built(parts / f"{part:04d}") as work, _Files(work, size) as files:
             for era, features in eras:
                 files.add(era, features)
-                tick(era.number, size.n_eras)
+                progress(era.number, size.n_eras)
     _join(sorted(parts.glob("[!.]*")), folder)
     shutil.rmtree(parts)
 

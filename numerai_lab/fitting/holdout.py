@@ -9,24 +9,24 @@ import numpy as np
 from numerai_lab.config.schema import Config
 from numerai_lab.core.arrays import Float32
 from numerai_lab.core.panel import Panel
-from numerai_lab.core.progress import Tick, silent
+from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.core.splits import EraTable, Splits, embargo_eras, make_splits
 from numerai_lab.data.reader import Loaded, load
 
 
-def load_sealed(config: Config, tick: Tick = silent, *, verify: bool = False) -> tuple[Loaded, Splits]:
+def load_sealed(config: Config, progress: Progress = no_progress, *, verify: bool = False) -> tuple[Loaded, Splits]:
     """The data up to the last era of val2, and its splits; without a holdout, all data.
 
     verify: as in `load`. Raises NlabError as `load` and `make_splits` do.
     """
-    loaded = load(config.data, config.extra_sets, tick, verify=verify)
+    loaded = load(config.data, config.extra_sets, progress, verify=verify)
     splits = splits_of(config, loaded.panel)
     return (sealed(loaded, splits.scored) if splits.holdout else loaded), splits
 
 
-def load_sealed_for(manifest: Mapping[str, Any], config: Config, tick: Tick = silent) -> Loaded:
+def load_sealed_for(manifest: Mapping[str, Any], config: Config, progress: Progress = no_progress) -> Loaded:
     """The data of a finished run as that run saw it: its own splits say where the holdout begins, whatever has been added."""
-    loaded = load(config.data, config.extra_sets, tick)
+    loaded = load(config.data, config.extra_sets, progress)
     splits = manifest["splits"]
     return sealed(loaded, [*splits["val1"], *splits["val2"]]) if splits.get("holdout") else loaded
 

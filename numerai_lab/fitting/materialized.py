@@ -8,7 +8,7 @@ import numpy as np
 from numerai_lab.core.arrays import Array, Float32
 from numerai_lab.core.errors import NlabFailure
 from numerai_lab.core.panel import Block, release_pages
-from numerai_lab.core.progress import Tick
+from numerai_lab.core.progress import Progress
 from numerai_lab.core.training_stream import BlockStream
 from numerai_lab.storage.array_files import new_array, reopened
 from numerai_lab.storage.resumable import journaled
@@ -44,7 +44,7 @@ class Made:
         return block
 
 
-def make(work: Path, stream: BlockStream, name: str, tick: Tick) -> None:
+def make(work: Path, stream: BlockStream, name: str, progress: Progress) -> None:
     """Writes the rows of an augmenter, batch after batch; goes on where a killed try stopped."""
     origins, bounds = stream.origins_of(name), _bounds(stream, name)
     dtype = str(stream.rows_of(origins[0]).features.dtype)
@@ -64,7 +64,7 @@ def make(work: Path, stream: BlockStream, name: str, tick: Tick) -> None:
                 features[rows], target[rows] = block.features, block.target
                 note(i, written(i))
                 release_pages(features)
-            tick(i + 1, len(origins))
+            progress(i + 1, len(origins))
 
 
 def _bounds(stream: BlockStream, name: str) -> tuple[int, ...]:

@@ -60,7 +60,7 @@ def _found(setting: Setting, name: str, augment: tuple[str, ...], held: tuple[in
     seed, splits = setting.config.seeds[0], setting.splits
 
     def judge(work: Path) -> None:
-        with setting.show.task(f"realism of {name}@{seed}") as tick:
+        with setting.show.task(f"realism of {name}@{seed}") as progress:
             rng = rng_for(seed, "realism", setting.config.augmenters[name].seed_key)
             augmenters = {each: fitted_augmenter(setting, each, seed) for each in augment}
             stream = rows_stream(setting, augmenters, seed)
@@ -69,7 +69,7 @@ def _found(setting: Setting, name: str, augment: tuple[str, ...], held: tuple[in
             made = _sample((stream.rows_of(origins[i]) for i in places), len(places), rng)
             real = [_sample_of(setting.panel.only(eras), rng) for eras in (splits.train, held)]
             found = realism(real[0], real[1], made, int(rng.integers(2**31 - 1)))
-            tick(1, 1)
+            progress(1, 1)
         plain = {key: value for key, value in vars(found).items() if key != "proportions"}
         (work / FOUND).write_text(json.dumps(plain), encoding="utf-8")
         np.save(work / PROPORTIONS, found.proportions, allow_pickle=False)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from numerai_lab.config.schema import Config
 from numerai_lab.core.panel import Panel
-from numerai_lab.core.progress import Tick
+from numerai_lab.core.progress import Progress
 from numerai_lab.core.splits import Splits
 from numerai_lab.storage.era_content import Content, UniqueContent
 from numerai_lab.storage.scratch import Scratch
@@ -21,7 +21,7 @@ Save = Callable[[str, bytes], None]
 class Show(Protocol):
     """Where progress goes."""
 
-    def task(self, label: str) -> AbstractContextManager[Tick]: ...
+    def task(self, label: str) -> AbstractContextManager[Progress]: ...
 
 
 @dataclass(frozen=True)

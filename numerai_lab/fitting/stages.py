@@ -17,7 +17,7 @@ from numerai_lab.core.component import Component
 from numerai_lab.core.era_ranges import ranges_text
 from numerai_lab.core.errors import NlabFailure
 from numerai_lab.core.panel import Block, Panel, release_pages
-from numerai_lab.core.progress import Tick
+from numerai_lab.core.progress import Progress
 from numerai_lab.core.seeding import rng_for
 from numerai_lab.core.training_stream import BlockStream
 from numerai_lab.fitting import feature_selection, materialized
@@ -31,7 +31,7 @@ from numerai_lab.generators import Generator
 from numerai_lab.runs.layout import augmenter_file, model_file
 from numerai_lab.storage.code_version import code_version, library_versions, source_version
 from numerai_lab.storage.folders import key_of
-from numerai_lab.storage.resumable import aid, journaled
+from numerai_lab.storage.resumable import fit_context, journaled
 from numerai_lab.storage.stage_cache import Entry, Stage
 
 log = logging.getLogger("nlab")
@@ -79,8 +79,8 @@ def fitted_generator(setting: Setting, name: str, seed: int) -> Fitted:
     fits = Fits(template, tuple(states), of_era, live)
 
     def columns(work: Path) -> None:
-        with setting.show.task(f"columns {name}@{seed}") as tick:
-            _write_columns(work, name, fits, setting, tick)
+        with setting.show.task(f"columns {name}@{seed}") as progress:
+            _write_columns(work, name, fits, setting, progress)
 
     recipe = {**_facts(template), "fits": keys, "by": code_version(fit_plans, fitted_generators)}
     places = {"eras": setting.panel.eras.tolist(), "bounds": setting.panel.bounds.tolist()}
@@ -103,8 +103,8 @@ def _fitted_part(setting: Setting, name: str, seed: int, part: Part, label: str)
         shown = shown_to(
             template, setting.panel, part.fitted_on if template.uses_labels else train, part.fitted_on, setting.space
         )
-        with setting.show.task(label) as tick:
-            fitted = template.fresh().fit(shown, rng_for(seed, "generator", template.seed_key), aid(work, tick))
+        with setting.show.task(label) as progress:
+            fitted = template.fresh().fit(shown, rng_for(seed, "generator", template.seed_key), fit_context(work, progress))
         live.append(adopted(fitted, shown, setting.panel))
         (work / STATE).write_bytes(arrays_to_bytes(live[0].state()))
 
@@ -139,7 +139,7 @@ def _shown_facts(setting: Setting, template: Generator, part: Part) -> dict[str,
     return facts
 
 
-def _write_columns(work: Path, name: str, fits: Fits, setting: Setting, tick: Tick) -> None:
+def _write_columns(work: Path, name: str, fits: Fits, setting: Setting, progress: Progress) -> None:
     """A generator's columns, era by era: the way live data arrives, for training eras too. Goes on where a killed try stopped."""
     panel = setting.panel.without_target()
     columns, journal = journaled(work / COLUMNS, (len(panel.ids), len(fits.names)))
@@ -154,7 +154,7 @@ def _write_columns(work: Path, name: str, fits: Fits, setting: Setting, tick: Ti
                 note(era, columns[rows])
             panel.release()
             release_pages(columns)
-            tick(i, len(panel.eras))
+            progress(i, len(panel.eras))
 
 
 def _finite(name: str, fits: Fits, block: Block) -> Float32:
@@ -177,9 +177,9 @@ def fitted_augmenter(setting: Setting, name: str, seed: int) -> Augmenter:
         return template
 
     def fit(work: Path) -> None:
-        with setting.show.task(f"fit {name}@{seed}") as tick:
+        with setting.show.task(f"fit {name}@{seed}") as progress:
             shown = setting.panel.labelled(train).only(train).for_fitting()
-            fitted = template.fresh().fit(shown, rng_for(seed, "augmenter", template.seed_key), aid(work, tick))
+            fitted = template.fresh().fit(shown, rng_for(seed, "augmenter", template.seed_key), fit_context(work, progress))
         (work / STATE).write_bytes(arrays_to_bytes(fitted.state()))
 
     facts = {**_facts(template), **_training_facts(setting), "fitted on": ranges_text(train), "seed": seed}
@@ -202,8 +202,8 @@ def with_rows_made(setting: Setting, stream: BlockStream, seed: int) -> BlockStr
             facts["rows by"] = code_version(materialized, streaming)
 
             def make(work: Path, name: str = name) -> None:
-                with setting.show.task(f"rows of {name}@{seed}") as tick:
-                    materialized.make(work, stream, name, tick)
+                with setting.show.task(f"rows of {name}@{seed}") as progress:
+                    materialized.make(work, stream, name, progress)
 
             entry = setting.stages.obtain(Stage("rows", f"rows of {name}@{seed}", facts), make)
             found[name] = materialized.Made.of(entry.folder, stream, name)
@@ -248,8 +248,8 @@ def _fitted_model(name: str, setting: Setting, fitted: Mapping[str, Fitted], see
 
     def make(work: Path) -> None:
         stream = with_rows_made(setting, _stream(setting, variant.inputs, fitted, augmenters, seed), seed)
-        with setting.show.task(f"train {name}@{seed}") as tick:
-            done = model.fresh().fit(stream, rng_for(seed, "model"), aid(work, tick))
+        with setting.show.task(f"train {name}@{seed}") as progress:
+            done = model.fresh().fit(stream, rng_for(seed, "model"), fit_context(work, progress))
         suffix, content = done.saved()
         (work / f"model{suffix}").write_bytes(content)
 

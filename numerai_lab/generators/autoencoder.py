@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from numerai_lab.core.panel import Block, Panel
-from numerai_lab.core.progress import ALONE, Aid
+from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.generators.neural import EncoderGenerator, TrainedGenerator
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Autoencoder(EncoderGenerator, TrainedGenerator):
         "n_layers × hidden activations",
     )
 
-    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+    def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         from numerai_lab.neural.denoising import MaskedModelling, SwapDenoising
         from numerai_lab.neural.networks import generator_for
 
@@ -44,7 +44,7 @@ class Autoencoder(EncoderGenerator, TrainedGenerator):
         narrow = [self.hidden] * (self.emit == "bottleneck")
         encoder = self._encoder(panel, rng)
         objective = objectives[self.objective](encoder, narrow, self.noise, generator_for(int(rng.integers(2**62))))
-        self._train(objective, panel, rng, aid)
+        self._train(objective, panel, rng, context)
         return self._learned(encoder.stack())
 
     def names_out(self) -> list[str]:
@@ -74,7 +74,7 @@ class RandomEncoder(EncoderGenerator):
 
     kind: Literal["random_encoder"] = "random_encoder"
 
-    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+    def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         return self._learned(self._encoder(panel, rng).stack())
 
     def names_out(self) -> list[str]:

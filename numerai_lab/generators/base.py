@@ -11,7 +11,7 @@ from pydantic import Field
 from numerai_lab.core.arrays import Float32
 from numerai_lab.core.component import Component
 from numerai_lab.core.panel import Block, Panel
-from numerai_lab.core.progress import ALONE, Aid
+from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.generators.select import Select
 
 
@@ -94,7 +94,7 @@ class Generator(Component):
         return ""
 
     @abstractmethod
-    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+    def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         """Learns from every era of the panel; its target is hidden unless the generator uses labels."""
 
     @abstractmethod

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from numerai_lab.core.arrays import Int64
 from numerai_lab.core.panel import Panel
-from numerai_lab.core.progress import ALONE, Aid
+from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.generators.neural import EncoderGenerator, TrainedGenerator
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Contrastive(EncoderGenerator, TrainedGenerator):
     subsets: int = Field(4, gt=1, le=32, description="subtab: subsets of columns")
     overlap: float = Field(0.75, ge=0, le=1, description="subtab: by how much of its size a subset reaches into its neighbour")
 
-    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+    def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         from numerai_lab.neural.contrastive import OBJECTIVES, Frame, SubTab
         from numerai_lab.neural.networks import generator_for
 
@@ -71,7 +71,7 @@ class Contrastive(EncoderGenerator, TrainedGenerator):
             temperature=self.temperature,
             init=generator_for(int(rng.integers(2**62))),
         )
-        self._train(OBJECTIVES[self.method](frame) if subsets is None else SubTab(frame, subsets), panel, rng, aid)
+        self._train(OBJECTIVES[self.method](frame) if subsets is None else SubTab(frame, subsets), panel, rng, context)
         if subsets is None:
             return self._learned(encoder.stack())
         self.subsets_ = subsets

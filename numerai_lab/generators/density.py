@@ -8,7 +8,7 @@ from pydantic import Field
 from numerai_lab.core.arrays import Array, Float32
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block, Panel
-from numerai_lab.core.progress import ALONE, Aid
+from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.generators.base import Generator
 from numerai_lab.generators.landmarks import landmarks
 
@@ -42,7 +42,7 @@ class LocalDensity(Generator):
         message = f"local_density: {n} rows to measure distances to, n_neighbors {self.n_neighbors} needs more"
         return message if n <= self.n_neighbors else ""
 
-    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+    def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         self.landmarks_ = landmarks(panel, self.landmarks, rng)
         if message := self._of_rows(len(self.landmarks_)):
             raise NlabError(message)

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from numerai_lab.core.arrays import Float32
 from numerai_lab.core.panel import Block, Panel
-from numerai_lab.core.progress import ALONE, Aid
+from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.generators.base import Generator
 
 
@@ -25,7 +25,7 @@ class EraCode(Generator):
     kind: Literal["era_code"] = "era_code"
     emit_era: Literal["max", "own"] = Field("max", description="of later eras: the last one that was learned from, or their own")
 
-    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+    def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         self.first_, self.last_ = np.array(panel.eras[0]), np.array(panel.eras[-1])
         return self
 

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from numerai_lab.core.arrays import Float32
 from numerai_lab.core.panel import Block, Panel
-from numerai_lab.core.progress import ALONE, Aid
+from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.generators.neural import TrainedGenerator
 from numerai_lab.neural.layer_state import keep_layers, layers_in
 
@@ -87,7 +87,7 @@ class EraAutoencoder(TrainedGenerator):
     def _shape(self) -> dict[str, int]:
         return {"hidden": self.hidden, "n_layers": 2}
 
-    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+    def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         self.eras_ = np.array(panel.eras)
         if self.emit == ["era"]:
             return self  # nothing of the network is asked for
@@ -99,7 +99,7 @@ class EraAutoencoder(TrainedGenerator):
         self.seed_ = np.array(rng.integers(2**62))
         encoder = self._encoder(panel.n_raw)
         codes = {era: self.code(era) for era in panel.eras.tolist()}
-        self._train(EraAutoencoding(encoder, codes, generator_for(int(rng.integers(2**62)))), panel, rng, aid)
+        self._train(EraAutoencoding(encoder, codes, generator_for(int(rng.integers(2**62)))), panel, rng, context)
         for name, pairs in encoder.arrays().items():
             keep_layers(self, pairs, prefix=f"{name}_")
         return self

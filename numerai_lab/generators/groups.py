@@ -9,7 +9,7 @@ from pydantic import Field
 from numerai_lab.core.arrays import Float32, Float64
 from numerai_lab.core.errors import NlabError, nearest
 from numerai_lab.core.panel import Block, Panel
-from numerai_lab.core.progress import ALONE, Aid
+from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.generators.base import Generator
 
 GROUPS = (
@@ -59,7 +59,7 @@ class GroupStats(Generator):
             return ""
         return f"group_stats: no group holds two of the {panel.n_raw} features; name other feature sets in `groups`"
 
-    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+    def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         if message := self.refusal(panel):
             raise NlabError(message)
         found = {name: at for name, at in self._groups(panel).items() if len(at) >= 2}

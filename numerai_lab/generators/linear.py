@@ -10,7 +10,7 @@ from numerai_lab.core.arrays import Float32, Float64
 from numerai_lab.core.covariance import Moments, factor_analysis, moments, signed
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block, Panel
-from numerai_lab.core.progress import ALONE, Aid
+from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.generators.base import Generator
 
 log = logging.getLogger("nlab")
@@ -49,7 +49,7 @@ class PCA(_Linear):
     correlation: bool = Field(False, description="divide every feature by its standard deviation first")
     whiten: bool = Field(False, description="divide every score by its standard deviation")
 
-    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+    def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         found = self._moments(panel)
         scale = np.sqrt(np.diag(found.covariance)) if self.correlation else np.ones(panel.n_raw)
         inverse = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
@@ -88,7 +88,7 @@ class FactorAnalysis(_Linear):
     tolerance: float = Field(1e-8, gt=0, description="stop when no noise variance (in units of its feature's) moves by more")
     max_iterations: int = Field(2000, gt=0, lt=2**31, description="stop here at the latest")
 
-    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+    def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         found = self._moments(panel)
         deviation = np.sqrt(np.diag(found.covariance))
         alive = deviation > 0

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from numerai_lab.core.arrays import Array, Float32
 from numerai_lab.core.panel import Block, Panel
-from numerai_lab.core.progress import ALONE, Aid
+from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.generators.base import Generator
 
 UInt64 = NDArray[np.uint64]
@@ -38,7 +38,7 @@ class RandomColumns(Generator):
     def sized(self, widths: Mapping[str, int]) -> Self:
         return self.model_copy(update={"n_columns": widths.get(self.like or "", self.n_columns), "like": None})
 
-    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+    def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         self.multipliers_ = rng.integers(0, 2**64, panel.n_raw, dtype=np.uint64) | np.uint64(1)
         self.n_columns_ = np.array(self.n_columns)
         return self

@@ -12,7 +12,7 @@ from numerai_lab.core.arrays import Float32, Float64
 from numerai_lab.core.covariance import moments
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block, Panel
-from numerai_lab.core.progress import ALONE, Aid
+from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.generators.base import Generator
 
 SPREAD = 4
@@ -44,7 +44,7 @@ class LogRatioPairs(Generator):
         message = f"log_ratio_pairs: n_pairs is {self.n_pairs}, but {panel.n_raw} features make only {most} pairs"
         return message if self.n_pairs > most else ""
 
-    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+    def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         p = panel.n_raw
         if message := self.refusal(panel):
             raise NlabError(message)

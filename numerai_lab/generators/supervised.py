@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from numerai_lab.core.arrays import Float32, Float64, Int64
 from numerai_lab.core.panel import Block, Panel
-from numerai_lab.core.progress import ALONE, Aid
+from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.generators.labelled import Labelled
 from numerai_lab.generators.neural import EncoderGenerator, TrainedGenerator
 from numerai_lab.neural.layer_state import keep_layers, layers_in
@@ -83,7 +83,7 @@ class SupervisedAutoencoder(Labelled, TrainedGenerator):
             return {"hidden": self.n_components, "n_layers": 1}
         return {"hidden": self.hidden[0], "n_layers": min(8, len(self.hidden))}
 
-    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+    def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         from numerai_lab.neural.networks import generator_for
         from numerai_lab.neural.supervised import SupervisedAutoencoding, SupervisedShape
 
@@ -101,7 +101,7 @@ class SupervisedAutoencoder(Labelled, TrainedGenerator):
         )
         objective = SupervisedAutoencoding(shape, generator_for(int(rng.integers(2**62))))
         self._network = None
-        self._train(objective, panel, rng, aid)
+        self._train(objective, panel, rng, context)
         self.encoding_weights_, self.encoding_biases_ = objective.encoding()
         keep_layers(self, objective.prediction() if self.emit == "prediction" else [])
         return self
@@ -146,11 +146,11 @@ class Siamese(Labelled, EncoderGenerator, TrainedGenerator):
     def comparable(self) -> bool:
         return self.emit == "distances"
 
-    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+    def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         from numerai_lab.neural.supervised import SiameseDistances
 
         encoder = self._encoder(panel, rng)
-        self._train(SiameseDistances(encoder, self.scale), panel, rng, aid)
+        self._train(SiameseDistances(encoder, self.scale), panel, rng, context)
         self._learned(encoder.stack())
         if self.emit == "distances":
             self.centres_ = self._centres(panel, rng)

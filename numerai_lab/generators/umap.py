@@ -9,7 +9,7 @@ from pydantic import Field
 from numerai_lab.core.arrays import Array, Float32
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block, Panel
-from numerai_lab.core.progress import ALONE, Aid, part_of
+from numerai_lab.core.progress import NO_CONTEXT, FitContext, sub_progress
 from numerai_lab.generators.landmarks import landmarks
 from numerai_lab.generators.neural import NetworkGenerator
 from numerai_lab.neural.layer_state import keep_layers, layers_in
@@ -116,12 +116,12 @@ class UMAP(NetworkGenerator):
             return f"umap: {n} rows to fit on give at most {n - 2} columns, n_components is {self.n_components}"
         return ""
 
-    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+    def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         self._forget()
         rows = landmarks(panel, self._n_landmarks(mode := self._mode(panel.n_rows)), rng)
         if message := self.refusal(panel) or self._of_rows(mode, len(rows)):
             raise NlabError(message)
-        return self._fit_exact(rows, panel.top, rng) if mode == "exact" else self._fit_space(mode, rows, rng, aid)
+        return self._fit_exact(rows, panel.top, rng) if mode == "exact" else self._fit_space(mode, rows, rng, context)
 
     def transform(self, block: Block) -> Float32:
         if "reducer_" not in self.__dict__:
@@ -217,7 +217,7 @@ class UMAP(NetworkGenerator):
         reducer._input_hash = None
         return reducer
 
-    def _fit_space(self, mode: str, rows: Array, rng: np.random.Generator, aid: Aid) -> Self:
+    def _fit_space(self, mode: str, rows: Array, rng: np.random.Generator, context: FitContext) -> Self:
         import torch
 
         from numerai_lab.neural.networks import device_for
@@ -227,26 +227,26 @@ class UMAP(NetworkGenerator):
         cells = torch.from_numpy(rows).to(device_for(self.device))
         search, training = self._work(len(rows))
         until = search / (search + training * (mode == "parametric"))
-        space = neighbourhoods(cells, self.metric, self.principal, self.n_neighbors, part_of(aid.tick, 0, until))
+        space = neighbourhoods(cells, self.metric, self.principal, self.n_neighbors, sub_progress(context.progress, 0, until))
         # Row after row, as they are read back: a GPU multiplies by another order in another way.
         self.projection_, self.shift_ = (np.ascontiguousarray(values.cpu().numpy()) for values in (space.projection, space.shift))
         if mode == "parametric":
-            return self._train(space, rng, replace(aid, tick=part_of(aid.tick, until, 1)))
+            return self._train(space, rng, replace(context, progress=sub_progress(context.progress, until, 1)))
         self.scores_ = space.scores.cpu().numpy()
         self.layout_ = layout(space, self.n_components, self.min_dist, self.n_epochs, int(rng.integers(2**31 - 1)))
         return self
 
-    def _train(self, space: "Space", rng: np.random.Generator, aid: Aid) -> Self:
+    def _train(self, space: "Space", rng: np.random.Generator, context: FitContext) -> Self:
         from numerai_lab.neural.placing import layout, warm_up
         from numerai_lab.neural.umap import curve, train
 
         self.seed_ = np.array(rng.integers(2**62))
         encoder = self._encoder(space)
-        if self.warm_start and aid.kept() is None:
+        if self.warm_start and context.load_checkpoint() is None:
             places = layout(space, self.n_components, self.min_dist, self.n_epochs, int(rng.integers(2**31 - 1)))
             warm_up(encoder, space.scores, places, self._plan(self.steps // 2, self.learning_rate), int(self.seed_))
         self.curve_ = train(
-            encoder, space, curve(self.min_dist), self._plan(self.steps, self.learning_rate), int(self.seed_), aid
+            encoder, space, curve(self.min_dist), self._plan(self.steps, self.learning_rate), int(self.seed_), context
         )
         keep_layers(self, encoder.arrays())
         return self
@@ -278,7 +278,9 @@ class UMAP(NetworkGenerator):
         space = within(cells, self.metric, map_[0], map_[1], self.n_neighbors)
         encoder = self._encoder(space)
         encoder.take(self._layers())
-        train(encoder, space, curve(self.min_dist), self._plan(self.era_steps, self.learning_rate / 4), int(self.seed_), ALONE)
+        train(
+            encoder, space, curve(self.min_dist), self._plan(self.era_steps, self.learning_rate / 4), int(self.seed_), NO_CONTEXT
+        )
         with torch.inference_mode():
             columns: Float32 = encoder(space.scores).cpu().numpy()
         return columns

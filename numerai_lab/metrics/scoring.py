@@ -10,7 +10,7 @@ import numpy as np
 from numerai_lab.core.arrays import Array, Float32, Float64, Int64
 from numerai_lab.core.eras import DAYS_PER_ERA
 from numerai_lab.core.panel import Panel
-from numerai_lab.core.progress import Tick, silent
+from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.core.splits import Splits
 from numerai_lab.metrics import ERA_METRICS, METRICS
 from numerai_lab.metrics.changes import SURENESS, Series, changes, series_of, typed
@@ -79,7 +79,9 @@ class Scoring:
         return self.payout or multipliers(self.horizon_days, self.payout_date)
 
 
-def per_era(panel: Panel, predictions: Predictions, splits: Splits, scoring: Scoring, tick: Tick = silent) -> "pl.DataFrame":
+def per_era(
+    panel: Panel, predictions: Predictions, splits: Splits, scoring: Scoring, progress: Progress = no_progress
+) -> "pl.DataFrame":
     """A row a variant × seed × scored era, a column a metric; `max_feature` names the feature of the largest exposure.
 
     `date` is there where eras are dates. Eras that `covered` leaves out have no rows.
@@ -104,7 +106,7 @@ def per_era(panel: Panel, predictions: Predictions, splits: Splits, scoring: Sco
             head = {"variant": column.variant, "seed": column.seed, "era": era, "split": splits.name_of(era)}
             day = {"date": date.fromisoformat(panel.dates[era])} if panel.dates else {}
             rows.append({**head, "n_rows": n_rows, **values, "max_feature": holder, **day})
-        tick(done, len(eras))
+        progress(done, len(eras))
     schema = {"variant": pl.String, "seed": pl.Int64, "era": pl.Int32, "split": pl.String, "n_rows": pl.Int64}
     schema |= dict.fromkeys(ERA_METRICS, pl.Float64) | {"max_feature": pl.String}
     return pl.DataFrame(rows, schema={**schema, **({"date": pl.Date} if panel.dates else {})})

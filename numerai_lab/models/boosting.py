@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from numerai_lab.core.arrays import Array, Float32, Float64
-from numerai_lab.core.progress import ALONE, Aid
+from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.core.training_stream import BlockStream
 from numerai_lab.models.base import Model
 
@@ -65,16 +65,16 @@ class XGBoost(_Boosting):
         "hardly add to; a fifth slower, or more with eras of some hundred rows",
     )
 
-    def fit(self, blocks: BlockStream, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+    def fit(self, blocks: BlockStream, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         seed = int(rng.integers(2**31 - 1))
         if not self.external_memory:
-            self.booster_ = self._grown(blocks, seed, aid, None)
+            self.booster_ = self._grown(blocks, seed, context, None)
             return self
         with tempfile.TemporaryDirectory(prefix="pages-", dir=blocks.shelf.folder if blocks.shelf else None) as pages:
-            self.booster_ = self._grown(blocks, seed, aid, pages)
+            self.booster_ = self._grown(blocks, seed, context, pages)
         return self
 
-    def _grown(self, blocks: BlockStream, seed: int, aid: Aid, pages: str | None) -> Any:
+    def _grown(self, blocks: BlockStream, seed: int, context: FitContext, pages: str | None) -> Any:
         """The trees. pages: a folder for binned rows, which XGBoost removes when the matrix ends with this call."""
         import xgboost
 
@@ -88,18 +88,18 @@ class XGBoost(_Boosting):
         how = {"max_bin": self._bins(blocks), "nthread": self.n_jobs or None}
         kind = xgboost.QuantileDMatrix if pages is None else xgboost.ExtMemQuantileDMatrix
         matrix = kind(_iterator(blocks, pages), ref=_cuts(blocks, how), **how)
-        model = (aid.kept() or {}).get("model")
+        model = (context.load_checkpoint() or {}).get("model")
         booster = xgboost.Booster(parameters, [matrix], None if model is None else bytearray(model))
         kept = time.monotonic()
         for tree in range(booster.num_boosted_rounds(), self.n_estimators):
             if tree % ROUNDS == 0:
                 content = booster.save_raw("ubj") if tree else None
                 if content and time.monotonic() - kept >= KEEP_EVERY:
-                    aid.keep({"model": np.frombuffer(content, np.uint8)})
+                    context.save_checkpoint({"model": np.frombuffer(content, np.uint8)})
                     kept = time.monotonic()
                 booster = xgboost.Booster({**parameters, "seed": (seed + tree) % 2**31}, [matrix], content)
             booster.update(matrix, iteration=tree)
-            aid.tick(tree + 1, self.n_estimators)
+            context.progress(tree + 1, self.n_estimators)
         return booster.reset()
 
     def predict(self, X: Float32) -> Float32:
@@ -149,7 +149,7 @@ class LightGBM(_Boosting):
     min_data_in_leaf: int = Field(20, ge=1, lt=2**31, description="least number of rows in a leaf")
     reg_lambda: float = Field(0.0, ge=0, description="L2 penalty on leaf values")
 
-    def fit(self, blocks: BlockStream, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+    def fit(self, blocks: BlockStream, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         import lightgbm
 
         parameters = {
@@ -172,7 +172,7 @@ class LightGBM(_Boosting):
         }
         labels, weights = blocks.targets(), blocks.weights()
         data = lightgbm.Dataset(_sequences(blocks), label=labels, weight=weights, params=parameters, free_raw_data=True)
-        callback = _after_each(lambda environment: aid.tick(environment.iteration + 1, self.n_estimators))
+        callback = _after_each(lambda environment: context.progress(environment.iteration + 1, self.n_estimators))
         self.booster_ = lightgbm.train(parameters, data, self.n_estimators, callbacks=[callback])
         return self
 

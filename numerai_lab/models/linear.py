@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from numerai_lab.core.arrays import Float32, Float64, arrays_from_bytes, arrays_to_bytes
-from numerai_lab.core.progress import ALONE, Aid
+from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.core.training_stream import BlockStream
 from numerai_lab.models.base import Model
 
@@ -22,7 +22,7 @@ class Ridge(Model):
     kind: Literal["ridge"] = "ridge"
     alpha: float = Field(1.0, ge=0, description="penalty, on inputs of standard deviation 1 and squared errors summed over rows")
 
-    def fit(self, blocks: BlockStream, rng: np.random.Generator, aid: Aid = ALONE) -> Self:
+    def fit(self, blocks: BlockStream, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         p = len(blocks.input_names)
         n, sum_x, sum_y, xx, xy = 0.0, np.zeros(p), 0.0, np.zeros((p, p)), np.zeros(p)
         for i, batch in enumerate(blocks):
@@ -31,7 +31,7 @@ class Ridge(Model):
             n, sum_x, sum_y = n + weight * len(y), sum_x + weight * x.sum(0), sum_y + weight * y.sum()
             xx += weight * (x.T @ x)
             xy += weight * (x.T @ y)
-            aid.tick(i + 1, len(blocks))
+            context.progress(i + 1, len(blocks))
         mean = sum_x / n
         covariance = xx - n * np.outer(mean, mean)
         variance = np.diag(covariance) / n

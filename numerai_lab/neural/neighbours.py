@@ -8,7 +8,7 @@ from torch import Tensor
 
 from numerai_lab.core.arrays import Float32, Float64, Int64
 from numerai_lab.core.covariance import signed
-from numerai_lab.core.progress import Tick, silent
+from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.neural.umap_learn import umap_learn
 
 Metric = Literal["euclidean", "manhattan", "cosine", "correlation", "hamming"]
@@ -97,7 +97,7 @@ class Index:
         return positions, (self.points[positions] - rows[:, None, :]).square().sum(2)
 
 
-def nearest(points: Tensor, k: int, tick: Tick = silent) -> tuple[Tensor, Tensor]:
+def nearest(points: Tensor, k: int, progress: Progress = no_progress) -> tuple[Tensor, Tensor]:
     """(positions, squared distances), rows × k, nearest first; every row's first neighbour is itself, at 0."""
     index, n = Index(points, k), len(points)
     # Made first: results kept between the blocks' own arrays would split the memory that these leave, gigabytes in the end.
@@ -107,17 +107,17 @@ def nearest(points: Tensor, k: int, tick: Tick = silent) -> tuple[Tensor, Tensor
         end = min(n, start + n_rows)
         own = torch.arange(start, end, device=points.device)
         positions[own], squared[own] = index.search(points[own], own)
-        tick(end, n)
+        progress(end, n)
     return positions, squared
 
 
-def neighbours(points: Tensor, k: int, tick: Tick = silent) -> tuple[Int64, Float32]:
+def neighbours(points: Tensor, k: int, progress: Progress = no_progress) -> tuple[Int64, Float32]:
     """(positions, squared distances), as `nearest` finds them, or, of more points than EXACT_POINTS on a CPU, nearly so.
 
     PyNNDescent (Dong, Moses, Li 2011) then: seconds instead of minutes, but some of the true neighbours are missed.
     """
     if len(points) <= EXACT_POINTS or points.device.type != "cpu":
-        positions, squared = nearest(points, k, tick)
+        positions, squared = nearest(points, k, progress)
         return positions.cpu().numpy(), squared.cpu().numpy()
     with umap_learn():
         from pynndescent import NNDescent

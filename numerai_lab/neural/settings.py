@@ -7,7 +7,7 @@ from pydantic import Field
 
 from numerai_lab.core.component import Component
 from numerai_lab.core.panel import Panel
-from numerai_lab.core.progress import Aid
+from numerai_lab.core.progress import FitContext
 
 if TYPE_CHECKING:
     from numerai_lab.neural.training import Objective
@@ -62,7 +62,7 @@ class Training(OnDevice):
 
         return self.no_device() or no_batch(panel, self.held_out, self.held_out_eras)
 
-    def _train(self, objective: "Objective", panel: Panel, rng: np.random.Generator, aid: Aid) -> None:
+    def _train(self, objective: "Objective", panel: Panel, rng: np.random.Generator, context: FitContext) -> None:
         """Trains in place; `curve_` is the training curve: step, training loss, loss on held-out eras, float32."""
         from dataclasses import fields
 
@@ -71,7 +71,7 @@ class Training(OnDevice):
 
         settings = {field.name: getattr(self, field.name) for field in fields(Plan) if hasattr(self, field.name)}
         plan = Plan(**(settings | {"eras_per_batch": self._batch_eras()}))
-        self.curve_ = train(objective.to(device_for(self.device)), panel, plan, rng, aid)
+        self.curve_ = train(objective.to(device_for(self.device)), panel, plan, rng, context)
 
     def _batch_eras(self) -> int:
         """Eras in a batch, where a method has no choice."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from numerai_lab.core.arrays import Array, Float32
 from numerai_lab.core.errors import NlabFailure
 from numerai_lab.core.panel import Panel
-from numerai_lab.core.progress import Aid
+from numerai_lab.core.progress import FitContext
 from numerai_lab.neural.networks import generator_for, repeatable
 from numerai_lab.neural.rows import Batch, draw, held_out
 
@@ -59,7 +59,7 @@ class Plan:
         return max(1, min(self.max_steps, wanted))
 
 
-def train(objective: Objective, panel: Panel, plan: Plan, rng: np.random.Generator, aid: Aid) -> Float32:
+def train(objective: Objective, panel: Panel, plan: Plan, rng: np.random.Generator, context: FitContext) -> Float32:
     """Trains in place, ends with the weights that were best on held-out eras, and returns the curve.
 
     curve: float32, a row an evaluation, the first before any step: step, mean training loss since the last one (NaN at
@@ -68,16 +68,16 @@ def train(objective: Objective, panel: Panel, plan: Plan, rng: np.random.Generat
     """
     loop = _Loop(objective, panel, plan, rng)
     with repeatable(loop.device):
-        kept = aid.kept()
+        kept = context.load_checkpoint()
         if kept is None or not loop.load(kept):
             loop.evaluate()
         while not loop.done:
             loop.learn()
             if loop.step % plan.evaluate_every == 0 or loop.step == loop.n_steps:
                 loop.evaluate()
-                aid.keep(loop.arrays())
-            aid.tick(loop.step, loop.n_steps, loop.said)
-    aid.tick(loop.n_steps, loop.n_steps, loop.said)
+                context.save_checkpoint(loop.arrays())
+            context.progress(loop.step, loop.n_steps, loop.said)
+    context.progress(loop.n_steps, loop.n_steps, loop.said)
     objective.load_state_dict(loop.best)
     objective.eval()
     return np.array(loop.curve, np.float32)

@@ -13,7 +13,7 @@ from torch.nn.functional import softplus
 
 from numerai_lab.core.arrays import Array, Float32, Int64
 from numerai_lab.core.errors import NlabFailure
-from numerai_lab.core.progress import Aid, Tick, silent
+from numerai_lab.core.progress import FitContext, Progress, no_progress
 from numerai_lab.neural.neighbours import Metric, neighbours, principal_axes, scores_of, spread_out
 from numerai_lab.neural.networks import Stack, arrays_of, linear, relu_net, repeatable
 from numerai_lab.neural.training import take_up, written
@@ -66,20 +66,24 @@ class Space:
         return graph
 
 
-def neighbourhoods(landmarks: Tensor, metric: Metric, n_principal: int, n_neighbors: int, tick: Tick = silent) -> Space:
+def neighbourhoods(
+    landmarks: Tensor, metric: Metric, n_principal: int, n_neighbors: int, progress: Progress = no_progress
+) -> Space:
     """The space of some rows, in the units and dtype of the panel."""
     mean, axes = principal_axes(landmarks, metric, n_principal)
     projection, shift = (torch.from_numpy(values.astype(np.float32)).to(landmarks.device) for values in (axes, -mean @ axes))
-    space = within(landmarks, metric, projection, shift, n_neighbors, tick)
+    space = within(landmarks, metric, projection, shift, n_neighbors, progress)
     last = space.distances[:, -1].astype(np.float64) ** (2 if metric == "euclidean" else 1)
     reach = float(np.sqrt(last.mean())) or 1.0
     return replace(space, scores=space.scores / reach, projection=projection / reach, shift=shift / reach)
 
 
-def within(rows: Tensor, metric: Metric, projection: Tensor, shift: Tensor, n_neighbors: int, tick: Tick = silent) -> Space:
+def within(
+    rows: Tensor, metric: Metric, projection: Tensor, shift: Tensor, n_neighbors: int, progress: Progress = no_progress
+) -> Space:
     """The space of some rows by a projection that is there."""
     scores = scores_of(rows, metric, projection, shift)
-    positions, squared = neighbours(scores, n_neighbors, tick)
+    positions, squared = neighbours(scores, n_neighbors, progress)
     return Space(scores, projection, shift, positions, np.sqrt(squared) if metric == "euclidean" else squared)
 
 
@@ -160,14 +164,14 @@ def alike(columns: Tensor, scores: Tensor, others: Tensor) -> Tensor:
     return torch.corrcoef(pairs)[0, 1]
 
 
-def train(encoder: Encoder, space: Space, ab: tuple[float, float], plan: Plan, seed: int, aid: Aid) -> Float32:
+def train(encoder: Encoder, space: Space, ab: tuple[float, float], plan: Plan, seed: int, context: FitContext) -> Float32:
     """Trains in place. Returns the curve: float32, a row every KEEP_EVERY steps: step, mean pull and mean push since the last.
 
     Every step draws from a stream of its own, so a checkpoint is weights, moments and the number of steps. On a CPU it runs on
     one thread: the weights do not depend on how many there are, and steps this small wait for each other on a busy machine.
     """
     loop = _Loop(encoder, space, ab, plan, seed)
-    kept = aid.kept()
+    kept = context.load_checkpoint()
     if kept is not None:
         loop.load(kept)
     with _one_thread(), repeatable(space.scores.device):
@@ -175,8 +179,8 @@ def train(encoder: Encoder, space: Space, ab: tuple[float, float], plan: Plan, s
             loop.learn()
             if loop.step % KEEP_EVERY == 0 or loop.step == plan.steps:
                 loop.note()
-                aid.keep(loop.arrays())
-            aid.tick(loop.step, plan.steps, f"loss {sum(loop.curve[-1][1:]):.4g}" if loop.curve else "")
+                context.save_checkpoint(loop.arrays())
+            context.progress(loop.step, plan.steps, f"loss {sum(loop.curve[-1][1:]):.4g}" if loop.curve else "")
     return np.array(loop.curve, np.float32)
 
 

@@ -5,11 +5,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from rich import progress as rich_progress
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     ProgressColumn,
     Task,
     TextColumn,
@@ -19,7 +19,7 @@ from rich.progress import (
 from rich.text import Text
 
 from numerai_lab.core.formatting import human_bytes
-from numerai_lab.core.progress import Tick
+from numerai_lab.core.progress import Progress
 
 log = logging.getLogger("nlab")
 WIDE = 110
@@ -46,7 +46,7 @@ class Bars:
         self.console = console
 
     @contextmanager
-    def task(self, label: str) -> Iterator[Tick]:
+    def task(self, label: str) -> Iterator[Progress]:
         wide = self.console.width >= WIDE
         columns = (
             TextColumn("{task.description}"),
@@ -56,34 +56,34 @@ class Bars:
             TextColumn("left"),
             TimeRemainingColumn(),
             Memory(),
-            *([TextColumn("{task.fields[said]}")] if wide else []),
+            *([TextColumn("{task.fields[note]}")] if wide else []),
         )
-        with Progress(*columns, console=self.console, transient=True) as progress:
-            task = progress.add_task(label, total=None, said="")
+        with rich_progress.Progress(*columns, console=self.console, transient=True) as bars:
+            task = bars.add_task(label, total=None, note="")
 
-            def tick(done: int, total: int, said: str = "", /) -> None:
-                progress.update(task, completed=done, total=total, said=said)
+            def progress(done: int, total: int, note: str = "", /) -> None:
+                bars.update(task, completed=done, total=total, note=note)
 
-            yield tick
+            yield progress
 
 
 class Lines:
     """A line when a task has taken a while, with the time left as far as it can be told."""
 
     @contextmanager
-    def task(self, label: str) -> Iterator[Tick]:
-        start = said = time.monotonic()
+    def task(self, label: str) -> Iterator[Progress]:
+        start = last_line = time.monotonic()
 
-        def tick(done: int, total: int, said_of_it: str = "", /) -> None:
-            nonlocal said
+        def progress(done: int, total: int, note: str = "", /) -> None:
+            nonlocal last_line
             now = time.monotonic()
-            if now - said >= LINE_EVERY and done:
-                said = now
+            if now - last_line >= LINE_EVERY and done:
+                last_line = now
                 left = (now - start) / done * (total - done)
-                more = f", {said_of_it}" if said_of_it else ""
+                more = f", {note}" if note else ""
                 log.info("%s: %d of %d, about %.0f s left%s", label, done, total, left, more)
 
-        yield tick
+        yield progress
 
 
 def shown() -> Bars | Lines:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from numerai_lab.core.arrays import Array, arrays_from_bytes, arrays_to_bytes
-from numerai_lab.core.progress import Aid, Tick
+from numerai_lab.core.progress import FitContext, Progress
 from numerai_lab.storage.array_files import new_array, reopened
 
 log = logging.getLogger("nlab")
@@ -21,11 +21,11 @@ JOURNAL = "journal.jsonl"
 CRC_BYTES = 4
 
 
-def aid(work: Path, tick: Tick) -> Aid:
+def fit_context(work: Path, progress: Progress) -> FitContext:
     """Progress, and the checkpoint of the stage that is made in `work`."""
     path = work / CHECKPOINT
 
-    def kept() -> dict[str, Array] | None:
+    def load() -> dict[str, Array] | None:
         if not path.is_file():
             return None
         content = path.read_bytes()
@@ -35,11 +35,11 @@ def aid(work: Path, tick: Tick) -> Aid:
         log.info("going on from a checkpoint")
         return arrays_from_bytes(content[CRC_BYTES:])
 
-    def keep(arrays: Mapping[str, Array]) -> None:
+    def save(arrays: Mapping[str, Array]) -> None:
         content = arrays_to_bytes(arrays)
         write_whole(path, _crc_bytes(content) + content)
 
-    return Aid(tick, kept, keep)
+    return FitContext(progress, load, save)
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -63,8 +63,8 @@ def audit(config: Config, show: Show) -> Audit:
     block and beside it. Each training runs in a process of its own, so that nothing is remembered from another.
     """
     config = config.model_copy(update={"seeds": config.seeds[:1]})
-    with show.task("data") as tick:
-        loaded, splits = load_sealed(config, tick)
+    with show.task("data") as progress:
+        loaded, splits = load_sealed(config, progress)
     with show.task("features alone and in pairs"):
         checks = [*data_checks(loaded, splits)]
         raw = raw_scores(loaded.panel, splits.train, splits.scored, overlap_of(loaded.panel))

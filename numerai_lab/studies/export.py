@@ -90,8 +90,8 @@ def export_run(run: Path, name: str, out: Path, show: Show, seed: int | None = N
     if not path.is_file():
         there = sorted(each.stem.removeprefix("generator-") for each in path.parent.glob("generator-*.safetensors"))
         raise NlabError(f"{run}: keeps no fitted {name}@{wanted}; {nearest(f'{name}@{wanted}', there)}")
-    with show.task("data") as tick:
-        loaded = load_sealed_for(manifest, config, tick)
+    with show.task("data") as progress:
+        loaded = load_sealed_for(manifest, config, progress)
     if loaded.panel.n_raw != manifest["data"]["features"]:
         raise NlabError(f"{run}: was made of {manifest['data']['features']} features, the data now has {loaded.panel.n_raw}")
     changed = loaded.identity != manifest["data"]["identity"]
@@ -117,8 +117,8 @@ def transform(config: Config, out: Path, show: Show) -> list[Exported]:
     if not names:
         raise NlabError(f"{config.name}: the config has no generators to transform with")
     refuse_existing(out)
-    with show.task("data") as tick:
-        loaded, splits = load_sealed(config, tick)
+    with show.task("data") as progress:
+        loaded, splits = load_sealed(config, progress)
     only = config.model_copy(update={"variants": {name: Variant(features=[name]) for name in names}})
     check_methods(only, loaded.panel, splits)
     facts = {"config": config.name, "config hash": config_hash(config), "data identity": loaded.identity}
@@ -165,7 +165,7 @@ def _write(subject: Subject, config: Config, loaded: Loaded, out: Path, show: Sh
     schema = pa.schema(fields)
     diagnosis = Diagnosis(names)
     rows = dict.fromkeys((TRAIN, VALIDATION, LIVE), 0)
-    with growing_table(out, schema) as add, show.task(f"export {subject.name}") as tick:
+    with growing_table(out, schema) as add, show.task(f"export {subject.name}") as progress:
         for done, (era, split, ids, values) in enumerate(_eras(subject, panel, live), start=1):
             eras = [pa.array([era] * len(ids), pa.int32())]
             if day:
@@ -174,13 +174,13 @@ def _write(subject: Subject, config: Config, loaded: Loaded, out: Path, show: Sh
             add(pa.table([pa.array(ids), *eras, pa.array([split] * len(ids)), *map(pa.array, values.T)], schema=schema))
             diagnosis.add(split, values)
             rows[split] += len(ids)
-            tick(done, len(panel.eras) + (live is not None))
-    silent = tuple(filter(lambda era: not subject.fits.speaks_for(era), panel.eras.tolist()))
+            progress(done, len(panel.eras) + (live is not None))
+    no_progress = tuple(filter(lambda era: not subject.fits.speaks_for(era), panel.eras.tolist()))
     remarks = (
         *subject.remarks,
         *(
-            (f"eras {span_text(silent, panel.dates)} are left out: its fit saw their targets, or those of their neighbours",)
-            if silent
+            (f"eras {span_text(no_progress, panel.dates)} are left out: its fit saw their targets, or those of their neighbours",)
+            if no_progress
             else ()
         ),
         *(() if live else ("the data has no live rows (no live.parquet beside its tables)",)),

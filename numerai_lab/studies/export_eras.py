@@ -47,18 +47,18 @@ def export_eras(run: Path, name: str, n_eras: int, out: Path, show: Show, seed: 
     config, _ = load_config(run / CONFIG)
     wanted = config.seeds[0] if seed is None else seed
     augmenter = _fitted(done, config, name, wanted)
-    with show.task("data") as tick:
-        loaded = load_sealed_for(manifest, config, tick)
+    with show.task("data") as progress:
+        loaded = load_sealed_for(manifest, config, progress)
     if loaded.panel.n_raw != manifest["data"]["features"]:
         raise NlabError(f"{run}: was made of {manifest['data']['features']} features, the data now has {loaded.panel.n_raw}")
     stream = _stream(augmenter, name, loaded, tuple(manifest["splits"]["train"]), wanted, n_eras)
     origins = stream.origins_of(name)[:n_eras]
     n_rows, first = 0, 10 ** len(str(stream.last_era))
-    with show.task(f"export {name}") as tick, growing_table(out, _schema(loaded)) as add:
+    with show.task(f"export {name}") as progress, growing_table(out, _schema(loaded)) as add:
         for i, block in enumerate(_blocks(stream, origins)):
             add(_table(block, first + i, loaded, wanted))
             n_rows += len(block)
-            tick(i + 1, len(origins))
+            progress(i + 1, len(origins))
     card = out.with_name(f"{out.name}.md")
     facts = {
         "method": augmenter.model_dump()["kind"],

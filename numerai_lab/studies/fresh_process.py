@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
 from numerai_lab.core.errors import NlabError, NlabFailure, told
-from numerai_lab.core.progress import Tick
+from numerai_lab.core.progress import Progress
 from numerai_lab.fitting.run_context import Show
 
 Result = TypeVar("Result")
@@ -51,14 +51,14 @@ def _relayed(show: Show, receiver: Connection) -> Any:
     while True:
         kind, content = receiver.recv()
         if kind == "task":
-            with show.task(content) as tick:
+            with show.task(content) as progress:
                 while True:
                     inner, values = receiver.recv()
                     if inner == "end":
                         break
                     if inner == "outcome":
                         return values
-                    tick(*values)
+                    progress(*values)
         elif kind == "outcome":
             return content
 
@@ -70,18 +70,18 @@ class _Sent:
         self.sender, self.depth = sender, 0
 
     @contextmanager
-    def task(self, label: str) -> Iterator[Tick]:
+    def task(self, label: str) -> Iterator[Progress]:
         self.depth += 1
         outer = self.depth == 1
         if outer:
             self.sender.send(("task", label))
 
-        def tick(done: int, total: int, said: str = "", /) -> None:
+        def progress(done: int, total: int, said: str = "", /) -> None:
             if outer:
                 self.sender.send(("tick", (done, total, said)))
 
         try:
-            yield tick
+            yield progress
         finally:
             self.depth -= 1
             if outer:

@@ -54,8 +54,8 @@ def inspected(run: Run, show: Show) -> list[Inspected]:
     fits = {key: restored_generator(run, config, *key) for key in _keys(config) if (run.path / generator_file(*key)).is_file()}
     if not fits:
         return []
-    with show.task("data") as tick:
-        panel = load_sealed_for(run.manifest, config, tick).panel
+    with show.task("data") as progress:
+        panel = load_sealed_for(run.manifest, config, progress).panel
     if panel.n_raw != run.manifest["data"]["features"]:
         raise NlabError(f"{run.path}: was made of {run.manifest['data']['features']} features, the data now has {panel.n_raw}")
     sample = _sample(panel, run, fits, show)
@@ -86,7 +86,7 @@ def _sample(panel: Panel, run: Run, fits: Mapping[Key, Fits], show: Show) -> Sam
     assert panel.target is not None
     parts, eras = [], []
     columns: dict[Key, list[Float32]] = {key: [] for key in fits}
-    with show.task("transform") as tick:
+    with show.task("transform") as progress:
         for done, era in enumerate(chosen, start=1):
             block = panel.block(era)
             rows = np.linspace(0, len(block) - 1, min(AN_ERA, len(block))).astype(int)
@@ -95,7 +95,7 @@ def _sample(panel: Panel, run: Run, fits: Mapping[Key, Fits], show: Show) -> Sam
             parts.append((block.unit()[rows], panel.target[panel.rows(era)][rows]))
             eras.append(np.full(len(rows), era, np.int32))
             panel.release()
-            tick(done, len(chosen))
+            progress(done, len(chosen))
     at = np.concatenate(eras)
     return Sample(
         eras=at,

@@ -37,8 +37,8 @@ class Power:
 
 def power(config: Config, gain: float, show: Show, run: Run | None = None) -> Power:
     """What n eras × seeds would resolve. Noise comes from a finished run, else from a pilot on training eras."""
-    with show.task("data") as tick:
-        loaded, splits = load_sealed(config, tick)
+    with show.task("data") as progress:
+        loaded, splits = load_sealed(config, progress)
     block = block_length(loaded.horizon_days, loaded.panel.days_per_era)
     noise, source = _of_run(run, block) if run else _of_pilot(loaded.panel, splits, block)
     if not noise.era > 0:

@@ -58,8 +58,8 @@ def score_predictions(path: Path, config: Config, show: Show, reference: str | N
     frame, names, left_out = _read(path, config)
     if reference is not None and reference not in names:
         raise NlabError(f"--reference: {path} has no column {reference!r}; {nearest(reference, names)}")
-    with show.task("data") as tick:
-        loaded = load(config.data, config.extra_sets, tick)
+    with show.task("data") as progress:
+        loaded = load(config.data, config.extra_sets, progress)
     splits = splits_of(config, loaded.panel)
     loaded = replace(loaded, panel=with_hidden_targets(loaded.panel, splits.holdout))
     panel = loaded.panel
@@ -75,8 +75,8 @@ def score_predictions(path: Path, config: Config, show: Show, reference: str | N
     places = np.concatenate([np.arange(first, last) for first, last in future.bounds])
     predictions = Predictions(columns, places, values[places])
     notes += covered(panel, predictions, scored, scoring).lines()
-    with show.task("score") as tick:
-        eras = per_era(panel, predictions, scored, scoring, tick)
+    with show.task("score") as progress:
+        eras = per_era(panel, predictions, scored, scoring, progress)
     stamp = "; ".join(part for part in (splits.leak, loaded.alias) if part)
     missing = int((~_complete(values[places])).sum())
     notes += [f"{missing:,} rows of scored eras have no prediction and are left out of their eras"] if missing else []

@@ -75,8 +75,8 @@ def unseal(path: Path, variant: str, show: Show, *, again: bool = False, runs_di
     _earlier_looks(run)
     if (earlier := ledger.before(look.holdout)) and not again:
         raise already_looked_at(earlier)
-    with show.task("data") as tick:
-        loaded = load(config.data, config.extra_sets, tick)
+    with show.task("data") as progress:
+        loaded = load(config.data, config.extra_sets, progress)
     splits = _splits(run, config, loaded)
     names = (look.reference, variant, *(pairs[variant] for pairs in _placebos(run, variant).values()))
     restored = Restored(run, config, splits, tuple(dict.fromkeys(names)))
@@ -154,8 +154,8 @@ def _scores(restored: Restored, variant: str, loaded: Loaded, predictions: Predi
 
     config, splits, names = restored.config, restored.splits, restored.names
     scoring = scoring_of(config, loaded)
-    with show.task("score the holdout") as tick:
-        scored = per_era(loaded.panel, predictions, _held_out(splits), scoring, tick).filter(pl.col("variant").is_in(names))
+    with show.task("score the holdout") as progress:
+        scored = per_era(loaded.panel, predictions, _held_out(splits), scoring, progress).filter(pl.col("variant").is_in(names))
     notes, placebos = notes_of(config, splits, loaded.alias), _placebos(restored.run, variant)
     table = score_table(scored, scoring, notes, placebos, compared={variant})
     before = restored.run.scores.filter(pl.col("variant").is_in(names), pl.col("split") == VALIDATION)

@@ -11,7 +11,7 @@ from numerai_lab.augmenters import AUGMENTERS, Augmenter
 from numerai_lab.core.arrays import arrays_from_bytes, arrays_to_bytes
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block, Panel
-from numerai_lab.core.progress import silent
+from numerai_lab.core.progress import no_progress
 from numerai_lab.core.training_stream import Batch, BlockStream
 from numerai_lab.fitting.materialized import FEATURES, Made, make
 from tests.conftest import component, make_panel
@@ -117,7 +117,7 @@ def test_rows_that_are_kept_are_those_made_anew_and_lie_in_the_type_that_is_esti
     panel = make_panel()
     augmenter = fitted(kind, panel, copies=2)
     anew = BlockStream(panel.only(TRAIN), ("raw",), panel.raw_names, 0, {"a": augmenter}, last_era=int(panel.eras[-1]))
-    make(tmp_path, anew, "a", silent)
+    make(tmp_path, anew, "a", no_progress)
     kept = replace(anew, kept={"a": Made.of(tmp_path, anew, "a")})
     assert kept.binned == anew.binned == (not augmenter.between_bins)
     assert np.load(tmp_path / FEATURES, mmap_mode="r").dtype == (np.float32 if augmenter.between_bins else np.int8)

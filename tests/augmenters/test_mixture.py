@@ -101,7 +101,7 @@ def test_dispersion_is_the_spread_of_what_is_drawn() -> None:
     panel = make_panel(n_eras=40, n_rows=100, n_features=20)
     fitted = GMMTargets(n_components=1).fit(panel, rng())
     drawn = np.array([fitted.beta(1, rng(i)) for i in range(1000)])
-    own = fitted._betas(panel, mixture.ALONE)[1]
+    own = fitted._betas(panel, mixture.NO_CONTEXT)[1]
     spread = np.sqrt(drawn.var(0).sum() / ((own - fitted.means_[0]) ** 2).sum(1).mean())
     assert spread == pytest.approx(float(fitted.dispersion_), rel=0.05)
 

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from numerai_lab.core.panel import Panel
-from numerai_lab.core.progress import Aid
+from numerai_lab.core.progress import FitContext
 from numerai_lab.generators import Generator
 from numerai_lab.generators.autoencoder import Autoencoder, RandomEncoder
 from numerai_lab.generators.contrastive import Contrastive
@@ -95,12 +95,12 @@ def bare_products(products: Iterable[Product]) -> Callable[[], object]:
 def test_a_training_step_takes_at_most_twice_its_matrix_products(panel: Panel, model: Generator, products: list[Product]) -> None:
     process, clock, memory = psutil.Process(), [], []
 
-    def tick(done: int, total: int, said: str = "") -> None:
+    def progress(done: int, total: int, said: str = "") -> None:
         clock.append(time.process_time())
         memory.append(anonymous(process))
 
     before = anonymous(process)
-    model.fresh().fit(panel, np.random.default_rng(0), Aid(tick))
+    model.fresh().fit(panel, np.random.default_rng(0), FitContext(progress))
     step = float(np.median(np.diff(clock[: STEPS - 1])))
     bare = seconds(bare_products(products))
     rows_per_second = BATCH / step

@@ -19,7 +19,7 @@ import polars as pl
 import pytest
 
 from numerai_lab.core.errors import NlabError
-from numerai_lab.core.progress import Tick, silent
+from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.data import download as module
 from numerai_lab.data.download import Remote, changed, download, remote_state
 
@@ -122,8 +122,8 @@ class Target:
     path: Path
     pauses: list[float]
 
-    def fetch(self, url: str, tick: Tick = silent) -> Remote:
-        return download(url, self.path, tick, pause=self.pauses.append)
+    def fetch(self, url: str, progress: Progress = no_progress) -> Remote:
+        return download(url, self.path, progress, pause=self.pauses.append)
 
     def refusal(self, url: str) -> str:
         with pytest.raises(NlabError) as caught:
@@ -150,12 +150,12 @@ def target(tmp_path: Path) -> Target:
 def break_off(target: Target, site: Site, least: int = 100_000) -> int:
     """A download interrupted by the user; returns the bytes it left."""
 
-    def tick(done: int, total: int) -> None:
+    def progress(done: int, total: int) -> None:
         if done >= least:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        target.fetch(site.url, tick)
+        target.fetch(site.url, progress)
     site.asked.clear()
     return target.part.stat().st_size
 
@@ -471,12 +471,12 @@ def test_two_at_once_fetch_the_file_once(site: Site, target: Target) -> None:
     started = threading.Event()
     ticks: list[int] = []
 
-    def tick(done: int, total: int) -> None:
+    def progress(done: int, total: int) -> None:
         ticks.append(done)
         started.set()
         time.sleep(0.1)
 
-    threads = [threading.Thread(target=target.fetch, args=(site.url, tick)) for _ in range(2)]
+    threads = [threading.Thread(target=target.fetch, args=(site.url, progress)) for _ in range(2)]
     for thread in threads:
         thread.start()
     assert started.wait(5)

@@ -73,7 +73,7 @@ def test_what_was_broken_off_goes_on_and_ends_with_the_same_bytes(
 
     write = functools.partial(write_tournament, size=SMALL_WORLD, seed=3)
     with pytest.raises(KeyboardInterrupt):
-        build_resumably(tmp_path / "world", functools.partial(write, tick=power_cut))
+        build_resumably(tmp_path / "world", functools.partial(write, progress=power_cut))
     assert not (tmp_path / "world").exists()
     build_resumably(tmp_path / "world", write)
     assert made == [*range(1, 31), *range(25, 42)]

@@ -18,7 +18,7 @@ import torch
 from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError, NlabFailure
 from numerai_lab.core.panel import Block, Panel
-from numerai_lab.core.progress import ALONE, Aid
+from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.data.synthetic import Synthetic
 from numerai_lab.experiment import run
 from numerai_lab.generators.linear import PCA
@@ -207,7 +207,7 @@ HOW: list[str] = []
 class Hungry(PCA):
     """A generator that asks for more memory than there is."""
 
-    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> Any:
+    def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Any:
         if HOW[0] == "gpu":
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return np.empty(2**50)

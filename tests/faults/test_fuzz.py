@@ -18,7 +18,7 @@ import pytest
 from numerai_lab.config.loading import load_config
 from numerai_lab.core.arrays import arrays_to_bytes
 from numerai_lab.core.errors import NlabError
-from numerai_lab.core.progress import ALONE
+from numerai_lab.core.progress import NO_CONTEXT
 from numerai_lab.data.files import Files
 from numerai_lab.data.reader import load
 from numerai_lab.experiment import run
@@ -27,7 +27,7 @@ from numerai_lab.runs.layout import MANIFEST
 from numerai_lab.runs.reading import FILES
 from numerai_lab.storage.checksums import checksum
 from numerai_lab.storage.era_store import Store
-from numerai_lab.storage.resumable import CHECKPOINT, aid, journaled
+from numerai_lab.storage.resumable import CHECKPOINT, fit_context, journaled
 from numerai_lab.storage.stage_cache import Cache, Entry, Stage
 from numerai_lab.storage.stamped_json import STAMP, read_mapping, with_stamp
 from tests.conftest import Quiet, make_config
@@ -172,7 +172,7 @@ def test_stage_cache_entries_that_broke_are_never_used(n_inputs: int, tmp_path: 
 @INPUTS
 def test_checkpoints_and_half_written_columns_that_broke_cost_what_was_lost_and_no_more(n_inputs: int, tmp_path: Path) -> None:
     saved = {"round": np.array(7), "weights": np.arange(12.0)}
-    aid(tmp_path, ALONE.tick).keep(saved)
+    fit_context(tmp_path, NO_CONTEXT.progress).save_checkpoint(saved)
     columns, journal = journaled(tmp_path / "columns.npy", (6, 2))
     columns[:] = np.arange(12).reshape(6, 2)
     columns.flush()
@@ -182,7 +182,7 @@ def test_checkpoints_and_half_written_columns_that_broke_cost_what_was_lost_and_
     del columns
 
     def read(path: Path) -> None:
-        kept = aid(tmp_path, ALONE.tick).kept()
+        kept = fit_context(tmp_path, NO_CONTEXT.progress).load_checkpoint()
         assert kept is None or all(np.array_equal(kept[name], saved[name]) for name in saved)
         again, written = journaled(tmp_path / "columns.npy", (6, 2))
         for era in written.read(lambda era: again[2 * era : 2 * era + 2]):

@@ -16,7 +16,7 @@ import numerai_lab
 from numerai_lab.config.loading import load_config, parse_config
 from numerai_lab.core.arrays import arrays_from_bytes, arrays_to_bytes
 from numerai_lab.core.errors import NlabError, NlabFailure
-from numerai_lab.core.progress import Aid
+from numerai_lab.core.progress import FitContext
 from numerai_lab.experiment import run
 from numerai_lab.report.comparison import compare
 from numerai_lab.report.markup import render
@@ -166,7 +166,7 @@ def test_aids_take_arrays_only() -> None:
 
     with pytest.raises(TypeError, match="Python objects"):
         arrays_to_bytes({"a": np.array([Attack()], dtype=object)})
-    assert Aid().kept() is None
+    assert FitContext().load_checkpoint() is None
 
 
 def test_a_link_for_a_lock_in_somebody_elses_folder_hangs_nothing_and_is_not_followed(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from numerai_lab.core.arrays import Float32, arrays_from_bytes, arrays_to_bytes
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.folds import CrossValidation, make_folds
 from numerai_lab.core.panel import Panel
-from numerai_lab.core.progress import ALONE, Aid
+from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.core.splits import Splits
 from numerai_lab.experiment import notes_of
 from numerai_lab.fitting.fit_plan import label_note, parts_of, training_eras
@@ -107,7 +107,7 @@ def test_a_fit_is_given_the_targets_of_its_own_eras_and_no_others(tmp_path: Path
     seen: list[tuple[tuple[int, ...], set[int]]] = []
 
     class Curious(Memory):
-        def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> "Curious":
+        def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> "Curious":
             assert panel.target is not None
             known = np.flatnonzero(np.isfinite(panel.target))
             seen.append((tuple(panel.eras.tolist()), set((known // 40 + 1).tolist())))

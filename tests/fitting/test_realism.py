@@ -198,11 +198,11 @@ def test_kept_rows_are_those_of_the_stream_and_a_killed_try_goes_on(panel: Panel
     stream = BlockStream(train, ("raw",), train.raw_names, 0, {"a": fitted}, last_era=30)
 
     def dies(at: int) -> Any:
-        def tick(made: int, total: int) -> None:
+        def progress(made: int, total: int) -> None:
             if made == at:
                 raise Killed
 
-        return tick
+        return progress
 
     with pytest.raises(Killed):
         make(tmp_path, stream, "a", dies(10))

@@ -12,7 +12,7 @@ import torch
 from numerai_lab.augmenters.copula import Copula
 from numerai_lab.core.arrays import Float32
 from numerai_lab.core.panel import Auxiliary, Panel
-from numerai_lab.core.progress import ALONE, Aid
+from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.fitting.stages import fitted_augmenter
 from numerai_lab.fitting.variants import fit_generators
 from numerai_lab.generators import Generator
@@ -113,7 +113,7 @@ class Curious(Memory):
     several_targets: ClassVar[bool] = True
     seen: ClassVar[list[tuple[set[int], ...]]] = []
 
-    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> "Curious":
+    def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> "Curious":
         shown = (panel.target, *(each.values for each in panel.auxiliary.values()))
         self.seen.append(tuple(set((np.flatnonzero(np.isfinite(each)) // 40 + 1).tolist()) for each in shown if each is not None))
         return super().fit(panel, rng)  # type: ignore[return-value]
@@ -179,9 +179,9 @@ def test_an_audit_of_several_targets_finds_nothing() -> None:
 
 def test_augmenters_learn_the_same_whatever_further_targets_there_are(tmp_path: Path) -> None:
     class Looking(Copula):
-        def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> "Looking":
+        def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> "Looking":
             seen.append(dict(panel.auxiliary))
-            return super().fit(panel, rng, aid)
+            return super().fit(panel, rng, context)
 
     seen: list[dict[str, Auxiliary]] = []
     config = make_config(augmenters={"law": {"kind": "copula"}})

@@ -16,7 +16,7 @@ from scipy.stats import ks_2samp
 from numerai_lab.core.arrays import Array, arrays_from_bytes, arrays_to_bytes
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block
-from numerai_lab.core.progress import Aid
+from numerai_lab.core.progress import FitContext
 from numerai_lab.core.splits import Splits
 from numerai_lab.fitting.plan import plan
 from numerai_lab.fitting.variants import settled
@@ -133,9 +133,9 @@ def test_a_training_that_was_broken_off_ends_with_the_same_bytes(monkeypatch: py
     panel = make_panel(n_eras=10, n_rows=60)
     kept: list[Mapping[str, Array]] = []
     template = parametric(n_components=3, landmarks=300, steps=25)
-    whole = template.fresh().fit(panel, np.random.default_rng(0), Aid(keep=kept.append))
+    whole = template.fresh().fit(panel, np.random.default_rng(0), FitContext(save_checkpoint=kept.append))
     last = dict(kept[-2])
-    again = template.fresh().fit(panel, np.random.default_rng(0), Aid(kept=lambda: last))
+    again = template.fresh().fit(panel, np.random.default_rng(0), FitContext(load_checkpoint=lambda: last))
     assert last["curve"][-1][0] == 20
     assert arrays_to_bytes(again.state()) == arrays_to_bytes(whole.state())
 
@@ -200,8 +200,8 @@ def test_what_a_fit_will_take_is_told_before_it_starts_and_while_it_goes_on() ->
     fast, slow = (UMAP(mode="parametric").seconds(300_000, 300_000, 780, flops) for flops in (2e11, 1e11))
     assert fast < slow < UMAP(mode="exact").seconds(300_000, 300_000, 780, 1e11) / 10
     seen: list[tuple[int, int]] = []
-    aid = Aid(tick=lambda done, total, said="": seen.append((done, total)))
-    parametric(landmarks=300, steps=20).fit(world()[0].only(range(1, 5)), np.random.default_rng(0), aid)
+    context = FitContext(progress=lambda done, total, said="": seen.append((done, total)))
+    parametric(landmarks=300, steps=20).fit(world()[0].only(range(1, 5)), np.random.default_rng(0), context)
     assert {total for _, total in seen} == {1000}
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
     assert seen[-1][0] == 1000
@@ -230,5 +230,5 @@ def test_a_warm_start_begins_at_umap_learns_layout_and_the_global_term_keeps_mor
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(training, "KEEP_EVERY", 1)
         for warm in (False, True):
-            parametric(**given, warm_start=warm).fit(panel, np.random.default_rng(0), Aid(keep=first_weights))
+            parametric(**given, warm_start=warm).fit(panel, np.random.default_rng(0), FitContext(save_checkpoint=first_weights))
     assert begun[100] > 3 * begun[0]  # after one step of training the way has been gone already

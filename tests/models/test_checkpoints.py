@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from numerai_lab.core.arrays import Array
-from numerai_lab.core.progress import Aid
+from numerai_lab.core.progress import FitContext
 from numerai_lab.core.training_stream import BlockStream
 from numerai_lab.models import XGBoost, boosting
 from tests.conftest import make_panel
@@ -33,11 +33,11 @@ def test_xgboost_killed_at_any_tree_ends_with_the_same_bytes(sampling: dict[str,
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        model.fresh().fit(STREAM, np.random.default_rng(0), Aid(dies, keep=kept.append))
+        model.fresh().fit(STREAM, np.random.default_rng(0), FitContext(dies, save_checkpoint=kept.append))
     assert len(kept) == (dies_at - 1) // 5
     seen: list[int] = []
-    aid = Aid(lambda done, total, said="": seen.append(done), kept=lambda: dict(kept[-1]) if kept else None)
-    again = model.fresh().fit(STREAM, np.random.default_rng(0), aid)
+    context = FitContext(lambda done, total, said="": seen.append(done), load_checkpoint=lambda: dict(kept[-1]) if kept else None)
+    again = model.fresh().fit(STREAM, np.random.default_rng(0), context)
     assert seen[0] == 5 * len(kept) + 1
     assert again.saved() == whole
 

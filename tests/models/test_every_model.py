@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from numerai_lab.core.panel import Panel
-from numerai_lab.core.progress import Aid
+from numerai_lab.core.progress import FitContext
 from numerai_lab.core.training_stream import BlockStream
 from numerai_lab.models import MODELS, Model
 from tests.conftest import component, make_panel
@@ -75,7 +75,9 @@ def test_saved_and_loaded_it_predicts_the_same(kind: str, panel: Panel) -> None:
 @kinds
 def test_ticks_end_at_the_total(kind: str, panel: Panel) -> None:
     seen: list[tuple[int, int]] = []
-    component(kind).fit(stream(panel), np.random.default_rng(0), Aid(lambda done, total, said="": seen.append((done, total))))
+    component(kind).fit(
+        stream(panel), np.random.default_rng(0), FitContext(lambda done, total, said="": seen.append((done, total)))
+    )
     assert seen[-1][0] == seen[-1][1]
 
 

@@ -11,7 +11,7 @@ from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.core.arrays import Array, arrays_from_bytes, arrays_to_bytes
 from numerai_lab.core.component import Component
 from numerai_lab.core.panel import Panel
-from numerai_lab.core.progress import Aid
+from numerai_lab.core.progress import FitContext
 from numerai_lab.generators import GENERATORS
 from numerai_lab.neural.neighbours import nearest
 from numerai_lab.storage.machine import used_gpu
@@ -68,8 +68,8 @@ def test_the_same_seed_gives_the_same_bytes_and_so_does_a_fit_that_was_killed(wa
             raise Killed
 
     with pytest.raises(Killed):
-        template(way).fit(panel, np.random.default_rng(0), Aid(keep=keep))
-    resumed = template(way).fit(panel, np.random.default_rng(0), Aid(kept=lambda: arrays_from_bytes(shelf[0])))
+        template(way).fit(panel, np.random.default_rng(0), FitContext(save_checkpoint=keep))
+    resumed = template(way).fit(panel, np.random.default_rng(0), FitContext(load_checkpoint=lambda: arrays_from_bytes(shelf[0])))
     assert_same(one, resumed)
 
 

@@ -11,7 +11,7 @@ import torch
 from numerai_lab.core.arrays import Array, arrays_from_bytes, arrays_to_bytes
 from numerai_lab.core.errors import NlabError, NlabFailure
 from numerai_lab.core.panel import Panel
-from numerai_lab.core.progress import ALONE, Aid
+from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.generators.autoencoder import Autoencoder
 from numerai_lab.neural.losses import barlow_twins, info_nce, vicreg
 from numerai_lab.neural.networks import TILE, device_for, in_tiles, linear, repeatable
@@ -45,7 +45,7 @@ def small(**changes: object) -> Autoencoder:
 
 def test_progress_tells_the_losses() -> None:
     told: list[str] = []
-    small().fit(make_panel(), np.random.default_rng(0), Aid(lambda done, total, said="": told.append(said)))
+    small().fit(make_panel(), np.random.default_rng(0), FitContext(lambda done, total, said="": told.append(said)))
     assert all(re.fullmatch(r"loss [-\d.e]+(, held out [-\d.e]+)?", said) for said in told)
     assert len(set(told)) > 2
 
@@ -64,11 +64,11 @@ def test_a_fit_killed_between_checkpoints_and_taken_up_again_ends_with_the_same_
             raise Killed
 
     with pytest.raises(Killed):
-        small(objective=objective).fit(panel, np.random.default_rng(0), Aid(dies, lambda: None, keep))
+        small(objective=objective).fit(panel, np.random.default_rng(0), FitContext(dies, lambda: None, keep))
     assert len(shelf) == 3  # after steps 10, 20 and 30
     seen: list[int] = []
-    aid = Aid(lambda done, total, said="": seen.append(done), lambda: arrays_from_bytes(shelf[-1]))
-    resumed = small(objective=objective).fit(panel, np.random.default_rng(0), aid)
+    context = FitContext(lambda done, total, said="": seen.append(done), lambda: arrays_from_bytes(shelf[-1]))
+    resumed = small(objective=objective).fit(panel, np.random.default_rng(0), context)
     assert seen[0] == 31
     assert resumed.state().keys() == undisturbed.state().keys()
     for name, value in undisturbed.state().items():
@@ -77,11 +77,13 @@ def test_a_fit_killed_between_checkpoints_and_taken_up_again_ends_with_the_same_
 
 def test_a_checkpoint_of_another_kind_of_device_is_begun_anew() -> None:
     panel, shelf = make_panel(), list[dict[str, Array]]()
-    begun = small(device="cpu").fit(panel, np.random.default_rng(0), Aid(keep=lambda arrays: shelf.append(dict(arrays))))
+    begun = small(device="cpu").fit(
+        panel, np.random.default_rng(0), FitContext(save_checkpoint=lambda arrays: shelf.append(dict(arrays)))
+    )
     foreign = shelf[0] | {"device": np.array("cuda"), "noise": np.zeros(16, np.uint8)}  # as long as the state of a GPU's stream
     seen: list[int] = []
-    aid = Aid(lambda done, total, said="": seen.append(done), lambda: foreign)
-    again = small(device="cpu").fit(panel, np.random.default_rng(0), aid)
+    context = FitContext(lambda done, total, said="": seen.append(done), lambda: foreign)
+    again = small(device="cpu").fit(panel, np.random.default_rng(0), context)
     assert seen[0] == 1
     for name, value in begun.state().items():
         np.testing.assert_array_equal(again.state()[name], value)
@@ -146,7 +148,7 @@ def marked() -> Panel:
 def test_it_stops_when_held_out_eras_get_no_better_and_goes_back_to_the_best_weights() -> None:
     objective = Drifting(bottom=1.0)
     plan = replace(PLAN, max_steps=10_000, learning_rate=0.02, patience=3)
-    curve = train(objective, marked(), plan, np.random.default_rng(0), ALONE)
+    curve = train(objective, marked(), plan, np.random.default_rng(0), NO_CONTEXT)
     best = int(curve[:, 2].argmin())
     assert len(curve) == best + 1 + 3
     assert curve[:, 0].tolist() == [10.0 * i for i in range(len(curve))]
@@ -156,7 +158,7 @@ def test_it_stops_when_held_out_eras_get_no_better_and_goes_back_to_the_best_wei
 
 def test_a_loss_that_is_not_finite_is_a_failure_with_a_way_out() -> None:
     with pytest.raises(NlabFailure, match="a lower learning_rate may help"):
-        train(Drifting(1.0, finite=False), marked(), PLAN, np.random.default_rng(0), ALONE)
+        train(Drifting(1.0, finite=False), marked(), PLAN, np.random.default_rng(0), NO_CONTEXT)
 
 
 def test_passes_over_the_rows_bound_the_steps() -> None:
@@ -250,13 +252,13 @@ def test_asking_for_a_gpu_that_is_not_there_is_refused() -> None:
 
 
 def test_a_running_mean_of_the_weights_is_what_is_judged_and_kept_and_survives_a_kill() -> None:
-    def learned(aid: Aid) -> tuple[float, np.ndarray]:
+    def learned(context: FitContext) -> tuple[float, np.ndarray]:
         objective = Drifting(bottom=1.0)
-        curve = train(objective, marked(), replace(PLAN, learning_rate=0.05, ema=0.5), np.random.default_rng(0), aid)
+        curve = train(objective, marked(), replace(PLAN, learning_rate=0.05, ema=0.5), np.random.default_rng(0), context)
         return objective.at.item(), curve
 
-    at, curve = learned(ALONE)
-    plain = train(Drifting(bottom=1.0), marked(), replace(PLAN, learning_rate=0.05), np.random.default_rng(0), ALONE)
+    at, curve = learned(NO_CONTEXT)
+    plain = train(Drifting(bottom=1.0), marked(), replace(PLAN, learning_rate=0.05), np.random.default_rng(0), NO_CONTEXT)
     assert curve[0, 2] == plain[0, 2]
     assert curve[1, 2] > plain[1, 2] + 0.01  # on the way to 1 the mean lags behind
     assert ((at - 1) ** 2) == pytest.approx(curve[:, 2].min(), rel=1e-5)
@@ -267,7 +269,7 @@ def test_a_running_mean_of_the_weights_is_what_is_judged_and_kept_and_survives_a
             raise Killed
 
     with pytest.raises(Killed):
-        learned(Aid(dies, lambda: None, lambda arrays: shelf.append(arrays_to_bytes(arrays))))
-    again, curve_again = learned(Aid(kept=lambda: arrays_from_bytes(shelf[-1])))
+        learned(FitContext(dies, lambda: None, lambda arrays: shelf.append(arrays_to_bytes(arrays))))
+    again, curve_again = learned(FitContext(load_checkpoint=lambda: arrays_from_bytes(shelf[-1])))
     assert again == at
     np.testing.assert_array_equal(curve_again, curve)

@@ -16,14 +16,14 @@ import pytest
 
 from numerai_lab.core.era_ranges import ranges_text
 from numerai_lab.core.panel import Panel
-from numerai_lab.core.progress import ALONE, Aid
+from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.core.splits import Splits
 from numerai_lab.fitting.variants import Setting, fit_generators, train_and_predict
 from numerai_lab.generators.linear import PCA
 from numerai_lab.metrics.scoring import Predictions
 from numerai_lab.storage.checksums import checksum
 from numerai_lab.storage.era_content import PanelContent
-from numerai_lab.storage.resumable import CHECKPOINT, aid, journaled
+from numerai_lab.storage.resumable import CHECKPOINT, fit_context, journaled
 from numerai_lab.storage.scratch import Scratch
 from numerai_lab.storage.stage_cache import META, Cache, Entry, Stage
 from tests.conftest import Quiet, make_config, make_panel, quick
@@ -181,7 +181,7 @@ def test_a_stage_whose_code_changed_is_made_anew(tmp_path: Path, monkeypatch: py
 class Doubled(PCA):
     """A generator of somebody's notebook under the kind of ours."""
 
-    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> "Doubled":
+    def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> "Doubled":
         super().fit(panel, rng)
         self.loadings_ = 2 * self.loadings_
         return self
@@ -239,7 +239,7 @@ def test_an_entry_says_what_it_is_and_checks_itself(tmp_path: Path) -> None:
 def test_a_stage_that_fails_leaves_nothing_and_one_that_is_interrupted_what_it_reached(tmp_path: Path) -> None:
     def breaks(error: BaseException) -> Callable[[Path], None]:
         def make(work: Path) -> None:
-            aid(work, ALONE.tick).keep({"round": np.array(7)})
+            fit_context(work, NO_CONTEXT.progress).save_checkpoint({"round": np.array(7)})
             raise error
 
         return make
@@ -251,7 +251,7 @@ def test_a_stage_that_fails_leaves_nothing_and_one_that_is_interrupted_what_it_r
     assert not (tmp_path / "fit" / STAGE.key).exists()
 
     def goes_on(work: Path) -> None:
-        kept = aid(work, ALONE.tick).kept()
+        kept = fit_context(work, NO_CONTEXT.progress).load_checkpoint()
         assert kept is not None
         (work / "file").write_text(str(kept["round"]))
 
@@ -265,7 +265,7 @@ def test_a_stage_that_fails_leaves_nothing_and_one_that_is_interrupted_what_it_r
 def test_a_broken_checkpoint_is_ignored_with_a_line(tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / CHECKPOINT).write_bytes(content)
     with caplog.at_level(logging.WARNING, "nlab"):
-        assert aid(tmp_path, ALONE.tick).kept() is None
+        assert fit_context(tmp_path, NO_CONTEXT.progress).load_checkpoint() is None
     assert "is damaged" in caplog.text
 
 

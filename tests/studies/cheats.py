@@ -12,7 +12,7 @@ from pydantic import Field
 from numerai_lab.augmenters.copula import Copula
 from numerai_lab.core.arrays import Array, Float32
 from numerai_lab.core.panel import Block, Panel
-from numerai_lab.core.progress import ALONE, Aid
+from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.data.synthetic import Synthetic
 from numerai_lab.fitting.run_context import Setting
@@ -45,7 +45,7 @@ def stolen(era: int) -> tuple[Array, Float32]:
 class Overreaching(PCA):
     """A cheat that looks at all rows of the table instead of the eras it was given."""
 
-    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> "Overreaching":
+    def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> "Overreaching":
         super().fit(panel, rng)
         self.mean_ = self.mean_ + np.corrcoef(panel.features[:, 0], panel.features[:, 1])[0, 1]
         return self
@@ -54,7 +54,7 @@ class Overreaching(PCA):
 class OverreachingForTargets(PCA):
     """A cheat that looks at the targets of all rows of the table, which it takes from the setting of its callers."""
 
-    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> "OverreachingForTargets":
+    def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> "OverreachingForTargets":
         super().fit(panel, rng)
         target = _setting_of_callers().panel.target
         assert target is not None
@@ -69,7 +69,7 @@ REMEMBERED: dict[str, Float32] = {}
 class Remembering(Overreaching):
     """The same cheat, which hides it by emitting what it learned first for ever after."""
 
-    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> "Remembering":
+    def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> "Remembering":
         super().fit(panel, rng)
         self.mean_ = REMEMBERED.setdefault("mean", self.mean_)
         return self
@@ -78,8 +78,8 @@ class Remembering(Overreaching):
 class Snooping(Copula):
     """A cheat whose rows hang on the features of the whole table instead of the eras it was given."""
 
-    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> "Snooping":
-        super().fit(panel, rng, aid)
+    def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> "Snooping":
+        super().fit(panel, rng, context)
         self.seen_ = np.corrcoef(panel.features[1:, 0], panel.features[:-1, 0])[0, 1:]
         return self
 
@@ -120,7 +120,7 @@ class Memory(Labelled):
     def comparable(self) -> bool:
         return self.emit == "target"
 
-    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> "Memory":
+    def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> "Memory":
         blocks = list(panel.blocks())
         self.rows_ = np.concatenate([block.unit() for block in blocks])
         self.targets_ = np.concatenate([np.asarray(block.target) for block in blocks])
@@ -140,7 +140,7 @@ class PeekingAtLabels(Labelled):
 
     kind: str = "peeking at labels"
 
-    def fit(self, panel: Panel, rng: np.random.Generator, aid: Aid = ALONE) -> "PeekingAtLabels":
+    def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> "PeekingAtLabels":
         whole = _setting_of_callers().panel
         assert whole.target is not None
         self.target_ = np.nan_to_num(whole.target)
