@@ -12,7 +12,7 @@ from numerai_lab.config.loading import load_config as load_config_file
 from numerai_lab.config.loading import parse_config
 from numerai_lab.config.schema import Config
 from numerai_lab.core.progress import Progress, no_progress
-from numerai_lab.experiment import How
+from numerai_lab.experiment import RunOptions
 from numerai_lab.experiment import run as run_experiment
 from numerai_lab.report import comparison
 from numerai_lab.report.markup import cells, fragment
@@ -162,7 +162,7 @@ def load_config(source: Path | str | Mapping[str, Any], *overrides: str) -> Conf
 def run(config: Config | Path | str, runs_dir: Path | str = "runs", *, cached: bool = True, force: bool = False) -> Results:
     """Runs a config into a new run folder, as `nlab run` does, and reads it."""
     loaded = config if isinstance(config, Config) else load_config(config)
-    return read_run(run_experiment(loaded, user_path(runs_dir), _Silent(), how=How(cached=cached, force=force)).path)
+    return read_run(run_experiment(loaded, user_path(runs_dir), _Silent(), options=RunOptions(cached=cached, force=force)).path)
 
 
 def read_run(path: Path | str) -> Results:

@@ -24,7 +24,7 @@ from numerai_lab.fitting.fit_plan import label_note, training_eras
 from numerai_lab.fitting.holdout import load_sealed
 from numerai_lab.fitting.plausibility import implausible
 from numerai_lab.fitting.realism import realism_of
-from numerai_lab.fitting.run_context import Setting, Show
+from numerai_lab.fitting.run_context import ProgressDisplay, RunContext
 from numerai_lab.fitting.variants import check_methods, check_scopes, fit_generators, settled, train_and_predict
 from numerai_lab.metrics.payout import multipliers
 from numerai_lab.metrics.scoring import Column, Predictions, Scoring, check_rows, covered, per_era, score_table
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class How:
+class RunOptions:
     """cached: share finished stages. unfinished: the folder of a killed run to go on in. force: run what seems not to fit.
 
     verify: read data files, stores and stages through, even those that did not change since they were found whole.
@@ -55,18 +55,17 @@ class How:
     verify: bool = False
 
 
-AFRESH = How()
-
-
-def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = None, how: How = AFRESH) -> Run:
+def run(
+    config: Config, runs_dir: Path, display: ProgressDisplay, remarks: list[str] | None = None, options: RunOptions = RunOptions()
+) -> Run:
     """Data → splits → columns → models → predictions → scores → report, in a new folder under `runs_dir`."""
     import polars as pl
 
-    with new_run(runs_dir, config, how.unfinished) as folder:
+    with new_run(runs_dir, config, options.unfinished) as folder:
         for remark in remarks or []:
             folder.warn(remark)
-        with folder.stage("data"), show.task("data") as progress:
-            loaded, splits = load_sealed(config, progress, verify=how.verify)
+        with folder.stage("data"), display.task("data") as progress:
+            loaded, splits = load_sealed(config, progress, verify=options.verify)
             folds = folds_of(config, loaded.panel, splits)
             scoring = scoring_of(config, loaded)
             for each in (splits, *folds):
@@ -75,8 +74,8 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
                 check_rows(loaded.panel, each, scoring)
         task = task_of(config, loaded, splits, folds)
         folder.manifest["expected"] = asdict(need(task))
-        if not how.force:
-            refuse_too_much(task, cache_dir(), how.memory)
+        if not options.force:
+            refuse_too_much(task, cache_dir(), options.memory)
         folder.reached_data = True
         folder.manifest |= _facts(config, loaded, splits, scoring) | {FINGERPRINT: fingerprint(config)}
         placebos = placebos_of(config)
@@ -84,19 +83,19 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
         stamps = (stamp for stamp in (splits.leak, loaded.alias, _unlearned(config)) if stamp)
         for note in (*loaded.notes, *stamps, *unequal(config, placebos)):
             folder.warn(note)
-        with scratch() as space, _cache(space, how) as cache:
+        with scratch() as space, _cache(space, options) as cache:
             for store in loaded.stores.all:
                 cache.hold(store.folder)
             final = settled(config, loaded.panel, splits)
-            setting = Setting(final, loaded.panel, splits, space, show, folder.write_bytes, cache, loaded.content)
-            predicted = _predicted(setting, folds, folder)
+            context = RunContext(final, loaded.panel, splits, space, display, folder.write_bytes, cache, loaded.content)
+            predicted = _predicted(context, folds, folder)
             folder.cached_bytes = cache.n_bytes
         folder.note_stages(cache.costs, cache.hits)
         folder.write_table(PREDICTIONS, pl.concat([prediction_table(loaded.panel, *each) for each in predicted]))
         for scored, predictions in predicted:
             for line in covered(loaded.panel, predictions, scored, scoring).lines():
                 folder.warn(line)
-        with folder.stage("score"), show.task("score") as progress:
+        with folder.stage("score"), display.task("score") as progress:
             eras = pl.concat([per_era(loaded.panel, each, of, scoring, progress) for of, each in predicted])
             scores = score_table(eras, scoring, notes_of(config, splits, loaded.alias), placebos.as_dict())
         folder.write_table(PER_ERA, eras)
@@ -109,30 +108,30 @@ def run(config: Config, runs_dir: Path, show: Show, remarks: list[str] | None = 
     return read_run(folder.work)
 
 
-def _cache(space: Scratch, how: How) -> Cache:
-    return Cache(cache_dir() / STAGES if how.cached else space.folder / STAGES, verify=how.verify)
+def _cache(space: Scratch, options: RunOptions) -> Cache:
+    return Cache(cache_dir() / STAGES if options.cached else space.folder / STAGES, verify=options.verify)
 
 
-def _predicted(setting: Setting, folds: tuple[Fold, ...], folder: RunFolder) -> list[tuple[Splits, Predictions]]:
+def _predicted(context: RunContext, folds: tuple[Fold, ...], folder: RunFolder) -> list[tuple[Splits, Predictions]]:
     """Predictions of the validation eras, then of each fold's; rows that augmenters invent are looked at in between."""
     with folder.stage("transform"):
-        fitted = fit_generators(setting)
+        fitted = fit_generators(context)
     with folder.stage("train"):
-        predicted: list[tuple[Splits, Predictions]] = [(setting.splits, train_and_predict(setting, fitted))]
-    if any(augmenter.invents_rows for augmenter in setting.config.augmenters.values()):
+        predicted: list[tuple[Splits, Predictions]] = [(context.splits, train_and_predict(context, fitted))]
+    if any(augmenter.invents_rows for augmenter in context.config.augmenters.values()):
         with folder.stage("realism"):
-            write_realism(folder, realism_of(setting))
+            write_realism(folder, realism_of(context))
     for fold in folds:
         with folder.stage(f"cross-validate {fold.number} of {len(folds)}"):
-            predicted.append((fold, out_of_fold(setting, fold)))
+            predicted.append((fold, out_of_fold(context, fold)))
     return predicted
 
 
-def out_of_fold(setting: Setting, fold: Fold) -> Predictions:
+def out_of_fold(context: RunContext, fold: Fold) -> Predictions:
     """Predictions of a fold's eras by generators and models that were fitted on its training eras alone, and are not kept."""
-    panel = setting.panel.until(max(*fold.train, *fold.validation))
+    panel = context.panel.until(max(*fold.train, *fold.validation))
     with scratch() as space:
-        inside = replace(setting, panel=panel, splits=fold, space=space, save=lambda name, content: None)
+        inside = replace(context, panel=panel, splits=fold, scratch=space, save=lambda name, content: None)
         return train_and_predict(inside, fit_generators(inside))
 
 

@@ -14,7 +14,7 @@ from numerai_lab.core.eras import DAYS_PER_ERA, Calendar, EraNumbers, number_era
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import NO_CONTEXT
 from numerai_lab.core.seeding import rng_for
-from numerai_lab.core.training_stream import BlockStream
+from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.generators import Generator
 
 Units = Literal["bins", "quarters", "continuous"]
@@ -122,7 +122,7 @@ class Augmented(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         eras, self.eras_ = fitted_eras(X, self.era, self.days_per_era)
         panel, name = panel_of(X, np.asarray(y, np.float32), self.era, self.units_, eras), _kind(self.augmenter)
         fitted = self.augmenter.fresh().fit(panel, rng_for(self.seed, "augmenter", self.augmenter.seed_key))
-        stream = BlockStream(panel, ("raw",), panel.raw_names, self.seed, {name: fitted})
+        stream = TrainingStream(panel, ("raw",), panel.raw_names, self.seed, {name: fitted})
         batches = list(stream)
         rows = pd.DataFrame(np.concatenate([batch.X for batch in batches]), columns=panel.feature_names)
         if self.keep_era:

@@ -15,7 +15,7 @@ import numerai_lab
 from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.seeding import rng_for
-from numerai_lab.core.training_stream import BlockStream
+from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.generators import GENERATORS
 from tests.conftest import component, make_panel
 
@@ -120,7 +120,7 @@ def test_an_augmented_regressor_learns_from_the_rows_of_the_stream(kind: str) ->
     X, y = frame(n_eras=8)
     panel = make_panel(n_eras=8)
     fitted = component(kind).fit(panel, rng_for(0, "augmenter", component(kind).seed_key))
-    batches = list(BlockStream(panel, ("raw",), panel.raw_names, 0, {kind: fitted}))
+    batches = list(TrainingStream(panel, ("raw",), panel.raw_names, 0, {kind: fitted}))
     learner = Remember()
     Augmented(learner, component(kind)).fit(X, y)
     seen = Remember.rows

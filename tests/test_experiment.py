@@ -16,7 +16,7 @@ from numerai_lab.core.arrays import arrays_from_bytes
 from numerai_lab.core.errors import NlabError, NlabFailure
 from numerai_lab.core.panel import Block
 from numerai_lab.data.reader import Loaded
-from numerai_lab.experiment import How, run
+from numerai_lab.experiment import RunOptions, run
 from numerai_lab.generators.linear import PCA
 from numerai_lab.metrics.era import numerai_corr
 from numerai_lab.runs.reading import Run, read_run
@@ -148,7 +148,7 @@ def test_transductive_generators_are_flagged_in_every_row_that_used_them(done: R
 def test_the_same_config_gives_the_same_bytes_and_so_does_the_resolved_one(done: Run, tmp_path: Path) -> None:
     again = go(config(), tmp_path / "again")
     resolved, _ = load_config(done.path / "config.yaml")
-    from_resolved = run(resolved, tmp_path / "resolved", Quiet(), how=How(cached=False))
+    from_resolved = run(resolved, tmp_path / "resolved", Quiet(), options=RunOptions(cached=False))
     assert from_resolved.manifest["cache_hits"] == []
     bytes_ = [(one.path / "predictions.parquet").read_bytes() for one in (done, again, from_resolved)]
     assert bytes_[0] == bytes_[1] == bytes_[2]

@@ -71,7 +71,7 @@ def test_settings_make_every_config_small(tmp_path: Path) -> None:
     config = yaml.safe_load((ROOT / "configs/dream.yaml").read_text())
     settings = set(side("now", tmp_path).settings(config))
     assert {"seeds=[7]", "data.size=tiny", "model.n_estimators=40", "augmenters.dream_5.max_steps=20"} < settings
-    assert not any(setting.startswith("augmenters.again_5") for setting in settings)
+    assert not any(context.startswith("augmenters.again_5") for context in settings)
 
 
 def test_results_of_a_commit_are_kept_apart_by_what_decides_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import ConfigFile, HowShown, Set, expanded, print_table, say
+from numerai_lab.cli.terminal import ConfigFile, FormatOption, Set, expanded, print_table, say
 
 if TYPE_CHECKING:
     pass
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def audit(
     config: ConfigFile,
     overrides: Set = None,
-    how: HowShown = "table",
+    table_format: FormatOption = "table",
     out: Annotated[Path, typer.Option(callback=expanded, help="the report, as Markdown")] = Path("audit.md"),
 ) -> None:
     """Look for leaks in the data, then train a config on broken data, where no score may survive.
@@ -42,8 +42,8 @@ def audit(
     verdict += " (SYNTHETIC data)" if found.synthetic else ""
     unseen = ["What this audit cannot see:", *(f"- {leak}" for leak in CANNOT_SEE)]
     write_page(out, "\n".join([f"# Audit of {loaded.name}", "", verdict, "", markdown(table, columns), "", *unseen, ""]))
-    print_table(table, how, columns, wrap=True)
-    if how == "table":
+    print_table(table, table_format, columns, wrap=True)
+    if table_format == "table":
         print(*unseen, sep="\n")
     say(f"{verdict}; written to {out}")
     if found.failed:

@@ -4,22 +4,22 @@ from typing import Annotated, Any
 
 import typer
 
-from numerai_lab.cli.terminal import Format, HowShown, print_table
+from numerai_lab.cli.terminal import FormatOption, TableFormat, print_table
 
 cache_app = typer.Typer(help="Look at, check and prune what runs keep.", no_args_is_help=True)
 
 
 @cache_app.command("list")
-def list_(how: HowShown = "table") -> None:
+def list_(table_format: FormatOption = "table") -> None:
     """List stages and data, last used first."""
     from numerai_lab.storage.cleanup import items
     from numerai_lab.storage.folders import cache_dir
 
-    _print([item.as_dict() for item in items(cache_dir())], how)
+    _print([item.as_dict() for item in items(cache_dir())], table_format)
 
 
 @cache_app.command()
-def info(how: HowShown = "table") -> None:
+def info(table_format: FormatOption = "table") -> None:
     """Print entries, size and worth by family."""
     from numerai_lab.storage.cleanup import items, orphans
     from numerai_lab.storage.folders import cache_dir
@@ -31,7 +31,7 @@ def info(how: HowShown = "table") -> None:
         row["n_bytes"] += item.n_bytes
         row["seconds"] += item.seconds or 0.0
     total = {key: sum(row[key] for row in rows.values()) for key in ("entries", "n_bytes", "seconds")}
-    _print([*(rows[family] for family in sorted(rows)), {"family": "all", **total}], how)
+    _print([*(rows[family] for family in sorted(rows)), {"family": "all", **total}], table_format)
     left = len(orphans(cache_dir()))
     typer.echo(f"{cache_dir()}; left by dead processes: {left}{' (`nlab cache prune` removes them)' * bool(left)}", err=True)
 
@@ -76,16 +76,16 @@ def verify(
         raise NlabFailure(f"cache verify: {left} damaged; runs never use them, --repair removes them")
 
 
-def _print(rows: list[dict[str, Any]], how: Format) -> None:
+def _print(rows: list[dict[str, Any]], table_format: TableFormat) -> None:
     import polars as pl
 
     from numerai_lab.core.formatting import human_bytes
     from numerai_lab.report.tables import Shown
 
-    if not rows and how == "table":
+    if not rows and table_format == "table":
         return
     table = pl.DataFrame(rows, infer_schema_length=None)
-    if how == "table":
+    if table_format == "table":
         table = table.with_columns(pl.Series("size", [human_bytes(row["n_bytes"]) for row in rows]))
     texts, numbers = ("family", "what", "size", "used", "key"), {"entries": "d", "seconds": ".1f"}
-    print_table(table, how, [Shown(name, name, numbers.get(name, "s")) for name in (*texts[:3], *numbers, *texts[3:])])
+    print_table(table, table_format, [Shown(name, name, numbers.get(name, "s")) for name in (*texts[:3], *numbers, *texts[3:])])

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import HowShown, by_suffix, expanded, print_table, say
+from numerai_lab.cli.terminal import FormatOption, by_suffix, expanded, print_table, say
 
 if TYPE_CHECKING:
     pass
@@ -15,7 +15,7 @@ def compare(
     runs: Annotated[list[Path], typer.Argument(callback=expanded, help="run folders", show_default=False)],
     sort: Annotated[str, typer.Option(help="column to rank by, over val1 and val2 together; best first")] = "corr_mean",
     reference: Annotated[str | None, typer.Option(help="variant, or run/variant, that others are compared with")] = None,
-    how: HowShown = "table",
+    table_format: FormatOption = "table",
     out: Annotated[
         Path | None, typer.Option(callback=expanded, help="write the table into this file instead of printing it")
     ] = None,
@@ -47,11 +47,17 @@ def compare(
         write_page(html, comparison_page(found, html))
         say(f"page: {html}")
     told = [with_config(group.table, group.members) if only_changed else (group.table, []) for group in found.groups]
-    if how == "table" and out is None:
+    if table_format == "table" and out is None:
         for group, (table, keys) in zip(found.groups, told, strict=True):
             same = "; ".join(f"{key} {value}" for key, value in group.comparable.items())
-            print_table(table, how, summary_columns(False, keys), [f"Δ against {group.reference}", same])
+            print_table(table, table_format, summary_columns(False, keys), [f"Δ against {group.reference}", same])
             print("", *lines_of_comparison(group.table), sep="\n")
         return
     tables = [table.with_columns(pl.lit(i).alias("group")) for i, (table, _) in enumerate(told, start=1)]
-    print_table(pl.concat(tables, how="diagonal_relaxed"), how if how != "table" else by_suffix(out), (), (), out)
+    print_table(
+        pl.concat(tables, how="diagonal_relaxed"),
+        table_format if table_format != "table" else by_suffix(out),
+        (),
+        (),
+        out,
+    )

@@ -53,7 +53,7 @@ def synth(
 def info(
     config: ConfigFile = None,
     settings: Settings = None,
-    how: Annotated[Literal["table", "json"], typer.Option("--format", help="how it is printed")] = "table",
+    table_format: Annotated[Literal["table", "json"], typer.Option("--format", help="how it is printed")] = "table",
     plot: Annotated[
         Path | None, typer.Option(callback=expanded, help="draw rows and absent features by era into this .png or .svg")
     ] = None,
@@ -69,7 +69,7 @@ def info(
         found = inventory(load(load_data(config, settings or []), progress=progress))
     if plot is not None:
         draw_inventory(found, plot)
-    if how == "json":
+    if table_format == "json":
         print(json.dumps(found.as_dict(), indent=1, ensure_ascii=False))
         return
     width = max(map(len, found.facts))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from numerai_lab.cli.new import kinds
-from numerai_lab.cli.terminal import HowShown, print_table
+from numerai_lab.cli.terminal import FormatOption, print_table
 
 if TYPE_CHECKING:
     pass
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def describe(
     name: Annotated[str, typer.Argument(help="a generator, augmenter, model, metric or source", autocompletion=kinds)],
-    how: HowShown = "table",
+    table_format: FormatOption = "table",
 ) -> None:
     """Explain a method: parameters, output, source. As CSV, its parameters alone."""
     import polars as pl
@@ -23,16 +23,16 @@ def describe(
     from numerai_lab.report.tables import Shown
 
     found = description(name)
-    if how == "json":
+    if table_format == "json":
         print(json.dumps(found, indent=1, ensure_ascii=False))
         return
     parameters = pl.DataFrame(found["parameters"], schema=dict.fromkeys(("name", "type", "default", "says"), pl.String))
-    if how != "csv":
-        mark, end = ("# ", "\n") if how == "md" else ("", "")
+    if table_format != "csv":
+        mark, end = ("# ", "\n") if table_format == "md" else ("", "")
         print(f"{mark}{found['name']} ({found['family']})\n\n{found['text']}\n\nEmits: {found['emits']}.{end}")
     print_table(
         parameters,
-        how,
+        table_format,
         (
             Shown("name", "parameter", "s"),
             Shown("type", "type", "s"),

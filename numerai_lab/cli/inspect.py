@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import Format, HowShown, expanded, print_table, say
+from numerai_lab.cli.terminal import FormatOption, TableFormat, expanded, print_table, say
 
 if TYPE_CHECKING:
     from numerai_lab.runs.reading import Run
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def inspect(
     run: Annotated[Path, typer.Argument(callback=expanded, help="a finished run folder", show_default=False)],
     rows: Annotated[bool, typer.Option("--rows", help="only how real invented rows are")] = False,
-    how: HowShown = "table",
+    table_format: FormatOption = "table",
 ) -> None:
     """Look at what a run's generators learned, and its augmenters made.
 
@@ -32,29 +32,29 @@ def inspect(
 
     found = read_run(run)
     if rows:
-        _print_realism(found, how)
+        _print_realism(found, table_format)
         return
     generators = inspected(found, shown())
     if not generators:
         say(f"{found.name}: no generators")
         if (run / REALISM).is_file():
-            _print_realism(found, how)
+            _print_realism(found, table_format)
         return
     page = found.path / INSPECTION
     write_page(page, inspection_page(f"Generators of {found.name}", heading(found.manifest), generators, realism_cells(found)))
     redrawn(found)  # report.html links to the page now
-    print_table(inspection_table(generators), how, COLUMNS, [found.name])
-    if how == "table":
+    print_table(inspection_table(generators), table_format, COLUMNS, [found.name])
+    if table_format == "table":
         print("", *LEGEND, sep="\n")
         if (run / REALISM).is_file():
-            _print_realism(found, how)
+            _print_realism(found, table_format)
     say(f"page: {page}")
 
 
-def _print_realism(run: "Run", how: Format) -> None:
+def _print_realism(run: "Run", table_format: TableFormat) -> None:
     from numerai_lab.report.realism import COLUMNS, LEGEND, realism_table, remarks
 
     table = realism_table(run)
-    print_table(table, how, COLUMNS, [run.name])
-    if how == "table":
+    print_table(table, table_format, COLUMNS, [run.name])
+    if table_format == "table":
         print("", *LEGEND, *remarks(table), sep="\n")

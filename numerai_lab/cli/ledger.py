@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import HowShown, expanded, print_table, say
+from numerai_lab.cli.terminal import FormatOption, expanded, print_table, say
 
 
 def ledger(
     runs_dir: Annotated[Path, typer.Option(callback=expanded, help="where run folders are")] = Path("runs"),
-    how: HowShown = "table",
+    table_format: FormatOption = "table",
 ) -> None:
     """List all looks at holdouts, oldest first."""
     import polars as pl
@@ -23,6 +23,6 @@ def ledger(
     for remark in remarks:
         say(remark)
     if looks:
-        print_table(pl.DataFrame([look_row(look) for look in looks], infer_schema_length=None), how, LOOKS)
+        print_table(pl.DataFrame([look_row(look) for look in looks], infer_schema_length=None), table_format, LOOKS)
     else:
         say(f"no look in {found.path}")

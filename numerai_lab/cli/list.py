@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from numerai_lab.cli.show import RunsDir
-from numerai_lab.cli.terminal import HowShown, print_table, say
+from numerai_lab.cli.terminal import FormatOption, print_table, say
 
 
 def families() -> list[str]:
@@ -25,7 +25,7 @@ def list_(
         str | None,
         typer.Option(help="of runs: the column that the best variant, and the order, is chosen by; default newest first"),
     ] = None,
-    how: HowShown = "table",
+    table_format: FormatOption = "table",
 ) -> None:
     """List what there is of a family, a line each."""
     import polars as pl
@@ -35,10 +35,10 @@ def list_(
     from numerai_lab.report.tables import Shown
 
     if family != "runs":
-        print_table(pl.DataFrame(entries(family)), how, (Shown("name", family, "s"), Shown("gives", "gives", "s")))
+        print_table(pl.DataFrame(entries(family)), table_format, (Shown("name", family, "s"), Shown("gives", "gives", "s")))
         return
     rows = listing(runs_dir, sort)
     if rows:
-        print_table(pl.DataFrame(rows, infer_schema_length=None), how, columns(sort))
+        print_table(pl.DataFrame(rows, infer_schema_length=None), table_format, columns(sort))
     else:
         say(f"no run in {runs_dir}")

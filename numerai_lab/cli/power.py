@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import ConfigFile, HowShown, Set, expanded, print_table, say
+from numerai_lab.cli.terminal import ConfigFile, FormatOption, Set, expanded, print_table, say
 
 
 def power(
@@ -17,7 +17,7 @@ def power(
         typer.Option(callback=expanded, help="take the noise of this finished run; default one of this config, else a pilot"),
     ] = None,
     runs_dir: Annotated[Path, typer.Option(callback=expanded, help="where run folders are")] = Path("runs"),
-    how: HowShown = "table",
+    table_format: FormatOption = "table",
 ) -> None:
     """Say what a run would resolve, before it is made.
 
@@ -42,4 +42,4 @@ def power(
         Shown("resolves", "resolves", ".4f"),
         Shown("eras_for_gain", f"eras for {gain:g}", "s"),
     )
-    print_table(pl.DataFrame(list(found.rows)), how, columns, found.lines)
+    print_table(pl.DataFrame(list(found.rows)), table_format, columns, found.lines)

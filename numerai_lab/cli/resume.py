@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from numerai_lab.cli.run import run_and_print
-from numerai_lab.cli.terminal import HowShown, expanded
+from numerai_lab.cli.terminal import FormatOption, expanded
 
 if TYPE_CHECKING:
     pass
@@ -16,14 +16,14 @@ def resume(
     folder: Annotated[
         Path, typer.Argument(callback=expanded, help="the .unfinished-… folder of a run that was killed", show_default=False)
     ],
-    how: HowShown = "table",
+    table_format: FormatOption = "table",
 ) -> None:
     """Go on with a run that was killed."""
     from numerai_lab.config.loading import load_config
-    from numerai_lab.experiment import How
+    from numerai_lab.experiment import RunOptions
     from numerai_lab.runs.layout import CONFIG
     from numerai_lab.runs.writing import unfinished_run
 
     found = unfinished_run(folder)
     loaded, remarks = load_config(found / CONFIG)
-    run_and_print(loaded, found.parent, remarks, How(unfinished=found), how)
+    run_and_print(loaded, found.parent, remarks, RunOptions(unfinished=found), table_format)

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import ConfigFile, Format, HowShown, Set, expanded, print_table, say
+from numerai_lab.cli.terminal import ConfigFile, FormatOption, Set, TableFormat, expanded, print_table, say
+from numerai_lab.experiment import RunOptions
 
 if TYPE_CHECKING:
     from numerai_lab.config.schema import Config
-    from numerai_lab.experiment import How
 
 
 def run(
@@ -24,7 +24,7 @@ def run(
     verify: Annotated[
         bool, typer.Option("--verify", help="read data and cache through, not only what changed since it was last read")
     ] = False,
-    how: HowShown = "table",
+    table_format: FormatOption = "table",
 ) -> None:
     """Run a config into a new, scored run folder."""
     from numerai_lab.config.loading import load_config
@@ -32,9 +32,9 @@ def run(
 
     loaded, remarks = load_config(config, overrides or [])
     if dry_run:
-        _print_plan(loaded, remarks, how)
+        _print_plan(loaded, remarks, table_format)
         return
-    from numerai_lab.experiment import How
+    from numerai_lab.experiment import RunOptions
 
     unfinished = unfinished_runs(runs_dir, loaded)
     if resume and not unfinished:
@@ -42,10 +42,10 @@ def run(
     if unfinished and not resume:
         say(f"unfinished run of this config: `nlab resume {unfinished[0]}` goes on with it")
     go_on_in = unfinished[0] if resume and unfinished else None
-    run_and_print(loaded, runs_dir, remarks, How(cached, go_on_in, force, verify=verify), how)
+    run_and_print(loaded, runs_dir, remarks, RunOptions(cached, go_on_in, force, verify=verify), table_format)
 
 
-def run_and_print(config: "Config", runs_dir: Path, remarks: list[str], manner: "How", how: Format) -> None:
+def run_and_print(config: "Config", runs_dir: Path, remarks: list[str], options: "RunOptions", table_format: TableFormat) -> None:
     """Runs a config and prints its table, verdicts and folder."""
     from numerai_lab.experiment import run as run_experiment
     from numerai_lab.report.page import heading
@@ -53,20 +53,20 @@ def run_and_print(config: "Config", runs_dir: Path, remarks: list[str], manner: 
     from numerai_lab.report.tables import summary_columns
     from numerai_lab.report.verdicts import lines_below
 
-    done = run_experiment(config, runs_dir, shown(), remarks, manner)
-    print_table(done.scores, how, summary_columns(config.scoring.legacy), [done.name, *heading(done.manifest)])
-    if how == "table":
+    done = run_experiment(config, runs_dir, shown(), remarks, options)
+    print_table(done.scores, table_format, summary_columns(config.scoring.legacy), [done.name, *heading(done.manifest)])
+    if table_format == "table":
         print("", *lines_below(done.scores), sep="\n")
     say(f"run folder: {done.path}")
 
 
-def _print_plan(config: "Config", remarks: list[str], how: Format) -> None:
+def _print_plan(config: "Config", remarks: list[str], table_format: TableFormat) -> None:
     from numerai_lab.fitting.plan import plan
 
     found = plan(config)
     for remark in remarks:
         say(remark)
-    if how == "json":
+    if table_format == "json":
         print(json.dumps({"config": config.resolved(), **found.as_dict()}, indent=1, ensure_ascii=False))
         return
     print(config.to_yaml())

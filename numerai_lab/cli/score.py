@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import HowShown, Set, expanded, print_table, stop
+from numerai_lab.cli.terminal import FormatOption, Set, expanded, print_table, stop
 
 if TYPE_CHECKING:
     pass
@@ -20,7 +20,7 @@ def score(
     ] = None,
     overrides: Set = None,
     reference: Annotated[str | None, typer.Option(help="the column others are compared with; default the first")] = None,
-    how: HowShown = "table",
+    table_format: FormatOption = "table",
     out: Annotated[
         Path | None, typer.Option(callback=expanded, help="a new folder for scores.csv, scores.md and per_era.parquet")
     ] = None,
@@ -43,6 +43,6 @@ def score(
     found = score_predictions(predictions, asked, shown(), reference)
     if out is not None:
         write_scores(out, found.eras, found.scores, scores_page(predictions.name, found.head, found.scores, asked.scoring.legacy))
-    print_table(found.scores, how, summary_columns(asked.scoring.legacy), [predictions.name, *found.head])
-    if how == "table":
+    print_table(found.scores, table_format, summary_columns(asked.scoring.legacy), [predictions.name, *found.head])
+    if table_format == "table":
         print("", *lines_below(found.scores), sep="\n")

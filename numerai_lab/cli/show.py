@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import HowShown, expanded, print_table, say
+from numerai_lab.cli.terminal import FormatOption, expanded, print_table, say
 
 RunsDir = Annotated[Path, typer.Option(callback=expanded, help="where run folders are")]
 RunArgument = Annotated[
@@ -17,7 +17,7 @@ def show(
     run: RunArgument = None,
     runs_dir: RunsDir = Path("runs"),
     sort: Annotated[str | None, typer.Option(help="column to rank by, over val1 and val2 together; best first")] = None,
-    how: HowShown = "table",
+    table_format: FormatOption = "table",
 ) -> None:
     """Print a run's table and verdicts."""
     from numerai_lab.report.listing import newest
@@ -29,8 +29,8 @@ def show(
 
     found = read_run(run or newest(runs_dir))
     scores = ranked(found.scores, sort_column(sort, found.scores)) if sort else found.scores
-    print_table(scores, how, summary_columns(False), [found.name, *heading(found.manifest)])
-    if how == "table":
+    print_table(scores, table_format, summary_columns(False), [found.name, *heading(found.manifest)])
+    if table_format == "table":
         print("", *lines_below(scores), sep="\n")
         for warning in found.manifest["warnings"]:
             say(f"warning: {warning}")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import ConfigFile, HowShown, Set, expanded, print_table, say, stop
+from numerai_lab.cli.terminal import ConfigFile, FormatOption, Set, expanded, print_table, say, stop
 
 
 def sweep(
@@ -27,7 +27,7 @@ def sweep(
     folder: Annotated[
         Path | None, typer.Option(callback=expanded, help="where the run folders go; default runs/sweep_NAME", show_default=False)
     ] = None,
-    how: HowShown = "table",
+    table_format: FormatOption = "table",
 ) -> None:
     """Run many trials of a config, and rank them.
 
@@ -51,7 +51,7 @@ def sweep(
     rows, says = summary(done)
     page = write_leaderboard(asked.folder, name, done)
     table, columns = leaderboard(rows, done.objective.column)
-    print_table(readable(table, rows) if how == "table" else table, how, columns, says[:1])
-    if how == "table":
+    print_table(readable(table, rows) if table_format == "table" else table, table_format, columns, says[:1])
+    if table_format == "table":
         print("", *says[1:], sep="\n")
     say(f"leaderboard: {page}")

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     import polars as pl
 
-Format = Literal["table", "json", "csv", "md"]
+TableFormat = Literal["table", "json", "csv", "md"]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="override a key of the config, such as data.size=tiny; repeatable"),
@@ -27,11 +27,11 @@ def expanded(value: Any) -> Any:
 
 
 ConfigFile = Annotated[Path, typer.Argument(help="a YAML config", callback=expanded, show_default=False)]
-HowShown = Annotated[Format, typer.Option("--format", help="how the table is printed")]
+FormatOption = Annotated[TableFormat, typer.Option("--format", help="how the table is printed")]
 
 
 def print_table(
-    table: "pl.DataFrame", how: Format, columns: Any, head: Any = (), out: Path | None = None, *, wrap: bool = False
+    table: "pl.DataFrame", table_format: TableFormat, columns: Any, head: Any = (), out: Path | None = None, *, wrap: bool = False
 ) -> None:
     """A table as asked for, `head` above it, notes of variants below; without `wrap`, what does not fit is left out."""
     from rich.console import Console
@@ -39,8 +39,8 @@ def print_table(
     from numerai_lab.report.tables import exported, footnoted, left_out, rendered, with_interval
     from numerai_lab.runs.output_files import write_page
 
-    if how != "table":
-        text = exported(table, how)
+    if table_format != "table":
+        text = exported(table, table_format)
         write_page(out, f"{text}\n") if out else print(text)
         return
     console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120, highlight=False)
@@ -55,9 +55,9 @@ def print_table(
         console.print(line, markup=False, soft_wrap=True)
 
 
-def by_suffix(out: Path | None) -> Format:
+def by_suffix(out: Path | None) -> TableFormat:
     """The format that a file's name asks for."""
-    suffixes: dict[str, Format] = {".json": "json", ".csv": "csv", ".md": "md"}
+    suffixes: dict[str, TableFormat] = {".json": "json", ".csv": "csv", ".md": "md"}
     if out is None or out.suffix not in suffixes:
         stop(f"--out: {out} ends in none of {', '.join(suffixes)}; or say --format")
     return suffixes[out.suffix]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import HowShown, expanded, print_table, say
+from numerai_lab.cli.terminal import FormatOption, expanded, print_table, say
 
 
 def unseal(
@@ -16,7 +16,7 @@ def unseal(
         Path | None,
         typer.Option(callback=expanded, help="the folder whose ledger counts looks; default that of the run", show_default=False),
     ] = None,
-    how: HowShown = "table",
+    table_format: FormatOption = "table",
 ) -> None:
     """Score a variant on the run's holdout, once.
 
@@ -34,7 +34,7 @@ def unseal(
         say(f"note: {remark}")
     first, rest = summary_columns(False)[:4], summary_columns(False)[4:]
     columns = (*first, Shown("look", "look", "d"), Shown("gain_retained", "retained", ".0%"), *rest)
-    print_table(found.scores, how, columns, [found.run.name, *heading(found.run.manifest), stamp(found.look)])
-    if how == "table":
+    print_table(found.scores, table_format, columns, [found.run.name, *heading(found.run.manifest), stamp(found.look)])
+    if table_format == "table":
         print("", *found.lines, sep="\n")
     say(f"written to {run / 'holdout.csv'}")

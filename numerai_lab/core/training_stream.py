@@ -37,7 +37,7 @@ class Origin:
     number: int | None = None
 
 
-class Augments(Protocol):
+class AugmenterLike(Protocol):
     """What the stream asks of a fitted augmenter."""
 
     @property
@@ -70,19 +70,19 @@ class Augments(Protocol):
     def invent(self, number: int, n_rows: int, rng: np.random.Generator) -> Block: ...
 
 
-class Transforms(Protocol):
+class GeneratorLike(Protocol):
     """What the stream asks of a fitted generator: columns for rows that no memory-map holds."""
 
     def transform(self, block: Block) -> Float32: ...
 
 
-class Kept(Protocol):
+class RowSource(Protocol):
     """The rows of an augmenter, made before: one block for each of its entries in `origins`, in order."""
 
     def block(self, i: int) -> Block: ...
 
 
-class Shelf(Protocol):
+class ArrayCache(Protocol):
     """Where arrays that are dear to make are kept between two passes."""
 
     @property
@@ -94,7 +94,7 @@ class Shelf(Protocol):
 
 
 @dataclass(frozen=True)
-class BlockStream:
+class TrainingStream:
     """A sequence of batches; `stream[i]` gives the same bytes on every pass, in whatever order it is asked.
 
     The panel must be a view of the training eras with their target, and augmenters fitted on it. Rows without a target are
@@ -109,11 +109,11 @@ class BlockStream:
     inputs: tuple[str, ...]
     input_names: tuple[str, ...]
     seed: int
-    augmenters: Mapping[str, Augments] = field(default_factory=dict)
-    generators: Mapping[str, Transforms] = field(default_factory=dict)
-    shelf: Shelf | None = None
+    augmenters: Mapping[str, AugmenterLike] = field(default_factory=dict)
+    generators: Mapping[str, GeneratorLike] = field(default_factory=dict)
+    array_cache: ArrayCache | None = None
     last_era: int = 0
-    kept: Mapping[str, Kept] = field(default_factory=dict)
+    kept: Mapping[str, RowSource] = field(default_factory=dict)
 
     @cached_property
     def origins(self) -> tuple[Origin, ...]:
@@ -291,13 +291,13 @@ class BlockStream:
         }
 
     def _columns(self, name: str, origin: Origin, made: Block) -> Float32:
-        if self.shelf is None:
+        if self.array_cache is None:
             return self.generators[name].transform(made)
         # What augmenters learned, whom they pair and how many rows they make hangs on the training eras.
         key = repr((name, origin, self.seed, self.n_known))
-        kept = self.shelf.fetch(key)
+        kept = self.array_cache.fetch(key)
         if kept is None:
-            self.shelf.keep(key, kept := self.generators[name].transform(made))
+            self.array_cache.keep(key, kept := self.generators[name].transform(made))
         return kept
 
 

@@ -27,7 +27,7 @@ SCORED_BYTES = 150
 
 
 @dataclass(frozen=True)
-class Need:
+class ResourceNeeds:
     """Bytes at the peak. disk: what the run adds to the cache, and its folder; the store is there once the data is loaded."""
 
     memory_bytes: int
@@ -89,14 +89,14 @@ class Task:
         return out
 
 
-def need(task: Task) -> Need:
+def need(task: Task) -> ResourceNeeds:
     """Memory: of the reader; or libraries, the largest fit of a generator and the largest training, or scoring.
 
     Disk: generated columns, the rows of augmenters that are kept, predictions, models and pages.
     """
     used = {name for v in task.config.variants.values() if v.ensemble is None for name in v.inputs if name != RAW}
     ingest = INGEST_BYTES + INGESTED_BYTES * sum(task.n_rows.values()) if task.made else 0
-    return Need(max(ingest, _memory(task, used)), _disk(task, used))
+    return ResourceNeeds(max(ingest, _memory(task, used)), _disk(task, used))
 
 
 def _memory(task: Task, used: set[str]) -> int:

@@ -20,7 +20,7 @@ ERAS, SPEAKERS = "eras", "speakers"
 
 
 @dataclass(frozen=True)
-class Fits:
+class FittedGenerator:
     """A fitted generator: one fit or several, and which of them speaks for an era (the last one, where nothing is said).
 
     states: of each fit, as `Generator.state` gave it. live: fitted generators that are at hand, by fit.
@@ -32,7 +32,7 @@ class Fits:
     live: Mapping[int, Generator] = field(default_factory=dict)
 
     @classmethod
-    def restored(cls, template: Generator, arrays: Mapping[str, Array]) -> "Fits":
+    def restored(cls, template: Generator, arrays: Mapping[str, Array]) -> "FittedGenerator":
         """The inverse of `state`."""
         if ERAS not in arrays:
             return cls(template, (arrays,), {})
@@ -83,10 +83,10 @@ class Fits:
         return rank(values.astype(np.float64)).astype(np.float32) if ranked else values
 
 
-def restored_generator(run: Run, config: Config, name: str, seed: int) -> Fits:
+def restored_generator(run: Run, config: Config, name: str, seed: int) -> FittedGenerator:
     """A generator as a finished run fitted it with a seed. Raises NlabError when its file is not what was written."""
     path = generator_file(name, seed)
     try:
-        return Fits.restored(config.generators[name], arrays_from_bytes(run.content(path)))
+        return FittedGenerator.restored(config.generators[name], arrays_from_bytes(run.content(path)))
     except ValueError as error:
         raise damaged(run.path, f"{path}: {error}") from error

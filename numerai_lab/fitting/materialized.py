@@ -9,7 +9,7 @@ from numerai_lab.core.arrays import Array, Float32
 from numerai_lab.core.errors import NlabFailure
 from numerai_lab.core.panel import Block, release_pages
 from numerai_lab.core.progress import Progress
-from numerai_lab.core.training_stream import BlockStream
+from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.storage.array_files import new_array, reopened
 from numerai_lab.storage.resumable import journaled
 
@@ -17,7 +17,7 @@ FEATURES, TARGET = "features.npy", "target.npy"
 
 
 @dataclass(frozen=True)
-class Made:
+class MaterializedRows:
     """Rows of an augmenter, batch after batch, as views over memory-maps. bounds: the first row of each batch, and the end."""
 
     features: Array
@@ -26,7 +26,7 @@ class Made:
     top: float
 
     @classmethod
-    def of(cls, folder: Path, stream: BlockStream, name: str) -> "Made":
+    def of(cls, folder: Path, stream: TrainingStream, name: str) -> "MaterializedRows":
         """What `make` wrote for this very stream."""
         features, target = (np.load(folder / file, mmap_mode="r", allow_pickle=False) for file in (FEATURES, TARGET))
         bounds = _bounds(stream, name)
@@ -44,7 +44,7 @@ class Made:
         return block
 
 
-def make(work: Path, stream: BlockStream, name: str, progress: Progress) -> None:
+def make(work: Path, stream: TrainingStream, name: str, progress: Progress) -> None:
     """Writes the rows of an augmenter, batch after batch; goes on where a killed try stopped."""
     origins, bounds = stream.origins_of(name), _bounds(stream, name)
     dtype = str(stream.rows_of(origins[0]).features.dtype)
@@ -67,6 +67,6 @@ def make(work: Path, stream: BlockStream, name: str, progress: Progress) -> None
             progress(i + 1, len(origins))
 
 
-def _bounds(stream: BlockStream, name: str) -> tuple[int, ...]:
+def _bounds(stream: TrainingStream, name: str) -> tuple[int, ...]:
     sizes = [n for n, origin in zip(stream.n_rows, stream.origins, strict=True) if origin.augmenter == name]
     return (0, *np.cumsum(sizes).tolist())

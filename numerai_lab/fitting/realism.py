@@ -12,7 +12,7 @@ from numerai_lab.core.arrays import Float64
 from numerai_lab.core.era_ranges import ranges_text
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.seeding import rng_for
-from numerai_lab.fitting.run_context import Setting
+from numerai_lab.fitting.run_context import RunContext
 from numerai_lab.fitting.stages import fitted_augmenter, rows_stream
 from numerai_lab.fitting.variants import for_variant
 from numerai_lab.metrics.realism import Realism, Sample, realism
@@ -35,14 +35,14 @@ class Judged:
     found: Realism
 
 
-def realism_of(setting: Setting) -> list[Judged]:
+def realism_of(context: RunContext) -> list[Judged]:
     """Of every augmenter in use that invents rows, with the first seed; nothing where no era is held out.
 
     Of variants that use it, those with the most training eras count, and of these the first.
     Held-out eras are those of val1 (of val2 where there are none). Their targets judge rows that are made already, and
     nothing is chosen by them.
     """
-    config, splits = setting.config, setting.splits
+    config, splits = context.config, context.splits
     held = tuple(splits.val1 or splits.val2)
     if not held:
         return []
@@ -50,37 +50,37 @@ def realism_of(setting: Setting) -> list[Judged]:
     for name, augmenter in config.augmenters.items():
         users = [variant for variant in config.variants.values() if name in variant.augment]
         if users and augmenter.invents_rows:
-            variant = max(users, key=lambda each: len(for_variant(setting, each).splits.train))
-            found = _found(for_variant(setting, variant), name, tuple(variant.augment), held)
-            out.append(Judged(name, seed, setting.panel.raw_names, found))
+            variant = max(users, key=lambda each: len(for_variant(context, each).splits.train))
+            found = _found(for_variant(context, variant), name, tuple(variant.augment), held)
+            out.append(Judged(name, seed, context.panel.raw_names, found))
     return out
 
 
-def _found(setting: Setting, name: str, augment: tuple[str, ...], held: tuple[int, ...]) -> Realism:
-    seed, splits = setting.config.seeds[0], setting.splits
+def _found(context: RunContext, name: str, augment: tuple[str, ...], held: tuple[int, ...]) -> Realism:
+    seed, splits = context.config.seeds[0], context.splits
 
     def judge(work: Path) -> None:
-        with setting.show.task(f"realism of {name}@{seed}") as progress:
-            rng = rng_for(seed, "realism", setting.config.augmenters[name].seed_key)
-            augmenters = {each: fitted_augmenter(setting, each, seed) for each in augment}
-            stream = rows_stream(setting, augmenters, seed)
+        with context.display.task(f"realism of {name}@{seed}") as progress:
+            rng = rng_for(seed, "realism", context.config.augmenters[name].seed_key)
+            augmenters = {each: fitted_augmenter(context, each, seed) for each in augment}
+            stream = rows_stream(context, augmenters, seed)
             origins = stream.origins_of(name)
             places = _spread(len(origins))
             made = _sample((stream.rows_of(origins[i]) for i in places), len(places), rng)
-            real = [_sample_of(setting.panel.only(eras), rng) for eras in (splits.train, held)]
+            real = [_sample_of(context.panel.only(eras), rng) for eras in (splits.train, held)]
             found = realism(real[0], real[1], made, int(rng.integers(2**31 - 1)))
             progress(1, 1)
         plain = {key: value for key, value in vars(found).items() if key != "proportions"}
         (work / FOUND).write_text(json.dumps(plain), encoding="utf-8")
         np.save(work / PROPORTIONS, found.proportions, allow_pickle=False)
 
-    templates = {each: setting.config.augmenters[each] for each in augment}
+    templates = {each: context.config.augmenters[each] for each in augment}
     kinds = [type(template) for template in templates.values()]
     facts = {
         "augmenters": [template.recipe for template in templates.values()],
         "augmenter": augment.index(name),
-        "data": setting.content.rows_of((*splits.train, *held)),
-        "labels": setting.content.labels_of((*splits.train, *held)),
+        "data": context.content.rows_of((*splits.train, *held)),
+        "labels": context.content.labels_of((*splits.train, *held)),
         "code": [
             code_version(*kinds, Realism, streaming),
             source_version(Path(__file__)),
@@ -90,7 +90,7 @@ def _found(setting: Setting, name: str, augment: tuple[str, ...], held: tuple[in
         "held out": ranges_text(held),
         "seed": seed,
     }
-    entry = setting.stages.obtain(Stage("realism", f"realism of {name}@{seed}", facts), judge)
+    entry = context.stages.obtain(Stage("realism", f"realism of {name}@{seed}", facts), judge)
     proportions: Float64 = np.load(entry.folder / PROPORTIONS, allow_pickle=False)
     return Realism(**json.loads((entry.folder / FOUND).read_text(encoding="utf-8")), proportions=proportions)
 

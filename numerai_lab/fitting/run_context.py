@@ -18,14 +18,14 @@ Save = Callable[[str, bytes], None]
 """Keeps a fitted component: file name in the run folder, content."""
 
 
-class Show(Protocol):
+class ProgressDisplay(Protocol):
     """Where progress goes."""
 
     def task(self, label: str) -> AbstractContextManager[Progress]: ...
 
 
 @dataclass(frozen=True)
-class Setting:
+class RunContext:
     """What variants are made from, and where things go: arrays of this run alone, progress, fitted components, finished stages.
 
     cache: None = nothing outlives the run. content: names for what the panel's eras hold; by default like no other.
@@ -35,8 +35,8 @@ class Setting:
     config: Config
     panel: Panel
     splits: Splits
-    space: Scratch
-    show: Show
+    scratch: Scratch
+    display: ProgressDisplay
     save: Save
     cache: Cache | None = None
     content: Content = field(default_factory=UniqueContent)
@@ -45,4 +45,4 @@ class Setting:
     @cached_property
     def stages(self) -> Cache:
         """Where finished stages are taken from and put."""
-        return self.cache or Cache(self.space.folder / STAGES)
+        return self.cache or Cache(self.scratch.folder / STAGES)

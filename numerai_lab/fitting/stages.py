@@ -19,14 +19,14 @@ from numerai_lab.core.errors import NlabFailure
 from numerai_lab.core.panel import Block, Panel, release_pages
 from numerai_lab.core.progress import Progress
 from numerai_lab.core.seeding import rng_for
-from numerai_lab.core.training_stream import BlockStream
+from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.fitting import feature_selection, materialized
 from numerai_lab.fitting import fit_plan as fit_plans
 from numerai_lab.fitting import fitted as fitted_generators
 from numerai_lab.fitting.feature_selection import adopted, shown_to
 from numerai_lab.fitting.fit_plan import Part, parts_of
-from numerai_lab.fitting.fitted import Fits
-from numerai_lab.fitting.run_context import Setting
+from numerai_lab.fitting.fitted import FittedGenerator
+from numerai_lab.fitting.run_context import RunContext
 from numerai_lab.generators import Generator
 from numerai_lab.runs.layout import augmenter_file, model_file
 from numerai_lab.storage.code_version import code_version, library_versions, source_version
@@ -45,7 +45,7 @@ class Fitted:
     recipe: what the columns of a row depend on beside the row.
     """
 
-    fits: Fits
+    fits: FittedGenerator
     columns: Float32
     recipe: Mapping[str, Any]
 
@@ -63,72 +63,72 @@ class Fitted:
         return self.fits.columns_for(block)
 
 
-def fitted_generator(setting: Setting, name: str, seed: int) -> Fitted:
+def fitted_generator(context: RunContext, name: str, seed: int) -> Fitted:
     """Stages: each fit, which sees targets only where its generator uses labels (`select` may too), and the columns."""
-    template, splits = setting.config.generators[name], setting.splits
+    template, splits = context.config.generators[name], context.splits
     parts = parts_of(template, splits, f"generators.{name}")
     keys, states = [], []
     live: dict[int, Generator] = {}
     for i, part in enumerate(parts):
         label = f"fit {name}@{seed}" + (f", {i + 1} of {len(parts)}" if len(parts) > 1 else "")
-        entry, fitted = _fitted_part(setting, name, seed, part, label)
+        entry, fitted = _fitted_part(context, name, seed, part, label)
         keys.append(entry.folder.name)
         states.append(arrays_from_bytes((entry.folder / STATE).read_bytes()))
         live |= {i: fitted} if fitted else {}
     of_era = {era: i for i, part in enumerate(parts) for era in part.serves}
-    fits = Fits(template, tuple(states), of_era, live)
+    fits = FittedGenerator(template, tuple(states), of_era, live)
 
     def columns(work: Path) -> None:
-        with setting.show.task(f"columns {name}@{seed}") as progress:
-            _write_columns(work, name, fits, setting, progress)
+        with context.display.task(f"columns {name}@{seed}") as progress:
+            _write_columns(work, name, fits, context, progress)
 
     recipe = {**_facts(template), "fits": keys, "by": code_version(fit_plans, fitted_generators)}
-    places = {"eras": setting.panel.eras.tolist(), "bounds": setting.panel.bounds.tolist()}
+    places = {"eras": context.panel.eras.tolist(), "bounds": context.panel.bounds.tolist()}
     facts = {
         **recipe,
-        "data": setting.content.rows_of(sorted(of_era)),
+        "data": context.content.rows_of(sorted(of_era)),
         "columns for": [ranges_text(part.serves) for part in parts],
         "places": key_of(places),
     }
-    entry = setting.stages.obtain(Stage("columns", f"columns {name}@{seed}", facts), columns)
-    return Fitted(replace(fits, live={}), _array(entry, COLUMNS, len(setting.panel.ids)), recipe)
+    entry = context.stages.obtain(Stage("columns", f"columns {name}@{seed}", facts), columns)
+    return Fitted(replace(fits, live={}), _array(entry, COLUMNS, len(context.panel.ids)), recipe)
 
 
-def _fitted_part(setting: Setting, name: str, seed: int, part: Part, label: str) -> tuple[Entry, Generator | None]:
+def _fitted_part(context: RunContext, name: str, seed: int, part: Part, label: str) -> tuple[Entry, Generator | None]:
     """The cache entry of one fit; and the generator, if it was fitted here. Every part draws the same random numbers."""
-    template, train = setting.config.generators[name], setting.splits.train
+    template, train = context.config.generators[name], context.splits.train
     live: list[Generator] = []
 
     def fit(work: Path) -> None:
         shown = shown_to(
-            template, setting.panel, part.fitted_on if template.uses_labels else train, part.fitted_on, setting.space
+            template, context.panel, part.fitted_on if template.uses_labels else train, part.fitted_on, context.scratch
         )
-        with setting.show.task(label) as progress:
+        with context.display.task(label) as progress:
             fitted = template.fresh().fit(shown, rng_for(seed, "generator", template.seed_key), fit_context(work, progress))
-        live.append(adopted(fitted, shown, setting.panel))
+        live.append(adopted(fitted, shown, context.panel))
         (work / STATE).write_bytes(arrays_to_bytes(live[0].state()))
 
     facts = {
         **_facts(template),
-        "data": setting.content.rows_of(part.fitted_on),
+        "data": context.content.rows_of(part.fitted_on),
         "fitted on": ranges_text(part.fitted_on),
         "seed": seed if template.stochastic else None,
-        **_shown_facts(setting, template, part),
+        **_shown_facts(context, template, part),
     }
-    return setting.stages.obtain(Stage("fit", label, facts), fit), live[0] if live else None
+    return context.stages.obtain(Stage("fit", label, facts), fit), live[0] if live else None
 
 
-def _shown_facts(setting: Setting, template: Generator, part: Part) -> dict[str, Any]:
+def _shown_facts(context: RunContext, template: Generator, part: Part) -> dict[str, Any]:
     """What a fit depends on beside its own rows: targets, feature_selection, feature sets."""
     facts: dict[str, Any] = {}
-    content, select = setting.content, template.select
-    train = part.fitted_on if template.uses_labels else setting.splits.train
-    sets = {name: at[at < setting.panel.n_raw].tolist() for name, at in setting.panel.feature_sets.items()}
+    content, select = context.content, template.select
+    train = part.fitted_on if template.uses_labels else context.splits.train
+    sets = {name: at[at < context.panel.n_raw].tolist() for name, at in context.panel.feature_sets.items()}
     if template.uses_labels:
         facts["labels"] = content.labels_of(part.fitted_on)
     if template.uses_labels or select is not None:
         facts["shown by"] = code_version(feature_selection)
-    if template.several_targets and setting.panel.auxiliary:
+    if template.several_targets and context.panel.auxiliary:
         facts["auxiliary"] = content.auxiliary_of(part.fitted_on)
     if template.reads_feature_sets:
         facts["feature sets"] = sets
@@ -139,9 +139,9 @@ def _shown_facts(setting: Setting, template: Generator, part: Part) -> dict[str,
     return facts
 
 
-def _write_columns(work: Path, name: str, fits: Fits, setting: Setting, progress: Progress) -> None:
+def _write_columns(work: Path, name: str, fits: FittedGenerator, context: RunContext, progress: Progress) -> None:
     """A generator's columns, era by era: the way live data arrives, for training eras too. Goes on where a killed try stopped."""
-    panel = setting.panel.without_target()
+    panel = context.panel.without_target()
     columns, journal = journaled(work / COLUMNS, (len(panel.ids), len(fits.names)))
     done = journal.read(lambda era: columns[panel.rows(era)])
     with journal.writing() as note:
@@ -157,7 +157,7 @@ def _write_columns(work: Path, name: str, fits: Fits, setting: Setting, progress
             progress(i, len(panel.eras))
 
 
-def _finite(name: str, fits: Fits, block: Block) -> Float32:
+def _finite(name: str, fits: FittedGenerator, block: Block) -> Float32:
     values, width = fits.columns_for(block), len(fits.names)
     if values.shape != (len(block), width) or not np.isfinite(values).all():
         raise NlabFailure(
@@ -167,62 +167,62 @@ def _finite(name: str, fits: Fits, block: Block) -> Float32:
     return values
 
 
-def fitted_augmenter(setting: Setting, name: str, seed: int) -> Augmenter:
+def fitted_augmenter(context: RunContext, name: str, seed: int) -> Augmenter:
     """An augmenter that learns is fitted, on the training eras and their targets alone; any other is taken as it is.
 
     Those that differ in name, in how many rows they make, or in what these weigh, share a fit.
     """
-    template, train = setting.config.augmenters[name], setting.splits.train
+    template, train = context.config.augmenters[name], context.splits.train
     if not template.learns:
         return template
 
     def fit(work: Path) -> None:
-        with setting.show.task(f"fit {name}@{seed}") as progress:
-            shown = setting.panel.labelled(train).only(train).for_fitting()
+        with context.display.task(f"fit {name}@{seed}") as progress:
+            shown = context.panel.labelled(train).only(train).for_fitting()
             fitted = template.fresh().fit(shown, rng_for(seed, "augmenter", template.seed_key), fit_context(work, progress))
         (work / STATE).write_bytes(arrays_to_bytes(fitted.state()))
 
-    facts = {**_facts(template), **_training_facts(setting), "fitted on": ranges_text(train), "seed": seed}
+    facts = {**_facts(template), **_training_facts(context), "fitted on": ranges_text(train), "seed": seed}
     facts["parameters"] = template.model_dump(exclude=set(AMOUNTS))
-    state = (setting.stages.obtain(Stage("fit", f"fit {name}@{seed}", facts), fit).folder / STATE).read_bytes()
-    setting.save(augmenter_file(name, seed, setting.since), state)
+    state = (context.stages.obtain(Stage("fit", f"fit {name}@{seed}", facts), fit).folder / STATE).read_bytes()
+    context.save(augmenter_file(name, seed, context.since), state)
     return template.restored(arrays_from_bytes(state))
 
 
-def with_rows_made(setting: Setting, stream: BlockStream, seed: int) -> BlockStream:
+def with_materialized_rows(context: RunContext, stream: TrainingStream, seed: int) -> TrainingStream:
     """The same stream, which reads the rows of its augmenters from files where they are to be kept: one stage each."""
     found = {}
     for name in stream.augmenters:
-        template = setting.config.augmenters[name]
+        template = context.config.augmenters[name]
         if template.keeps_rows:
-            facts = {**_facts(template), **_training_facts(setting), "seed": seed}
+            facts = {**_facts(template), **_training_facts(context), "seed": seed}
             facts["parameters"] = template.recipe
-            facts["trained on"] = ranges_text(setting.splits.train)
+            facts["trained on"] = ranges_text(context.splits.train)
             facts["eras"] = ranges_text(origin.era for origin in stream.origins_of(name))
             facts["rows by"] = code_version(materialized, streaming)
 
             def make(work: Path, name: str = name) -> None:
-                with setting.show.task(f"rows of {name}@{seed}") as progress:
+                with context.display.task(f"rows of {name}@{seed}") as progress:
                     materialized.make(work, stream, name, progress)
 
-            entry = setting.stages.obtain(Stage("rows", f"rows of {name}@{seed}", facts), make)
-            found[name] = materialized.Made.of(entry.folder, stream, name)
+            entry = context.stages.obtain(Stage("rows", f"rows of {name}@{seed}", facts), make)
+            found[name] = materialized.MaterializedRows.of(entry.folder, stream, name)
     return replace(stream, kept=found)
 
 
-def trained(name: str, setting: Setting, future: Panel, fitted: Mapping[str, Fitted], seed: int) -> Float32:
+def trained(name: str, context: RunContext, future: Panel, fitted: Mapping[str, Fitted], seed: int) -> Float32:
     """Two stages: a variant's model, fitted on the stream of its training eras and saved, and its predictions of the future.
 
     The setting's training eras must be those of the variant (`for_variant`).
     """
-    inputs = setting.config.variants[name].inputs
-    model = _fitted_model(name, setting, fitted, seed)
+    inputs = context.config.variants[name].inputs
+    model = _fitted_model(name, context, fitted, seed)
     (path,) = model.folder.glob("model.*")
-    setting.save(model_file(name, seed, path.suffix), path.read_bytes())
+    context.save(model_file(name, seed, path.suffix), path.read_bytes())
 
     def predict(work: Path) -> None:
-        with setting.show.task(f"predict {name}@{seed}"):
-            loaded = setting.config.model.loaded(path.read_bytes())
+        with context.display.task(f"predict {name}@{seed}"):
+            loaded = context.config.model.loaded(path.read_bytes())
             seen = _with_columns(future, inputs, fitted)
             values = np.concatenate([loaded.predict(block.matrix(inputs)) for block in seen.blocks()])
         if not np.isfinite(values).all():
@@ -234,42 +234,42 @@ def trained(name: str, setting: Setting, future: Panel, fitted: Mapping[str, Fit
     facts = {
         "model": model.folder.name,
         "inputs": _input_facts(inputs, fitted, eras),
-        "data": setting.content.rows_of(eras),
+        "data": context.content.rows_of(eras),
         "predicts": ranges_text(eras),
     }
-    entry = setting.stages.obtain(Stage("predictions", f"predict {name}@{seed}", facts), predict)
+    entry = context.stages.obtain(Stage("predictions", f"predict {name}@{seed}", facts), predict)
     return np.array(_array(entry, PREDICTIONS, future.n_rows))
 
 
-def _fitted_model(name: str, setting: Setting, fitted: Mapping[str, Fitted], seed: int) -> Entry:
+def _fitted_model(name: str, context: RunContext, fitted: Mapping[str, Fitted], seed: int) -> Entry:
     """Stage: the model of a variant, in its own format."""
-    variant, model = setting.config.variants[name], setting.config.model
-    augmenters = {augmenter: fitted_augmenter(setting, augmenter, seed) for augmenter in variant.augment}
+    variant, model = context.config.variants[name], context.config.model
+    augmenters = {augmenter: fitted_augmenter(context, augmenter, seed) for augmenter in variant.augment}
 
     def make(work: Path) -> None:
-        stream = with_rows_made(setting, _stream(setting, variant.inputs, fitted, augmenters, seed), seed)
-        with setting.show.task(f"train {name}@{seed}") as progress:
+        stream = with_materialized_rows(context, _stream(context, variant.inputs, fitted, augmenters, seed), seed)
+        with context.display.task(f"train {name}@{seed}") as progress:
             done = model.fresh().fit(stream, rng_for(seed, "model"), fit_context(work, progress))
         suffix, content = done.saved()
         (work / f"model{suffix}").write_bytes(content)
 
-    train = setting.splits.train
+    train = context.splits.train
     facts = {
         **_facts(model, *augmenters.values()),
-        **_training_facts(setting),
+        **_training_facts(context),
         "inputs": _input_facts(variant.inputs, fitted, train),
-        "augmenters": [setting.config.augmenters[name].recipe for name in variant.augment],
+        "augmenters": [context.config.augmenters[name].recipe for name in variant.augment],
         "rows by": code_version(materialized, streaming),
         "trained on": ranges_text(train),
-        "invented eras": _first_invented(setting) if any(each.invents_eras for each in augmenters.values()) else None,
+        "invented eras": _first_invented(context) if any(each.invents_eras for each in augmenters.values()) else None,
         "seed": seed,
     }
-    return setting.stages.obtain(Stage("models", f"train {name}@{seed}", facts), make)
+    return context.stages.obtain(Stage("models", f"train {name}@{seed}", facts), make)
 
 
-def _first_invented(setting: Setting) -> int:
+def _first_invented(context: RunContext) -> int:
     """The smallest id that an invented era may have."""
-    return int(10 ** len(str(setting.panel.eras[-1])))
+    return int(10 ** len(str(context.panel.eras[-1])))
 
 
 def _input_facts(inputs: Iterable[str], fitted: Mapping[str, Fitted], eras: Iterable[int]) -> list[Any]:
@@ -278,10 +278,10 @@ def _input_facts(inputs: Iterable[str], fitted: Mapping[str, Fitted], eras: Iter
     return [RAW if name == RAW else fitted[name].facts_for(eras) for name in inputs]
 
 
-def _training_facts(setting: Setting) -> dict[str, Any]:
+def _training_facts(context: RunContext) -> dict[str, Any]:
     """What stages that see all training rows with their targets depend on."""
-    train = setting.splits.train
-    return {"data": setting.content.rows_of(train), "labels": setting.content.labels_of(train)}
+    train = context.splits.train
+    return {"data": context.content.rows_of(train), "labels": context.content.labels_of(train)}
 
 
 def _facts(*components: Component) -> dict[str, Any]:
@@ -308,27 +308,27 @@ def _foreign(entry: Entry, what: str) -> NlabFailure:
     return NlabFailure(f"cache entry {entry.folder}: {what}; somebody else's? `nlab cache verify --repair`, or --no-cache")
 
 
-def rows_stream(setting: Setting, augmenters: Mapping[str, Augmenter], seed: int) -> BlockStream:
+def rows_stream(context: RunContext, augmenters: Mapping[str, Augmenter], seed: int) -> TrainingStream:
     """The training rows of a variant with these augmenters, without generated columns."""
-    return with_rows_made(setting, _stream(setting, (RAW,), {}, augmenters, seed), seed)
+    return with_materialized_rows(context, _stream(context, (RAW,), {}, augmenters, seed), seed)
 
 
 def _stream(
-    setting: Setting, inputs: tuple[str, ...], fitted: Mapping[str, Fitted], augmenters: Mapping[str, Augmenter], seed: int
-) -> BlockStream:
-    eras = setting.splits.train
-    train = _with_columns(setting.panel.labelled(eras).only(eras).for_fitting(), inputs, fitted)
+    context: RunContext, inputs: tuple[str, ...], fitted: Mapping[str, Fitted], augmenters: Mapping[str, Augmenter], seed: int
+) -> TrainingStream:
+    eras = context.splits.train
+    train = _with_columns(context.panel.labelled(eras).only(eras).for_fitting(), inputs, fitted)
     generators = {name: fitted[name] for name in inputs if name != RAW}
     names = {RAW: train.raw_names, **{n: tuple(f"{n}_{c}" for c in g.fits.names) for n, g in generators.items()}}
-    return BlockStream(
+    return TrainingStream(
         panel=train,
         inputs=inputs,
         input_names=tuple(column for name in inputs for column in names[name]),
         seed=seed,
         augmenters=augmenters,
         generators=generators,
-        shelf=setting.space,
-        last_era=int(setting.panel.eras[-1]),
+        array_cache=context.scratch,
+        last_era=int(context.panel.eras[-1]),
     )
 
 

@@ -13,7 +13,7 @@ from numerai_lab.core.panel import Panel
 from numerai_lab.core.splits import Splits
 from numerai_lab.fitting.feature_selection import outline
 from numerai_lab.fitting.fit_plan import parts_of, training_eras
-from numerai_lab.fitting.run_context import Setting
+from numerai_lab.fitting.run_context import RunContext
 from numerai_lab.fitting.stages import Fitted, fitted_generator, trained
 from numerai_lab.metrics.era import gauss, rank
 from numerai_lab.metrics.exposures import Exposures
@@ -36,15 +36,15 @@ def settled(config: Config, panel: Panel, splits: Splits) -> Config:
     return config.model_copy(update={"generators": generators})
 
 
-def fit_generators(setting: Setting) -> dict[tuple[str, int], Fitted]:
+def fit_generators(context: RunContext) -> dict[tuple[str, int], Fitted]:
     """(generator name, seed) → fitted generator and its columns.
 
     A generator sees training eras, or with `fit_on: all` also the features of validation eras. Only those that use labels
     see targets, by the fits of `parts_of`, and `select` may see that of training eras. One that draws nothing at random is
     fitted once for all seeds. Raises NlabError, before anything is fitted, when too few eras are left for one of them.
     """
-    config = setting.config
-    check_scopes(config, setting.splits)
+    config = context.config
+    check_scopes(config, context.splits)
     used = {name for variant in config.variants.values() for name in variant.inputs if variant.ensemble is None}
     out: dict[tuple[str, int], Fitted] = {}
     widths: dict[str, int] = {}
@@ -57,8 +57,8 @@ def fit_generators(setting: Setting) -> dict[tuple[str, int], Fitted]:
                 out[name, seed] = out[name, config.seeds[0]]
                 continue
             sized = config.model_copy(update={"generators": {**config.generators, name: template.sized(widths)}})
-            out[name, seed] = fitted_generator(replace(setting, config=sized), name, seed)
-            setting.save(generator_file(name, seed), out[name, seed].state)
+            out[name, seed] = fitted_generator(replace(context, config=sized), name, seed)
+            context.save(generator_file(name, seed), out[name, seed].state)
         widths[name] = len(out[name, config.seeds[0]].fits.names)
     return out
 
@@ -97,23 +97,23 @@ def check_methods(config: Config, panel: Panel, splits: Splits) -> None:
         raise NlabError("\n".join(problems))
 
 
-def for_variant(setting: Setting, variant: Variant) -> Setting:
+def for_variant(context: RunContext, variant: Variant) -> RunContext:
     """The setting with the training eras that the variant's generators leave to its model."""
-    left = training_eras(setting.config.generators, variant.reads, setting.splits)
-    since = None if left == setting.splits.train else left[0]
-    return replace(setting, splits=replace(setting.splits, train=left), since=since)
+    left = training_eras(context.config.generators, variant.reads, context.splits)
+    since = None if left == context.splits.train else left[0]
+    return replace(context, splits=replace(context.splits, train=left), since=since)
 
 
-def train_and_predict(setting: Setting, fitted: Mapping[tuple[str, int], Fitted]) -> Predictions:
+def train_and_predict(context: RunContext, fitted: Mapping[tuple[str, int], Fitted]) -> Predictions:
     """Predictions of every variant and seed for every validation era; targets of those eras are hidden from all of it."""
-    config = setting.config
-    future = setting.panel.only(setting.splits.validation).without_target()
+    config = context.config
+    future = context.panel.only(context.splits.validation).without_target()
 
     def values_of(name: str, seed: int) -> Float32:
         generators = {generator: fit for (generator, of_seed), fit in fitted.items() if of_seed == seed}
-        return trained(name, for_variant(setting, config.variants[name]), future, generators, seed)
+        return trained(name, for_variant(context, config.variants[name]), future, generators, seed)
 
-    return predicted(config, sharing(config, setting.splits), future, values_of)
+    return predicted(config, sharing(config, context.splits), future, values_of)
 
 
 def sharing(config: Config, splits: Splits) -> dict[str, str]:

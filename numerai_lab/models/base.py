@@ -8,14 +8,14 @@ import numpy as np
 from numerai_lab.core.arrays import Float32, Float64
 from numerai_lab.core.component import Component
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
-from numerai_lab.core.training_stream import BlockStream
+from numerai_lab.core.training_stream import TrainingStream
 
 
 class Model(Component):
     """Learns a regression of the target on the stream's inputs."""
 
     @abstractmethod
-    def fit(self, blocks: BlockStream, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
+    def fit(self, blocks: TrainingStream, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         """Learns from every batch of the stream; never holds them all as floats."""
 
     @abstractmethod

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from numerai_lab.core.arrays import Array, Float32, Float64
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
-from numerai_lab.core.training_stream import BlockStream
+from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.models.base import Model
 
 BINS_FOR_BINNED = 16
@@ -40,7 +40,7 @@ class _Boosting(Model):
         0, ge=0, le=4096, description="threads, 0 = all; predictions may differ in the last digits between thread counts"
     )
 
-    def _bins(self, blocks: BlockStream) -> int:
+    def _bins(self, blocks: TrainingStream) -> int:
         return self.max_bin or (BINS_FOR_BINNED if blocks.binned else 256)
 
 
@@ -65,16 +65,16 @@ class XGBoost(_Boosting):
         "hardly add to; a fifth slower, or more with eras of some hundred rows",
     )
 
-    def fit(self, blocks: BlockStream, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
+    def fit(self, blocks: TrainingStream, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         seed = int(rng.integers(2**31 - 1))
         if not self.external_memory:
             self.booster_ = self._grown(blocks, seed, context, None)
             return self
-        with tempfile.TemporaryDirectory(prefix="pages-", dir=blocks.shelf.folder if blocks.shelf else None) as pages:
+        with tempfile.TemporaryDirectory(prefix="pages-", dir=blocks.array_cache.folder if blocks.array_cache else None) as pages:
             self.booster_ = self._grown(blocks, seed, context, pages)
         return self
 
-    def _grown(self, blocks: BlockStream, seed: int, context: FitContext, pages: str | None) -> Any:
+    def _grown(self, blocks: TrainingStream, seed: int, context: FitContext, pages: str | None) -> Any:
         """The trees. pages: a folder for binned rows, which XGBoost removes when the matrix ends with this call."""
         import xgboost
 
@@ -149,7 +149,7 @@ class LightGBM(_Boosting):
     min_data_in_leaf: int = Field(20, ge=1, lt=2**31, description="least number of rows in a leaf")
     reg_lambda: float = Field(0.0, ge=0, description="L2 penalty on leaf values")
 
-    def fit(self, blocks: BlockStream, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
+    def fit(self, blocks: TrainingStream, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         import lightgbm
 
         parameters = {
@@ -200,7 +200,7 @@ class LightGBM(_Boosting):
         return n_rows * (n_columns + 40) + 20 * n_columns * min(n_rows, SAMPLED)
 
 
-def _iterator(blocks: BlockStream, pages: str | None) -> Any:
+def _iterator(blocks: TrainingStream, pages: str | None) -> Any:
     """An xgboost.DataIter over the stream; XGBoost walks it four times, three times where the cuts are known.
 
     pages: a folder that binned rows are kept in between the passes over them; None: in memory.
@@ -229,7 +229,7 @@ def _iterator(blocks: BlockStream, pages: str | None) -> Any:
     return Blocks()
 
 
-def _cuts(blocks: BlockStream, how: dict[str, Any]) -> Any:
+def _cuts(blocks: TrainingStream, how: dict[str, Any]) -> Any:
     """A matrix of one row a bin, whose cuts are those of bins wherever they occur; None where that is not how to cut."""
     import xgboost
 
@@ -239,7 +239,7 @@ def _cuts(blocks: BlockStream, how: dict[str, Any]) -> Any:
     return xgboost.QuantileDMatrix(np.repeat(bins[:, None], len(blocks.input_names), axis=1), label=bins, **how)
 
 
-def _sequences(blocks: BlockStream) -> list[Any]:
+def _sequences(blocks: TrainingStream) -> list[Any]:
     """One lightgbm.Sequence a batch; the batch in hand is kept until another is asked for."""
     import lightgbm
 

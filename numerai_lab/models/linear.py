@@ -7,7 +7,7 @@ from pydantic import Field
 
 from numerai_lab.core.arrays import Float32, Float64, arrays_from_bytes, arrays_to_bytes
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
-from numerai_lab.core.training_stream import BlockStream
+from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.models.base import Model
 
 
@@ -22,7 +22,7 @@ class Ridge(Model):
     kind: Literal["ridge"] = "ridge"
     alpha: float = Field(1.0, ge=0, description="penalty, on inputs of standard deviation 1 and squared errors summed over rows")
 
-    def fit(self, blocks: BlockStream, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
+    def fit(self, blocks: TrainingStream, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         p = len(blocks.input_names)
         n, sum_x, sum_y, xx, xy = 0.0, np.zeros(p), 0.0, np.zeros((p, p)), np.zeros(p)
         for i, batch in enumerate(blocks):

@@ -12,7 +12,7 @@ from numerai_lab.data.reader import Loaded
 from numerai_lab.experiment import folds_of
 from numerai_lab.fitting.fit_plan import parts_of
 from numerai_lab.fitting.holdout import load_sealed
-from numerai_lab.fitting.run_context import Show
+from numerai_lab.fitting.run_context import ProgressDisplay
 from numerai_lab.metrics.single_features import IMPLAUSIBLE_CORR, ColumnScores, raw_scores
 from numerai_lab.studies.data_checks import FALSE_ALARM, Check, data_checks, overlap_of
 from numerai_lab.studies.trials import Trial, fold_digests, label_digests, run_trial
@@ -53,7 +53,7 @@ class Audit:
         ]
 
 
-def audit(config: Config, show: Show) -> Audit:
+def audit(config: Config, display: ProgressDisplay) -> Audit:
     """Checks the data, then trains the config, with its first seed, on the data as it is and on broken copies.
 
     Targets permuted within eras, features of validation eras replaced by training ones: wherever a score survives,
@@ -63,13 +63,13 @@ def audit(config: Config, show: Show) -> Audit:
     block and beside it. Each training runs in a process of its own, so that nothing is remembered from another.
     """
     config = config.model_copy(update={"seeds": config.seeds[:1]})
-    with show.task("data") as progress:
+    with display.task("data") as progress:
         loaded, splits = load_sealed(config, progress)
-    with show.task("features alone and in pairs"):
+    with display.task("features alone and in pairs"):
         checks = [*data_checks(loaded, splits)]
         raw = raw_scores(loaded.panel, splits.train, splits.scored, overlap_of(loaded.panel))
     plain, permuted, reordered, replaced, hidden = (
-        run_trial(config, broken, show)
+        run_trial(config, broken, display)
         for broken in (
             "as it is",
             "targets permuted",
@@ -88,8 +88,8 @@ def audit(config: Config, show: Show) -> Audit:
     checks += _order_checks(plain, reordered, 3 * len(plain.corr))
     checks += _scope_checks(config, plain, hidden, replaced)
     checks += _rows_checks(plain, hidden, replaced)
-    checks += _fold_checks(config, loaded, splits, show)
-    checks += _label_checks(config, splits, show)
+    checks += _fold_checks(config, loaded, splits, display)
+    checks += _label_checks(config, splits, display)
     checks += _column_checks(config, plain, raw, loaded.panel.raw_names)
     return Audit(config, tuple(checks), loaded.synthetic)
 
@@ -159,7 +159,7 @@ def _rows_checks(plain: Trial, hidden: Trial, replaced: Trial) -> Iterator[Check
         yield Check("no row of validation stands among made rows", name, not copies.copied, numbers)
 
 
-def _fold_checks(config: Config, loaded: Loaded, splits: Splits, show: Show) -> Iterator[Check]:
+def _fold_checks(config: Config, loaded: Loaded, splits: Splits, display: ProgressDisplay) -> Iterator[Check]:
     """Of the cross-validation fold that learns from most eras: its block, and what lies within the embargo of it, is broken."""
     if config.cv is None:
         return
@@ -167,20 +167,20 @@ def _fold_checks(config: Config, loaded: Loaded, splits: Splits, show: Show) -> 
     fold = max(folds, key=lambda each: len(each.train))
     embargo = f"{fold.distance} eras, the horizon asks for {fold.required_eras}"
     yield Check("embargo covers the horizon", "cv", not fold.leak, embargo)
-    (before, _), (after, n_eras) = (fold_digests(config, fold, broken, show) for broken in (False, True))
+    (before, _), (after, n_eras) = (fold_digests(config, fold, broken, display) for broken in (False, True))
     for variant, digest in before.items():
         same = digest == after[variant]
         numbers = f"fold {fold.number} of {len(folds)}, {n_eras} eras broken: {'equal' if same else 'other'} bytes"
         yield Check("predictions of a fold do not change with what it must not see", variant, same, numbers)
 
 
-def _label_checks(config: Config, splits: Splits, show: Show) -> Iterator[Check]:
+def _label_checks(config: Config, splits: Splits, display: ProgressDisplay) -> Iterator[Check]:
     """Of each generator that uses labels: targets of training eras that its fit for some rows must not see are permuted."""
     for name, generator in config.generators.items():
         if not generator.uses_labels:
             continue
         part = parts_of(generator, splits, f"generators.{name}")[0]
-        before, after = label_digests(config, name, show)
+        before, after = label_digests(config, name, display)
         n_unseen = len(set(splits.train) - set(part.fitted_on))
         numbers = f"targets of {n_unseen} training eras permuted, columns of {len(part.serves)} eras: "
         same = before == after

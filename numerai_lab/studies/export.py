@@ -23,9 +23,9 @@ from numerai_lab.data.live import Live, live_rows
 from numerai_lab.data.reader import Loaded
 from numerai_lab.fitting.feature_selection import LABELLED
 from numerai_lab.fitting.fit_plan import parts_of
-from numerai_lab.fitting.fitted import Fits, restored_generator
+from numerai_lab.fitting.fitted import FittedGenerator, restored_generator
 from numerai_lab.fitting.holdout import load_sealed, load_sealed_for, splits_of_run
-from numerai_lab.fitting.run_context import Setting, Show
+from numerai_lab.fitting.run_context import ProgressDisplay, RunContext
 from numerai_lab.fitting.variants import check_methods, fit_generators, settled
 from numerai_lab.metrics.column_spread import Diagnosis
 from numerai_lab.runs.layout import CONFIG
@@ -65,7 +65,7 @@ class Subject:
 
     name: str
     seed: int
-    fits: Fits
+    fits: FittedGenerator
     train: tuple[int, ...]
     fitted_on: tuple[int, ...]
     facts: Mapping[str, object]
@@ -73,7 +73,7 @@ class Subject:
     columns: Float32 | None = None
 
 
-def export_run(run: Path, name: str, out: Path, show: Show, seed: int | None = None) -> Exported:
+def export_run(run: Path, name: str, out: Path, display: ProgressDisplay, seed: int | None = None) -> Exported:
     """The columns of a generator of a finished run, rebuilt from what the run folder keeps.
 
     Raises NlabError for an unknown generator or seed, and where `out` is there already.
@@ -90,7 +90,7 @@ def export_run(run: Path, name: str, out: Path, show: Show, seed: int | None = N
     if not path.is_file():
         there = sorted(each.stem.removeprefix("generator-") for each in path.parent.glob("generator-*.safetensors"))
         raise NlabError(f"{run}: keeps no fitted {name}@{wanted}; {nearest(f'{name}@{wanted}', there)}")
-    with show.task("data") as progress:
+    with display.task("data") as progress:
         loaded = load_sealed_for(manifest, config, progress)
     if loaded.panel.n_raw != manifest["data"]["features"]:
         raise NlabError(f"{run}: was made of {manifest['data']['features']} features, the data now has {loaded.panel.n_raw}")
@@ -108,16 +108,16 @@ def export_run(run: Path, name: str, out: Path, show: Show, seed: int | None = N
             *(("the data files are not those of the run: eras may have been added since",) * changed),
         ),
     )
-    return _write(subject, config, loaded, out, show)
+    return _write(subject, config, loaded, out, display)
 
 
-def transform(config: Config, out: Path, show: Show) -> list[Exported]:
+def transform(config: Config, out: Path, display: ProgressDisplay) -> list[Exported]:
     """Fits every generator of a config but placebos and writes its columns into the new folder `out`; no model is trained."""
     names = [name for name, generator in config.generators.items() if generator.model_dump()["kind"] not in (NOISE, UNTRAINED)]
     if not names:
         raise NlabError(f"{config.name}: the config has no generators to transform with")
     refuse_existing(out)
-    with show.task("data") as progress:
+    with display.task("data") as progress:
         loaded, splits = load_sealed(config, progress)
     only = config.model_copy(update={"variants": {name: Variant(features=[name]) for name in names}})
     check_methods(only, loaded.panel, splits)
@@ -125,8 +125,8 @@ def transform(config: Config, out: Path, show: Show) -> list[Exported]:
     exported = []
     with scratch() as space, Cache(cache_dir() / STAGES) as cache:
         final = settled(only, loaded.panel, splits)
-        setting = Setting(final, loaded.panel, splits, space, show, lambda name, content: None, cache, loaded.content)
-        for (name, seed), fitted in fit_generators(setting).items():
+        context = RunContext(final, loaded.panel, splits, space, display, lambda name, content: None, cache, loaded.content)
+        for (name, seed), fitted in fit_generators(context).items():
             template = config.generators[name]
             if not template.stochastic and seed != config.seeds[0]:
                 continue
@@ -135,7 +135,7 @@ def transform(config: Config, out: Path, show: Show) -> list[Exported]:
                 name, seed, fitted.fits, splits.train, eras, facts, _sealed(splits, loaded.panel.dates), fitted.columns
             )
             several = template.stochastic and len(config.seeds) > 1
-            exported.append(_write(subject, config, loaded, out / f"{name}{f'@{seed}' if several else ''}.parquet", show))
+            exported.append(_write(subject, config, loaded, out / f"{name}{f'@{seed}' if several else ''}.parquet", display))
     return exported
 
 
@@ -155,7 +155,7 @@ def refuse_existing(out: Path) -> None:
         raise NlabError(f"--out: {out} exists already; name a new one")
 
 
-def _write(subject: Subject, config: Config, loaded: Loaded, out: Path, show: Show) -> Exported:
+def _write(subject: Subject, config: Config, loaded: Loaded, out: Path, display: ProgressDisplay) -> Exported:
     import pyarrow as pa
 
     panel, live = loaded.panel.without_target(), live_rows(config.data, loaded.panel)
@@ -165,7 +165,7 @@ def _write(subject: Subject, config: Config, loaded: Loaded, out: Path, show: Sh
     schema = pa.schema(fields)
     diagnosis = Diagnosis(names)
     rows = dict.fromkeys((TRAIN, VALIDATION, LIVE), 0)
-    with growing_table(out, schema) as add, show.task(f"export {subject.name}") as progress:
+    with growing_table(out, schema) as add, display.task(f"export {subject.name}") as progress:
         for done, (era, split, ids, values) in enumerate(_eras(subject, panel, live), start=1):
             eras = [pa.array([era] * len(ids), pa.int32())]
             if day:

@@ -17,10 +17,10 @@ from numerai_lab.core.era_ranges import span_text
 from numerai_lab.core.errors import NlabError, nearest
 from numerai_lab.core.panel import Block
 from numerai_lab.core.seeding import rng_for
-from numerai_lab.core.training_stream import BlockStream, Origin
+from numerai_lab.core.training_stream import Origin, TrainingStream
 from numerai_lab.data.reader import Loaded
 from numerai_lab.fitting.holdout import load_sealed_for
-from numerai_lab.fitting.run_context import Show
+from numerai_lab.fitting.run_context import ProgressDisplay
 from numerai_lab.report.realism import realism_lines
 from numerai_lab.runs.layout import CONFIG, augmenter_file
 from numerai_lab.runs.output_files import growing_table, write_page
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 SYNTHETIC = "synthetic"
 
 
-def export_eras(run: Path, name: str, n_eras: int, out: Path, show: Show, seed: int | None = None) -> Exported:
+def export_eras(run: Path, name: str, n_eras: int, out: Path, display: ProgressDisplay, seed: int | None = None) -> Exported:
     """Rows that an augmenter of a finished run makes, as eras of their own numbered beyond all data.
 
     As far as the run made them they are the rows that variants trained on which had all training eras. Raises NlabError for
@@ -47,14 +47,14 @@ def export_eras(run: Path, name: str, n_eras: int, out: Path, show: Show, seed: 
     config, _ = load_config(run / CONFIG)
     wanted = config.seeds[0] if seed is None else seed
     augmenter = _fitted(done, config, name, wanted)
-    with show.task("data") as progress:
+    with display.task("data") as progress:
         loaded = load_sealed_for(manifest, config, progress)
     if loaded.panel.n_raw != manifest["data"]["features"]:
         raise NlabError(f"{run}: was made of {manifest['data']['features']} features, the data now has {loaded.panel.n_raw}")
     stream = _stream(augmenter, name, loaded, tuple(manifest["splits"]["train"]), wanted, n_eras)
     origins = stream.origins_of(name)[:n_eras]
     n_rows, first = 0, 10 ** len(str(stream.last_era))
-    with show.task(f"export {name}") as progress, growing_table(out, _schema(loaded)) as add:
+    with display.task(f"export {name}") as progress, growing_table(out, _schema(loaded)) as add:
         for i, block in enumerate(_blocks(stream, origins)):
             add(_table(block, first + i, loaded, wanted))
             n_rows += len(block)
@@ -117,17 +117,17 @@ def _learned_from(run: Run, config: Config, name: str, seed: int, dates: Mapping
     return f"{said}; or of these eras those alone that a generator left, since so old a run keeps one fit of several"
 
 
-def _stream(augmenter: Augmenter, name: str, loaded: Loaded, train: tuple[int, ...], seed: int, n_eras: int) -> BlockStream:
+def _stream(augmenter: Augmenter, name: str, loaded: Loaded, train: tuple[int, ...], seed: int, n_eras: int) -> TrainingStream:
     """The training rows with as many copies of the augmenter's as give so many eras."""
     panel = loaded.panel.only(train)
     last_era = int(loaded.panel.eras[-1])
-    known = sum(n > 0 for n in BlockStream(panel, (RAW,), panel.raw_names, seed).n_known.values())
+    known = sum(n > 0 for n in TrainingStream(panel, (RAW,), panel.raw_names, seed).n_known.values())
     a_copy = augmenter.n_of(known) if augmenter.invents_eras else known
     enough = type(augmenter).model_validate({**augmenter.model_dump(), "copies": max(augmenter.copies, -(-n_eras // a_copy))})
-    return BlockStream(panel, (RAW,), panel.raw_names, seed, {name: enough.restored(augmenter.state())}, last_era=last_era)
+    return TrainingStream(panel, (RAW,), panel.raw_names, seed, {name: enough.restored(augmenter.state())}, last_era=last_era)
 
 
-def _blocks(stream: BlockStream, origins: list[Origin]) -> Iterator[Block]:
+def _blocks(stream: TrainingStream, origins: list[Origin]) -> Iterator[Block]:
     for origin in origins:
         yield stream.rows_of(origin)
         stream.panel.release()

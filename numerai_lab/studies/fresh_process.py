@@ -10,15 +10,15 @@ from typing import Any, TypeVar
 
 from numerai_lab.core.errors import NlabError, NlabFailure, told
 from numerai_lab.core.progress import Progress
-from numerai_lab.fitting.run_context import Show
+from numerai_lab.fitting.run_context import ProgressDisplay
 
 Result = TypeVar("Result")
 PRELOADED = ("numerai_lab.studies.trials", "polars", "scipy.stats")
 """Imported once by the process that all calls are forked from; it never calls anything."""
 
 
-def in_fresh_process(show: Show, function: Callable[..., Result], *arguments: object) -> Result:
-    """`function(show, *arguments)`, with its progress shown here. Function, arguments and result must pickle.
+def in_fresh_process(display: ProgressDisplay, function: Callable[..., Result], *arguments: object) -> Result:
+    """`function(display, *arguments)`, with its progress shown here. Function, arguments and result must pickle.
 
     Raises the NlabError that the function raises, and NlabFailure with the traceback of any other error.
     """
@@ -31,7 +31,7 @@ def in_fresh_process(show: Show, function: Callable[..., Result], *arguments: ob
     process.start()
     sender.close()
     try:
-        outcome = _relayed(show, receiver)
+        outcome = _relayed(display, receiver)
     except EOFError:
         process.join()
         raise NlabFailure(f"audit: a trial's process ended with exit code {process.exitcode}") from None
@@ -46,12 +46,12 @@ def in_fresh_process(show: Show, function: Callable[..., Result], *arguments: ob
     return result
 
 
-def _relayed(show: Show, receiver: Connection) -> Any:
+def _relayed(display: ProgressDisplay, receiver: Connection) -> Any:
     """What the call gave or raised; its tasks are shown as they come."""
     while True:
         kind, content = receiver.recv()
         if kind == "task":
-            with show.task(content) as progress:
+            with display.task(content) as progress:
                 while True:
                     inner, values = receiver.recv()
                     if inner == "end":

@@ -11,9 +11,9 @@ from numerai_lab.config.schema import Config
 from numerai_lab.core.arrays import Float32, Float64, Int32
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Panel
-from numerai_lab.fitting.fitted import Fits, restored_generator
+from numerai_lab.fitting.fitted import FittedGenerator, restored_generator
 from numerai_lab.fitting.holdout import load_sealed_for
-from numerai_lab.fitting.run_context import Show
+from numerai_lab.fitting.run_context import ProgressDisplay
 from numerai_lab.metrics.column_spread import Diagnosis
 from numerai_lab.metrics.columns import alike, explained, neighbours_kept, plane
 from numerai_lab.report.findings import Share, importances
@@ -48,17 +48,17 @@ class Sample:
     columns: Mapping[Key, Float64]
 
 
-def inspected(run: Run, show: Show) -> list[Inspected]:
+def inspected(run: Run, display: ProgressDisplay) -> list[Inspected]:
     """Every generator whose fit the run folder keeps; nothing is fitted again. Raises NlabError where data or fits are gone."""
     config, _ = load_config(run.path / CONFIG)
     fits = {key: restored_generator(run, config, *key) for key in _keys(config) if (run.path / generator_file(*key)).is_file()}
     if not fits:
         return []
-    with show.task("data") as progress:
+    with display.task("data") as progress:
         panel = load_sealed_for(run.manifest, config, progress).panel
     if panel.n_raw != run.manifest["data"]["features"]:
         raise NlabError(f"{run.path}: was made of {run.manifest['data']['features']} features, the data now has {panel.n_raw}")
-    sample = _sample(panel, run, fits, show)
+    sample = _sample(panel, run, fits, display)
     gains = importances(run, config, panel.n_raw)
     return [_inspect(name, fits, sample, gains) for name in dict.fromkeys(name for name, _ in fits)]
 
@@ -71,7 +71,7 @@ def _keys(config: Config) -> list[Key]:
     ]
 
 
-def _sample(panel: Panel, run: Run, fits: Mapping[Key, Fits], show: Show) -> Sample:
+def _sample(panel: Panel, run: Run, fits: Mapping[Key, FittedGenerator], display: ProgressDisplay) -> Sample:
     """Whole eras are transformed, the way live data arrives; some rows of each are kept.
 
     Of training eras those are taken that every generator has an honest fit for: one that did not see their targets.
@@ -86,7 +86,7 @@ def _sample(panel: Panel, run: Run, fits: Mapping[Key, Fits], show: Show) -> Sam
     assert panel.target is not None
     parts, eras = [], []
     columns: dict[Key, list[Float32]] = {key: [] for key in fits}
-    with show.task("transform") as progress:
+    with display.task("transform") as progress:
         for done, era in enumerate(chosen, start=1):
             block = panel.block(era)
             rows = np.linspace(0, len(block) - 1, min(AN_ERA, len(block))).astype(int)
@@ -106,7 +106,9 @@ def _sample(panel: Panel, run: Run, fits: Mapping[Key, Fits], show: Show) -> Sam
     )
 
 
-def _inspect(name: str, fits: Mapping[Key, Fits], sample: Sample, gains: Mapping[str, Mapping[str, Share]]) -> Inspected:
+def _inspect(
+    name: str, fits: Mapping[Key, FittedGenerator], sample: Sample, gains: Mapping[str, Mapping[str, Share]]
+) -> Inspected:
     seeds = [seed for each, seed in fits if each == name]
     fit, Z = fits[name, seeds[0]], sample.columns[name, seeds[0]]
     raw, later = sample.raw.astype(np.float64), sample.later

@@ -12,7 +12,7 @@ from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.splits import Splits
 from numerai_lab.fitting.holdout import load_sealed
-from numerai_lab.fitting.run_context import Show
+from numerai_lab.fitting.run_context import ProgressDisplay
 from numerai_lab.metrics.changes import series_of
 from numerai_lab.metrics.era import numerai_corr
 from numerai_lab.metrics.power import MOST, Noise, eras_for, noise_of, resolution
@@ -35,9 +35,9 @@ class Power:
     rows: tuple[dict[str, Any], ...]
 
 
-def power(config: Config, gain: float, show: Show, run: Run | None = None) -> Power:
+def power(config: Config, gain: float, display: ProgressDisplay, run: Run | None = None) -> Power:
     """What n eras × seeds would resolve. Noise comes from a finished run, else from a pilot on training eras."""
-    with show.task("data") as progress:
+    with display.task("data") as progress:
         loaded, splits = load_sealed(config, progress)
     block = block_length(loaded.horizon_days, loaded.panel.days_per_era)
     noise, source = _of_run(run, block) if run else _of_pilot(loaded.panel, splits, block)

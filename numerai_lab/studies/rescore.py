@@ -29,7 +29,7 @@ from numerai_lab.data.scan import (
 )
 from numerai_lab.experiment import scoring_of
 from numerai_lab.fitting.holdout import splits_of, with_hidden_targets
-from numerai_lab.fitting.run_context import Show
+from numerai_lab.fitting.run_context import ProgressDisplay
 from numerai_lab.metrics.scoring import Column, Predictions, covered, per_era, score_table
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Scored:
     head: tuple[str, ...]
 
 
-def score_predictions(path: Path, config: Config, show: Show, reference: str | None = None) -> Scored:
+def score_predictions(path: Path, config: Config, display: ProgressDisplay, reference: str | None = None) -> Scored:
     """Scores every numeric column of a .parquet or .csv file (id, optional era) as a variant of its own.
 
     reference: the column that others are compared with, by default the first. Rows without a prediction are left out of
@@ -58,7 +58,7 @@ def score_predictions(path: Path, config: Config, show: Show, reference: str | N
     frame, names, left_out = _read(path, config)
     if reference is not None and reference not in names:
         raise NlabError(f"--reference: {path} has no column {reference!r}; {nearest(reference, names)}")
-    with show.task("data") as progress:
+    with display.task("data") as progress:
         loaded = load(config.data, config.extra_sets, progress)
     splits = splits_of(config, loaded.panel)
     loaded = replace(loaded, panel=with_hidden_targets(loaded.panel, splits.holdout))
@@ -75,7 +75,7 @@ def score_predictions(path: Path, config: Config, show: Show, reference: str | N
     places = np.concatenate([np.arange(first, last) for first, last in future.bounds])
     predictions = Predictions(columns, places, values[places])
     notes += covered(panel, predictions, scored, scoring).lines()
-    with show.task("score") as progress:
+    with display.task("score") as progress:
         eras = per_era(panel, predictions, scored, scoring, progress)
     stamp = "; ".join(part for part in (splits.leak, loaded.alias) if part)
     missing = int((~_complete(values[places])).sum())

@@ -12,8 +12,8 @@ from numerai_lab.core.era_ranges import span_text
 from numerai_lab.core.errors import NlabFailure
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.splits import Splits
-from numerai_lab.fitting.fitted import Fits, restored_generator
-from numerai_lab.fitting.run_context import Show
+from numerai_lab.fitting.fitted import FittedGenerator, restored_generator
+from numerai_lab.fitting.run_context import ProgressDisplay
 from numerai_lab.fitting.variants import predicted, sharing
 from numerai_lab.metrics.scoring import Predictions
 from numerai_lab.models import Model
@@ -37,11 +37,11 @@ class Restored:
         chosen = {name: variant for name, variant in every.items() if name in {*self.names, *members}}
         return self.config.model_copy(update={"variants": chosen})
 
-    def predictions(self, panel: Panel, eras: tuple[int, ...], show: Show) -> Predictions:
+    def predictions(self, panel: Panel, eras: tuple[int, ...], display: ProgressDisplay) -> Predictions:
         """Predictions for some eras by the very models of the run, era by era as the run made them."""
         future = panel.only(eras).without_target()
         shared = sharing(self.config, self.splits)
-        with show.task(f"predict eras {span_text(eras)}"):
+        with display.task(f"predict eras {span_text(eras)}"):
             return predicted(self.asked, shared, future, lambda name, seed: self._values(future, name, seed))
 
     def _values(self, future: Panel, name: str, seed: int) -> Float32:
@@ -54,7 +54,7 @@ class Restored:
             parts.append(model.predict(replace(block, columns=columns).matrix(inputs)))
         return np.concatenate(parts)
 
-    def _fits(self, name: str, seed: int) -> Fits:
+    def _fits(self, name: str, seed: int) -> FittedGenerator:
         stochastic = self.config.generators[name].stochastic
         return restored_generator(self.run, self.config, name, seed if stochastic else self.config.seeds[0])
 

@@ -17,9 +17,9 @@ from numerai_lab.config.loading import load_config
 from numerai_lab.config.schema import Config
 from numerai_lab.config.yaml_file import parse_yaml
 from numerai_lab.core.errors import NlabError
-from numerai_lab.experiment import How, facts_now, run
+from numerai_lab.experiment import RunOptions, facts_now, run
 from numerai_lab.fitting.fingerprint import fingerprint, mismatch
-from numerai_lab.fitting.run_context import Show
+from numerai_lab.fitting.run_context import ProgressDisplay
 from numerai_lab.report.progress import Lines
 from numerai_lab.report.sweep_page import chosen, leaderboard, sweep_page
 from numerai_lab.report.tables import short
@@ -83,7 +83,7 @@ class Rules:
 
     objective: Objective
     n_trials: int
-    show: Show
+    display: ProgressDisplay
     terms: dict[str, Any] | None = None
 
 
@@ -103,7 +103,7 @@ class Asked:
         return load_config(self.path, [*self.overrides, *(text.removesuffix("\n...") for text in texts)])[0]
 
 
-def grid(asked: Asked, axes: Sequence[str], objective: str, show: Show) -> Sweep:
+def grid(asked: Asked, axes: Sequence[str], objective: str, display: ProgressDisplay) -> Sweep:
     """Every combination of the axes `key=1,2,3` or `key=0:5` (0 to 4). All are checked before the first is run."""
     named = dict(axis(text) for text in axes)
     if len(named) < len(axes):
@@ -112,7 +112,7 @@ def grid(asked: Asked, axes: Sequence[str], objective: str, show: Show) -> Sweep
     configs = [asked.config(each) for each in values]
     wanted = objective_of(objective, configs[0])
     trials = [Trial(i, each) for i, each in enumerate(values, start=1)]
-    rules = Rules(wanted, len(trials), show)
+    rules = Rules(wanted, len(trials), display)
     done: list[Trial] = []
     for first in range(0, len(trials), max(1, asked.jobs)):
         batch = slice(first, first + max(1, asked.jobs))
@@ -120,7 +120,7 @@ def grid(asked: Asked, axes: Sequence[str], objective: str, show: Show) -> Sweep
     return Sweep(wanted, tuple(done), searched=False)
 
 
-def search(asked: Asked, ranges: Sequence[str], n_trials: int, objective: str, show: Show) -> Sweep:
+def search(asked: Asked, ranges: Sequence[str], n_trials: int, objective: str, display: ProgressDisplay) -> Sweep:
     """Trials proposed by optuna's TPE from the values of those before them, within `key=low:high[:log]` or `key=a,b,c`.
 
     Proposals depend on nothing but the ranges, the number of jobs and the values, so that a sweep that is called again
@@ -128,7 +128,7 @@ def search(asked: Asked, ranges: Sequence[str], n_trials: int, objective: str, s
     """
     wanted = objective_of(objective, asked.config({}))
     study, space = study_of(ranges, wanted.high)
-    rules = Rules(wanted, n_trials, show)
+    rules = Rules(wanted, n_trials, display)
     done: list[Trial] = []
     while len(done) < n_trials:
         proposed = [study.ask(space) for _ in range(min(max(1, asked.jobs), n_trials - len(done)))]
@@ -189,7 +189,7 @@ def _made(asked: Asked, trials: Sequence[Trial], configs: Sequence[Config], rule
     there = _finished(asked.folder, rules, configs)
     known = [there.get(config.to_yaml()) for config in configs]
     missing = [config for config, found in zip(configs, known, strict=True) if found is None]
-    outcomes = iter(_run_all(asked, missing, rules.show))
+    outcomes = iter(_run_all(asked, missing, rules.display))
     out = []
     for trial, found in zip(trials, known, strict=True):
         path, error = (found.path, "") if found else next(outcomes)
@@ -250,11 +250,11 @@ def _finished(folder: Path, rules: Rules, configs: Sequence[Config]) -> dict[str
     return found
 
 
-def _run_all(asked: Asked, configs: Sequence[Config], show: Show) -> Iterator[tuple[Path | None, str]]:
+def _run_all(asked: Asked, configs: Sequence[Config], display: ProgressDisplay) -> Iterator[tuple[Path | None, str]]:
     """Run folder, or why there is none, of each config."""
     if len(configs) <= 1:
         for config in configs:
-            yield _attempt(config, asked.folder, show)
+            yield _attempt(config, asked.folder, display)
         return
     from multiprocessing import get_context
 
@@ -280,10 +280,12 @@ def _alone(text: str, folder: Path, memory: int) -> tuple[Path | None, str]:
     return _attempt(parse_config(parse_yaml(text, "trial"), "trial"), folder, Lines(), memory)
 
 
-def _attempt(config: Config, folder: Path, show: Show, memory: int | None = None) -> tuple[Path | None, str]:
+def _attempt(config: Config, folder: Path, display: ProgressDisplay, memory: int | None = None) -> tuple[Path | None, str]:
     """A trial that fails is no reason to stop: its folder is kept as `…-failed`, the next one may be well."""
     unfinished = unfinished_runs(folder, config) if folder.is_dir() else []
     try:
-        return run(config, folder, show, how=How(unfinished=unfinished[0] if unfinished else None, memory=memory)).path, ""
+        return run(
+            config, folder, display, options=RunOptions(unfinished=unfinished[0] if unfinished else None, memory=memory)
+        ).path, ""
     except NlabError as error:
         return None, str(error)

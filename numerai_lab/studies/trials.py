@@ -16,7 +16,7 @@ from numerai_lab.core.splits import Splits
 from numerai_lab.experiment import out_of_fold
 from numerai_lab.fitting.fit_plan import parts_of
 from numerai_lab.fitting.holdout import load_sealed
-from numerai_lab.fitting.run_context import Setting, Show
+from numerai_lab.fitting.run_context import ProgressDisplay, RunContext
 from numerai_lab.fitting.stages import Fitted, fitted_augmenter, rows_stream
 from numerai_lab.fitting.variants import fit_generators, settled, train_and_predict
 from numerai_lab.metrics.era import numerai_corr
@@ -55,38 +55,38 @@ class Trial:
     copies: Mapping[str, Twins]
 
 
-def run_trial(config: Config, broken: str, show: Show) -> Trial:
+def run_trial(config: Config, broken: str, display: ProgressDisplay) -> Trial:
     """The config on data that is broken as BREAKS says, in a fresh process, which opens the data anew."""
-    return in_fresh_process(show, _trial, config, broken)
+    return in_fresh_process(display, _trial, config, broken)
 
 
-def fold_digests(config: Config, fold: Fold, broken: bool, show: Show) -> tuple[dict[str, str], int]:
+def fold_digests(config: Config, fold: Fold, broken: bool, display: ProgressDisplay) -> tuple[dict[str, str], int]:
     """Digests of a fold's predictions, by variant, and how many eras were broken; in a fresh process."""
-    return in_fresh_process(show, _fold, config, fold, broken)
+    return in_fresh_process(display, _fold, config, fold, broken)
 
 
-def label_digests(config: Config, name: str, show: Show) -> tuple[str, str]:
+def label_digests(config: Config, name: str, display: ProgressDisplay) -> tuple[str, str]:
     """Digests of a generator's columns before and after targets that their fit must not see are permuted."""
     return (
-        in_fresh_process(show, _columns_of_part, config, name, False),
-        in_fresh_process(show, _columns_of_part, config, name, True),
+        in_fresh_process(display, _columns_of_part, config, name, False),
+        in_fresh_process(display, _columns_of_part, config, name, True),
     )
 
 
-def _trial(show: Show, config: Config, broken: str) -> Trial:
+def _trial(display: ProgressDisplay, config: Config, broken: str) -> Trial:
     loaded, splits = load_sealed(config)
     true = loaded.panel
     with scratch() as space:
         panel = BREAKS[broken](true, splits, space, rng_for(config.seeds[0], "audit", broken))
-        with _setting(config, panel, splits, show) as setting:
-            fitted = fit_generators(setting)
+        with _setting(config, panel, splits, display) as context:
+            fitted = fit_generators(context)
             corr: dict[str, Float64] = {}
             true_corr: dict[str, Float64] = {}
             if broken != "validation targets permuted":
-                predictions = train_and_predict(setting, fitted)
+                predictions = train_and_predict(context, fitted)
                 corr = _corr_by_variant(panel, splits, predictions)
                 true_corr = _corr_by_variant(true, splits, predictions)
-            made = {name: _digest_and_copies(setting, name) for name in _augmenters(config)}
+            made = {name: _digest_and_copies(context, name) for name in _augmenters(config)}
             return Trial(
                 corr=corr,
                 true_corr=true_corr,
@@ -99,20 +99,20 @@ def _trial(show: Show, config: Config, broken: str) -> Trial:
 
 
 @contextmanager
-def _setting(config: Config, panel: Panel, splits: Splits, show: Show) -> Iterator[Setting]:
+def _setting(config: Config, panel: Panel, splits: Splits, display: ProgressDisplay) -> Iterator[RunContext]:
     """A run of which nothing stays."""
     with scratch() as space:
-        yield Setting(config, panel, splits, space, show, lambda name, content: None)
+        yield RunContext(config, panel, splits, space, display, lambda name, content: None)
 
 
 def _augmenters(config: Config) -> list[str]:
     return list(dict.fromkeys(name for variant in config.variants.values() for name in variant.augment))
 
 
-def _digest_and_copies(setting: Setting, name: str) -> tuple[str, Twins]:
+def _digest_and_copies(context: RunContext, name: str) -> tuple[str, Twins]:
     """Of the rows that an augmenter makes, a digest, and which stand in validation."""
-    seed = setting.config.seeds[0]
-    stream = rows_stream(setting, {name: fitted_augmenter(setting, name, seed)}, seed)
+    seed = context.config.seeds[0]
+    stream = rows_stream(context, {name: fitted_augmenter(context, name, seed)}, seed)
     digest = hashlib.sha256()
 
     def blocks() -> Iterator[Block]:
@@ -122,7 +122,7 @@ def _digest_and_copies(setting: Setting, name: str) -> tuple[str, Twins]:
             yield made
             stream.panel.release()
 
-    copies = twins(setting.panel, blocks(), setting.splits.scored)
+    copies = twins(context.panel, blocks(), context.splits.scored)
     return digest.hexdigest(), copies
 
 
@@ -156,7 +156,7 @@ def _mean_corr(panel: Panel, splits: Splits, fitted: Fitted) -> Float64:
     return mean
 
 
-def _fold(show: Show, config: Config, fold: Fold, broken: bool) -> tuple[dict[str, str], int]:
+def _fold(display: ProgressDisplay, config: Config, fold: Fold, broken: bool) -> tuple[dict[str, str], int]:
     assert config.cv is not None
     loaded, splits = load_sealed(config)
     panel = loaded.panel
@@ -165,13 +165,13 @@ def _fold(show: Show, config: Config, fold: Fold, broken: bool) -> tuple[dict[st
         if broken:
             rng = rng_for(config.seeds[0], "audit", "fold")
             panel, n_eras = without_block(panel, fold, later=config.cv.scheme == "expanding", space=space, rng=rng)
-        with _setting(final, panel, splits, show) as setting:
-            found = out_of_fold(setting, fold)
+        with _setting(final, panel, splits, display) as context:
+            found = out_of_fold(context, fold)
     columns = enumerate(found.columns)
     return {column.variant: hashlib.sha256(found.values[:, i].tobytes()).hexdigest() for i, column in columns}, n_eras
 
 
-def _columns_of_part(show: Show, config: Config, name: str, permuted: bool) -> str:
+def _columns_of_part(display: ProgressDisplay, config: Config, name: str, permuted: bool) -> str:
     loaded, splits = load_sealed(config)
     panel, generator = loaded.panel, config.generators[name]
     part = parts_of(generator, splits, f"generators.{name}")[0]
@@ -179,5 +179,5 @@ def _columns_of_part(show: Show, config: Config, name: str, permuted: bool) -> s
         unseen = tuple(era for era in splits.train if era not in part.fitted_on)
         panel = permuted_targets(panel, rng_for(config.seeds[0], "audit", "labels", name), unseen)
     only = config.model_copy(update={"generators": {name: generator}, "variants": {"only": Variant(features=[name])}})
-    with _setting(only, panel, splits, show) as setting:
-        return _digests(panel, part.serves, fit_generators(setting))[name]
+    with _setting(only, panel, splits, display) as context:
+        return _digests(panel, part.serves, fit_generators(context))[name]

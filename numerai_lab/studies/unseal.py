@@ -19,7 +19,7 @@ from numerai_lab.data.reader import Loaded, load
 from numerai_lab.data.source import Source
 from numerai_lab.experiment import column_names, notes_of, prediction_table, scoring_of
 from numerai_lab.fitting.holdout import splits_of_run
-from numerai_lab.fitting.run_context import Show
+from numerai_lab.fitting.run_context import ProgressDisplay
 from numerai_lab.metrics.changes import KINDS
 from numerai_lab.metrics.scoring import HOLDOUT, Predictions, covered, per_era, score_table
 from numerai_lab.metrics.verdict import NOT_BEATEN
@@ -59,7 +59,7 @@ class Unsealed:
     remarks: tuple[str, ...]
 
 
-def unseal(path: Path, variant: str, show: Show, *, again: bool = False, runs_dir: Path | None = None) -> Unsealed:
+def unseal(path: Path, variant: str, display: ProgressDisplay, *, again: bool = False, runs_dir: Path | None = None) -> Unsealed:
     """Scores a variant, its placebos and the reference of a finished run on the run's holdout; writes the look down before.
 
     runs_dir: the folder whose ledger counts looks; by default that of the run. Raises NlabError for a run without a holdout,
@@ -75,18 +75,18 @@ def unseal(path: Path, variant: str, show: Show, *, again: bool = False, runs_di
     _earlier_looks(run)
     if (earlier := ledger.before(look.holdout)) and not again:
         raise already_looked_at(earlier)
-    with show.task("data") as progress:
+    with display.task("data") as progress:
         loaded = load(config.data, config.extra_sets, progress)
     splits = _splits(run, config, loaded)
     names = (look.reference, variant, *(pairs[variant] for pairs in _placebos(run, variant).values()))
     restored = Restored(run, config, splits, tuple(dict.fromkeys(names)))
-    _check_same(run, loaded, splits, restored.predictions(loaded.panel, splits.validation, show))
-    predictions = restored.predictions(loaded.panel, splits.holdout, show)
+    _check_same(run, loaded, splits, restored.predictions(loaded.panel, splits.validation, display))
+    predictions = restored.predictions(loaded.panel, splits.holdout, display)
     remarks = covered(loaded.panel, predictions, _held_out(splits), scoring_of(config, loaded)).lines()
     remarks += ["the data files are not those of the run: eras were added since"] * (loaded.identity != look.holdout.data)
 
     look = ledger.open(look, again=again)
-    scores = _scores(restored, variant, loaded, predictions, show)
+    scores = _scores(restored, variant, loaded, predictions, display)
     result = _result(scores, variant)
     look = ledger.close(look, result)
     stamped = _stamped(scores, look)
@@ -148,13 +148,15 @@ def _check_same(run: Run, loaded: Loaded, splits: Splits, predictions: Predictio
             )
 
 
-def _scores(restored: Restored, variant: str, loaded: Loaded, predictions: Predictions, show: Show) -> "pl.DataFrame":
+def _scores(
+    restored: Restored, variant: str, loaded: Loaded, predictions: Predictions, display: ProgressDisplay
+) -> "pl.DataFrame":
     """Rows of the score table of the restored variants: `val` as the run has it, and `holdout`, where one alone is judged."""
     import polars as pl
 
     config, splits, names = restored.config, restored.splits, restored.names
     scoring = scoring_of(config, loaded)
-    with show.task("score the holdout") as progress:
+    with display.task("score the holdout") as progress:
         scored = per_era(loaded.panel, predictions, _held_out(splits), scoring, progress).filter(pl.col("variant").is_in(names))
     notes, placebos = notes_of(config, splits, loaded.alias), _placebos(restored.run, variant)
     table = score_table(scored, scoring, notes, placebos, compared={variant})

@@ -12,8 +12,8 @@ from numerai_lab.core.arrays import arrays_from_bytes, arrays_to_bytes
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.progress import no_progress
-from numerai_lab.core.training_stream import Batch, BlockStream
-from numerai_lab.fitting.materialized import FEATURES, Made, make
+from numerai_lab.core.training_stream import Batch, TrainingStream
+from numerai_lab.fitting.materialized import FEATURES, MaterializedRows, make
 from tests.conftest import component, make_panel
 
 kinds = pytest.mark.parametrize("kind", AUGMENTERS)
@@ -27,7 +27,7 @@ def fitted(kind: str, panel: Panel, seed: int = 0, **parameters: object) -> Augm
 
 def made(augmenter: Augmenter, panel: Panel, seed: int = 0) -> list[Batch]:
     """Its batches alone."""
-    blocks = BlockStream(panel.only(TRAIN), ("raw",), panel.raw_names, seed, {"a": augmenter}, last_era=int(panel.eras[-1]))
+    blocks = TrainingStream(panel.only(TRAIN), ("raw",), panel.raw_names, seed, {"a": augmenter}, last_era=int(panel.eras[-1]))
     return [blocks[i] for i, origin in enumerate(blocks.origins) if origin.augmenter]
 
 
@@ -116,9 +116,9 @@ def test_rows_without_a_target_and_eras_without_any_take_no_part(kind: str) -> N
 def test_rows_that_are_kept_are_those_made_anew_and_lie_in_the_type_that_is_estimated(kind: str, tmp_path: Path) -> None:
     panel = make_panel()
     augmenter = fitted(kind, panel, copies=2)
-    anew = BlockStream(panel.only(TRAIN), ("raw",), panel.raw_names, 0, {"a": augmenter}, last_era=int(panel.eras[-1]))
+    anew = TrainingStream(panel.only(TRAIN), ("raw",), panel.raw_names, 0, {"a": augmenter}, last_era=int(panel.eras[-1]))
     make(tmp_path, anew, "a", no_progress)
-    kept = replace(anew, kept={"a": Made.of(tmp_path, anew, "a")})
+    kept = replace(anew, kept={"a": MaterializedRows.of(tmp_path, anew, "a")})
     assert kept.binned == anew.binned == (not augmenter.between_bins)
     assert np.load(tmp_path / FEATURES, mmap_mode="r").dtype == (np.float32 if augmenter.between_bins else np.int8)
     for origin in reversed(anew.origins):
@@ -129,7 +129,7 @@ def test_rows_that_are_kept_are_those_made_anew_and_lie_in_the_type_that_is_esti
 def test_rebinned_rows_do_not_lie_between_bins(kind: str) -> None:
     panel = make_panel()
     augmenter = fitted(kind, panel, rebin=True)
-    blocks = BlockStream(panel.only(TRAIN), ("raw",), panel.raw_names, 0, {"a": augmenter})
+    blocks = TrainingStream(panel.only(TRAIN), ("raw",), panel.raw_names, 0, {"a": augmenter})
     assert blocks.binned
     assert not augmenter.between_bins
 
@@ -156,7 +156,7 @@ def test_small_panels_give_finite_rows_or_are_refused_in_a_sentence(kind: str, w
         assert str(error).startswith(refused)
     else:
         assert refused == ""
-        blocks = BlockStream(panel, ("raw",), panel.raw_names, 0, {"a": fitted}, last_era=int(panel.eras[-1]))
+        blocks = TrainingStream(panel, ("raw",), panel.raw_names, 0, {"a": fitted}, last_era=int(panel.eras[-1]))
         assert np.isfinite(joined([blocks[i] for i, origin in enumerate(blocks.origins) if origin.augmenter])).all()
 
 

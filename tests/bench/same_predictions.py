@@ -101,7 +101,7 @@ class Side:
         path = self.space / Path(config).name
         path.write_text(text, encoding="utf-8")
         runs = Path(tempfile.mkdtemp(dir=self.space, prefix="runs-"))
-        settings = [word for setting in self.settings(yaml.safe_load(text)) for word in ("--set", setting)]
+        settings = [word for context in self.settings(yaml.safe_load(text)) for word in ("--set", context)]
         self.nlab("run", str(path), *settings, "--runs-dir", str(runs))
         (folder,) = runs.iterdir()
         return folder

@@ -35,7 +35,7 @@ def test_what_was_estimated_is_what_it_took(name: str, cache: Path, tmp_path: Pa
         if "NLAB_CSI500" not in os.environ:
             pytest.skip("NLAB_CSI500 names no csi500_weekly.parquet")
         settings.append(f"data.path={os.environ['NLAB_CSI500']}")
-    overrides = [part for setting in settings for part in ("--set", setting)]
+    overrides = [part for context in settings for part in ("--set", context)]
     command = [
         sys.executable,
         "-m",

@@ -15,7 +15,7 @@ ASKED = 0.9
 
 def manifest(runs: Path, cache: Path, *settings: str) -> dict[str, Any]:
     """The manifest of a run of umap_medium with these settings."""
-    overrides = [part for setting in settings for part in ("--set", setting)]
+    overrides = [part for context in settings for part in ("--set", context)]
     command = [sys.executable, "-m", "numerai_lab", "run", "configs/umap_medium.yaml", "--runs-dir", str(runs), *overrides]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "NLAB_CACHE": str(cache)})
     (folder,) = runs.iterdir()

@@ -68,7 +68,7 @@ def held_out() -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Made:
+class MaterializedRows:
     """columns: of the rows of `held_out`. fit, row: CPU seconds of fitting, and of a row's columns."""
 
     generator: UMAP
@@ -78,7 +78,7 @@ class Made:
 
 
 @cache
-def made(mode: str, d: int) -> Made:
+def made(mode: str, d: int) -> MaterializedRows:
     panel, _ = world()
     generator = UMAP.model_validate(
         {
@@ -93,7 +93,7 @@ def made(mode: str, d: int) -> Made:
     fit = time.process_time() - start
     start = time.process_time()
     columns = columns_of(generator, held_out())
-    return Made(generator, columns, fit, (time.process_time() - start) / QUALITY_ROWS)
+    return MaterializedRows(generator, columns, fit, (time.process_time() - start) / QUALITY_ROWS)
 
 
 def columns_of(generator: UMAP, rows: np.ndarray) -> np.ndarray:
@@ -183,7 +183,7 @@ def test_trees_on_the_columns_alone_predict_no_worse_than_on_umap_learns() -> No
     assert difference.mean() > -1.96 * error
 
 
-def corr_by_era(made: Made, train: np.ndarray, target: np.ndarray) -> np.ndarray:
+def corr_by_era(made: MaterializedRows, train: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Of held-out eras: the correlation of predictions with targets."""
     import xgboost
 

@@ -17,7 +17,7 @@ from numerai_lab.config.schema import Config
 from numerai_lab.config.yaml_file import parse_yaml
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.seeding import rng_for
-from numerai_lab.core.training_stream import BlockStream
+from numerai_lab.core.training_stream import TrainingStream
 from tests.conftest import component, make_panel
 
 VALID = """
@@ -354,6 +354,6 @@ def test_numbers_that_a_library_would_refuse_after_training_are_refused_at_once(
 
 @pytest.mark.parametrize("kind", ["ridge", "xgboost", "lightgbm"])
 def test_the_largest_seed_works(kind: str) -> None:
-    blocks = BlockStream(make_panel(n_eras=3), ("raw",), make_panel().raw_names, 2**32 - 1)
+    blocks = TrainingStream(make_panel(n_eras=3), ("raw",), make_panel().raw_names, 2**32 - 1)
     model = component(kind).fit(blocks, rng_for(2**32 - 1, "model"))
     assert np.isfinite(model.predict(blocks[0].X)).all()

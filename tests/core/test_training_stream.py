@@ -10,13 +10,13 @@ from numerai_lab.augmenters.average import Average
 from numerai_lab.augmenters.base import Augmenter
 from numerai_lab.core.errors import NlabFailure
 from numerai_lab.core.panel import Block, Panel
-from numerai_lab.core.training_stream import BlockStream, Origin
+from numerai_lab.core.training_stream import Origin, TrainingStream
 from numerai_lab.storage.scratch import Scratch
 from tests.conftest import component
 
 
-def stream(panel: Panel, seed: int = 0, **augmenters: object) -> BlockStream:
-    return BlockStream(panel, ("raw",), panel.raw_names, seed, augmenters)  # type: ignore[arg-type]
+def stream(panel: Panel, seed: int = 0, **augmenters: object) -> TrainingStream:
+    return TrainingStream(panel, ("raw",), panel.raw_names, seed, augmenters)  # type: ignore[arg-type]
 
 
 def test_own_rows_come_first_then_each_augmenter_copy_after_copy(panel: Panel) -> None:
@@ -81,7 +81,7 @@ def test_augmented_rows_get_their_generated_columns_from_the_fitted_generator_on
 
     columns = np.concatenate([generator.transform(block) for block in panel.blocks()])
     train = panel.with_columns("p", columns).only([1, 2])
-    blocks = BlockStream(train, ("raw", "p"), (), 0, {"a": component("cutout")}, {"p": Counted()}, space)  # type: ignore[dict-item]
+    blocks = TrainingStream(train, ("raw", "p"), (), 0, {"a": component("cutout")}, {"p": Counted()}, space)  # type: ignore[dict-item]
     first, second = blocks[2].X, blocks[2].X
     np.testing.assert_array_equal(first, second)
     assert len(calls) == 1
@@ -108,7 +108,7 @@ def test_generated_columns_are_those_of_the_very_rows_though_variants_share_a_sh
     sets += [(eras, {"mixed": mixed}) for eras in (range(1, 16), range(4, 16))]
     for eras, augmenters in sets:
         train = whole.only(eras)
-        blocks = BlockStream(train, ("raw", "p"), (), 0, augmenters, {"p": Copied()}, space, 30)  # type: ignore[arg-type,dict-item]
+        blocks = TrainingStream(train, ("raw", "p"), (), 0, augmenters, {"p": Copied()}, space, 30)  # type: ignore[arg-type,dict-item]
         for batch in blocks:
             np.testing.assert_array_equal(batch.X[:, -1], batch.X[:, 0])
 
@@ -139,7 +139,7 @@ def test_invented_eras_have_ids_beyond_all_data_and_the_sizes_of_training_eras(p
     bounds = train.bounds.copy()
     bounds[0, 1] -= 15
     augmenters = {"one": Numbered(copies=2), "two": Numbered(ratio=0.4)}
-    blocks = BlockStream(replace(train, bounds=bounds), ("raw",), (), 0, augmenters, last_era=1234)  # type: ignore[arg-type]
+    blocks = TrainingStream(replace(train, bounds=bounds), ("raw",), (), 0, augmenters, last_era=1234)  # type: ignore[arg-type]
     made = [Origin(10000 + i, "one", i // 3, i) for i in range(6)] + [Origin(10006, "two", 0, 0)]
     assert blocks.origins == (Origin(1), Origin(2), Origin(3), *made)
     assert blocks.n_rows == (25, 40, 40, 25, 40, 40, 25, 40, 40, 25)

@@ -318,9 +318,9 @@ def test_a_config_that_is_edited_while_it_runs_changes_nothing(tmp_path: Path, m
     loaded, _ = load_config(path)
     original = experiment.fit_generators
 
-    def edited(setting: Any) -> Any:
+    def edited(context: Any) -> Any:
         path.write_text("name: other\n")
-        return original(setting)
+        return original(context)
 
     monkeypatch.setattr(experiment, "fit_generators", edited)
     done = run(loaded, tmp_path / "runs", Quiet())

@@ -7,7 +7,7 @@ import pytest
 
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.splits import Splits
-from numerai_lab.experiment import How, run
+from numerai_lab.experiment import RunOptions, run
 from numerai_lab.fitting import estimate
 from numerai_lab.fitting.estimate import Task, need, refuse_too_much, ways_out
 from numerai_lab.storage.folders import cache_dir
@@ -48,7 +48,7 @@ def test_a_run_that_makes_its_store_counts_the_reader_and_folds_their_columns() 
 
 
 def test_rows_that_are_kept_take_disk_and_no_memory_four_bytes_a_cell_between_bins() -> None:
-    def needed(folds: int = 0, cell_bytes: int = 1, **parameters: object) -> estimate.Need:
+    def needed(folds: int = 0, cell_bytes: int = 1, **parameters: object) -> estimate.ResourceNeeds:
         augmenters = {"a": {"kind": "average", "ratio": 0.5, "copies": 3, **parameters}}
         changed = task(augmenters=augmenters, seeds=[1, 2], variants={"v": {"augment": ["a"]}, "w": {"augment": ["a"]}})
         fold = Splits(tuple(range(1, 41)), (), tuple(range(51, 61)), (), 0, 0)
@@ -91,7 +91,7 @@ def test_a_refused_run_leaves_nothing_and_a_forced_one_runs(monkeypatch: pytest.
     with pytest.raises(NlabError, match="does not fit"):
         run(make_config(), tmp_path, Quiet())
     assert list(tmp_path.iterdir()) == []
-    forced = run(make_config(), tmp_path, Quiet(), how=How(force=True))
+    forced = run(make_config(), tmp_path, Quiet(), options=RunOptions(force=True))
     assert forced.manifest["expected"]["memory_bytes"] > 1e8
     assert forced.manifest["measured"]["memory_bytes"] > 1e8
     on_disk = sum(path.stat().st_size for path in (cache_dir() / "stages").rglob("[!.]*") if path.name != "meta.json")

@@ -17,8 +17,8 @@ from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.core.splits import Splits
 from numerai_lab.experiment import notes_of
 from numerai_lab.fitting.fit_plan import label_note, parts_of, training_eras
-from numerai_lab.fitting.fitted import Fits
-from numerai_lab.fitting.run_context import Setting
+from numerai_lab.fitting.fitted import FittedGenerator
+from numerai_lab.fitting.run_context import RunContext
 from numerai_lab.fitting.stages import Fitted
 from numerai_lab.fitting.variants import check_scopes, fit_generators, train_and_predict
 from numerai_lab.generators import GENERATORS, Generator
@@ -39,14 +39,14 @@ def config_of(generator: Generator, **changes: Any) -> Config:
     return config
 
 
-def setting_of(config: Config, panel: Panel, folder: Path, splits: Splits = SPLITS) -> Setting:
+def context_of(config: Config, panel: Panel, folder: Path, splits: Splits = SPLITS) -> RunContext:
     folder.mkdir(exist_ok=True)
-    return Setting(config, panel, splits, Scratch(folder), Quiet(), lambda name, content: None)
+    return RunContext(config, panel, splits, Scratch(folder), Quiet(), lambda name, content: None)
 
 
 def fitted_in(generator: Generator, panel: Panel, folder: Path, splits: Splits = SPLITS) -> Fitted:
     """The generator as a run fits it."""
-    return fit_generators(setting_of(config_of(generator), panel, folder, splits))["g", 0]
+    return fit_generators(context_of(config_of(generator), panel, folder, splits))["g", 0]
 
 
 def fitted(panel: Panel, folder: Path, **parameters: Any) -> Fitted:
@@ -54,9 +54,9 @@ def fitted(panel: Panel, folder: Path, **parameters: Any) -> Fitted:
 
 
 def outcome(generator: Labelled, panel: Panel, folder: Path) -> tuple[Float32, Predictions]:
-    setting = setting_of(config_of(generator), panel, folder)
-    generators = fit_generators(setting)
-    return np.array(generators["g", 0].columns), train_and_predict(setting, generators)
+    context = context_of(config_of(generator), panel, folder)
+    generators = fit_generators(context)
+    return np.array(generators["g", 0].columns), train_and_predict(context, generators)
 
 
 def with_targets(panel: Panel, seed: int, eras: tuple[int, ...] | None = None) -> Panel:
@@ -113,7 +113,7 @@ def test_a_fit_is_given_the_targets_of_its_own_eras_and_no_others(tmp_path: Path
             seen.append((tuple(panel.eras.tolist()), set((known // 40 + 1).tolist())))
             return super().fit(panel, rng)  # type: ignore[return-value]
 
-    fit_generators(setting_of(config_of(Curious()), make_panel(), tmp_path))
+    fit_generators(context_of(config_of(Curious()), make_panel(), tmp_path))
     assert len(seen) == 5
     assert all(set(eras) == known <= set(SPLITS.train) for eras, known in seen)
 
@@ -125,10 +125,10 @@ def test_targets_of_a_block_and_its_neighbours_change_no_column_of_the_block(
     panel = make_panel()
     parameters = {} if select is None else {"select": select}
     generator = Memory.model_validate(parameters)
-    before = fit_generators(setting_of(config_of(generator), panel, tmp_path / "a"))["g", 0].columns
+    before = fit_generators(context_of(config_of(generator), panel, tmp_path / "a"))["g", 0].columns
     for block, unseen in (((6, 10), range(4, 13)), ((16, 20), range(14, 21))):
         changed = with_targets(panel, 1, tuple(unseen))
-        after = fit_generators(setting_of(config_of(generator), changed, tmp_path / f"b{block}"))["g", 0].columns
+        after = fit_generators(context_of(config_of(generator), changed, tmp_path / f"b{block}"))["g", 0].columns
         rows = slice(panel.rows(block[0]).start, panel.rows(block[1]).stop)
         np.testing.assert_array_equal(before[rows], after[rows])
         assert not np.array_equal(before[: panel.rows(3).stop], after[: panel.rows(3).stop])
@@ -172,9 +172,9 @@ def test_synthetic_rows_get_columns_from_the_fit_of_their_era(tmp_path: Path) ->
     config = config_of(
         Memory(), augmenters={"same": {"kind": "duplicate"}}, variants={"v": {"features": ["raw", "g"], "augment": ["same"]}}
     )
-    setting = setting_of(config, make_panel(), tmp_path)
-    found = {"g": fit_generators(setting)["g", 0]}
-    stream = _stream(setting, config.variants["v"].inputs, found, config.augmenters, 0)
+    context = context_of(config, make_panel(), tmp_path)
+    found = {"g": fit_generators(context)["g", 0]}
+    stream = _stream(context, config.variants["v"].inputs, found, config.augmenters, 0)
     for real, copy in zip(range(20), range(20, 40), strict=True):
         assert stream[real].era == stream[copy].era
         np.testing.assert_array_equal(stream[real].X, stream[copy].X)
@@ -189,7 +189,7 @@ def test_columns_of_a_cross_fit_have_one_distribution_in_training_and_validation
 
 def test_the_state_of_several_fits_comes_back_from_plain_arrays(tmp_path: Path) -> None:
     panel, found = make_panel(), fitted(make_panel(), tmp_path)
-    again = Fits.restored(Memory(), arrays_from_bytes(arrays_to_bytes(arrays_from_bytes(found.state))))
+    again = FittedGenerator.restored(Memory(), arrays_from_bytes(arrays_to_bytes(arrays_from_bytes(found.state))))
     assert again.of_era == found.fits.of_era
     for era in (1, 7, 20, 21, 30):
         np.testing.assert_array_equal(again.columns_for(panel.block(era)), found.columns[panel.rows(era)])
@@ -251,10 +251,10 @@ def test_too_few_eras_are_one_sentence_before_anything_is_fitted() -> None:
 def test_folds_of_cross_validation_have_cross_fits_of_their_own(tmp_path: Path) -> None:
     panel = make_panel()
     (fold, *_) = make_folds(CrossValidation(folds=2, scheme="blocked", embargo=2), SPLITS.train, None)
-    setting = setting_of(config_of(Memory(blocks=2)), panel, tmp_path, fold)
-    generators = fit_generators(setting)
+    context = context_of(config_of(Memory(blocks=2)), panel, tmp_path, fold)
+    generators = fit_generators(context)
     assert set(generators["g", 0].fits.of_era) == {*fold.train, *fold.val1}
-    assert np.isfinite(train_and_predict(setting, generators).values).all()
+    assert np.isfinite(train_and_predict(context, generators).values).all()
 
 
 def test_the_audit_passes_an_honest_generator_and_names_one_that_peeks() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError
-from numerai_lab.experiment import How, run
+from numerai_lab.experiment import RunOptions, run
 from numerai_lab.report.findings import importances
 from tests.conftest import Quiet, component, make_config, quick
 
@@ -39,7 +39,7 @@ def predictions(path: Path) -> np.ndarray:
 
 
 def test_renaming_changes_no_byte(tmp_path: Path) -> None:
-    alone = How(cached=False)
+    alone = RunOptions(cached=False)
     short = run(make_config(**methods("", ("a", "b", "d", "e", "f"))), tmp_path, Quiet(), how=alone)
     long = run(make_config(**methods("v", ("ae", "blank", "drop", "extra", "fresh"))), tmp_path, Quiet(), how=alone)
     np.testing.assert_array_equal(predictions(short.path), predictions(long.path))

@@ -15,10 +15,10 @@ from numerai_lab.core.arrays import arrays_from_bytes
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.seeding import rng_for
-from numerai_lab.core.training_stream import BlockStream
+from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.data.reader import load
 from numerai_lab.experiment import run
-from numerai_lab.fitting.materialized import FEATURES, Made, make
+from numerai_lab.fitting.materialized import FEATURES, MaterializedRows, make
 from numerai_lab.runs.reading import Run
 from numerai_lab.storage.folders import cache_dir
 from numerai_lab.storage.stage_cache import STAGES
@@ -172,7 +172,7 @@ def test_fits_on_all_training_eras_and_on_fewer_are_both_kept_and_the_first_is_e
     found = export_eras(swapped.path, "law", 3, tmp_path / "eras.parquet", Quiet())
     own = component("copula", scope="pooled").restored(arrays_from_bytes(fits[0]))
     panel = load(config().data).panel
-    train = BlockStream(panel.only(range(1, 61)), ("raw",), panel.raw_names, 3, {"law": own})
+    train = TrainingStream(panel.only(range(1, 61)), ("raw",), panel.raw_names, 3, {"law": own})
     written = pl.read_parquet(found.path).filter(pl.col("era") == "1000").select(pl.col(pl.Int8)).to_numpy()
     np.testing.assert_array_equal(written, train.rows_of(train.origins_of("law")[0]).features)
     assert "1-60 (60 eras), features and target |" in found.card.read_text()
@@ -195,7 +195,7 @@ class Killed(Exception):
 def test_kept_rows_are_those_of_the_stream_and_a_killed_try_goes_on(panel: Panel, tmp_path: Path) -> None:
     train = panel.only(range(1, 16))
     fitted = component("covariance_path", copies=2).fit(train, np.random.default_rng(0))
-    stream = BlockStream(train, ("raw",), train.raw_names, 0, {"a": fitted}, last_era=30)
+    stream = TrainingStream(train, ("raw",), train.raw_names, 0, {"a": fitted}, last_era=30)
 
     def dies(at: int) -> Any:
         def progress(made: int, total: int) -> None:
@@ -211,9 +211,9 @@ def test_kept_rows_are_those_of_the_stream_and_a_killed_try_goes_on(panel: Panel
     object.__setattr__(fitted, "invent", lambda *asked: seen.append(asked[0]) or type(fitted).invent(fitted, *asked))
     make(tmp_path, stream, "a", lambda made, total: None)
     assert sorted(set(seen)) == [0, *range(10, 30)]  # the first tells the dtype
-    kept = Made.of(tmp_path, stream, "a")
+    kept = MaterializedRows.of(tmp_path, stream, "a")
     assert np.array_equal(kept.features[:400], before[:400])
-    again = BlockStream(train, ("raw",), train.raw_names, 0, {"a": fitted}, last_era=30, kept={"a": kept})
+    again = TrainingStream(train, ("raw",), train.raw_names, 0, {"a": fitted}, last_era=30, kept={"a": kept})
     for own, read in zip(stream, again, strict=True):
         np.testing.assert_array_equal(own.X, read.X)
         np.testing.assert_array_equal(own.y, read.y)

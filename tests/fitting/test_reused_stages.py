@@ -13,9 +13,9 @@ import polars as pl
 import pytest
 
 from numerai_lab.config.schema import Config
-from numerai_lab.experiment import AFRESH, _cache
+from numerai_lab.experiment import RunOptions, _cache
 from numerai_lab.fitting.holdout import load_sealed
-from numerai_lab.fitting.run_context import Setting
+from numerai_lab.fitting.run_context import RunContext
 from numerai_lab.fitting.variants import fit_generators, settled, train_and_predict
 from numerai_lab.storage import checksums
 from numerai_lab.storage.scratch import scratch
@@ -101,10 +101,10 @@ def outcome(config: Config, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Out
     """Predictions of all variants, computed with this cache folder."""
     monkeypatch.setenv("NLAB_CACHE", str(cache))
     loaded, splits = load_sealed(config)
-    with scratch() as space, _cache(space, AFRESH) as stages:
+    with scratch() as space, _cache(space, RunOptions()) as stages:
         final = settled(config, loaded.panel, splits)
-        setting = Setting(final, loaded.panel, splits, space, Quiet(), lambda *_: None, stages, loaded.content)
-        values = train_and_predict(setting, fit_generators(setting)).values.tobytes()
+        context = RunContext(final, loaded.panel, splits, space, Quiet(), lambda *_: None, stages, loaded.content)
+        values = train_and_predict(context, fit_generators(context)).values.tobytes()
         made = set(stages.costs) - {hit["stage"] for hit in stages.hits}
     names = {label.split("@")[0] for label in made if label.startswith(("fit", "train"))}
     return Outcome(names, values, loaded.made)

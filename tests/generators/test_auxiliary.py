@@ -24,7 +24,7 @@ from numerai_lab.storage.era_content import PanelContent
 from numerai_lab.storage.stage_cache import Cache
 from numerai_lab.studies.audit import audit
 from tests.conftest import Quiet, make_config, make_panel, quick
-from tests.fitting.test_fit_plan import Memory, config_of, corr, fitted_in, setting_of
+from tests.fitting.test_fit_plan import Memory, config_of, context_of, corr, fitted_in
 from tests.generators.test_supervised import MEMORISING, PLAIN, QUICKLY, SPLITS, TRAIN, columns, noise, shape
 
 
@@ -156,7 +156,7 @@ def test_other_auxiliary_targets_are_another_fit_of_those_that_learn_them(tmp_pa
     generator: Generator = {"siamese": Siamese, "supervised_autoencoder": SupervisedAutoencoder}[kind].model_validate(quick(kind))
     panels = [with_further(make_panel(), np.full(1200, value, np.float32)) for value in (0, 1, 0)]
     with Cache(tmp_path / "cache") as cache:
-        settings = [setting_of(config_of(generator), panel, tmp_path / "a") for panel in panels]
+        settings = [context_of(config_of(generator), panel, tmp_path / "a") for panel in panels]
         known = [replace(each, cache=cache, content=PanelContent.of(each.panel)) for each in settings]
         keys = [fit_generators(each)["g", 0].recipe for each in known]
     assert keys[0] == keys[2]
@@ -188,6 +188,6 @@ def test_augmenters_learn_the_same_whatever_further_targets_there_are(tmp_path: 
     config = config.model_copy(update={"augmenters": {"law": Looking()}})
     panel = make_panel()
     assert panel.target is not None
-    setting = setting_of(config, with_further(panel, panel.target, days=60), tmp_path)
-    fitted_augmenter(setting, "law", 7)
+    context = context_of(config, with_further(panel, panel.target, days=60), tmp_path)
+    fitted_augmenter(context, "law", 7)
     assert seen == [{}]

@@ -9,8 +9,8 @@ import pytest
 from numerai_lab.core.arrays import arrays_from_bytes
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block, Panel
-from numerai_lab.fitting.fitted import Fits
-from numerai_lab.fitting.run_context import Setting
+from numerai_lab.fitting.fitted import FittedGenerator
+from numerai_lab.fitting.run_context import RunContext
 from numerai_lab.fitting.variants import fit_generators
 from numerai_lab.generators.density import TILE_CELLS, LocalDensity
 from numerai_lab.generators.era import EraCode
@@ -61,11 +61,13 @@ def test_a_generator_whose_width_the_data_decide_gets_a_placebo_that_follows_it(
     config = make_config(generators=generators)
     assert [name for name in config.variants if "placebo" in name] == ["raw+placebo_5", "raw+placebo_g"]
     saved: dict[str, bytes] = {}
-    setting = Setting(config, make_panel(), SPLITS, Scratch(tmp_path), Quiet(), saved.__setitem__)
-    found = fit_generators(setting)
+    context = RunContext(config, make_panel(), SPLITS, Scratch(tmp_path), Quiet(), saved.__setitem__)
+    found = fit_generators(context)
     assert found["g", 0].columns.shape == found["placebo_g", 0].columns.shape == (1200, 3)  # one group: mean, std, skew
-    again = Fits.restored(config.generators["placebo_g"], arrays_from_bytes(saved["models/generator-placebo_g@0.safetensors"]))
-    assert len(again.names) == again.columns_for(setting.panel.block(3)).shape[1] == 3
+    again = FittedGenerator.restored(
+        config.generators["placebo_g"], arrays_from_bytes(saved["models/generator-placebo_g@0.safetensors"])
+    )
+    assert len(again.names) == again.columns_for(context.panel.block(3)).shape[1] == 3
     noise = {"n": {"kind": "random_columns", "like": "g"}, "g": {"kind": "group_stats"}}
     with pytest.raises(NlabError, match=r"generators\.n\.like: no generator above it 'g'"):
         make_config(generators=noise)

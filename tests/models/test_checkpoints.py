@@ -7,12 +7,12 @@ import pytest
 
 from numerai_lab.core.arrays import Array
 from numerai_lab.core.progress import FitContext
-from numerai_lab.core.training_stream import BlockStream
+from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.models import XGBoost, boosting
 from tests.conftest import make_panel
 
 PANEL = make_panel()
-STREAM = BlockStream(PANEL.only(range(1, 21)), ("raw",), PANEL.raw_names, 0)
+STREAM = TrainingStream(PANEL.only(range(1, 21)), ("raw",), PANEL.raw_names, 0)
 
 
 @pytest.fixture(autouse=True)

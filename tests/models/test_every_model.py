@@ -7,15 +7,15 @@ import pytest
 
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import FitContext
-from numerai_lab.core.training_stream import BlockStream
+from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.models import MODELS, Model
 from tests.conftest import component, make_panel
 
 kinds = pytest.mark.parametrize("kind", MODELS)
 
 
-def stream(panel: Panel, **augmenters: object) -> BlockStream:
-    return BlockStream(panel.only(range(1, 21)), ("raw",), panel.raw_names, 0, augmenters)  # type: ignore[arg-type]
+def stream(panel: Panel, **augmenters: object) -> TrainingStream:
+    return TrainingStream(panel.only(range(1, 21)), ("raw",), panel.raw_names, 0, augmenters)  # type: ignore[arg-type]
 
 
 def fitted(kind: str, panel: Panel, **augmenters: object) -> Model:

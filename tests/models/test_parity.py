@@ -6,23 +6,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from numerai_lab.core.training_stream import BlockStream
+from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.models import LightGBM, Ridge, XGBoost
 from numerai_lab.storage.scratch import Scratch
 from tests.conftest import component, make_panel
 
 
 @pytest.fixture
-def blocks() -> BlockStream:
+def blocks() -> TrainingStream:
     panel = make_panel(n_rows=100)
-    return BlockStream(panel.only(range(1, 21)), ("raw",), panel.raw_names, 0, {"c": component("cutout")})
+    return TrainingStream(panel.only(range(1, 21)), ("raw",), panel.raw_names, 0, {"c": component("cutout")})
 
 
-def in_memory(blocks: BlockStream) -> tuple[np.ndarray, np.ndarray]:
+def in_memory(blocks: TrainingStream) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([batch.X for batch in blocks]), np.concatenate([batch.y for batch in blocks])
 
 
-def test_ridge_equals_scikit_learns_on_standardised_inputs(blocks: BlockStream) -> None:
+def test_ridge_equals_scikit_learns_on_standardised_inputs(blocks: TrainingStream) -> None:
     from sklearn.linear_model import Ridge as Oracle
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -38,12 +38,12 @@ def test_ridge_gives_a_constant_input_no_weight() -> None:
     constant = panel.features.copy()
     constant[:, 3] = 2
     still = replace(panel, features=constant)
-    fitted = Ridge(alpha=0.0).fit(BlockStream(still.only([1, 2, 3]), ("raw",), still.raw_names, 0), np.random.default_rng(0))
+    fitted = Ridge(alpha=0.0).fit(TrainingStream(still.only([1, 2, 3]), ("raw",), still.raw_names, 0), np.random.default_rng(0))
     assert fitted.weights_[3] == 0
     assert np.isfinite(fitted.weights_).all()
 
 
-def test_xgboost_equals_training_on_the_whole_matrix(blocks: BlockStream) -> None:
+def test_xgboost_equals_training_on_the_whole_matrix(blocks: TrainingStream) -> None:
     import xgboost
 
     X, y = in_memory(blocks)
@@ -54,19 +54,19 @@ def test_xgboost_equals_training_on_the_whole_matrix(blocks: BlockStream) -> Non
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_xgboost_grows_the_same_trees_from_disk(blocks: BlockStream, tmp_path: Path, weighted: bool) -> None:
+def test_xgboost_grows_the_same_trees_from_disk(blocks: TrainingStream, tmp_path: Path, weighted: bool) -> None:
     if weighted:
         blocks = replace(blocks, augmenters={"c": component("cutout", weight=0.5)})
     model = XGBoost(n_estimators=20, learning_rate=0.1, colsample_bytree=0.5, n_jobs=1)
     outside = model.model_copy(update={"external_memory": True})
     one = model.fresh().fit(blocks, np.random.default_rng(0)).saved()[1]
-    for shelf in (None, Scratch(tmp_path)):
-        assert outside.fresh().fit(replace(blocks, shelf=shelf), np.random.default_rng(0)).saved()[1] == one
+    for array_cache in (None, Scratch(tmp_path)):
+        assert outside.fresh().fit(replace(blocks, array_cache=array_cache), np.random.default_rng(0)).saved()[1] == one
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("max_bin", [16, 3])
-def test_xgboost_learns_the_same_from_bins_as_from_floats(blocks: BlockStream, max_bin: int) -> None:
+def test_xgboost_learns_the_same_from_bins_as_from_floats(blocks: TrainingStream, max_bin: int) -> None:
     model = XGBoost(n_estimators=20, learning_rate=0.1, colsample_bytree=0.5, max_bin=max_bin)
     floats = replace(blocks)
     floats.__dict__["binned"] = False
@@ -75,7 +75,7 @@ def test_xgboost_learns_the_same_from_bins_as_from_floats(blocks: BlockStream, m
     assert one == other
 
 
-def test_lightgbm_equals_training_on_the_whole_matrix(blocks: BlockStream) -> None:
+def test_lightgbm_equals_training_on_the_whole_matrix(blocks: TrainingStream) -> None:
     import lightgbm
 
     X, y = in_memory(blocks)
@@ -92,7 +92,7 @@ def test_lightgbm_equals_training_on_the_whole_matrix(blocks: BlockStream) -> No
     np.testing.assert_allclose(ours.predict(X), theirs.predict(X), rtol=0, atol=1e-6)
 
 
-def test_lightgbm_takes_the_least_number_of_bins(blocks: BlockStream) -> None:
+def test_lightgbm_takes_the_least_number_of_bins(blocks: TrainingStream) -> None:
     fitted = LightGBM(n_estimators=2, max_bin=2).fit(blocks, np.random.default_rng(0))
     assert np.isfinite(fitted.predict(in_memory(blocks)[0])).all()
 
@@ -104,27 +104,27 @@ def test_no_float_copy_of_all_rows_is_ever_made(monkeypatch: pytest.MonkeyPatch)
     panel = make_panel(n_eras=40, n_rows=50)
     alive: list[weakref.ref[np.ndarray]] = []
     most = 0
-    floats, bins = BlockStream.__getitem__, BlockStream.in_bins
+    floats, bins = TrainingStream.__getitem__, TrainingStream.in_bins
 
     def watch(X: np.ndarray) -> None:
         nonlocal most
         alive.append(weakref.ref(X))
         most = max(most, sum(ref() is not None for ref in alive))
 
-    def watched_floats(self: BlockStream, i: int) -> object:
+    def watched_floats(self: TrainingStream, i: int) -> object:
         batch = floats(self, i)
         watch(batch.X)
         return batch
 
-    def watched_bins(self: BlockStream, i: int) -> object:
+    def watched_bins(self: TrainingStream, i: int) -> object:
         X, y = bins(self, i)
         watch(X)
         return X, y
 
-    monkeypatch.setattr(BlockStream, "__getitem__", watched_floats)
-    monkeypatch.setattr(BlockStream, "in_bins", watched_bins)
+    monkeypatch.setattr(TrainingStream, "__getitem__", watched_floats)
+    monkeypatch.setattr(TrainingStream, "in_bins", watched_bins)
     for kind in ("xgboost", "lightgbm", "ridge"):
         alive.clear()
-        component(kind).fit(BlockStream(panel, ("raw",), panel.raw_names, 0), np.random.default_rng(0))
+        component(kind).fit(TrainingStream(panel, ("raw",), panel.raw_names, 0), np.random.default_rng(0))
         assert len(alive) >= 40
     assert most <= 3

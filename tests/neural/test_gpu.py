@@ -60,16 +60,18 @@ def test_the_same_seed_gives_the_same_bytes_and_so_does_a_fit_that_was_killed(wa
     assert used_gpu()
     if way == "umap placed":
         return  # nothing is trained
-    shelf: list[bytes] = []
+    array_cache: list[bytes] = []
 
     def keep(arrays: Mapping[str, Array]) -> None:
-        shelf.append(arrays_to_bytes(arrays))
-        if len(shelf) == 1:
+        array_cache.append(arrays_to_bytes(arrays))
+        if len(array_cache) == 1:
             raise Killed
 
     with pytest.raises(Killed):
         template(way).fit(panel, np.random.default_rng(0), FitContext(save_checkpoint=keep))
-    resumed = template(way).fit(panel, np.random.default_rng(0), FitContext(load_checkpoint=lambda: arrays_from_bytes(shelf[0])))
+    resumed = template(way).fit(
+        panel, np.random.default_rng(0), FitContext(load_checkpoint=lambda: arrays_from_bytes(array_cache[0]))
+    )
     assert_same(one, resumed)
 
 

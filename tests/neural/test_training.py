@@ -54,10 +54,10 @@ def test_progress_tells_the_losses() -> None:
 def test_a_fit_killed_between_checkpoints_and_taken_up_again_ends_with_the_same_bytes(objective: str) -> None:
     panel = make_panel()
     undisturbed = small(objective=objective).fit(panel, np.random.default_rng(0))
-    shelf: list[bytes] = []
+    array_cache: list[bytes] = []
 
     def keep(arrays: Mapping[str, Array]) -> None:
-        shelf.append(arrays_to_bytes(arrays))
+        array_cache.append(arrays_to_bytes(arrays))
 
     def dies(done: int, total: int, said: str = "") -> None:
         if done == 37:
@@ -65,9 +65,9 @@ def test_a_fit_killed_between_checkpoints_and_taken_up_again_ends_with_the_same_
 
     with pytest.raises(Killed):
         small(objective=objective).fit(panel, np.random.default_rng(0), FitContext(dies, lambda: None, keep))
-    assert len(shelf) == 3  # after steps 10, 20 and 30
+    assert len(array_cache) == 3  # after steps 10, 20 and 30
     seen: list[int] = []
-    context = FitContext(lambda done, total, said="": seen.append(done), lambda: arrays_from_bytes(shelf[-1]))
+    context = FitContext(lambda done, total, said="": seen.append(done), lambda: arrays_from_bytes(array_cache[-1]))
     resumed = small(objective=objective).fit(panel, np.random.default_rng(0), context)
     assert seen[0] == 31
     assert resumed.state().keys() == undisturbed.state().keys()
@@ -76,11 +76,14 @@ def test_a_fit_killed_between_checkpoints_and_taken_up_again_ends_with_the_same_
 
 
 def test_a_checkpoint_of_another_kind_of_device_is_begun_anew() -> None:
-    panel, shelf = make_panel(), list[dict[str, Array]]()
+    panel, array_cache = make_panel(), list[dict[str, Array]]()
     begun = small(device="cpu").fit(
-        panel, np.random.default_rng(0), FitContext(save_checkpoint=lambda arrays: shelf.append(dict(arrays)))
+        panel, np.random.default_rng(0), FitContext(save_checkpoint=lambda arrays: array_cache.append(dict(arrays)))
     )
-    foreign = shelf[0] | {"device": np.array("cuda"), "noise": np.zeros(16, np.uint8)}  # as long as the state of a GPU's stream
+    foreign = array_cache[0] | {
+        "device": np.array("cuda"),
+        "noise": np.zeros(16, np.uint8),
+    }  # as long as the state of a GPU's stream
     seen: list[int] = []
     context = FitContext(lambda done, total, said="": seen.append(done), lambda: foreign)
     again = small(device="cpu").fit(panel, np.random.default_rng(0), context)
@@ -262,14 +265,14 @@ def test_a_running_mean_of_the_weights_is_what_is_judged_and_kept_and_survives_a
     assert curve[0, 2] == plain[0, 2]
     assert curve[1, 2] > plain[1, 2] + 0.01  # on the way to 1 the mean lags behind
     assert ((at - 1) ** 2) == pytest.approx(curve[:, 2].min(), rel=1e-5)
-    shelf: list[bytes] = []
+    array_cache: list[bytes] = []
 
     def dies(done: int, total: int, said: str = "") -> None:
         if done == 25:
             raise Killed
 
     with pytest.raises(Killed):
-        learned(FitContext(dies, lambda: None, lambda arrays: shelf.append(arrays_to_bytes(arrays))))
-    again, curve_again = learned(FitContext(load_checkpoint=lambda: arrays_from_bytes(shelf[-1])))
+        learned(FitContext(dies, lambda: None, lambda arrays: array_cache.append(arrays_to_bytes(arrays))))
+    again, curve_again = learned(FitContext(load_checkpoint=lambda: arrays_from_bytes(array_cache[-1])))
     assert again == at
     np.testing.assert_array_equal(curve_again, curve)

@@ -11,7 +11,7 @@ import pytest
 from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block
-from numerai_lab.experiment import How, run
+from numerai_lab.experiment import RunOptions, run
 from numerai_lab.generators.linear import PCA
 from numerai_lab.runs.layout import UNFINISHED
 from numerai_lab.runs.writing import unfinished_run, unfinished_runs
@@ -37,9 +37,9 @@ def left_unfinished(runs: Path, config: Config) -> Path:
 
 
 def test_a_resumed_run_takes_the_folder_and_the_name_of_the_killed_one(tmp_path: Path) -> None:
-    whole = run(small(), tmp_path / "whole", Quiet(), how=How(cached=False))
+    whole = run(small(), tmp_path / "whole", Quiet(), options=RunOptions(cached=False))
     folder = left_unfinished(tmp_path / "runs", small())
-    resumed = run(small(), tmp_path / "runs", Quiet(), how=How(unfinished=folder))
+    resumed = run(small(), tmp_path / "runs", Quiet(), options=RunOptions(unfinished=folder))
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["20260102-030405_small"]
     assert resumed.manifest["resumed"] is True
     assert (resumed.path / "log.txt").read_text().startswith("before\n")
@@ -55,7 +55,7 @@ def test_only_runs_of_the_same_config_that_nobody_works_on_are_found(tmp_path: P
         lock.take()
         assert unfinished_runs(tmp_path, small()) == []
         with pytest.raises(NlabError, match="is not dead"):
-            run(small(), tmp_path, Quiet(), how=How(unfinished=folder))
+            run(small(), tmp_path, Quiet(), options=RunOptions(unfinished=folder))
     assert unfinished_run(tmp_path / "20260102-030405_small") == folder
     with pytest.raises(NlabError, match="unfinished there: .unfinished-20260102-030405_small-abc"):
         unfinished_run(tmp_path / "other")
@@ -100,7 +100,7 @@ def test_columns_go_on_after_the_last_era_that_was_written(tmp_path: Path, caplo
     assert first == list(range(1, 70))
     assert asked == list(range(70, 97))
     assert [hit["stage"] for hit in again.manifest["cache_hits"]] == ["fit pca@0"]
-    whole = run(config, tmp_path / "whole", Quiet(), how=How(cached=False))
+    whole = run(config, tmp_path / "whole", Quiet(), options=RunOptions(cached=False))
     assert pl.read_parquet(again.path / "predictions.parquet").equals(pl.read_parquet(whole.path / "predictions.parquet"))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from numerai_lab.config.loading import parse_config
-from numerai_lab.experiment import How, run
+from numerai_lab.experiment import RunOptions, run
 from numerai_lab.metrics.changes import pairs_against, series_of
 from numerai_lab.report.progress import Lines
 
@@ -59,7 +59,7 @@ def per_era(folder: Path, number: int) -> pl.DataFrame:
                 "model": {"kind": "xgboost", "n_estimators": 60, "learning_rate": 0.05, "max_depth": 4, "n_jobs": 1},
                 "variants": {"baseline": {}},
             }
-            done = run(parse_config(raw, "again"), folder / f"runs-{number:02d}", Lines(), how=How(cached=False))
+            done = run(parse_config(raw, "again"), folder / f"runs-{number:02d}", Lines(), options=RunOptions(cached=False))
             tables.append(done.per_era.select(pl.lit(i).alias("run"), "seed", "era", "corr"))
         pl.concat(tables).write_parquet(kept)
         data.unlink()

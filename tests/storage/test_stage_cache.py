@@ -18,7 +18,7 @@ from numerai_lab.core.era_ranges import ranges_text
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.core.splits import Splits
-from numerai_lab.fitting.variants import Setting, fit_generators, train_and_predict
+from numerai_lab.fitting.variants import RunContext, fit_generators, train_and_predict
 from numerai_lab.generators.linear import PCA
 from numerai_lab.metrics.scoring import Predictions
 from numerai_lab.storage.checksums import checksum
@@ -52,17 +52,17 @@ def outcome(tmp_path: Path, panel: Panel | None = None, splits: Splits = SPLITS,
     folder.mkdir(exist_ok=True)
     panel = panel or make_panel()
     with Cache(tmp_path / "cache") as cache:
-        setting = Setting(
+        context = RunContext(
             config=make_config(**{**base, **changes}),
             panel=panel,
             splits=splits,
-            space=Scratch(folder),
-            show=Quiet(),
+            scratch=Scratch(folder),
+            display=Quiet(),
             save=lambda name, content: None,
             cache=cache,
             content=PanelContent.of(panel),
         )
-        predictions = train_and_predict(setting, fit_generators(setting))
+        predictions = train_and_predict(context, fit_generators(context))
         return [hit["stage"] for hit in cache.hits], predictions
 
 
@@ -194,8 +194,8 @@ def test_a_class_of_the_same_kind_from_elsewhere_is_another_stage(tmp_path: Path
     with Cache(tmp_path / "cache") as cache:
         panel = make_panel()
         content = PanelContent.of(panel)
-        setting = Setting(config, panel, SPLITS, Scratch(tmp_path / "space"), Quiet(), lambda *_: None, cache, content)
-        fit_generators(setting)
+        context = RunContext(config, panel, SPLITS, Scratch(tmp_path / "space"), Quiet(), lambda *_: None, cache, content)
+        fit_generators(context)
         assert cache.hits == []
 
 
@@ -328,5 +328,5 @@ def test_spans_of_eras_lose_nothing() -> None:
 
 
 def test_a_panel_without_a_name_is_like_no_other(tmp_path: Path) -> None:
-    one, other = (Setting(make_config(), make_panel(), SPLITS, Scratch(tmp_path), Quiet(), lambda *_: None) for _ in range(2))
+    one, other = (RunContext(make_config(), make_panel(), SPLITS, Scratch(tmp_path), Quiet(), lambda *_: None) for _ in range(2))
     assert one.content.rows_of([1]) != other.content.rows_of([1])

@@ -15,7 +15,7 @@ from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.data.synthetic import Synthetic
-from numerai_lab.fitting.run_context import Setting
+from numerai_lab.fitting.run_context import RunContext
 from numerai_lab.generators.labelled import Labelled
 from numerai_lab.generators.linear import PCA
 
@@ -155,10 +155,10 @@ class PeekingAtLabels(Labelled):
         return ["target"]
 
 
-def _setting_of_callers() -> Setting:
+def _setting_of_callers() -> RunContext:
     frame: FrameType | None = sys._getframe()
     while frame is not None:
-        if isinstance(found := frame.f_locals.get("setting"), Setting):
+        if isinstance(found := frame.f_locals.get("setting"), RunContext):
             return found
         frame = frame.f_back
     raise LookupError("no caller has a setting")
