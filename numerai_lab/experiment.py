@@ -17,7 +17,7 @@ from numerai_lab.core.folds import Fold, make_folds
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.splits import Splits
 from numerai_lab.data.reader import Loaded
-from numerai_lab.fitting.estimate import Task, need, refuse_too_much
+from numerai_lab.fitting.estimate import EstimateInputs, need, refuse_too_much
 from numerai_lab.fitting.feature_selection import LABELLED
 from numerai_lab.fitting.fingerprint import FINGERPRINT, fingerprint
 from numerai_lab.fitting.fit_plan import label_note, training_eras
@@ -146,12 +146,12 @@ def folds_of(config: Config, panel: Panel, splits: Splits) -> tuple[Fold, ...]:
     return make_folds(config.cv, splits.train, panel.reach_days, panel.days_per_era) if config.cv else ()
 
 
-def task_of(config: Config, loaded: Loaded, splits: Splits, folds: tuple[Fold, ...]) -> Task:
+def task_of(config: Config, loaded: Loaded, splits: Splits, folds: tuple[Fold, ...]) -> EstimateInputs:
     """What estimates are made from."""
     panel = loaded.panel
     n_rows = (panel.bounds[:, 1] - panel.bounds[:, 0]).tolist()
     rows = dict(zip(panel.eras.tolist(), n_rows, strict=True))
-    return Task(config, splits, rows, panel.n_raw, loaded.made, folds, panel.features.dtype.itemsize)
+    return EstimateInputs(config, splits, rows, panel.n_raw, loaded.made, folds, panel.features.dtype.itemsize)
 
 
 def scoring_of(config: Config, loaded: Loaded, reference: str | None = None) -> Scoring:

@@ -149,14 +149,14 @@ class Diffusion(Proportioned, Training):
         return Latent.from_state(self.state())
 
     def _learn(self, panel: Panel, latent: Latent, conditions: Float32, rng: np.random.Generator, context: FitContext) -> None:
-        from numerai_lab.neural.diffusion import Denoising, Encoding
+        from numerai_lab.neural.diffusion import Denoising, DiffusionEncoding
         from numerai_lab.neural.networks import generator_for
         from numerai_lab.neural.rows import held_out
 
         self._network = None
         self.conditions_ = conditions
         self.seed_ = np.array(rng.integers(2**62))
-        encoding = Encoding(latent.projection / panel.top, latent.offset, *self.y_.tolist())
+        encoding = DiffusionEncoding(latent.projection / panel.top, latent.offset, *self.y_.tolist())
         told: tuple[Int32, Float32, bool] = (panel.eras, conditions, self.condition == "era")
         denoiser = self._denoiser(generator_for(int(self.seed_)))
         objective = Denoising(denoiser, encoding, told, self.structure, self.drop_condition)

@@ -65,7 +65,7 @@ def main() -> None:
     """Entry point: exit code 0, 1 (failure), 2 (bad input)."""
     _log_to_stderr()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill ends as Ctrl-C does: nothing half-written stays
-    from numerai_lab.core.errors import NlabError, NlabFailure, told
+    from numerai_lab.core.errors import NlabError, NlabFailure, as_failure
 
     try:
         app(prog_name="nlab")
@@ -76,7 +76,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of a pipe went away: not our error
         sys.exit(1)
     except Exception as error:
-        failure = told(error)
+        failure = as_failure(error)
         if failure is error:
             raise
         say(f"nlab: {failure}")

@@ -27,7 +27,7 @@ def audit(
     from numerai_lab.config.loading import load_config
     from numerai_lab.core.errors import NlabFailure
     from numerai_lab.report.progress import shown
-    from numerai_lab.report.tables import Shown, markdown
+    from numerai_lab.report.tables import TableColumn, markdown
     from numerai_lab.runs.output_files import check_writable, write_page
     from numerai_lab.studies.audit import CANNOT_SEE
     from numerai_lab.studies.audit import audit as audit_config
@@ -37,7 +37,10 @@ def audit(
         say(remark)
     check_writable(out)
     found = audit_config(loaded, shown())
-    table, columns = pl.DataFrame(found.rows()), [Shown(name, name, "s") for name in ("verdict", "check", "subject", "numbers")]
+    table, columns = (
+        pl.DataFrame(found.rows()),
+        [TableColumn(name, name, "s") for name in ("verdict", "check", "subject", "numbers")],
+    )
     verdict = f"{loaded.name}: {len(found.checks) - len(found.failed)} of {len(found.checks)} checks passed"
     verdict += " (SYNTHETIC data)" if found.synthetic else ""
     unseen = ["What this audit cannot see:", *(f"- {leak}" for leak in CANNOT_SEE)]

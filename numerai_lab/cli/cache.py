@@ -59,10 +59,10 @@ def verify(
 ) -> None:
     """Check every checksum; exit code 1 if one is wrong."""
     from numerai_lab.core.errors import NlabFailure
-    from numerai_lab.storage.cleanup import damaged, remove
+    from numerai_lab.storage.cleanup import damaged_items, remove
     from numerai_lab.storage.folders import cache_dir
 
-    found = list(damaged(cache_dir()))
+    found = list(damaged_items(cache_dir()))
     wrong = [(item, damage) for item, damage in found if damage]
     left = 0
     for item, damage in wrong:
@@ -80,7 +80,7 @@ def _print(rows: list[dict[str, Any]], table_format: TableFormat) -> None:
     import polars as pl
 
     from numerai_lab.core.formatting import human_bytes
-    from numerai_lab.report.tables import Shown
+    from numerai_lab.report.tables import TableColumn
 
     if not rows and table_format == "table":
         return
@@ -88,4 +88,6 @@ def _print(rows: list[dict[str, Any]], table_format: TableFormat) -> None:
     if table_format == "table":
         table = table.with_columns(pl.Series("size", [human_bytes(row["n_bytes"]) for row in rows]))
     texts, numbers = ("family", "what", "size", "used", "key"), {"entries": "d", "seconds": ".1f"}
-    print_table(table, table_format, [Shown(name, name, numbers.get(name, "s")) for name in (*texts[:3], *numbers, *texts[3:])])
+    print_table(
+        table, table_format, [TableColumn(name, name, numbers.get(name, "s")) for name in (*texts[:3], *numbers, *texts[3:])]
+    )

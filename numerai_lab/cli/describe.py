@@ -20,7 +20,7 @@ def describe(
     import polars as pl
 
     from numerai_lab.config.catalogue import description
-    from numerai_lab.report.tables import Shown
+    from numerai_lab.report.tables import TableColumn
 
     found = description(name)
     if table_format == "json":
@@ -34,10 +34,10 @@ def describe(
         parameters,
         table_format,
         (
-            Shown("name", "parameter", "s"),
-            Shown("type", "type", "s"),
-            Shown("default", "default", "s"),
-            Shown("says", "says", "s"),
+            TableColumn("name", "parameter", "s"),
+            TableColumn("type", "type", "s"),
+            TableColumn("default", "default", "s"),
+            TableColumn("says", "says", "s"),
         ),
         wrap=True,
     )

@@ -32,10 +32,12 @@ def list_(
 
     from numerai_lab.config.catalogue import entries
     from numerai_lab.report.listing import columns, listing
-    from numerai_lab.report.tables import Shown
+    from numerai_lab.report.tables import TableColumn
 
     if family != "runs":
-        print_table(pl.DataFrame(entries(family)), table_format, (Shown("name", family, "s"), Shown("gives", "gives", "s")))
+        print_table(
+            pl.DataFrame(entries(family)), table_format, (TableColumn("name", family, "s"), TableColumn("gives", "gives", "s"))
+        )
         return
     rows = listing(runs_dir, sort)
     if rows:

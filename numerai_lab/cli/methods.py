@@ -8,7 +8,7 @@ import typer
 from numerai_lab.cli.terminal import ConfigFile, Set, expanded, say
 
 if TYPE_CHECKING:
-    from numerai_lab.studies.methods import Trial
+    from numerai_lab.studies.methods import MethodRun
 
 
 def methods(
@@ -32,7 +32,7 @@ def methods(
     loaded, remarks = load_config(config, overrides or [])
     for remark in remarks:
         say(remark)
-    trials: list[Trial] = []
+    trials: list[MethodRun] = []
     place = out or config.with_suffix(".md")
     check_writable(place)
     for trial in run_each(loaded, runs_dir / f"{loaded.name}_each", say, jobs, only or []):

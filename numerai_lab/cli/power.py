@@ -27,7 +27,7 @@ def power(
 
     from numerai_lab.config.loading import load_config
     from numerai_lab.report.progress import shown
-    from numerai_lab.report.tables import Shown
+    from numerai_lab.report.tables import TableColumn
     from numerai_lab.runs.reading import read_run
     from numerai_lab.studies.power import power as power_of
     from numerai_lab.studies.power import run_of
@@ -37,9 +37,9 @@ def power(
         say(remark)
     found = power_of(loaded, gain, shown(), read_run(run) if run else run_of(loaded, runs_dir))
     columns = (
-        Shown("seeds", "seeds", "d"),
-        Shown("eras", "eras", "d"),
-        Shown("resolves", "resolves", ".4f"),
-        Shown("eras_for_gain", f"eras for {gain:g}", "s"),
+        TableColumn("seeds", "seeds", "d"),
+        TableColumn("eras", "eras", "d"),
+        TableColumn("resolves", "resolves", ".4f"),
+        TableColumn("eras_for_gain", f"eras for {gain:g}", "s"),
     )
     print_table(pl.DataFrame(list(found.rows)), table_format, columns, found.lines)

@@ -25,7 +25,7 @@ def unseal(
     """
     from numerai_lab.report.page import heading
     from numerai_lab.report.progress import shown
-    from numerai_lab.report.tables import Shown, summary_columns
+    from numerai_lab.report.tables import TableColumn, summary_columns
     from numerai_lab.studies.unseal import stamp
     from numerai_lab.studies.unseal import unseal as unseal_run
 
@@ -33,7 +33,7 @@ def unseal(
     for remark in found.remarks:
         say(f"note: {remark}")
     first, rest = summary_columns(False)[:4], summary_columns(False)[4:]
-    columns = (*first, Shown("look", "look", "d"), Shown("gain_retained", "retained", ".0%"), *rest)
+    columns = (*first, TableColumn("look", "look", "d"), TableColumn("gain_retained", "retained", ".0%"), *rest)
     print_table(found.scores, table_format, columns, [found.run.name, *heading(found.run.manifest), stamp(found.look)])
     if table_format == "table":
         print("", *found.lines, sep="\n")

@@ -13,19 +13,19 @@ class NlabFailure(NlabError):
     """Something that went wrong while running: one message, exit code 1, no traceback."""
 
 
-PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 """Errors of the place that something is written to, not of the program."""
 
 
-def told(error: BaseException) -> BaseException:
-    """A full disk, one that may not be written to, or memory that ran out as an NlabFailure; any other error as it is."""
+def as_failure(error: BaseException) -> BaseException:
+    """Turns a full or read-only disk, or exhausted memory, into an NlabFailure; other errors stay as they are."""
     if type(error).__name__ == "OutOfMemoryError":  # torch's
         return NlabFailure("the GPU's memory ran out; take a smaller batch_size, or device: cpu")
     if isinstance(error, MemoryError):
         return NlabFailure(
             f"memory ran out ({error or 'no more'}); --dry-run tells how much a config wants and what would need less"
         )
-    if not isinstance(error, OSError) or error.errno not in PLACE:
+    if not isinstance(error, OSError) or error.errno not in DISK_ERRORS:
         return error
     place = f"{error.filename}: " if error.filename else ""
     return NlabFailure(f"{place}{error.strerror}; make room (`nlab cache prune`), or name other places (--runs-dir, NLAB_CACHE)")

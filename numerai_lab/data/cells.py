@@ -23,7 +23,7 @@ class BadCell(Exception):
 
 
 @dataclass(frozen=True)
-class Encoding:
+class CellEncoding:
     """dtype of the store's cells, the largest value they take, and what each column of a file is multiplied by to get there.
 
     in_bins: whether the file's floats count bins; None where it has none. note: what the user should know of it, empty when
@@ -73,7 +73,7 @@ class _Notation:
     odd: tuple[str, ...]
 
 
-def encodings_of(table: Table, columns: Sequence[str]) -> list[Encoding]:
+def encodings_of(table: Table, columns: Sequence[str]) -> list[CellEncoding]:
     """An encoding for each file: int8 if every column of every file holds bins 0..4 or 0, .25 … 1; else float32 on 0..1.
 
     Each file is looked at for itself: one may hold bins and another the same features as quarters. Integers count bins. In which
@@ -126,12 +126,12 @@ def _notation(path: Path, lazy: "pl.LazyFrame", columns: Sequence[str]) -> _Nota
     return _Notation(is_float, None if zeros_and_ones else in_bins, odd)
 
 
-def _encoding(notation: _Notation, otherwise: bool, dtype: str, top: float, note: str = "") -> Encoding:
+def _encoding(notation: _Notation, otherwise: bool, dtype: str, top: float, note: str = "") -> CellEncoding:
     """otherwise: whether floats count bins where the file does not tell."""
     in_bins = (otherwise if notation.in_bins is None else notation.in_bins) and not notation.odd
     largest = np.where(notation.is_float & (not in_bins), 1, BINS - 1)
     told = in_bins if notation.is_float.any() else None
-    return Encoding(dtype, float(top), (top / largest).astype(np.float32), told, note)
+    return CellEncoding(dtype, float(top), (top / largest).astype(np.float32), told, note)
 
 
 def _numbers(frame: "pl.DataFrame") -> "pl.DataFrame":

@@ -13,7 +13,7 @@ from numerai_lab.core.arrays import Array, Float32, Int64
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import release_pages
 from numerai_lab.core.progress import Progress
-from numerai_lab.data.cells import BadCell, Encoding, encodings_of
+from numerai_lab.data.cells import BadCell, CellEncoding, encodings_of
 from numerai_lab.data.earlier import Earlier, FileRows, eras_of_files
 from numerai_lab.data.extras import read_extras
 from numerai_lab.data.keys import Stores
@@ -50,7 +50,7 @@ class _File:
 
     path: Path
     lazy: "pl.LazyFrame"
-    encoding: Encoding
+    encoding: CellEncoding
     to: Int64
 
 
@@ -138,7 +138,7 @@ def _counting(progress: Progress, done: int, total: int) -> Callable[[int], None
     return lambda n: progress(done + n, total)
 
 
-def _files(table: Table, rows: Rows, encodings: Sequence[Encoding]) -> list[_File]:
+def _files(table: Table, rows: Rows, encodings: Sequence[CellEncoding]) -> list[_File]:
     """The files with the places of their rows in the store."""
     import polars as pl
 

@@ -10,7 +10,7 @@ from numerai_lab.core.arrays import Array
 from numerai_lab.core.eras import LIVE, era_label
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block, Panel
-from numerai_lab.data.cells import BadCell, Encoding, encodings_of
+from numerai_lab.data.cells import BadCell, CellEncoding, encodings_of
 from numerai_lab.data.files import LAYOUTS
 from numerai_lab.data.scan import reading
 from numerai_lab.data.source import Source
@@ -59,7 +59,7 @@ def live_rows(source: Source, panel: Panel) -> Live | None:
     return Live([ids[i] for i in order], Block(int(panel.eras[-1]) + 1, cells[order], panel.top))
 
 
-def _cells(path: Path, frame: "pl.DataFrame", encoding: Encoding, features: list[str]) -> Array:
+def _cells(path: Path, frame: "pl.DataFrame", encoding: CellEncoding, features: list[str]) -> Array:
     try:
         return encoding.cells(frame.select(features))[0]
     except BadCell as bad:

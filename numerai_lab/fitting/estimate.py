@@ -35,7 +35,7 @@ class ResourceNeeds:
 
 
 @dataclass(frozen=True)
-class Task:
+class EstimateInputs:
     """What the estimates are made from. n_rows: by era; n_features: those that models read; made: the store is, in this run.
 
     folds: of cross-validation, which make columns, rows and predictions of their own. cell_bytes: of a raw feature in the store.
@@ -89,7 +89,7 @@ class Task:
         return out
 
 
-def need(task: Task) -> ResourceNeeds:
+def need(task: EstimateInputs) -> ResourceNeeds:
     """Memory: of the reader; or libraries, the largest fit of a generator and the largest training, or scoring.
 
     Disk: generated columns, the rows of augmenters that are kept, predictions, models and pages.
@@ -99,7 +99,7 @@ def need(task: Task) -> ResourceNeeds:
     return ResourceNeeds(max(ingest, _memory(task, used)), _disk(task, used))
 
 
-def _memory(task: Task, used: set[str]) -> int:
+def _memory(task: EstimateInputs, used: set[str]) -> int:
     config, splits = task.config, task.splits
     learn = [config.generators[name] for name in sorted(used)]
     augment = [config.augmenters[name] for variant in config.variants.values() for name in variant.augment]
@@ -114,7 +114,7 @@ def _memory(task: Task, used: set[str]) -> int:
     return libraries + shown + max(fits, default=0) + max(training, report + task.rows_of(splits.validation) * each_row)
 
 
-def _disk(task: Task, used: set[str]) -> int:
+def _disk(task: EstimateInputs, used: set[str]) -> int:
     config, n_seeds = task.config, len(task.config.seeds)
     widths = [len(config.generators[name].names_out()) * (n_seeds if config.generators[name].stochastic else 1) for name in used]
     columns = 4 * task.rows_written() * sum(widths)
@@ -126,7 +126,7 @@ def _disk(task: Task, used: set[str]) -> int:
     return PAGES_BYTES + columns + task.kept_bytes() * n_seeds + predictions + models + pages
 
 
-def refuse_too_much(task: Task, cache: Path, memory: int | None = None) -> None:
+def refuse_too_much(task: EstimateInputs, cache: Path, memory: int | None = None) -> None:
     """Raises NlabError when the machine has less memory or disk than the run needs: by how much, and what would fit.
 
     memory: bytes that the run may take; None: all that is free.
@@ -146,7 +146,7 @@ def refuse_too_much(task: Task, cache: Path, memory: int | None = None) -> None:
         raise NlabError("\n  ".join(["this run does not fit (--force runs it all the same)", *problems]))
 
 
-def ways_out(task: Task, memory: int) -> list[str]:
+def ways_out(task: EstimateInputs, memory: int) -> list[str]:
     """Changes of the config with which the run would fit, each alone."""
     found = []
     for name, generator in task.config.generators.items():
@@ -173,10 +173,10 @@ def ways_out(task: Task, memory: int) -> list[str]:
     return found
 
 
-def _with(task: Task, **changes: Any) -> Task:
+def _with(task: EstimateInputs, **changes: Any) -> EstimateInputs:
     return replace(task, config=task.config.model_copy(update=changes))
 
 
-def _if_fits(task: Task, memory: int, said: str) -> list[str]:
+def _if_fits(task: EstimateInputs, memory: int, said: str) -> list[str]:
     n_bytes = need(task).memory_bytes
     return [f"--set {said} (about {human_bytes(n_bytes)})"] if n_bytes <= memory else []

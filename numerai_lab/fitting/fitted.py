@@ -13,7 +13,7 @@ from numerai_lab.core.panel import Block
 from numerai_lab.generators import Generator
 from numerai_lab.metrics.era import rank
 from numerai_lab.runs.layout import generator_file
-from numerai_lab.runs.reading import Run, damaged
+from numerai_lab.runs.reading import Run, damaged_run
 
 ERAS, SPEAKERS = "eras", "speakers"
 """In the state of several fits: eras, and which fit speaks for each."""
@@ -89,4 +89,4 @@ def restored_generator(run: Run, config: Config, name: str, seed: int) -> Fitted
     try:
         return FittedGenerator.restored(config.generators[name], arrays_from_bytes(run.content(path)))
     except ValueError as error:
-        raise damaged(run.path, f"{path}: {error}") from error
+        raise damaged_run(run.path, f"{path}: {error}") from error

@@ -11,14 +11,14 @@ from numerai_lab.core.formatting import human_bytes, human_seconds
 from numerai_lab.core.splits import Splits, make_splits
 from numerai_lab.data.reader import outline
 from numerai_lab.data.source import Outline
-from numerai_lab.fitting.estimate import Task, need
+from numerai_lab.fitting.estimate import EstimateInputs, need
 from numerai_lab.fitting.fit_plan import parts_of, training_eras
 from numerai_lab.fitting.variants import check_scopes
 from numerai_lab.storage.machine import core_flops
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     """Eras and rows of each split, and estimates: memory and disk in bytes; seconds of fit and columns, by generator."""
 
     outline: Outline
@@ -70,7 +70,7 @@ class Plan:
         return lines + ([self.splits.leak] if self.splits.leak else [])
 
 
-def plan(config: Config) -> Plan:
+def plan(config: Config) -> RunPlan:
     """Reads eras and targets of the data (or what is known of data still to be made); writes nothing."""
     found = outline(config.data, config.extra_sets)
     splits = make_splits(config.splits, found.table, found.reach_days)
@@ -85,8 +85,8 @@ def plan(config: Config) -> Plan:
         for v in config.variants.values()
         if v.ensemble is None
     }
-    wanted = need(Task(config, splits, n_rows, found.n_columns, not found.in_store, folds))
-    return Plan(
+    wanted = need(EstimateInputs(config, splits, n_rows, found.n_columns, not found.in_store, folds))
+    return RunPlan(
         outline=found,
         splits=splits,
         rows=rows,

@@ -158,7 +158,7 @@ def _extra(panel: Panel, name: str | None, place: slice, rows: slice | Array) ->
     return None if name is None else panel.extras[name][place][rows].astype(np.float64)
 
 
-def splits_of(table: "pl.DataFrame") -> dict[str, tuple[str, ...]]:
+def split_names(table: "pl.DataFrame") -> dict[str, tuple[str, ...]]:
     """The rows of the score table of these per-era scores: name → the splits of eras that it is over."""
     there = set(table["split"].unique().to_list())
     known = {**SPLITS, HOLDOUT: (HOLDOUT,), FOLD: tuple(sorted(name for name in there if name.startswith(FOLD)))}
@@ -183,7 +183,7 @@ def score_table(
     import polars as pl
 
     rows = []
-    for split, parts in splits_of(table).items():
+    for split, parts in split_names(table).items():
         within = table.filter(pl.col("split").is_in(parts))
         eras = within["era"].unique().sort().to_list()
         names = dict.fromkeys(table["variant"].to_list())

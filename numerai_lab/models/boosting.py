@@ -245,7 +245,7 @@ def _sequences(blocks: TrainingStream) -> list[Any]:
 
     kept: dict[int, Float32] = {}
 
-    class Batch(lightgbm.Sequence):  # type: ignore[misc]
+    class BatchSequence(lightgbm.Sequence):  # type: ignore[misc]
         def __init__(self, i: int) -> None:
             self.i = i
             self.batch_size = max(1, len(self))
@@ -259,7 +259,7 @@ def _sequences(blocks: TrainingStream) -> list[Any]:
         def __len__(self) -> int:
             return blocks.n_rows[self.i]
 
-    return [Batch(i) for i in range(len(blocks))]
+    return [BatchSequence(i) for i in range(len(blocks))]
 
 
 def _after_each(call: Callable[[Any], None]) -> Callable[[Any], None]:

@@ -11,8 +11,8 @@ from numerai_lab.core.arrays import Int64
 from numerai_lab.neural.corruption import Scope, swapped
 from numerai_lab.neural.losses import barlow_twins, info_nce, sim_siam, standardised, vicreg
 from numerai_lab.neural.networks import Encoder, linear, relu_net
-from numerai_lab.neural.rows import Batch
-from numerai_lab.neural.training import Objective
+from numerai_lab.neural.rows import RowBatch
+from numerai_lab.neural.training import TrainingObjective
 
 Method = Literal["scarf", "vime", "subtab", "vicreg", "barlow", "simsiam", "switchtab", "lfr", "era"]
 
@@ -34,7 +34,7 @@ class Frame:
     init: torch.Generator
 
 
-class _Framed(Objective):
+class _Framed(TrainingObjective):
     """Keeps the frame's encoder and makes views."""
 
     def __init__(self, frame: Frame) -> None:
@@ -42,7 +42,7 @@ class _Framed(Objective):
         self.encoder = frame.encoder
         self.corruption, self.scope, self.temperature = frame.corruption, frame.scope, frame.temperature
 
-    def view(self, batch: Batch, noise: torch.Generator) -> Tensor:
+    def view(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
         """The cells with their share replaced."""
         return swapped(batch, self.corruption, self.scope, noise)[0]
 
@@ -54,7 +54,7 @@ class Scarf(_Framed):
         super().__init__(frame)
         self.head = relu_net([frame.width, frame.hidden, frame.hidden], frame.init)
 
-    def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
+    def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
         shown, view = (self.head(self.encoder(cells)) for cells in (batch.cells, self.view(batch, noise)))
         return info_nce(shown, view, self.temperature)
 
@@ -62,7 +62,7 @@ class Scarf(_Framed):
 class EraContrastive(Scarf):
     """InfoNCE between two corrupted views of a row; only rows of its own era stand against it (this project)."""
 
-    def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
+    def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
         one, other = (self.head(self.encoder(self.view(batch, noise))) for _ in range(2))
         return info_nce(one, other, self.temperature, batch.era)
 
@@ -75,7 +75,7 @@ class Vime(_Framed):
         self.changed = linear(frame.width, frame.n_features, frame.init)
         self.restored = linear(frame.width, frame.n_features, frame.init)
 
-    def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
+    def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
         view = self.view(batch, noise)
         hidden = self.encoder(view).relu()
         changed = functional.binary_cross_entropy_with_logits(self.changed(hidden).float(), (view != batch.cells).float())
@@ -92,7 +92,7 @@ class SubTab(_Framed):
         self.register_buffer("columns", torch.from_numpy(columns))
         self.decoder = relu_net([frame.width, frame.hidden, frame.n_features], frame.init)
 
-    def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
+    def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
         view, wanted = self.encoder.standard(self.view(batch, noise)), self.encoder.standard(batch.cells)
         told = [self.decoder(self.encoder.net(view[:, chosen])) for chosen in self.columns]
         return torch.stack([functional.mse_loss(each.float(), wanted) for each in told]).mean()
@@ -105,7 +105,7 @@ class VicReg(_Framed):
         super().__init__(frame)
         self.head = relu_net([frame.width, frame.hidden, frame.hidden], frame.init, norm=True)
 
-    def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
+    def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
         one, other = (self.head(self.encoder(self.view(batch, noise))) for _ in range(2))
         return vicreg(one, other)
 
@@ -113,7 +113,7 @@ class VicReg(_Framed):
 class BarlowTwins(VicReg):
     """Two corrupted views correlated dimension by dimension, and not across (Zbontar et al. 2021)."""
 
-    def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
+    def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
         one, other = (self.head(self.encoder(self.view(batch, noise))) for _ in range(2))
         return barlow_twins(one, other)
 
@@ -127,7 +127,7 @@ class SimSiam(_Framed):
         self.head = nn.Sequential(net, nn.BatchNorm1d(frame.hidden, affine=False))
         self.predictor = relu_net([frame.hidden, max(8, frame.hidden // 4), frame.hidden], frame.init, norm=True)
 
-    def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
+    def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
         one, other = (self.head(self.encoder(self.view(batch, noise))) for _ in range(2))
         return (sim_siam(self.predictor(one), other) + sim_siam(self.predictor(other), one)) / 2
 
@@ -143,7 +143,7 @@ class SwitchTab(_Framed):
         self.mutual, self.salient = (linear(frame.width, frame.width, frame.init) for _ in range(2))
         self.decoder = linear(2 * frame.width, frame.n_features, frame.init)
 
-    def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
+    def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
         encoded = self.encoder(self.view(batch, noise))
         order = torch.randperm(len(batch), generator=noise, device=noise.device)
         mutual, salient = self.mutual(encoded).sigmoid(), self.salient(encoded).sigmoid()
@@ -165,7 +165,7 @@ class LearnedFromRandomness(_Framed):
         self.projectors = nn.ModuleList(nets).requires_grad_(False)
         self.head = linear(frame.width, N_PROJECTORS * PROJECTED, frame.init)
 
-    def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
+    def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
         standard = self.encoder.standard(batch.cells)
         with torch.no_grad():
             wanted = standardised(torch.cat([projector(standard) for projector in self.projectors], dim=1).float())

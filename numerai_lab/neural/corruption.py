@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from numerai_lab.core.era_ranges import exact_share
-from numerai_lab.neural.rows import Batch
+from numerai_lab.neural.rows import RowBatch
 
 Scope = Literal["era", "global"]
 
@@ -28,7 +28,7 @@ def chosen_cells(n_rows: int, n_columns: int, n_chosen: int, noise: torch.Genera
     return keys < bound
 
 
-def swapped(batch: Batch, fraction: float, scope: Scope, noise: torch.Generator) -> tuple[Tensor, Tensor]:
+def swapped(batch: RowBatch, fraction: float, scope: Scope, noise: torch.Generator) -> tuple[Tensor, Tensor]:
     """(cells, which were replaced): in every row exactly ⌊fraction · columns⌋ cells come from other rows of the batch.
 
     The rows of an era (scope era) or of the batch (global) are put in a random circle; replaced cells of a column come

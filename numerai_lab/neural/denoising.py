@@ -9,13 +9,13 @@ from torch.nn import functional
 from numerai_lab.core.era_ranges import exact_share
 from numerai_lab.neural.corruption import chosen_cells, swapped
 from numerai_lab.neural.networks import Encoder, relu_net
-from numerai_lab.neural.rows import Batch
-from numerai_lab.neural.training import Objective
+from numerai_lab.neural.rows import RowBatch
+from numerai_lab.neural.training import TrainingObjective
 
 N_BINS = 5
 
 
-class SwapDenoising(Objective):
+class SwapDenoising(TrainingObjective):
     """Mean squared error of the standardised cells, told from cells of which a share was swapped within the era."""
 
     def __init__(self, encoder: Encoder, hidden: Sequence[int], share: float, init: torch.Generator) -> None:
@@ -23,13 +23,13 @@ class SwapDenoising(Objective):
         self.encoder, self.share = encoder, share
         self.decoder = decoder(encoder, hidden, 1, init)
 
-    def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
+    def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
         cells, _ = swapped(batch, self.share, "era", noise)
         said = self.decoder(self.encoder(cells))
         return functional.mse_loss(said.float(), self.encoder.standard(batch.cells))
 
 
-class MaskedModelling(Objective):
+class MaskedModelling(TrainingObjective):
     """Cross-entropy of the bin of masked cells, told from the others; a masked cell shows its column's mean."""
 
     def __init__(self, encoder: Encoder, hidden: Sequence[int], share: float, init: torch.Generator) -> None:
@@ -37,7 +37,7 @@ class MaskedModelling(Objective):
         self.encoder, self.share = encoder, share
         self.decoder = decoder(encoder, hidden, N_BINS, init)
 
-    def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
+    def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
         rows, columns = batch.cells.shape
         mask = chosen_cells(rows, columns, max(1, int(exact_share(self.share, columns))), noise)
         hidden = mask.nonzero()[:, 1].view(rows, -1)

@@ -12,9 +12,9 @@ from torch.nn import functional
 
 from numerai_lab.core.arrays import Array, Float32, Float64, Int32
 from numerai_lab.neural.networks import full_precision, linear
-from numerai_lab.neural.rows import Batch
+from numerai_lab.neural.rows import RowBatch
 from numerai_lab.neural.settings import SIGMA
-from numerai_lab.neural.training import Objective
+from numerai_lab.neural.training import TrainingObjective
 
 LOG_LEVEL = (-1.2, 1.2)
 """Mean and standard deviation of the log noise levels that it is trained at."""
@@ -100,7 +100,7 @@ class _Layer(nn.Module):
 
 
 @dataclass(frozen=True)
-class Encoding:
+class DiffusionEncoding:
     """How a row of a batch becomes values of the denoiser: cells @ projection + offset, and (y − mean) × scale."""
 
     projection: Float64
@@ -109,7 +109,7 @@ class Encoding:
     y_scale: float
 
 
-class Denoising(Objective):
+class Denoising(TrainingObjective):
     """The weighted squared error of rows told from noisy ones, at log-normal noise levels.
 
     structure set: the rows that a batch has of an era are one set, with one noise level. conditions: one row an era of
@@ -123,7 +123,7 @@ class Denoising(Objective):
     def __init__(
         self,
         denoiser: Denoiser,
-        encoding: Encoding,
+        encoding: DiffusionEncoding,
         told: tuple[Int32, Float32, bool],
         structure: Literal["rows", "set"],
         drop: float,
@@ -137,7 +137,7 @@ class Denoising(Objective):
         self.register_buffer("known", torch.from_numpy(np.asarray(eras, np.int64)))
         self.conditions = nn.Parameter(torch.from_numpy(conditions.copy()), requires_grad=embedded)
 
-    def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
+    def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
         clean, era = self._sets(batch)
         sets, rows, _ = clean.shape
         of_a_set = (sets, 1, 1) if self.structure == "set" else (sets, rows, 1)
@@ -150,7 +150,7 @@ class Denoising(Objective):
         loss: Tensor = (weight * (told.float() - clean) ** 2).mean()
         return loss
 
-    def _sets(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _sets(self, batch: RowBatch) -> tuple[Tensor, Tensor]:
         """sets × rows × values, and sets × rows eras: one set for all, or one an era, of equal sizes."""
         assert batch.target is not None
         y = (batch.target - self.y[0]) * self.y[1]

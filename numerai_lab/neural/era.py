@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from numerai_lab.core.arrays import Float32
 from numerai_lab.neural.networks import arrays_of, generator_for
-from numerai_lab.neural.rows import Batch
-from numerai_lab.neural.training import Objective
+from numerai_lab.neural.rows import RowBatch
+from numerai_lab.neural.training import TrainingObjective
 
 FROZEN_DEVIATION = 0.05
 
@@ -72,7 +72,7 @@ class EraEncoder(nn.Module):
         return self
 
 
-class EraAutoencoding(Objective):
+class EraAutoencoding(TrainingObjective):
     """Mean squared error of the features in bins, from latents of features and era code. codes: of every era, eras rising."""
 
     known: Tensor
@@ -87,7 +87,7 @@ class EraAutoencoding(Objective):
         sizes = [shape.n_latent, shape.hidden, shape.hidden, shape.n_features]
         self.decoder = nn.ModuleList(_glorot(*pair, init) for pair in itertools.pairwise(sizes))
 
-    def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
+    def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
         drop = dropping(noise) if self.training else kept
         shape = self.encoder.shape
         hidden = self.encoder(batch.cells, self.codes[torch.searchsorted(self.known, batch.era)], drop)

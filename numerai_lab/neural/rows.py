@@ -20,7 +20,7 @@ FEW_ERAS = "a network needs at least two eras: some to learn from, the rest to k
 
 
 @dataclass(frozen=True)
-class Batch:
+class RowBatch:
     """Rows of some eras, era after era.
 
     cells: rows × features, in the units and dtype of the panel. era: int64, one a row. groups: (first, one past the last)
@@ -37,14 +37,14 @@ class Batch:
     def __len__(self) -> int:
         return len(self.cells)
 
-    def to(self, device: torch.device) -> "Batch":
+    def to(self, device: torch.device) -> "RowBatch":
         """The same batch on a device."""
         target = None if self.target is None else self.target.to(device)
         further = None if self.auxiliary is None else self.auxiliary.to(device)
         return replace(self, cells=self.cells.to(device), era=self.era.to(device), target=target, auxiliary=further)
 
 
-def draw(panel: Panel, size: int, n_eras: int, rng: np.random.Generator) -> Batch:
+def draw(panel: Panel, size: int, n_eras: int, rng: np.random.Generator) -> RowBatch:
     """About `size` rows, evenly from `n_eras` eras drawn in proportion to their rows; all rows of an era that has too few.
 
     Where the panel shows its target, only rows that have one count, and eras with two of them or more. Raises NlabError
@@ -60,7 +60,7 @@ def draw(panel: Panel, size: int, n_eras: int, rng: np.random.Generator) -> Batc
     ends = itertools.accumulate(map(len, drawn))
     every = np.concatenate(drawn)
     further = [each.values[every] for each in panel.auxiliary.values()]
-    return Batch(
+    return RowBatch(
         cells=torch.from_numpy(np.concatenate([panel.features[rows, : panel.n_raw] for rows in drawn])),
         era=torch.from_numpy(np.repeat(panel.eras[eras].astype(np.int64), list(map(len, drawn)))),
         groups=tuple((end - len(rows), end) for end, rows in zip(ends, drawn, strict=True)),

@@ -10,7 +10,7 @@ from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import FitContext
 
 if TYPE_CHECKING:
-    from numerai_lab.neural.training import Objective
+    from numerai_lab.neural.training import TrainingObjective
 
 SIGMA = 0.5
 """Standard deviation of the values that a diffusion model sees, noise aside."""
@@ -62,15 +62,15 @@ class Training(OnDevice):
 
         return self.no_device() or no_batch(panel, self.held_out, self.held_out_eras)
 
-    def _train(self, objective: "Objective", panel: Panel, rng: np.random.Generator, context: FitContext) -> None:
+    def _train(self, objective: "TrainingObjective", panel: Panel, rng: np.random.Generator, context: FitContext) -> None:
         """Trains in place; `curve_` is the training curve: step, training loss, loss on held-out eras, float32."""
         from dataclasses import fields
 
         from numerai_lab.neural.networks import device_for
-        from numerai_lab.neural.training import Plan, train
+        from numerai_lab.neural.training import TrainingSchedule, train
 
-        settings = {field.name: getattr(self, field.name) for field in fields(Plan) if hasattr(self, field.name)}
-        plan = Plan(**(settings | {"eras_per_batch": self._batch_eras()}))
+        settings = {field.name: getattr(self, field.name) for field in fields(TrainingSchedule) if hasattr(self, field.name)}
+        plan = TrainingSchedule(**(settings | {"eras_per_batch": self._batch_eras()}))
         self.curve_ = train(objective.to(device_for(self.device)), panel, plan, rng, context)
 
     def _batch_eras(self) -> int:

@@ -8,18 +8,18 @@ from torch.nn import functional
 
 from numerai_lab.core.arrays import Array
 from numerai_lab.neural.networks import linear, relu_net
-from numerai_lab.neural.rows import Batch
-from numerai_lab.neural.training import Objective
+from numerai_lab.neural.rows import RowBatch
+from numerai_lab.neural.training import TrainingObjective
 
 
-class Stocks(Objective):
+class Stocks(TrainingObjective):
     """A network of rows; `forward` maps features on −½ … ½ to features and target on −½ … ½, side by side."""
 
     def __init__(self, top: float) -> None:
         super().__init__()
         self.top = top
 
-    def shown(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def shown(self, batch: RowBatch) -> tuple[Tensor, Tensor]:
         """Features and target (a column) on −½ … ½."""
         assert batch.target is not None
         return batch.cells.float() / self.top - 0.5, batch.target[:, None] - 0.5
@@ -57,7 +57,7 @@ class NoiseToStock(Stocks):
         told: Tensor = self.last(hidden)
         return told
 
-    def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
+    def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
         x, y = self.shown(batch)
         told = self(x, noise).float()
         return functional.mse_loss(told[:, :-1], x) + self.weight * functional.mse_loss(told[:, -1:], y)
@@ -70,7 +70,7 @@ class Dreaming(Stocks):
         super().__init__(top)
         self.net = relu_net([n_features, *sizes, 1], init)
 
-    def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
+    def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
         x, y = self.shown(batch)
         return functional.mse_loss(self.net(x).float(), y)
 
@@ -106,7 +106,7 @@ class UNet(Stocks):
         back = torch.cat([self.up(narrow).relu(), wide], 1)
         return torch.cat([self.out(back), self.head(narrow)], 1)
 
-    def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
+    def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
         x, y = self.shown(batch)
         told = self(x).float()
         return self.weights[0] * functional.mse_loss(told[:, -1:], y) + self.weights[1] * functional.mse_loss(told[:, :-1], x)

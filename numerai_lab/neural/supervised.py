@@ -11,8 +11,8 @@ from torch.nn import functional
 from numerai_lab.core.arrays import Float32, Float64
 from numerai_lab.neural.era import Drop, dropping, kept
 from numerai_lab.neural.networks import Encoder, Stack, full_precision, linear, swish
-from numerai_lab.neural.rows import Batch
-from numerai_lab.neural.training import Objective
+from numerai_lab.neural.rows import RowBatch
+from numerai_lab.neural.training import TrainingObjective
 
 MIDDLE = 0.5
 """What targets are centred on."""
@@ -51,7 +51,7 @@ class _Dense(nn.Module):
         return functional.silu(self.norm(self.linear(values)))
 
 
-class SupervisedAutoencoding(Objective):
+class SupervisedAutoencoding(TrainingObjective):
     """A denoising autoencoder whose latents stand beside the features in a network that predicts the targets.
 
     Loss: squared error of the features on 0..1, of the targets told from the reconstruction, and of the targets told by the
@@ -86,13 +86,13 @@ class SupervisedAutoencoding(Objective):
             hidden = drop(layer(hidden), rate)
         return x, restored, auxiliary, self.out(hidden)
 
-    def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
+    def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
         x, restored, auxiliary, told = self(batch.cells, noise)
         wanted = _wanted(batch)
         rebuilt = functional.mse_loss(restored.float(), x)
         return torch.stack([rebuilt, _missed(auxiliary, wanted), _missed(told, wanted)]).sum()
 
-    def judged(self, batch: Batch, noise: torch.Generator) -> Tensor:
+    def judged(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
         return _missed(self(batch.cells, noise)[3], _wanted(batch))
 
     def _drop(self, noise: torch.Generator) -> Drop:
@@ -117,14 +117,14 @@ class SupervisedAutoencoding(Objective):
         return [*layers, (weights[:1], biases[:1])]
 
 
-class SiameseDistances(Objective):
+class SiameseDistances(TrainingObjective):
     """(|f(x) − f(x')| − scale · |y − y'|)², the mean over all pairs of rows of an era [nyuton, Numerai forum]."""
 
     def __init__(self, encoder: Encoder, scale: float) -> None:
         super().__init__()
         self.encoder, self.scale = encoder, scale
 
-    def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
+    def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
         embedded, wanted = self.encoder(batch.cells).float(), _centred(batch)
         total, pairs = embedded.sum() * 0, 0
         for first, end in batch.groups:
@@ -140,12 +140,12 @@ class SiameseDistances(Objective):
         return mean
 
 
-def _centred(batch: Batch) -> Tensor:
+def _centred(batch: RowBatch) -> Tensor:
     assert batch.target is not None, "a method that learns from targets was shown none"
     return batch.target.float() - MIDDLE
 
 
-def _wanted(batch: Batch) -> Tensor:
+def _wanted(batch: RowBatch) -> Tensor:
     """rows × targets, auxiliary ones behind the target, NaN where one is unknown."""
     target = _centred(batch)[:, None]
     return target if batch.auxiliary is None else torch.cat([target, batch.auxiliary.float() - MIDDLE], dim=1)

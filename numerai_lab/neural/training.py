@@ -16,27 +16,27 @@ from numerai_lab.core.errors import NlabFailure
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import FitContext
 from numerai_lab.neural.networks import generator_for, repeatable
-from numerai_lab.neural.rows import Batch, draw, held_out
+from numerai_lab.neural.rows import RowBatch, draw, held_out
 
 VALIDATION_BATCHES = 8
 RELEASE_EVERY = 50
 """Steps after which pages of the memory-map leave the process."""
 
 
-class Objective(nn.Module):
+class TrainingObjective(nn.Module):
     """What is trained: networks, and the loss of a batch, whose random draws are made by `noise` alone."""
 
     @abstractmethod
-    def loss(self, batch: Batch, noise: torch.Generator) -> Tensor:
+    def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
         """A scalar, to be made small."""
 
-    def judged(self, batch: Batch, noise: torch.Generator) -> Tensor:
+    def judged(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
         """What early stopping goes by: the loss, where a method says nothing else."""
         return self.loss(batch, noise)
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingSchedule:
     """How long and how to train; the fields are parameters of the components, which describe them."""
 
     batch_size: int
@@ -59,7 +59,9 @@ class Plan:
         return max(1, min(self.max_steps, wanted))
 
 
-def train(objective: Objective, panel: Panel, plan: Plan, rng: np.random.Generator, context: FitContext) -> Float32:
+def train(
+    objective: TrainingObjective, panel: Panel, plan: TrainingSchedule, rng: np.random.Generator, context: FitContext
+) -> Float32:
     """Trains in place, ends with the weights that were best on held-out eras, and returns the curve.
 
     curve: float32, a row an evaluation, the first before any step: step, mean training loss since the last one (NaN at
@@ -86,7 +88,7 @@ def train(objective: Objective, panel: Panel, plan: Plan, rng: np.random.Generat
 class _Loop:
     """Everything that changes while training, and how it is written down."""
 
-    def __init__(self, objective: Objective, panel: Panel, plan: Plan, rng: np.random.Generator) -> None:
+    def __init__(self, objective: TrainingObjective, panel: Panel, plan: TrainingSchedule, rng: np.random.Generator) -> None:
         self.objective, self.plan = objective, plan
         self.panel, validation = held_out(panel, plan.held_out, plan.held_out_eras)
         self.device = next(objective.parameters()).device
@@ -157,7 +159,7 @@ class _Loop:
             self.best = {name: value.detach().clone() for name, value in self.objective.state_dict().items()}
         self.objective.load_state_dict(now)
 
-    def _cast(self, loss: Callable[[Batch, torch.Generator], Tensor], batch: Batch, noise: torch.Generator) -> Tensor:
+    def _cast(self, loss: Callable[[RowBatch, torch.Generator], Tensor], batch: RowBatch, noise: torch.Generator) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             return loss(batch, noise)
 

@@ -10,7 +10,7 @@ from numerai_lab.core.errors import NlabError, nearest
 from numerai_lab.fitting.fingerprint import FINGERPRINT, differences
 from numerai_lab.metrics import METRICS
 from numerai_lab.metrics.changes import DELTAS, KINDS, SURENESS, changes, series_of, typed
-from numerai_lab.metrics.scoring import FOLD, splits_of
+from numerai_lab.metrics.scoring import FOLD, split_names
 from numerai_lab.metrics.verdict import SMALLEST_EFFECT
 from numerai_lab.metrics.windows import with_windows
 from numerai_lab.report.page import chosen
@@ -132,7 +132,7 @@ def _with_changes(runs: Sequence[Run], reference: tuple[str, str]) -> "pl.DataFr
     taken = [pl.col("split", "variant", "seed", "era"), pl.col(tested).cast(pl.Float64)]
     per_era = pl.concat([run.per_era.select(pl.lit(run.name).alias("run"), *taken) for run in runs], how="vertical_relaxed")
     placebos = _placebos(runs)
-    for split, parts in splits_of(per_era).items():
+    for split, parts in split_names(per_era).items():
         if split == FOLD and any(run.manifest.get("cv") != runs[0].manifest.get("cv") for run in runs):
             continue
         within = per_era.filter(pl.col("split").is_in(parts))

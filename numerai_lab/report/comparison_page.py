@@ -18,7 +18,7 @@ from numerai_lab.report.comparison import Comparison, Group
 from numerai_lab.report.differing import with_config
 from numerai_lab.report.figure import COLOURS, GREY, Figure, heat, label, numbers, titled
 from numerai_lab.report.markup import cells, render
-from numerai_lab.report.tables import NOTES, Shown, summary_columns, with_interval, with_values
+from numerai_lab.report.tables import NOTES, TableColumn, summary_columns, with_interval, with_values
 from numerai_lab.report.verdicts import lines_of_comparison
 from numerai_lab.runs.layout import REPORT
 from numerai_lab.runs.reading import block_of
@@ -50,7 +50,7 @@ def comparison_page(found: Comparison, out: Path) -> str:
 def _table(group: Group, out: Path) -> dict[str, Any]:
     """Columns, and rows of cells by split; runs link to their reports."""
     table, keys = with_config(with_interval(group.table), group.members)
-    columns = [*with_values(table, (*summary_columns(False), NOTES)), *(Shown(key, key, "s") for key in keys)]
+    columns = [*with_values(table, (*summary_columns(False), NOTES)), *(TableColumn(key, key, "s") for key in keys)]
     links = {run.name: _link(run.path / REPORT, out) for run in group.members}
     at = [column.name for column in columns].index("run")
     parts: dict[str, list[dict[str, Any]]] = {}

@@ -8,23 +8,23 @@ import numpy as np
 from numerai_lab.report.figure import COLOURS, SCALE, Figure, Trace, bars, heat, line, numbers, titled
 from numerai_lab.report.inspected import Inspected
 from numerai_lab.report.markup import cells, render
-from numerai_lab.report.tables import Shown, with_values
+from numerai_lab.report.tables import TableColumn, with_values
 
 if TYPE_CHECKING:
     import polars as pl
 
 COLUMNS = (
-    Shown("generator", "generator", "s"),
-    Shown("kind", "kind", "s"),
-    Shown("columns", "columns", "d"),
-    Shown("r2_mean", "R²", ".2f"),
-    Shown("r2_least", "least R²", ".2f"),
-    Shown("kept", "kept", ".2f"),
-    Shown("chance", "by luck", ".2f"),
-    Shown("stable", "stable", ".2f"),
-    Shown("shift", "shift", ".2f"),
-    Shown("importance", "importance", ".1%"),
-    Shown("share_of_columns", "of columns", ".1%"),
+    TableColumn("generator", "generator", "s"),
+    TableColumn("kind", "kind", "s"),
+    TableColumn("columns", "columns", "d"),
+    TableColumn("r2_mean", "R²", ".2f"),
+    TableColumn("r2_least", "least R²", ".2f"),
+    TableColumn("kept", "kept", ".2f"),
+    TableColumn("chance", "by luck", ".2f"),
+    TableColumn("stable", "stable", ".2f"),
+    TableColumn("shift", "shift", ".2f"),
+    TableColumn("importance", "importance", ".1%"),
+    TableColumn("share_of_columns", "of columns", ".1%"),
 )
 LEGEND = (
     "R²: of the columns on the raw features by a linear fit, on later eras: 1 = nothing new to a linear model, 0 = new, or noise",

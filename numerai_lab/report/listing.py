@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from numerai_lab.core.errors import NlabError
 from numerai_lab.report.ranking import sort_column
-from numerai_lab.report.tables import Shown, best_is_high
+from numerai_lab.report.tables import TableColumn, best_is_high
 from numerai_lab.runs.layout import ERROR_TEXT, MANIFEST, UNFINISHED
 from numerai_lab.runs.reading import Run, read_run
 from numerai_lab.runs.writing import unfinished_runs
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
     import polars as pl
 
 COLUMNS = (
-    Shown("run", "run", "s"),
-    Shown("status", "status", "s"),
-    Shown("best", "best by corr", "s"),
-    Shown("corr", "corr"),
-    Shown("delta", "Δ corr"),
-    Shown("p_adjusted", "p adj", ".3f"),
-    Shown("variants", "variants", "d"),
-    Shown("minutes", "minutes", ".1f"),
-    Shown("data", "data", "s"),
+    TableColumn("run", "run", "s"),
+    TableColumn("status", "status", "s"),
+    TableColumn("best", "best by corr", "s"),
+    TableColumn("corr", "corr"),
+    TableColumn("delta", "Δ corr"),
+    TableColumn("p_adjusted", "p adj", ".3f"),
+    TableColumn("variants", "variants", "d"),
+    TableColumn("minutes", "minutes", ".1f"),
+    TableColumn("data", "data", "s"),
 )
 
 
-def columns(sort: str | None = None) -> list[Shown]:
+def columns(sort: str | None = None) -> list[TableColumn]:
     """`COLUMNS`, with what the best variant of a run is chosen by in place of corr."""
     if sort in (None, "corr_mean"):
         return list(COLUMNS)
-    best = {"best": Shown("best", f"best by {sort}", "s"), "corr": Shown("value", str(sort))}
+    best = {"best": TableColumn("best", f"best by {sort}", "s"), "corr": TableColumn("value", str(sort))}
     return [best.get(column.name, column) for column in COLUMNS]
 
 

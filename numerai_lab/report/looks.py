@@ -3,25 +3,25 @@
 from typing import Any
 
 from numerai_lab.metrics.changes import KINDS
-from numerai_lab.report.tables import Shown
+from numerai_lab.report.tables import TableColumn
 from numerai_lab.runs.ledger import Look
 
 LOOKS = (
-    Shown("time", "when (UTC)", "s"),
-    Shown("user", "who", "s"),
-    Shown("run", "run", "s"),
-    Shown("variant", "variant", "s"),
-    Shown("look", "look", "d"),
-    Shown("eras", "eras", "s"),
-    Shown("delta_validation", "Δ val"),
-    Shown("delta_holdout", "Δ holdout"),
-    Shown("gain_retained", "retained", ".0%"),
-    Shown("delta_placebo_holdout", "Δ placebo"),
-    Shown("delta_untrained_holdout", "Δ untrained"),
-    Shown("status", "status", "s"),
-    Shown("target", "target", "s"),
-    Shown("source", "data", "s"),
-    Shown("host", "host", "s"),
+    TableColumn("time", "when (UTC)", "s"),
+    TableColumn("user", "who", "s"),
+    TableColumn("run", "run", "s"),
+    TableColumn("variant", "variant", "s"),
+    TableColumn("look", "look", "d"),
+    TableColumn("eras", "eras", "s"),
+    TableColumn("delta_validation", "Δ val"),
+    TableColumn("delta_holdout", "Δ holdout"),
+    TableColumn("gain_retained", "retained", ".0%"),
+    TableColumn("delta_placebo_holdout", "Δ placebo"),
+    TableColumn("delta_untrained_holdout", "Δ untrained"),
+    TableColumn("status", "status", "s"),
+    TableColumn("target", "target", "s"),
+    TableColumn("source", "data", "s"),
+    TableColumn("host", "host", "s"),
 )
 
 

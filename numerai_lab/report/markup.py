@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from numerai_lab import __version__
 from numerai_lab.report.figure import Figure
-from numerai_lab.report.tables import Shown, formatted
+from numerai_lab.report.tables import TableColumn, formatted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -48,7 +48,7 @@ def fragment(template: str, **values: Any) -> str:
     return environment.get_template(template).render(**values)
 
 
-def cells(table: "pl.DataFrame", columns: Sequence[Shown]) -> list[list[Cell]]:
+def cells(table: "pl.DataFrame", columns: Sequence[TableColumn]) -> list[list[Cell]]:
     """Rows of a score table. Bold: the variant that the model confidence set of these rows singles out, and its corr."""
     within = table["in_mcs"].to_list() if "in_mcs" in table.columns else []
     single = within.index(True) if within.count(True) == 1 else None
@@ -56,7 +56,7 @@ def cells(table: "pl.DataFrame", columns: Sequence[Shown]) -> list[list[Cell]]:
     return [list(row) for row in zip(*found, strict=True)]
 
 
-def _column(table: "pl.DataFrame", column: Shown, single: int | None) -> list[Cell]:
+def _column(table: "pl.DataFrame", column: TableColumn, single: int | None) -> list[Cell]:
     shown, behind = table[column.name].to_list(), SORTED_BY.get(column.name, column.name)
     if column.style == "s" and behind == column.name:
         return [Cell(formatted(value, "s"), None, i == single) for i, value in enumerate(shown)]

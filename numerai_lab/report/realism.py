@@ -6,27 +6,27 @@ from typing import TYPE_CHECKING, Any
 from numerai_lab.core.errors import NlabError
 from numerai_lab.fitting.realism import Judged
 from numerai_lab.report.markup import cells
-from numerai_lab.report.tables import Shown, markdown, with_values
+from numerai_lab.report.tables import TableColumn, markdown, with_values
 from numerai_lab.runs.layout import REALISM
-from numerai_lab.runs.reading import Run, damaged
+from numerai_lab.runs.reading import Run, damaged_run
 from numerai_lab.runs.writing import RunFolder
 
 if TYPE_CHECKING:
     import polars as pl
 
 COLUMNS = (
-    Shown("augmenter", "augmenter", "s"),
-    Shown("eras", "eras", "d"),
-    Shown("rows", "rows", ",d"),
-    Shown("bins_max", "bins", ".3f"),
-    Shown("corr_ratio", "corr ÷ floor", ".2f"),
-    Shown("target_corr_ratio", "y corr ÷ floor", ".2f"),
-    Shown("auc", "AUC", ".3f"),
-    Shown("auc_real", "real", ".3f"),
-    Shown("memorised", "memory", ".3f"),
-    Shown("tstr", "learned corr", "+.4f"),
-    Shown("trtr", "from real", "+.4f"),
-    Shown("diversity", "diversity", ".2f"),
+    TableColumn("augmenter", "augmenter", "s"),
+    TableColumn("eras", "eras", "d"),
+    TableColumn("rows", "rows", ",d"),
+    TableColumn("bins_max", "bins", ".3f"),
+    TableColumn("corr_ratio", "corr ÷ floor", ".2f"),
+    TableColumn("target_corr_ratio", "y corr ÷ floor", ".2f"),
+    TableColumn("auc", "AUC", ".3f"),
+    TableColumn("auc_real", "real", ".3f"),
+    TableColumn("memorised", "memory", ".3f"),
+    TableColumn("tstr", "learned corr", "+.4f"),
+    TableColumn("trtr", "from real", "+.4f"),
+    TableColumn("diversity", "diversity", ".2f"),
 )
 LEGEND = (
     "bins: largest difference of a feature's bin proportions from the training rows'",
@@ -63,7 +63,7 @@ def realism_table(run: Run) -> "pl.DataFrame":
         table = pl.read_csv(run.content(REALISM), infer_schema_length=None, schema_overrides={"augmenter": pl.String})
         return table.select("augmenter", "seed", *(column.name for column in COLUMNS[1:]))
     except (ValueError, pl.exceptions.PolarsError) as error:
-        raise damaged(run.path, f"{REALISM}: {error}") from error
+        raise damaged_run(run.path, f"{REALISM}: {error}") from error
 
 
 def realism_cells(run: Run) -> dict[str, Any] | None:

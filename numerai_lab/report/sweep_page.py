@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from numerai_lab.report.figure import COLOURS, GREY, Figure, line, titled
 from numerai_lab.report.markup import cells, render
-from numerai_lab.report.tables import Shown, short
+from numerai_lab.report.tables import TableColumn, short
 from numerai_lab.report.verdicts import judged
 from numerai_lab.runs.reading import Run
 
@@ -19,7 +19,7 @@ NUMBERS = ("value", "delta", "low", "high")
 """Columns of numbers: the objective; and its change against the reference, with the ends of the 95 % interval of that."""
 
 
-def leaderboard(rows: Sequence[Mapping[str, Any]], column: str) -> tuple["pl.DataFrame", list[Shown]]:
+def leaderboard(rows: Sequence[Mapping[str, Any]], column: str) -> tuple["pl.DataFrame", list[TableColumn]]:
     """A row a trial, best first: number, its value (of the objective `column`), the change against the reference of its run,
     what the trial changed, its run; and how that is shown.
 
@@ -42,14 +42,14 @@ def leaderboard(rows: Sequence[Mapping[str, Any]], column: str) -> tuple["pl.Dat
     types = {**dict.fromkeys(("between", "run", "error", *keys), pl.String), **dict.fromkeys(NUMBERS, pl.Float64)}
     table = pl.DataFrame(plain, schema_overrides=types, infer_schema_length=None)
     shown = [
-        Shown("trial", "trial", "d"),
-        Shown("value", column),
-        Shown("delta", "Δ to the reference"),
-        Shown("between", "95 % of Δ", "s"),
-        *(Shown(key, key, "s") for key in keys),
-        Shown("run", "run", "s"),
+        TableColumn("trial", "trial", "d"),
+        TableColumn("value", column),
+        TableColumn("delta", "Δ to the reference"),
+        TableColumn("between", "95 % of Δ", "s"),
+        *(TableColumn(key, key, "s") for key in keys),
+        TableColumn("run", "run", "s"),
     ]
-    return table, [*shown, Shown("error", "error", "s")]
+    return table, [*shown, TableColumn("error", "error", "s")]
 
 
 def readable(table: "pl.DataFrame", rows: Sequence[Mapping[str, Any]]) -> "pl.DataFrame":

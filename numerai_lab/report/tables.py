@@ -17,7 +17,7 @@ Format = Literal["table", "json", "csv", "md"]
 
 
 @dataclass(frozen=True)
-class Shown:
+class TableColumn:
     """A column as people see it: where its values come from, its heading, and how numbers are written."""
 
     name: str
@@ -26,43 +26,43 @@ class Shown:
 
 
 LABELS = (
-    Shown("run", "run", "s"),
-    Shown("variant", "variant", "s"),
-    Shown("split", "split", "s"),
+    TableColumn("run", "run", "s"),
+    TableColumn("variant", "variant", "s"),
+    TableColumn("split", "split", "s"),
 )
 CORR = (
-    Shown("corr_mean", "corr"),
-    Shown("delta_corr_mean", "Δ corr"),
-    Shown("verdict", "verdict", "s"),
-    Shown("delta_corr_mean_p_adjusted", "p adj", ".3f"),
-    Shown("interval", "95 % of Δ", "s"),
+    TableColumn("corr_mean", "corr"),
+    TableColumn("delta_corr_mean", "Δ corr"),
+    TableColumn("verdict", "verdict", "s"),
+    TableColumn("delta_corr_mean_p_adjusted", "p adj", ".3f"),
+    TableColumn("interval", "95 % of Δ", "s"),
 )
 SURE = (
-    Shown("corr_sharpe", "sharpe", ".2f"),
-    Shown("delta_placebo_corr_mean", "Δ placebo"),
-    Shown("delta_bmc_mean", "Δ bmc"),
-    Shown("delta_bmc_last200_mean", "Δ bmc 200"),
-    Shown("delta_payout_proxy_mean", "Δ payout"),
-    Shown("delta_untrained_corr_mean", "Δ untrained"),
-    Shown("n_eras", "eras", "d"),
-    Shown("delta_corr_mean_p", "p alone", ".3f"),
-    Shown("mcs", "MCS", "s"),
+    TableColumn("corr_sharpe", "sharpe", ".2f"),
+    TableColumn("delta_placebo_corr_mean", "Δ placebo"),
+    TableColumn("delta_bmc_mean", "Δ bmc"),
+    TableColumn("delta_bmc_last200_mean", "Δ bmc 200"),
+    TableColumn("delta_payout_proxy_mean", "Δ payout"),
+    TableColumn("delta_untrained_corr_mean", "Δ untrained"),
+    TableColumn("n_eras", "eras", "d"),
+    TableColumn("delta_corr_mean_p", "p alone", ".3f"),
+    TableColumn("mcs", "MCS", "s"),
 )
 REST = (
-    Shown("fnc_mean", "fnc"),
-    Shown("mmc_mean", "mmc"),
-    Shown("bmc_mean", "bmc"),
-    Shown("max_feature_exposure_mean", "max exp", ".3f"),
-    Shown("corr_max_drawdown", "drawdown", ".3f"),
+    TableColumn("fnc_mean", "fnc"),
+    TableColumn("mmc_mean", "mmc"),
+    TableColumn("bmc_mean", "bmc"),
+    TableColumn("max_feature_exposure_mean", "max exp", ".3f"),
+    TableColumn("corr_max_drawdown", "drawdown", ".3f"),
 )
 LEGACY = (
-    Shown("rank_corr_mean", "rank corr"),
-    Shown("rank_corr_std", "std", ".4f"),
-    Shown("rank_corr_sharpe", "sharpe", ".3f"),
-    Shown("rank_corr_max_drawdown_compound", "drawdown", ".3f"),
-    Shown("max_feature_exposure_mean", "max exp", ".3f"),
+    TableColumn("rank_corr_mean", "rank corr"),
+    TableColumn("rank_corr_std", "std", ".4f"),
+    TableColumn("rank_corr_sharpe", "sharpe", ".3f"),
+    TableColumn("rank_corr_max_drawdown_compound", "drawdown", ".3f"),
+    TableColumn("max_feature_exposure_mean", "max exp", ".3f"),
 )
-NOTES = Shown("notes", "notes", "s")
+NOTES = TableColumn("notes", "notes", "s")
 MARKS = "†‡§¶*"
 WRAPPING = ("run", "gives", "type", "says", "check", "numbers")
 """Columns of prose, which may take several lines."""
@@ -72,9 +72,9 @@ KEPT = ("run", "variant", "split", "corr_mean", "verdict", "delta_corr_mean_p_ad
 """What a narrow terminal shows before anything else."""
 
 
-def summary_columns(legacy: bool, keys: Sequence[str] = ()) -> tuple[Shown, ...]:
+def summary_columns(legacy: bool, keys: Sequence[str] = ()) -> tuple[TableColumn, ...]:
     """What the printed score table shows, most wanted first; the forum's set with `scoring.legacy`. keys: of the config."""
-    told = [Shown(key, key, "s") for key in keys]
+    told = [TableColumn(key, key, "s") for key in keys]
     return (*LABELS, *told, *LEGACY, *CORR, *SURE) if legacy else (*LABELS, *told, *CORR, *SURE, *REST)
 
 
@@ -123,7 +123,7 @@ def footnoted(table: "pl.DataFrame") -> tuple["pl.DataFrame", list[str]]:
     ]
 
 
-def rendered(table: "pl.DataFrame", columns: Sequence[Shown], width: int | None = None) -> "Table":
+def rendered(table: "pl.DataFrame", columns: Sequence[TableColumn], width: int | None = None) -> "Table":
     """A rich table of the columns that the data has and that fit the width, notes last where there are any."""
     from rich import box
     from rich.table import Table
@@ -146,7 +146,7 @@ def rendered(table: "pl.DataFrame", columns: Sequence[Shown], width: int | None 
     return out
 
 
-def with_values(table: "pl.DataFrame", columns: Sequence[Shown]) -> list[Shown]:
+def with_values(table: "pl.DataFrame", columns: Sequence[TableColumn]) -> list[TableColumn]:
     """The columns that have something to show."""
     return [c for c in columns if c.name in table.columns and any(formatted(v, c.style) for v in table[c.name].to_list())]
 
@@ -160,7 +160,7 @@ def best_is_high(column: str) -> bool | None:
     return METRICS[max(names, key=len)].higher_is_better and not metric.endswith(("_std", "_max_drawdown"))
 
 
-def left_out(table: "pl.DataFrame", columns: Sequence[Shown], width: int) -> str:
+def left_out(table: "pl.DataFrame", columns: Sequence[TableColumn], width: int) -> str:
     """A line that names the columns for which a terminal of this width has no room; empty where there are none."""
     shown = with_values(table, columns)
     cells = {column.name: [formatted(value, column.style) for value in table[column.name].to_list()] for column in shown}
@@ -169,7 +169,7 @@ def left_out(table: "pl.DataFrame", columns: Sequence[Shown], width: int) -> str
     return f"no room at {width} columns for: {', '.join(gone)} (a wider terminal, or --format csv)" if gone else ""
 
 
-def _fitting(shown: list[Shown], cells: dict[str, list[str]], width: int) -> list[Shown]:
+def _fitting(shown: list[TableColumn], cells: dict[str, list[str]], width: int) -> list[TableColumn]:
     """The columns for which there is room: first those of `KEPT`, then the others in their order."""
     fitting, used = [], 0
     for column in sorted(shown, key=lambda column: column.name not in KEPT):  # which keeps the order otherwise
@@ -187,10 +187,10 @@ def exported(table: "pl.DataFrame", how: Format) -> str:
         return json.dumps(rows, indent=1, ensure_ascii=False)
     if how == "csv":
         return table.write_csv().rstrip("\n")
-    return markdown(table, [Shown(name, name, "s" if table[name].dtype.is_(str) else ".6g") for name in table.columns])
+    return markdown(table, [TableColumn(name, name, "s" if table[name].dtype.is_(str) else ".6g") for name in table.columns])
 
 
-def markdown(table: "pl.DataFrame", columns: Sequence[Shown]) -> str:
+def markdown(table: "pl.DataFrame", columns: Sequence[TableColumn]) -> str:
     """A Markdown table of some columns."""
     shown = [column for column in columns if column.name in table.columns]
     lines = ["| " + " | ".join(column.heading for column in shown) + " |", "|" + " --- |" * len(shown)]

@@ -11,7 +11,7 @@ from numerai_lab.core.eras import DAYS_PER_ERA
 from numerai_lab.core.errors import NlabError
 from numerai_lab.metrics import ERA_METRICS, METRICS
 from numerai_lab.metrics.changes import DELTAS
-from numerai_lab.metrics.scoring import splits_of
+from numerai_lab.metrics.scoring import split_names
 from numerai_lab.metrics.significance import block_length
 from numerai_lab.runs.layout import ERROR_TEXT, MANIFEST, PER_ERA, SCORES
 from numerai_lab.storage.checksums import changed
@@ -56,7 +56,7 @@ class Run:
         """One of its other files. Raises NlabError when it is not what was written."""
         damage = changed(self.path, {key: crc for key, crc in self.manifest.get(FILES, {}).items() if key == name})
         if damage:
-            raise damaged(self.path, damage)
+            raise damaged_run(self.path, damage)
         return (self.path / name).read_bytes()
 
 
@@ -80,7 +80,7 @@ def read_run(path: Path) -> Run:
         eras = _parquet(path / PER_ERA)
         _check_tables(scores, eras)
     except (ValueError, OSError, NotImplementedError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise damaged(path, error) from error
+        raise damaged_run(path, error) from error
     return Run(path, manifest, scores, eras)
 
 
@@ -104,7 +104,7 @@ def differing(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
     return "; ".join(f"{key} ({mine.get(key)} against {theirs.get(key)})" for key in keys)
 
 
-def damaged(path: Path, why: object) -> NlabError:
+def damaged_run(path: Path, why: object) -> NlabError:
     """What is said of a run folder that is not as it was written."""
     return NlabError(f"{path}: damaged run folder ({(str(why).splitlines() or [repr(why)])[0]})")
 
@@ -159,6 +159,6 @@ def _check_tables(scores: "pl.DataFrame", eras: "pl.DataFrame") -> None:
     variants = {*scores["variant"].to_list()}
     if variants != {*eras["variant"].to_list()}:
         raise ValueError(f"{SCORES} and {PER_ERA} name different variants")
-    wanted = sorted(itertools.product(variants, splits_of(eras)))
+    wanted = sorted(itertools.product(variants, split_names(eras)))
     if sorted(zip(scores["variant"].to_list(), scores["split"].to_list(), strict=True)) != wanted:
         raise ValueError(f"{SCORES} has not one row a variant and split")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from numerai_lab import __version__
 from numerai_lab.config.schema import Config
-from numerai_lab.core.errors import NlabError, NlabFailure, told
+from numerai_lab.core.errors import NlabError, NlabFailure, as_failure
 from numerai_lab.runs.layout import CONFIG, ERROR_TEXT, FAILED, LOG, MANIFEST, UNFINISHED
 from numerai_lab.runs.reading import FILES
 from numerai_lab.storage.checksums import checksums
@@ -138,7 +138,7 @@ def new_run(runs_dir: Path, config: Config, unfinished: Path | None = None) -> I
         folder.work = _rename(work, final)
     except BaseException as error:
         lock.remove()
-        failure = told(error)
+        failure = as_failure(error)
         _fail(work, final.with_name(f"{final.name}-{FAILED}"), failure, keep=folder is not None and folder.reached_data)
         if failure is error:
             raise

@@ -112,7 +112,7 @@ def prune(cache: Path, keep: int, *, data: bool) -> tuple[list[tuple[str, int]],
     return removed, left
 
 
-def damaged(cache: Path) -> Iterator[tuple[Item, str]]:
+def damaged_items(cache: Path) -> Iterator[tuple[Item, str]]:
     """Every finished stage and store that nobody removes or makes anew, with what is wrong with it; empty when it is whole."""
     for item in items(cache):
         if item.unfinished or item.family not in (*STORES, f"{STAGES}/{item.path.parent.name}"):

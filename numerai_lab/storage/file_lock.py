@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal, Self
 
-from numerai_lab.core.errors import PLACE, NlabFailure
+from numerai_lab.core.errors import DISK_ERRORS, NlabFailure
 
 TRIES = 100
 
@@ -53,7 +53,7 @@ class Lock:
             except FileNotFoundError:  # another process gave the folder its final name just now
                 continue
             except OSError as error:
-                if error.errno in PLACE:
+                if error.errno in DISK_ERRORS:
                     raise
                 raise NlabFailure(f"{self.path}: no lock can be taken there ({error.strerror})") from error
         return -1

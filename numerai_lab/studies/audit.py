@@ -15,7 +15,7 @@ from numerai_lab.fitting.holdout import load_sealed
 from numerai_lab.fitting.run_context import ProgressDisplay
 from numerai_lab.metrics.single_features import IMPLAUSIBLE_CORR, ColumnScores, raw_scores
 from numerai_lab.studies.data_checks import FALSE_ALARM, Check, data_checks, overlap_of
-from numerai_lab.studies.trials import Trial, fold_digests, label_digests, run_trial
+from numerai_lab.studies.trials import AuditTrial, fold_digests, label_digests, run_trial
 
 BEYOND = 3.0
 """A generated column may correlate with the target up to this many times as much as the best raw feature."""
@@ -94,7 +94,7 @@ def audit(config: Config, display: ProgressDisplay) -> Audit:
     return Audit(config, tuple(checks), loaded.synthetic)
 
 
-def _collapsed(name: str, trial: Trial, plain: Trial, n_checks: int) -> Iterator[Check]:
+def _collapsed(name: str, trial: AuditTrial, plain: AuditTrial, n_checks: int) -> Iterator[Check]:
     for variant, scores in trial.corr.items():
         known = scores[np.isfinite(scores)]
         if len(known) < 2 or known.std() == 0:
@@ -115,7 +115,7 @@ def _band(scores: Float64, n_checks: int) -> float:
     return quantile * float(scores.std(ddof=1) / np.sqrt(len(scores)))
 
 
-def _true_checks(permuted: Trial) -> Iterator[Check]:
+def _true_checks(permuted: AuditTrial) -> Iterator[Check]:
     """What was trained on permuted targets can have the targets of the data as it is from elsewhere alone."""
     for variant, scores in permuted.true_corr.items():
         known = scores[np.isfinite(scores)]
@@ -126,7 +126,7 @@ def _true_checks(permuted: Trial) -> Iterator[Check]:
         yield Check("no target comes from elsewhere", variant, abs(corr) <= limit, numbers)
 
 
-def _order_checks(plain: Trial, reordered: Trial, n_checks: int) -> Iterator[Check]:
+def _order_checks(plain: AuditTrial, reordered: AuditTrial, n_checks: int) -> Iterator[Check]:
     for variant, scores in plain.corr.items():
         loss = scores - reordered.corr[variant]
         loss = loss[np.isfinite(loss)]
@@ -136,7 +136,7 @@ def _order_checks(plain: Trial, reordered: Trial, n_checks: int) -> Iterator[Che
         yield Check("does not score by the order of rows", variant, mean <= limit, numbers)
 
 
-def _scope_checks(config: Config, plain: Trial, hidden: Trial, replaced: Trial) -> Iterator[Check]:
+def _scope_checks(config: Config, plain: AuditTrial, hidden: AuditTrial, replaced: AuditTrial) -> Iterator[Check]:
     for name in plain.everywhere:
         same = plain.everywhere[name] == hidden.everywhere[name]
         yield Check("columns do not change with validation targets", name, same, "equal bytes" if same else "other bytes")
@@ -148,7 +148,7 @@ def _scope_checks(config: Config, plain: Trial, hidden: Trial, replaced: Trial) 
         yield Check("columns of training eras do not change with validation features", name, same, said)
 
 
-def _rows_checks(plain: Trial, hidden: Trial, replaced: Trial) -> Iterator[Check]:
+def _rows_checks(plain: AuditTrial, hidden: AuditTrial, replaced: AuditTrial) -> Iterator[Check]:
     for what, others in (("targets", hidden.rows), ("features", replaced.rows)):
         for name, digest in plain.rows.items():
             same = digest == others[name]
@@ -188,7 +188,7 @@ def _label_checks(config: Config, splits: Splits, display: ProgressDisplay) -> I
         yield Check(check, name, same, numbers + ("equal bytes" if same else "other bytes"))
 
 
-def _column_checks(config: Config, plain: Trial, raw: ColumnScores, names: tuple[str, ...]) -> Iterator[Check]:
+def _column_checks(config: Config, plain: AuditTrial, raw: ColumnScores, names: tuple[str, ...]) -> Iterator[Check]:
     strongest = np.abs(raw.linear)
     feature, best_raw = names[int(strongest.argmax())], float(strongest.max())
     for name, corr in plain.column_corr.items():

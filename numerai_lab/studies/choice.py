@@ -7,12 +7,12 @@ from numerai_lab.core.errors import NlabError
 from numerai_lab.report.page import redrawn
 from numerai_lab.runs.output_files import note_in_manifest
 from numerai_lab.runs.reading import read_run
-from numerai_lab.studies.objective import Objective
+from numerai_lab.studies.objective import SweepObjective
 
 log = logging.getLogger("nlab")
 
 
-def stamp(run: Path, objective: Objective, n_trials: int) -> None:
+def stamp(run: Path, objective: SweepObjective, n_trials: int) -> None:
     """Writes into a run's manifest, report.html and scores.md that it is the best of so many trials by an objective.
 
     A stamp stays when a later sweep of the folder chooses another trial: this one was looked at all the same.

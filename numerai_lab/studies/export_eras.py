@@ -24,7 +24,7 @@ from numerai_lab.fitting.run_context import ProgressDisplay
 from numerai_lab.report.realism import realism_lines
 from numerai_lab.runs.layout import CONFIG, augmenter_file
 from numerai_lab.runs.output_files import growing_table, write_page
-from numerai_lab.runs.reading import Run, damaged, read_run
+from numerai_lab.runs.reading import Run, damaged_run, read_run
 from numerai_lab.studies.export import Exported, config_hash, of_method, refuse_existing
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _fitted(run: Run, config: Config, name: str, seed: int) -> Augmenter:
     try:
         return template.restored(arrays_from_bytes(run.content(path)))
     except ValueError as error:
-        raise damaged(run.path, f"{path}: {error}") from error
+        raise damaged_run(run.path, f"{path}: {error}") from error
 
 
 def _fits(run: Run, name: str, seed: int) -> str:

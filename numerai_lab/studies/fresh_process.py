@@ -8,7 +8,7 @@ from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
-from numerai_lab.core.errors import NlabError, NlabFailure, told
+from numerai_lab.core.errors import NlabError, NlabFailure, as_failure
 from numerai_lab.core.progress import Progress
 from numerai_lab.fitting.run_context import ProgressDisplay
 
@@ -94,6 +94,6 @@ def _call(sender: Connection, function: Callable[..., object], arguments: tuple[
     try:
         outcome = function(_Sent(sender), *arguments)
     except Exception as error:
-        known = told(error)
+        known = as_failure(error)
         outcome = known if isinstance(known, NlabError) else NlabFailure("".join(traceback.format_exception(error)))
     sender.send(("outcome", outcome))

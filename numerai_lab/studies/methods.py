@@ -20,7 +20,7 @@ from numerai_lab.metrics.changes import KINDS
 from numerai_lab.metrics.verdict import NOT_BEATEN
 from numerai_lab.report.comparison import compare
 from numerai_lab.report.page import heading
-from numerai_lab.report.tables import Shown, markdown
+from numerai_lab.report.tables import TableColumn, markdown
 from numerai_lab.report.verdicts import outcome
 from numerai_lab.runs.reading import Run, read_run
 
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     import polars as pl
 
 COLUMNS = (
-    Shown("method", "method", "s"),
-    Shown("corr", "Δ corr", "s"),
-    Shown("p", "p adj", ".3f"),
-    Shown("placebo", "Δ corr against its placebo", "s"),
-    Shown("untrained", "Δ corr against an untrained network", "s"),
-    Shown("fnc", "Δ fnc", "s"),
-    Shown("exposure", "Δ max exposure", "s"),
-    Shown("mmc", "mmc"),
-    Shown("alone", "Δ corr, it alone", "s"),
-    Shown("seconds", "seconds", ",.0f"),
-    Shown("memory", "peak GB", ".2f"),
+    TableColumn("method", "method", "s"),
+    TableColumn("corr", "Δ corr", "s"),
+    TableColumn("p", "p adj", ".3f"),
+    TableColumn("placebo", "Δ corr against its placebo", "s"),
+    TableColumn("untrained", "Δ corr against an untrained network", "s"),
+    TableColumn("fnc", "Δ fnc", "s"),
+    TableColumn("exposure", "Δ max exposure", "s"),
+    TableColumn("mmc", "mmc"),
+    TableColumn("alone", "Δ corr, it alone", "s"),
+    TableColumn("seconds", "seconds", ",.0f"),
+    TableColumn("memory", "peak GB", ".2f"),
 )
 
 
@@ -50,7 +50,7 @@ SAID = "run folder: "
 
 
 @dataclass(frozen=True)
-class Trial:
+class MethodRun:
     """One method and its run; None, and the last line of what it said, where it failed.
 
     variant: the one that is judged.
@@ -63,7 +63,7 @@ class Trial:
     failure: str = ""
 
 
-def run_each(config: Config, place: Path, say: Callable[[str], None], jobs: int, only: Sequence[str]) -> Iterator[Trial]:
+def run_each(config: Config, place: Path, say: Callable[[str], None], jobs: int, only: Sequence[str]) -> Iterator[MethodRun]:
     """Runs every method in a process of its own, so that its peak memory is its own; a failure is kept, and the next one begun.
 
     The config's own generators and augmenters run as they stand there; every other kind there is with its defaults. only: names
@@ -76,7 +76,7 @@ def run_each(config: Config, place: Path, say: Callable[[str], None], jobs: int,
     chosen = {name: pair for name, pair in configs.items() if not only or {name, pair[0]} & {*only}}
     load(config.data, config.extra_sets)  # here, so that no method's peak memory is that of reading files
 
-    def tried(name: str) -> Trial:
+    def tried(name: str) -> MethodRun:
         family, each = chosen[name]
         say(f"{name} …")
         trial = _tried(name, family, each, place / name)
@@ -104,7 +104,7 @@ def _configs(config: Config) -> Iterable[tuple[str, str, Config]]:
             yield family, name, parse_config(raw, f"methods: {name}")
 
 
-def _tried(name: str, family: str, config: Config, place: Path) -> Trial:
+def _tried(name: str, family: str, config: Config, place: Path) -> MethodRun:
     place.mkdir(parents=True, exist_ok=True)
     path = place / "config.yaml"
     path.write_text(config.to_yaml(), encoding="utf-8")
@@ -112,12 +112,12 @@ def _tried(name: str, family: str, config: Config, place: Path) -> Trial:
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
     variant = f"raw+{name}" if family == "generators" else name
     if done.returncode:
-        return Trial(name, family, variant, None, (done.stderr.strip().splitlines() or ["no word"])[-1])
+        return MethodRun(name, family, variant, None, (done.stderr.strip().splitlines() or ["no word"])[-1])
     folder = next(line.removeprefix(SAID) for line in reversed(done.stderr.splitlines()) if line.startswith(SAID))
-    return Trial(name, family, variant, read_run(Path(folder)))
+    return MethodRun(name, family, variant, read_run(Path(folder)))
 
 
-def page(config: Config, trials: Sequence[Trial]) -> str:
+def page(config: Config, trials: Sequence[MethodRun]) -> str:
     """The table of all methods, and in sentences which of them did anything."""
     import polars as pl
 
@@ -148,7 +148,7 @@ EXPLAINED = (
 )
 
 
-def _rows(trials: Sequence[Trial], baseline: str) -> list[dict[str, Any]]:
+def _rows(trials: Sequence[MethodRun], baseline: str) -> list[dict[str, Any]]:
     """A row a method: everything against the baseline at once, and each against its own placebo."""
     paths = [trial.run.path for trial in trials if trial.run is not None]
     (group,) = compare(paths, reference=f"{paths[0].name}/{baseline}").groups
@@ -193,7 +193,7 @@ def _interval(row: dict[str, Any], name: str, style: str = ".4f", of: str = "") 
     return f"{value:+{style}}{between}"
 
 
-def _costs(trial: Trial, n_seeds: int) -> dict[str, float]:
+def _costs(trial: MethodRun, n_seeds: int) -> dict[str, float]:
     assert trial.run is not None
     costs = trial.run.manifest["costs"]
     own = {

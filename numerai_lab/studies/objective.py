@@ -8,7 +8,7 @@ from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError, nearest
 from numerai_lab.metrics import METRICS
 from numerai_lab.metrics.changes import DELTAS
-from numerai_lab.metrics.scoring import splits_of
+from numerai_lab.metrics.scoring import split_names
 from numerai_lab.report.tables import best_is_high
 from numerai_lab.runs.reading import Run
 
@@ -31,7 +31,7 @@ NO_CHANGE = Change()
 
 
 @dataclass(frozen=True)
-class Objective:
+class SweepObjective:
     """What trials are ranked by: a column of the score table, of one variant and split."""
 
     variant: str
@@ -64,7 +64,7 @@ class Objective:
         name = max((name for name in METRICS if self._plain.startswith(f"{name}_")), key=len)
         metric = METRICS[name]
         by_era = metric.window[0] if metric.window else name
-        eras = done.per_era.filter(pl.col("split").is_in(splits_of(done.per_era).get(self.split, ())))
+        eras = done.per_era.filter(pl.col("split").is_in(split_names(done.per_era).get(self.split, ())))
         known = by_era in eras.columns and eras[by_era].fill_null(NAN).is_finite().any()
         return "" if known else metric.needs
 
@@ -81,7 +81,7 @@ class Objective:
         return f"{self.column} of {self.variant} in {self.split}"
 
 
-def objective_of(text: str, config: Config) -> Objective:
+def objective_of(text: str, config: Config) -> SweepObjective:
     """`[VARIANT:]SPLIT.METRIC.STAT`, such as `raw+umap:val1.corr.sharpe`; by default the first variant beside the reference.
 
     `delta_METRIC` is the change against the reference. Raises NlabError for val2: it is what the chosen trial is judged by.
@@ -106,4 +106,4 @@ def objective_of(text: str, config: Config) -> Objective:
         every = changes if metric.startswith(CHANGE) else scores
         known_ones = [score for score in every if score.startswith(f"{metric}.")] or every
         raise NlabError(f"--objective: no score {metric}.{stat}; {nearest(f'{metric}.{stat}', known_ones)}")
-    return Objective(variant, split, f"{metric}_{stat}")
+    return SweepObjective(variant, split, f"{metric}_{stat}")

@@ -29,7 +29,7 @@ from numerai_lab.runs.reading import Run, differing, read_run, terms
 from numerai_lab.runs.writing import unfinished_runs
 from numerai_lab.storage.machine import free_memory
 from numerai_lab.studies.choice import stamp
-from numerai_lab.studies.objective import NO_CHANGE, Change, Objective, objective_of
+from numerai_lab.studies.objective import NO_CHANGE, Change, SweepObjective, objective_of
 from numerai_lab.studies.proposals import axis, study_of, tell
 
 log = logging.getLogger("nlab")
@@ -41,7 +41,7 @@ Values = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Trial:
+class SweepTrial:
     """One config of a sweep. path: its run folder; error: why there is none; reused: it was there before.
 
     value: of the objective; change: of that against the reference of the run.
@@ -60,18 +60,18 @@ class Trial:
 class Sweep:
     """Trials in the order they were made. searched: whether a trial depended on the values of those before it."""
 
-    objective: Objective
-    trials: tuple[Trial, ...]
+    objective: SweepObjective
+    trials: tuple[SweepTrial, ...]
     searched: bool
 
     @property
-    def ranked(self) -> list[Trial]:
+    def ranked(self) -> list[SweepTrial]:
         """Best first; those without a value last."""
         sign = -1 if self.objective.high else 1
         return sorted(self.trials, key=lambda trial: math.inf if math.isnan(trial.value) else sign * trial.value)
 
     @property
-    def best(self) -> Trial | None:
+    def best(self) -> SweepTrial | None:
         """The trial that is chosen; None where none has a value."""
         first = self.ranked[0] if self.trials else None
         return first if first is not None and not math.isnan(first.value) else None
@@ -81,7 +81,7 @@ class Sweep:
 class Rules:
     """What holds for all trials. terms: what they have to agree in to be ranked: as the first one's data is now."""
 
-    objective: Objective
+    objective: SweepObjective
     n_trials: int
     display: ProgressDisplay
     terms: dict[str, Any] | None = None
@@ -111,9 +111,9 @@ def grid(asked: Asked, axes: Sequence[str], objective: str, display: ProgressDis
     values = [dict(zip(named, combination, strict=True)) for combination in itertools.product(*named.values())]
     configs = [asked.config(each) for each in values]
     wanted = objective_of(objective, configs[0])
-    trials = [Trial(i, each) for i, each in enumerate(values, start=1)]
+    trials = [SweepTrial(i, each) for i, each in enumerate(values, start=1)]
     rules = Rules(wanted, len(trials), display)
-    done: list[Trial] = []
+    done: list[SweepTrial] = []
     for first in range(0, len(trials), max(1, asked.jobs)):
         batch = slice(first, first + max(1, asked.jobs))
         done += _made(asked, trials[batch], configs[batch], rules)
@@ -129,10 +129,10 @@ def search(asked: Asked, ranges: Sequence[str], n_trials: int, objective: str, d
     wanted = objective_of(objective, asked.config({}))
     study, space = study_of(ranges, wanted.high)
     rules = Rules(wanted, n_trials, display)
-    done: list[Trial] = []
+    done: list[SweepTrial] = []
     while len(done) < n_trials:
         proposed = [study.ask(space) for _ in range(min(max(1, asked.jobs), n_trials - len(done)))]
-        trials = [Trial(len(done) + i, dict(each.params)) for i, each in enumerate(proposed, start=1)]
+        trials = [SweepTrial(len(done) + i, dict(each.params)) for i, each in enumerate(proposed, start=1)]
         made = _made(asked, trials, [asked.config(trial.values) for trial in trials], rules)
         for each, trial in zip(proposed, made, strict=True):
             tell(study, each, trial.value)
@@ -160,7 +160,9 @@ def summary(done: Sweep) -> tuple[list[dict[str, Any]], list[str]]:
     best = done.best
     if best is None or best.path is None:
         return rows, [*says, "no trial has a value"]
-    says.append(f"chosen: trial {best.number} of {len(rows)} ({told(best.values)}), {done.objective.column} {best.value:+.4f}")
+    says.append(
+        f"chosen: trial {best.number} of {len(rows)} ({as_failure(best.values)}), {done.objective.column} {best.value:+.4f}"
+    )
     says += chosen(read_run(best.path), done.objective.variant)
     if not math.isnan(best.change.low):
         says.append(
@@ -184,7 +186,7 @@ def write_leaderboard(folder: Path, name: str, done: Sweep) -> Path:
     return page
 
 
-def _made(asked: Asked, trials: Sequence[Trial], configs: Sequence[Config], rules: Rules) -> list[Trial]:
+def _made(asked: Asked, trials: Sequence[SweepTrial], configs: Sequence[Config], rules: Rules) -> list[SweepTrial]:
     """Runs what is not done yet, side by side where asked for, and reads the value of each that may be ranked."""
     there = _finished(asked.folder, rules, configs)
     known = [there.get(config.to_yaml()) for config in configs]
@@ -197,11 +199,11 @@ def _made(asked: Asked, trials: Sequence[Trial], configs: Sequence[Config], rule
         out.append(each)
         value = f"{rules.objective.column} {each.value:+.4f}{' (was there)' * each.reused}"
         said = f"failed: {each.error.splitlines()[0]}" if each.error else value
-        log.info("trial %d of %d: %s: %s", trial.number, rules.n_trials, told(trial.values), said)
+        log.info("trial %d of %d: %s: %s", trial.number, rules.n_trials, as_failure(trial.values), said)
     return out
 
 
-def _judged(trial: Trial, rules: Rules) -> Trial:
+def _judged(trial: SweepTrial, rules: Rules) -> SweepTrial:
     """The trial with its value, or an error where it is not of the terms that the others have."""
     if trial.path is None:
         return trial
@@ -218,7 +220,7 @@ def _judged(trial: Trial, rules: Rules) -> Trial:
     return replace(trial, value=value, change=rules.objective.change(done))
 
 
-def told(values: Values) -> str:
+def as_failure(values: Values) -> str:
     """`model.max_depth 5, seed 0`."""
     return ", ".join(f"{key} {short([value])[0]}" for key, value in values.items())
 

@@ -38,7 +38,7 @@ BREAKS: Mapping[str, Break] = {
 
 
 @dataclass(frozen=True)
-class Trial:
+class AuditTrial:
     """A run of the config on some panel, with its first seed.
 
     corr: of each variant, scored eras; true_corr: the same against the targets of the data as it is. in_training, everywhere,
@@ -55,7 +55,7 @@ class Trial:
     copies: Mapping[str, Twins]
 
 
-def run_trial(config: Config, broken: str, display: ProgressDisplay) -> Trial:
+def run_trial(config: Config, broken: str, display: ProgressDisplay) -> AuditTrial:
     """The config on data that is broken as BREAKS says, in a fresh process, which opens the data anew."""
     return in_fresh_process(display, _trial, config, broken)
 
@@ -73,7 +73,7 @@ def label_digests(config: Config, name: str, display: ProgressDisplay) -> tuple[
     )
 
 
-def _trial(display: ProgressDisplay, config: Config, broken: str) -> Trial:
+def _trial(display: ProgressDisplay, config: Config, broken: str) -> AuditTrial:
     loaded, splits = load_sealed(config)
     true = loaded.panel
     with scratch() as space:
@@ -87,7 +87,7 @@ def _trial(display: ProgressDisplay, config: Config, broken: str) -> Trial:
                 corr = _corr_by_variant(panel, splits, predictions)
                 true_corr = _corr_by_variant(true, splits, predictions)
             made = {name: _digest_and_copies(context, name) for name in _augmenters(config)}
-            return Trial(
+            return AuditTrial(
                 corr=corr,
                 true_corr=true_corr,
                 in_training=_digests(panel, splits.train, fitted),

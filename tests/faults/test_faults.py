@@ -23,7 +23,7 @@ from numerai_lab.data.synthetic import Synthetic
 from numerai_lab.experiment import run
 from numerai_lab.generators.linear import PCA
 from numerai_lab.models import Ridge
-from numerai_lab.storage.cleanup import damaged
+from numerai_lab.storage.cleanup import damaged_items
 from numerai_lab.storage.folders import cache_dir
 from tests.conftest import Quiet, make_config, quick
 from tests.forks import nlab
@@ -75,7 +75,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_half_entry(tmp_path: Path, fi
     assert "File too large; make room" in found.stderr
     assert "Traceback" not in found.stderr
     assert final_names(tmp_path / "runs") == []
-    assert [damage for _, damage in damaged(cache) if damage] == []
+    assert [damage for _, damage in damaged_items(cache) if damage] == []
     assert nlab("run", config, "--runs-dir", tmp_path / "runs", NLAB_CACHE=str(cache)).returncode == 0
 
 

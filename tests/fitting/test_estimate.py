@@ -9,7 +9,7 @@ from numerai_lab.core.errors import NlabError
 from numerai_lab.core.splits import Splits
 from numerai_lab.experiment import RunOptions, run
 from numerai_lab.fitting import estimate
-from numerai_lab.fitting.estimate import Task, need, refuse_too_much, ways_out
+from numerai_lab.fitting.estimate import EstimateInputs, need, refuse_too_much, ways_out
 from numerai_lab.storage.folders import cache_dir
 from numerai_lab.storage.machine import free_disk, free_memory
 from tests.conftest import Quiet, make_config, quick
@@ -17,9 +17,9 @@ from tests.conftest import Quiet, make_config, quick
 SPLITS = Splits(tuple(range(1, 101)), (), tuple(range(101, 111)), (), 0, 0)
 
 
-def task(rows: int = 5000, **changes: object) -> Task:
+def task(rows: int = 5000, **changes: object) -> EstimateInputs:
     base = {"data": {"source": "synthetic", "feature_set": "medium"}, "model": quick("xgboost"), "variants": {"baseline": {}}}
-    return Task(make_config(**{**base, **changes}), SPLITS, dict.fromkeys(range(1, 111), rows), 780)
+    return EstimateInputs(make_config(**{**base, **changes}), SPLITS, dict.fromkeys(range(1, 111), rows), 780)
 
 
 def test_memory_grows_with_rows_copies_and_inputs() -> None:

@@ -16,7 +16,7 @@ from numerai_lab.core.splits import Splits
 from numerai_lab.generators import Generator
 from numerai_lab.generators.supervised import Siamese, SupervisedAutoencoder, _groups
 from numerai_lab.neural.networks import Encoder, generator_for
-from numerai_lab.neural.rows import Batch, draw
+from numerai_lab.neural.rows import RowBatch, draw
 from numerai_lab.neural.supervised import SiameseDistances, SupervisedAutoencoding, SupervisedShape
 from tests.conftest import make_config, make_panel
 from tests.fitting.test_fit_plan import corr, fitted_in, with_targets
@@ -98,7 +98,7 @@ def test_siamese_loss_is_the_mean_over_pairs_of_an_era() -> None:
         torch.tensor([[0, 1, 2], [4, 0, 1], [2, 2, 2], [1, 1, 0], [3, 0, 0]]),
         torch.tensor([0.0, 1.0, 0.5, 0.25, 0.5]),
     )
-    batch = Batch(cells, torch.tensor([1, 1, 1, 2, 2]), ((0, 3), (3, 5)), target)
+    batch = RowBatch(cells, torch.tensor([1, 1, 1, 2, 2]), ((0, 3), (3, 5)), target)
     z = encoder(cells.float()).detach().numpy()
     pairs = [(0, 1), (0, 2), (1, 2), (3, 4)]
     errors = [(np.linalg.norm(z[i] - z[j]) - 2 * abs(float(target[i] - target[j]))) ** 2 for i, j in pairs]

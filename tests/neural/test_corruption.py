@@ -7,16 +7,16 @@ from scipy.stats import chi2
 
 from numerai_lab.neural.corruption import chosen_cells, swapped
 from numerai_lab.neural.networks import generator_for
-from numerai_lab.neural.rows import Batch
+from numerai_lab.neural.rows import RowBatch
 
 
-def two_eras(n_rows: int = 200, n_columns: int = 20) -> Batch:
+def two_eras(n_rows: int = 200, n_columns: int = 20) -> RowBatch:
     """Two eras whose columns have different distributions: bins 0 to 2, and 2 to 4 unevenly."""
     rng = np.random.default_rng(0)
     first = rng.integers(0, 3, (n_rows, n_columns))
     second = rng.choice([2, 3, 4], (n_rows, n_columns), p=[0.1, 0.3, 0.6])
     where = np.repeat([0, 1], n_rows)
-    return Batch(
+    return RowBatch(
         torch.from_numpy(np.concatenate([first, second]).astype(np.int8)),
         torch.from_numpy(where),
         ((0, n_rows), (n_rows, 2 * n_rows)),
@@ -73,17 +73,17 @@ def test_replaced_cells_have_the_columns_distribution_within_the_era_or_over_all
 
 def test_a_replaced_cell_never_comes_from_its_own_row_unless_it_is_alone() -> None:
     batch = two_eras(n_rows=3)
-    numbered = Batch(torch.arange(6, dtype=torch.int8)[:, None].repeat(1, 20), batch.era, batch.groups)
+    numbered = RowBatch(torch.arange(6, dtype=torch.int8)[:, None].repeat(1, 20), batch.era, batch.groups)
     cells, _ = swapped(numbered, 1.0, "era", generator_for(0))
     assert (cells != numbered.cells).all()
     assert set(cells[:3].flatten().tolist()) == {0, 1, 2}
-    alone = Batch(numbered.cells[:1], batch.era[:1], ((0, 1),))
+    alone = RowBatch(numbered.cells[:1], batch.era[:1], ((0, 1),))
     assert torch.equal(swapped(alone, 1.0, "era", generator_for(0))[0], alone.cells)
 
 
 def test_donors_of_a_rows_cells_are_independent_of_each_other() -> None:
     batch = two_eras(n_rows=100, n_columns=2)
-    numbered = Batch(torch.arange(200, dtype=torch.int16)[:, None].repeat(1, 2), batch.era, batch.groups)
+    numbered = RowBatch(torch.arange(200, dtype=torch.int16)[:, None].repeat(1, 2), batch.era, batch.groups)
     noise = generator_for(0)
     pairs = [tuple(swapped(numbered, 1.0, "era", noise)[0][0].tolist()) for _ in range(2000)]
     assert np.mean([a == b for a, b in pairs]) == pytest.approx(1 / 99, abs=4 * (0.0101 / 2000) ** 0.5)

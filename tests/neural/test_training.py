@@ -15,12 +15,12 @@ from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.generators.autoencoder import Autoencoder
 from numerai_lab.neural.losses import barlow_twins, info_nce, vicreg
 from numerai_lab.neural.networks import TILE, device_for, in_tiles, linear, repeatable
-from numerai_lab.neural.rows import Batch, column_moments, draw, held_out, no_batch
+from numerai_lab.neural.rows import RowBatch, column_moments, draw, held_out, no_batch
 from numerai_lab.neural.supervised import SiameseDistances
-from numerai_lab.neural.training import Objective, Plan, train
+from numerai_lab.neural.training import TrainingObjective, TrainingSchedule, train
 from tests.conftest import NETWORK, TRAINING, make_panel
 
-PLAN = Plan(
+PLAN = TrainingSchedule(
     batch_size=64,
     eras_per_batch=4,
     max_steps=60,
@@ -101,7 +101,7 @@ def test_training_on_a_gpu_takes_torchs_deterministic_algorithms_and_leaves_the_
 
 def siamese(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """The loss of an encoder that does nothing, rows of both being one era."""
-    batch = Batch(torch.cat([a, b]), torch.ones(2 * len(a)), ((0, 2 * len(a)),), torch.rand(2 * len(a), generator=seeded(3)))
+    batch = RowBatch(torch.cat([a, b]), torch.ones(2 * len(a)), ((0, 2 * len(a)),), torch.rand(2 * len(a), generator=seeded(3)))
     return SiameseDistances(torch.nn.Identity(), 1.0).loss(batch, seeded(4))  # type: ignore[arg-type]
 
 
@@ -126,7 +126,7 @@ def test_training_leaves_the_global_random_streams_alone() -> None:
     np.testing.assert_array_equal(numpy_before, np.random.get_state()[1])  # noqa: NPY002
 
 
-class Drifting(Objective):
+class Drifting(TrainingObjective):
     """Its loss on held-out eras (whose features are 4) falls, then rises; `at` is the only weight."""
 
     def __init__(self, bottom: float, finite: bool = True) -> None:
@@ -134,7 +134,7 @@ class Drifting(Objective):
         self.at = torch.nn.Parameter(torch.zeros(1))
         self.bottom, self.finite = bottom, finite
 
-    def loss(self, batch: Batch, noise: torch.Generator) -> torch.Tensor:
+    def loss(self, batch: RowBatch, noise: torch.Generator) -> torch.Tensor:
         held = bool((batch.cells == 4).all())
         aim = self.bottom if held else 10.0
         return ((self.at - aim) ** 2).mean() if self.finite or not held else self.at.sum() * float("nan")

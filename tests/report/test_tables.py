@@ -8,7 +8,16 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from numerai_lab.report.tables import Shown, coverage, exported, footnoted, left_out, rendered, summary_columns, with_interval
+from numerai_lab.report.tables import (
+    TableColumn,
+    coverage,
+    exported,
+    footnoted,
+    left_out,
+    rendered,
+    summary_columns,
+    with_interval,
+)
 
 SCORES = pl.DataFrame(
     {
@@ -101,6 +110,6 @@ def test_csv_and_markdown_hold_every_row() -> None:
 def test_cells_are_texts_and_no_markup() -> None:
     table = pl.DataFrame({"variant": ["list[int]", "[/x] bad", "[bold]x"]})
     console = Console(width=60, record=True, file=io.StringIO())
-    console.print(rendered(table, [Shown("variant", "variant", "s")]))
+    console.print(rendered(table, [TableColumn("variant", "variant", "s")]))
     said = console.export_text()
     assert all(cell in said for cell in table["variant"])

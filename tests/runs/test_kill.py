@@ -18,7 +18,7 @@ import yaml
 from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.generators import GENERATORS
 from numerai_lab.runs.writing import unfinished_runs
-from numerai_lab.storage.cleanup import DATA, damaged, orphans, prune
+from numerai_lab.storage.cleanup import DATA, damaged_items, orphans, prune
 from tests import forks
 from tests.conftest import quick
 
@@ -79,7 +79,7 @@ def kill_when(process: BaseProcess, place: Path, stages: int, delay: float) -> b
 
 def assert_nothing_is_half_written(place: Path) -> None:
     assert [path.name for path in (place / "runs").iterdir() if path.name.startswith(".")] == []
-    checked = list(damaged(place / "cache"))
+    checked = list(damaged_items(place / "cache"))
     assert checked
     assert [damage for _, damage in checked if damage] == []
     prune(place / "cache", 10**12, data=False)

@@ -14,7 +14,7 @@ import pytest
 from numerai_lab.core.errors import NlabError
 from numerai_lab.data import ingest, reader
 from numerai_lab.data.synthetic import Synthetic
-from numerai_lab.storage.cleanup import bytes_of, damaged, items, orphans, prune
+from numerai_lab.storage.cleanup import bytes_of, damaged_items, items, orphans, prune
 from numerai_lab.storage.folders import LOCK, built, cache_dir, in_use, lock_of
 from numerai_lab.storage.resumable import CHECKPOINT
 from numerai_lab.storage.scratch import scratch
@@ -81,7 +81,7 @@ def test_looking_and_pruning_go_on_beside_runs_and_beside_each_other(tmp_path: P
         return times
 
     def verify() -> None:
-        assert not [item for item, damage in damaged(tmp_path) if damage and item.family != "stores"]
+        assert not [item for item, damage in damaged_items(tmp_path) if damage and item.family != "stores"]
 
     acts = [run, run, run, make_data, lambda: prune(tmp_path, 0, data=True), lambda: prune(tmp_path, 2000, data=True)]
     with ThreadPoolExecutor(8) as pool:  # threads hold locks against each other as processes do
@@ -180,7 +180,7 @@ def test_the_commands_list_verify_repair_and_prune(tmp_path: Path) -> None:
     assert "--repair removes them" in found.stderr
     assert nlab("cache", "verify", "--repair", **place).returncode == 0
     assert not first.folder.exists()
-    assert [damage for _, damage in damaged(tmp_path)] == ["", ""]
+    assert [damage for _, damage in damaged_items(tmp_path)] == ["", ""]
     assert "2 removed" in nlab("cache", "prune", "--keep", "0", **place).stdout
     assert nlab("cache", "list", **place).stdout == ""
     assert nlab("cache", "prune", "--keep", "lots", **place).returncode == 2

@@ -19,9 +19,9 @@ from numerai_lab.report.page import heading
 from numerai_lab.report.sweep_page import leaderboard, readable
 from numerai_lab.runs.reading import read_run
 from numerai_lab.storage.stamped_json import read_stamped, with_stamp
-from numerai_lab.studies.objective import Objective, objective_of
+from numerai_lab.studies.objective import SweepObjective, objective_of
 from numerai_lab.studies.proposals import axis
-from numerai_lab.studies.sweep import Asked, Sweep, Trial, _alone, grid, search, summary, write_leaderboard
+from numerai_lab.studies.sweep import Asked, Sweep, SweepTrial, _alone, grid, search, summary, write_leaderboard
 from tests.conftest import Quiet, make_config, reseal
 from tests.report.browser import Page
 
@@ -119,15 +119,15 @@ def test_a_search_proposes_within_its_ranges_and_learns(asked: Asked) -> None:
 
 
 def test_less_exposure_is_better_and_no_value_comes_last() -> None:
-    exposure = Objective("a", "val1", "max_feature_exposure_mean")
-    trials = tuple(Trial(i, {}, value=value) for i, value in enumerate([0.3, math.nan, 0.1, 0.2]))
+    exposure = SweepObjective("a", "val1", "max_feature_exposure_mean")
+    trials = tuple(SweepTrial(i, {}, value=value) for i, value in enumerate([0.3, math.nan, 0.1, 0.2]))
     assert [trial.number for trial in Sweep(exposure, trials, False).ranked] == [2, 3, 0, 1]
-    assert [trial.number for trial in Sweep(Objective("a", "val1", "corr_mean"), trials, False).ranked] == [0, 3, 2, 1]
+    assert [trial.number for trial in Sweep(SweepObjective("a", "val1", "corr_mean"), trials, False).ranked] == [0, 3, 2, 1]
 
 
 def test_an_objective_names_variant_split_and_score() -> None:
     config = make_config(augmenters={"cut": {"kind": "cutout"}})
-    assert objective_of("val1.corr.sharpe", config) == Objective("cut", "val1", "corr_sharpe")
+    assert objective_of("val1.corr.sharpe", config) == SweepObjective("cut", "val1", "corr_sharpe")
     assert objective_of("baseline:val1.fnc.mean", config).variant == "baseline"
     for score in ("bmc", "bmc_last200", "payout_proxy", "delta_corr"):
         assert objective_of(f"val1.{score}.mean", config).column == f"{score}_mean"
