@@ -5,7 +5,8 @@ A generated section stands between `<!-- generated: NAME -->` and `<!-- end of g
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -49,7 +50,7 @@ def generated(root: Any) -> dict[str, str]:
     root: the command group of the command line (click).
     """
     makers: dict[str, Callable[[], str]] = {
-        **{family: lambda family=family: _family(family) for family in CATALOGUE if family != "metrics"},
+        **{family: partial(_family, family) for family in CATALOGUE if family != "metrics"},
         "metrics": _metrics,
         "config keys": _config_keys,
         "commands": lambda: _commands(root),
@@ -112,7 +113,8 @@ def _metrics() -> str:
 def _config_keys() -> str:
     """Every key outside components: of the config itself, then of each of its mappings."""
     parts: list[str] = []
-    for title, model in {"The config": Config, **SECTIONS}.items():
+    sections: dict[str, type[BaseModel]] = {"The config": Config, **SECTIONS}
+    for title, model in sections.items():
         heading = title if model is Config else f"Keys of `{title}`"
         rows = [(f"`{name}`", _default(field), field.description or "") for name, field in model.model_fields.items()]
         parts += [f"### {heading}", _first(model), _table(("key", "default", "what it does"), rows)]
@@ -198,6 +200,6 @@ def _first(entry: Any) -> str:
     return (inspect.getdoc(entry) or "").partition("\n")[0]
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [head, tuple("---" for _ in head), *rows]
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
