@@ -117,7 +117,8 @@ def test_commands_in_the_text_exist(path: Path) -> None:
 def test_files_that_the_text_names_exist(path: Path) -> None:
     for text in CODE.findall(prose(path)):
         if re.fullmatch(r"(configs|tests|numerai_lab)/[\w./-]+", text):
-            assert (ROOT / text).exists() or text == "configs/schema.json", f"{path.name}: {text}"
+            made_by_make_or_the_reader = text == "configs/schema.json" or "NAME" in text
+            assert (ROOT / text).exists() or made_by_make_or_the_reader, f"{path.name}: {text}"
 
 
 def test_measured_numbers_stand_in_the_results_alone() -> None:
