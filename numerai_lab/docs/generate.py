@@ -15,8 +15,8 @@ from pydantic.fields import FieldInfo
 
 from numerai_lab.augmenters import Augmenter
 from numerai_lab.config.catalogue import CATALOGUE, description
-from numerai_lab.core.component import Component
 from numerai_lab.config.schema import SECTIONS, Config
+from numerai_lab.core.component import Component
 from numerai_lab.docs.pages import FOLDER, ORDER, source
 from numerai_lab.generators import Generator
 from numerai_lab.metrics import METRICS

@@ -8,8 +8,8 @@ import pytest
 import typer
 import yaml
 
-from numerai_lab.cli import app
-from numerai_lab.config import parse_config
+from numerai_lab.cli.app import app
+from numerai_lab.config.loading import parse_config
 from tests.docs.markdown import MANUAL, ROOT, Block, blocks
 from tests.forks import nlab
 

@@ -26,12 +26,12 @@ PLOT = '''def rows_by_era(data: RunData) -> Figure:
 '''
 COMMAND = '''"""`nlab count`: how many variants a config has."""
 
-from numerai_lab.commands.terminal import ConfigFile
+from numerai_lab.cli.terminal import ConfigFile
 
 
 def count(config: ConfigFile) -> None:
     """Count the variants of a config."""
-    from numerai_lab.config import load_config
+    from numerai_lab.config.loading import load_config
 
     print(len(load_config(config)[0].variants))
 '''
@@ -41,7 +41,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from numerai_lab.basics import Tick, silent
+from numerai_lab.core.progress import Tick, silent
 from numerai_lab.data.source import Source, Tournament
 
 
@@ -87,9 +87,9 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     register(package, "report/run_figures.py", PLOT, before="FIGURES: ")
     register(package, "report/run_figures.py", "rows_by_era, ", before="cumulative_improvement, ")
 
-    put(package, "commands/count.py", COMMAND)
-    register(package, "cli.py", "from numerai_lab.commands.count import count\n", before="from numerai_lab.commands.data ")
-    register(package, "cli.py", "app.command()(count)\n", before="app.command()(docs)")
+    put(package, "cli/count.py", COMMAND)
+    register(package, "cli/app.py", "from numerai_lab.cli.count import count\n", before="from numerai_lab.cli.data ")
+    register(package, "cli/app.py", "app.command()(count)\n", before="app.command()(docs)")
 
     (example,) = blocks(ROOT / "numerai_lab/docs/your-own-method.md", "python")
     put(package, "generators/mean.py", example.text)

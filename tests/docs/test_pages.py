@@ -2,13 +2,14 @@
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
 import typer
 
 from numerai_lab.augmenters import AUGMENTERS
-from numerai_lab.cli import app
+from numerai_lab.cli.app import app
 from numerai_lab.data import SOURCES
 from numerai_lab.docs.generate import READ_MORE, generated
 from numerai_lab.docs.pages import ORDER, source, summary
@@ -119,6 +120,29 @@ def test_files_that_the_text_names_exist(path: Path) -> None:
         if re.fullmatch(r"(configs|tests|numerai_lab)/[\w./-]+", text):
             made_by_make_or_the_reader = text == "configs/schema.json" or "NAME" in text
             assert (ROOT / text).exists() or made_by_make_or_the_reader, f"{path.name}: {text}"
+
+
+def test_the_tree_of_the_architecture_is_the_packages_own() -> None:
+    tree = re.search(r"^    numerai_lab/\n((?:      .*\n)+)", source("architecture"), flags=re.MULTILINE)
+    assert tree
+    named = set(re.findall(r"^      ([\w.]+)", tree[1], flags=re.MULTILINE))
+    there = {path.name for path in (ROOT / "numerai_lab").iterdir() if not path.name.startswith("_")}
+    assert named == there
+
+
+def test_the_layers_of_the_architecture_are_those_of_the_import_contract() -> None:
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]
+    layers = [re.split(r" [:|] ", layer.replace("numerai_lab.", "")) for layer in contract["layers"]]
+    shown = re.search(r"^    cli\n(?:    .*\n)+", source("architecture"), flags=re.MULTILINE)
+    assert shown
+    assert [line.strip().split(", ") for line in shown[0].splitlines()] == layers
+
+
+def test_files_that_the_architecture_names_lie_in_the_package() -> None:
+    page = prose(ROOT / "numerai_lab/docs/architecture.md")
+    paths = [text for text in CODE.findall(page) if re.fullmatch(r"(\w+/)+\w+\.py", text)]
+    assert len(paths) >= 5
+    assert [text for text in paths if not (ROOT / "numerai_lab" / text).exists()] == []
 
 
 def test_measured_numbers_stand_in_the_results_alone() -> None:

@@ -10,10 +10,10 @@ import pytest
 
 from numerai_lab.docs.pages import source, summary
 from numerai_lab.experiment import run
-from numerai_lab.finished import Run
 from numerai_lab.metrics import METRICS
 from numerai_lab.metrics.summary import STATS
-from numerai_lab.runs import SCHEMA
+from numerai_lab.runs.layout import SCHEMA
+from numerai_lab.runs.reading import Run
 from numerai_lab.studies.unseal import unseal
 from tests.conftest import Quiet, make_config, quick
 
