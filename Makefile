@@ -3,7 +3,7 @@ VENV := .venv
 NLAB := $(VENV)/bin/nlab
 WORKERS ?= 2
 
-.PHONY: run test check bench bench-umap bench-umap-full bench-full same-predictions audit methods soak simulate clean
+.PHONY: run test check bench bench-umap bench-umap-full bench-full same-predictions audit methods soak simulate docs docs-pages clean
 
 run: $(VENV)/.installed
 	$(NLAB) run configs/quickstart.yaml
@@ -59,6 +59,15 @@ soak: $(VENV)/.installed-dev
 # What the statistics promise, on simulated tournaments and on 100 real runs: most of an hour. SIMULATED=FOLDER keeps the runs' scores.
 simulate: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -s -m simulate tests/simulate
+
+# The manual as a site in build/site.
+docs: $(VENV)/.installed
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[docs]'
+	$(VENV)/bin/mkdocs build --quiet --strict --config-file numerai_lab/docs/site/mkdocs.yml
+
+# The generated sections of the manual, from the registries and the commands.
+docs-pages: $(VENV)/.installed
+	$(NLAB) docs --generate
 
 $(VENV)/.installed: pyproject.toml
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)

@@ -1,9 +1,7 @@
 """The laboratory from Python, and its methods inside scikit-learn."""
 
-import re
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -224,14 +222,3 @@ def test_daily_rows_need_their_step_and_dates_do_not_follow_numbers() -> None:
         Columns(component("pca")).fit(X).transform(X.assign(era="2020-01-03"))
     with pytest.raises(ValueError, match="a row has no era"):
         Columns(component("pca")).fit(X.assign(era=X["era"].where(X["era"] > 1)))
-
-
-def test_the_example_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    readme = Path("README.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "configs").symlink_to(Path(numerai_lab.__file__).parents[1] / "configs")
-    space: dict[str, Any] = {}
-    exec(textwrap.dedent(code), space)  # the README is ours
-    assert space["predictions"].shape == (len(space["validation"]),)
-    assert "raw+pca" in space["done"].scores.index.get_level_values("variant")

@@ -12,6 +12,7 @@ from numerai_lab.cli.cache import cache_app
 from numerai_lab.cli.compare import compare
 from numerai_lab.cli.data import data_app
 from numerai_lab.cli.describe import describe
+from numerai_lab.cli.docs import docs
 from numerai_lab.cli.export import export
 from numerai_lab.cli.inspect import inspect
 from numerai_lab.cli.ledger import ledger
@@ -59,6 +60,7 @@ app.command("list")(list_)
 app.command()(new)
 app.command()(schema)
 app.command()(describe)
+app.command()(docs)
 
 
 def main() -> None:

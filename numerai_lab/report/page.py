@@ -7,36 +7,33 @@ from numerai_lab.config.loading import load_config
 from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError
 from numerai_lab.report.markup import cells, render
-from numerai_lab.report.plots import by_era, cumulative, drawn, improvement
+from numerai_lab.report.plots import cumulative, drawn, improvement
 from numerai_lab.report.realism import realism_cells
+from numerai_lab.report.run_figures import run_figures, val2_starts, validation
 from numerai_lab.report.tables import NOTES, coverage, markdown, summary_columns, with_interval, with_values
 from numerai_lab.report.verdicts import judged, resolution, verdicts
-from numerai_lab.runs.layout import CONFIG, PREDICTIONS, REPORT, SCORES_PAGE, plot_file
+from numerai_lab.runs.layout import CONFIG, REPORT, SCORES_PAGE, plot_file
 from numerai_lab.runs.output_files import replace_page
-from numerai_lab.runs.reading import Run, block_of
+from numerai_lab.runs.reading import Run
 from numerai_lab.runs.writing import RunFolder
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from numerai_lab.report.figure import Figure
-
 INSPECTION = "inspection.html"
 """The page that `nlab inspect` writes beside the report."""
 DEAREST = 12
 """Steps whose seconds a report shows."""
-CUMULATIVE = "The sum of per-era corr since validation began."
-IMPROVEMENT = "What each variant has earned beyond the reference since validation began. Does it go on in val2?"
 
 
 def write_report(folder: RunFolder, config: Config, eras: "pl.DataFrame", scores: "pl.DataFrame") -> None:
     """scores.md, plots/*.svg and report.html into the run folder."""
     folder.write_text(SCORES_PAGE, scores_page(config.name, heading(folder.manifest), scores, config.scoring.legacy))
-    validation, order = _validation(eras), list(config.variants)
-    starts = _val2_starts(validation)
+    scored, order = validation(eras), list(config.variants)
+    starts = val2_starts(scored)
     plots = {
-        "cumulative_corr": (cumulative(validation), "Cumulative corr"),
-        "improvement": (improvement(validation, config.reference), f"Cumulative improvement over {config.reference}"),
+        "cumulative_corr": (cumulative(scored), "Cumulative corr"),
+        "improvement": (improvement(scored, config.reference), f"Cumulative improvement over {config.reference}"),
     }
     for name, (curves, title) in plots.items():
         folder.write_text(plot_file(name), drawn(curves, title, order, starts))
@@ -106,10 +103,10 @@ def report_page(run: Run, config: Config) -> str:
     table = with_interval(run.scores)
     columns = with_values(table, (*summary_columns(config.scoring.legacy), NOTES))
     groups = {split: cells(table.filter(split=split), columns) for split in dict.fromkeys(table["split"].to_list())}
-    figures = _figures(run, config)
+    figures = run_figures(run, config)
     return render(
         REPORT,
-        list(figures.values()),
+        [figure for found in figures.values() for figure in found],
         plots=figures,
         config=config,
         manifest=run.manifest,
@@ -125,44 +122,6 @@ def report_page(run: Run, config: Config) -> str:
         facts=_facts(run.manifest),
         config_yaml=config.to_yaml(),
     )
-
-
-def _figures(run: Run, config: Config) -> dict[str, "Figure"]:
-    from numerai_lab.report import figures, findings, workings
-    from numerai_lab.report.figure import palette
-
-    eras, reference = _validation(run.per_era), config.reference
-    names = run.scores["variant"].unique(maintain_order=True).to_list()
-    colours = palette(names, reference)
-    gains = findings.importances(run, config, run.manifest["data"]["features"])
-    curves = findings.training_curves(run)
-    starts = _val2_starts(eras)
-    found = [
-        figures.over_eras(("cumulative", "Cumulative corr", CUMULATIVE), cumulative(eras), colours, starts),
-        figures.halves(run.scores, names, colours),
-        figures.exposures(run.scores, names),
-        figures.matrix(findings.likeness(run.path / PREDICTIONS, run.per_era, names)),
-        workings.stages(run.manifest["stages"]),
-    ]
-    if len(names) > 1:
-        plot = ("improvement", f"Cumulative improvement over {reference}", IMPROVEMENT)
-        found.append(figures.over_eras(plot, improvement(eras, reference), colours, starts))
-        block = block_of(run.manifest)
-        found.append(figures.differences(by_era(eras), reference, colours, block))
-    found += [workings.importance(gains)] if gains else []
-    found += [workings.training(curves)] if curves else []
-    return {figure.key: figure for figure in found}
-
-
-def _validation(eras: "pl.DataFrame") -> "pl.DataFrame":
-    import polars as pl
-
-    return eras.filter(pl.col("split").is_in(("val1", "val2")))
-
-
-def _val2_starts(eras: "pl.DataFrame") -> int | None:
-    late = eras.filter(split="val2")["era"]
-    return None if late.is_empty() else int(late.to_numpy().min())
 
 
 def _facts(manifest: Mapping[str, Any]) -> dict[str, object]:

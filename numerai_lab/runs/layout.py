@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+SCHEMA = 1
+"""Version of the description in docs/run-folder.md: rises when a file, key or column goes or changes its meaning."""
 CONFIG = "config.yaml"
 MANIFEST = "manifest.json"
 LOG = "log.txt"

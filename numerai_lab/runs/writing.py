@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from numerai_lab import __version__
 from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError, NlabFailure, as_failure
-from numerai_lab.runs.layout import CONFIG, ERROR_TEXT, FAILED, LOG, MANIFEST, UNFINISHED
+from numerai_lab.runs.layout import CONFIG, ERROR_TEXT, FAILED, LOG, MANIFEST, SCHEMA, UNFINISHED
 from numerai_lab.runs.reading import FILES
 from numerai_lab.storage.checksums import checksums
 from numerai_lab.storage.file_lock import Lock
@@ -42,6 +42,7 @@ class RunFolder:
         self.work = work
         self.stages: dict[str, dict[str, float]] = {}
         self.manifest: dict[str, Any] = {
+            "schema": SCHEMA,
             "name": config.name,
             "nlab": __version__,
             "started": datetime.now().astimezone().isoformat(timespec="seconds"),

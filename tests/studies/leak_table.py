@@ -1,4 +1,4 @@
-"""Which check of `nlab audit` finds which leak; the README's table is this one."""
+"""Which check of `nlab audit` finds which leak; the manual's table is this one."""
 
 from numerai_lab.studies.audit import CANNOT_SEE
 
@@ -35,7 +35,7 @@ IN_TRAINING = {
 
 
 def table() -> str:
-    """The README's table of leaks and checks, and what no check finds."""
+    """The manual's table of leaks and checks, and what no check finds."""
     rows = [f"| {leak} | {check} |" for leak, check in (IN_DATA | IN_TRAINING).items()]
     unseen = f"It cannot see: {'; '.join(CANNOT_SEE)}."
     return "\n".join(["| leak | check that fails |", "| --- | --- |", *rows, "", unseen])

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from numerai_lab.core.panel import Panel
 from numerai_lab.core.splits import Embargo, EmbargoSpec, EraTable, Splits, SplitsConfig, make_splits
 from numerai_lab.data.files import Files
 from numerai_lab.data.reader import Loaded, load
+from numerai_lab.docs.pages import source
 from numerai_lab.studies.data_checks import data_checks
 from tests.studies.leak_table import IN_DATA, table
 from tests.test_real_data import FOLDER, needs
@@ -285,5 +285,5 @@ def test_real_rows_raise_no_alarm(tiny: Loaded, name: str, target: str, days: in
     assert failures(found, found.panel) == set()
 
 
-def test_the_readme_says_which_check_finds_which_leak() -> None:
-    assert table() in Path("README.md").read_text(encoding="utf-8")
+def test_the_manual_says_which_check_finds_which_leak() -> None:
+    assert table() in source("trust")

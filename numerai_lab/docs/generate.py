@@ -1,0 +1,205 @@
+"""Writes the generated sections of the manual: registries, config keys, metrics and commands.
+
+A generated section stands between `<!-- generated: NAME -->` and `<!-- end of generated -->`.
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from numerai_lab.augmenters import Augmenter
+from numerai_lab.config.catalogue import CATALOGUE, description
+from numerai_lab.config.schema import SECTIONS, Config
+from numerai_lab.core.component import Component
+from numerai_lab.docs.pages import FOLDER, ORDER, source
+from numerai_lab.generators import Generator
+from numerai_lab.metrics import METRICS
+
+BEGIN, END = "<!-- generated: {} -->\n", "<!-- end of generated -->\n"
+SECTION = re.compile(r"<!-- generated: ([a-z ]+) -->\n.*?<!-- end of generated -->\n", flags=re.DOTALL)
+FAMILY_BASES: Mapping[str, type[Component]] = {"generators": Generator, "augmenters": Augmenter}
+READ_MORE = {
+    "run": "quickstart.md",
+    "resume": "cache-and-resume.md#resume-a-killed-run",
+    "compare": "scores-and-verdicts.md#compare-runs",
+    "power": "scores-and-verdicts.md#before-a-run-what-can-it-show",
+    "sweep": "scores-and-verdicts.md#sweeps",
+    "score": "your-own-data.md#score-predictions-from-elsewhere",
+    "audit": "trust.md#the-audit",
+    "methods": "methods.md#what-the-methods-do",
+    "export": "your-own-data.md#export-columns-and-synthetic-eras",
+    "transform": "your-own-data.md#export-columns-and-synthetic-eras",
+    "inspect": "scores-and-verdicts.md#look-at-what-was-learned",
+    "unseal": "trust.md#the-holdout",
+    "ledger": "trust.md#the-holdout",
+    "data": "data.md",
+    "cache": "cache-and-resume.md",
+}
+"""Command or group → the page that explains it."""
+
+
+def generated(root: Any) -> dict[str, str]:
+    """Page → its text with every generated section made anew.
+
+    root: the command group of the command line (click).
+    """
+    makers: dict[str, Callable[[], str]] = {
+        **{family: partial(_family, family) for family in CATALOGUE if family != "metrics"},
+        "metrics": _metrics,
+        "config keys": _config_keys,
+        "commands": lambda: _commands(root),
+    }
+    return {page: SECTION.sub(lambda match: _filled(match[1], makers), source(page)) for page in ORDER}
+
+
+def write(root: Any) -> list[str]:
+    """Rewrites the pages whose generated sections are stale, and names them."""
+    stale = [page for page, text in generated(root).items() if text != source(page)]
+    for page, text in generated(root).items():
+        if page in stale:
+            (FOLDER / f"{page}.md").write_text(text, encoding="utf-8")
+    return stale
+
+
+def _filled(name: str, makers: Mapping[str, Callable[[], str]]) -> str:
+    return f"{BEGIN.format(name)}\n{makers[name]().strip()}\n\n{END}"
+
+
+def _family(family: str) -> str:
+    """An overview table of a family, the parameters all members share, and a section a member."""
+    members = CATALOGUE[family]
+    base = FAMILY_BASES.get(family)
+    shared = set(base.model_fields) if base else set()
+    parts = [_table(("kind", "gives"), [(f"[`{name}`](#{name})", _first(cls)) for name, cls in members.items()])]
+    if base is not None:
+        rows = [row for row in description(next(iter(members)))["parameters"] if row["name"] in shared]
+        parts += [f"Every one of these {family} takes:", _parameters(rows)]
+    for name in members:
+        parts += _member(name, shared)
+    return "\n\n".join(parts)
+
+
+def _member(name: str, shared: set[str]) -> Iterator[str]:
+    facts = description(name)
+    yield f"### {name}"
+    yield facts["text"]
+    yield f"Emits: {facts['emits']}."
+    own = [row for row in facts["parameters"] if row["name"] not in shared]
+    if own:
+        yield _parameters(own)
+
+
+def _parameters(rows: list[dict[str, str]]) -> str:
+    cells = [(f"`{row['name']}`", f"`{row['default']}`", _with_type(row)) for row in rows]
+    return _table(("parameter", "default", "what it does"), cells)
+
+
+def _with_type(row: dict[str, str]) -> str:
+    return f"{row['says']} ({row['type']})" if row["says"] else row["type"]
+
+
+def _metrics() -> str:
+    rows = [(f"`{name}`", metric.says, ", ".join(f"`{stat}`" for stat in metric.stats)) for name, metric in METRICS.items()]
+    definitions = [f"- `{name}`: {metric.source}" for name, metric in METRICS.items()]
+    return "\n".join([_table(("metric", "what it is", "statistics over eras"), rows), "", "Their definitions:", "", *definitions])
+
+
+def _config_keys() -> str:
+    """Every key outside components: of the config itself, then of each of its mappings."""
+    parts: list[str] = []
+    sections: dict[str, type[BaseModel]] = {"The config": Config, **SECTIONS}
+    for title, model in sections.items():
+        heading = title if model is Config else f"Keys of `{title}`"
+        rows = [(f"`{name}`", _default(field), field.description or "") for name, field in model.model_fields.items()]
+        parts += [f"### {heading}", _first(model), _table(("key", "default", "what it does"), rows)]
+    return "\n\n".join(parts)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    if isinstance(value, BaseModel):
+        return "see below"
+    return "none" if value is None else f"`{value}`"
+
+
+def _commands(root: Any) -> str:
+    parts: list[str] = []
+    for path, command in _leaves(root, ()):
+        name = " ".join(("nlab", *path))
+        parts += [f"## {name}", inspect.cleandoc(command.help or ""), _usage(name, command)]
+        annotations = get_type_hints(inspect.unwrap(command.callback))
+        shown = [parameter for parameter in command.params if parameter.name != "help" and not parameter.hidden]
+        if rows := [_parameter(parameter, annotations) for parameter in shown]:
+            parts.append(_table(("argument or option", "default", "what it does"), rows))
+        more = READ_MORE.get(path[0])
+        parts += [f"Read more: [{more.partition('#')[0].removesuffix('.md')}]({more})."] if more else []
+    return "\n\n".join(parts)
+
+
+def _leaves(group: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command below a group with the words that call it."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _leaves(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+def _usage(name: str, command: Any) -> str:
+    words = [_argument(parameter) for parameter in command.params if _is_argument(parameter)]
+    options = ["[OPTIONS]"] if any(not _is_argument(p) and not p.hidden for p in command.params) else []
+    return f"Usage: `{' '.join((name, *words, *options))}`"
+
+
+def _is_argument(parameter: Any) -> bool:
+    return not parameter.opts[0].startswith("-")
+
+
+def _argument(parameter: Any) -> str:
+    name = parameter.name.upper() + ("…" if parameter.nargs == -1 else "")
+    return name if parameter.required else f"[{name}]"
+
+
+def _parameter(parameter: Any, annotations: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Name, default and help text of an argument or option."""
+    if _is_argument(parameter):
+        name = _argument(parameter)
+    else:
+        value = "" if parameter.is_flag else f" {parameter.metavar or _value_name(annotations[parameter.name])}"
+        name = " / ".join((*parameter.opts, *parameter.secondary_opts)) + value
+    return f"`{name}`", _shown_default(parameter), parameter.help or ""
+
+
+def _value_name(annotation: Any) -> str:
+    """What stands for an option's value: the choices, or the name of its type."""
+    if get_origin(annotation) is Literal:
+        return "|".join(get_args(annotation))
+    names = {int: "INTEGER", float: "NUMBER", Path: "PATH"}
+    return next((names[part] for part in (annotation, *get_args(annotation)) if part in names), "TEXT")
+
+
+def _shown_default(parameter: Any) -> str:
+    if parameter.required:
+        return "required"
+    value = parameter.default
+    if value is None or value is False or not isinstance(value, str | int | float | Path):
+        return ""
+    return f"`{'yes' if value is True else value}`"
+
+
+def _first(entry: Any) -> str:
+    """The first line of a docstring."""
+    return (inspect.getdoc(entry) or "").partition("\n")[0]
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)

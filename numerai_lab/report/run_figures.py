@@ -1,0 +1,129 @@
+"""The figures of a run's report. A new one is a function of `RunData` and one line in FIGURES."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from numerai_lab.config.schema import Config
+from numerai_lab.report import figures, findings, workings
+from numerai_lab.report.figure import Figure, palette
+from numerai_lab.report.plots import by_era, cumulative, improvement
+from numerai_lab.runs.layout import PREDICTIONS
+from numerai_lab.runs.reading import Run, block_of
+
+if TYPE_CHECKING:
+    import polars as pl
+
+CUMULATIVE = "The sum of per-era corr since validation began."
+IMPROVEMENT = "What each variant has earned beyond the reference since validation began. Does it go on in val2?"
+
+
+@dataclass(frozen=True)
+class RunData:
+    """What the figures of a report are drawn from."""
+
+    run: Run
+    config: Config
+
+    @cached_property
+    def eras(self) -> "pl.DataFrame":
+        """Per-era scores of validation."""
+        return validation(self.run.per_era)
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The variants, in the order of the score table."""
+        return self.run.scores["variant"].unique(maintain_order=True).to_list()
+
+    @cached_property
+    def colours(self) -> dict[str, str]:
+        """Variant → its colour."""
+        return palette(self.names, self.config.reference)
+
+    @cached_property
+    def val2_starts(self) -> int | None:
+        """The first era of val2; None where it has none."""
+        return val2_starts(self.eras)
+
+
+def cumulative_corr(data: RunData) -> Figure:
+    """The sum of per-era corr of every variant."""
+    plot = ("cumulative", "Cumulative corr", CUMULATIVE)
+    return figures.over_eras(plot, cumulative(data.eras), data.colours, data.val2_starts)
+
+
+def cumulative_improvement(data: RunData) -> Figure | None:
+    """The sum of what every variant earned beyond the reference."""
+    reference = data.config.reference
+    plot = ("improvement", f"Cumulative improvement over {reference}", IMPROVEMENT)
+    if len(data.names) == 1:
+        return None
+    return figures.over_eras(plot, improvement(data.eras, reference), data.colours, data.val2_starts)
+
+
+def differences(data: RunData) -> Figure | None:
+    """The difference of one variant to the reference, inside what luck alone does."""
+    if len(data.names) == 1:
+        return None
+    return figures.differences(by_era(data.eras), data.config.reference, data.colours, block_of(data.run.manifest))
+
+
+def halves(data: RunData) -> Figure:
+    """val1 against val2."""
+    return figures.halves(data.run.scores, data.names, data.colours)
+
+
+def likeness(data: RunData) -> Figure:
+    """How alike the predictions of variants are."""
+    return figures.matrix(findings.likeness(data.run.path / PREDICTIONS, data.run.per_era, data.names))
+
+
+def exposures(data: RunData) -> Figure:
+    """Largest and root mean square feature exposure."""
+    return figures.exposures(data.run.scores, data.names)
+
+
+def importance(data: RunData) -> Figure | None:
+    """What models use of each block of inputs."""
+    gains = findings.importances(data.run, data.config, data.run.manifest["data"]["features"])
+    return workings.importance(gains) if gains else None
+
+
+def training(data: RunData) -> Figure | None:
+    """Training curves of networks."""
+    curves = findings.training_curves(data.run)
+    return workings.training(curves) if curves else None
+
+
+def phases(data: RunData) -> Figure:
+    """Seconds and memory of the phases of the run."""
+    return workings.stages(data.run.manifest["stages"])
+
+
+FIGURES: Mapping[str, tuple[Callable[[RunData], Figure | None], ...]] = {
+    "eras": (cumulative_improvement, differences, cumulative_corr),
+    "predictions": (halves, likeness, exposures, importance),
+    "costs": (training, phases),
+}
+"""Section of the report → the figures it shows, in order; a function gives None where there is nothing to draw."""
+
+
+def run_figures(run: Run, config: Config) -> dict[str, list[Figure]]:
+    """Section → the figures of a run."""
+    data = RunData(run, config)
+    drawn = {section: [make(data) for make in makers] for section, makers in FIGURES.items()}
+    return {section: [figure for figure in found if figure is not None] for section, found in drawn.items()}
+
+
+def validation(eras: "pl.DataFrame") -> "pl.DataFrame":
+    """The rows of a per-era table that are of val1 and val2."""
+    import polars as pl
+
+    return eras.filter(pl.col("split").is_in(("val1", "val2")))
+
+
+def val2_starts(eras: "pl.DataFrame") -> int | None:
+    """The first era of val2; None where there is none."""
+    late = eras.filter(split="val2")["era"]
+    return None if late.is_empty() else int(late.to_numpy().min())
