@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from numerai_lab.cli.terminal import ConfigFile, FormatOption, Set, TableFormat, expanded, print_table, say
-from numerai_lab.experiment import RunOptions
 
 if TYPE_CHECKING:
     from numerai_lab.config.schema import Config
+    from numerai_lab.experiment import RunOptions
 
 
 def run(
