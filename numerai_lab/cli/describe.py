@@ -26,18 +26,17 @@ def describe(
     if how == "json":
         print(json.dumps(found, indent=1, ensure_ascii=False))
         return
-    parameters = pl.DataFrame(found["parameters"], schema=dict.fromkeys(("name", "type", "default", "says"), pl.String))
+    parameters = pl.DataFrame(found["parameters"], schema=dict.fromkeys(("name", "type", "default", "of", "says"), pl.String))
+    columns = ["name", "type", "default", "says"]
+    if how == "csv" or parameters.get_column("of").str.len_chars().sum():
+        columns.insert(3, "of")
+    headings = {"name": "parameter", "of": "only of"}
     if how != "csv":
         mark, end = ("# ", "\n") if how == "md" else ("", "")
         print(f"{mark}{found['name']} ({found['family']})\n\n{found['text']}\n\nEmits: {found['emits']}.{end}")
     print_table(
         parameters,
         how,
-        (
-            Shown("name", "parameter", "s"),
-            Shown("type", "type", "s"),
-            Shown("default", "default", "s"),
-            Shown("says", "says", "s"),
-        ),
+        tuple(Shown(column, headings.get(column, column), "s") for column in columns),
         wrap=True,
     )
