@@ -14,8 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from numerai_lab.augmenters import Augmenter
-from numerai_lab.config.catalogue import CATALOGUE, description
-from numerai_lab.config.kinds import family as family_of
+from numerai_lab.config.catalogue import CATALOGUE, description, entries
 from numerai_lab.config.schema import SECTIONS, Config
 from numerai_lab.core.component import Component
 from numerai_lab.docs.pages import FOLDER, ORDER, source
@@ -77,7 +76,7 @@ def _family(family: str) -> str:
     members = CATALOGUE[family]
     base = FAMILY_BASES.get(family)
     shared = set(base.model_fields) if base else set()
-    parts = [_table(("kind", "gives"), [(f"[`{name}`](#{name})", _first(family_of(cls))) for name, cls in members.items()])]
+    parts = [_table(("kind", "gives"), [(f"[`{row['name']}`](#{row['name']})", row["gives"]) for row in entries(family)])]
     if base is not None:
         rows = [row for row in description(next(iter(members)))["parameters"] if row["name"] in shared]
         parts += [f"Every one of these {family} takes:", _parameters(rows)]
