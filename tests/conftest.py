@@ -18,6 +18,7 @@ os.environ["NLAB_CACHE"] = tempfile.mkdtemp(prefix="nlab-tests-")
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS"), "1")
 
 from numerai_lab.augmenters import AUGMENTERS
+from numerai_lab.config.kinds import class_for, component_of
 from numerai_lab.config.loading import parse_config
 from numerai_lab.config.schema import Config
 from numerai_lab.core.panel import Panel
@@ -71,8 +72,13 @@ def quick(kind: str) -> dict[str, Any]:
 
 
 def component(kind: str, **parameters: Any) -> Any:
-    """A component with quick parameters."""
-    return (GENERATORS | AUGMENTERS | MODELS)[kind](**{**QUICK.get(kind, {}), **parameters})
+    """A component with quick parameters, where it has them."""
+    registered = (GENERATORS | AUGMENTERS | MODELS)[kind]
+    few = QUICK.get(kind, {})
+    chosen = class_for(registered, {**few, **parameters})
+    assert chosen is not None
+    few = {name: value for name, value in few.items() if name in chosen.model_fields}
+    return component_of(registered, {**few, **parameters})
 
 
 class Quiet:

@@ -14,7 +14,7 @@ from numerai_lab.core.arrays import Array, Float32, Float64, Int32
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
-from numerai_lab.neural.settings import SIGMA, Training
+from numerai_lab.neural.settings import HELD_OUT, SIGMA, Training
 
 if TYPE_CHECKING:
     from numerai_lab.neural.diffusion import Denoiser
@@ -65,7 +65,7 @@ class Diffusion(Proportioned, Training):
         16, gt=0, description="eras that a batch is drawn from, evenly; structure set: batch_size over this is the size of a set"
     )
     held_out_eras: Literal["last", "spread"] = Field(
-        "spread", description="which eras are held out of training: the latest, or every so manieth"
+        "spread", description="the tenth of the eras that is held out of training: the latest, or every tenth"
     )
 
     _network: Any = PrivateAttr(None)
@@ -162,7 +162,7 @@ class Diffusion(Proportioned, Training):
         objective = Denoising(denoiser, encoding, told, self.structure, self.drop_condition)
         self._train(objective, panel, rng, context)
         self.conditions_ = objective.conditions.detach().cpu().numpy().copy()
-        learned_from, _ = held_out(panel, self.held_out, self.held_out_eras)  # eras to stop on keep the vector they began with
+        learned_from, _ = held_out(panel, HELD_OUT, self.held_out_eras)  # eras to stop on keep the vector they began with
         self.learned_from_ = np.flatnonzero(np.isin(panel.eras, learned_from.eras))
         for name, values in denoiser.arrays().items():
             setattr(self, name, values)

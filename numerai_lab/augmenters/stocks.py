@@ -1,6 +1,7 @@
 """Rows by plain networks: out of noise, dreamt, and given back through a bottleneck."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     import torch
 
     from numerai_lab.neural.stocks import Stocks
+
+N_LAYERS = 2
+"""Of the networks of noise_to_stock and dream."""
 
 
 def _known(panel: Panel) -> Panel:
@@ -72,12 +76,13 @@ class NoiseToStock(Networked):
     Source: [preparedzebra, Numerai forum], synthetic stocks: dropout .5, targets weighing 10 times.
     """
 
+    removed: ClassVar[Mapping[str, Any]] = {**Training.removed, "n_layers": N_LAYERS}
+
     kind: Literal["noise_to_stock"] = "noise_to_stock"
     invents_eras: ClassVar[bool] = True
     invents_rows: ClassVar[bool] = True
 
-    hidden: int = Field(256, gt=0, le=16384, description="width of the network")
-    n_layers: int = Field(2, gt=0, le=16, description="residual layers")
+    hidden: int = Field(256, gt=0, le=16384, description="width of the network, of two residual layers")
     dropout: float = Field(0.5, ge=0, lt=1, description="share of hidden units left out, while training and afterwards")
     target_weight: float = Field(10.0, gt=0, description="weight of the target's squared error, features weighing 1 together")
 
@@ -97,7 +102,7 @@ class NoiseToStock(Networked):
         from numerai_lab.neural.stocks import NoiseToStock as Network
 
         rates = (self.dropout, self.target_weight)
-        return Network(n_features, float(self.top_), (self.hidden, self.n_layers), rates, init)
+        return Network(n_features, float(self.top_), (self.hidden, N_LAYERS), rates, init)
 
 
 class Dream(Networked):
@@ -109,11 +114,12 @@ class Dream(Networked):
     Source: [nyuton, Numerai forum]: 5 steps of .01 for a sample of 5 % of the rows; DeepDream, Mordvintsev et al. 2015.
     """
 
+    removed: ClassVar[Mapping[str, Any]] = {**Training.removed, "n_layers": N_LAYERS}
+
     kind: Literal["dream"] = "dream"
 
     ratio: float = Field(0.05, gt=0, le=1, description="size of a block as a share of the era's rows")
-    hidden: int = Field(128, gt=0, le=16384, description="width of the hidden layers")
-    n_layers: int = Field(2, gt=0, le=8, description="hidden layers")
+    hidden: int = Field(128, gt=0, le=16384, description="width of the two hidden layers")
     n_steps: int = Field(5, gt=0, le=1000, description="steps along the gradient")
     step: float = Field(0.01, gt=0, le=1, description="length of a step, on features of 0..1")
     rebin: bool = Field(False, description="round to the nearest bin")
@@ -138,7 +144,7 @@ class Dream(Networked):
     def _objective(self, n_features: int, init: "torch.Generator") -> "Stocks":
         from numerai_lab.neural.stocks import Dreaming
 
-        return Dreaming(n_features, float(self.top_), [self.hidden] * self.n_layers, init)
+        return Dreaming(n_features, float(self.top_), [self.hidden] * N_LAYERS, init)
 
 
 class UNet(Networked):

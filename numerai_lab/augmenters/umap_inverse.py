@@ -1,6 +1,7 @@
 """Rows out of the plane: points of a UMAP embedding of features and target, turned back into rows."""
 
 import warnings
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -24,12 +25,13 @@ class UMAPInverse(Proportioned):
     Source: [jefferythewind, Numerai forum]; McInnes, Healy, Melville 2018 (arXiv:1802.03426), PyPI `umap-learn`.
     """
 
+    removed: ClassVar[Mapping[str, Any]] = {"min_dist": 0.1}
+
     kind: Literal["umap_inverse"] = "umap_inverse"
     invents_eras: ClassVar[bool] = True
     invents_rows: ClassVar[bool] = True
 
     n_neighbors: int = Field(15, gt=1, le=1000, description="neighbours a row is linked to")
-    min_dist: float = Field(0.1, ge=0, le=0.99, description="how near points may lie in the embedding")
     n_epochs: int | None = Field(None, gt=0, le=1_000_000, description="passes of the layout; none = umap-learn's choice (500)")
     landmarks: int = Field(5000, ge=100, le=100_000, description="rows to fit on, drawn evenly from the eras")
     pool: int = Field(5000, gt=0, le=1_000_000, description="rows to make")
@@ -75,7 +77,7 @@ class UMAPInverse(Proportioned):
     def _reducer(self, seed: int) -> Any:
         import umap
 
-        settings = {"n_neighbors": self.n_neighbors, "min_dist": self.min_dist, "n_epochs": self.n_epochs}
+        settings = {"n_neighbors": self.n_neighbors, "n_epochs": self.n_epochs}
         return umap.UMAP(n_components=2, random_state=seed, transform_seed=seed, n_jobs=1, **settings)
 
 

@@ -26,18 +26,17 @@ def describe(
     if table_format == "json":
         print(json.dumps(found, indent=1, ensure_ascii=False))
         return
-    parameters = pl.DataFrame(found["parameters"], schema=dict.fromkeys(("name", "type", "default", "says"), pl.String))
+    parameters = pl.DataFrame(found["parameters"], schema=dict.fromkeys(("name", "type", "default", "of", "says"), pl.String))
+    columns = ["name", "type", "default", "says"]
+    if table_format == "csv" or parameters.get_column("of").str.len_chars().sum():
+        columns.insert(3, "of")
+    headings = {"name": "parameter", "of": "only of"}
     if table_format != "csv":
         mark, end = ("# ", "\n") if table_format == "md" else ("", "")
         print(f"{mark}{found['name']} ({found['family']})\n\n{found['text']}\n\nEmits: {found['emits']}.{end}")
     print_table(
         parameters,
         table_format,
-        (
-            TableColumn("name", "parameter", "s"),
-            TableColumn("type", "type", "s"),
-            TableColumn("default", "default", "s"),
-            TableColumn("says", "says", "s"),
-        ),
+        tuple(TableColumn(column, headings.get(column, column), "s") for column in columns),
         wrap=True,
     )

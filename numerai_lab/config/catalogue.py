@@ -5,7 +5,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic.fields import FieldInfo
+
 from numerai_lab.augmenters import Augmenter
+from numerai_lab.config.kinds import algorithms_of, named
+from numerai_lab.config.kinds import family as family_of
 from numerai_lab.config.messages import FAMILIES
 from numerai_lab.core.component import Component
 from numerai_lab.core.errors import NlabError, nearest
@@ -38,7 +42,9 @@ def description(name: str) -> dict[str, Any]:
 def _text(entry: type[Component] | Metric) -> str:
     if isinstance(entry, Metric):
         return f"{entry.says}\n\nSummaries over eras: {', '.join(entry.stats)}.\n\nSource: {entry.source}"
-    return inspect.getdoc(entry) or ""
+    text = inspect.getdoc(family_of(entry)) or ""
+    lines = [f"- {value}: {(inspect.getdoc(cls) or '').splitlines()[0]}" for value, cls in entry.algorithms().items()]
+    return "\n".join([text, "", f"By {entry.chosen_by}:", "", *lines]) if lines else text
 
 
 def _emits(entry: type[Component] | Metric) -> str:
@@ -57,17 +63,29 @@ def _emits(entry: type[Component] | Metric) -> str:
     return "a prediction a row, float32" if issubclass(entry, Model) else "a panel"
 
 
-def _parameters(cls: type[Component]) -> list[dict[str, str]]:
-    return [
-        {
-            "name": name,
-            "type": _type_name(field.annotation) + _bounds(field.metadata),
-            "default": "required" if field.is_required() else "none" if field.default is None else str(field.default),
-            "says": field.description or "",
-        }
-        for name, field in cls.model_fields.items()
-        if name not in ("kind", "source")
-    ]
+def _parameters(registered: type[Component]) -> list[dict[str, str]]:
+    """A row a parameter; `of`: the algorithms that have it so, where not all of them do."""
+    classes = algorithms_of(registered) or {"": registered}
+    rows: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for value, cls in classes.items():
+        for name, field in cls.model_fields.items():
+            if name not in ("kind", "source", cls.chosen_by):
+                rows.setdefault(tuple(_described(name, field).items()), []).append(value)
+    chosen = []
+    if registered.algorithms():
+        field = registered.model_fields[registered.chosen_by]
+        values = " or ".join(registered.algorithms())
+        chosen = [{**_described(registered.chosen_by, field), "type": values, "of": ""}]
+    return chosen + [{**dict(row), "of": named(registered, of)} for row, of in rows.items()]
+
+
+def _described(name: str, field: FieldInfo) -> dict[str, str]:
+    return {
+        "name": name,
+        "type": _type_name(field.annotation) + _bounds(field.metadata),
+        "default": "required" if field.is_required() else "none" if field.default is None else str(field.default),
+        "says": field.description or "",
+    }
 
 
 def _type_name(annotation: Any) -> str:

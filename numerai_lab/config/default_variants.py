@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from numerai_lab.augmenters import AUGMENTERS
+from numerai_lab.config.kinds import component_of
 from numerai_lab.core.component import Component
 from numerai_lab.generators import GENERATORS
 
@@ -134,7 +135,7 @@ def _checked(kinds: Mapping[str, type[C]], values: Any) -> C | None:
     if kind not in kinds:
         return None
     try:
-        return kinds[kind].model_validate(values)
+        return component_of(kinds[kind], values)
     except ValidationError:
         return None
 

@@ -1,6 +1,6 @@
 """Configs from YAML files and `--set`: every problem at once, each with its path."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,11 @@ from pydantic import ValidationError
 from numerai_lab.config.checks import cross_checks, scope_checks
 from numerai_lab.config.default_variants import RAW as RAW
 from numerai_lab.config.default_variants import mapping, with_variants
+from numerai_lab.config.kinds import class_for
 from numerai_lab.config.messages import sentence
 from numerai_lab.config.schema import KIND_KEYS, SECTIONS, Config
 from numerai_lab.config.yaml_file import parse_yaml, read_yaml
+from numerai_lab.core.component import Component
 from numerai_lab.core.errors import NlabError
 from numerai_lab.data import Source
 
@@ -60,7 +62,7 @@ def parse_config(raw: dict[str, Any], where: str) -> Config:
 
 
 def _override(raw: dict[str, Any], text: str) -> list[str]:
-    """Sets `a.b=c` in place (c is YAML). A new `source` or `kind` drops the file's keys that it has no use for."""
+    """Sets `a.b=c` in place (c is YAML). A new `source`, `kind` or `mode` drops the file's keys that it has no use for."""
     path, equals, value = text.partition("=")
     keys = path.strip().split(".")
     if not equals or not all(keys):
@@ -73,10 +75,20 @@ def _override(raw: dict[str, Any], text: str) -> list[str]:
     last, parsed = keys[-1], parse_yaml(value, f"--set {text!r}")
     changed = at.get(last) != parsed
     at[last] = parsed
-    if not changed or last not in KIND_KEYS or parsed not in KIND_KEYS[last]:
+    chosen = _chosen_class(at, last) if changed else None
+    if chosen is None:
         return []
-    fields = KIND_KEYS[last][parsed].model_fields
-    foreign = [key for key in at if key not in fields]
+    foreign = [key for key in at if key not in chosen.model_fields]
     for key in foreign:
         del at[key]
     return [f"{'.'.join([*keys[:-1], key])}: left out, {last} {parsed} has no such parameter" for key in foreign]
+
+
+def _chosen_class(values: Mapping[str, Any], key: str) -> type[Component] | None:
+    """The class that parameters ask for, where `key` chooses it: `source`, `kind`, `mode` …"""
+    names = KIND_KEYS.get(key) or KIND_KEYS["kind"]
+    name = values.get(key if key in KIND_KEYS else "kind")
+    registered = names.get(name) if isinstance(name, str) else None
+    if registered is None or key not in (*KIND_KEYS, registered.chosen_by):
+        return None
+    return class_for(registered, values)

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from numerai_lab.augmenters import AUGMENTERS
+from numerai_lab.config.kinds import algorithms_of, members, owners
 from numerai_lab.core.component import Component
 from numerai_lab.core.errors import nearest
 from numerai_lab.data import SOURCES
@@ -21,16 +22,17 @@ FAMILIES: dict[str, Mapping[str, type[Component]]] = {
     "models": MODELS,
 }
 KINDS = {name: cls for family in FAMILIES.values() for name, cls in family.items()}
-TAGS = {*KINDS, "override"}
+MEMBERS = {name: cls for family in FAMILIES.values() for name, cls in members(family).items()}
+TAGS = {*MEMBERS, "override"}
 """What stands in pydantic's locations for the members of unions."""
 
 
 def sentence(detail: ErrorDetails, raw: Any, root: type[BaseModel], sections: Mapping[str, type[BaseModel]]) -> str:
     """One pydantic error as: path: what came, what was wanted and the nearest known name."""
-    path, known = _walk(detail["loc"], raw, root, sections)
+    path, model = _walk(detail["loc"], raw, root, sections)
     kind, came = detail["type"], detail["input"]
     if kind == "extra_forbidden":
-        return f"{path}: unknown key, {nearest(detail['loc'][-1], known)}"
+        return f"{path}: {_why_unknown(str(detail['loc'][-1]), model)}"
     if kind == "missing":
         return f"{path}: missing"
     key = "source" if path == "data" else "kind"
@@ -41,6 +43,9 @@ def sentence(detail: ErrorDetails, raw: Any, root: type[BaseModel], sections: Ma
         return f"{path}.{key}: missing, known: {', '.join(FAMILIES[family])}"
     if kind == "union_tag_invalid":
         tag = detail["ctx"]["tag"]
+        registered = KINDS.get(tag.split(" ")[0])
+        if registered is not None and registered.algorithms():
+            return _unknown_algorithm(path, registered, came[registered.chosen_by])
         return f"{path}.{key}: unknown {tag!r}, {nearest(tag, FAMILIES[family])}; `nlab list {family}` lists all"
     if kind == "string_pattern_mismatch":
         return f"{path}: got {came!r}, wanted letters, digits and _ . + - after the first"
@@ -49,13 +54,50 @@ def sentence(detail: ErrorDetails, raw: Any, root: type[BaseModel], sections: Ma
     if kind == "literal_error" and isinstance(came, str):
         options = re.findall(r"'([^']+)'", detail["ctx"]["expected"])
         wanted += f"; {nearest(came, options)}" if nearest(came, options).startswith("did") else ""
+        wanted += _elsewhere(path.rpartition(".")[2], came, model)
     return f"{path}: {said}{wanted}"
+
+
+def _why_unknown(key: str, model: type[BaseModel]) -> str:
+    """What is wrong with a key that the model does not have, and what to do."""
+    removed = model.removed if issubclass(model, Component) else {}
+    if key in removed:
+        return f"this parameter was removed, its value is always {removed[key]!r}; leave it out"
+    registered = _registered(model)
+    if registered is not None and (having := owners(registered, key)):
+        chosen = registered.chosen_by
+        own = model.model_fields[chosen].default
+        return f"a parameter of {chosen}: {' or '.join(having)}, and this is {chosen}: {own}; leave it out"
+    return f"unknown key, {nearest(key, model.model_fields)}"
+
+
+def _registered(model: type[BaseModel]) -> type[Component] | None:
+    """The registered class of a component whose kind is several classes."""
+    several = issubclass(model, Component) and model.chosen_by
+    return KINDS[model.model_fields["kind"].default] if several else None
+
+
+def _elsewhere(name: str, value: str, model: type[BaseModel]) -> str:
+    """Which algorithms of the component's kind know this value of a parameter, as the end of a sentence."""
+    registered = _registered(model)
+    if registered is None:
+        return ""
+    fields = {of: other.model_fields.get(name) for of, other in algorithms_of(registered).items()}
+    knowing = [of for of, field in fields.items() if field is not None and value in get_args(field.annotation)]
+    return f"; {value!r} is of {registered.chosen_by}: {' or '.join(knowing)}" if knowing else ""
+
+
+def _unknown_algorithm(path: str, registered: type[Component], came: Any) -> str:
+    known = list(registered.algorithms())
+    close = nearest(came, known)
+    near = f"; {close}" if close.startswith("did") else ""
+    return f"{path}.{registered.chosen_by}: got {came!r}, wanted one of {', '.join(known)}{near}"
 
 
 def _walk(
     loc: Sequence[int | str], raw: Any, root: type[BaseModel], sections: Mapping[str, type[BaseModel]]
-) -> tuple[str, list[str]]:
-    """The path of an error in the user's file, and the keys known there.
+) -> tuple[str, type[BaseModel]]:
+    """The path of an error in the user's file, and the model that is wanted there.
 
     pydantic's locations also hold the tags of unions, which are no keys of the file: they only name the model.
     """
@@ -64,9 +106,9 @@ def _walk(
     for i, key in enumerate(loc):
         inside = isinstance(node, Mapping) or (isinstance(node, list) and isinstance(key, int))
         if i < len(loc) - 1:
-            model = sections.get(str(key)) or KINDS.get(str(key)) or model
+            model = sections.get(str(key)) or MEMBERS.get(str(key)) or model
         if not inside or (key in TAGS and isinstance(node, Mapping) and key not in node):
             continue
         path += f"[{key}]" if isinstance(key, int) else f".{key}" if path else str(key)
         node = node.get(key) if isinstance(node, Mapping) else node[int(key)]
-    return path, list(model.model_fields)
+    return path, model

@@ -5,10 +5,11 @@ from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator
 
 from numerai_lab.augmenters import AUGMENTERS, Augmenter
 from numerai_lab.config.default_variants import RAW as RAW
+from numerai_lab.config.kinds import member_name, members, without_idle
 from numerai_lab.core.component import Component
 from numerai_lab.core.folds import CrossValidation
 from numerai_lab.core.splits import Embargo, SplitsConfig
@@ -23,16 +24,20 @@ KIND_KEYS: dict[str, dict[str, type[Component]]] = {"source": {**SOURCES}, "kind
 
 
 def _one_of(registry: Mapping[str, type[Component]], key: str) -> Any:
-    """The union of a registry's classes, told apart by `key`."""
-    members = tuple(Annotated[cls, Tag(name)] for name, cls in registry.items())
-    union: Any = members[0]
-    for member in members[1:]:
+    """The union of a registry's classes, told apart by `key` and, where a kind is several classes, by one parameter more."""
+    tagged = tuple(Annotated[cls, Tag(name)] for name, cls in members(registry).items())
+    union: Any = tagged[0]
+    for member in tagged[1:]:
         union = union | member
 
     def tag(value: Any) -> Any:
-        return value.get(key) if isinstance(value, Mapping) else getattr(value, key, None)
+        return member_name(registry, key, value)
 
-    return Annotated[union, Discriminator(tag)]
+    def tidy(value: Any) -> Any:
+        known = isinstance(value, Mapping) and isinstance(value.get(key), str) and value[key] in registry
+        return without_idle(registry[value[key]], value) if known else value
+
+    return Annotated[Annotated[union, Discriminator(tag)], BeforeValidator(tidy)]
 
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from numerai_lab.augmenters import AUGMENTERS, Augmenter
+from numerai_lab.config.kinds import family, says
 from numerai_lab.config.messages import KINDS
 from numerai_lab.config.schema import Config
 from numerai_lab.core.component import Component
@@ -29,12 +30,12 @@ def starter(names: Sequence[str]) -> str:
     for name in names:
         if name not in KINDS:
             raise NlabError(f"new: nothing is called {name!r}; {nearest(name, KINDS)}")
-    sources, models = ([name for name in names if name in family] for family in (SOURCES, MODELS))
+    sources, models = ([name for name in names if name in registry] for registry in (SOURCES, MODELS))
     if len(sources) > 1 or len(models) > 1:
         raise NlabError(f"new: a config has one source and one model; got {', '.join((*sources, *models))}")
     methods = {
-        key: [name for name in names if name in family]
-        for key, family in (("generators", GENERATORS), ("augmenters", AUGMENTERS))
+        key: [name for name in names if name in registry]
+        for key, registry in (("generators", GENERATORS), ("augmenters", AUGMENTERS))
     }
     title = "_".join([*methods["generators"], *methods["augmenters"]] or names) or "experiment"
     lines = [SCHEMA_LINE, f"# Made by `nlab new {' '.join(names)}`; every value is the default.", f"name: {title}", "seeds: [0]"]
@@ -43,39 +44,49 @@ def starter(names: Sequence[str]) -> str:
     for key, kinds in methods.items():
         lines += [f"{key}:"] * bool(kinds)
         for kind in kinds:
-            lines += [*_comment(_first_line(KINDS[kind]), 1), f"  {kind}:", *_slice(KINDS[kind], "kind", 2)]
+            about = _first_line(family(KINDS[kind]))
+            lines += [*_comment(about, 1), f"  {kind}:", *_slice(KINDS[kind], "kind", 2)]
     lines += ["model:", *_slice(MODELS[(models or ["xgboost"])[0]], "kind", 1)]
     variants = "variants: left out here: baseline, each method with and without raw features, and its placebo"
     return "\n".join([*lines, *_comment(f"{variants}; `nlab run --dry-run` writes them out.", 0), ""])
 
 
 def schema() -> dict[str, Any]:
-    """The JSON schema of a config; what tells components apart (`kind`, `source`) has to be written."""
+    """The JSON schema of a config.
+
+    What tells components apart has to be written: `kind`, `source`, and `mode` or `method` where it is not the default.
+    """
     found = Config.model_json_schema()
-    for cls in KINDS.values():
-        part = found["$defs"][cls.__name__]
-        key = "source" if "source" in part["properties"] else "kind"
-        part["required"] = [key, *(name for name in part.get("required", []) if name != key)]
+    for registered in KINDS.values():
+        for cls in registered.algorithms().values() or [registered]:
+            part = found["$defs"][cls.__name__]
+            key = "source" if "source" in part["properties"] else "kind"
+            keys = [key] if cls is registered else [key, cls.chosen_by]
+            part["required"] = [*keys, *(name for name in part.get("required", []) if name not in keys)]
+            for name, values in part["properties"].items():
+                if cls is registered and "description" in values:
+                    values["description"] = says(cls, name)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
 
 
 def _slice(cls: type[Component], key: str, depth: int) -> list[str]:
     """A component's own parameters, then those that its whole family has."""
-    family = next((base for base in (Generator, Augmenter) if issubclass(cls, base)), None)
-    shared = set(family.model_fields) if family else set()
+    base = next((base for base in (Generator, Augmenter) if issubclass(cls, base)), None)
+    shared = set(base.model_fields) if base else set()
     names = [name for name in cls.model_fields if name != key]
-    ordered = sorted(names, key=lambda name: name in shared)
+    ordered = sorted(names, key=lambda name: (name in shared) - (name == cls.chosen_by))
     return [f"{'  ' * depth}{key}: {cls.model_fields[key].default}", *_parameters(cls, ordered, depth)]
 
 
 def _parameters(cls: type[BaseModel], names: Sequence[str], depth: int) -> Iterator[str]:
     for name in names:
         field = cls.model_fields[name]
-        line, says = f"{'  ' * depth}{name}: {_value(field)}", _says(field)
-        if len(line) + len(says) + 4 <= WIDTH:
-            yield f"{line}  # {says}" if says else line
+        line = f"{'  ' * depth}{name}: {_value(field)}"
+        comment = ("required: " if field.is_required() else "") + says(cls, name)
+        if len(line) + len(comment) + 4 <= WIDTH:
+            yield f"{line}  # {comment}" if comment else line
         else:
-            yield from _comment(says, depth)
+            yield from _comment(comment, depth)
             yield line
 
 
@@ -86,10 +97,6 @@ def _value(field: FieldInfo) -> str:
     default = field.get_default(call_default_factory=True)
     plain = default.model_dump() if isinstance(default, BaseModel) else default
     return yaml.safe_dump(plain, default_flow_style=True, width=10_000, allow_unicode=True).removesuffix("...\n").strip()
-
-
-def _says(field: FieldInfo) -> str:
-    return ("required: " if field.is_required() else "") + (field.description or "")
 
 
 def _comment(text: str, depth: int) -> list[str]:

@@ -1,6 +1,7 @@
 """What generators, augmenters, models and sources have in common: typed parameters, documented, checked, and learned state."""
 
 import json
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
@@ -22,6 +23,12 @@ class Component(BaseModel):
     unseeded: ClassVar[tuple[str, ...]] = ("device",)
     """Parameters that do not count for `seed_key`: amounts, devices, names of other components."""
 
+    chosen_by: ClassVar[str] = ""
+    """The parameter that tells the classes of one kind apart, such as `mode` of umap; "" where a
+    kind is one class."""
+    removed: ClassVar[Mapping[str, Any]] = {}
+    """Parameters of earlier versions, with the only value that a config may still give them."""
+
     model_config = ConfigDict(extra="forbid", strict=True, validate_default=True, allow_inf_nan=False)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -37,7 +44,18 @@ class Component(BaseModel):
         Parameters at their defaults are left out, so that a new parameter gives no other random numbers.
         """
         dumped = self.model_dump(mode="json", exclude=set(self.unseeded), exclude_defaults=True)
-        return json.dumps({**dumped, "kind": self.model_dump().get("kind")}, sort_keys=True)
+        chosen = "" if self.algorithms() else self.chosen_by  # the default algorithm is not named
+        named = self.model_dump(include={chosen})
+        return json.dumps({**dumped, **named, "kind": self.model_dump().get("kind")}, sort_keys=True)
+
+    @classmethod
+    def algorithms(cls) -> "Mapping[str, type[Component]]":
+        """The classes of this kind by the value of `chosen_by`, the default first.
+
+        The class that a registry names declares them, and is the default. Empty for other classes,
+        and where a kind is one class.
+        """
+        return {}
 
     def fresh(self) -> Self:
         """The same parameters with nothing learned."""

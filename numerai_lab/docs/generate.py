@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from numerai_lab.augmenters import Augmenter
-from numerai_lab.config.catalogue import CATALOGUE, description
+from numerai_lab.config.catalogue import CATALOGUE, description, entries
 from numerai_lab.config.schema import SECTIONS, Config
 from numerai_lab.core.component import Component
 from numerai_lab.docs.pages import FOLDER, ORDER, source
@@ -76,7 +76,7 @@ def _family(family: str) -> str:
     members = CATALOGUE[family]
     base = FAMILY_BASES.get(family)
     shared = set(base.model_fields) if base else set()
-    parts = [_table(("kind", "gives"), [(f"[`{name}`](#{name})", _first(cls)) for name, cls in members.items()])]
+    parts = [_table(("kind", "gives"), [(f"[`{row['name']}`](#{row['name']})", row["gives"]) for row in entries(family)])]
     if base is not None:
         rows = [row for row in description(next(iter(members)))["parameters"] if row["name"] in shared]
         parts += [f"Every one of these {family} takes:", _parameters(rows)]
@@ -96,8 +96,10 @@ def _member(name: str, shared: set[str]) -> Iterator[str]:
 
 
 def _parameters(rows: list[dict[str, str]]) -> str:
-    cells = [(f"`{row['name']}`", f"`{row['default']}`", _with_type(row)) for row in rows]
-    return _table(("parameter", "default", "what it does"), cells)
+    cells = [(f"`{row['name']}`", f"`{row['default']}`", _with_type(row), row["of"]) for row in rows]
+    if any(row["of"] for row in rows):
+        return _table(("parameter", "default", "what it does", "only of"), cells)
+    return _table(("parameter", "default", "what it does"), [cell[:3] for cell in cells])
 
 
 def _with_type(row: dict[str, str]) -> str:

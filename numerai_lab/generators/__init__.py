@@ -2,7 +2,7 @@
 
 from numerai_lab.generators.autoencoder import Autoencoder, RandomEncoder
 from numerai_lab.generators.base import Generator
-from numerai_lab.generators.contrastive import Contrastive
+from numerai_lab.generators.contrastive import Scarf
 from numerai_lab.generators.density import LocalDensity
 from numerai_lab.generators.era import EraCode
 from numerai_lab.generators.era_autoencoder import EraAutoencoder
@@ -11,12 +11,12 @@ from numerai_lab.generators.linear import PCA, FactorAnalysis
 from numerai_lab.generators.noise import RandomColumns
 from numerai_lab.generators.ratios import LogRatioPairs
 from numerai_lab.generators.supervised import Siamese, SupervisedAutoencoder
-from numerai_lab.generators.umap import UMAP
+from numerai_lab.generators.umap import UMAPAuto
 
 GENERATORS: dict[str, type[Generator]] = {
     "pca": PCA,
     "factor_analysis": FactorAnalysis,
-    "umap": UMAP,
+    "umap": UMAPAuto,
     "group_stats": GroupStats,
     "log_ratio_pairs": LogRatioPairs,
     "local_density": LocalDensity,
@@ -24,7 +24,7 @@ GENERATORS: dict[str, type[Generator]] = {
     "random_columns": RandomColumns,
     "autoencoder": Autoencoder,
     "random_encoder": RandomEncoder,
-    "contrastive": Contrastive,
+    "contrastive": Scarf,
     "era_autoencoder": EraAutoencoder,
     "supervised_autoencoder": SupervisedAutoencoder,
     "siamese": Siamese,

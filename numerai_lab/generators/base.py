@@ -78,8 +78,11 @@ class Generator(Component):
         """What `fit` is shown."""
         return FitScope(self.fit_on)
 
-    def settled(self, n_rows: int) -> Self:
-        """Itself with every choice made that hangs on the number of rows to learn from, so that all fits of a run agree."""
+    def settled(self, n_rows: int) -> "Generator":
+        """The generator with every choice made that depends on the number of rows to learn from.
+
+        A run asks once, so that all its fits agree.
+        """
         return self
 
     def sized(self, widths: Mapping[str, int]) -> Self:

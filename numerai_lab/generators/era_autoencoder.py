@@ -62,7 +62,7 @@ class EraAutoencoder(TrainedGenerator):
     round: bool = Field(True, description="codes are whole numbers")
     eras_per_batch: int = Field(16, gt=0, le=1_000_000, description="eras that a batch is drawn from, evenly")
     held_out_eras: Literal["last", "spread"] = Field(
-        "spread", description="spread: every so manieth era is kept for early stopping, so that the largest code is learned from"
+        "spread", description="spread: every tenth era is kept for early stopping, so that the largest code is learned from"
     )
 
     @model_validator(mode="before")

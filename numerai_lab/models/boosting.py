@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -55,10 +55,10 @@ class XGBoost(_Boosting):
     """
 
     library_bytes: ClassVar[int] = 150_000_000
+    removed: ClassVar[Mapping[str, Any]] = {"reg_lambda": 1.0, "reg_alpha": 0.0}
+
     kind: Literal["xgboost"] = "xgboost"
     min_child_weight: float = Field(1.0, ge=0, description="least number of rows in a leaf")
-    reg_lambda: float = Field(1.0, ge=0, description="L2 penalty on leaf values")
-    reg_alpha: float = Field(0.0, ge=0, description="L1 penalty on leaf values")
     external_memory: bool = Field(
         False,
         description="the binned rows lie on disk, two bytes a cell, while trees are grown: the same trees, in memory that rows "
@@ -143,11 +143,12 @@ class LightGBM(_Boosting):
     """
 
     library_bytes: ClassVar[int] = 60_000_000
+    removed: ClassVar[Mapping[str, Any]] = {"reg_lambda": 0.0}
+
     kind: Literal["lightgbm"] = "lightgbm"
     n_estimators: int = Field(2000, gt=0, le=1_000_000, description="trees")
     num_leaves: int = Field(31, gt=1, le=131_072, description="leaves of a tree at most")
     min_data_in_leaf: int = Field(20, ge=1, lt=2**31, description="least number of rows in a leaf")
-    reg_lambda: float = Field(0.0, ge=0, description="L2 penalty on leaf values")
 
     def fit(self, blocks: TrainingStream, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         import lightgbm
@@ -161,7 +162,6 @@ class LightGBM(_Boosting):
             "bagging_fraction": self.subsample,
             "bagging_freq": int(self.subsample < 1),
             "min_data_in_leaf": self.min_data_in_leaf,
-            "lambda_l2": self.reg_lambda,
             "max_bin": max(2, self._bins(blocks) - 1),  # it adds one for missing values; 255 keep a cell in one byte
             "bin_construct_sample_cnt": SAMPLED,
             "num_threads": self.n_jobs,

@@ -1,7 +1,6 @@
 """Objectives of self-supervised encoders in one frame: an encoder that is kept, and heads that are thrown away."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,44 +13,62 @@ from numerai_lab.neural.networks import Encoder, linear, relu_net
 from numerai_lab.neural.rows import RowBatch
 from numerai_lab.neural.training import TrainingObjective
 
-Method = Literal["scarf", "vime", "subtab", "vicreg", "barlow", "simsiam", "switchtab", "lfr", "era"]
-
 N_PROJECTORS = 6
 PROJECTED = 32
 
 
 @dataclass(frozen=True)
-class Frame:
-    """What every method is built from. width, n_features: the encoder's columns and all there are; hidden: of heads."""
+class EncoderFrame:
+    """What every method is built from: an untrained encoder, and the sizes of its heads.
+
+    width, n_features: the columns that the encoder emits, and all features; hidden: width of heads.
+    """
 
     encoder: Encoder
     width: int
     n_features: int
     hidden: int
-    corruption: float
-    scope: Scope
-    temperature: float
     init: torch.Generator
 
 
-class _Framed(TrainingObjective):
-    """Keeps the frame's encoder and makes views."""
+@dataclass(frozen=True)
+class CellReplacement:
+    """How views are corrupted: a share of a row's cells comes from rows of its era or of any era."""
 
-    def __init__(self, frame: Frame) -> None:
-        super().__init__()
-        self.encoder = frame.encoder
-        self.corruption, self.scope, self.temperature = frame.corruption, frame.scope, frame.temperature
+    share: float
+    scope: Scope
 
     def view(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
-        """The cells with their share replaced."""
-        return swapped(batch, self.corruption, self.scope, noise)[0]
+        """The batch's cells with this share replaced."""
+        return swapped(batch, self.share, self.scope, noise)[0]
 
 
-class Scarf(_Framed):
+class ContrastiveObjective(TrainingObjective):
+    """Keeps the frame's encoder."""
+
+    def __init__(self, frame: EncoderFrame) -> None:
+        super().__init__()
+        self.encoder = frame.encoder
+
+
+class ViewObjective(ContrastiveObjective):
+    """Learns from corrupted views."""
+
+    def __init__(self, frame: EncoderFrame, replacement: CellReplacement) -> None:
+        super().__init__(frame)
+        self.replacement = replacement
+
+    def view(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
+        """A corrupted view of the batch's cells."""
+        return self.replacement.view(batch, noise)
+
+
+class ScarfObjective(ViewObjective):
     """InfoNCE between a row and its corrupted view (Bahri et al. 2022, arXiv:2106.15147)."""
 
-    def __init__(self, frame: Frame) -> None:
-        super().__init__(frame)
+    def __init__(self, frame: EncoderFrame, replacement: CellReplacement, temperature: float) -> None:
+        super().__init__(frame, replacement)
+        self.temperature = temperature
         self.head = relu_net([frame.width, frame.hidden, frame.hidden], frame.init)
 
     def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
@@ -59,7 +76,7 @@ class Scarf(_Framed):
         return info_nce(shown, view, self.temperature)
 
 
-class EraContrastive(Scarf):
+class EraObjective(ScarfObjective):
     """InfoNCE between two corrupted views of a row; only rows of its own era stand against it (this project)."""
 
     def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
@@ -67,11 +84,11 @@ class EraContrastive(Scarf):
         return info_nce(one, other, self.temperature, batch.era)
 
 
-class Vime(_Framed):
+class VimeObjective(ViewObjective):
     """Which cells were changed, and what they were: cross-entropy + 2 · squared error (Yoon et al. 2020)."""
 
-    def __init__(self, frame: Frame) -> None:
-        super().__init__(frame)
+    def __init__(self, frame: EncoderFrame, replacement: CellReplacement) -> None:
+        super().__init__(frame, replacement)
         self.changed = linear(frame.width, frame.n_features, frame.init)
         self.restored = linear(frame.width, frame.n_features, frame.init)
 
@@ -82,27 +99,27 @@ class Vime(_Framed):
         return changed + 2 * functional.mse_loss(self.restored(hidden).float(), self.encoder.standard(batch.cells))
 
 
-class SubTab(_Framed):
+class SubTabObjective(ViewObjective):
     """From each of some overlapping subsets of columns, slightly corrupted, all columns (Ucar et al. 2021)."""
 
     columns: Tensor
 
-    def __init__(self, frame: Frame, columns: Int64) -> None:
-        super().__init__(frame)
+    def __init__(self, frame: EncoderFrame, replacement: CellReplacement, columns: Int64) -> None:
+        super().__init__(frame, replacement)
         self.register_buffer("columns", torch.from_numpy(columns))
         self.decoder = relu_net([frame.width, frame.hidden, frame.n_features], frame.init)
 
     def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
         view, wanted = self.encoder.standard(self.view(batch, noise)), self.encoder.standard(batch.cells)
-        told = [self.decoder(self.encoder.net(view[:, chosen])) for chosen in self.columns]
-        return torch.stack([functional.mse_loss(each.float(), wanted) for each in told]).mean()
+        decoded = [self.decoder(self.encoder.net(view[:, chosen])) for chosen in self.columns]
+        return torch.stack([functional.mse_loss(each.float(), wanted) for each in decoded]).mean()
 
 
-class VicReg(_Framed):
+class VicRegObjective(ViewObjective):
     """Two corrupted views near each other, every dimension spread, none correlated (Bardes, Ponce, LeCun 2022)."""
 
-    def __init__(self, frame: Frame) -> None:
-        super().__init__(frame)
+    def __init__(self, frame: EncoderFrame, replacement: CellReplacement) -> None:
+        super().__init__(frame, replacement)
         self.head = relu_net([frame.width, frame.hidden, frame.hidden], frame.init, norm=True)
 
     def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
@@ -110,7 +127,7 @@ class VicReg(_Framed):
         return vicreg(one, other)
 
 
-class BarlowTwins(VicReg):
+class BarlowTwinsObjective(VicRegObjective):
     """Two corrupted views correlated dimension by dimension, and not across (Zbontar et al. 2021)."""
 
     def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
@@ -118,11 +135,11 @@ class BarlowTwins(VicReg):
         return barlow_twins(one, other)
 
 
-class SimSiam(_Framed):
+class SimSiamObjective(ViewObjective):
     """A view predicts the other's projection, which gets no gradient (Chen, He 2021)."""
 
-    def __init__(self, frame: Frame) -> None:
-        super().__init__(frame)
+    def __init__(self, frame: EncoderFrame, replacement: CellReplacement) -> None:
+        super().__init__(frame, replacement)
         net = relu_net([frame.width, frame.hidden, frame.hidden], frame.init, norm=True)
         self.head = nn.Sequential(net, nn.BatchNorm1d(frame.hidden, affine=False))
         self.predictor = relu_net([frame.hidden, max(8, frame.hidden // 4), frame.hidden], frame.init, norm=True)
@@ -132,14 +149,14 @@ class SimSiam(_Framed):
         return (sim_siam(self.predictor(one), other) + sim_siam(self.predictor(other), one)) / 2
 
 
-class SwitchTab(_Framed):
+class SwitchTabObjective(ViewObjective):
     """A mutual and a salient half for each of two rows; each row comes back from its own salient half and either mutual one.
 
     Wu et al. 2024 (arXiv:2401.02013).
     """
 
-    def __init__(self, frame: Frame) -> None:
-        super().__init__(frame)
+    def __init__(self, frame: EncoderFrame, replacement: CellReplacement) -> None:
+        super().__init__(frame, replacement)
         self.mutual, self.salient = (linear(frame.width, frame.width, frame.init) for _ in range(2))
         self.decoder = linear(2 * frame.width, frame.n_features, frame.init)
 
@@ -153,13 +170,13 @@ class SwitchTab(_Framed):
         return functional.mse_loss(own.float(), wanted) + functional.mse_loss(switched.float(), wanted)
 
 
-class LearnedFromRandomness(_Framed):
+class RandomProjectorsObjective(ContrastiveObjective):
     """Linear heads say what frozen random networks say of the row: squared error of standardised outputs (Sui et al. 2024).
 
     The paper compares with Barlow Twins' loss across the batch.
     """
 
-    def __init__(self, frame: Frame) -> None:
+    def __init__(self, frame: EncoderFrame) -> None:
         super().__init__(frame)
         nets = (relu_net([frame.n_features, frame.hidden, PROJECTED], frame.init) for _ in range(N_PROJECTORS))
         self.projectors = nn.ModuleList(nets).requires_grad_(False)
@@ -170,16 +187,3 @@ class LearnedFromRandomness(_Framed):
         with torch.no_grad():
             wanted = standardised(torch.cat([projector(standard) for projector in self.projectors], dim=1).float())
         return functional.mse_loss(self.head(self.encoder.net(standard).relu()).float(), wanted)
-
-
-OBJECTIVES: dict[str, type[_Framed]] = {
-    "scarf": Scarf,
-    "vime": Vime,
-    "vicreg": VicReg,
-    "barlow": BarlowTwins,
-    "simsiam": SimSiam,
-    "switchtab": SwitchTab,
-    "lfr": LearnedFromRandomness,
-    "era": EraContrastive,
-}
-"""By method; SubTab stands apart, since it needs its subsets."""

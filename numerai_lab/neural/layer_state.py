@@ -1,4 +1,7 @@
-"""Layers of networks in a component's learned state: `weights_0_`, `biases_0_`, `weights_1_` … No torch at import."""
+"""Layers of networks as learned state: `weights_0_`, `biases_0_`, `weights_1_` …
+
+No torch at import.
+"""
 
 from collections.abc import Mapping, Sequence
 

@@ -88,7 +88,7 @@ def _nothing_to_draw(panel: Panel) -> str:
 
 
 def held_out(panel: Panel, share: float, how: Literal["last", "spread"]) -> tuple[Panel, Panel]:
-    """(eras to learn from, eras to stop on): the last `share` of the eras is held out, or every so manieth but the last one.
+    """(eras to learn from, eras to stop on): the last `share` of the eras is held out, or every k-th but the last one.
 
     Where the panel shows its target, eras whose targets reach into those of the held-out eras behind them are neither: a
     network would be judged on what it has memorised. At least half of the eras before the seam are learned from all the

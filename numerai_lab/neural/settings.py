@@ -1,6 +1,7 @@
 """Parameters of whatever trains a network, and the way from them into the one training loop. No torch at import."""
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -12,6 +13,10 @@ from numerai_lab.core.progress import FitContext
 if TYPE_CHECKING:
     from numerai_lab.neural.training import TrainingObjective
 
+HELD_OUT = 0.1
+"""Share of the eras given to a fit that early stopping is judged on."""
+CLIP = 5.0
+"""Largest norm of a gradient; a larger one is scaled down to it."""
 SIGMA = 0.5
 """Standard deviation of the values that a diffusion model sees, noise aside."""
 
@@ -34,6 +39,8 @@ class OnDevice(Component):
 class Training(OnDevice):
     """Training on rows drawn from eras, early stopping on eras held out of those that fit was given."""
 
+    removed: ClassVar[Mapping[str, Any]] = {"clip": CLIP, "held_out": HELD_OUT}
+
     batch_size: int = Field(1024, ge=8, le=1_000_000, description="rows a step")
     eras_per_batch: int = Field(
         4, gt=0, le=1_000_000, description="eras that a batch is drawn from, evenly; 1 = every batch from one era"
@@ -44,12 +51,10 @@ class Training(OnDevice):
     epochs: float | None = Field(None, gt=0, description="passes over the rows at most, if that is fewer steps; none = no limit")
     learning_rate: float = Field(1e-3, gt=0, le=1, description="of AdamW, at the start")
     weight_decay: float = Field(1e-4, ge=0, le=1, description="of AdamW")
-    clip: float = Field(5.0, gt=0, description="largest norm of the gradient")
-    held_out: float = Field(0.1, gt=0, le=0.5, description="share of the eras given to fit that is kept for early stopping")
     held_out_eras: Literal["last", "spread"] = Field(
         "last",
-        description="last: the latest eras are held out, and with labels those before whose targets reach into theirs; spread: "
-        "every so manieth, so that the last one is learned from",
+        description="the tenth of the eras given to fit that is kept for early stopping. last: the latest, and with labels those "
+        "before whose targets reach into theirs; spread: every tenth, so that the last one is learned from",
     )
     evaluate_every: int = Field(
         100, gt=0, le=10_000_000, description="steps between two looks at the held-out eras (and checkpoints)"
@@ -60,7 +65,7 @@ class Training(OnDevice):
         """Why its network can't be trained on this panel, in a sentence; empty where it can."""
         from numerai_lab.neural.rows import no_batch
 
-        return self.no_device() or no_batch(panel, self.held_out, self.held_out_eras)
+        return self.no_device() or no_batch(panel, HELD_OUT, self.held_out_eras)
 
     def _train(self, objective: "TrainingObjective", panel: Panel, rng: np.random.Generator, context: FitContext) -> None:
         """Trains in place; `curve_` is the training curve: step, training loss, loss on held-out eras, float32."""
@@ -70,7 +75,7 @@ class Training(OnDevice):
         from numerai_lab.neural.training import TrainingSchedule, train
 
         settings = {field.name: getattr(self, field.name) for field in fields(TrainingSchedule) if hasattr(self, field.name)}
-        plan = TrainingSchedule(**(settings | {"eras_per_batch": self._batch_eras()}))
+        plan = TrainingSchedule(**(settings | {"eras_per_batch": self._batch_eras(), "clip": CLIP, "held_out": HELD_OUT}))
         self.curve_ = train(objective.to(device_for(self.device)), panel, plan, rng, context)
 
     def _batch_eras(self) -> int:

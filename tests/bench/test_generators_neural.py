@@ -19,7 +19,7 @@ from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import FitContext
 from numerai_lab.generators import Generator
 from numerai_lab.generators.autoencoder import Autoencoder, RandomEncoder
-from numerai_lab.generators.contrastive import Contrastive
+from numerai_lab.generators.contrastive import Scarf, SubTab
 from numerai_lab.generators.era_autoencoder import EraAutoencoder
 from numerai_lab.generators.supervised import Siamese, SupervisedAutoencoder
 from numerai_lab.neural.networks import swish
@@ -87,7 +87,7 @@ def bare_products(products: Iterable[Product]) -> Callable[[], object]:
 @pytest.mark.parametrize(
     ("model", "products"),
     [
-        (Contrastive.model_validate({"method": "scarf", **TRAINING}), SCARF),
+        (Scarf.model_validate(TRAINING), SCARF),
         (Autoencoder.model_validate({"objective": "masked", **TRAINING}), MASKED),
     ],
     ids=["scarf", "masked"],
@@ -140,8 +140,8 @@ def bare_forward(
         (RandomEncoder(device="cpu"), [[P, 256, 256, 32]]),
         (Autoencoder.model_validate(TRAINING | {"max_steps": 1}), [[P, 256, 256, 32]]),
         (Autoencoder.model_validate(TRAINING | {"max_steps": 1, "emit": "deep_stack"}), [[P, 256, 256]]),
-        (Contrastive.model_validate(TRAINING | {"max_steps": 1}), [[P, 256, 256, 32]]),
-        (Contrastive.model_validate(TRAINING | {"max_steps": 1, "method": "subtab"}), [[341, 256, 256, 32]] * 4),
+        (Scarf.model_validate(TRAINING | {"max_steps": 1}), [[P, 256, 256, 32]]),
+        (SubTab.model_validate(TRAINING | {"max_steps": 1}), [[341, 256, 256, 32]] * 4),
         (EraAutoencoder.model_validate(TRAINING | {"max_steps": 1}), [[P, 100, 256], [P + 257, 256, 256, 12]]),
         (Siamese.model_validate(TRAINING | {"max_steps": 1}), [[P, 256, 256, 32]]),
         (SupervisedAutoencoder.model_validate(TRAINING | {"max_steps": 1}), [[P, 32], [P + 32, 256, 128, 128, 64, 1]]),

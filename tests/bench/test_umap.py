@@ -21,7 +21,10 @@ from scipy.stats import ks_2samp
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.data.world import Size, World, target_bins
 from numerai_lab.generators.landmarks import landmarks
-from numerai_lab.generators.umap import UMAP
+from numerai_lab.generators.umap_base import UMAPBase
+from numerai_lab.generators.umap_exact import UMAPExact
+from numerai_lab.generators.umap_parametric import UMAPParametric
+from numerai_lab.generators.umap_placed import UMAPPlaced
 from numerai_lab.neural.neighbours import nearest
 from tests.bench.embedding import factors_r2, neighbours_kept
 from tests.conftest import make_panel
@@ -71,7 +74,7 @@ def held_out() -> np.ndarray:
 class MaterializedRows:
     """columns: of the rows of `held_out`. fit, row: CPU seconds of fitting, and of a row's columns."""
 
-    generator: UMAP
+    generator: UMAPBase
     columns: np.ndarray
     fit: float
     row: float
@@ -80,14 +83,9 @@ class MaterializedRows:
 @cache
 def made(mode: str, d: int) -> MaterializedRows:
     panel, _ = world()
-    generator = UMAP.model_validate(
-        {
-            "mode": "placed" if mode == "parametric" and d <= 3 else mode,
-            "n_components": d,
-            "landmarks": LANDMARKS,
-            "device": "cpu",
-        }
-    )
+    sizes = {"n_components": d, "landmarks": LANDMARKS}
+    ours = UMAPPlaced if d <= 3 else UMAPParametric
+    generator = UMAPExact.model_validate(sizes) if mode == "exact" else ours.model_validate({**sizes, "device": "cpu"})
     start = time.process_time()
     generator.fit(panel.only(range(1, N_TRAIN + 1)).without_target(), np.random.default_rng(0))
     fit = time.process_time() - start
@@ -96,7 +94,7 @@ def made(mode: str, d: int) -> MaterializedRows:
     return MaterializedRows(generator, columns, fit, (time.process_time() - start) / QUALITY_ROWS)
 
 
-def columns_of(generator: UMAP, rows: np.ndarray) -> np.ndarray:
+def columns_of(generator: UMAPBase, rows: np.ndarray) -> np.ndarray:
     """Columns of some rows, era by era."""
     panel, _ = world()
     parts = [
@@ -108,11 +106,9 @@ def columns_of(generator: UMAP, rows: np.ndarray) -> np.ndarray:
 @pytest.fixture(scope="module", autouse=True)
 def compiled() -> None:
     """Neither side's clock pays for numba's compilers."""
-    for mode in ("exact", "parametric"):
-        block = make_panel(20, 40)
-        UMAP.model_validate({"mode": mode, "landmarks": 600, "steps": 5, "n_epochs": 5}).fit(
-            block, np.random.default_rng(0)
-        ).transform(block.block(1))
+    block = make_panel(20, 40)
+    for generator in (UMAPExact(landmarks=600, n_epochs=5), UMAPParametric(landmarks=600, steps=5)):
+        generator.fit(block, np.random.default_rng(0)).transform(block.block(1))
 
 
 @pytest.mark.parametrize("d", DIMENSIONS)

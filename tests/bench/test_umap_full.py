@@ -20,7 +20,7 @@ import torch
 from numerai_lab.core.panel import Panel, release_pages
 from numerai_lab.data.reader import load
 from numerai_lab.data.synthetic import Synthetic
-from numerai_lab.generators.umap import UMAP
+from numerai_lab.generators.umap_parametric import UMAPParametric
 
 D = 100
 
@@ -38,7 +38,7 @@ def test_the_whole_tournament_in_ten_minutes_and_four_gigabytes(panel: Panel, tm
     counts = panel.bounds[:, 1] - panel.bounds[:, 0]
     some = panel.only(panel.eras[-int(np.searchsorted(np.cumsum(counts[::-1]), n_rows)) - 1 :].tolist())
     peaks, start = [0], time.perf_counter()
-    generator = UMAP.model_validate({"mode": "parametric", "n_components": D})
+    generator = UMAPParametric(n_components=D)
     learned = some.only(some.eras[: max(1, int(0.465 * len(some.eras)))].tolist())
     with watched(peaks):
         generator.fit(learned, np.random.default_rng(0))

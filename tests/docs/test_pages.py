@@ -1,13 +1,16 @@
 """The manual is whole: every page, link, command, option, kind and config has its place, and generated sections are fresh."""
 
+import inspect
 import re
 import shlex
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 
+import numerai_lab
 from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.cli.app import app
 from numerai_lab.data import SOURCES
@@ -59,16 +62,18 @@ def test_the_readme_leads_to_every_page(page: str) -> None:
 
 def commands() -> dict[str, list[str]]:
     """`run`, `data info` … → the options that people see."""
-    found = {}
+    leaves = {}
     for name, command in ROOT_COMMAND.commands.items():
-        for words, leaf in {f"{name} {sub}": leaf for sub, leaf in getattr(command, "commands", {}).items()}.items() or [
-            (name, command)
-        ]:
-            options = [
-                option for parameter in leaf.params if not getattr(parameter, "hidden", False) for option in parameter.opts
-            ]
-            found[words] = [option for option in options if option.startswith("--") and option != "--help"]
-    return found
+        if hasattr(command, "commands"):
+            leaves |= {f"{name} {sub}": leaf for sub, leaf in command.commands.items()}
+        else:
+            leaves[name] = command
+    return {name: [option for option in _options(leaf) if option != "--help"] for name, leaf in leaves.items()}
+
+
+def _options(command: Any) -> list[str]:
+    shown = [parameter for parameter in command.params if not parameter.hidden]
+    return [option for parameter in shown for option in parameter.opts if option.startswith("--")]
 
 
 @pytest.mark.parametrize("command", commands())
@@ -95,10 +100,22 @@ def test_every_metric_has_an_entry(metric: str) -> None:
     assert f"| `{metric}` |" in source("scores-and-verdicts")
 
 
-def test_every_shipped_config_has_a_row() -> None:
-    assert re.findall(r"^\| \[(\w+)\]\((\w+)\.yaml\) \|", SHIPPED.read_text(), flags=re.MULTILINE) == [
-        (name, name) for name in CONFIGS
-    ]
+def test_every_shipped_config_has_a_row_and_the_seconds_that_were_measured() -> None:
+    rows = re.findall(r"^\| \[(\w+)\]\((\w+)\.yaml\) \|.*\| ([^|]+) \|$", SHIPPED.read_text(), flags=re.MULTILINE)
+    assert [row[:2] for row in rows] == [(name, name) for name in CONFIGS]
+    measured = dict(re.findall(r"^\| `(\w+)` \| (\d+) \|$", RESULTS.read_text(), flags=re.MULTILINE))
+    assert {name: seconds for name, _, seconds in rows if seconds.endswith(" s")} == {
+        name: f"{seconds} s" for name, seconds in measured.items() if name in CONFIGS
+    }
+    assert {seconds for _, _, seconds in rows if not seconds.endswith(" s")} <= {"–", "hours"}
+
+
+def test_the_functions_of_a_notebook_are_described_with_their_parameters() -> None:
+    described = re.findall(r"^\| `(\w+)\(([^)]*)\)` \|", source("python"), flags=re.MULTILINE)
+    assert {name for name, _ in described} == set(numerai_lab.__all__)
+    for name, parameters in described:
+        own = inspect.signature(getattr(numerai_lab, name)).parameters
+        assert [word.split("=")[0].strip("* ") for word in parameters.split(",")] == list(own), name
 
 
 @pytest.mark.parametrize("path", MANUAL, ids=lambda path: f"{path.parent.name}/{path.name}")

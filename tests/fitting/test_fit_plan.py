@@ -27,7 +27,7 @@ from numerai_lab.metrics.scoring import Predictions
 from numerai_lab.storage.scratch import Scratch
 from numerai_lab.studies.audit import audit
 from numerai_lab.studies.export import SCOPES
-from tests.conftest import Quiet, make_config, make_panel, quick
+from tests.conftest import Quiet, component, make_config, make_panel, quick
 from tests.studies.cheats import Memory, PeekingAtLabels
 
 SPLITS = Splits(tuple(range(1, 21)), (21, 22), tuple(range(23, 26)), tuple(range(28, 31)), 2, 2)
@@ -87,7 +87,7 @@ def test_blocks_cover_the_training_eras_and_no_fit_comes_near_the_rows_it_speaks
 
 @pytest.mark.parametrize("kind", GENERATORS)
 def test_every_choice_of_eras_that_a_generator_offers_is_one_that_is_known(kind: str) -> None:
-    generator = GENERATORS[kind].model_validate(quick(kind))
+    generator = component(kind)
     for fit_on in get_args(type(generator).model_fields["fit_on"].annotation):
         scope = generator.model_copy(update={"fit_on": fit_on}).fit_scope
         assert scope.kind in SCOPES
@@ -136,7 +136,7 @@ def test_targets_of_a_block_and_its_neighbours_change_no_column_of_the_block(
 
 @pytest.mark.parametrize("kind", [kind for kind, generator in GENERATORS.items() if generator.uses_labels])
 def test_so_it_is_with_every_registered_generator_that_uses_labels(tmp_path: Path, kind: str) -> None:
-    panel, generator = make_panel(), GENERATORS[kind].model_validate(quick(kind))
+    panel, generator = make_panel(), component(kind)
     before = fitted_in(generator, panel, tmp_path / "a").columns
     after = fitted_in(generator, with_targets(panel, 1, tuple(range(1, 13))), tmp_path / "b").columns
     block, other = slice(0, panel.rows(10).stop), slice(panel.rows(11).start, panel.rows(20).stop)

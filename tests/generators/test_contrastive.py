@@ -7,22 +7,28 @@ import numpy as np
 import pytest
 import torch
 
-from numerai_lab.core.arrays import arrays_from_bytes, arrays_to_bytes
+from numerai_lab.config.kinds import component_of
 from numerai_lab.core.panel import Panel
-from numerai_lab.generators.contrastive import Contrastive
+from numerai_lab.generators.contrastive import ContrastiveBase, Scarf, SubTab
 from numerai_lab.generators.linear import FactorAnalysis
-from numerai_lab.neural.contrastive import Frame, LearnedFromRandomness, SubTab
+from numerai_lab.neural.contrastive import CellReplacement, EncoderFrame, RandomProjectorsObjective, SubTabObjective
 from numerai_lab.neural.losses import barlow_twins, info_nce, sim_siam, vicreg
 from numerai_lab.neural.networks import Encoder, generator_for
 from numerai_lab.neural.rows import column_moments, draw
 from tests.conftest import NETWORK, TRAINING, make_panel
 from tests.generators import planted
 
-METHODS = ["scarf", "vime", "subtab", "vicreg", "barlow", "simsiam", "switchtab", "lfr", "era"]
+METHODS = list(Scarf.algorithms())
 
 
-def model(method: str, **changes: object) -> Contrastive:
-    return Contrastive.model_validate({**planted.SHAPE, **planted.TRAINING, "method": method, **changes})
+def model(method: str, **changes: object) -> ContrastiveBase:
+    return contrastive(**planted.SHAPE, **{**planted.TRAINING, "method": method, **changes})
+
+
+def contrastive(**parameters: object) -> ContrastiveBase:
+    found = component_of(Scarf, parameters)
+    assert isinstance(found, ContrastiveBase)
+    return found
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -51,7 +57,7 @@ def test_a_product_of_two_factors_is_told_better_than_by_factor_scores(method: s
 
 @pytest.mark.parametrize("method", METHODS)
 def test_held_out_loss_falls(method: str) -> None:
-    fitted = Contrastive.model_validate({**NETWORK, **TRAINING, "max_steps": 60, "method": method})
+    fitted = contrastive(**NETWORK, **{**TRAINING, "max_steps": 60}, method=method)
     curve = fitted.fit(make_panel(), np.random.default_rng(0)).curve_
     assert np.nanmin(curve[1:, 2]) < curve[0, 2] - 0.02 * abs(curve[0, 2])
 
@@ -110,33 +116,33 @@ def test_sim_siam_sends_no_gradient_through_the_target() -> None:
     assert sim_siam(target, target).item() == pytest.approx(-1)
 
 
-def frame(panel: Panel, n_in: int) -> Frame:
+def frame(panel: Panel, n_in: int) -> EncoderFrame:
     encoder = Encoder(column_moments(panel, np.random.default_rng(0)), [n_in, 16, 3], generator_for(0))
-    return Frame(encoder, 3, 12, 16, 0.15, "era", 0.1, generator_for(1))
+    return EncoderFrame(encoder, 3, 12, 16, generator_for(1))
 
 
 def test_random_projectors_are_not_trained() -> None:
     panel = make_panel()
-    objective = LearnedFromRandomness(frame(panel, 12))
+    objective = RandomProjectorsObjective(frame(panel, 12))
     objective.loss(draw(panel, 64, 4, np.random.default_rng(0)), generator_for(0)).backward()
     assert all(parameter.grad is None and not parameter.requires_grad for parameter in objective.projectors.parameters())
     assert all(parameter.grad is not None for parameter in objective.encoder.parameters())
 
 
 def test_subsets_are_of_one_size_cover_all_columns_and_overlap_with_their_neighbours_as_asked() -> None:
-    subsets = Contrastive(method="subtab")._subsets(160, np.random.default_rng(0))
+    subsets = SubTab()._subsets(160, np.random.default_rng(0))
     assert subsets.shape == (4, 70)  # 160 / 4 × 1.75
     assert set(subsets.ravel()) == set(range(160))
     assert [len(set(a) & set(b)) for a, b in itertools.pairwise(subsets)] == [40, 40, 40]
-    assert Contrastive(method="subtab", overlap=0.0)._subsets(160, np.random.default_rng(0)).shape == (4, 40)
+    assert SubTab(overlap=0.0)._subsets(160, np.random.default_rng(0)).shape == (4, 40)
     for n_columns, n_subsets, overlap in itertools.product((7, 42, 101), (2, 4, 7), (0.0, 0.1)):
-        generator = Contrastive(method="subtab", subsets=n_subsets, overlap=overlap)
+        generator = SubTab(subsets=n_subsets, overlap=overlap)
         assert set(generator._subsets(n_columns, np.random.default_rng(0)).ravel()) == set(range(n_columns))
 
 
 def test_subtab_emits_the_mean_over_subsets_of_the_trained_encoder() -> None:
     panel = make_panel()
-    fitted = Contrastive.model_validate({**NETWORK, **TRAINING, "method": "subtab"}).fit(panel, np.random.default_rng(0))
+    fitted = SubTab.model_validate({**NETWORK, **TRAINING}).fit(panel, np.random.default_rng(0))
     x, state = panel.block(20).features.astype(np.float64), fitted.state()
     wanted = np.zeros((40, 3))
     for i, columns in enumerate(fitted.subsets_):
@@ -149,7 +155,7 @@ def test_subtab_emits_the_mean_over_subsets_of_the_trained_encoder() -> None:
 def test_each_subset_is_read_with_its_own_columns_standardised() -> None:
     panel = make_panel()
     subsets = np.array([[0, 1, 2], [7, 8, 9]])
-    encoder = SubTab(frame(panel, 3), subsets).encoder
+    encoder = SubTabObjective(frame(panel, 3), CellReplacement(0.15, "era"), subsets).encoder
     cells = torch.from_numpy(panel.block(20).features)
     for columns in subsets:
         wanted = encoder.net(encoder.standard(cells)[:, columns])
@@ -157,14 +163,3 @@ def test_each_subset_is_read_with_its_own_columns_standardised() -> None:
         first = encoder.net[0](encoder.standard(cells)[:, columns])
         np.testing.assert_allclose(cells[:, columns].numpy() @ weights.T + biases, first.detach().numpy(), atol=1e-5)
         assert wanted.shape == (40, 3)
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_every_method_is_transformed_in_chunks_and_restored_from_plain_arrays_to_the_same_bytes(method: str) -> None:
-    panel = make_panel()
-    parameters = {**NETWORK, **TRAINING, "method": method}
-    fitted = Contrastive.model_validate(parameters).fit(panel, np.random.default_rng(0))
-    block = panel.block(20)
-    restored = Contrastive.model_validate(parameters).restored(arrays_from_bytes(arrays_to_bytes(fitted.state())))
-    parts = [restored.transform(replace(block, features=rows)) for rows in np.array_split(block.features, 7)]
-    np.testing.assert_array_equal(np.concatenate(parts), fitted.transform(block))

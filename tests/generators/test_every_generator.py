@@ -1,26 +1,30 @@
 """What every registered generator promises; a new one is under these tests when its line enters the dict."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from numerai_lab.core.arrays import Float32, arrays_from_bytes, arrays_to_bytes
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.generators import GENERATORS, Generator
+from numerai_lab.generators.contrastive import Scarf
 from tests.conftest import component, make_panel
 
-OF_UMAP = {
+FURTHER: dict[str, dict[str, Any]] = {
     "umap exact": {"mode": "exact"},
     "umap placed": {"mode": "placed"},
     "umap per_era": {"fit_on": "per_era", "era_steps": 2},
+    **{f"contrastive {method}": {"method": method} for method in Scarf.algorithms()},
 }
-"""Ways of umap that learn and remember other things than the quick one."""
+"""Algorithms and settings that learn other things than the quick one of their kind."""
 
 kinds = pytest.mark.parametrize("kind", GENERATORS)
-ways = pytest.mark.parametrize("way", [*GENERATORS, *OF_UMAP])
+ways = pytest.mark.parametrize("way", [*GENERATORS, *FURTHER])
 
 
 def template(way: str) -> Generator:
-    made: Generator = component(way.split()[0], **OF_UMAP.get(way, {}))
+    made: Generator = component(way.split()[0], **FURTHER.get(way, {}))
     return made
 
 

@@ -8,7 +8,7 @@ import pytest
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.generators.landmarks import landmarks
-from numerai_lab.generators.umap import UMAP
+from numerai_lab.generators.umap_exact import UMAPExact
 from tests.conftest import make_panel
 
 
@@ -37,13 +37,13 @@ def purity(points: np.ndarray, label: np.ndarray) -> float:
 def test_blobs_keep_their_neighbours_on_rows_that_were_not_fitted() -> None:
     train, _ = blobs(600, seed=1)
     held_out, label = blobs(400, seed=2)
-    fitted = UMAP(n_components=2, landmarks=600).fit(as_panel(train), np.random.default_rng(0))
+    fitted = UMAPExact(n_components=2, landmarks=600).fit(as_panel(train), np.random.default_rng(0))
     assert purity(fitted.transform(held_out), label) > 0.99
 
 
 def test_columns_of_fitted_rows_come_from_transform_not_from_the_layout() -> None:
     block, _ = blobs(300, seed=1)
-    fitted = UMAP(n_components=2, landmarks=300, n_epochs=30).fit(as_panel(block), np.random.default_rng(0))
+    fitted = UMAPExact(n_components=2, landmarks=300, n_epochs=30).fit(as_panel(block), np.random.default_rng(0))
     assert len(fitted.landmarks_) == 300
     np.testing.assert_array_equal(fitted.landmarks_, block.unit())
     assert not np.array_equal(fitted.transform(block), fitted.embedding_)
@@ -58,4 +58,4 @@ def test_landmarks_are_drawn_evenly_from_the_eras() -> None:
 
 def test_too_few_rows_are_refused() -> None:
     with pytest.raises(NlabError, match="n_neighbors 15 needs more"):
-        UMAP().fit(make_panel(n_eras=1, n_rows=10), np.random.default_rng(0))
+        UMAPExact().fit(make_panel(n_eras=1, n_rows=10), np.random.default_rng(0))

@@ -21,22 +21,27 @@ from numerai_lab.core.splits import Splits
 from numerai_lab.fitting.plan import plan
 from numerai_lab.fitting.variants import settled
 from numerai_lab.generators import umap
-from numerai_lab.generators.umap import UMAP
-from numerai_lab.neural import umap as training
+from numerai_lab.generators.umap import UMAPAuto
+from numerai_lab.generators.umap_base import UMAPBase
+from numerai_lab.generators.umap_exact import UMAPExact
+from numerai_lab.generators.umap_parametric import UMAPParametric
+from numerai_lab.generators.umap_placed import UMAPPlaced
+from numerai_lab.neural import umap_encoder as training
+from numerai_lab.neural.umap_graph import membership_curve, space_on
 from tests.conftest import make_config, make_panel, quick
 from tests.generators.planted import N_TRAIN, world
 from tests.generators.test_linear import held_out_r2
 from tests.generators.test_umap import as_panel, blobs, purity
 
-SMALL = {"mode": "parametric", "hidden": 64, "batch_size": 256, "negatives": 64, "learning_rate": 5e-3}
+SMALL = {"hidden": 64, "batch_size": 256, "negatives": 64, "learning_rate": 5e-3}
 
 
-def parametric(**parameters: Any) -> UMAP:
-    return UMAP.model_validate(SMALL | parameters)
+def parametric(**parameters: Any) -> UMAPParametric:
+    return UMAPParametric.model_validate(SMALL | parameters)
 
 
 @cache
-def of_planted() -> UMAP:
+def of_planted() -> UMAPParametric:
     """Fitted on the training eras of the planted world."""
     generator = parametric(n_components=12, landmarks=3000, steps=150)
     return generator.fit(world()[0].only(range(1, 31)), np.random.default_rng(0))
@@ -89,31 +94,29 @@ def test_per_era_fits_each_era_on_its_own_and_columns_keep_their_meaning() -> No
     np.testing.assert_array_equal(columns, own.transform(block))
     assert own_loss(own, block, columns) < own_loss(own, block, shared) - 0.01
     assert min(np.corrcoef(a, b)[0, 1] for a, b in zip(columns.T, shared.T, strict=True)) > 0.7
-    with pytest.raises(NlabError, match="per_era needs mode: parametric, not exact"):
-        parametric(fit_on="per_era", mode="exact").fit(panel, np.random.default_rng(0))
 
 
-def own_loss(generator: UMAP, block: Block, columns: Array) -> float:
+def own_loss(generator: UMAPParametric, block: Block, columns: Array) -> float:
     """UMAP's cross-entropy between an era's own graph and some columns."""
     cells, projection, shift = (torch.from_numpy(a) for a in (block.features, generator.projection_, generator.shift_))
-    edges = training.Edges(training.within(cells, "euclidean", projection, shift, 15).graph())
+    edges = training.GraphEdges(space_on(projection, shift, cells, "euclidean", 15).graph())
     heads, tails = edges.draw(4000, np.random.default_rng(0))
     weights, points = torch.from_numpy(edges.push_weights(heads, tails, 400)), torch.from_numpy(columns)
-    pull, push = training.cross_entropy(points[heads], points[tails], points[tails[:400]], weights, training.curve(0.0))
+    pull, push = training.cross_entropy(points[heads], points[tails], points[tails[:400]], weights, membership_curve(0.0))
     return (pull + push).item()
 
 
 @cache
-def placed() -> UMAP:
+def placed() -> UMAPPlaced:
     """In two columns, among 2,000 landmarks of the training eras of the planted world."""
     panel = world()[0].only(range(1, 31))
-    return parametric(mode="placed", n_components=2, landmarks=2000, n_epochs=60).fit(panel, np.random.default_rng(0))
+    return UMAPPlaced(n_components=2, landmarks=2000, n_epochs=60).fit(panel, np.random.default_rng(0))
 
 
 def test_rows_placed_among_landmarks_keep_their_neighbours_and_have_the_same_bytes_whatever_comes_with_them() -> None:
     train, _ = blobs(600, seed=1)
     later, label = blobs(400, seed=2)
-    fitted = parametric(mode="placed", n_components=2, landmarks=600, n_epochs=60).fit(as_panel(train), np.random.default_rng(0))
+    fitted = UMAPPlaced(n_components=2, landmarks=600, n_epochs=60).fit(as_panel(train), np.random.default_rng(0))
     assert purity(fitted.transform(later), label) > 0.99
     rows = world()[0].features
     whole = placed().transform(Block(0, rows[:3000], 4.0))
@@ -129,7 +132,7 @@ def test_rows_that_were_landmarks_are_placed_as_others_are() -> None:
 
 
 def test_a_training_that_was_broken_off_ends_with_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "KEEP_EVERY", 10)
+    monkeypatch.setattr(training, "CHECKPOINT_EVERY", 10)
     panel = make_panel(n_eras=10, n_rows=60)
     kept: list[Mapping[str, Array]] = []
     template = parametric(n_components=3, landmarks=300, steps=25)
@@ -152,7 +155,7 @@ def test_continuous_features_work_and_metrics_of_bins_are_refused() -> None:
 def test_auto_is_exact_for_few_rows_and_for_many_placed_or_parametric_by_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(umap, "EXACT_ROWS", 600)
     for n_eras, n_components, learned in ((15, 2, "embedding_"), (16, 2, "layout_"), (16, 4, "curve_")):
-        fitted = UMAP(n_components=n_components, landmarks=200, n_neighbors=5, steps=1, n_epochs=1)
+        fitted = UMAPAuto(n_components=n_components, landmarks=200, n_neighbors=5, steps=1, n_epochs=1)
         assert learned in fitted.fit(make_panel(n_eras), np.random.default_rng(0)).state()
 
 
@@ -180,16 +183,17 @@ def test_all_fits_of_a_run_take_the_mode_that_its_training_rows_ask_for() -> Non
     panel = make_panel(12, 4)
     splits = Splits(train=tuple(range(1, 9)), embargo=(9,), val1=(10,), val2=(11, 12), embargo_eras=1, required_eras=1)
     few = settled(asked, panel, splits).generators.values()
-    assert {each.mode for each in few if isinstance(each, UMAP)} == {"exact"}
-    many = {each.n_components: each.settled(100_001).mode for each in asked.generators.values() if isinstance(each, UMAP)}
-    assert many == {2: "placed", 60: "parametric"}
+    assert {type(each) for each in few if isinstance(each, UMAPBase)} == {UMAPExact}
+    many = [asked.generators[name].settled(100_001) for name in ("plane", "wide")]
+    assert [type(each) for each in many] == [UMAPPlaced, UMAPParametric]
     everywhere = make_config(generators={"umap": {"kind": "umap", "fit_on": "all"}})
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(umap, "EXACT_ROWS", 40)  # of 32 in training, 48 in all
-        (found,) = (g for g in settled(everywhere, panel, splits).generators.values() if isinstance(g, UMAP))
-    assert found.mode == "parametric"
-    assert UMAP(mode="exact").settled(10**6).mode == "exact"
-    assert UMAP(fit_on="per_era").fit_scope.kind == "per_era"
+        (found,) = (g for g in settled(everywhere, panel, splits).generators.values() if isinstance(g, UMAPBase))
+    assert type(found) is UMAPParametric
+    assert type(UMAPExact().settled(10**6)) is UMAPExact
+    assert type(UMAPAuto(fit_on="per_era").settled(10)) is UMAPParametric
+    assert UMAPAuto(fit_on="per_era").fit_scope.kind == "per_era"
 
 
 def test_what_a_fit_will_take_is_told_before_it_starts_and_while_it_goes_on() -> None:
@@ -197,8 +201,8 @@ def test_what_a_fit_will_take_is_told_before_it_starts_and_while_it_goes_on() ->
     (told,) = (line for line in plan(config).lines() if line.startswith("time"))
     assert "umap about" in told
     assert "pca" not in told
-    fast, slow = (UMAP(mode="parametric").seconds(300_000, 300_000, 780, flops) for flops in (2e11, 1e11))
-    assert fast < slow < UMAP(mode="exact").seconds(300_000, 300_000, 780, 1e11) / 10
+    fast, slow = (UMAPParametric().seconds(300_000, 300_000, 780, flops) for flops in (2e11, 1e11))
+    assert fast < slow < UMAPExact().seconds(300_000, 300_000, 780, 1e11) / 10
     seen: list[tuple[int, int]] = []
     context = FitContext(progress=lambda done, total, said="": seen.append((done, total)))
     parametric(landmarks=300, steps=20).fit(world()[0].only(range(1, 5)), np.random.default_rng(0), context)
@@ -211,7 +215,7 @@ def test_a_warm_start_begins_at_umap_learns_layout_and_the_global_term_keeps_mor
     panel = world()[0].only(range(1, 11))
     block = world()[0].block(12)
 
-    def far(generator: UMAP) -> float:
+    def far(generator: UMAPParametric) -> float:
         """Correlation of distances between rows in columns and in principal scores."""
         fitted = generator.fit(panel, np.random.default_rng(0))
         scores = block.features @ fitted.projection_ + fitted.shift_
@@ -228,7 +232,7 @@ def test_a_warm_start_begins_at_umap_learns_layout_and_the_global_term_keeps_mor
         begun.append(float(np.abs(arrays["now/straight.weight"] - np.eye(4, 60, dtype=np.float32)).mean()))
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(training, "KEEP_EVERY", 1)
+        patched.setattr(training, "CHECKPOINT_EVERY", 1)
         for warm in (False, True):
             parametric(**given, warm_start=warm).fit(panel, np.random.default_rng(0), FitContext(save_checkpoint=first_weights))
     assert begun[100] > 3 * begun[0]  # after one step of training the way has been gone already

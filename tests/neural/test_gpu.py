@@ -15,7 +15,7 @@ from numerai_lab.core.progress import FitContext
 from numerai_lab.generators import GENERATORS
 from numerai_lab.neural.neighbours import nearest
 from numerai_lab.storage.machine import used_gpu
-from tests.conftest import QUICK, make_panel
+from tests.conftest import QUICK, component, make_panel
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
@@ -38,7 +38,7 @@ class Killed(Exception):
 
 def template(way: str, device: str = "cuda") -> Any:
     kind = way.split()[0]
-    return (GENERATORS | AUGMENTERS)[kind].model_validate({**QUICK[kind], **WAYS[way], "device": device})
+    return component(kind, **WAYS[way], device=device)
 
 
 def shown(way: str) -> Panel:

@@ -9,7 +9,8 @@ from scipy.sparse import csr_matrix
 from scipy.spatial.distance import cdist
 
 from numerai_lab.neural.neighbours import Metric, nearest, neighbours, spread_out
-from numerai_lab.neural.umap import FLOOR, PER_EDGE, Edges, cross_entropy, curve
+from numerai_lab.neural.umap_encoder import FLOOR, PER_EDGE, GraphEdges, cross_entropy
+from numerai_lab.neural.umap_graph import membership_curve
 
 
 @pytest.mark.parametrize(("n", "k"), [(3000, 15), (70, 15), (16, 16)])
@@ -48,12 +49,12 @@ def test_every_metric_is_in_proportion_to_squared_distances_of_rows_spread_out(m
 
 @pytest.mark.parametrize(("min_dist", "a", "b"), [(0.0, 1.9328, 0.7905), (0.1, 1.5769, 0.8951), (0.25, 1.1214, 1.0575)])
 def test_the_constants_of_the_curve_follow_from_min_dist(min_dist: float, a: float, b: float) -> None:
-    np.testing.assert_allclose(curve(min_dist), (a, b), atol=5e-4)
+    np.testing.assert_allclose(membership_curve(min_dist), (a, b), atol=5e-4)
 
 
 def test_the_loss_of_drawn_edges_is_on_average_that_of_every_pair() -> None:
     rng = np.random.default_rng(0)
-    n, (a, b) = 40, curve(0.1)
+    n, (a, b) = 40, membership_curve(0.1)
     points = rng.normal(size=(n, 3)).astype(np.float32)
     upper = np.triu(rng.random((n, n)) * (rng.random((n, n)) < 0.2), 1)
     memberships = upper + upper.T
@@ -63,7 +64,7 @@ def test_the_loss_of_drawn_edges_is_on_average_that_of_every_pair() -> None:
     by_head = np.where(others, -np.log1p(-q), 0).sum(1) / (n - 1)
     push = PER_EDGE * (memberships.sum(1) * by_head).sum() / memberships.sum()
 
-    edges, columns = Edges(csr_matrix(memberships)), torch.from_numpy(points)
+    edges, columns = GraphEdges(csr_matrix(memberships)), torch.from_numpy(points)
     found = []
     for _ in range(200):
         heads, tails = edges.draw(256, rng)
@@ -75,7 +76,7 @@ def test_the_loss_of_drawn_edges_is_on_average_that_of_every_pair() -> None:
 
 def test_the_gradient_is_finite_where_rows_coincide() -> None:
     columns = torch.zeros(8, 3, requires_grad=True)
-    pull, push = cross_entropy(columns[:4], columns[4:], columns[4:6], torch.full((4, 2), 1 / 8), curve(0.0))
+    pull, push = cross_entropy(columns[:4], columns[4:], columns[4:6], torch.full((4, 2), 1 / 8), membership_curve(0.0))
     (pull + push).backward()
     assert columns.grad is not None
     assert torch.isfinite(columns.grad).all()

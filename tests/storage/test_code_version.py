@@ -15,7 +15,7 @@ import pytest
 import numerai_lab
 from numerai_lab.fitting import fit_plan
 from numerai_lab.generators.linear import PCA
-from numerai_lab.generators.umap import UMAP
+from numerai_lab.generators.umap_parametric import UMAPParametric
 from numerai_lab.models import Ridge
 from numerai_lab.storage import code_version as code_versions
 from numerai_lab.storage import import_graph
@@ -143,14 +143,14 @@ def test_helpers_of_stages_count_with_what_they_import_and_registries_do_not() -
 
 
 def test_libraries_are_named_by_version_and_so_is_python() -> None:
-    versions = library_versions(UMAP)
+    versions = library_versions(UMAPParametric)
     assert {"umap-learn", "numba", "numpy", "torch", "python"} <= set(versions)
     assert "absent" not in versions.values()
     assert versions["python"] == sys.version.split()[0]
 
 
 def test_a_class_without_a_source_gets_a_version_that_never_comes_again() -> None:
-    assert code_version(Ridge) == code_version(Ridge) != code_version(UMAP)
+    assert code_version(Ridge) == code_version(Ridge) != code_version(UMAPParametric)
     space: dict[str, Any] = {"PCA": PCA}
     exec("class Typed(PCA): pass", space)
     assert code_version(space["Typed"]) != code_version(space["Typed"])

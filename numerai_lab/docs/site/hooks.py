@@ -35,5 +35,5 @@ def _link(link: re.Match[str], folder: Path) -> str:
     elif link[1]:
         place = str(target)
     else:
-        return f"{link[2]} (`{target}`)"
+        return f"`{link[2]}`" if target.stem == link[2] else f"{link[2]} (`{target}`)"
     return f"{link[1]}[{link[2]}]({place}{link[4] or ''})"
