@@ -26,7 +26,7 @@ import numpy as np
 from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.models import MODELS
 from numerai_lab.core.panel import Panel
-from numerai_lab.core.training_stream import BlockStream
+from numerai_lab.core.training_stream import TrainingStream
 
 features, target = np.load(folder / "features.npy", mmap_mode="r"), np.load(folder / "target.npy")
 starts = np.arange(0, len(features), rows_an_era)
@@ -38,7 +38,7 @@ panel = Panel(
 augmenter = AUGMENTERS[kind](copies=copies, **parameters)
 if augmenter.learns:
     augmenter = augmenter.fit(panel, np.random.default_rng(0))
-stream = BlockStream(panel, ("raw",), names, 0, {kind: augmenter})
+stream = TrainingStream(panel, ("raw",), names, 0, {kind: augmenter})
 n_rows = sum(stream.n_rows)
 MODELS["xgboost"](**settings).fit(stream, np.random.default_rng(0))
 """

@@ -41,7 +41,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from numerai_lab.core.progress import Tick, silent
+from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.data.source import Source, Tournament
 
 
@@ -53,7 +53,7 @@ class FromEnvironment(Source):
 
     source: Literal["from_environment"] = "from_environment"
 
-    def files(self, tick: Tick = silent) -> Tournament:
+    def files(self, progress: Progress = no_progress) -> Tournament:
         folder = Path(os.environ["NLAB_EXAMPLE"])
         return Tournament(tables=(folder / "train.parquet", folder / "validation.parquet"))
 
