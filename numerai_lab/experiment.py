@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from numerai_lab.config.placebos import placebos_of, unequal
-from numerai_lab.config.schema import Config, Variant
+from numerai_lab.config.schema import Config
 from numerai_lab.core.era_ranges import span_text
 from numerai_lab.core.eras import DAYS_PER_ERA, era_name
 from numerai_lab.core.errors import NlabError, nearest
@@ -20,16 +20,16 @@ from numerai_lab.data.reader import Loaded
 from numerai_lab.fitting.estimate import EstimateInputs, need, refuse_too_much
 from numerai_lab.fitting.feature_selection import LABELLED
 from numerai_lab.fitting.fingerprint import FINGERPRINT, fingerprint
-from numerai_lab.fitting.fit_plan import label_note, training_eras
+from numerai_lab.fitting.fit_plan import FitPlan, label_note
 from numerai_lab.fitting.holdout import load_sealed
 from numerai_lab.fitting.plausibility import implausible
 from numerai_lab.fitting.realism import realism_of
 from numerai_lab.fitting.run_context import ProgressDisplay, RunContext
-from numerai_lab.fitting.variants import check_methods, check_scopes, fit_generators, settled, train_and_predict
+from numerai_lab.fitting.variants import check_methods, fit_generators, resolved_config, train_and_predict
 from numerai_lab.metrics.payout import multipliers
 from numerai_lab.metrics.scoring import Column, Predictions, Scoring, check_rows, covered, per_era, score_table
 from numerai_lab.report import write_realism, write_report
-from numerai_lab.runs.layout import PER_ERA, PREDICTIONS, SCORES
+from numerai_lab.runs.layout import CONFIG, PER_ERA, PREDICTIONS, SCORES
 from numerai_lab.runs.reading import Run, read_run
 from numerai_lab.runs.writing import RunFolder, new_run
 from numerai_lab.storage.folders import cache_dir
@@ -68,11 +68,11 @@ def run(
             loaded, splits = load_sealed(config, progress, verify=options.verify)
             folds = folds_of(config, loaded.panel, splits)
             scoring = scoring_of(config, loaded)
-            for each in (splits, *folds):
-                check_scopes(config, each)
+            plan, *fold_plans = (FitPlan.of(config, each) for each in (splits, *folds))
+            for each in (plan, *fold_plans):
                 check_methods(config, loaded.panel, each)
-                check_rows(loaded.panel, each, scoring)
-        task = task_of(config, loaded, splits, folds)
+                check_rows(loaded.panel, each.splits, scoring)
+        task = task_of(config, loaded, plan, fold_plans)
         folder.manifest["expected"] = asdict(need(task))
         if not options.force:
             refuse_too_much(task, cache_dir(), options.memory)
@@ -86,9 +86,9 @@ def run(
         with scratch() as space, _cache(space, options) as cache:
             for store in loaded.stores.all:
                 cache.hold(store.folder)
-            final = settled(config, loaded.panel, splits)
-            context = RunContext(final, loaded.panel, splits, space, display, folder.write_bytes, cache, loaded.content)
-            predicted = _predicted(context, folds, folder)
+            resolved = resolved_config(config, loaded.panel, plan)
+            context = RunContext(resolved, loaded.panel, plan, space, display, folder.write_bytes, cache, loaded.content)
+            predicted = _predicted(context, fold_plans, folder)
             folder.cached_bytes = cache.n_bytes
         folder.note_stages(cache.costs, cache.hits)
         folder.write_table(PREDICTIONS, pl.concat([prediction_table(loaded.panel, *each) for each in predicted]))
@@ -97,14 +97,15 @@ def run(
                 folder.warn(line)
         with folder.stage("score"), display.task("score") as progress:
             eras = pl.concat([per_era(loaded.panel, each, of, scoring, progress) for of, each in predicted])
-            scores = score_table(eras, scoring, notes_of(config, splits, loaded.alias), placebos.as_dict())
+            scores = score_table(eras, scoring, notes_of(plan, loaded.alias), placebos.as_dict())
         folder.write_table(PER_ERA, eras)
         folder.write_table(SCORES, scores)
         _warn_of_missing(folder, eras, loaded.panel.dates)
         if leak := implausible(scores, config.scoring, loaded.panel, splits):
             folder.warn(leak)
+        folder.write_text(CONFIG, resolved.to_yaml())
         with folder.stage("report"):
-            write_report(folder, config, eras, scores)
+            write_report(folder, resolved, eras, scores)
     return read_run(folder.work)
 
 
@@ -112,7 +113,7 @@ def _cache(space: Scratch, options: RunOptions) -> Cache:
     return Cache(cache_dir() / STAGES if options.cached else space.folder / STAGES, verify=options.verify)
 
 
-def _predicted(context: RunContext, folds: tuple[Fold, ...], folder: RunFolder) -> list[tuple[Splits, Predictions]]:
+def _predicted(context: RunContext, folds: Sequence[FitPlan], folder: RunFolder) -> list[tuple[Splits, Predictions]]:
     """Predictions of the validation eras, then of each fold's; rows that augmenters invent are looked at in between."""
     with folder.stage("transform"):
         fitted = fit_generators(context)
@@ -121,17 +122,17 @@ def _predicted(context: RunContext, folds: tuple[Fold, ...], folder: RunFolder) 
     if any(augmenter.invents_rows for augmenter in context.config.augmenters.values()):
         with folder.stage("realism"):
             write_realism(folder, realism_of(context))
-    for fold in folds:
-        with folder.stage(f"cross-validate {fold.number} of {len(folds)}"):
-            predicted.append((fold, out_of_fold(context, fold)))
+    for number, fold in enumerate(folds, start=1):
+        with folder.stage(f"cross-validate {number} of {len(folds)}"):
+            predicted.append((fold.splits, out_of_fold(context, fold)))
     return predicted
 
 
-def out_of_fold(context: RunContext, fold: Fold) -> Predictions:
+def out_of_fold(context: RunContext, fold: FitPlan) -> Predictions:
     """Predictions of a fold's eras by generators and models that were fitted on its training eras alone, and are not kept."""
-    panel = context.panel.until(max(*fold.train, *fold.validation))
+    panel = context.panel.until(max(*fold.splits.train, *fold.splits.validation))
     with scratch() as space:
-        inside = replace(context, panel=panel, splits=fold, scratch=space, save=lambda name, content: None)
+        inside = replace(context, panel=panel, plan=fold, scratch=space, save=lambda name, content: None)
         return train_and_predict(inside, fit_generators(inside))
 
 
@@ -146,12 +147,12 @@ def folds_of(config: Config, panel: Panel, splits: Splits) -> tuple[Fold, ...]:
     return make_folds(config.cv, splits.train, panel.reach_days, panel.days_per_era) if config.cv else ()
 
 
-def task_of(config: Config, loaded: Loaded, splits: Splits, folds: tuple[Fold, ...]) -> EstimateInputs:
+def task_of(config: Config, loaded: Loaded, plan: FitPlan, folds: Sequence[FitPlan]) -> EstimateInputs:
     """What estimates are made from."""
     panel = loaded.panel
     n_rows = (panel.bounds[:, 1] - panel.bounds[:, 0]).tolist()
     rows = dict(zip(panel.eras.tolist(), n_rows, strict=True))
-    return EstimateInputs(config, splits, rows, panel.n_raw, loaded.made, folds, panel.features.dtype.itemsize)
+    return EstimateInputs(config, plan, rows, panel.n_raw, loaded.made, folds, panel.features.dtype.itemsize)
 
 
 def scoring_of(config: Config, loaded: Loaded, reference: str | None = None) -> Scoring:
@@ -208,29 +209,28 @@ def column_names(columns: Sequence[Column]) -> list[str]:
     return [f"{column.variant}@{column.seed}" if several else column.variant for column in columns]
 
 
-def notes_of(config: Config, splits: Splits, alias: str) -> dict[str, str]:
+def notes_of(plan: FitPlan, alias: str) -> dict[str, str]:
     """What has to stand beside a variant's numbers in every table.
 
     Transductive generators, those that used labels, features selected with training labels, a model that learned from fewer
     eras than others, a lowered embargo, a moved alias.
     """
+    config, splits = plan.config, plan.splits
 
-    def members(name: str) -> list[Variant]:
-        variant = config.variants[name]
-        return [variant] if variant.ensemble is None else [config.variants[member] for member in variant.ensemble]
-
-    def parts(variants: list[Variant]) -> Iterator[str]:
-        used = [config.generators[g] for variant in variants for g in variant.inputs if g in config.generators]
+    def parts(variants: Sequence[str]) -> Iterator[str]:
+        inputs = [name for variant in variants for name in config.variants[variant].inputs]
+        used = [config.generators[name] for name in inputs if name in config.generators]
         scopes = {generator.fit_scope.kind for generator in used}
         yield "transductive" if "all" in scopes else ""
         yield "columns learn from the features of their own era" if "per_era" in scopes else ""
         yield LABELLED if any(each.select is not None and each.select.by is not None for each in used) else ""
         yield from (label_note(generator, splits) for generator in used)
-        left = min(len(training_eras(config.generators, variant.reads, splits)) for variant in variants)
+        left = min(len(plan.models[variant]) for variant in variants)
         yield f"trained on {left} of {len(splits.train)} eras" if left < len(splits.train) else ""
         yield from (splits.leak, alias)
 
-    return {name: "; ".join(dict.fromkeys(part for part in parts(members(name)) if part)) for name in config.variants}
+    members = {name: variant.ensemble or [name] for name, variant in config.variants.items()}
+    return {name: "; ".join(dict.fromkeys(part for part in parts(members[name]) if part)) for name in config.variants}
 
 
 def _facts(config: Config, loaded: Loaded, splits: Splits, scoring: Scoring) -> dict[str, Any]:

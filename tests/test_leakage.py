@@ -17,6 +17,7 @@ from numerai_lab.core.panel import Auxiliary, Block, Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.core.splits import Splits
 from numerai_lab.core.training_stream import TrainingStream
+from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.fitting.variants import RunContext, fit_generators, train_and_predict
 from numerai_lab.generators import GENERATORS
 from numerai_lab.generators.linear import PCA
@@ -33,7 +34,7 @@ def outcome(config: Config, panel: Panel, folder: Path) -> Outcome:
     """Generated columns of the training eras, by generator, and all predictions."""
     folder.mkdir(parents=True)
     space = Scratch(folder)
-    context = RunContext(config, panel, SPLITS, space, Quiet(), lambda name, content: None)
+    context = RunContext(config, panel, FitPlan.of(config, SPLITS), space, Quiet(), lambda name, content: None)
     fitted = fit_generators(context)
     predictions = train_and_predict(context, fitted)
     train = slice(0, panel.rows(15).stop)
@@ -233,7 +234,7 @@ def test_no_fit_can_reach_the_target_of_a_validation_row(space: Scratch) -> None
     config.generators["g"], config.augmenters["a"] = CuriousGenerator(n_components=2), CuriousAugmenter()
     config = config.model_copy(update={"model": CuriousModel()})
     assert holds_secret(hiding)
-    context = RunContext(config, hiding, SPLITS, space, Quiet(), lambda name, content: None)
+    context = RunContext(config, hiding, FitPlan.of(config, SPLITS), space, Quiet(), lambda name, content: None)
     train_and_predict(context, fit_generators(context))
     assert all(seen.values())
     assert not any(any(found) for found in seen.values()), seen
@@ -251,6 +252,6 @@ def test_a_generator_is_given_no_target(space: Scratch) -> None:
     config.generators["g"] = Curious(n_components=3)
     panel = make_panel()
 
-    fit_generators(RunContext(config, panel, SPLITS, space, Quiet(), lambda name, content: None))
+    fit_generators(RunContext(config, panel, FitPlan.of(config, SPLITS), space, Quiet(), lambda name, content: None))
     assert len(seen) == 1 + len(SPLITS.train)
     assert all(target is None for target in seen)

@@ -10,6 +10,7 @@ from numerai_lab.core.panel import Panel
 from numerai_lab.core.splits import Splits, SplitsConfig, make_splits
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.data.synthetic import Synthetic
+from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.fitting.holdout import era_table
 from numerai_lab.fitting.variants import RunContext, train_and_predict
 from numerai_lab.metrics.era import numerai_corr
@@ -36,7 +37,9 @@ def splits(small: Loaded) -> Splits:
 
 def corr_by_era(panel: Panel, splits: Splits, eras: tuple[int, ...], truth: Panel, space: Scratch) -> np.ndarray:
     """Train on `panel`, score on the targets of `truth`."""
-    predictions = train_and_predict(RunContext(CONFIG, panel, splits, space, Quiet(), lambda name, content: None), {})
+    predictions = train_and_predict(
+        RunContext(CONFIG, panel, FitPlan.of(CONFIG, splits), space, Quiet(), lambda name, content: None), {}
+    )
     assert truth.target is not None
     return np.array(
         [numerai_corr(predictions.at(panel, era).astype(float), truth.target[truth.rows(era)].astype(float))[0] for era in eras]

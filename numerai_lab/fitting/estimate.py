@@ -9,8 +9,7 @@ from numerai_lab.config.default_variants import RAW
 from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.formatting import human_bytes
-from numerai_lab.core.splits import Splits
-from numerai_lab.fitting.fit_plan import training_eras
+from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.models import MODELS
 from numerai_lab.storage.machine import free_disk, free_memory
 
@@ -42,11 +41,11 @@ class EstimateInputs:
     """
 
     config: Config
-    splits: Splits
+    plan: FitPlan
     n_rows: Mapping[int, int]
     n_features: int
     made: bool = False
-    folds: Sequence[Splits] = ()
+    folds: Sequence[FitPlan] = ()
     cell_bytes: int = 1
 
     def rows_of(self, eras: tuple[int, ...]) -> int:
@@ -55,16 +54,16 @@ class EstimateInputs:
 
     def rows_written(self) -> int:
         """Rows of a generated column, those of folds counted too, which end with the last era that the fold reaches."""
-        ends = [max(*fold.train, *fold.validation) for fold in self.folds]
+        ends = [max(*fold.splits.train, *fold.splits.validation) for fold in self.folds]
         return sum(rows * (1 + sum(era <= end for end in ends)) for era, rows in self.n_rows.items())
 
     def kept_bytes(self) -> int:
         """Rows of augmenters that are made once and kept: of every set of training eras, for one seed."""
         config = self.config
         kept = {
-            (name, training_eras(config.generators, variant.reads, splits))
-            for splits in (self.splits, *self.folds)
-            for variant in config.variants.values()
+            (name, plan.models[variant_name])
+            for plan in (self.plan, *self.folds)
+            for variant_name, variant in config.variants.items()
             for name in variant.augment
             if config.augmenters[name].keeps_rows
         }
@@ -80,12 +79,12 @@ class EstimateInputs:
         config = self.config
         widths = {RAW: self.n_features, **{name: len(g.names_out()) for name, g in config.generators.items()}}
         out = set()
-        for variant in config.variants.values():
+        for name, variant in config.variants.items():
             if variant.ensemble is None:
-                n_train = self.rows_of(training_eras(config.generators, variant.reads, self.splits))
+                n_train = self.rows_of(self.plan.models[name])
                 chosen = [config.augmenters[name] for name in variant.augment]
                 blocks = sum(a.growth for a in chosen) + (not any(a.replaces for a in chosen))
-                out.add((round(n_train * blocks), sum(widths[name] for name in variant.inputs)))
+                out.add((round(n_train * blocks), sum(widths[each] for each in variant.inputs)))
         return out
 
 
@@ -100,7 +99,7 @@ def need(task: EstimateInputs) -> ResourceNeeds:
 
 
 def _memory(task: EstimateInputs, used: set[str]) -> int:
-    config, splits = task.config, task.splits
+    config, splits = task.config, task.plan.splits
     learn = [config.generators[name] for name in sorted(used)]
     augment = [config.augmenters[name] for variant in config.variants.values() for name in variant.augment]
     libraries = LIBRARIES_BYTES + config.model.library_bytes + max((each.library_bytes for each in (*learn, *augment)), default=0)
@@ -119,7 +118,7 @@ def _disk(task: EstimateInputs, used: set[str]) -> int:
     widths = [len(config.generators[name].names_out()) * (n_seeds if config.generators[name].stochastic else 1) for name in used]
     columns = 4 * task.rows_written() * sum(widths)
     trained = sum(variant.ensemble is None for variant in config.variants.values())
-    predicted = task.rows_of(task.splits.validation) + sum(task.rows_of(fold.validation) for fold in task.folds)
+    predicted = task.rows_of(task.plan.splits.validation) + sum(task.rows_of(fold.splits.validation) for fold in task.folds)
     predictions = predicted * (PREDICTED_BYTES + 4 * n_seeds * (trained + len(config.variants)))
     models = n_seeds * trained * (2 + len(task.folds)) * config.model.saved_bytes(task.n_features)  # in the cache and the run
     pages = max(config.model.training_disk_bytes(rows, columns) for rows, columns in task.trainings())
@@ -154,11 +153,10 @@ def ways_out(task: EstimateInputs, memory: int) -> list[str]:
         if "landmarks" in type(generator).model_fields and (generator.model_dump()["landmarks"] or 50_000) > 10_000:
             changed = {**task.config.generators, name: generator.model_copy(update=smaller)}
             found += _if_fits(_with(task, generators=changed), memory, f"generators.{name}.landmarks=10000")
-    train = task.splits.train
+    train = task.plan.splits.train
     for share in range(9, 0, -1):
         eras = train[-max(1, len(train) * share // 10) :]
-        splits = Splits(**{**vars(task.splits), "train": eras})
-        way = _if_fits(replace(task, splits=splits), memory, f"splits.train={eras[0]}-{eras[-1]}")
+        way = _if_fits(_trained_on(task, eras), memory, f"splits.train={eras[0]}-{eras[-1]}")
         if way:
             found += [f"{way[0]}, the last {len(eras)} of {len(train)} training eras"]
             break
@@ -177,6 +175,17 @@ def _with(task: EstimateInputs, **changes: Any) -> EstimateInputs:
     return replace(task, config=task.config.model_copy(update=changes))
 
 
-def _if_fits(task: EstimateInputs, memory: int, said: str) -> list[str]:
+def _if_fits(task: EstimateInputs | None, memory: int, said: str) -> list[str]:
+    if task is None:
+        return []
     n_bytes = need(task).memory_bytes
     return [f"--set {said} (about {human_bytes(n_bytes)})"] if n_bytes <= memory else []
+
+
+def _trained_on(task: EstimateInputs, eras: tuple[int, ...]) -> EstimateInputs | None:
+    """The same run on other training eras; None where they are too few for it."""
+    splits = replace(task.plan.splits, train=eras)
+    try:
+        return replace(task, plan=FitPlan.of(task.config, splits))
+    except NlabError:
+        return None

@@ -1,8 +1,10 @@
-"""Which eras each fit of a generator sees, and which fit speaks for which rows."""
+"""Which eras each generator, augmenter and model of a run sees: decided once, right after the splits."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
+from numerai_lab.config.schema import Config
 from numerai_lab.core.era_ranges import exact_share
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.folds import blocked
@@ -11,33 +13,73 @@ from numerai_lab.generators import Generator
 
 
 @dataclass(frozen=True)
-class Part:
-    """One fit: the eras that it learns from, and those whose rows get their columns from it."""
+class GeneratorFit:
+    """One fit of a generator: the eras it learns from, and the eras whose rows get their columns from it."""
 
     fitted_on: tuple[int, ...]
     serves: tuple[int, ...]
 
 
-def parts_of(generator: Generator, splits: Splits, where: str) -> tuple[Part, ...]:
-    """The fits of a generator. The last one also speaks for eras that no split names, such as live rows.
+@dataclass(frozen=True)
+class FitPlan:
+    """Which eras each fit of a run sees. Estimates, stages, notes, cards and audit read it.
 
-    cross_fit: one fit for each block of training eras, by all eras further than the embargo from it on both sides, and one
-    on all training eras for validation. early: see `left_to_models`. Raises NlabError, beginning with `where`, when too few
-    eras are left.
+    Attributes
+    ----------
+    splits: the splits, or a fold of cross-validation.
+    generators: by name of a generator, its fits. The last one also gives the columns of eras that no split names, such
+        as live rows.
+    models: by name of a variant, the training eras of its model and augmenters.
+    """
+
+    config: Config
+    splits: Splits
+    generators: Mapping[str, tuple[GeneratorFit, ...]]
+    models: Mapping[str, tuple[int, ...]]
+
+    @classmethod
+    def of(cls, config: Config, splits: Splits) -> "FitPlan":
+        """The plan of a config. Raises NlabError where a fit or a model has too few eras."""
+        fits = {name: generator_fits(each, splits, f"generators.{name}") for name, each in config.generators.items()}
+        models = {name: training_eras(config.generators, variant.reads, splits) for name, variant in config.variants.items()}
+        for name, eras in models.items():
+            if len(eras) < 2:
+                raise NlabError(
+                    f"variants.{name}: its generators leave {len(eras)} of {len(splits.train)} training eras to its model"
+                )
+        return cls(config, splits, fits, models)
+
+    def fitted_on(self, generator: str) -> tuple[int, ...]:
+        """The eras that the last fit of a generator learns from, which also serves live rows."""
+        return self.generators[generator][-1].fitted_on
+
+    @cached_property
+    def shared_models(self) -> dict[str, str]:
+        """Variant → the first variant of the same inputs, augmenters and training eras, whose trained model it shares.
+
+        Such variants differ in post-processing alone. Ensembles have no model and are left out.
+        """
+        firsts: dict[tuple[object, ...], str] = {}
+        return {
+            name: firsts.setdefault((variant.inputs, tuple(variant.augment), self.models[name]), name)
+            for name, variant in self.config.variants.items()
+            if variant.ensemble is None
+        }
+
+
+def generator_fits(generator: Generator, splits: Splits, where: str) -> tuple[GeneratorFit, ...]:
+    """The fits of a generator.
+
+    cross_fit: one fit for each block of training eras, by all eras further than the embargo from it on both sides, and
+    one on all training eras for validation. early: see `left_to_models`. Raises NlabError, beginning with `where`, when
+    too few eras are left.
     """
     scope, train, later = generator.fit_scope, splits.train, splits.validation
     every = tuple(sorted((*train, *later)))
     if scope.kind == "early":
-        left = left_to_models(generator, splits)
-        parts = [Part(train[: _n_early(scope.share, train)], tuple(sorted((*left, *later))))]
-        if len(left) < 2 or len(parts[0].fitted_on) < 2:
-            raise NlabError(
-                f"{where}.share: {scope.share:g} of {len(train)} training eras and a purge of {splits.embargo_eras} leave "
-                f"{len(left)} eras to models; take another share"
-            )
-        return tuple(parts)
+        return (_early_fit(generator, splits, where),)
     if scope.kind != "cross_fit":
-        return (Part(every if scope.kind == "all" else train, every),)
+        return (GeneratorFit(every if scope.kind == "all" else train, every),)
     blocks = blocked(train, scope.blocks, splits.embargo_eras)
     fewest = min(len(seen) for seen, _ in blocks)
     if len(blocks) < scope.blocks or fewest < 2:
@@ -45,7 +87,18 @@ def parts_of(generator: Generator, splits: Splits, where: str) -> tuple[Part, ..
             f"{where}.blocks: {scope.blocks} blocks of {len(train)} training eras, purged by {splits.embargo_eras} on both "
             f"sides, leave {fewest} eras to learn from; take another number, or longer training"
         )
-    return (*(Part(seen, block) for seen, block in blocks), Part(train, later))
+    return (*(GeneratorFit(seen, block) for seen, block in blocks), GeneratorFit(train, later))
+
+
+def _early_fit(generator: Generator, splits: Splits, where: str) -> GeneratorFit:
+    scope, train, left = generator.fit_scope, splits.train, left_to_models(generator, splits)
+    fit = GeneratorFit(train[: _n_early(scope.share, train)], tuple(sorted((*left, *splits.validation))))
+    if len(left) < 2 or len(fit.fitted_on) < 2:
+        raise NlabError(
+            f"{where}.share: {scope.share:g} of {len(train)} training eras and a purge of {splits.embargo_eras} leave "
+            f"{len(left)} eras to models; take another share"
+        )
+    return fit
 
 
 def left_to_models(generator: Generator, splits: Splits) -> tuple[int, ...]:
@@ -61,7 +114,7 @@ def left_to_models(generator: Generator, splits: Splits) -> tuple[int, ...]:
 
 
 def training_eras(generators: Mapping[str, Generator], names: Iterable[str], splits: Splits) -> tuple[int, ...]:
-    """Training eras that all of these generators leave to a model; names that are no generator's take none away."""
+    """Training eras that all of these generators leave to a model; names of no generator take none away."""
     left = set(splits.train)
     for name in names:
         if name in generators:

@@ -1,7 +1,7 @@
 """Fitted generators: one fit or several, and the columns that they give."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -23,13 +23,12 @@ ERAS, SPEAKERS = "eras", "speakers"
 class FittedGenerator:
     """A fitted generator: one fit or several, and which of them speaks for an era (the last one, where nothing is said).
 
-    states: of each fit, as `Generator.state` gave it. live: fitted generators that are at hand, by fit.
+    states: of each fit, as `Generator.state` gave it.
     """
 
     template: Generator
     states: tuple[Mapping[str, Array], ...]
     of_era: Mapping[int, int]
-    live: Mapping[int, Generator] = field(default_factory=dict)
 
     @classmethod
     def restored(cls, template: Generator, arrays: Mapping[str, Array]) -> "FittedGenerator":
@@ -54,7 +53,7 @@ class FittedGenerator:
     @cached_property
     def generators(self) -> tuple[Generator, ...]:
         """The fitted generators, restored when they are first asked for."""
-        return tuple(self.live.get(i) or self.template.restored(dict(state)) for i, state in enumerate(self.states))
+        return tuple(self.template.restored(dict(state)) for state in self.states)
 
     @cached_property
     def names(self) -> list[str]:

@@ -12,8 +12,7 @@ from numerai_lab.core.splits import Splits, make_splits
 from numerai_lab.data.reader import outline
 from numerai_lab.data.source import Outline
 from numerai_lab.fitting.estimate import EstimateInputs, need
-from numerai_lab.fitting.fit_plan import parts_of, training_eras
-from numerai_lab.fitting.variants import check_scopes
+from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.storage.machine import core_flops
 
 
@@ -76,25 +75,19 @@ def plan(config: Config) -> RunPlan:
     splits = make_splits(config.splits, found.table, found.reach_days)
     step = found.table.days_per_era
     folds = make_folds(config.cv, splits.train, found.reach_days, step) if config.cv else ()
-    for each in (splits, *folds):
-        check_scopes(config, each)
+    fit_plan, *fold_plans = (FitPlan.of(config, each) for each in (splits, *folds))
     n_rows = dict(zip(found.table.eras, found.n_rows, strict=True))
     rows = {name: sum(n_rows[era] for era in getattr(splits, name)) for name in _shown(splits)}
-    recipes = {
-        (v.inputs, tuple(v.augment), training_eras(config.generators, v.reads, splits))
-        for v in config.variants.values()
-        if v.ensemble is None
-    }
-    wanted = need(EstimateInputs(config, splits, n_rows, found.n_columns, not found.in_store, folds))
+    wanted = need(EstimateInputs(config, fit_plan, n_rows, found.n_columns, not found.in_store, fold_plans))
     return RunPlan(
         outline=found,
         splits=splits,
         rows=rows,
         memory_bytes=wanted.memory_bytes,
         disk_bytes=sum(found.n_rows) * found.n_columns + wanted.disk_bytes,
-        trainings=len(recipes) * len(config.seeds) * (1 + len(folds)),
+        trainings=len(set(fit_plan.shared_models.values())) * len(config.seeds) * (1 + len(folds)),
         folds=len(folds),
-        seconds=_seconds(config, splits, n_rows, found.n_columns),
+        seconds=_seconds(fit_plan, n_rows, found.n_columns),
     )
 
 
@@ -103,12 +96,12 @@ def _shown(splits: Splits) -> tuple[str, ...]:
     return ("train", "embargo", "val1", "val2", *(("holdout",) if splits.holdout else ()))
 
 
-def _seconds(config: Config, splits: Splits, n_rows: Mapping[int, int], n_columns: int) -> dict[str, float]:
+def _seconds(plan: FitPlan, n_rows: Mapping[int, int], n_columns: int) -> dict[str, float]:
     """Fit and columns of the generators that people wait for."""
     flops = core_flops()
     found: dict[str, float] = {}
-    for name, generator in config.generators.items():
-        n_fitted = sum(n_rows[era] for era in parts_of(generator, splits, f"generators.{name}")[-1].fitted_on)
+    for name, generator in plan.config.generators.items():
+        n_fitted = sum(n_rows[era] for era in plan.fitted_on(name))
         seconds = generator.seconds(n_fitted, sum(n_rows.values()), n_columns, flops)
         found |= {name: seconds} if seconds is not None else {}
     return found

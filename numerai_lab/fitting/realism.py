@@ -14,7 +14,6 @@ from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.seeding import rng_for
 from numerai_lab.fitting.run_context import RunContext
 from numerai_lab.fitting.stages import fitted_augmenter, rows_stream
-from numerai_lab.fitting.variants import for_variant
 from numerai_lab.metrics.realism import Realism, Sample, realism
 from numerai_lab.storage.code_version import code_version, library_versions, source_version
 from numerai_lab.storage.stage_cache import Stage
@@ -48,16 +47,16 @@ def realism_of(context: RunContext) -> list[Judged]:
         return []
     seed, out = config.seeds[0], []
     for name, augmenter in config.augmenters.items():
-        users = [variant for variant in config.variants.values() if name in variant.augment]
+        users = [each for each, variant in config.variants.items() if name in variant.augment]
         if users and augmenter.invents_rows:
-            variant = max(users, key=lambda each: len(for_variant(context, each).splits.train))
-            found = _found(for_variant(context, variant), name, tuple(variant.augment), held)
+            user = max(users, key=lambda each: len(context.plan.models[each]))
+            found = _found(context.for_variant(user), name, tuple(config.variants[user].augment), held)
             out.append(Judged(name, seed, context.panel.raw_names, found))
     return out
 
 
 def _found(context: RunContext, name: str, augment: tuple[str, ...], held: tuple[int, ...]) -> Realism:
-    seed, splits = context.config.seeds[0], context.splits
+    seed, train = context.config.seeds[0], context.train
 
     def judge(work: Path) -> None:
         with context.display.task(f"realism of {name}@{seed}") as progress:
@@ -67,7 +66,7 @@ def _found(context: RunContext, name: str, augment: tuple[str, ...], held: tuple
             origins = stream.origins_of(name)
             places = _spread(len(origins))
             made = _sample((stream.rows_of(origins[i]) for i in places), len(places), rng)
-            real = [_sample_of(context.panel.only(eras), rng) for eras in (splits.train, held)]
+            real = [_sample_of(context.panel.only(eras), rng) for eras in (train, held)]
             found = realism(real[0], real[1], made, int(rng.integers(2**31 - 1)))
             progress(1, 1)
         plain = {key: value for key, value in vars(found).items() if key != "proportions"}
@@ -79,14 +78,14 @@ def _found(context: RunContext, name: str, augment: tuple[str, ...], held: tuple
     facts = {
         "augmenters": [template.recipe for template in templates.values()],
         "augmenter": augment.index(name),
-        "data": context.content.rows_of((*splits.train, *held)),
-        "labels": context.content.labels_of((*splits.train, *held)),
+        "data": context.content.rows_of((*train, *held)),
+        "labels": context.content.labels_of((*train, *held)),
         "code": [
             code_version(*kinds, Realism, streaming),
             source_version(Path(__file__)),
         ],
         "libraries": library_versions(*kinds, Realism),
-        "trained on": ranges_text(splits.train),
+        "trained on": ranges_text(train),
         "held out": ranges_text(held),
         "seed": seed,
     }

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -10,6 +10,7 @@ from numerai_lab.config.schema import Config
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import Progress
 from numerai_lab.core.splits import Splits
+from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.storage.era_content import Content, UniqueContent
 from numerai_lab.storage.scratch import Scratch
 from numerai_lab.storage.stage_cache import STAGES, Cache
@@ -26,23 +27,49 @@ class ProgressDisplay(Protocol):
 
 @dataclass(frozen=True)
 class RunContext:
-    """What variants are made from, and where things go: arrays of this run alone, progress, fitted components, finished stages.
+    """What the stages of a run share.
 
-    cache: None = nothing outlives the run. content: names for what the panel's eras hold; by default like no other.
-    since: where a variant's training eras begin, if its generators left it fewer than all.
+    Attributes
+    ----------
+    config: the resolved config.
+    plan: which eras each fit sees.
+    scratch: arrays of this run alone.
+    save: keeps a fitted component in the run folder.
+    cache: finished stages; None = nothing outlives the run.
+    content: hashes of what the panel's eras hold; by default equal to no other's.
+    variant: the variant whose model and augmenters are fitted; None where generators are.
     """
 
     config: Config
     panel: Panel
-    splits: Splits
+    plan: FitPlan
     scratch: Scratch
     display: ProgressDisplay
     save: Save
     cache: Cache | None = None
     content: Content = field(default_factory=UniqueContent)
-    since: int | None = None
+    variant: str | None = None
 
     @cached_property
     def stages(self) -> Cache:
         """Where finished stages are taken from and put."""
         return self.cache or Cache(self.scratch.folder / STAGES)
+
+    @property
+    def splits(self) -> Splits:
+        """The splits of the plan."""
+        return self.plan.splits
+
+    @property
+    def train(self) -> tuple[int, ...]:
+        """Training eras: those of the variant, or of the splits."""
+        return self.splits.train if self.variant is None else self.plan.models[self.variant]
+
+    @property
+    def since(self) -> int | None:
+        """The first training era of the variant, where its generators left it fewer than all."""
+        return None if self.train == self.splits.train else self.train[0]
+
+    def for_variant(self, name: str) -> "RunContext":
+        """The context in which a variant's augmenters and model are fitted."""
+        return replace(self, variant=name)

@@ -24,7 +24,7 @@ from numerai_lab.fitting import feature_selection, materialized
 from numerai_lab.fitting import fit_plan as fit_plans
 from numerai_lab.fitting import fitted as fitted_generators
 from numerai_lab.fitting.feature_selection import adopted, shown_to
-from numerai_lab.fitting.fit_plan import Part, parts_of
+from numerai_lab.fitting.fit_plan import GeneratorFit
 from numerai_lab.fitting.fitted import FittedGenerator
 from numerai_lab.fitting.run_context import RunContext
 from numerai_lab.generators import Generator
@@ -65,18 +65,15 @@ class Fitted:
 
 def fitted_generator(context: RunContext, name: str, seed: int) -> Fitted:
     """Stages: each fit, which sees targets only where its generator uses labels (`select` may too), and the columns."""
-    template, splits = context.config.generators[name], context.splits
-    parts = parts_of(template, splits, f"generators.{name}")
+    template, parts = context.config.generators[name], context.plan.generators[name]
     keys, states = [], []
-    live: dict[int, Generator] = {}
     for i, part in enumerate(parts):
         label = f"fit {name}@{seed}" + (f", {i + 1} of {len(parts)}" if len(parts) > 1 else "")
-        entry, fitted = _fitted_part(context, name, seed, part, label)
+        entry = _fitted_part(context, name, seed, part, label)
         keys.append(entry.folder.name)
         states.append(arrays_from_bytes((entry.folder / STATE).read_bytes()))
-        live |= {i: fitted} if fitted else {}
     of_era = {era: i for i, part in enumerate(parts) for era in part.serves}
-    fits = FittedGenerator(template, tuple(states), of_era, live)
+    fits = FittedGenerator(template, tuple(states), of_era)
 
     def columns(work: Path) -> None:
         with context.display.task(f"columns {name}@{seed}") as progress:
@@ -91,13 +88,12 @@ def fitted_generator(context: RunContext, name: str, seed: int) -> Fitted:
         "places": key_of(places),
     }
     entry = context.stages.obtain(Stage("columns", f"columns {name}@{seed}", facts), columns)
-    return Fitted(replace(fits, live={}), _array(entry, COLUMNS, len(context.panel.ids)), recipe)
+    return Fitted(fits, _array(entry, COLUMNS, len(context.panel.ids)), recipe)
 
 
-def _fitted_part(context: RunContext, name: str, seed: int, part: Part, label: str) -> tuple[Entry, Generator | None]:
-    """The cache entry of one fit; and the generator, if it was fitted here. Every part draws the same random numbers."""
+def _fitted_part(context: RunContext, name: str, seed: int, part: GeneratorFit, label: str) -> Entry:
+    """Stage: one fit. Every part draws the same random numbers."""
     template, train = context.config.generators[name], context.splits.train
-    live: list[Generator] = []
 
     def fit(work: Path) -> None:
         shown = shown_to(
@@ -105,8 +101,7 @@ def _fitted_part(context: RunContext, name: str, seed: int, part: Part, label: s
         )
         with context.display.task(label) as progress:
             fitted = template.fresh().fit(shown, rng_for(seed, "generator", template.seed_key), fit_context(work, progress))
-        live.append(adopted(fitted, shown, context.panel))
-        (work / STATE).write_bytes(arrays_to_bytes(live[0].state()))
+        (work / STATE).write_bytes(arrays_to_bytes(adopted(fitted, shown, context.panel).state()))
 
     facts = {
         **_facts(template),
@@ -115,10 +110,10 @@ def _fitted_part(context: RunContext, name: str, seed: int, part: Part, label: s
         "seed": seed if template.stochastic else None,
         **_shown_facts(context, template, part),
     }
-    return context.stages.obtain(Stage("fit", label, facts), fit), live[0] if live else None
+    return context.stages.obtain(Stage("fit", label, facts), fit)
 
 
-def _shown_facts(context: RunContext, template: Generator, part: Part) -> dict[str, Any]:
+def _shown_facts(context: RunContext, template: Generator, part: GeneratorFit) -> dict[str, Any]:
     """What a fit depends on beside its own rows: targets, feature_selection, feature sets."""
     facts: dict[str, Any] = {}
     content, select = context.content, template.select
@@ -172,7 +167,7 @@ def fitted_augmenter(context: RunContext, name: str, seed: int) -> Augmenter:
 
     Those that differ in name, in how many rows they make, or in what these weigh, share a fit.
     """
-    template, train = context.config.augmenters[name], context.splits.train
+    template, train = context.config.augmenters[name], context.train
     if not template.learns:
         return template
 
@@ -197,7 +192,7 @@ def with_materialized_rows(context: RunContext, stream: TrainingStream, seed: in
         if template.keeps_rows:
             facts = {**_facts(template), **_training_facts(context), "seed": seed}
             facts["parameters"] = template.recipe
-            facts["trained on"] = ranges_text(context.splits.train)
+            facts["trained on"] = ranges_text(context.train)
             facts["eras"] = ranges_text(origin.era for origin in stream.origins_of(name))
             facts["rows by"] = code_version(materialized, streaming)
 
@@ -213,7 +208,7 @@ def with_materialized_rows(context: RunContext, stream: TrainingStream, seed: in
 def trained(name: str, context: RunContext, future: Panel, fitted: Mapping[str, Fitted], seed: int) -> Float32:
     """Two stages: a variant's model, fitted on the stream of its training eras and saved, and its predictions of the future.
 
-    The setting's training eras must be those of the variant (`for_variant`).
+    The context must be that of the variant (`RunContext.for_variant`).
     """
     inputs = context.config.variants[name].inputs
     model = _fitted_model(name, context, fitted, seed)
@@ -253,7 +248,7 @@ def _fitted_model(name: str, context: RunContext, fitted: Mapping[str, Fitted], 
         suffix, content = done.saved()
         (work / f"model{suffix}").write_bytes(content)
 
-    train = context.splits.train
+    train = context.train
     facts = {
         **_facts(model, *augmenters.values()),
         **_training_facts(context),
@@ -280,7 +275,7 @@ def _input_facts(inputs: Iterable[str], fitted: Mapping[str, Fitted], eras: Iter
 
 def _training_facts(context: RunContext) -> dict[str, Any]:
     """What stages that see all training rows with their targets depend on."""
-    train = context.splits.train
+    train = context.train
     return {"data": context.content.rows_of(train), "labels": context.content.labels_of(train)}
 
 
@@ -316,7 +311,7 @@ def rows_stream(context: RunContext, augmenters: Mapping[str, Augmenter], seed: 
 def _stream(
     context: RunContext, inputs: tuple[str, ...], fitted: Mapping[str, Fitted], augmenters: Mapping[str, Augmenter], seed: int
 ) -> TrainingStream:
-    eras = context.splits.train
+    eras = context.train
     train = _with_columns(context.panel.labelled(eras).only(eras).for_fitting(), inputs, fitted)
     generators = {name: fitted[name] for name in inputs if name != RAW}
     names = {RAW: train.raw_names, **{n: tuple(f"{n}_{c}" for c in g.fits.names) for n, g in generators.items()}}

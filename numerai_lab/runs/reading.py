@@ -13,7 +13,7 @@ from numerai_lab.metrics import ERA_METRICS, METRICS
 from numerai_lab.metrics.changes import DELTAS
 from numerai_lab.metrics.scoring import split_names
 from numerai_lab.metrics.significance import block_length
-from numerai_lab.runs.layout import ERROR_TEXT, MANIFEST, PER_ERA, SCORES
+from numerai_lab.runs.layout import CONFIG, ERROR_TEXT, MANIFEST, PER_ERA, SCORES
 from numerai_lab.storage.checksums import changed
 from numerai_lab.storage.stamped_json import STAMP, read_mapping, read_stamped
 
@@ -82,6 +82,12 @@ def read_run(path: Path) -> Run:
     except (ValueError, OSError, NotImplementedError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise damaged_run(path, error) from error
     return Run(path, manifest, scores, eras)
+
+
+def asked_config(run: Run) -> str:
+    """The YAML of the config as the run was asked for, before its `auto`s were decided; older runs have config.yaml alone."""
+    text = run.manifest.get("asked_config")
+    return text if isinstance(text, str) else (run.path / CONFIG).read_text(encoding="utf-8")
 
 
 def block_of(manifest: Mapping[str, Any]) -> int:

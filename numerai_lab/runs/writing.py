@@ -47,6 +47,7 @@ class RunFolder:
             "nlab": __version__,
             "started": datetime.now().astimezone().isoformat(timespec="seconds"),
             "command": _command(),
+            "asked_config": config.to_yaml(),
             "seeds": config.seeds,
             "python": platform.python_version(),
             "packages": {name: version(name) for name in PACKAGES},

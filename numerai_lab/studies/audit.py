@@ -10,7 +10,7 @@ from numerai_lab.core.arrays import Float64
 from numerai_lab.core.splits import Splits
 from numerai_lab.data.reader import Loaded
 from numerai_lab.experiment import folds_of
-from numerai_lab.fitting.fit_plan import parts_of
+from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.fitting.holdout import load_sealed
 from numerai_lab.fitting.run_context import ProgressDisplay
 from numerai_lab.metrics.single_features import IMPLAUSIBLE_CORR, ColumnScores, raw_scores
@@ -89,7 +89,7 @@ def audit(config: Config, display: ProgressDisplay) -> Audit:
     checks += _scope_checks(config, plain, hidden, replaced)
     checks += _rows_checks(plain, hidden, replaced)
     checks += _fold_checks(config, loaded, splits, display)
-    checks += _label_checks(config, splits, display)
+    checks += _label_checks(config, FitPlan.of(config, splits), display)
     checks += _column_checks(config, plain, raw, loaded.panel.raw_names)
     return Audit(config, tuple(checks), loaded.synthetic)
 
@@ -174,14 +174,14 @@ def _fold_checks(config: Config, loaded: Loaded, splits: Splits, display: Progre
         yield Check("predictions of a fold do not change with what it must not see", variant, same, numbers)
 
 
-def _label_checks(config: Config, splits: Splits, display: ProgressDisplay) -> Iterator[Check]:
+def _label_checks(config: Config, plan: FitPlan, display: ProgressDisplay) -> Iterator[Check]:
     """Of each generator that uses labels: targets of training eras that its fit for some rows must not see are permuted."""
     for name, generator in config.generators.items():
         if not generator.uses_labels:
             continue
-        part = parts_of(generator, splits, f"generators.{name}")[0]
+        part = plan.generators[name][0]
         before, after = label_digests(config, name, display)
-        n_unseen = len(set(splits.train) - set(part.fitted_on))
+        n_unseen = len(set(plan.splits.train) - set(part.fitted_on))
         numbers = f"targets of {n_unseen} training eras permuted, columns of {len(part.serves)} eras: "
         same = before == after
         check = "columns do not change with targets that their fit must not see"

@@ -22,11 +22,11 @@ from numerai_lab.core.splits import Splits
 from numerai_lab.data.live import Live, live_rows
 from numerai_lab.data.reader import Loaded
 from numerai_lab.fitting.feature_selection import LABELLED
-from numerai_lab.fitting.fit_plan import parts_of
+from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.fitting.fitted import FittedGenerator, restored_generator
 from numerai_lab.fitting.holdout import load_sealed, load_sealed_for, splits_of_run
 from numerai_lab.fitting.run_context import ProgressDisplay, RunContext
-from numerai_lab.fitting.variants import check_methods, fit_generators, settled
+from numerai_lab.fitting.variants import check_methods, fit_generators, resolved_config
 from numerai_lab.metrics.column_spread import Diagnosis
 from numerai_lab.runs.layout import CONFIG
 from numerai_lab.runs.output_files import growing_table, write_page
@@ -101,7 +101,7 @@ def export_run(run: Path, name: str, out: Path, display: ProgressDisplay, seed: 
         seed=wanted,
         fits=restored_generator(done, config, name, wanted),
         train=splits.train,
-        fitted_on=parts_of(template, splits, f"generators.{name}")[-1].fitted_on,
+        fitted_on=FitPlan.of(config, splits).fitted_on(name),
         facts={"run": run.name, "config hash": config_hash(config), "data identity": loaded.identity},
         remarks=(
             *_sealed(splits, loaded.panel.dates),
@@ -120,19 +120,26 @@ def transform(config: Config, out: Path, display: ProgressDisplay) -> list[Expor
     with display.task("data") as progress:
         loaded, splits = load_sealed(config, progress)
     only = config.model_copy(update={"variants": {name: Variant(features=[name]) for name in names}})
-    check_methods(only, loaded.panel, splits)
+    plan = FitPlan.of(only, splits)
+    check_methods(only, loaded.panel, plan)
     facts = {"config": config.name, "config hash": config_hash(config), "data identity": loaded.identity}
     exported = []
     with scratch() as space, Cache(cache_dir() / STAGES) as cache:
-        final = settled(only, loaded.panel, splits)
-        context = RunContext(final, loaded.panel, splits, space, display, lambda name, content: None, cache, loaded.content)
+        resolved = resolved_config(only, loaded.panel, plan)
+        context = RunContext(resolved, loaded.panel, plan, space, display, lambda name, content: None, cache, loaded.content)
         for (name, seed), fitted in fit_generators(context).items():
             template = config.generators[name]
             if not template.stochastic and seed != config.seeds[0]:
                 continue
-            eras = parts_of(template, splits, f"generators.{name}")[-1].fitted_on
             subject = Subject(
-                name, seed, fitted.fits, splits.train, eras, facts, _sealed(splits, loaded.panel.dates), fitted.columns
+                name,
+                seed,
+                fitted.fits,
+                splits.train,
+                plan.fitted_on(name),
+                facts,
+                _sealed(splits, loaded.panel.dates),
+                fitted.columns,
             )
             several = template.stochastic and len(config.seeds) > 1
             exported.append(_write(subject, config, loaded, out / f"{name}{f'@{seed}' if several else ''}.parquet", display))
@@ -175,12 +182,12 @@ def _write(subject: Subject, config: Config, loaded: Loaded, out: Path, display:
             diagnosis.add(split, values)
             rows[split] += len(ids)
             progress(done, len(panel.eras) + (live is not None))
-    no_progress = tuple(filter(lambda era: not subject.fits.speaks_for(era), panel.eras.tolist()))
+    unserved = tuple(filter(lambda era: not subject.fits.speaks_for(era), panel.eras.tolist()))
     remarks = (
         *subject.remarks,
         *(
-            (f"eras {span_text(no_progress, panel.dates)} are left out: its fit saw their targets, or those of their neighbours",)
-            if no_progress
+            (f"eras {span_text(unserved, panel.dates)} are left out: its fit saw their targets, or those of their neighbours",)
+            if unserved
             else ()
         ),
         *(() if live else ("the data has no live rows (no live.parquet beside its tables)",)),

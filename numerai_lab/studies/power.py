@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from numerai_lab.config.loading import parse_config
 from numerai_lab.config.schema import Config
+from numerai_lab.config.yaml_file import parse_yaml
 from numerai_lab.core.arrays import Float64
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Panel
@@ -17,8 +19,7 @@ from numerai_lab.metrics.changes import series_of
 from numerai_lab.metrics.era import numerai_corr
 from numerai_lab.metrics.power import MOST, Noise, eras_for, noise_of, resolution
 from numerai_lab.metrics.significance import MIN_BLOCKS, block_length
-from numerai_lab.runs.layout import CONFIG
-from numerai_lab.runs.reading import Run, read_run
+from numerai_lab.runs.reading import Run, asked_config, read_run
 
 PILOT_ERAS, PILOT_SHARE, PILOT_SEEDS = 160, 0.6, 3
 """The last training eras that the pilot takes; what share of them it learns from; how often it learns each model."""
@@ -75,7 +76,7 @@ def run_of(config: Config, runs_dir: Path) -> Run | None:
     for path in sorted(runs_dir.glob("*/manifest.json"), key=lambda path: path.parent.name, reverse=True):
         try:
             run = read_run(path.parent)
-            same = {**_resolved(run.path), "seeds": None} == wanted
+            same = {**_asked(run), "seeds": None} == wanted
         except NlabError:
             continue
         if same and run.scores["variant"].n_unique() > 1:
@@ -83,10 +84,8 @@ def run_of(config: Config, runs_dir: Path) -> Run | None:
     return None
 
 
-def _resolved(folder: Path) -> dict[str, Any]:
-    from numerai_lab.config.loading import load_config
-
-    return load_config(folder / CONFIG)[0].resolved()
+def _asked(run: Run) -> dict[str, Any]:
+    return parse_config(parse_yaml(asked_config(run), f"{run.path}"), f"{run.path}").resolved()
 
 
 def _of_run(run: Run, block: int) -> tuple[Noise, str]:

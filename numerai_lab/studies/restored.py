@@ -12,9 +12,10 @@ from numerai_lab.core.era_ranges import span_text
 from numerai_lab.core.errors import NlabFailure
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.splits import Splits
+from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.fitting.fitted import FittedGenerator, restored_generator
 from numerai_lab.fitting.run_context import ProgressDisplay
-from numerai_lab.fitting.variants import predicted, sharing
+from numerai_lab.fitting.variants import predicted
 from numerai_lab.metrics.scoring import Predictions
 from numerai_lab.models import Model
 from numerai_lab.runs.reading import Run
@@ -40,7 +41,7 @@ class Restored:
     def predictions(self, panel: Panel, eras: tuple[int, ...], display: ProgressDisplay) -> Predictions:
         """Predictions for some eras by the very models of the run, era by era as the run made them."""
         future = panel.only(eras).without_target()
-        shared = sharing(self.config, self.splits)
+        shared = FitPlan.of(self.config, self.splits).shared_models
         with display.task(f"predict eras {span_text(eras)}"):
             return predicted(self.asked, shared, future, lambda name, seed: self._values(future, name, seed))
 

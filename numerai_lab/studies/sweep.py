@@ -23,9 +23,8 @@ from numerai_lab.fitting.run_context import ProgressDisplay
 from numerai_lab.report.progress import Lines
 from numerai_lab.report.sweep_page import chosen, leaderboard, sweep_page
 from numerai_lab.report.tables import short
-from numerai_lab.runs.layout import CONFIG
 from numerai_lab.runs.output_files import write_page
-from numerai_lab.runs.reading import Run, differing, read_run, terms
+from numerai_lab.runs.reading import Run, asked_config, differing, read_run, terms
 from numerai_lab.runs.writing import unfinished_runs
 from numerai_lab.storage.machine import free_memory
 from numerai_lab.studies.choice import stamp
@@ -161,7 +160,7 @@ def summary(done: Sweep) -> tuple[list[dict[str, Any]], list[str]]:
     if best is None or best.path is None:
         return rows, [*says, "no trial has a value"]
     says.append(
-        f"chosen: trial {best.number} of {len(rows)} ({as_failure(best.values)}), {done.objective.column} {best.value:+.4f}"
+        f"chosen: trial {best.number} of {len(rows)} ({values_text(best.values)}), {done.objective.column} {best.value:+.4f}"
     )
     says += chosen(read_run(best.path), done.objective.variant)
     if not math.isnan(best.change.low):
@@ -199,7 +198,7 @@ def _made(asked: Asked, trials: Sequence[SweepTrial], configs: Sequence[Config],
         out.append(each)
         value = f"{rules.objective.column} {each.value:+.4f}{' (was there)' * each.reused}"
         said = f"failed: {each.error.splitlines()[0]}" if each.error else value
-        log.info("trial %d of %d: %s: %s", trial.number, rules.n_trials, as_failure(trial.values), said)
+        log.info("trial %d of %d: %s: %s", trial.number, rules.n_trials, values_text(trial.values), said)
     return out
 
 
@@ -220,7 +219,7 @@ def _judged(trial: SweepTrial, rules: Rules) -> SweepTrial:
     return replace(trial, value=value, change=rules.objective.change(done))
 
 
-def as_failure(values: Values) -> str:
+def values_text(values: Values) -> str:
     """`model.max_depth 5, seed 0`."""
     return ", ".join(f"{key} {short([value])[0]}" for key, value in values.items())
 
@@ -240,7 +239,8 @@ def _finished(folder: Path, rules: Rules, configs: Sequence[Config]) -> dict[str
     found = {}
     for path in paths:
         with contextlib.suppress(NlabError, OSError, UnicodeDecodeError):
-            done, text = read_run(path), (path / CONFIG).read_text(encoding="utf-8")
+            done = read_run(path)
+            text = asked_config(done)
             if text not in wanted:
                 continue
             why = differing(rules.terms or terms(done.manifest), terms(done.manifest))

@@ -14,11 +14,11 @@ from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.seeding import rng_for
 from numerai_lab.core.splits import Splits
 from numerai_lab.experiment import out_of_fold
-from numerai_lab.fitting.fit_plan import parts_of
+from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.fitting.holdout import load_sealed
 from numerai_lab.fitting.run_context import ProgressDisplay, RunContext
 from numerai_lab.fitting.stages import Fitted, fitted_augmenter, rows_stream
-from numerai_lab.fitting.variants import fit_generators, settled, train_and_predict
+from numerai_lab.fitting.variants import fit_generators, resolved_config, train_and_predict
 from numerai_lab.metrics.era import numerai_corr
 from numerai_lab.metrics.scoring import Predictions
 from numerai_lab.metrics.single_features import known_target
@@ -78,7 +78,7 @@ def _trial(display: ProgressDisplay, config: Config, broken: str) -> AuditTrial:
     true = loaded.panel
     with scratch() as space:
         panel = BREAKS[broken](true, splits, space, rng_for(config.seeds[0], "audit", broken))
-        with _setting(config, panel, splits, display) as context:
+        with _temporary_context(config, panel, FitPlan.of(config, splits), display) as context:
             fitted = fit_generators(context)
             corr: dict[str, Float64] = {}
             true_corr: dict[str, Float64] = {}
@@ -99,10 +99,10 @@ def _trial(display: ProgressDisplay, config: Config, broken: str) -> AuditTrial:
 
 
 @contextmanager
-def _setting(config: Config, panel: Panel, splits: Splits, display: ProgressDisplay) -> Iterator[RunContext]:
+def _temporary_context(config: Config, panel: Panel, plan: FitPlan, display: ProgressDisplay) -> Iterator[RunContext]:
     """A run of which nothing stays."""
     with scratch() as space:
-        yield RunContext(config, panel, splits, space, display, lambda name, content: None)
+        yield RunContext(config, panel, plan, space, display, lambda name, content: None)
 
 
 def _augmenters(config: Config) -> list[str]:
@@ -160,13 +160,14 @@ def _fold(display: ProgressDisplay, config: Config, fold: Fold, broken: bool) ->
     assert config.cv is not None
     loaded, splits = load_sealed(config)
     panel = loaded.panel
-    final, n_eras = settled(config, panel, splits), 0
+    plan, n_eras = FitPlan.of(config, splits), 0
+    resolved = resolved_config(config, panel, plan)
     with scratch() as space:
         if broken:
             rng = rng_for(config.seeds[0], "audit", "fold")
             panel, n_eras = without_block(panel, fold, later=config.cv.scheme == "expanding", space=space, rng=rng)
-        with _setting(final, panel, splits, display) as context:
-            found = out_of_fold(context, fold)
+        with _temporary_context(resolved, panel, plan, display) as context:
+            found = out_of_fold(context, FitPlan.of(config, fold))
     columns = enumerate(found.columns)
     return {column.variant: hashlib.sha256(found.values[:, i].tobytes()).hexdigest() for i, column in columns}, n_eras
 
@@ -174,10 +175,10 @@ def _fold(display: ProgressDisplay, config: Config, fold: Fold, broken: bool) ->
 def _columns_of_part(display: ProgressDisplay, config: Config, name: str, permuted: bool) -> str:
     loaded, splits = load_sealed(config)
     panel, generator = loaded.panel, config.generators[name]
-    part = parts_of(generator, splits, f"generators.{name}")[0]
+    part = FitPlan.of(config, splits).generators[name][0]
     if permuted:
         unseen = tuple(era for era in splits.train if era not in part.fitted_on)
         panel = permuted_targets(panel, rng_for(config.seeds[0], "audit", "labels", name), unseen)
     only = config.model_copy(update={"generators": {name: generator}, "variants": {"only": Variant(features=[name])}})
-    with _setting(only, panel, splits, display) as context:
+    with _temporary_context(only, panel, FitPlan.of(only, splits), display) as context:
         return _digests(panel, part.serves, fit_generators(context))[name]

@@ -18,6 +18,7 @@ from numerai_lab.core.splits import Splits
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.data.source import Source
 from numerai_lab.experiment import column_names, notes_of, prediction_table, scoring_of
+from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.fitting.holdout import splits_of_run
 from numerai_lab.fitting.run_context import ProgressDisplay
 from numerai_lab.metrics.changes import KINDS
@@ -158,7 +159,7 @@ def _scores(
     scoring = scoring_of(config, loaded)
     with display.task("score the holdout") as progress:
         scored = per_era(loaded.panel, predictions, _held_out(splits), scoring, progress).filter(pl.col("variant").is_in(names))
-    notes, placebos = notes_of(config, splits, loaded.alias), _placebos(restored.run, variant)
+    notes, placebos = notes_of(FitPlan.of(config, splits), loaded.alias), _placebos(restored.run, variant)
     table = score_table(scored, scoring, notes, placebos, compared={variant})
     before = restored.run.scores.filter(pl.col("variant").is_in(names), pl.col("split") == VALIDATION)
     return pl.concat([before, table], how="diagonal_relaxed")

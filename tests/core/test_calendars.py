@@ -17,7 +17,7 @@ from numerai_lab.core.splits import Splits, SplitsConfig, make_splits
 from numerai_lab.data.files import Files
 from numerai_lab.data.reader import outline
 from numerai_lab.data.source import Outline
-from numerai_lab.fitting.fit_plan import parts_of
+from numerai_lab.fitting.fit_plan import generator_fits
 from tests.conftest import component
 
 Days = NDArray[np.datetime64]
@@ -71,7 +71,7 @@ def pairs(splits: Splits) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
     for parameters in ({"scheme": "cross_fit", "blocks": 3}, {"scheme": "early", "share": 0.4}):
         generator = component("supervised_autoencoder", **parameters)
         try:
-            parts = parts_of(generator, splits, "generators.x")
+            parts = generator_fits(generator, splits, "generators.x")
         except NlabError:
             continue
         for part in parts:

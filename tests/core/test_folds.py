@@ -12,6 +12,7 @@ from numerai_lab.core.errors import NlabError
 from numerai_lab.core.folds import CrossValidation, make_folds
 from numerai_lab.core.panel import Panel
 from numerai_lab.experiment import run
+from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.fitting.run_context import RunContext
 from numerai_lab.fitting.variants import fit_generators, train_and_predict
 from numerai_lab.report.comparison import compare
@@ -66,7 +67,9 @@ def test_a_fold_is_predicted_by_what_saw_neither_its_targets_nor_its_neighbours(
 
     def predicted(panel: Panel, name: str) -> Float32:
         (tmp_path / name).mkdir()
-        context = RunContext(config, panel, fold, Scratch(tmp_path / name), Quiet(), lambda name, content: None)
+        context = RunContext(
+            config, panel, FitPlan.of(config, fold), Scratch(tmp_path / name), Quiet(), lambda name, content: None
+        )
         return train_and_predict(context, fit_generators(context)).values
 
     assert panel.target is not None

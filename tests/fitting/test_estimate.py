@@ -10,6 +10,7 @@ from numerai_lab.core.splits import Splits
 from numerai_lab.experiment import RunOptions, run
 from numerai_lab.fitting import estimate
 from numerai_lab.fitting.estimate import EstimateInputs, need, refuse_too_much, ways_out
+from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.storage.folders import cache_dir
 from numerai_lab.storage.machine import free_disk, free_memory
 from tests.conftest import Quiet, make_config, quick
@@ -19,7 +20,8 @@ SPLITS = Splits(tuple(range(1, 101)), (), tuple(range(101, 111)), (), 0, 0)
 
 def task(rows: int = 5000, **changes: object) -> EstimateInputs:
     base = {"data": {"source": "synthetic", "feature_set": "medium"}, "model": quick("xgboost"), "variants": {"baseline": {}}}
-    return EstimateInputs(make_config(**{**base, **changes}), SPLITS, dict.fromkeys(range(1, 111), rows), 780)
+    config = make_config(**{**base, **changes})
+    return EstimateInputs(config, FitPlan.of(config, SPLITS), dict.fromkeys(range(1, 111), rows), 780)
 
 
 def test_memory_grows_with_rows_copies_and_inputs() -> None:

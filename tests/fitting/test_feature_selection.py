@@ -13,6 +13,7 @@ from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Panel
 from numerai_lab.experiment import notes_of
 from numerai_lab.fitting.feature_selection import chosen, variance_of_corr
+from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.fitting.run_context import RunContext
 from numerai_lab.fitting.stages import Fitted
 from numerai_lab.fitting.variants import fit_generators, train_and_predict
@@ -42,7 +43,9 @@ def fitted(panel: Panel, folder: Path, saved: dict[str, bytes] | None = None, **
     """The one generator of `config_with`; saved: gets what the run folder would hold."""
     folder.mkdir(exist_ok=True)
     kept = {} if saved is None else saved
-    context = RunContext(config_with(**select), panel, SPLITS, Scratch(folder), Quiet(), kept.__setitem__)
+    context = RunContext(
+        config_with(**select), panel, FitPlan.of(config_with(**select), SPLITS), Scratch(folder), Quiet(), kept.__setitem__
+    )
     return fit_generators(context)["g", 0]
 
 
@@ -158,7 +161,7 @@ def test_synthetic_rows_get_columns_of_the_selected_features(tmp_path: Path) -> 
         augmenters={"c": {"kind": "cutout"}},
         variants={"both": {"features": ["raw", "g"], "augment": ["c"]}},
     )
-    context = RunContext(config, panel, SPLITS, Scratch(tmp_path), Quiet(), lambda name, content: None)
+    context = RunContext(config, panel, FitPlan.of(config, SPLITS), Scratch(tmp_path), Quiet(), lambda name, content: None)
     assert np.isfinite(train_and_predict(context, fit_generators(context)).values).all()
 
 

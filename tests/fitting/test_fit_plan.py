@@ -16,11 +16,11 @@ from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.core.splits import Splits
 from numerai_lab.experiment import notes_of
-from numerai_lab.fitting.fit_plan import label_note, parts_of, training_eras
+from numerai_lab.fitting.fit_plan import FitPlan, generator_fits, label_note, training_eras
 from numerai_lab.fitting.fitted import FittedGenerator
 from numerai_lab.fitting.run_context import RunContext
 from numerai_lab.fitting.stages import Fitted
-from numerai_lab.fitting.variants import check_scopes, fit_generators, train_and_predict
+from numerai_lab.fitting.variants import fit_generators, train_and_predict
 from numerai_lab.generators import GENERATORS, Generator
 from numerai_lab.generators.labelled import Labelled
 from numerai_lab.metrics.scoring import Predictions
@@ -41,7 +41,7 @@ def config_of(generator: Generator, **changes: Any) -> Config:
 
 def context_of(config: Config, panel: Panel, folder: Path, splits: Splits = SPLITS) -> RunContext:
     folder.mkdir(exist_ok=True)
-    return RunContext(config, panel, splits, Scratch(folder), Quiet(), lambda name, content: None)
+    return RunContext(config, panel, FitPlan.of(config, splits), Scratch(folder), Quiet(), lambda name, content: None)
 
 
 def fitted_in(generator: Generator, panel: Panel, folder: Path, splits: Splits = SPLITS) -> Fitted:
@@ -77,7 +77,7 @@ def corr(columns: Float32, panel: Panel, eras: tuple[int, ...]) -> tuple[float, 
 
 
 def test_blocks_cover_the_training_eras_and_no_fit_comes_near_the_rows_it_speaks_for() -> None:
-    *folds, last = parts_of(Memory(blocks=4), SPLITS, "g")
+    *folds, last = generator_fits(Memory(blocks=4), SPLITS, "g")
     assert [part.serves for part in folds] == [tuple(range(first, first + 5)) for first in (1, 6, 11, 16)]
     assert folds[1].fitted_on == (1, 2, 3, *range(13, 21))
     for part in folds:
@@ -96,7 +96,7 @@ def test_every_choice_of_eras_that_a_generator_offers_is_one_that_is_known(kind:
 
 def test_an_early_fit_leaves_models_what_follows_the_purge() -> None:
     early = Memory(scheme="early", share=0.4)
-    (part,) = parts_of(early, SPLITS, "g")
+    (part,) = generator_fits(early, SPLITS, "g")
     assert part.fitted_on == tuple(range(1, 9))
     assert part.serves == (*range(11, 21), *SPLITS.validation)
     assert training_eras({"g": early, "h": Memory()}, ["raw", "h"], SPLITS) == SPLITS.train
@@ -231,7 +231,7 @@ def test_columns_that_mean_another_thing_in_every_fit_are_refused() -> None:
 @pytest.mark.parametrize(("kind", "refused"), [(kind, kind in ("average", "gmm_targets", "covariance_path")) for kind in
     ("duplicate", "cutout", "gaussian_noise", "swap_noise", "average", "gmm_targets", "covariance_path")])  # fmt: skip
 def test_rows_of_several_eras_have_no_honest_column_of_a_cross_fit(kind: str, refused: bool) -> None:
-    from numerai_lab.crossfit import unfit_augmenters
+    from numerai_lab.config.checks import _unfit_augmenters as unfit_augmenters
 
     augmenter = AUGMENTERS[kind].model_validate({"kind": kind} | ({"within_era": False} if kind == "average" else {}))
     assert unfit_augmenters([Memory()], {"a": augmenter}) == ["a"] * refused
@@ -245,7 +245,7 @@ def test_too_few_eras_are_one_sentence_before_anything_is_fitted() -> None:
         (Memory(scheme="early"), "generators.g.share: 0.5 of 4"),
     ):
         with pytest.raises(NlabError, match=said):
-            check_scopes(config_of(generator), few)
+            FitPlan.of(config_of(generator), few)
 
 
 def test_folds_of_cross_validation_have_cross_fits_of_their_own(tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ import pytest
 
 from numerai_lab.config.schema import Config
 from numerai_lab.experiment import RunOptions, _cache
+from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.fitting.holdout import load_sealed
 from numerai_lab.fitting.run_context import RunContext
-from numerai_lab.fitting.variants import fit_generators, settled, train_and_predict
+from numerai_lab.fitting.variants import fit_generators, resolved_config, train_and_predict
 from numerai_lab.storage import checksums
 from numerai_lab.storage.scratch import scratch
 from tests.conftest import Quiet, make_config, quick
@@ -102,7 +103,7 @@ def outcome(config: Config, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Out
     monkeypatch.setenv("NLAB_CACHE", str(cache))
     loaded, splits = load_sealed(config)
     with scratch() as space, _cache(space, RunOptions()) as stages:
-        final = settled(config, loaded.panel, splits)
+        final = resolved_config(config, loaded.panel, FitPlan.of(config, splits))
         context = RunContext(final, loaded.panel, splits, space, Quiet(), lambda *_: None, stages, loaded.content)
         values = train_and_predict(context, fit_generators(context)).values.tobytes()
         made = set(stages.costs) - {hit["stage"] for hit in stages.hits}

@@ -9,6 +9,7 @@ import pytest
 from numerai_lab.core.arrays import arrays_from_bytes
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block, Panel
+from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.fitting.fitted import FittedGenerator
 from numerai_lab.fitting.run_context import RunContext
 from numerai_lab.fitting.variants import fit_generators
@@ -61,7 +62,7 @@ def test_a_generator_whose_width_the_data_decide_gets_a_placebo_that_follows_it(
     config = make_config(generators=generators)
     assert [name for name in config.variants if "placebo" in name] == ["raw+placebo_5", "raw+placebo_g"]
     saved: dict[str, bytes] = {}
-    context = RunContext(config, make_panel(), SPLITS, Scratch(tmp_path), Quiet(), saved.__setitem__)
+    context = RunContext(config, make_panel(), FitPlan.of(config, SPLITS), Scratch(tmp_path), Quiet(), saved.__setitem__)
     found = fit_generators(context)
     assert found["g", 0].columns.shape == found["placebo_g", 0].columns.shape == (1200, 3)  # one group: mean, std, skew
     again = FittedGenerator.restored(

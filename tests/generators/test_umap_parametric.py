@@ -18,8 +18,9 @@ from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block
 from numerai_lab.core.progress import FitContext
 from numerai_lab.core.splits import Splits
+from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.fitting.plan import plan
-from numerai_lab.fitting.variants import settled
+from numerai_lab.fitting.variants import resolved_config
 from numerai_lab.generators import umap
 from numerai_lab.generators.umap import UMAPAuto
 from numerai_lab.generators.umap_base import UMAPBase
@@ -182,14 +183,18 @@ def test_all_fits_of_a_run_take_the_mode_that_its_training_rows_ask_for() -> Non
     asked = make_config(generators={name: {"kind": "umap", "n_components": d} for name, d in (("plane", 2), ("wide", 60))})
     panel = make_panel(12, 4)
     splits = Splits(train=tuple(range(1, 9)), embargo=(9,), val1=(10,), val2=(11, 12), embargo_eras=1, required_eras=1)
-    few = settled(asked, panel, splits).generators.values()
+    few = resolved_config(asked, panel, FitPlan.of(asked, splits)).generators.values()
     assert {type(each) for each in few if isinstance(each, UMAPBase)} == {UMAPExact}
     many = [asked.generators[name].settled(100_001) for name in ("plane", "wide")]
     assert [type(each) for each in many] == [UMAPPlaced, UMAPParametric]
     everywhere = make_config(generators={"umap": {"kind": "umap", "fit_on": "all"}})
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(umap, "EXACT_ROWS", 40)  # of 32 in training, 48 in all
-        (found,) = (g for g in settled(everywhere, panel, splits).generators.values() if isinstance(g, UMAPBase))
+        (found,) = (
+            g
+            for g in resolved_config(everywhere, panel, FitPlan.of(everywhere, splits)).generators.values()
+            if isinstance(g, UMAPBase)
+        )
     assert type(found) is UMAPParametric
     assert type(UMAPExact().settled(10**6)) is UMAPExact
     assert type(UMAPAuto(fit_on="per_era").settled(10)) is UMAPParametric

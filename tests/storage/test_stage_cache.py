@@ -18,6 +18,7 @@ from numerai_lab.core.era_ranges import ranges_text
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.core.splits import Splits
+from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.fitting.variants import RunContext, fit_generators, train_and_predict
 from numerai_lab.generators.linear import PCA
 from numerai_lab.metrics.scoring import Predictions
@@ -55,7 +56,7 @@ def outcome(tmp_path: Path, panel: Panel | None = None, splits: Splits = SPLITS,
         context = RunContext(
             config=make_config(**{**base, **changes}),
             panel=panel,
-            splits=splits,
+            plan=FitPlan.of(make_config(**{**base, **changes}), splits),
             scratch=Scratch(folder),
             display=Quiet(),
             save=lambda name, content: None,
@@ -194,7 +195,9 @@ def test_a_class_of_the_same_kind_from_elsewhere_is_another_stage(tmp_path: Path
     with Cache(tmp_path / "cache") as cache:
         panel = make_panel()
         content = PanelContent.of(panel)
-        context = RunContext(config, panel, SPLITS, Scratch(tmp_path / "space"), Quiet(), lambda *_: None, cache, content)
+        context = RunContext(
+            config, panel, FitPlan.of(config, SPLITS), Scratch(tmp_path / "space"), Quiet(), lambda *_: None, cache, content
+        )
         fit_generators(context)
         assert cache.hits == []
 
@@ -328,5 +331,8 @@ def test_spans_of_eras_lose_nothing() -> None:
 
 
 def test_a_panel_without_a_name_is_like_no_other(tmp_path: Path) -> None:
-    one, other = (RunContext(make_config(), make_panel(), SPLITS, Scratch(tmp_path), Quiet(), lambda *_: None) for _ in range(2))
+    one, other = (
+        RunContext(make_config(), make_panel(), FitPlan.of(make_config(), SPLITS), Scratch(tmp_path), Quiet(), lambda *_: None)
+        for _ in range(2)
+    )
     assert one.content.rows_of([1]) != other.content.rows_of([1])

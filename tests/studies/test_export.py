@@ -16,6 +16,7 @@ from numerai_lab.data.live import live_rows
 from numerai_lab.data.reader import load
 from numerai_lab.data.synthetic import SIZES, write_tournament
 from numerai_lab.experiment import run
+from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.fitting.holdout import era_table
 from numerai_lab.fitting.run_context import RunContext
 from numerai_lab.fitting.variants import fit_generators
@@ -58,7 +59,14 @@ def test_an_export_holds_the_columns_that_the_run_trained_on(
     loaded = load(config(folder).data, config(folder).extra_sets)
     panel, splits = loaded.panel, make_splits(config(folder).splits, era_table(loaded.panel), loaded.horizon_days)
     (tmp_path / "space").mkdir()
-    context = RunContext(config(folder), panel, splits, Scratch(tmp_path / "space"), Quiet(), lambda name, content: None)
+    context = RunContext(
+        config(folder),
+        panel,
+        FitPlan.of(config(folder), splits),
+        Scratch(tmp_path / "space"),
+        Quiet(),
+        lambda name, content: None,
+    )
     used = fit_generators(context)[name, seed].columns
     seen = np.zeros(len(panel.ids), bool)
     for era in (*splits.train, *splits.validation):
