@@ -42,7 +42,7 @@ def test_a_column_that_differs_or_a_run_that_fails_counts_and_a_file_that_is_mis
     class Fake(Side):
         def _run(self, config: str, text: str) -> Path:
             folder = self.space / self.label
-            folder.mkdir()
+            folder.mkdir(exist_ok=True)
             TABLE.with_columns(x=pl.lit(1.0 if self.label == "now" else 0.5)).write_parquet(folder / "predictions.parquet")
             TABLE.write_csv(folder / "scores.csv")
             return folder
@@ -54,7 +54,8 @@ def test_a_column_that_differs_or_a_run_that_fails_counts_and_a_file_that_is_mis
     )
     files = "data: {source: files, path: of_my_own.csv}\nmodel: {kind: ridge}\n"
     assert verdict_of("a", [(before, files), (now, files)]) == ("skipped: needs of_my_own.csv", False)
-    assert verdict_of("a", [(before, None), (now, SYNTHETIC)]) == ("not there before", True)
+    assert verdict_of("a", [(before, None), (now, SYNTHETIC)]) == ("new", False)
+    assert verdict_of("a", [(before, SYNTHETIC), (now, None)]) == ("not there any more", True)
     broken = side("now", tmp_path)
     verdict, differs = verdict_of("a", [(broken, SYNTHETIC.replace("ridge", "rigde")), (now, SYNTHETIC)])
     assert differs
