@@ -75,6 +75,15 @@ def test_settings_make_every_config_small(tmp_path: Path) -> None:
     assert not any(context.startswith("augmenters.again_5") for context in settings)
 
 
+def test_parameters_are_those_of_the_class_that_a_component_is(tmp_path: Path) -> None:
+    now = side("now", tmp_path)
+    assert "steps" in now._parameters({"kind": "umap", "mode": "parametric"})
+    assert "steps" not in now._parameters({"kind": "umap", "mode": "exact"})
+    assert "temperature" in now._parameters({"kind": "contrastive"})
+    assert "subsets" not in now._parameters({"kind": "contrastive"})
+    assert "subsets" in now._parameters({"kind": "contrastive", "method": "subtab"})
+
+
 def test_results_of_a_commit_are_kept_apart_by_what_decides_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = side("now", tmp_path)._kept("configs/a.yaml", SYNTHETIC)
     assert kept == side("before", tmp_path)._kept("configs/a.yaml", SYNTHETIC)

@@ -31,17 +31,8 @@ EXTRA = "tests/bench/every_kind.yaml"
 
 MODEL = {"n_estimators": 40, "learning_rate": 0.1}
 """Parameters of the model that are set where its kind has them."""
-AT_MOST = {
-    "max_steps": 20,
-    "evaluate_every": 10,
-    "steps": 20,
-    "n_steps": 4,
-    "era_steps": 3,
-    "n_epochs": 20,
-    "landmarks": 400,
-    "pool": 200,
-    "n_estimators": 40,
-}
+STEPS = {"max_steps": 20, "evaluate_every": 10, "steps": 20, "n_steps": 4, "era_steps": 3, "n_epochs": 20}
+AT_MOST = {**STEPS, "landmarks": 400, "pool": 200, "n_estimators": 40}
 """Parameters of generators and augmenters that are lowered to these values where their kind has them."""
 
 LAYOUTS = {"legacy": "kazutsugi", "numerai_2018.csv.gz": "2018"}
@@ -55,7 +46,7 @@ class BadSetup(Exception):
 
 
 class RunFailed(Exception):
-    """A run of one side failed; the message is its last line."""
+    """A run of one side failed."""
 
 
 @dataclass(frozen=True)
@@ -109,27 +100,33 @@ class Side:
             yield "data.size=tiny"
         else:
             yield f"data.path={self._data(config['data']['path'])}"
-        model = config["model"]["kind"]
-        yield from (f"model.{key}={value}" for key, value in MODEL.items() if key in self._parameters(model))
+        model = self._parameters(config["model"])
+        yield from (f"model.{key}={value}" for key, value in MODEL.items() if key in model)
         for family in ("generators", "augmenters"):
             for name, component in config.get(family, {}).items():
-                for key in sorted(AT_MOST.keys() & self._parameters(component["kind"])):
+                for key in sorted(AT_MOST.keys() & self._parameters(component)):
                     yield f"{family}.{name}.{key}={min(AT_MOST[key], component.get(key) or AT_MOST[key])}"
 
-    def _parameters(self, kind: str) -> set[str]:
-        if kind not in self.parameters:
-            raise RunFailed(f"{self.label}: no kind {kind!r}")
-        return self.parameters[kind]
+    def _parameters(self, component: dict[str, Any]) -> set[str]:
+        """The parameters of a component's class: that of its kind, or of its kind and what else its classes differ in."""
+        found: set[str] = set()
+        for cls in self.classes:
+            fixed = {key: each["const"] for key, each in cls["properties"].items() if "const" in each}
+            defaults = {key: value for key, value in fixed.items() if key not in cls["required"]}
+            if fixed.items() <= {**defaults, **{key: component[key] for key in fixed.keys() & component}}.items():
+                found |= set(cls["properties"])
+        if not found:
+            raise RunFailed(f"{self.label}: no kind {component['kind']!r}")
+        return found
 
     @cached_property
-    def parameters(self) -> dict[str, set[str]]:
-        """The parameters of every kind of component. Raises BadSetup where one that is to be set is of no kind."""
+    def classes(self) -> list[dict[str, Any]]:
+        """The schemas of all components. Raises BadSetup where none has a parameter that is to be set."""
         schema = json.loads(self.nlab("schema"))
-        members = [each["properties"] for each in schema["$defs"].values() if "kind" in each.get("properties", {})]
-        kinds = {each["kind"]["const"]: set(each) for each in members}
-        if unknown := {*MODEL, *AT_MOST}.difference(*kinds.values()):
+        classes = [each for each in schema["$defs"].values() if "kind" in each.get("properties", {})]
+        if unknown := {*MODEL, *AT_MOST}.difference(*(each["properties"] for each in classes)):
             raise BadSetup(f"{self.label}: no component has a parameter {', '.join(sorted(unknown))}; mend MODEL or AT_MOST")
-        return kinds
+        return classes
 
     def _data(self, path: str) -> Path:
         """A file or folder that a config reads, in the layout that its name asks for."""
