@@ -42,7 +42,7 @@ def test_a_column_that_differs_or_a_run_that_fails_counts_and_a_file_that_is_mis
     class Fake(Side):
         def _run(self, config: str, text: str) -> Path:
             folder = self.space / self.label
-            folder.mkdir()
+            folder.mkdir(exist_ok=True)
             TABLE.with_columns(x=pl.lit(1.0 if self.label == "now" else 0.5)).write_parquet(folder / "predictions.parquet")
             TABLE.write_csv(folder / "scores.csv")
             return folder
@@ -54,7 +54,8 @@ def test_a_column_that_differs_or_a_run_that_fails_counts_and_a_file_that_is_mis
     )
     files = "data: {source: files, path: of_my_own.csv}\nmodel: {kind: ridge}\n"
     assert verdict_of("a", [(before, files), (now, files)]) == ("skipped: needs of_my_own.csv", False)
-    assert verdict_of("a", [(before, None), (now, SYNTHETIC)]) == ("not there before", True)
+    assert verdict_of("a", [(before, None), (now, SYNTHETIC)]) == ("new", False)
+    assert verdict_of("a", [(before, SYNTHETIC), (now, None)]) == ("not there any more", True)
     broken = side("now", tmp_path)
     verdict, differs = verdict_of("a", [(broken, SYNTHETIC.replace("ridge", "rigde")), (now, SYNTHETIC)])
     assert differs
@@ -72,6 +73,15 @@ def test_settings_make_every_config_small(tmp_path: Path) -> None:
     settings = set(side("now", tmp_path).settings(config))
     assert {"seeds=[7]", "data.size=tiny", "model.n_estimators=40", "augmenters.dream_5.max_steps=20"} < settings
     assert not any(context.startswith("augmenters.again_5") for context in settings)
+
+
+def test_parameters_are_those_of_the_class_that_a_component_is(tmp_path: Path) -> None:
+    now = side("now", tmp_path)
+    assert "steps" in now._parameters({"kind": "umap", "mode": "parametric"})
+    assert "steps" not in now._parameters({"kind": "umap", "mode": "exact"})
+    assert "temperature" in now._parameters({"kind": "contrastive"})
+    assert "subsets" not in now._parameters({"kind": "contrastive"})
+    assert "subsets" in now._parameters({"kind": "contrastive", "method": "subtab"})
 
 
 def test_results_of_a_commit_are_kept_apart_by_what_decides_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

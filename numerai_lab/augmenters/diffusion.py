@@ -10,7 +10,7 @@ from numerai_lab.augmenters.latent import Latent, Pooled, learned
 from numerai_lab.augmenters.mixture import inertia_of
 from numerai_lab.augmenters.path import walk
 from numerai_lab.augmenters.proportions import Proportioned
-from numerai_lab.core.arrays import Array, Float32, Float64, Int32
+from numerai_lab.core.arrays import Array, Float32, Float64
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
@@ -149,7 +149,7 @@ class Diffusion(Proportioned, Training):
         return Latent.from_state(self.state())
 
     def _learn(self, panel: Panel, latent: Latent, conditions: Float32, rng: np.random.Generator, context: FitContext) -> None:
-        from numerai_lab.neural.diffusion import Denoising, DiffusionEncoding
+        from numerai_lab.neural.diffusion import Conditions, Denoising, DiffusionEncoding
         from numerai_lab.neural.networks import generator_for
         from numerai_lab.neural.rows import held_out
 
@@ -157,9 +157,9 @@ class Diffusion(Proportioned, Training):
         self.conditions_ = conditions
         self.seed_ = np.array(rng.integers(2**62))
         encoding = DiffusionEncoding(latent.projection / panel.top, latent.offset, *self.y_.tolist())
-        told: tuple[Int32, Float32, bool] = (panel.eras, conditions, self.condition == "era")
+        shown = Conditions(panel.eras, conditions, learned=self.condition == "era")
         denoiser = self._denoiser(generator_for(int(self.seed_)))
-        objective = Denoising(denoiser, encoding, told, self.structure, self.drop_condition)
+        objective = Denoising(denoiser, encoding, shown, self.structure, self.drop_condition)
         self._train(objective, panel, rng, context)
         self.conditions_ = objective.conditions.detach().cpu().numpy().copy()
         learned_from, _ = held_out(panel, HELD_OUT, self.held_out_eras)  # eras to stop on keep the vector they began with

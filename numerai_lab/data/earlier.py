@@ -11,7 +11,7 @@ import numpy as np
 from numerai_lab.core.arrays import Array, Int64
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import release_pages
-from numerai_lab.data.table import Rows
+from numerai_lab.data.rows import Rows
 from numerai_lab.storage.era_content import crc_of
 from numerai_lab.storage.era_store import Store
 from numerai_lab.storage.folders import in_use

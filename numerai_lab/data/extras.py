@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from numerai_lab.core.arrays import Array, Float32, Int32, Int64
 from numerai_lab.core.eras import EraError, era_label, era_name, era_number, match_eras
 from numerai_lab.core.errors import NlabError
+from numerai_lab.data.rows import Rows
 from numerai_lab.data.scan import as_bytes, id_column, id_text, index_columns, number, reading, scan, schema_of
-from numerai_lab.data.table import Rows
 
 if TYPE_CHECKING:
     import polars as pl

@@ -17,9 +17,10 @@ from numerai_lab.data.cells import BadCell, CellEncoding, encodings_of
 from numerai_lab.data.earlier import Earlier, FileRows, eras_of_files
 from numerai_lab.data.extras import read_extras
 from numerai_lab.data.keys import Stores
+from numerai_lab.data.rows import Rows
 from numerai_lab.data.scan import decimal_advice, reading
 from numerai_lab.data.synthetic_mark import has_marked_ids, is_marked
-from numerai_lab.data.table import Columns, Rows, Table
+from numerai_lab.data.table import FeatureColumns, Table
 from numerai_lab.storage.era_content import row_sums
 from numerai_lab.storage.era_store import create_features, write_extras, write_store
 from numerai_lab.storage.folders import built
@@ -39,7 +40,7 @@ class Filling:
     the files changed; called before each store takes its final name.
     """
 
-    columns: Columns
+    columns: FeatureColumns
     earlier: Earlier
     refuse_changed: Callable[[], None]
 

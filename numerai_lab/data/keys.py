@@ -6,7 +6,7 @@ from pathlib import Path
 
 from numerai_lab.core.errors import NlabError
 from numerai_lab.data.source import Source, Tournament
-from numerai_lab.data.table import Columns, Table
+from numerai_lab.data.table import FeatureColumns, Table
 from numerai_lab.storage.checksums import KnownChecksums
 from numerai_lab.storage.code_version import code_version, library_versions
 from numerai_lab.storage.era_store import EXTRAS, LABELS, ROWS, SCORING_FEATURES, STORE_VERSION, Store
@@ -82,7 +82,7 @@ class Stores:
     extras: Store | None
 
     @classmethod
-    def of(cls, cache: Path, tables: Sequence[Table], columns: Columns, keys: StoreKeys) -> "Stores":
+    def of(cls, cache: Path, tables: Sequence[Table], columns: FeatureColumns, keys: StoreKeys) -> "Stores":
         """tables: with the target in place, then with each auxiliary one in its place."""
         source = tables[0].source
         labels = [keys.labels(source, each.target_column, each.declared_horizon_days) for each in tables]

@@ -13,7 +13,7 @@ from numerai_lab.data.earlier import Earlier
 from numerai_lab.data.ingest import Filling, ingest
 from numerai_lab.data.keys import StoreKeys, Stores, content_of
 from numerai_lab.data.source import Outline, Source
-from numerai_lab.data.table import Columns, Table
+from numerai_lab.data.table import FeatureColumns, Table
 from numerai_lab.data.targets import horizon_note
 from numerai_lab.storage.checksums import KnownChecksums
 from numerai_lab.storage.era_content import PanelContent
@@ -81,7 +81,7 @@ def load(source: Source, also: Sequence[str] = (), progress: Progress = no_progr
             return _loaded(table, stores, columns, keys, made=bool(missing))
 
 
-def _loaded(table: Table, stores: Stores, columns: Columns, keys: StoreKeys, made: bool) -> Loaded:
+def _loaded(table: Table, stores: Stores, columns: FeatureColumns, keys: StoreKeys, made: bool) -> Loaded:
     source, meta = table.source, stores.labels[0].meta
     horizons = _horizons(source, [(each.meta["target"], each.meta["horizon_days"]) for each in stores.labels])
     further = {

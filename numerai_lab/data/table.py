@@ -1,22 +1,20 @@
 """The rows of one or several files as polars sees them: which columns, which order, which target."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from numerai_lab.core.arrays import Float32, Int64
-from numerai_lab.core.eras import EraError, EraNumbers, era_label, era_name, era_number, number_eras
+from numerai_lab.core.arrays import Float32
+from numerai_lab.core.eras import EraError, EraNumbers, era_label, era_number, number_eras
 from numerai_lab.core.errors import NlabError, nearest
-from numerai_lab.core.splits import EraTable
 from numerai_lab.data.features import groups_of, refuse_other_columns
+from numerai_lab.data.rows import Rows, rows_in_order
 from numerai_lab.data.scan import (
-    as_bytes,
     decimal_advice,
     id_column,
     id_text,
@@ -41,28 +39,7 @@ TARGET_KEYS = ("data.target", "data.auxiliary_targets")
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Rows of all files in store order.
-
-    destination: file row → store row, −1 for rows left out (live). dates: ISO date by era, empty where eras are numbers.
-    """
-
-    destination: Int64
-    ids: NDArray[np.bytes_]
-    eras: NDArray[np.int32]
-    bounds: Int64
-    data_types: tuple[str, ...]
-    target: Float32
-    dates: Mapping[int, str] = field(default_factory=dict)
-
-    def era_table(self, days_per_era: int) -> EraTable:
-        """What splitting needs to know."""
-        table = EraTable.of(self.eras, self.bounds, self.data_types, self.target)
-        return replace(table, dates=self.dates, days_per_era=days_per_era)
-
-
-@dataclass(frozen=True)
-class Columns:
+class FeatureColumns:
     """The feature columns that a run needs.
 
     raw: of the source's feature set. scoring: further ones, for scoring and neutralisation, sorted by name. sets: feature set →
@@ -110,7 +87,7 @@ class Table:
         """All columns that begin as features do."""
         return [name for name in self.schema if name.startswith(self.source.feature_prefix)]
 
-    def columns(self, also: Sequence[str]) -> "Columns":
+    def columns(self, also: Sequence[str]) -> "FeatureColumns":
         """The feature columns to store; also: feature sets that scoring and neutralisation need."""
         known = {name: list(names) for name, names in self.tournament.feature_sets.items()} or groups_of(self.feature_columns)
         known.setdefault("all", self.feature_columns)
@@ -127,7 +104,7 @@ class Table:
         further = sorted({column for name in also for column in known[name] if column not in raw})
         position = {column: i for i, column in enumerate([*raw, *further])}
         places = {name: sorted({position[column] for column in members if column in position}) for name, members in known.items()}
-        return Columns(list(raw), further, {name: at for name, at in places.items() if at})
+        return FeatureColumns(list(raw), further, {name: at for name, at in places.items() if at})
 
     def _refuse_other_columns(self, feature_set: str, names: Sequence[str]) -> None:
         """Raises NlabError where a feature set holds a target, an id, or another model's predictions."""
@@ -204,45 +181,18 @@ class Table:
         label, name = era_label(self.era_column), pl.col(self.id_column).cast(pl.String)
         eras = self.eras()
         self._refuse_rows_without_id(name, label)
-        frame = self.collect(
+        columns = (
             name.alias("id"),
             era_number(label, eras.numbers).alias("era"),
             (pl.col("data_type").cast(pl.String) if has_type else pl.lit("")).cast(pl.Categorical).alias("data_type"),
             self._target().alias("target"),
-        ).with_row_index("row")
-        kept = frame.filter(pl.col("era").is_not_null()).sort("era", "id")
-        n_rows = len(frame)
-        del frame
-        if kept.is_empty():
-            raise NlabError(f"{self.tournament.tables[0]}: holds no rows but live ones")
-        twice = kept.filter((pl.col("era") == pl.col("era").shift()) & (pl.col("id") == pl.col("id").shift()))
-        if len(twice):
-            era = era_name(twice["era"][0], eras.dates)
-            raise NlabError(f"{self.tournament.tables[0]}: id {twice['id'][0]!r} stands twice in era {era}")
-        _refuse_mixed_types(self.tournament.tables[0], kept, eras.dates)
-        destination = np.full(n_rows, -1, np.int64)
-        destination[kept["row"].to_numpy()] = np.arange(len(kept))
-        per_era = kept.group_by("era", maintain_order=True).agg(
-            pl.len(), pl.col("data_type").first().cast(pl.String).fill_null("")
         )
-        ends = np.cumsum(per_era["len"].to_numpy()).astype(np.int64)
-        return Rows(
-            destination,
-            as_bytes(kept["id"]),
-            per_era["era"].to_numpy(),
-            np.column_stack([ends - per_era["len"].to_numpy(), ends]),
-            tuple(per_era["data_type"].to_list()),
-            kept["target"].to_numpy(),
-            eras.dates,
-        )
+        return rows_in_order(self.collect(*columns).with_row_index("row"), self.tournament.tables[0], eras.dates)
 
     def target_of(self, rows: Rows) -> Float32:
         """The target of rows that were put in order with another one."""
         self._refuse_odd_target()
-        found = self.collect(self._target().alias("target"))["target"].to_numpy()
-        target, kept = np.empty(len(rows.ids), np.float32), rows.destination >= 0
-        target[rows.destination[kept]] = found[kept]
-        return target
+        return rows.ordered(self.collect(self._target().alias("target"))["target"].to_numpy())
 
     def _target(self) -> "pl.Expr":
         return number(self.target_column).fill_null(np.nan)
@@ -289,15 +239,3 @@ class Table:
                 eras = lazy.filter(name.is_null()).select(label.alias("era")).head(1).collect()["era"].to_list()
             if eras:
                 raise NlabError(f"{path}: a row of era {eras[0]!r} has no id")
-
-
-def _refuse_mixed_types(path: Path, rows: "pl.DataFrame", dates: Mapping[int, str]) -> None:
-    """Raises NlabError for an era of several data_types: an era is trained on or scored as a whole."""
-    import polars as pl
-
-    mixed = rows.group_by("era", maintain_order=True).agg(kinds=pl.col("data_type").unique(maintain_order=True))
-    for era, kinds in mixed.filter(pl.col("kinds").list.len() > 1).head(1).iter_rows():
-        named = " and ".join(str(kind or "none") for kind in kinds)
-        raise NlabError(
-            f"{path}: era {era_name(era, dates)} has rows of data_type {named}; an era is trained on or scored as a whole"
-        )

@@ -114,8 +114,8 @@ class SupervisedAutoencoder(Labelled, TrainedGenerator):
 
         state = self.state()
         n_layers = len(self.hidden) + 1 if self.emit == "prediction" else 0
-        encoding = (state["encoding_weights_"], state["encoding_biases_"])
-        return Supervised(encoding, layers_in(state, n_layers), device)
+        prediction = layers_in(state, n_layers)
+        return Supervised(state["encoding_weights_"], state["encoding_biases_"], prediction, device)
 
     def _columns(self, cells: "torch.Tensor", block: Block) -> "torch.Tensor":
         apply = self._network.predicted if self.emit == "prediction" else self._network.latents

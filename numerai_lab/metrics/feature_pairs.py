@@ -27,7 +27,7 @@ def pair_scores(
     train, scored = thinned(panel, train), thinned(panel, scored)
     fine = raw_bins(panel, train)
     pairs = _strongest(*_sample(panel, fine, train), left_out)
-    return pairs, column_scores(panel, _cells_of(fine, pairs), (train, scored), overlap)
+    return pairs, column_scores(panel, _cells_of(fine, pairs), train, scored, overlap)
 
 
 def _coarse(bins: Array) -> Array:

@@ -55,12 +55,11 @@ class ColumnScores:
 def raw_scores(panel: Panel, train: Sequence[int], scored: Sequence[int], overlap: int = 1) -> ColumnScores:
     """Of each raw feature. overlap: eras that the target looks ahead, within which scores of eras depend on each other."""
     train, scored = thinned(panel, train), thinned(panel, scored)
-    return column_scores(panel, raw_bins(panel, train), (train, scored), overlap)
+    return column_scores(panel, raw_bins(panel, train), train, scored, overlap)
 
 
-def column_scores(panel: Panel, bins: Bins, eras: tuple[Sequence[int], Sequence[int]], overlap: int = 1) -> ColumnScores:
-    """Of any columns in bins. eras: those that bin means are learned from, and those that are scored."""
-    train, scored = eras
+def column_scores(panel: Panel, bins: Bins, train: Sequence[int], scored: Sequence[int], overlap: int = 1) -> ColumnScores:
+    """Scores of any columns in bins, over the eras `scored`; bin means are learned from the eras `train`."""
     means = _bin_means(panel, bins, train)
     columns = np.arange(len(means))
     linear, binned, rows = [], [], 0

@@ -109,11 +109,23 @@ class DiffusionEncoding:
     y_scale: float
 
 
-class Denoising(TrainingObjective):
-    """The weighted squared error of rows told from noisy ones, at log-normal noise levels.
+@dataclass(frozen=True)
+class Conditions:
+    """What the denoiser is shown beside the noise level: a vector (float32) for every era, in the order of `eras`.
 
-    structure set: the rows that a batch has of an era are one set, with one noise level. conditions: one row an era of
-    `eras`; `embedded`: learned with the rest from 0, else given. A share `drop` of rows (sets) is shown no condition.
+    learned: whether the vectors are trained with the network, from the values given here.
+    """
+
+    eras: Int32
+    vectors: Float32
+    learned: bool
+
+
+class Denoising(TrainingObjective):
+    """The weighted squared error of rows predicted from noisy ones, at log-normal noise levels.
+
+    structure set: the rows that a batch has of an era are one set, with one noise level. drop: share of rows (sets) that are
+    shown no condition.
     """
 
     projection: Tensor
@@ -124,18 +136,17 @@ class Denoising(TrainingObjective):
         self,
         denoiser: Denoiser,
         encoding: DiffusionEncoding,
-        told: tuple[Int32, Float32, bool],
+        conditions: Conditions,
         structure: Literal["rows", "set"],
         drop: float,
     ) -> None:
         super().__init__()
-        eras, conditions, embedded = told
         self.denoiser, self.structure, self.drop = denoiser, structure, drop
         self.y = (encoding.y_mean, encoding.y_scale)
         self.register_buffer("projection", torch.tensor(encoding.projection, dtype=torch.float32))
         self.register_buffer("offset", torch.tensor(encoding.offset, dtype=torch.float32))
-        self.register_buffer("known", torch.from_numpy(np.asarray(eras, np.int64)))
-        self.conditions = nn.Parameter(torch.from_numpy(conditions.copy()), requires_grad=embedded)
+        self.register_buffer("known", torch.from_numpy(np.asarray(conditions.eras, np.int64)))
+        self.conditions = nn.Parameter(torch.from_numpy(conditions.vectors.copy()), requires_grad=conditions.learned)
 
     def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
         clean, era = self._sets(batch)

@@ -179,12 +179,12 @@ def _folded(layer: nn.Linear, before: Affine | None, after: Affine | None) -> tu
 
 
 class Supervised:
-    """A trained supervised autoencoder as folded layers: latents of cells, and predictions."""
+    """A trained supervised autoencoder as folded layers: latents of cells, and predictions.
 
-    def __init__(
-        self, encoding: tuple[Float32, Float32], prediction: list[tuple[Float32, Float32]], device: torch.device
-    ) -> None:
-        weight, bias = encoding
+    weight (latents × cells), bias: the encoder's layer. prediction: layers from [cells, latents] to the target, if any.
+    """
+
+    def __init__(self, weight: Float32, bias: Float32, prediction: list[tuple[Float32, Float32]], device: torch.device) -> None:
         self.weight, self.bias = torch.from_numpy(weight).to(device).T.contiguous(), torch.from_numpy(bias).to(device)
         self.stack = Stack(prediction, device, swish) if prediction else None
 

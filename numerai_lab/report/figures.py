@@ -20,9 +20,8 @@ CHOICES = 30
 BAND = "rgba(138, 138, 138, 0.25)"
 
 
-def over_eras(plot: tuple[str, str, str], curves: Curves, colours: Mapping[str, str], val2_starts: int | None) -> Figure:
-    """Cumulative curves, with gaps where eras are left out, such as the embargo. plot: key, title, caption."""
-    key, title, says = plot
+def over_eras(curves: Curves, colours: Mapping[str, str], val2_starts: int | None, *, key: str, title: str, says: str) -> Figure:
+    """Cumulative curves, with gaps where eras are left out, such as the embargo."""
     layout = {"xaxis": titled("era"), "yaxis": titled("sum of per-era corr"), "hovermode": "x unified"}
     ends = ", ".join(f"{name} {values[-1]:+.3f}" for name, (_, values) in curves.items() if len(values))
     return Figure(

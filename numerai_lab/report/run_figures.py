@@ -49,17 +49,17 @@ class RunData:
 
 def cumulative_corr(data: RunData) -> Figure:
     """The sum of per-era corr of every variant."""
-    plot = ("cumulative", "Cumulative corr", CUMULATIVE)
-    return figures.over_eras(plot, cumulative(data.eras), data.colours, data.val2_starts)
+    curves, title = cumulative(data.eras), "Cumulative corr"
+    return figures.over_eras(curves, data.colours, data.val2_starts, key="cumulative", title=title, says=CUMULATIVE)
 
 
 def cumulative_improvement(data: RunData) -> Figure | None:
     """The sum of what every variant earned beyond the reference."""
-    reference = data.config.reference
-    plot = ("improvement", f"Cumulative improvement over {reference}", IMPROVEMENT)
     if len(data.names) == 1:
         return None
-    return figures.over_eras(plot, improvement(data.eras, reference), data.colours, data.val2_starts)
+    reference = data.config.reference
+    curves, title = improvement(data.eras, reference), f"Cumulative improvement over {reference}"
+    return figures.over_eras(curves, data.colours, data.val2_starts, key="improvement", title=title, says=IMPROVEMENT)
 
 
 def differences(data: RunData) -> Figure | None:

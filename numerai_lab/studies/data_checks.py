@@ -115,8 +115,7 @@ def _order_check(panel: Panel, splits: Splits, overlap: int) -> Check:
         bins: Array = (np.arange(n) * POSITIONS // max(1, n)).astype(np.int8)[:, None]
         return bins
 
-    eras = thinned(panel, splits.train), thinned(panel, splits.scored)
-    scores = column_scores(panel, places, eras, overlap)
+    scores = column_scores(panel, places, thinned(panel, splits.train), thinned(panel, splits.scored), overlap)
     limit, corr = scores.limit(EACH), float(scores.largest[0])
     numbers = f"corr of a row's place with the target {corr:.4f}, at most {limit:.4f}"
     return Check("the order of ids does not tell the target", "data", corr <= limit, numbers)

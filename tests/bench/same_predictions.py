@@ -10,13 +10,11 @@ import argparse
 import hashlib
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -33,25 +31,14 @@ EXTRA = "tests/bench/every_kind.yaml"
 
 MODEL = {"n_estimators": 40, "learning_rate": 0.1}
 """Parameters of the model that are set where its kind has them."""
-AT_MOST = {
-    "max_steps": 20,
-    "evaluate_every": 10,
-    "steps": 20,
-    "n_steps": 4,
-    "era_steps": 3,
-    "n_epochs": 20,
-    "landmarks": 400,
-    "pool": 200,
-    "n_estimators": 40,
-}
+STEPS = {"max_steps": 20, "evaluate_every": 10, "steps": 20, "n_steps": 4, "era_steps": 3, "n_epochs": 20}
+AT_MOST = {**STEPS, "landmarks": 400, "pool": 200, "n_estimators": 40}
 """Parameters of generators and augmenters that are lowered to these values where their kind has them."""
 
 LAYOUTS = {"legacy": "kazutsugi", "numerai_2018.csv.gz": "2018"}
 """What a config's `data.path` needs: the layout of `nlab data synth` that writes it."""
 FILES = ("predictions.parquet", "scores.csv")
-THREADS = dict.fromkeys(
-    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS"), "1"
-)
+THREADS = {"POLARS_MAX_THREADS": "1"} | {f"{each}_NUM_THREADS": "1" for each in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
 
 
 class BadSetup(Exception):
@@ -59,7 +46,7 @@ class BadSetup(Exception):
 
 
 class RunFailed(Exception):
-    """A run of one side failed; the message is its last line."""
+    """A run of one side failed."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +61,7 @@ class Side:
     tree: Path
     space: Path
     keep: Path | None
-    made: dict[str, Path] = field(default_factory=dict)
+    data: dict[str, Path] = field(default_factory=dict)
 
     def result(self, config: str, text: str) -> Path:
         """The folder with the files of this side's run of a config; kept ones are not made again. Raises RunFailed."""
@@ -113,47 +100,47 @@ class Side:
             yield "data.size=tiny"
         else:
             yield f"data.path={self._data(config['data']['path'])}"
-        model = config["model"]["kind"]
-        yield from (f"model.{key}={value}" for key, value in MODEL.items() if key in self._parameters(model))
+        model = self._parameters(config["model"])
+        yield from (f"model.{key}={value}" for key, value in MODEL.items() if key in model)
         for family in ("generators", "augmenters"):
             for name, component in config.get(family, {}).items():
-                for key in sorted(AT_MOST.keys() & self._parameters(component["kind"])):
+                for key in sorted(AT_MOST.keys() & self._parameters(component)):
                     yield f"{family}.{name}.{key}={min(AT_MOST[key], component.get(key) or AT_MOST[key])}"
 
-    def _parameters(self, kind: str) -> set[str]:
-        if kind not in self.parameters:
-            raise RunFailed(f"{self.label}: no kind {kind!r}")
-        return self.parameters[kind]
+    def _parameters(self, component: dict[str, Any]) -> set[str]:
+        """The parameters of a component's class: that of its kind, or of its kind and what else its classes differ in."""
+        found: set[str] = set()
+        for cls in self.classes:
+            fixed = {key: each["const"] for key, each in cls["properties"].items() if "const" in each}
+            defaults = {key: value for key, value in fixed.items() if key not in cls["required"]}
+            if fixed.items() <= {**defaults, **{key: component[key] for key in fixed.keys() & component}}.items():
+                found |= set(cls["properties"])
+        if not found:
+            raise RunFailed(f"{self.label}: no kind {component['kind']!r}")
+        return found
 
     @cached_property
-    def parameters(self) -> dict[str, set[str]]:
-        """The parameters of every kind of component. Raises BadSetup where one that is to be set is of no kind."""
+    def classes(self) -> list[dict[str, Any]]:
+        """The schemas of all components. Raises BadSetup where none has a parameter that is to be set."""
         schema = json.loads(self.nlab("schema"))
-        members = [each["properties"] for each in schema["$defs"].values() if "kind" in each.get("properties", {})]
-        kinds = {each["kind"]["const"]: set(each) for each in members}
-        if unknown := {*MODEL, *AT_MOST}.difference(*kinds.values()):
+        classes = [each for each in schema["$defs"].values() if "kind" in each.get("properties", {})]
+        if unknown := {*MODEL, *AT_MOST}.difference(*(each["properties"] for each in classes)):
             raise BadSetup(f"{self.label}: no component has a parameter {', '.join(sorted(unknown))}; mend MODEL or AT_MOST")
-        return kinds
+        return classes
 
     def _data(self, path: str) -> Path:
         """A file or folder that a config reads, in the layout that its name asks for."""
-        if path not in self.made:
+        if path not in self.data:
             folder = self.space / f"data-{path}"
             self.nlab("data", "synth", "--layout", LAYOUTS[path], "--size", "tiny", "--jobs", "1", "--out", str(folder))
-            self.made[path] = folder / path if (folder / path).exists() else folder
-        return self.made[path]
+            self.data[path] = folder / path if (folder / path).exists() else folder
+        return self.data[path]
 
     def nlab(self, *words: str) -> str:
         """What a command of this side's tree prints. Raises RunFailed."""
         place = {"PYTHONPATH": str(self.tree), "NLAB_CACHE": str(self.space / "cache"), "PYTHONDONTWRITEBYTECODE": "1"}
-        done = subprocess.run(
-            [sys.executable, "-m", "numerai_lab", *words],
-            cwd=self.tree,
-            env={**os.environ, **THREADS, **place},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command, env = [sys.executable, "-m", "numerai_lab", *words], {**os.environ, **THREADS, **place}
+        done = subprocess.run(command, cwd=self.tree, env=env, capture_output=True, text=True, check=False)
         if done.returncode:
             lines = [line for line in done.stderr.splitlines() if line.strip()]
             raise RunFailed(f"{self.label}: " + " / ".join(line.strip() for line in lines[-3:]))
@@ -180,9 +167,9 @@ def parsed() -> argparse.Namespace:
 
 @contextmanager
 def sides(options: argparse.Namespace) -> Iterator[tuple[Side, Side]]:
-    """The commit to compare with, and what is here: HEAD, or the working tree where it has changes.
+    """The commit to compare with, and what is here: HEAD, or a copy of the working tree where it has changes.
 
-    Commits are checked out beside, so that edits meanwhile don't count. All that is temporary is removed in the end.
+    Both lie in temporary folders, so that edits meanwhile don't count.
     """
     keep = options.keep.resolve() if options.keep else None
     changed = git("status", "--porcelain", "--", "numerai_lab", "configs", EXTRA)
@@ -196,7 +183,19 @@ def sides(options: argparse.Namespace) -> Iterator[tuple[Side, Side]]:
             return Side(label, commit, space / "tree", space, keep)
 
         now = side("now", "HEAD")
-        yield side("before", options.base), replace(now, commit=None, tree=ROOT) if changed else now
+        if changed:
+            print("now: the working tree, with changes that are not committed", flush=True)
+            copy_over(now.tree)
+            now = replace(now, commit=None)
+        yield side("before", options.base), now
+
+
+def copy_over(tree: Path) -> None:
+    """Puts what decides predictions in the working tree over that of a checkout."""
+    for folder in ("numerai_lab", "configs"):
+        shutil.rmtree(tree / folder, ignore_errors=True)
+        shutil.copytree(ROOT / folder, tree / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / EXTRA, tree / EXTRA)
 
 
 def git(*words: str) -> str:
@@ -208,26 +207,25 @@ def git(*words: str) -> str:
 
 def compare(before: Side, now: Side, only: list[str]) -> int:
     """Prints a line a config; 1 if anything differs or failed, else 0. Raises BadSetup for an unknown name in `only`."""
-    texts = {side.label: configs(side.tree) for side in (before, now)}
-    names = sorted({*texts["before"], *texts["now"]})
+    earlier, later = configs(before.tree), configs(now.tree)
+    names = sorted({*earlier, *later})
     if unknown := set(only) - {Path(name).stem for name in names}:
         raise BadSetup(f"--only: no config {', '.join(sorted(unknown))}")
-    bad, start = 0, time.perf_counter()
+    bad, start = 0, os.times().elapsed
     for name in names:
         if only and Path(name).stem not in only:
             continue
         began = cpu_seconds()
-        verdict, differs = verdict_of(name, [(before, texts["before"].get(name)), (now, texts["now"].get(name))])
+        verdict, differs = verdict_of(name, [(before, earlier.get(name)), (now, later.get(name))])
         bad += differs
         print(f"{Path(name).stem:24} {cpu_seconds() - began:5.0f} s  {verdict}", flush=True)
-    print(f"{bad or 'nothing'} differs; {time.perf_counter() - start:.0f} s, {cpu_seconds():.0f} s of CPU")
+    print(f"{bad or 'nothing'} differs; {os.times().elapsed - start:.0f} s, {cpu_seconds():.0f} s of CPU")
     return 1 if bad else 0
 
 
 def cpu_seconds() -> float:
     """CPU time of all commands so far: what a run costs, however busy the machine is."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+    return sum(os.times()[2:4])
 
 
 def configs(tree: Path) -> dict[str, str]:
@@ -239,10 +237,10 @@ def configs(tree: Path) -> dict[str, str]:
 
 def verdict_of(name: str, runs: list[tuple[Side, str | None]]) -> tuple[str, bool]:
     """What there is to say about a config, and whether it counts as a difference."""
-    folders = []
+    texts, folders = [text for _, text in runs], []
+    if None in texts:
+        return ("new", False) if texts[0] is None else ("not there any more", True)
     for side, text in runs:
-        if text is None:
-            return f"not there {side.label}", True
         data = yaml.safe_load(text)["data"]
         if data["source"] != "synthetic" and data["path"] not in LAYOUTS:
             return f"skipped: needs {data['path']}", False

@@ -204,6 +204,6 @@ def test_a_hundred_variants_over_600_eras_stay_under_the_limit() -> None:
     curves = {name: (list(range(1, 601)), rng.normal(0, 0.03, 600)) for name in names}
     colours = palette(names, "baseline")
     found = [differences(curves, "baseline", colours, 4)]
-    found += [over_eras(("a", "b", "c"), curves, colours, 300) for _ in range(2)]
+    found += [over_eras(curves, colours, 300, key="a", title="b", says="c") for _ in range(2)]
     assert len(found[0].choices) == 30
     assert sum(len(json.dumps(figure.as_dict())) for figure in found) < 3_500_000
