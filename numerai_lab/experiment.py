@@ -72,7 +72,7 @@ def run(
             for each in (plan, *fold_plans):
                 check_methods(config, loaded.panel, each)
                 check_rows(loaded.panel, each.splits, scoring)
-        task = task_of(config, loaded, plan, fold_plans)
+        task = task_of(loaded, plan, fold_plans)
         folder.manifest["expected"] = asdict(need(task))
         if not options.force:
             refuse_too_much(task, cache_dir(), options.memory)
@@ -147,12 +147,12 @@ def folds_of(config: Config, panel: Panel, splits: Splits) -> tuple[Fold, ...]:
     return make_folds(config.cv, splits.train, panel.reach_days, panel.days_per_era) if config.cv else ()
 
 
-def task_of(config: Config, loaded: Loaded, plan: FitPlan, folds: Sequence[FitPlan]) -> EstimateInputs:
+def task_of(loaded: Loaded, plan: FitPlan, folds: Sequence[FitPlan]) -> EstimateInputs:
     """What estimates are made from."""
     panel = loaded.panel
     n_rows = (panel.bounds[:, 1] - panel.bounds[:, 0]).tolist()
     rows = dict(zip(panel.eras.tolist(), n_rows, strict=True))
-    return EstimateInputs(config, plan, rows, panel.n_raw, loaded.made, folds, panel.features.dtype.itemsize)
+    return EstimateInputs(plan, rows, panel.n_raw, loaded.made, folds, panel.features.dtype.itemsize)
 
 
 def scoring_of(config: Config, loaded: Loaded, reference: str | None = None) -> Scoring:

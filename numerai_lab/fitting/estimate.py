@@ -40,13 +40,17 @@ class EstimateInputs:
     folds: of cross-validation, which make columns, rows and predictions of their own. cell_bytes: of a raw feature in the store.
     """
 
-    config: Config
     plan: FitPlan
     n_rows: Mapping[int, int]
     n_features: int
     made: bool = False
     folds: Sequence[FitPlan] = ()
     cell_bytes: int = 1
+
+    @property
+    def config(self) -> Config:
+        """The config of the plan."""
+        return self.plan.config
 
     def rows_of(self, eras: tuple[int, ...]) -> int:
         """Rows of some eras."""
@@ -172,7 +176,7 @@ def ways_out(task: EstimateInputs, memory: int) -> list[str]:
 
 
 def _with(task: EstimateInputs, **changes: Any) -> EstimateInputs:
-    return replace(task, config=task.config.model_copy(update=changes))
+    return replace(task, plan=FitPlan.of(task.config.model_copy(update=changes), task.plan.splits))
 
 
 def _if_fits(task: EstimateInputs | None, memory: int, said: str) -> list[str]:

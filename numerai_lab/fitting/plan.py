@@ -78,7 +78,7 @@ def plan(config: Config) -> RunPlan:
     fit_plan, *fold_plans = (FitPlan.of(config, each) for each in (splits, *folds))
     n_rows = dict(zip(found.table.eras, found.n_rows, strict=True))
     rows = {name: sum(n_rows[era] for era in getattr(splits, name)) for name in _shown(splits)}
-    wanted = need(EstimateInputs(config, fit_plan, n_rows, found.n_columns, not found.in_store, fold_plans))
+    wanted = need(EstimateInputs(fit_plan, n_rows, found.n_columns, not found.in_store, fold_plans))
     return RunPlan(
         outline=found,
         splits=splits,

@@ -78,7 +78,7 @@ class _Sent:
 
         def progress(done: int, total: int, said: str = "", /) -> None:
             if outer:
-                self.sender.send(("tick", (done, total, said)))
+                self.sender.send(("progress", (done, total, said)))
 
         try:
             yield progress

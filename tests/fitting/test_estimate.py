@@ -21,7 +21,7 @@ SPLITS = Splits(tuple(range(1, 101)), (), tuple(range(101, 111)), (), 0, 0)
 def task(rows: int = 5000, **changes: object) -> EstimateInputs:
     base = {"data": {"source": "synthetic", "feature_set": "medium"}, "model": quick("xgboost"), "variants": {"baseline": {}}}
     config = make_config(**{**base, **changes})
-    return EstimateInputs(config, FitPlan.of(config, SPLITS), dict.fromkeys(range(1, 111), rows), 780)
+    return EstimateInputs(FitPlan.of(config, SPLITS), dict.fromkeys(range(1, 111), rows), 780)
 
 
 def test_memory_grows_with_rows_copies_and_inputs() -> None:
@@ -42,10 +42,10 @@ def test_only_used_generators_take_disk_and_only_those_that_draw_a_share_a_seed(
 
 def test_a_run_that_makes_its_store_counts_the_reader_and_folds_their_columns() -> None:
     plain = task(rows=100, generators={"pca": quick("pca")}, variants={"v": {"features": ["pca"]}})
-    made = replace(plain, made=True, n_rows=dict.fromkeys(range(1, 111), 100_000), config=make_config())
+    made = replace(plain, made=True, n_rows=dict.fromkeys(range(1, 111), 100_000), plan=FitPlan.of(make_config(), SPLITS))
     assert need(made).memory_bytes == pytest.approx(3.5e8 + 330 * 11e6)
     fold = Splits(tuple(range(1, 41)), (), tuple(range(51, 61)), (), 0, 0)
-    more = need(replace(plain, folds=[fold])).disk_bytes - need(plain).disk_bytes
+    more = need(replace(plain, folds=[FitPlan.of(plain.config, fold)])).disk_bytes - need(plain).disk_bytes
     assert more == 4 * 60 * 100 * 3 + 10 * 100 * (8 + 4 * (1 + 1)) + plain.config.model.saved_bytes(780)
 
 
@@ -54,7 +54,7 @@ def test_rows_that_are_kept_take_disk_and_no_memory_four_bytes_a_cell_between_bi
         augmenters = {"a": {"kind": "average", "ratio": 0.5, "copies": 3, **parameters}}
         changed = task(augmenters=augmenters, seeds=[1, 2], variants={"v": {"augment": ["a"]}, "w": {"augment": ["a"]}})
         fold = Splits(tuple(range(1, 41)), (), tuple(range(51, 61)), (), 0, 0)
-        return need(replace(changed, folds=[fold] * folds, cell_bytes=cell_bytes))
+        return need(replace(changed, folds=[FitPlan.of(changed.config, fold)] * folds, cell_bytes=cell_bytes))
 
     made, kept = needed(), needed(materialize=True)
     assert kept.memory_bytes == made.memory_bytes

@@ -166,10 +166,10 @@ def test_synthetic_rows_get_columns_of_the_selected_features(tmp_path: Path) -> 
 
 
 def test_variants_say_when_labels_chose_their_features() -> None:
-    by_labels = notes_of(config_with(by="variance", top_k=3), SPLITS, "")
+    by_labels = notes_of(FitPlan.of(config_with(by="variance", top_k=3), SPLITS), "")
     assert by_labels["raw+g"] == "selected with training labels"
     assert by_labels["baseline"] == ""
-    assert notes_of(config_with(features=["all"]), SPLITS, "")["raw+g"] == ""
+    assert notes_of(FitPlan.of(config_with(features=["all"]), SPLITS), "")["raw+g"] == ""
 
 
 @pytest.mark.parametrize(

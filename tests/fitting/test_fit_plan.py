@@ -214,7 +214,7 @@ def test_tables_say_what_labels_were_used_and_which_eras_are_missing() -> None:
         Memory(scheme="early"), variants={"baseline": {}, "raw+g": {"features": ["raw", "g"]}, "late": {"features": ["raw"]}}
     )
     config.variants["late"].after.append("g")
-    assert notes_of(config, SPLITS, "") == {
+    assert notes_of(FitPlan.of(config, SPLITS), "") == {
         "baseline": "",
         "raw+g": "learned from labels of the first 10 training eras; trained on 8 of 20 eras",
         "late": "trained on 8 of 20 eras",

@@ -52,11 +52,11 @@ class Overreaching(PCA):
 
 
 class OverreachingForTargets(PCA):
-    """A cheat that looks at the targets of all rows of the table, which it takes from the setting of its callers."""
+    """A cheat that looks at the targets of all rows of the table, which it takes from the run context of its callers."""
 
     def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> "OverreachingForTargets":
         super().fit(panel, rng)
-        target = _setting_of_callers().panel.target
+        target = _context_of_callers().panel.target
         assert target is not None
         self.mean_ = self.mean_ + np.corrcoef(np.nan_to_num(target), np.arange(len(target)))[0, 1]
         return self
@@ -136,12 +136,12 @@ class Memory(Labelled):
 
 
 class PeekingAtLabels(Labelled):
-    """A cheat that emits the targets of all eras, which it takes from the setting of its callers."""
+    """A cheat that emits the targets of all eras, which it takes from the run context of its callers."""
 
     kind: str = "peeking at labels"
 
     def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> "PeekingAtLabels":
-        whole = _setting_of_callers().panel
+        whole = _context_of_callers().panel
         assert whole.target is not None
         self.target_ = np.nan_to_num(whole.target)
         self.eras_, self.bounds_ = whole.eras, whole.bounds
@@ -155,10 +155,10 @@ class PeekingAtLabels(Labelled):
         return ["target"]
 
 
-def _setting_of_callers() -> RunContext:
+def _context_of_callers() -> RunContext:
     frame: FrameType | None = sys._getframe()
     while frame is not None:
-        if isinstance(found := frame.f_locals.get("setting"), RunContext):
+        if isinstance(found := frame.f_locals.get("context"), RunContext):
             return found
         frame = frame.f_back
-    raise LookupError("no caller has a setting")
+    raise LookupError("no caller has a run context")
