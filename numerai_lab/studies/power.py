@@ -84,9 +84,9 @@ def run_of(config: Config, runs_dir: Path) -> Run | None:
 
 
 def _resolved(folder: Path) -> dict[str, Any]:
-    from numerai_lab.config.loading import load_config
+    from numerai_lab.config.loading import load_recorded
 
-    return load_config(folder / CONFIG)[0].resolved()
+    return load_recorded(folder / CONFIG).resolved()
 
 
 def _of_run(run: Run, block: int) -> tuple[Noise, str]:
