@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numerai_lab.config.loading import load_config as load_config_file
-from numerai_lab.config.loading import parse_config
+from numerai_lab.config.loading import load_recorded, parse_config
 from numerai_lab.config.schema import Config
 from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.experiment import RunOptions
@@ -42,7 +42,7 @@ class Results:
     @cached_property
     def config(self) -> Config:
         """With every default."""
-        return load_config_file(self.path / CONFIG)[0]
+        return load_recorded(self.path / CONFIG)
 
     @cached_property
     def scores(self) -> "pd.DataFrame":

@@ -19,11 +19,11 @@ def resume(
     table_format: FormatOption = "table",
 ) -> None:
     """Go on with a run that was killed."""
-    from numerai_lab.config.loading import load_config
+    from numerai_lab.config.loading import load_recorded
     from numerai_lab.experiment import RunOptions
     from numerai_lab.runs.layout import CONFIG
     from numerai_lab.runs.writing import unfinished_run
 
     found = unfinished_run(folder)
-    loaded, remarks = load_config(found / CONFIG)
-    run_and_print(loaded, found.parent, remarks, RunOptions(unfinished=found), table_format)
+    loaded = load_recorded(found / CONFIG)
+    run_and_print(loaded, found.parent, [], RunOptions(unfinished=found), table_format)

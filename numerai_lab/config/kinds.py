@@ -65,6 +65,15 @@ def without_idle(registered: type[Component], values: Mapping[str, Any]) -> dict
     return {name: value for name, value in values.items() if name in chosen.model_fields or value not in idle.get(name, [])}
 
 
+def without_foreign(registered: type[Component], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters without those of other algorithms of the kind, whatever their values."""
+    chosen = class_for(registered, values)
+    if chosen is None:
+        return dict(values)
+    others = {name for other in registered.algorithms().values() for name in other.model_fields}
+    return {name: value for name, value in values.items() if name in chosen.model_fields or name not in others}
+
+
 def family(registered: type[Component]) -> type[Component]:
     """The class whose docstring describes the kind: its only class, or the base of all."""
     if not registered.algorithms():

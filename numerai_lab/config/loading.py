@@ -9,13 +9,14 @@ from pydantic import ValidationError
 from numerai_lab.config.checks import cross_checks, scope_checks
 from numerai_lab.config.default_variants import RAW as RAW
 from numerai_lab.config.default_variants import mapping, with_variants
-from numerai_lab.config.kinds import class_for
+from numerai_lab.config.kinds import class_for, without_foreign
 from numerai_lab.config.messages import sentence
 from numerai_lab.config.schema import KIND_KEYS, SECTIONS, Config
 from numerai_lab.config.yaml_file import parse_yaml, read_yaml
 from numerai_lab.core.component import Component
 from numerai_lab.core.errors import NlabError
 from numerai_lab.data import Source
+from numerai_lab.generators import GENERATORS
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> tuple[Config, list[str]]:
@@ -23,11 +24,30 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> tuple[Config, list
 
     Raises NlabError with every problem, each with its path in the file.
     """
-    raw = read_yaml(path)
-    if not isinstance(raw, dict):
-        raise NlabError(f"{path}: a config is a mapping with keys such as name, data and model; got {type(raw).__name__}")
+    raw = _checked_mapping(read_yaml(path), str(path))
     remarks = [remark for override in overrides for remark in _override(raw, override)]
     return parse_config(raw, str(path)), remarks
+
+
+def load_recorded(path: Path) -> Config:
+    """The config that a run wrote into its folder.
+
+    An older run may have written parameters of algorithms that it did not use, such as `steps` of a
+    `umap` with `mode: exact`. They are left out. Raises NlabError as `load_config` does.
+    """
+    return _recorded(read_yaml(path), str(path))
+
+
+def parse_recorded(text: str, where: str) -> Config:
+    """As `load_recorded`, from the YAML text."""
+    return _recorded(parse_yaml(text, where), where)
+
+
+def _recorded(raw: Any, where: str) -> Config:
+    generators = mapping(raw, "generators") if isinstance(raw, dict) else {}
+    if generators:
+        raw = {**raw, "generators": {name: _own(values) for name, values in generators.items()}}
+    return parse_config(_checked_mapping(raw, where), where)
 
 
 def load_data(path: Path | None, overrides: Sequence[str], default: str = "synthetic") -> Source:
@@ -59,6 +79,19 @@ def parse_config(raw: dict[str, Any], where: str) -> Config:
         count = f"{len(problems)} problem{'s' * (len(problems) != 1)}"
         raise NlabError("\n".join([f"{where}: {count}", *(f"  {problem}" for problem in problems)]))
     return config
+
+
+def _checked_mapping(raw: Any, where: str) -> dict[str, Any]:
+    if not isinstance(raw, dict):
+        raise NlabError(f"{where}: a config is a mapping with keys such as name, data and model; got {type(raw).__name__}")
+    return raw
+
+
+def _own(values: Any) -> Any:
+    """The parameters of a generator without those of other algorithms; anything else as it is."""
+    kind = values.get("kind") if isinstance(values, Mapping) else None
+    registered = GENERATORS.get(kind) if isinstance(kind, str) else None
+    return values if registered is None else without_foreign(registered, values)
 
 
 def _override(raw: dict[str, Any], text: str) -> list[str]:

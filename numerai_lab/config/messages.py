@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from numerai_lab.augmenters import AUGMENTERS
-from numerai_lab.config.kinds import algorithms_of, members, owners
+from numerai_lab.config.kinds import algorithms_of, members, named, owners
 from numerai_lab.core.component import Component
 from numerai_lab.core.errors import nearest
 from numerai_lab.data import SOURCES
@@ -67,7 +67,8 @@ def _why_unknown(key: str, model: type[BaseModel]) -> str:
     if registered is not None and (having := owners(registered, key)):
         chosen = registered.chosen_by
         own = model.model_fields[chosen].default
-        return f"a parameter of {chosen}: {' or '.join(having)}, and this is {chosen}: {own}; leave it out"
+        whose = " or ".join(having) if len(having) < 4 else named(registered, having)
+        return f"a parameter of {chosen}: {whose}, and this is {chosen}: {own}; leave it out"
     return f"unknown key, {nearest(key, model.model_fields)}"
 
 

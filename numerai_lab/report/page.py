@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from numerai_lab.config.loading import load_config
+from numerai_lab.config.loading import load_recorded
 from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError
 from numerai_lab.report.markup import cells, render
@@ -43,7 +43,7 @@ def write_report(folder: RunFolder, config: Config, eras: "pl.DataFrame", scores
 
 def redrawn(run: Run) -> None:
     """Draws report.html of a finished run anew, and writes scores.md."""
-    config, _ = load_config(run.path / CONFIG)
+    config = load_recorded(run.path / CONFIG)
     try:
         page = report_page(run, config)
         table = scores_page(config.name, heading(run.manifest), run.scores, config.scoring.legacy)

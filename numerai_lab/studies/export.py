@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from numerai_lab.config.default_variants import NOISE, UNTRAINED
-from numerai_lab.config.loading import load_config
+from numerai_lab.config.loading import load_recorded
 from numerai_lab.config.schema import Config, Variant
 from numerai_lab.core.arrays import Array, Float32
 from numerai_lab.core.component import Component
@@ -81,7 +81,7 @@ def export_run(run: Path, name: str, out: Path, display: ProgressDisplay, seed: 
     refuse_existing(out)
     done = read_run(run)
     manifest = done.manifest
-    config, _ = load_config(run / CONFIG)
+    config = load_recorded(run / CONFIG)
     if name not in config.generators:
         raise NlabError(f"--generator: the run has no generator {name!r}; {nearest(name, config.generators)}")
     template = config.generators[name]

@@ -10,7 +10,7 @@ import numpy as np
 from numerai_lab.augmenters import Augmenter
 from numerai_lab.augmenters.bins import rebinned
 from numerai_lab.config.default_variants import RAW
-from numerai_lab.config.loading import load_config
+from numerai_lab.config.loading import load_recorded
 from numerai_lab.config.schema import Config
 from numerai_lab.core.arrays import arrays_from_bytes
 from numerai_lab.core.era_ranges import span_text
@@ -44,7 +44,7 @@ def export_eras(run: Path, name: str, n_eras: int, out: Path, display: ProgressD
         raise NlabError(f"--eras: at least 1 is needed, got {n_eras}")
     done = read_run(run)
     manifest = done.manifest
-    config, _ = load_config(run / CONFIG)
+    config = load_recorded(run / CONFIG)
     wanted = config.seeds[0] if seed is None else seed
     augmenter = _fitted(done, config, name, wanted)
     with display.task("data") as progress:

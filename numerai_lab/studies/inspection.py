@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numerai_lab.config.loading import load_config
+from numerai_lab.config.loading import load_recorded
 from numerai_lab.config.schema import Config
 from numerai_lab.core.arrays import Float32, Float64, Int32
 from numerai_lab.core.errors import NlabError
@@ -50,7 +50,7 @@ class Sample:
 
 def inspected(run: Run, display: ProgressDisplay) -> list[Inspected]:
     """Every generator whose fit the run folder keeps; nothing is fitted again. Raises NlabError where data or fits are gone."""
-    config, _ = load_config(run.path / CONFIG)
+    config = load_recorded(run.path / CONFIG)
     fits = {key: restored_generator(run, config, *key) for key in _keys(config) if (run.path / generator_file(*key)).is_file()}
     if not fits:
         return []

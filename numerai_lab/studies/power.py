@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from numerai_lab.config.loading import parse_config
+from numerai_lab.config.loading import parse_recorded
 from numerai_lab.config.schema import Config
-from numerai_lab.config.yaml_file import parse_yaml
 from numerai_lab.core.arrays import Float64
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Panel
@@ -85,7 +84,7 @@ def run_of(config: Config, runs_dir: Path) -> Run | None:
 
 
 def _asked(run: Run) -> dict[str, Any]:
-    return parse_config(parse_yaml(asked_config(run), f"{run.path}"), f"{run.path}").resolved()
+    return parse_recorded(asked_config(run), str(run.path)).resolved()
 
 
 def _of_run(run: Run, block: int) -> tuple[Noise, str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from numerai_lab.config.loading import load_config
+from numerai_lab.config.loading import load_recorded
 from numerai_lab.config.placebos import Placebos
 from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError, NlabFailure, nearest
@@ -68,7 +68,7 @@ def unseal(path: Path, variant: str, display: ProgressDisplay, *, again: bool = 
     predict what the run predicted, byte by byte, or no era of the holdout has enough rows; none of these counts as a look.
     """
     run = read_run(path)
-    config, _ = load_config(path / CONFIG)
+    config = load_recorded(path / CONFIG)
     look = _asked(run, config, variant)
     ledger = Ledger(runs_dir or path.absolute().parent)
     for file in (ledger.path, path / MANIFEST):

@@ -10,12 +10,12 @@ import yaml
 
 from numerai_lab.config.catalogue import description
 from numerai_lab.config.kinds import component_of
-from numerai_lab.config.loading import load_config, parse_config
+from numerai_lab.config.loading import load_config, load_recorded, parse_config
 from numerai_lab.config.starter import schema, starter
 from numerai_lab.core.arrays import arrays_from_bytes, arrays_to_bytes
 from numerai_lab.core.errors import NlabError
 from numerai_lab.generators import GENERATORS, Generator
-from numerai_lab.generators.contrastive import BarlowTwins, EraContrastive, Scarf
+from numerai_lab.generators.contrastive import BarlowTwins, EraContrastive, LearnedFromRandomness, Scarf
 from numerai_lab.generators.umap import UMAPAuto
 from numerai_lab.generators.umap_exact import UMAPExact
 from numerai_lab.generators.umap_parametric import UMAPParametric
@@ -90,6 +90,17 @@ def test_a_config_that_an_older_run_wrote_out_is_read() -> None:
     older = {"method": "lfr", "corruption": None, "draws_from": "era", "temperature": 0.1, "subsets": 4, "overlap": 0.75}
     assert generator(kind="contrastive", **older).model_dump()["method"] == "lfr"
     assert "hidden: a parameter of mode: parametric" in refused(**OLDER | {"hidden": 128})
+
+
+def test_the_config_of_a_run_folder_is_read_whatever_parameters_it_did_not_use(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    raw = {"g": OLDER | {"hidden": 128}, "l": {"kind": "contrastive", "method": "lfr", "corruption": 0.3}}
+    path.write_text(yaml.safe_dump({"name": "x", "data": {"source": "synthetic"}, "model": {"kind": "ridge"}, "generators": raw}))
+    generators = load_recorded(path).generators
+    assert generators["g"] == UMAPExact(fit_on="all", n_components=7)
+    assert type(generators["l"]) is LearnedFromRandomness
+    with pytest.raises(NlabError, match="corruption: a parameter of method: all but lfr, and this is method: lfr"):
+        load_config(path)
 
 
 @pytest.mark.parametrize("mode", ["exact", "parametric", "placed"])
