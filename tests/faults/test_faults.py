@@ -83,7 +83,7 @@ def test_a_read_only_runs_folder_is_bad_input(tmp_path: Path, monkeypatch: pytes
     def read_only(*_: Any, **__: Any) -> Any:  # root may write where nobody else may, so no mode of a folder would do
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr("numerai_lab.runs.new_folder", read_only)
+    monkeypatch.setattr("numerai_lab.runs.writing.new_folder", read_only)
     with pytest.raises(NlabError, match=r"can't hold run folders \(Read-only file system\); choose another with --runs-dir"):
         run(make_config(), tmp_path / "runs", Quiet())
     assert final_names(tmp_path / "runs") == []
@@ -93,7 +93,7 @@ def test_a_read_only_cache_is_a_failure_of_one_sentence(tmp_path: Path, monkeypa
     def read_only(*_: Any, **__: Any) -> Any:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(cache_dir() / "stages"))
 
-    monkeypatch.setattr("numerai_lab.storage.resumable.write_whole", read_only)
+    monkeypatch.setattr("numerai_lab.storage.stage_cache.write_whole", read_only)
     with pytest.raises(NlabFailure, match="stages: Read-only file system; make room .*NLAB_CACHE"):
         run(make_config(), tmp_path / "runs", Quiet())
     assert final_names(tmp_path / "runs") == []
@@ -280,7 +280,7 @@ def test_a_polite_stop_is_kept_as_failed_with_exit_code_130(polite: signal.Signa
 
 
 def test_two_runs_in_the_same_second_get_two_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import numerai_lab.runs as runs
+    from numerai_lab.runs import writing as runs
 
     class Still(real):
         @classmethod
@@ -293,7 +293,7 @@ def test_two_runs_in_the_same_second_get_two_folders(tmp_path: Path, monkeypatch
 
 
 def test_a_clock_that_jumps_back_loses_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import numerai_lab.runs as runs
+    from numerai_lab.runs import writing as runs
 
     class Jumping(real):
         year_ = 2030
@@ -324,7 +324,9 @@ def test_a_config_that_is_edited_while_it_runs_changes_nothing(tmp_path: Path, m
 
     monkeypatch.setattr(experiment, "fit_generators", edited)
     done = run(loaded, tmp_path / "runs", Quiet())
-    assert (done.path / "config.yaml").read_text() == make_config().to_yaml()
+    recorded = done.manifest["asked_config"]
+    assert recorded == make_config().to_yaml()
+    assert (done.path / "config.yaml").read_text() == recorded.replace("embargo: auto", "embargo: 8")
 
 
 def test_five_thousand_run_folders_are_compared_one_by_one_and_stand_in_nobodys_way(tmp_path: Path) -> None:

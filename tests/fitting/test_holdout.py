@@ -238,4 +238,4 @@ def test_data_are_read_through_the_seal_by_all_but_those_that_may_see_a_holdout(
         if any(node.module == "numerai_lab.data.reader" and "load" in [name.name for name in node.names] for node in imported):
             readers.add(path.relative_to(package).as_posix())
     # rescore hides the targets itself; methods only fills the cache; `data info` knows of no splits.
-    assert readers == {"holdout.py", "studies/unseal.py", "studies/rescore.py", "studies/methods.py", "commands/data.py"}
+    assert readers == {"fitting/holdout.py", "studies/unseal.py", "studies/rescore.py", "studies/methods.py", "cli/data.py"}
