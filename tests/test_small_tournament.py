@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 
 from numerai_lab.core.panel import Panel
-from numerai_lab.core.splits import Splits, SplitsConfig, make_splits
+from numerai_lab.core.split_config import SplitsConfig
+from numerai_lab.core.splits import Splits, make_splits
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.data.synthetic import Synthetic
 from numerai_lab.fitting.fit_plan import FitPlan

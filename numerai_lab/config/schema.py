@@ -12,7 +12,7 @@ from numerai_lab.config.default_variants import RAW as RAW
 from numerai_lab.config.kinds import member_name, members, without_idle
 from numerai_lab.core.component import Component
 from numerai_lab.core.folds import CrossValidation
-from numerai_lab.core.splits import Embargo, SplitsConfig
+from numerai_lab.core.split_config import Embargo, SplitsConfig
 from numerai_lab.data import SOURCES, Source
 from numerai_lab.generators import GENERATORS, Generator
 from numerai_lab.generators.select import Select

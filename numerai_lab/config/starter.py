@@ -14,7 +14,7 @@ from numerai_lab.config.messages import KINDS
 from numerai_lab.config.schema import Config
 from numerai_lab.core.component import Component
 from numerai_lab.core.errors import NlabError, nearest
-from numerai_lab.core.splits import SplitsConfig
+from numerai_lab.core.split_config import SplitsConfig
 from numerai_lab.data import SOURCES
 from numerai_lab.generators import GENERATORS, Generator
 from numerai_lab.models import MODELS

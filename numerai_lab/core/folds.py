@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from numerai_lab.core.eras import DAYS_PER_ERA
 from numerai_lab.core.errors import NlabError
-from numerai_lab.core.splits import EmbargoSpec, Splits, embargo_eras
+from numerai_lab.core.split_config import EmbargoSpec
+from numerai_lab.core.splits import Splits, embargo_eras
 
 
 class CrossValidation(BaseModel):

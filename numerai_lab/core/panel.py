@@ -58,6 +58,11 @@ class Block:
             columns={name: values[rows] for name, values in self.columns.items()},
         )
 
+    def n_not_finite(self) -> int:
+        """How many cells and targets are NaN or infinite."""
+        cells = 0 if self.features.dtype == np.int8 else int((~np.isfinite(self.features)).sum())
+        return cells + (0 if self.target is None else int((~np.isfinite(self.target)).sum()))
+
 
 @dataclass(frozen=True)
 class Auxiliary:

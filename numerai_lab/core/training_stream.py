@@ -222,7 +222,7 @@ class TrainingStream:
             return self._known(origin.era)
         made = replace(self._made(origin), era=origin.era)
         wanted = self._n_rows(origin)
-        n_wrong = _n_not_finite(made)
+        n_wrong = made.n_not_finite()
         if len(made) != wanted or made.target is None or len(made.target) != wanted or n_wrong:
             raise NlabFailure(
                 f"augmenters.{origin.augmenter}: gave {len(made)} rows with {n_wrong} cells or targets not finite for era "
@@ -299,9 +299,3 @@ class TrainingStream:
         if kept is None:
             self.array_cache.keep(key, kept := self.generators[name].transform(made))
         return kept
-
-
-def _n_not_finite(block: Block) -> int:
-    """How many cells and targets of a block are NaN or infinite."""
-    cells = 0 if block.features.dtype == np.int8 else int((~np.isfinite(block.features)).sum())
-    return cells + (0 if block.target is None else int((~np.isfinite(block.target)).sum()))

@@ -9,6 +9,7 @@ from numerai_lab.config.default_variants import RAW
 from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.formatting import human_bytes
+from numerai_lab.data.reader import Loaded
 from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.models import MODELS
 from numerai_lab.storage.machine import free_disk, free_memory
@@ -46,6 +47,14 @@ class EstimateInputs:
     made: bool = False
     folds: Sequence[FitPlan] = ()
     cell_bytes: int = 1
+
+    @classmethod
+    def of(cls, loaded: Loaded, plan: FitPlan, folds: Sequence[FitPlan]) -> "EstimateInputs":
+        """From the data of a run."""
+        panel = loaded.panel
+        n_rows = (panel.bounds[:, 1] - panel.bounds[:, 0]).tolist()
+        rows = dict(zip(panel.eras.tolist(), n_rows, strict=True))
+        return cls(plan, rows, panel.n_raw, loaded.made, folds, panel.features.dtype.itemsize)
 
     @property
     def config(self) -> Config:

@@ -9,7 +9,7 @@ from numerai_lab.config.default_variants import RAW
 from numerai_lab.config.schema import Config
 from numerai_lab.core import folds, splits, training_stream
 from numerai_lab.data import reader
-from numerai_lab.fitting import feature_selection, fit_plan, fitted, materialized, stages, variants
+from numerai_lab.fitting import feature_selection, fit_plan, fitted, generator_stages, materialized, stage_facts, stages, variants
 from numerai_lab.metrics import changes, scoring
 from numerai_lab.storage.code_version import code_version, library_versions, source_version
 
@@ -23,7 +23,9 @@ def fingerprint(config: Config) -> dict[str, dict[str, str]]:
     """A version of the code of each component in use, of reading data, of training and of scoring; and libraries."""
     parts = _parts(config)
     code = {name: code_version(*each) for name, each in parts.items()}
-    code["training"] += "-" + "-".join(source_version(Path(str(module.__file__))) for module in (stages, variants))
+    code["training"] += "-" + "-".join(
+        source_version(Path(str(module.__file__))) for module in (stages, generator_stages, stage_facts, variants)
+    )
     return {
         "code": code,
         "libraries": library_versions(*(each for parts_of in parts.values() for each in parts_of)),

@@ -7,7 +7,8 @@ from functools import cached_property
 from numerai_lab.config.schema import Config
 from numerai_lab.core.era_ranges import exact_share
 from numerai_lab.core.errors import NlabError
-from numerai_lab.core.folds import blocked
+from numerai_lab.core.folds import Fold, blocked, make_folds
+from numerai_lab.core.panel import Panel
 from numerai_lab.core.splits import Splits
 from numerai_lab.generators import Generator
 
@@ -65,6 +66,11 @@ class FitPlan:
             for name, variant in self.config.variants.items()
             if variant.ensemble is None
         }
+
+
+def folds_of(config: Config, panel: Panel, splits: Splits) -> tuple[Fold, ...]:
+    """The folds of cross-validation inside the training eras; none where the config asks for none."""
+    return make_folds(config.cv, splits.train, panel.reach_days, panel.days_per_era) if config.cv else ()
 
 
 def generator_fits(generator: Generator, splits: Splits, where: str) -> tuple[GeneratorFit, ...]:

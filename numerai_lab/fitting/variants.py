@@ -14,8 +14,9 @@ from numerai_lab.core.panel import Panel
 from numerai_lab.core.splits import embargo_eras
 from numerai_lab.fitting.feature_selection import outline
 from numerai_lab.fitting.fit_plan import FitPlan
+from numerai_lab.fitting.generator_stages import Fitted, fitted_generator
 from numerai_lab.fitting.run_context import RunContext
-from numerai_lab.fitting.stages import Fitted, fitted_generator, trained
+from numerai_lab.fitting.stages import trained
 from numerai_lab.metrics.era import gauss, rank
 from numerai_lab.metrics.exposures import Exposures
 from numerai_lab.metrics.scoring import Column, Predictions

@@ -37,7 +37,7 @@ def write_report(folder: RunFolder, config: Config, eras: "pl.DataFrame", scores
     }
     for name, (curves, title) in plots.items():
         folder.write_text(plot_file(name), drawn(curves, title, order, starts))
-    written = Run(folder.work, {**folder.manifest, "stages": folder.stages}, scores, eras)
+    written = Run(folder.work, {**folder.manifest, "stages": folder.phases}, scores, eras)
     folder.write_text(REPORT, report_page(written, config))
 
 

@@ -40,7 +40,7 @@ class RunFolder:
 
     def __init__(self, work: Path, config: Config) -> None:
         self.work = work
-        self.stages: dict[str, dict[str, float]] = {}
+        self.phases: dict[str, dict[str, float]] = {}
         self.manifest: dict[str, Any] = {
             "schema": SCHEMA,
             "name": config.name,
@@ -65,15 +65,15 @@ class RunFolder:
         write_whole(work / CONFIG, config.to_yaml().encode())
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Times a stage and notes the largest resident memory the process has had by its end."""
+    def phase(self, name: str) -> Iterator[None]:
+        """Times a phase and notes the largest resident memory the process has had by its end."""
         log.info("%s …", name)
         start = time.perf_counter()
         yield
         seconds = time.perf_counter() - start
         peak = peak_memory()
         self.manifest["machine"]["gpu"] = used_gpu()
-        self.stages[name] = {"seconds": round(seconds, 3), "peak_bytes": peak}
+        self.phases[name] = {"seconds": round(seconds, 3), "peak_bytes": peak}
         log.info("%s: %.1f s, peak memory %.2f GB", name, seconds, peak / 1e9)
 
     def warn(self, message: str) -> None:
@@ -100,11 +100,11 @@ class RunFolder:
 
     def write_manifest(self) -> None:
         """With the peak of all stages beside what was expected, and the checksums of all files."""
-        peak = max((stage["peak_bytes"] for stage in self.stages.values()), default=0)
+        peak = max((stage["peak_bytes"] for stage in self.phases.values()), default=0)
         written = [path for path in self.work.rglob("*") if path.is_file() and path.name not in GROWING]
         on_disk = self.cached_bytes + sum(path.stat().st_size for path in written)
         self.manifest["measured"] = {"memory_bytes": peak, "disk_bytes": on_disk}
-        self.write_text(MANIFEST, with_stamp({**self.manifest, "stages": self.stages, FILES: checksums(written, self.work)}))
+        self.write_text(MANIFEST, with_stamp({**self.manifest, "stages": self.phases, FILES: checksums(written, self.work)}))
 
     def _path(self, name: str) -> Path:
         path = self.work / name

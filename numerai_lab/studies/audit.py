@@ -9,8 +9,7 @@ from numerai_lab.config.schema import Config
 from numerai_lab.core.arrays import Float64
 from numerai_lab.core.splits import Splits
 from numerai_lab.data.reader import Loaded
-from numerai_lab.experiment import folds_of
-from numerai_lab.fitting.fit_plan import FitPlan
+from numerai_lab.fitting.fit_plan import FitPlan, folds_of
 from numerai_lab.fitting.holdout import load_sealed
 from numerai_lab.fitting.run_context import ProgressDisplay
 from numerai_lab.metrics.single_features import IMPLAUSIBLE_CORR, ColumnScores, raw_scores

@@ -27,9 +27,9 @@ from numerai_lab.data.scan import (
     scan,
     schema_of,
 )
-from numerai_lab.experiment import scoring_of
 from numerai_lab.fitting.holdout import splits_of, with_hidden_targets
 from numerai_lab.fitting.run_context import ProgressDisplay
+from numerai_lab.fitting.scoring_terms import scoring_of
 from numerai_lab.metrics.scoring import Column, Predictions, covered, per_era, score_table
 
 if TYPE_CHECKING:

@@ -17,9 +17,10 @@ from numerai_lab.config.loading import load_config
 from numerai_lab.config.schema import Config
 from numerai_lab.config.yaml_file import parse_yaml
 from numerai_lab.core.errors import NlabError
-from numerai_lab.experiment import RunOptions, facts_now, run
+from numerai_lab.experiment import RunOptions, run
 from numerai_lab.fitting.fingerprint import fingerprint, mismatch
 from numerai_lab.fitting.run_context import ProgressDisplay
+from numerai_lab.fitting.run_facts import facts_now
 from numerai_lab.report.progress import Lines
 from numerai_lab.report.sweep_page import chosen, leaderboard, sweep_page
 from numerai_lab.report.tables import short

@@ -15,9 +15,10 @@ from numerai_lab.core.seeding import rng_for
 from numerai_lab.core.splits import Splits
 from numerai_lab.experiment import out_of_fold
 from numerai_lab.fitting.fit_plan import FitPlan
+from numerai_lab.fitting.generator_stages import Fitted
 from numerai_lab.fitting.holdout import load_sealed
 from numerai_lab.fitting.run_context import ProgressDisplay, RunContext
-from numerai_lab.fitting.stages import Fitted, fitted_augmenter, rows_stream
+from numerai_lab.fitting.stages import fitted_augmenter, rows_stream
 from numerai_lab.fitting.variants import fit_generators, resolved_config, train_and_predict
 from numerai_lab.metrics.era import numerai_corr
 from numerai_lab.metrics.scoring import Predictions

@@ -17,10 +17,12 @@ from numerai_lab.core.errors import NlabError, NlabFailure, nearest
 from numerai_lab.core.splits import Splits
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.data.source import Source
-from numerai_lab.experiment import column_names, notes_of, prediction_table, scoring_of
 from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.fitting.holdout import splits_of_run
+from numerai_lab.fitting.notes import notes_of
+from numerai_lab.fitting.prediction_table import column_names, prediction_table
 from numerai_lab.fitting.run_context import ProgressDisplay
+from numerai_lab.fitting.scoring_terms import scoring_of
 from numerai_lab.metrics.changes import KINDS
 from numerai_lab.metrics.scoring import HOLDOUT, Predictions, covered, per_era, score_table
 from numerai_lab.metrics.verdict import NOT_BEATEN

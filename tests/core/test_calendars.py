@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.folds import CrossValidation, make_folds
-from numerai_lab.core.splits import Splits, SplitsConfig, make_splits
+from numerai_lab.core.split_config import SplitsConfig
+from numerai_lab.core.splits import Splits, make_splits
 from numerai_lab.data.files import Files
 from numerai_lab.data.reader import outline
 from numerai_lab.data.source import Outline

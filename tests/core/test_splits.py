@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from numerai_lab.core.era_ranges import parse_era_range
 from numerai_lab.core.errors import NlabError
-from numerai_lab.core.splits import Embargo, EraTable, Splits, SplitsConfig, embargo_for, make_splits
+from numerai_lab.core.split_config import Embargo, SplitsConfig
+from numerai_lab.core.splits import EraTable, Splits, embargo_for, make_splits
 from tests.conftest import make_config
 
 

@@ -12,8 +12,9 @@ from numerai_lab.core.errors import NlabError
 from numerai_lab.data.files import Files
 from numerai_lab.data.inventory import inventory
 from numerai_lab.data.reader import load, outline
-from numerai_lab.experiment import facts_now, run
+from numerai_lab.experiment import run
 from numerai_lab.fitting.plan import plan
+from numerai_lab.fitting.run_facts import facts_now
 from tests.conftest import Quiet, make_config
 from tests.data.test_reader import ROWS, frame, loaded, refusal
 

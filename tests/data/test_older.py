@@ -8,7 +8,8 @@ import pytest
 
 from numerai_lab.config.loading import load_config
 from numerai_lab.core.errors import NlabError
-from numerai_lab.core.splits import EraTable, SplitsConfig, make_splits
+from numerai_lab.core.split_config import SplitsConfig
+from numerai_lab.core.splits import EraTable, make_splits
 from numerai_lab.data.files import Files
 from numerai_lab.data.older import BINARY, GROUPS, LAST_ERA, write_older
 from numerai_lab.data.reader import Loaded, load

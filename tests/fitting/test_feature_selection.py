@@ -11,11 +11,11 @@ from numerai_lab.config.schema import Config
 from numerai_lab.core.arrays import arrays_from_bytes
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Panel
-from numerai_lab.experiment import notes_of
 from numerai_lab.fitting.feature_selection import chosen, variance_of_corr
 from numerai_lab.fitting.fit_plan import FitPlan
+from numerai_lab.fitting.generator_stages import Fitted
+from numerai_lab.fitting.notes import notes_of
 from numerai_lab.fitting.run_context import RunContext
-from numerai_lab.fitting.stages import Fitted
 from numerai_lab.fitting.variants import fit_generators, train_and_predict
 from numerai_lab.generators.linear import PCA
 from numerai_lab.generators.select import Select

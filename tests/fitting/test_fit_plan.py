@@ -15,11 +15,11 @@ from numerai_lab.core.folds import CrossValidation, make_folds
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.core.splits import Splits
-from numerai_lab.experiment import notes_of
 from numerai_lab.fitting.fit_plan import FitPlan, generator_fits, label_note, training_eras
 from numerai_lab.fitting.fitted import FittedGenerator
+from numerai_lab.fitting.generator_stages import Fitted
+from numerai_lab.fitting.notes import notes_of
 from numerai_lab.fitting.run_context import RunContext
-from numerai_lab.fitting.stages import Fitted
 from numerai_lab.fitting.variants import fit_generators, train_and_predict
 from numerai_lab.generators import GENERATORS, Generator
 from numerai_lab.generators.labelled import Labelled

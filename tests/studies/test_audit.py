@@ -15,7 +15,7 @@ from numerai_lab.core.folds import Fold
 from numerai_lab.core.panel import Auxiliary
 from numerai_lab.core.splits import Splits
 from numerai_lab.data.reader import Loaded
-from numerai_lab.experiment import folds_of
+from numerai_lab.fitting.fit_plan import folds_of
 from numerai_lab.generators.linear import PCA
 from numerai_lab.storage.scratch import Scratch
 from numerai_lab.studies import audit as module

@@ -8,7 +8,8 @@ import pytest
 
 from numerai_lab.core.arrays import Float32, Float64
 from numerai_lab.core.panel import Panel
-from numerai_lab.core.splits import Embargo, EmbargoSpec, EraTable, Splits, SplitsConfig, make_splits
+from numerai_lab.core.split_config import Embargo, EmbargoSpec, SplitsConfig
+from numerai_lab.core.splits import EraTable, Splits, make_splits
 from numerai_lab.data.files import Files
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.docs.pages import source

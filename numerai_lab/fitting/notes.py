@@ -1,0 +1,34 @@
+"""What has to stand beside a variant's numbers in every table."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from numerai_lab.fitting.feature_selection import LABELLED
+from numerai_lab.fitting.fit_plan import FitPlan, label_note
+
+if TYPE_CHECKING:
+    pass
+
+
+def notes_of(plan: FitPlan, alias: str) -> dict[str, str]:
+    """What has to stand beside a variant's numbers in every table.
+
+    Transductive generators, those that used labels, features selected with training labels, a model that learned from fewer
+    eras than others, a lowered embargo, a moved alias.
+    """
+    config, splits = plan.config, plan.splits
+
+    def parts(variants: Sequence[str]) -> Iterator[str]:
+        inputs = [name for variant in variants for name in config.variants[variant].inputs]
+        used = [config.generators[name] for name in inputs if name in config.generators]
+        scopes = {generator.fit_scope.kind for generator in used}
+        yield "transductive" if "all" in scopes else ""
+        yield "columns learn from the features of their own era" if "per_era" in scopes else ""
+        yield LABELLED if any(each.select is not None and each.select.by is not None for each in used) else ""
+        yield from (label_note(generator, splits) for generator in used)
+        left = min(len(plan.models[variant]) for variant in variants)
+        yield f"trained on {left} of {len(splits.train)} eras" if left < len(splits.train) else ""
+        yield from (splits.leak, alias)
+
+    members = {name: variant.ensemble or [name] for name, variant in config.variants.items()}
+    return {name: "; ".join(dict.fromkeys(part for part in parts(members[name]) if part)) for name in config.variants}
