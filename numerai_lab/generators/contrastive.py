@@ -68,8 +68,7 @@ class ContrastiveBase(EncoderGenerator, TrainedGenerator):
 
 def _replaced(usual: float, where: str = "a view") -> Any:
     """The parameter `corruption` of a method that replaces this share of cells by default."""
-    text = f"share of cells replaced in {where}; none = {usual:g}"
-    return Field(None, ge=0, le=1, description=text)
+    return Field(None, ge=0, le=1, description=f"share of cells replaced in {where}; none = {usual:g}")
 
 
 class CorruptingContrastive(ContrastiveBase):
