@@ -114,7 +114,7 @@ class Compared:
 class Unsealed:
     """A look at the holdout of a run. In a notebook it shows itself: which look it is, verdicts, and the score table."""
 
-    read: unsealing.Unsealed
+    read: unsealing.HoldoutScores
 
     @cached_property
     def scores(self) -> "pd.DataFrame":

@@ -15,8 +15,8 @@ from numerai_lab.fitting.estimate import EstimateInputs, need, refuse_too_much
 from numerai_lab.fitting.fingerprint import FINGERPRINT, fingerprint
 from numerai_lab.fitting.fit_plan import FitPlan, folds_of
 from numerai_lab.fitting.holdout import load_sealed
+from numerai_lab.fitting.leak_warning import implausible
 from numerai_lab.fitting.notes import notes_of
-from numerai_lab.fitting.plausibility import implausible
 from numerai_lab.fitting.prediction_table import missing_scores, prediction_table
 from numerai_lab.fitting.realism import realism_of
 from numerai_lab.fitting.run_context import ProgressDisplay, RunContext

@@ -9,7 +9,7 @@ from pathlib import Path
 
 LIST = Path(__file__).with_name("retired_words.txt")
 PACKAGE = "numerai_lab"
-IDENTIFIERS = (PACKAGE, "tests")
+IDENTIFIERS = (PACKAGE,)
 """Folders whose identifiers are read."""
 PAGES = ("README.md", "configs/*.yaml", f"{PACKAGE}/**/*.html", f"{PACKAGE}/**/*.js", f"{PACKAGE}/**/*.md")
 """Files for users, beside the strings of the package's modules."""

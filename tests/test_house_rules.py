@@ -146,9 +146,9 @@ def test_a_retired_name_is_found_wherever_it_is_given(tmp_path: Path, source: st
     assert words(tmp_path, "name dear → expensive") == [f"numerai_lab/a.py:{1 + source.count(chr(10))}"]
 
 
-def test_modules_and_tests_have_names_too(tmp_path: Path) -> None:
-    planted(tmp_path, {"numerai_lab/dear.py": "", "numerai_lab/dear/b.py": "", "tests/test_a.py": "dear = 1"})
-    assert words(tmp_path, "name dear → expensive") == ["numerai_lab/dear.py:1", "numerai_lab/dear/b.py:1", "tests/test_a.py:1"]
+def test_modules_have_names_too(tmp_path: Path) -> None:
+    planted(tmp_path, {"numerai_lab/dear.py": "", "numerai_lab/dear/b.py": ""})
+    assert words(tmp_path, "name dear → expensive") == ["numerai_lab/dear.py:1", "numerai_lab/dear/b.py:1"]
 
 
 @pytest.mark.parametrize(

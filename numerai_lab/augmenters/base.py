@@ -20,7 +20,7 @@ class Augmenter(Component):
     Most make an era's rows out of its own: they implement `augment`. One whose rows have a second parent anywhere in the
     training eras says `crosses_eras` and implements `blend`; one that makes eras of its own says `invents_eras` and
     implements `invent`. learns: it has a `fit`. stochastic: another seed gives other rows. invents_rows: no row is a changed
-    copy of a real one, so that a run reports how real they are. dear: its rows cost so much that they are made once and kept,
+    copy of a real one, so that a run reports how real they are. expensive: its rows are made once and kept,
     whatever `materialize` says.
     """
 
@@ -28,7 +28,7 @@ class Augmenter(Component):
     stochastic: ClassVar[bool] = True
     invents_eras: ClassVar[bool] = False
     invents_rows: ClassVar[bool] = False
-    dear: ClassVar[bool] = False
+    expensive: ClassVar[bool] = False
     unseeded: ClassVar[tuple[str, ...]] = ("device", *AMOUNTS)
 
     copies: int = Field(1, gt=0, le=10_000, description="blocks of new rows an era")
@@ -55,7 +55,7 @@ class Augmenter(Component):
     @property
     def keeps_rows(self) -> bool:
         """Rows are made once and read from files."""
-        return self.dear or self.materialize
+        return self.expensive or self.materialize
 
     @property
     def between_bins(self) -> bool:

@@ -38,7 +38,7 @@ class Diffusion(Proportioned, Training):
     kind: Literal["diffusion"] = "diffusion"
     invents_eras: ClassVar[bool] = True
     invents_rows: ClassVar[bool] = True
-    dear: ClassVar[bool] = True
+    expensive: ClassVar[bool] = True
 
     condition: Literal["none", "era", "descriptor"] = Field(
         "descriptor",

@@ -99,7 +99,7 @@ class NoiseToStock(Networked):
         return self._era_of(told[:, :-1], told[:, -1], rng)
 
     def _objective(self, n_features: int, init: "torch.Generator") -> "Stocks":
-        from numerai_lab.neural.stocks import NoiseToStock as Network
+        from numerai_lab.neural.stocks import NoiseToStockNetwork as Network
 
         rates = (self.dropout, self.target_weight)
         return Network(n_features, float(self.top_), (self.hidden, N_LAYERS), rates, init)
@@ -179,7 +179,7 @@ class UNet(Networked):
         return replace(block, features=self._features(told[:, :-1]), target=target, columns={})
 
     def _objective(self, n_features: int, init: "torch.Generator") -> "Stocks":
-        from numerai_lab.neural.stocks import UNet as Network
+        from numerai_lab.neural.stocks import UNetNetwork as Network
 
         weights = (self.target_weight, self.feature_weight)
         return Network(n_features, float(self.top_), (self.wide, self.narrow), weights, init)

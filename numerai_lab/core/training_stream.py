@@ -83,7 +83,7 @@ class RowSource(Protocol):
 
 
 class ArrayCache(Protocol):
-    """Where arrays that are dear to make are kept between two passes."""
+    """Where arrays that are expensive to make are kept between two passes."""
 
     @property
     def folder(self) -> Path: ...

@@ -24,7 +24,7 @@ ATTEMPTS, SPOILT_RETRIES = 6, 2
 TIMEOUT = (10.0, 60.0)  # seconds to connect, seconds between two reads
 CHUNK = 1 << 16
 LONGEST_WAIT = 120.0
-RESUME, AFRESH, SPOILT, REFUSED = "resume", "afresh", "spoilt", "refused"  # what follows from a failure
+RESUME, RESTART, SPOILT, REFUSED = "resume", "afresh", "spoilt", "refused"  # what follows from a failure
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _persist(attempt: Callable[[], Remote], url: str, path: Path | None, pause: 
         except _Failure as failure:
             reason, then, *asked = failure.args
         n_idle, n_spoilt = n_idle + 1, n_spoilt + (then == SPOILT)
-        if part and then in (AFRESH, SPOILT):
+        if part and then in (RESTART, SPOILT):
             _discard(part)
         known, done = _prefix(part)
         if known:
@@ -129,7 +129,7 @@ def _attempt(url: str, path: Path, progress: Progress) -> Remote:
             offset = 0
             _begin(part, remote, response.headers.get("Date", ""))
         elif not known or known.size != remote.size or headers["If-Range"] not in (remote.etag, remote.modified):
-            raise _Failure("the file changed meanwhile", AFRESH)
+            raise _Failure("the file changed meanwhile", RESTART)
         _receive(response, part, offset, remote.size, progress)
     _check(part, path.name)
     meta.unlink(missing_ok=True)  # never the new record beside the old file
@@ -162,13 +162,13 @@ def _described(response: "requests.Response", offset: int = 0) -> Remote:
     """What a good answer says of the file; raises for every other answer."""
     status, size = response.status_code, response.headers.get("Content-Length", "")
     if status not in (200, 206):
-        then = AFRESH if status == 416 else RESUME if status == 429 or status >= 500 else REFUSED
+        then = RESTART if status == 416 else RESUME if status == 429 or status >= 500 else REFUSED
         wait = response.headers.get("Retry-After", "")
         raise _Failure(f"it answered {status}", then, min(float(wait), LONGEST_WAIT) if wait.isdecimal() else 0.0)
     if status == 206:
         found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
         if not found or int(found[1]) != offset:
-            raise _Failure("it sent another part than was asked for", AFRESH)
+            raise _Failure("it sent another part than was asked for", RESTART)
         size = found[2]
     if not size.isdecimal():
         raise _Failure("it doesn't say how large the file is", RESUME)
@@ -198,7 +198,7 @@ def _receive(response: "requests.Response", part: Path, offset: int, size: int, 
         file.flush()
         os.fsync(file.fileno())
     if done != size:
-        raise _Failure(f"the transfer ended at {done} of {size} bytes", RESUME if done < size else AFRESH)
+        raise _Failure(f"the transfer ended at {done} of {size} bytes", RESUME if done < size else RESTART)
 
 
 def _check(part: Path, name: str) -> None:

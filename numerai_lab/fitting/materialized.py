@@ -1,4 +1,4 @@
-"""Rows of augmenters that are dear, or told to `materialize`: made once, kept as files, and read from there at every pass."""
+"""Rows of augmenters that are expensive or have `materialize: true`: written to files once and read from there at every pass."""
 
 from dataclasses import dataclass
 from pathlib import Path

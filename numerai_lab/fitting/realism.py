@@ -14,7 +14,7 @@ from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.seeding import rng_for
 from numerai_lab.fitting.run_context import RunContext
 from numerai_lab.fitting.stages import fitted_augmenter, rows_stream
-from numerai_lab.metrics.realism import Realism, Sample, realism
+from numerai_lab.metrics.realism import Realism, RowSample, realism
 from numerai_lab.storage.code_version import code_version, library_versions, source_version
 from numerai_lab.storage.stage_cache import Stage
 
@@ -94,13 +94,13 @@ def _found(context: RunContext, name: str, augment: tuple[str, ...], held: tuple
     return Realism(**json.loads((entry.folder / FOUND).read_text(encoding="utf-8")), proportions=proportions)
 
 
-def _sample_of(panel: Panel, rng: np.random.Generator) -> Sample:
+def _sample_of(panel: Panel, rng: np.random.Generator) -> RowSample:
     """Rows with a target of some eras of a panel, spread over all of them."""
     eras = panel.eras[_spread(len(panel.eras))].tolist()
     return _sample((panel.block(era) for era in eras), len(eras), rng)
 
 
-def _sample(blocks: Iterable[Block], n_eras: int, rng: np.random.Generator) -> Sample:
+def _sample(blocks: Iterable[Block], n_eras: int, rng: np.random.Generator) -> RowSample:
     features, targets, eras = [], [], []
     for block in blocks:
         assert block.target is not None
@@ -110,7 +110,7 @@ def _sample(blocks: Iterable[Block], n_eras: int, rng: np.random.Generator) -> S
         features.append(known.features[rows])
         targets.append(known.target[rows])
         eras.append(np.full(len(rows), block.era))
-    return Sample(np.concatenate(features), np.concatenate(targets), np.concatenate(eras))
+    return RowSample(np.concatenate(features), np.concatenate(targets), np.concatenate(eras))
 
 
 def _spread(n: int) -> list[int]:

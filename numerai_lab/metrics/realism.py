@@ -16,7 +16,7 @@ MOST_VALUES = 8
 
 
 @dataclass(frozen=True)
-class Sample:
+class RowSample:
     """Rows with targets, whole eras or equal parts of them. features: rows × p; target, era: one a row."""
 
     features: Array
@@ -26,13 +26,13 @@ class Sample:
     def __len__(self) -> int:
         return len(self.features)
 
-    def eras(self) -> "list[Sample]":
+    def eras(self) -> "list[RowSample]":
         """One sample an era."""
         return [self.take(self.era == era) for era in np.unique(self.era)]
 
-    def take(self, rows: Array) -> "Sample":
+    def take(self, rows: Array) -> "RowSample":
         """Some of its rows."""
-        return Sample(self.features[rows], self.target[rows], self.era[rows])
+        return RowSample(self.features[rows], self.target[rows], self.era[rows])
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Realism:
         return {name: getattr(self, name) for name in names} | ratios
 
 
-def realism(train: Sample, held: Sample, made: Sample, seed: int) -> Realism:
+def realism(train: RowSample, held: RowSample, made: RowSample, seed: int) -> Realism:
     """Judges made rows. train, held: real rows, eras apart; the same number of rows of each is best."""
     rng = np.random.default_rng(seed)
     alike = _as_many(train, made, rng)
@@ -104,7 +104,7 @@ def realism(train: Sample, held: Sample, made: Sample, seed: int) -> Realism:
     )
 
 
-def told_apart(one: Sample, other: Sample, rng: np.random.Generator) -> float:
+def told_apart(one: RowSample, other: RowSample, rng: np.random.Generator) -> float:
     """Area under the curve of trees that tell the rows of one sample from another's, judged on eras they did not learn from."""
     import lightgbm
     from sklearn.metrics import roc_auc_score
@@ -122,7 +122,7 @@ def told_apart(one: Sample, other: Sample, rng: np.random.Generator) -> float:
     return float(np.mean(areas))
 
 
-def _correlations(sample: Sample) -> tuple[Float64, Float64]:
+def _correlations(sample: RowSample) -> tuple[Float64, Float64]:
     """Between features, each pair once, and of features with the target; 0 with what does not vary."""
     x = np.column_stack([sample.features, sample.target]).astype(np.float64)
     x -= x.mean(0)
@@ -142,7 +142,7 @@ def _proportions(features: Array, like: Array) -> Float64:
     return shares
 
 
-def _nearest(sample: Sample, train: Sample, rng: np.random.Generator) -> float:
+def _nearest(sample: RowSample, train: RowSample, rng: np.random.Generator) -> float:
     """Median distance of rows to the nearest training row."""
     from sklearn.neighbors import NearestNeighbors
 
@@ -151,7 +151,7 @@ def _nearest(sample: Sample, train: Sample, rng: np.random.Generator) -> float:
     return float(np.median(search.kneighbors(rows)[0]))
 
 
-def _learned(learn: Sample, held: Sample, rng: np.random.Generator) -> float:
+def _learned(learn: RowSample, held: RowSample, rng: np.random.Generator) -> float:
     """Mean corr over held-out eras of trees that learned from some rows."""
     import lightgbm
 
@@ -162,7 +162,7 @@ def _learned(learn: Sample, held: Sample, rng: np.random.Generator) -> float:
     return float(np.nanmean(scores))
 
 
-def _diversity(made: Sample, train: Sample) -> float:
+def _diversity(made: RowSample, train: RowSample) -> float:
     n_eras = len(np.unique(train.era))
     if n_eras < 2 or len(np.unique(made.era)) < 2:
         return float("nan")
@@ -172,7 +172,7 @@ def _diversity(made: Sample, train: Sample) -> float:
     return float(np.sqrt(max(_variance(made)[0], 0) / spread))
 
 
-def _variance(sample: Sample) -> tuple[float, float]:
+def _variance(sample: RowSample) -> tuple[float, float]:
     """Variance over eras of features' correlations with the target, on average, beyond that of chance; and that of chance."""
     eras = [era for era in sample.eras() if len(era) > 2]
     related = np.array([np.nan_to_num(pearson(era.features.astype(np.float64), era.target.astype(np.float64))) for era in eras])
@@ -199,7 +199,7 @@ def _rms(one: Float64, other: Float64) -> float:
     return float(np.sqrt(((one - other) ** 2).mean()))
 
 
-def _some(sample: Sample, n: int, rng: np.random.Generator) -> Array:
+def _some(sample: RowSample, n: int, rng: np.random.Generator) -> Array:
     return np.sort(rng.permutation(len(sample))[:n])
 
 
@@ -211,7 +211,7 @@ def _half(era: Array, rng: np.random.Generator) -> Array:
     return np.isin(era, rng.permutation(eras)[: (len(eras) + 1) // 2])
 
 
-def _as_many(train: Sample, made: Sample, rng: np.random.Generator) -> Sample:
+def _as_many(train: RowSample, made: RowSample, rng: np.random.Generator) -> RowSample:
     """Training rows, as many and of as many eras as were made, or all: few rows are further from others by chance alone."""
     eras = np.unique(train.era)
     n_eras = min(len(eras), len(np.unique(made.era)))

@@ -34,7 +34,7 @@ class Stocks(TrainingObjective):
         self.eval()
 
 
-class NoiseToStock(Stocks):
+class NoiseToStockNetwork(Stocks):
     """A residual network with dropout that gives back features and target of the row it is shown.
 
     sizes: width, layers. rates: of dropout, and the weight of the target's error.
@@ -84,7 +84,7 @@ class Dreaming(Stocks):
         return x.detach()
 
 
-class UNet(Stocks):
+class UNetNetwork(Stocks):
     """p → wide → narrow → target, and narrow → wide, beside the first wide layer, → p.
 
     sizes: wide, narrow. weights: of the errors of target and features.

@@ -50,7 +50,7 @@ class HoldoutSplits(Splits):
 
 
 @dataclass(frozen=True)
-class Unsealed:
+class HoldoutScores:
     """A look and its result. scores: the variant, the reference and the variant's placebos over validation and over the holdout;
     lines: the result in sentences; remarks: what else the user should read.
     """
@@ -62,7 +62,9 @@ class Unsealed:
     remarks: tuple[str, ...]
 
 
-def unseal(path: Path, variant: str, display: ProgressDisplay, *, again: bool = False, runs_dir: Path | None = None) -> Unsealed:
+def unseal(
+    path: Path, variant: str, display: ProgressDisplay, *, again: bool = False, runs_dir: Path | None = None
+) -> HoldoutScores:
     """Scores a variant, its placebos and the reference of a finished run on the run's holdout; writes the look down before.
 
     runs_dir: the folder whose ledger counts looks; by default that of the run. Raises NlabError for a run without a holdout,
@@ -95,7 +97,7 @@ def unseal(path: Path, variant: str, display: ProgressDisplay, *, again: bool = 
     stamped = _stamped(scores, look)
     with ledger.owned():
         run = _written(path, config, stamped, look)
-    return Unsealed(run, look, stamped, _lines(run, scores, look), tuple(remarks))
+    return HoldoutScores(run, look, stamped, _lines(run, scores, look), tuple(remarks))
 
 
 def _asked(run: Run, config: Config, variant: str) -> Look:

@@ -3,22 +3,22 @@
 import numpy as np
 
 from numerai_lab.core.panel import Panel
-from numerai_lab.metrics.realism import Realism, Sample, realism
+from numerai_lab.metrics.realism import Realism, RowSample, realism
 from tests.conftest import make_panel
 
 
-def sample(panel: Panel, eras: range) -> Sample:
+def sample(panel: Panel, eras: range) -> RowSample:
     blocks = [panel.block(era) for era in eras]
     targets = [block.target for block in blocks if block.target is not None]
     features = np.concatenate([block.features for block in blocks])
-    return Sample(features, np.concatenate(targets), np.repeat(list(eras), [len(block) for block in blocks]))
+    return RowSample(features, np.concatenate(targets), np.repeat(list(eras), [len(block) for block in blocks]))
 
 
 PANEL = make_panel(n_eras=60, n_rows=100)
 TRAIN, HELD = sample(PANEL, range(1, 21)), sample(PANEL, range(21, 41))
 
 
-def judged(made: Sample) -> Realism:
+def judged(made: RowSample) -> Realism:
     return realism(TRAIN, HELD, made, 0)
 
 
@@ -35,7 +35,7 @@ def test_other_real_eras_pass_for_real() -> None:
 def test_a_generator_that_copies_training_rows_is_exposed_by_their_distance() -> None:
     rng = np.random.default_rng(0)
     rows = rng.integers(len(TRAIN), size=2000)
-    found = judged(Sample(TRAIN.features[rows], TRAIN.target[rows], np.repeat(np.arange(20), 100)))
+    found = judged(RowSample(TRAIN.features[rows], TRAIN.target[rows], np.repeat(np.arange(20), 100)))
     assert found.memorised == 0
     assert found.corr_ratio < 2  # all else looks real
 
@@ -43,7 +43,7 @@ def test_a_generator_that_copies_training_rows_is_exposed_by_their_distance() ->
 def test_independent_marginals_are_exposed_by_correlations_and_by_a_classifier() -> None:
     rng = np.random.default_rng(0)
     shuffled = np.stack([rng.permutation(column) for column in TRAIN.features.T], axis=1)
-    found = judged(Sample(shuffled, TRAIN.target, TRAIN.era))
+    found = judged(RowSample(shuffled, TRAIN.target, TRAIN.era))
     assert found.bins_max == 0  # by proportions alone it would pass
     assert found.corr_ratio > 5
     assert found.auc > 0.8
@@ -67,8 +67,8 @@ def test_eras_that_are_all_the_same_have_no_diversity() -> None:
     turned = np.repeat(np.arange(40) % 2 == 0, 400)
     assert panel.target is not None
     varied = sample(panel, range(1, 41))
-    varied = Sample(varied.features, np.where(turned, 1 - varied.target, varied.target).astype(np.float32), varied.era)
-    same = Sample(varied.features, panel.target, varied.era)
+    varied = RowSample(varied.features, np.where(turned, 1 - varied.target, varied.target).astype(np.float32), varied.era)
+    same = RowSample(varied.features, panel.target, varied.era)
     assert realism(varied, varied, same, 0).diversity < 0.2
     assert realism(varied, varied, varied, 0).diversity == 1
 
@@ -76,7 +76,7 @@ def test_eras_that_are_all_the_same_have_no_diversity() -> None:
 def test_proportions_are_given_for_every_feature() -> None:
     features = TRAIN.features.copy()
     features[:, 3] = 4
-    found = judged(Sample(features, TRAIN.target, TRAIN.era))
+    found = judged(RowSample(features, TRAIN.target, TRAIN.era))
     np.testing.assert_allclose(found.proportions.sum(1), 1)
     assert found.proportions[3].tolist() == [0, 0, 0, 0, 1]
     assert found.bins_max > 0.7
