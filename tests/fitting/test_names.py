@@ -40,8 +40,8 @@ def predictions(path: Path) -> np.ndarray:
 
 def test_renaming_changes_no_byte(tmp_path: Path) -> None:
     alone = RunOptions(cached=False)
-    short = run(make_config(**methods("", ("a", "b", "d", "e", "f"))), tmp_path, Quiet(), how=alone)
-    long = run(make_config(**methods("v", ("ae", "blank", "drop", "extra", "fresh"))), tmp_path, Quiet(), how=alone)
+    short = run(make_config(**methods("", ("a", "b", "d", "e", "f"))), tmp_path, Quiet(), options=alone)
+    long = run(make_config(**methods("v", ("ae", "blank", "drop", "extra", "fresh"))), tmp_path, Quiet(), options=alone)
     np.testing.assert_array_equal(predictions(short.path), predictions(long.path))
     for mine, theirs in (
         ("generator-a@0.safetensors", "generator-vae@0.safetensors"),
