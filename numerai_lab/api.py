@@ -80,12 +80,12 @@ class Results:
 class Compared:
     """Runs side by side, best first: a table for each group of runs that may be ranked together."""
 
-    found: comparison.Comparison
+    result: comparison.Comparison
 
     @cached_property
     def tables(self) -> "list[pd.DataFrame]":
         """A row a run × variant × split, by these."""
-        return [_pandas(group.table).set_index(["run", "variant", "split"]) for group in self.found.groups]
+        return [_pandas(group.table).set_index(["run", "variant", "split"]) for group in self.result.groups]
 
     @property
     def table(self) -> "pd.DataFrame":
@@ -95,17 +95,17 @@ class Compared:
     @property
     def verdicts(self) -> list[str]:
         """A sentence a variant of the first group, and how many variants were judged together."""
-        return lines_of_comparison(self.found.groups[0].table)
+        return lines_of_comparison(self.result.groups[0].table)
 
     @property
     def remarks(self) -> list[str]:
         """What was skipped, and which runs differ in what."""
-        return [*self.found.skipped, *self.found.differences]
+        return [*self.result.skipped, *self.result.differences]
 
     def _repr_html_(self) -> str:
         parts = [
             _shown(f"Δ against {group.reference}", lines_of_comparison(group.table), [], group.table)
-            for group in self.found.groups
+            for group in self.result.groups
         ]
         return "\n".join([*parts, fragment("notebook.html", title="", lines=self.remarks, verdicts=[], columns=[], rows=[])])
 
@@ -167,8 +167,8 @@ def run(config: Config | Path | str, runs_dir: Path | str = "runs", *, cached: b
 
 def read_run(path: Path | str) -> Results:
     """A reading run folder."""
-    found = reading.read_run(user_path(path))
-    return Results(found.path, found.manifest, found)
+    run = reading.read_run(user_path(path))
+    return Results(run.path, run.manifest, run)
 
 
 def compare(paths: Iterable[Path | str | Results], sort: str = "corr_mean", reference: str | None = None) -> Compared:
@@ -196,8 +196,8 @@ def _pandas(table: "pl.DataFrame") -> "pd.DataFrame":
     )
 
 
-def _shown(title: str, lines: Sequence[str], said: Sequence[tuple[str, str]], table: "pl.DataFrame") -> str:
-    shown = with_interval(table)
-    columns = with_values(shown, (*summary_columns(False), NOTES))
-    rows = cells(shown, columns)
-    return fragment("notebook.html", title=title, lines=lines, verdicts=said, columns=columns, rows=rows)
+def _shown(title: str, lines: Sequence[str], verdicts: Sequence[tuple[str, str]], table: "pl.DataFrame") -> str:
+    frame = with_interval(table)
+    columns = with_values(frame, (*summary_columns(False), NOTES))
+    rows = cells(frame, columns)
+    return fragment("notebook.html", title=title, lines=lines, verdicts=verdicts, columns=columns, rows=rows)

@@ -118,4 +118,6 @@ def _unfit_augmenters(generators: Iterable[Generator], augmenters: Mapping[str, 
     """Augmenters whose rows no fit of cross-fit generators can speak for: they come from eras of several blocks."""
     if not any(generator.fit_scope.kind == "cross_fit" for generator in generators):
         return []
-    return [name for name, each in augmenters.items() if each.crosses_eras or each.invents_eras or each.learns]
+    return [
+        name for name, augmenter in augmenters.items() if augmenter.crosses_eras or augmenter.invents_eras or augmenter.learns
+    ]

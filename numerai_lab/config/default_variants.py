@@ -58,24 +58,24 @@ def _noise(generators: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
     """A placebo for each width, and for each generator whose width the data decide, unless the config has one of its own."""
     if any(_kind(values) == NOISE for values in generators.values()):
         return {}
-    found: dict[int | str, dict[str, Any]] = {}
+    placebos: dict[int | str, dict[str, Any]] = {}
     for name, values in generators.items():
         placebo = _noise_of(name, values)
         if placebo is not None:
-            found.setdefault(placebo.get("like", placebo["n_columns"]), placebo)
-    return _named("placebo", found, generators)
+            placebos.setdefault(placebo.get("like", placebo["n_columns"]), placebo)
+    return _named("placebo", placebos, generators)
 
 
 def _untrained(generators: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
     """A network that was never trained for each shape of those that are, unless the config has one of its own."""
     if any(_kind(values) == UNTRAINED for values in generators.values()):
         return {}
-    found: dict[str, dict[str, Any]] = {}
+    placebos: dict[str, dict[str, Any]] = {}
     for name, values in generators.items():
         placebo = _untrained_of(values)
-        if placebo is not None and placebo not in found.values():
-            found[str(name)] = placebo
-    return _named("untrained", found, generators)
+        if placebo is not None and placebo not in placebos.values():
+            placebos[str(name)] = placebo
+    return _named("untrained", placebos, generators)
 
 
 def _same_rows(augmenters: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
@@ -85,15 +85,17 @@ def _same_rows(augmenters: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
     """
     if SAME_ROWS not in AUGMENTERS or any(_kind(values) == SAME_ROWS for values in augmenters.values()):
         return {}
-    every = [each for values in augmenters.values() if (each := _checked(AUGMENTERS, values))]
+    every = [augmenter for values in augmenters.values() if (augmenter := _checked(AUGMENTERS, values))]
     placebos = {}
-    for each in every:
-        if each.replaces and each.copies == each.ratio == 1:
+    for augmenter in every:
+        if augmenter.replaces and augmenter.copies == augmenter.ratio == 1:
             continue
-        share: dict[str, Any] = {name: value for name, value in (("ratio", each.ratio), ("weight", each.weight)) if value != 1}
-        share |= {"mode": each.mode} if each.replaces else {}
-        amount = "_".join([str(each.copies), *(f"{name}_{value}" for name, value in share.items())])
-        placebos[amount] = {"kind": SAME_ROWS, "copies": each.copies, **share}
+        share: dict[str, Any] = {
+            name: value for name, value in (("ratio", augmenter.ratio), ("weight", augmenter.weight)) if value != 1
+        }
+        share |= {"mode": augmenter.mode} if augmenter.replaces else {}
+        amount = "_".join([str(augmenter.copies), *(f"{name}_{value}" for name, value in share.items())])
+        placebos[amount] = {"kind": SAME_ROWS, "copies": augmenter.copies, **share}
     return _named(SAME_ROWS, placebos, augmenters)
 
 
@@ -109,7 +111,7 @@ def _named(name: str, placebos: Mapping[Any, dict[str, Any]], taken: Mapping[Any
 def _early(generators: Mapping[Any, Any]) -> list[str]:
     """Generators that take the first training eras for themselves."""
     checked = {name: _checked(GENERATORS, values) for name, values in generators.items()}
-    return [str(name) for name, each in checked.items() if each is not None and each.fit_scope.kind == "early"]
+    return [str(name) for name, generator in checked.items() if generator is not None and generator.fit_scope.kind == "early"]
 
 
 def _noise_of(name: Any, values: Any) -> dict[str, Any] | None:

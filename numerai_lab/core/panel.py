@@ -134,8 +134,8 @@ class Panel:
     @property
     def reach_days(self) -> int | None:
         """Business days that the furthest-looking of all targets here looks ahead; None where that is not known of one."""
-        days = [self.horizon_days, *(each.horizon_days for each in self.auxiliary.values())]
-        known = [each for each in days if each is not None]
+        days = [self.horizon_days, *(auxiliary.horizon_days for auxiliary in self.auxiliary.values())]
+        known = [n_days for n_days in days if n_days is not None]
         return max(known) if len(known) == len(days) else None
 
     @property
@@ -154,20 +154,20 @@ class Panel:
         missing = set(eras) - set(self.eras[keep].tolist())
         if missing:
             raise ValueError(f"eras not in this panel: {sorted(missing)}")
-        kept_types = tuple(kind for kind, kept in zip(self.data_types, keep, strict=True) if kept)
+        kept_types = tuple(kind for kind, is_kept in zip(self.data_types, keep, strict=True) if is_kept)
         return replace(self, eras=self.eras[keep], bounds=self.bounds[keep], data_types=kept_types)
 
     def until(self, era: int) -> "Panel":
         """The panel as if it ended with an era: what is made for its rows is no longer than they are."""
         end = self.rows(era).stop
-        kept = self.only([number for number in self.eras.tolist() if number <= era])
+        panel = self.only([number for number in self.eras.tolist() if number <= era])
         return replace(
-            kept,
+            panel,
             features=self.features[:end],
             scoring_features=None if self.scoring_features is None else self.scoring_features[:end],
             ids=self.ids[:end],
             target=None if self.target is None else self.target[:end],
-            auxiliary={name: replace(each, values=each.values[:end]) for name, each in self.auxiliary.items()},
+            auxiliary={name: replace(auxiliary, values=auxiliary.values[:end]) for name, auxiliary in self.auxiliary.items()},
             extras={name: values[:end] for name, values in self.extras.items()},
             columns={name: values[:end] for name, values in self.columns.items()},
         )
@@ -184,14 +184,16 @@ class Panel:
         """
         assert self.target is not None
 
-        def shown(values: Float32) -> Float32:
+        def masked(values: Float32) -> Float32:
             out = np.full(len(values), np.nan, np.float32)
             for era in eras:
                 out[self.rows(era)] = values[self.rows(era)]
             return out
 
-        further = {name: replace(each, values=shown(each.values)) for name, each in self.auxiliary.items() if name in auxiliary}
-        return replace(self, target=shown(self.target), auxiliary=further, extras={})
+        further = {
+            name: replace(target, values=masked(target.values)) for name, target in self.auxiliary.items() if name in auxiliary
+        }
+        return replace(self, target=masked(self.target), auxiliary=further, extras={})
 
     def for_fitting(self, feature_sets: bool = False) -> "Panel":
         """The same view for components: without other models' predictions, scoring features and, unless asked for, feature sets.
@@ -204,7 +206,7 @@ class Panel:
     def relabelled(self, rows: Int64) -> "Panel":
         """Every row with the target, and auxiliary ones, of another; rows: whose, one a row."""
         assert self.target is not None
-        further = {name: replace(each, values=each.values[rows]) for name, each in self.auxiliary.items()}
+        further = {name: replace(auxiliary, values=auxiliary.values[rows]) for name, auxiliary in self.auxiliary.items()}
         return replace(self, target=self.target[rows], auxiliary=further)
 
     def with_columns(self, name: str, values: Float32) -> "Panel":

@@ -91,7 +91,7 @@ def _asked(url: str) -> Remote:
 def _persist(attempt: Callable[[], Remote], url: str, path: Path | None, pause: Callable[[float], None]) -> Remote:
     """The attempt's result; NlabError after ATTEMPTS failures in a row that brought nothing new of a version."""
     part = Path(f"{path}.part") if path else None
-    shown = f"{urlsplit(url).hostname}: {urlsplit(url).path.rsplit('/', 1)[-1]}"  # queries and user names can be credentials
+    label = f"{urlsplit(url).hostname}: {urlsplit(url).path.rsplit('/', 1)[-1]}"  # queries and user names can be credentials
     known, done = _prefix(part)
     furthest = {known: done} if known else {}
     n_idle = n_spoilt = 0
@@ -99,7 +99,7 @@ def _persist(attempt: Callable[[], Remote], url: str, path: Path | None, pause: 
         try:
             return attempt()
         except _Failure as failure:
-            reason, then, *asked = failure.args
+            reason, then, *waits = failure.args
         n_idle, n_spoilt = n_idle + 1, n_spoilt + (then == SPOILT)
         if part and then in (AFRESH, SPOILT):
             _discard(part)
@@ -110,9 +110,9 @@ def _persist(attempt: Callable[[], Remote], url: str, path: Path | None, pause: 
             furthest[known] = max(done, furthest.get(known, 0))
         if then == REFUSED or n_idle >= ATTEMPTS or n_spoilt > SPOILT_RETRIES:
             by_hand = f"put the file at {path} by hand" if path else "try again later"
-            raise NlabError(f"{shown} can't be fetched ({reason}); {by_hand} or use --set data.source=synthetic")
-        log.info("%s: %s; trying again", shown, reason)
-        pause(max(2.0**n_idle / 2, *asked, 0.0))
+            raise NlabError(f"{label} can't be fetched ({reason}); {by_hand} or use --set data.source=synthetic")
+        log.info("%s: %s; trying again", label, reason)
+        pause(max(2.0**n_idle / 2, *waits, 0.0))
 
 
 def _attempt(url: str, path: Path, progress: Progress) -> Remote:
@@ -166,10 +166,10 @@ def _described(response: "requests.Response", offset: int = 0) -> Remote:
         wait = response.headers.get("Retry-After", "")
         raise _Failure(f"it answered {status}", then, min(float(wait), LONGEST_WAIT) if wait.isdecimal() else 0.0)
     if status == 206:
-        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
-        if not found or int(found[1]) != offset:
+        content_range = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
+        if not content_range or int(content_range[1]) != offset:
             raise _Failure("it sent another part than was asked for", AFRESH)
-        size = found[2]
+        size = content_range[2]
     if not size.isdecimal():
         raise _Failure("it doesn't say how large the file is", RESUME)
     return Remote(response.headers.get("ETag"), int(size), response.headers.get("Last-Modified"))

@@ -133,7 +133,7 @@ class Ledger:
                 look.reference,
                 look.seeds,
                 len(earlier) + 1,
-                tuple(each.name for each in earlier),
+                tuple(previous.name for previous in earlier),
                 datetime.now(UTC).isoformat(timespec="seconds"),
                 _user(),
                 platform.node(),

@@ -52,8 +52,8 @@ class Store:
         known: remembers files that were found whole, which are not read again; None reads all.
         """
         try:
-            wanted = dict(read_stamped(self.folder / META)["checksums"])
-            return known.changed(self.folder, wanted) if known else changed(self.folder, wanted)
+            checksums = dict(read_stamped(self.folder / META)["checksums"])
+            return known.changed(self.folder, checksums) if known else changed(self.folder, checksums)
         except (OSError, ValueError, KeyError, TypeError) as error:
             return f"{META} can't be read ({error!r})"
 
