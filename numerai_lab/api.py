@@ -33,7 +33,7 @@ log = logging.getLogger("nlab")
 
 @dataclass(frozen=True)
 class Results:
-    """A reading run. In a notebook it shows itself: verdicts, and the score table."""
+    """A finished run. In a notebook it shows its verdicts and its score table."""
 
     path: Path
     manifest: dict[str, Any]
@@ -84,7 +84,7 @@ class Compared:
 
     @cached_property
     def tables(self) -> "list[pd.DataFrame]":
-        """A row a run × variant × split, by these."""
+        """One table a group: a row a run × variant × split, indexed by these three."""
         return [_pandas(group.table).set_index(["run", "variant", "split"]) for group in self.result.groups]
 
     @property
@@ -94,7 +94,7 @@ class Compared:
 
     @property
     def verdicts(self) -> list[str]:
-        """A sentence a variant of the first group, and how many variants were judged together."""
+        """A sentence for each variant of the first group, and how many variants were judged together."""
         return lines_of_comparison(self.result.groups[0].table)
 
     @property
@@ -166,9 +166,12 @@ def run(config: Config | Path | str, runs_dir: Path | str = "runs", *, cached: b
 
 
 def read_run(path: Path | str) -> Results:
-    """A reading run folder."""
-    run = reading.read_run(user_path(path))
-    return Results(run.path, run.manifest, run)
+    """Reads the folder of a finished run.
+
+    Raises NlabError when it is no run folder, and when the run failed or its files are damaged.
+    """
+    finished = reading.read_run(user_path(path))
+    return Results(finished.path, finished.manifest, finished)
 
 
 def compare(paths: Iterable[Path | str | Results], sort: str = "corr_mean", reference: str | None = None) -> Compared:
@@ -178,7 +181,7 @@ def compare(paths: Iterable[Path | str | Results], sort: str = "corr_mean", refe
 
 
 def unseal(run: Path | str | Results, variant: str, runs_dir: Path | str | None = None, *, again: bool = False) -> Unsealed:
-    """Scores a variant on the holdout of a reading run, once, as `nlab unseal` does; the look is written into the ledger.
+    """Scores a variant on the holdout of a finished run, once, as `nlab unseal` does; the look is written into the ledger.
 
     runs_dir: the folder whose ledger counts looks, by default that of the run. Raises NlabError where the run has no holdout,
     and where it was looked at before, unless `again`.

@@ -144,7 +144,10 @@ class Augmented(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def fitted_eras(X: pd.DataFrame, era: str, days_per_era: int = DAYS_PER_ERA) -> tuple[Int32, FittedEras]:
-    """The era number of every row (int32), and what later rows are numbered by. Raises ValueError for what is no era."""
+    """The era number of every row (int32), and the eras that number later rows.
+
+    Raises EraError, a ValueError, when a label is no era.
+    """
     codes, labels = _labels(X, era)
     numbering = number_eras(labels, days_per_era)
     last = max(numbering.numbers.values(), default=0)
@@ -152,7 +155,10 @@ def fitted_eras(X: pd.DataFrame, era: str, days_per_era: int = DAYS_PER_ERA) -> 
 
 
 def era_numbers(X: pd.DataFrame, era: str, fitted: FittedEras) -> Int32:
-    """The era number of every row (int32) of rows like those that were fitted; live rows follow all others."""
+    """The era number (int32) of every row, by the calendar of the fitted rows; live rows follow all others.
+
+    Raises ValueError when a label is no era, and when eras are dates that were numbers at the fit.
+    """
     codes, labels = _labels(X, era)
     numbering = number_eras(labels, calendar=fitted.calendar)
     if numbering.calendar is not None and fitted.calendar is None:

@@ -48,7 +48,7 @@ def _text(entry: type[Component] | Metric) -> str:
 
 
 def _emits(entry: type[Component] | Metric) -> str:
-    """What a component gives with its default parameters."""
+    """What a component returns with its default parameters."""
     if isinstance(entry, Metric):
         return "one number an era and variant" if entry.window is None else "one number a split and variant"
     if issubclass(entry, Generator):

@@ -55,7 +55,10 @@ def mapping(raw: Mapping[str, Any], key: str) -> Mapping[Any, Any]:
 
 
 def _noise(generators: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
-    """A placebo for each width, and for each generator whose width the data decide, unless the config has one of its own."""
+    """Noise placebos: one for each number of columns, and one for each generator whose number depends on the data.
+
+    Empty where the config has a noise generator of its own.
+    """
     if any(_kind(values) == NOISE for values in generators.values()):
         return {}
     placebos: dict[int | str, dict[str, Any]] = {}
@@ -67,7 +70,7 @@ def _noise(generators: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _untrained(generators: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
-    """A network that was never trained for each shape of those that are, unless the config has one of its own."""
+    """Untrained placebos: one network for each shape of the trained ones; empty where the config has one of its own."""
     if any(_kind(values) == UNTRAINED for values in generators.values()):
         return {}
     placebos: dict[str, dict[str, Any]] = {}
@@ -79,9 +82,10 @@ def _untrained(generators: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _same_rows(augmenters: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
-    """As many rows of the same weight for each augmenter, unless the config has a placebo.
+    """Row placebos: for each augmenter as many copies of real rows, of the same weight.
 
-    One that replaces an era's own rows by as many has none: the same rows in their place are the baseline.
+    Empty where the config has such a placebo. An augmenter that replaces an era's rows by as many others needs none: the
+    baseline is its placebo.
     """
     if SAME_ROWS not in AUGMENTERS or any(_kind(values) == SAME_ROWS for values in augmenters.values()):
         return {}
@@ -109,7 +113,7 @@ def _named(name: str, placebos: Mapping[Any, dict[str, Any]], taken: Mapping[Any
 
 
 def _early(generators: Mapping[Any, Any]) -> list[str]:
-    """Generators that take the first training eras for themselves."""
+    """Names of the generators that are fitted on the first training eras alone."""
     checked = {name: _checked(GENERATORS, values) for name, values in generators.items()}
     return [str(name) for name, generator in checked.items() if generator is not None and generator.fit_scope.kind == "early"]
 

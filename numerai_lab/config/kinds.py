@@ -66,7 +66,7 @@ def without_idle(registered: type[Component], values: Mapping[str, Any]) -> dict
 
 
 def without_foreign(registered: type[Component], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters without those of other algorithms of the kind, whatever their values."""
+    """Drops the parameters that belong only to other algorithms of the kind, whatever their values."""
     chosen = class_for(registered, values)
     if chosen is None:
         return dict(values)
@@ -103,7 +103,7 @@ def owners(registered: type[Component], name: str) -> list[str]:
 
 
 def says(cls: type[BaseModel], name: str) -> str:
-    """What a parameter does, and which algorithms have it where not all do."""
+    """The description of a parameter, with the algorithms that have it where not all do."""
     description = cls.model_fields[name].description or ""
     if not issubclass(cls, Component) or not cls.algorithms():
         return description

@@ -28,7 +28,7 @@ TAGS = {*MEMBERS, "override"}
 
 
 def sentence(detail: ErrorDetails, raw: Any, root: type[BaseModel], sections: Mapping[str, type[BaseModel]]) -> str:
-    """One pydantic error as: path: what came, what was wanted and the nearest known name."""
+    """A pydantic error as one sentence: the path, the value, what is valid there, and the nearest known name."""
     path, model = _walk(detail["loc"], raw, root, sections)
     kind, came = detail["type"], detail["input"]
     if kind == "extra_forbidden":

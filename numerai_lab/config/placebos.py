@@ -94,7 +94,7 @@ class _Recipe:
 
 
 def _nearest(config: Config, recipes: Mapping[str, _Recipe], reference: _Recipe, kind: str) -> dict[str, str]:
-    """Variant → its placebo, without ensembles."""
+    """The nearest placebo of each variant that is no ensemble, by variant."""
     placebos = {}
     for name, own in recipes.items():
         if name == config.reference:
@@ -126,7 +126,7 @@ def _replaced(config: Config, own: _Recipe, other: _Recipe, kind: str) -> frozen
 
 
 def _distance(config: Config, own: _Recipe, other: _Recipe, kind: str) -> float:
-    """How unlike a placebo is what it replaces: in columns, in rows and their weight; of networks, in parameters too."""
+    """How far a placebo is from the methods it replaces: in columns, rows and weight; for networks also in parameters."""
     gone, new = own.inputs - other.inputs, other.inputs - own.inputs
     distance = abs(math.log(_width(config, new) / _width(config, gone))) if new else 0.0
     if kind == "untrained":
@@ -169,7 +169,7 @@ def _kind(config: Config, part: tuple[str, str]) -> str:
 
 
 def _with_ensembles(config: Config, placebos: Mapping[str, str]) -> dict[str, str]:
-    """The placebos of ensembles too: one of the same members, but for some that have given way to their placebos."""
+    """Adds the placebos of ensembles: an ensemble in which some members are replaced by their placebos."""
     ensembles = {name: variant for name, variant in config.variants.items() if variant.ensemble is not None}
     added: dict[str, str] = {}
     for name, own in ensembles.items():

@@ -133,7 +133,7 @@ class Panel:
 
     @property
     def reach_days(self) -> int | None:
-        """Business days that the furthest-looking of all targets here looks ahead; None where that is not known of one."""
+        """The longest horizon of the target and the auxiliary ones, in business days; None where a horizon is unknown."""
         days = [self.horizon_days, *(auxiliary.horizon_days for auxiliary in self.auxiliary.values())]
         known = [n_days for n_days in days if n_days is not None]
         return max(known) if len(known) == len(days) else None
@@ -158,7 +158,7 @@ class Panel:
         return replace(self, eras=self.eras[keep], bounds=self.bounds[keep], data_types=kept_types)
 
     def until(self, era: int) -> "Panel":
-        """The panel as if it ended with an era: what is made for its rows is no longer than they are."""
+        """The panel cut off after an era: its arrays end with the rows of that era."""
         end = self.rows(era).stop
         panel = self.only([number for number in self.eras.tolist() if number <= era])
         return replace(
@@ -177,7 +177,7 @@ class Panel:
         return replace(self, target=None, auxiliary={})
 
     def labelled(self, eras: Sequence[int], auxiliary: Collection[str] = ()) -> "Panel":
-        """The same view for those who may learn from the targets of some eras: NaN elsewhere, in arrays of its own.
+        """A view that holds the targets of some eras only; they are NaN in all others.
 
         auxiliary: the auxiliary targets that are shown too. No array that can be reached from it, as the base of a view for
         instance, holds the target of another era. Other models' predictions are left out.
@@ -204,7 +204,7 @@ class Panel:
         return replace(self, feature_names=self.raw_names, extras={}, scoring_features=None, feature_sets=sets)
 
     def relabelled(self, rows: Int64) -> "Panel":
-        """Every row with the target, and auxiliary ones, of another; rows: whose, one a row."""
+        """The panel with the targets of other rows: row i gets the target and the auxiliary targets of row `rows[i]`."""
         assert self.target is not None
         further = {name: replace(auxiliary, values=auxiliary.values[rows]) for name, auxiliary in self.auxiliary.items()}
         return replace(self, target=self.target[rows], auxiliary=further)

@@ -92,7 +92,7 @@ def encodings_of(table: Table, columns: Sequence[str]) -> list[CellEncoding]:
 
 
 def _notation_of_file(table: Table, path: Path, lazy: "pl.LazyFrame", columns: Sequence[str]) -> _Notation:
-    """The notation of some columns of a file; its other features tell where they don't."""
+    """The notation of some columns of a file; where they leave it open, the file's other features decide."""
     schema = schema_of(lazy, path)
     refuse_other_than_numbers(path, schema, columns, "feature")
     notation = _notation(path, lazy, columns)
@@ -127,7 +127,7 @@ def _notation(path: Path, lazy: "pl.LazyFrame", columns: Sequence[str]) -> _Nota
 
 
 def _encoding(notation: _Notation, otherwise: bool, dtype: str, top: float, note: str = "") -> CellEncoding:
-    """otherwise: whether floats count bins where the file does not tell."""
+    """The encoding of a file; otherwise: whether floats are bins where the file leaves it open."""
     in_bins = (otherwise if notation.in_bins is None else notation.in_bins) and not notation.odd
     largest = np.where(notation.is_float & (not in_bins), 1, BINS - 1)
     floats_in_bins = in_bins if notation.is_float.any() else None

@@ -89,7 +89,11 @@ def _asked(url: str) -> Remote:
 
 
 def _persist(attempt: Callable[[], Remote], url: str, path: Path | None, pause: Callable[[float], None]) -> Remote:
-    """The attempt's result; NlabError after ATTEMPTS failures in a row that brought nothing new of a version."""
+    """Repeats an attempt until it succeeds and returns its result.
+
+    Raises NlabError when the server refuses, after ATTEMPTS failures in a row without progress, and after
+    SPOILT_RETRIES more tries of a file that arrives spoilt.
+    """
     part = Path(f"{path}.part") if path else None
     label = f"{urlsplit(url).hostname}: {urlsplit(url).path.rsplit('/', 1)[-1]}"  # queries and user names can be credentials
     known, done = _prefix(part)
@@ -159,7 +163,7 @@ def _answer(method: str, url: str, headers: dict[str, str] | None = None) -> Ite
 
 
 def _described(response: "requests.Response", offset: int = 0) -> Remote:
-    """What a good answer says of the file; raises for every other answer."""
+    """The version of the file that a response describes. Raises _Failure for a response without it."""
     status, size = response.status_code, response.headers.get("Content-Length", "")
     if status not in (200, 206):
         then = AFRESH if status == 416 else RESUME if status == 429 or status >= 500 else REFUSED

@@ -48,7 +48,10 @@ class Earlier:
     reading: str
 
     def copied(self, file_rows: FileRows, rows: Rows, features: Array, top: float) -> int | None:
-        """Copies the rows of a file into `features`; returns how many of its cells were missing, None where no store has it."""
+        """Copies the rows of a file from an older store into `features`.
+
+        Returns how many cells of the file were missing; None where no store has the file.
+        """
         if not file_rows.eras:
             return None
         for folder in sorted(self.folder.glob("[!.]*")):

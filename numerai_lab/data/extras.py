@@ -133,7 +133,7 @@ def numbered(path: Path, labels: "pl.Series", dates: Mapping[int, str]) -> Int32
 
 
 def _batches(path: Path, lazy: "pl.LazyFrame", has_era: bool, names: Sequence[str]) -> Iterator["pl.DataFrame"]:
-    """id, era label (null in a file without eras) and models of some rows at a time."""
+    """Yields id, era label (null in a file without eras) and models of some rows at a time."""
     import polars as pl
 
     id_name = id_column(path, lazy)

@@ -26,7 +26,7 @@ def groups_of(features: Sequence[str]) -> dict[str, list[str]]:
 
 
 def refuse_other_columns(names: Sequence[str], other_columns: Mapping[str, str]) -> None:
-    """Raises NlabError for a name that is no feature. other_columns: column → what it is in these data."""
+    """Raises NlabError when a name is no feature; other_columns: what each other column of the data is, by name."""
     for name in names:
         what = other_columns.get(name) or NEVER.get(name)
         if what is None and name.startswith("target"):

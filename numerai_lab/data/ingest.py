@@ -113,7 +113,7 @@ def _ingest_further(table: Table, rows: Rows, columns: list[str], folder: Path, 
 def _features(
     table: Table, rows: Rows, columns: list[str], folder: Path, progress: Progress, earlier: Earlier | None = None
 ) -> tuple[Array, dict[str, Any]]:
-    """The features file of a store, filled, and what is to be known of it."""
+    """Fills the features file of a store; returns it with the facts that the store's meta.json records."""
     encodings = encodings_of(table, columns)
     features = create_features(folder, len(rows.ids), len(columns), encodings[0].dtype)
     files = _files(table, rows, encodings)
@@ -140,7 +140,7 @@ def _counting(progress: Progress, done: int, total: int) -> Callable[[int], None
 
 
 def _files(table: Table, rows: Rows, encodings: Sequence[CellEncoding]) -> list[_File]:
-    """The files with the places of their rows in the store."""
+    """The files to read, with the store's row for each of their rows."""
     import polars as pl
 
     paths, counts = table.tournament.tables, [len(rows.destination)]

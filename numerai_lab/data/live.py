@@ -75,7 +75,7 @@ def _cells(path: Path, frame: "pl.DataFrame", encoding: CellEncoding, features: 
 
 
 def _rows(table: Table, features: list[str], everything: bool) -> "list[pl.DataFrame]":
-    """id and features of live rows, a frame a file; everything: of a table that holds no others."""
+    """Id and features of live rows, one frame a file; everything: the table holds live rows only."""
     import polars as pl
 
     is_live = pl.lit(True) if everything else era_label(table.era_column).str.strip_chars().is_in(LIVE)

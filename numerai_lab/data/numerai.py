@@ -80,7 +80,7 @@ class Numerai(Source):
         return replace(tournament, notes=(GROWN,)) if self._has_grown() else tournament
 
     def _has_grown(self) -> bool:
-        """Whether validation is larger at the source than here; asked once a day, no answer is taken for no."""
+        """Whether validation is larger at the source than here; checked once a day, False where the server does not answer."""
         path = self.folder / (self._tables or REQUIRED[1:])[1]
         record, stamp = Path(f"{path}.meta.json"), self.folder / ".asked"
         times = [file.stat().st_mtime for file in (record, stamp) if file.is_file()]

@@ -135,7 +135,10 @@ def _sums(rows: Store) -> dict[int, tuple[int, int]]:
 
 
 def outline(source: Source, also: Sequence[str] = ()) -> Outline:
-    """What a run would find, read from the id, era and target columns alone; no store is made."""
+    """Eras, rows and columns that a run would have, read from the id, era and target columns alone.
+
+    Writes no store. Raises NlabError as `load` does for these columns.
+    """
     planned = source.planned()
     if planned is not None:
         return planned

@@ -173,7 +173,10 @@ def _join(parts: list[Path], folder: Path) -> None:
 
 
 def _drawn(world: World, processes: int, todo: Container[int]) -> Iterator[tuple[Era, Int8]]:
-    """Eras to do with their features, in order. States follow each other week by week; features are made side by side."""
+    """Yields the eras to write with their features, in order.
+
+    The states of eras follow one another and are drawn in this process; features are drawn in parallel.
+    """
     eras = (era for era in world.eras() if era.number in todo)
     n_cells = sum(world.size.rows) * world.size.n_features
     if processes == 1 or n_cells < CELLS_WORTH_A_PROCESS:

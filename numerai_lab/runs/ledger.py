@@ -118,9 +118,9 @@ class Ledger:
         return [look for look in self.looks()[0] if look.holdout.overlaps(holdout)]
 
     def open(self, look: Look, *, again: bool) -> Look:
-        """Writes a look down before its scores are known, and gives it with its number, time and user.
+        """Records a look before its scores are known; returns it with its number, time and user.
 
-        Raises NlabError where the holdout was looked at before, unless `again`.
+        Raises NlabError when the holdout was looked at before, unless `again`.
         """
         with self.owned():
             earlier = self.before(look.holdout)

@@ -151,7 +151,7 @@ def new_run(runs_dir: Path, config: Config, unfinished: Path | None = None) -> I
 
 
 def unfinished_runs(runs_dir: Path, config: Config | None = None) -> list[Path]:
-    """Folders of runs that were killed and that nobody works on, the newest first; of this resolved config, if one is given."""
+    """Folders of killed runs that no process works on, the newest first; only those of `config`, if it is given."""
     folders = []
     for path in sorted(runs_dir.glob(f"{UNFINISHED}*"), reverse=True):
         text = (path / CONFIG).read_text(encoding="utf-8") if (path / CONFIG).is_file() else ""
@@ -162,7 +162,10 @@ def unfinished_runs(runs_dir: Path, config: Config | None = None) -> list[Path]:
 
 
 def unfinished_run(path: Path) -> Path:
-    """The folder of a killed run, which may be named as it would have been called; NlabError when there is none."""
+    """The folder of a killed run; `path` may also be the name that the finished run would have had.
+
+    Raises NlabError when there is no such folder, or several.
+    """
     named = path.with_name(f"{UNFINISHED}{path.name.removeprefix(UNFINISHED)}")
     matches = [folder for folder in sorted(path.parent.glob(f"{UNFINISHED}*")) if folder.name.startswith(named.name)]
     if len(matches) == 1 and (matches[0] / CONFIG).is_file():

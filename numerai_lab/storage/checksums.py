@@ -40,7 +40,7 @@ def checksums(paths: Iterable[Path], folder: Path) -> dict[str, int]:
 
 
 def changed(folder: Path, expected: Mapping[str, int]) -> str:
-    """A sentence on the first file that is not what its checksum says; empty when all are."""
+    """A sentence about the first file whose checksum differs from the expected one; empty when all agree."""
     for name, crc in expected.items():
         path = folder / name
         if path.is_symlink() or not path.is_file() or checksum(path) != crc:
@@ -87,7 +87,7 @@ class KnownChecksums:
         return checksums
 
     def changed(self, folder: Path, expected: Mapping[str, int]) -> str:
-        """A sentence on the first file of the folder that is not what its checksum says; empty when all are."""
+        """A sentence about the first file whose checksum differs from the expected one; empty when all agree."""
         for name in expected:
             if (folder / name).is_symlink() or not (folder / name).is_file():
                 return f"{name} is not what was written"
@@ -114,7 +114,7 @@ class KnownChecksums:
         return {}
 
     def _write(self, folder: Path, updates: Mapping[str, list[int]]) -> None:
-        """Adds to the folder's record; a cache that can't be written to remembers nothing."""
+        """Adds checksums to the folder's record; does nothing where the cache can't be written to."""
         with suppress(OSError):
             current = {name: values for name, values in self._read(folder).items() if (folder / name).is_file()}
             path = self._path(folder)

@@ -64,7 +64,7 @@ class Item:
 def items(cache: Path) -> list[Item]:
     """Everything in the cache but what dead processes left, the most recently used first.
 
-    Here as below, what another process removes or renames meanwhile is passed over.
+    Folders that another process removes or renames meanwhile are skipped.
     """
     entries = []
     for folder in sorted((cache / STAGES).glob("*/*")):
@@ -80,7 +80,7 @@ def items(cache: Path) -> list[Item]:
 
 
 def orphans(cache: Path) -> list[Path]:
-    """What processes that died left behind and no run can use: scratch, and half-built data."""
+    """Folders that dead processes left and no run can use: scratch, and half-built data."""
     candidates = [*(cache / "scratch").glob("run-*"), *(path for family in DATA for path in (cache / family).glob(".*-*"))]
     folders = []
     for path in sorted(path for path in candidates if path.is_dir()):  # names of locks may look alike
@@ -147,7 +147,7 @@ def _discard(folder: Path) -> None:
 
 
 def bytes_of(text: str) -> int:
-    """`20GB` → 20,000,000,000. Raises NlabError for what is no size."""
+    """The bytes of a size such as `20GB` (20,000,000,000). Raises NlabError when the text is no size."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
     if match is None or match[2] not in UNITS:
         raise NlabError(f"--keep: {text!r} is no size; wanted a number and one of {', '.join(unit for unit in UNITS if unit)}")

@@ -47,7 +47,7 @@ def library_versions(*parts: type | ModuleType) -> dict[str, str]:
 
 
 def _version_of(part: type | ModuleType) -> bytes | None:
-    """A hash of the code of one class or module; None where a part of it can't be read."""
+    """A hash of the code of one class or module; None where one of its files can't be read."""
     kinds = [] if isinstance(part, ModuleType) else _bases(part)
     sources = [_source_of(owner) for owner in (kinds or (part,))]
     contents = [*(_version_reached(source) if source else None for source in sources), *map(_declared, kinds)]
@@ -137,7 +137,7 @@ def _own_digest(path: Path) -> bytes:
 
 
 def _stripped(tree: ast.Module) -> ast.Module:
-    """The tree without docstrings, texts that stand below constants, and imports from this package."""
+    """The tree without docstrings, descriptions of constants, and imports from this package."""
     for node in ast.walk(tree):
         for name in ("body", "orelse", "finalbody"):
             statements = getattr(node, name, None)

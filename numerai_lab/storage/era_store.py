@@ -47,9 +47,9 @@ class Store:
         return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
 
     def damage(self, known: KnownChecksums | None = None) -> str:
-        """What is wrong with the folder, by its own checksums; empty when it is whole.
+        """A sentence about what is damaged in the folder, by its own checksums; empty when it is whole.
 
-        known: remembers files that were found whole, which are not read again; None reads all.
+        known: checksums of files that are not read again; None reads every file.
         """
         try:
             checksums = dict(read_stamped(self.folder / META)["checksums"])

@@ -53,7 +53,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def journaled(path: Path, shape: tuple[int, ...], dtype: str = "float32") -> tuple[Array, "Journal"]:
-    """A memory-map to be written era by era, and which of its eras a killed try has written."""
+    """A memory-map to be written era by era, and the journal of eras that a killed process has written."""
     journal = Journal(path.with_name(JOURNAL))
     array = reopened(path, shape, dtype)
     if array is None:
