@@ -27,6 +27,7 @@ class Loaded:
     """A panel and what has to be known about where it came from.
 
     identity, extras_identity: names for the content of the files with rows, and of those with predictions of other models.
+    new_stores: whether this call wrote a store that was missing.
     """
 
     panel: Panel
@@ -36,7 +37,7 @@ class Loaded:
     target: str
     horizon_days: int | None
     alias: str
-    made: bool
+    new_stores: bool
     content: PanelContent
     notes: tuple[str, ...]
 
@@ -78,10 +79,10 @@ def load(source: Source, also: Sequence[str] = (), progress: Progress = no_progr
                 fill = Filling(columns, earlier, lambda: _refuse_changed(table, keys, known))
                 ingest(tables, stores, missing, fill, progress)
                 give_memory_back()  # else a run that made its store keeps up to a GB that nobody uses, beside its training
-            return _loaded(table, stores, columns, keys, made=bool(missing))
+            return _loaded(table, stores, columns, keys, new_stores=bool(missing))
 
 
-def _loaded(table: Table, stores: Stores, columns: FeatureColumns, keys: StoreKeys, made: bool) -> Loaded:
+def _loaded(table: Table, stores: Stores, columns: FeatureColumns, keys: StoreKeys, new_stores: bool) -> Loaded:
     source, meta = table.source, stores.labels[0].meta
     horizons = _horizons(source, [(store.meta["target"], store.meta["horizon_days"]) for store in stores.labels])
     further = {
@@ -109,7 +110,7 @@ def _loaded(table: Table, stores: Stores, columns: FeatureColumns, keys: StoreKe
         target=meta["target"],
         horizon_days=meta["horizon_days"],
         alias=meta["alias"],
-        made=made,
+        new_stores=new_stores,
         content=PanelContent(panel, _sums(stores.rows)),
         notes=(*table.tournament.notes, *notes, *_horizon_notes(source, panel, meta["target"])),
     )

@@ -108,7 +108,7 @@ def outcome(config: Config, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Out
         values = train_and_predict(context, fit_generators(context)).values.tobytes()
         made = set(stages.costs) - {hit["stage"] for hit in stages.hits}
     names = {label.split("@")[0] for label in made if label.startswith(("fit", "train"))}
-    return Outcome(names, values, loaded.made)
+    return Outcome(names, values, loaded.new_stores)
 
 
 @pytest.fixture
