@@ -33,7 +33,7 @@ log = logging.getLogger("nlab")
 
 @dataclass(frozen=True)
 class Results:
-    """A reading run. In a notebook it shows itself: verdicts, and the score table."""
+    """A finished run. In a notebook it shows its verdicts and its score table."""
 
     path: Path
     manifest: dict[str, Any]
@@ -80,12 +80,12 @@ class Results:
 class Compared:
     """Runs side by side, best first: a table for each group of runs that may be ranked together."""
 
-    found: comparison.Comparison
+    result: comparison.Comparison
 
     @cached_property
     def tables(self) -> "list[pd.DataFrame]":
-        """A row a run × variant × split, by these."""
-        return [_pandas(group.table).set_index(["run", "variant", "split"]) for group in self.found.groups]
+        """One table a group: a row a run × variant × split, indexed by these three."""
+        return [_pandas(group.table).set_index(["run", "variant", "split"]) for group in self.result.groups]
 
     @property
     def table(self) -> "pd.DataFrame":
@@ -94,18 +94,18 @@ class Compared:
 
     @property
     def verdicts(self) -> list[str]:
-        """A sentence a variant of the first group, and how many variants were judged together."""
-        return lines_of_comparison(self.found.groups[0].table)
+        """A sentence for each variant of the first group, and how many variants were judged together."""
+        return lines_of_comparison(self.result.groups[0].table)
 
     @property
     def remarks(self) -> list[str]:
         """What was skipped, and which runs differ in what."""
-        return [*self.found.skipped, *self.found.differences]
+        return [*self.result.skipped, *self.result.differences]
 
     def _repr_html_(self) -> str:
         parts = [
             _shown(f"Δ against {group.reference}", lines_of_comparison(group.table), [], group.table)
-            for group in self.found.groups
+            for group in self.result.groups
         ]
         return "\n".join([*parts, fragment("notebook.html", title="", lines=self.remarks, verdicts=[], columns=[], rows=[])])
 
@@ -166,9 +166,12 @@ def run(config: Config | Path | str, runs_dir: Path | str = "runs", *, cached: b
 
 
 def read_run(path: Path | str) -> Results:
-    """A reading run folder."""
-    found = reading.read_run(user_path(path))
-    return Results(found.path, found.manifest, found)
+    """Reads the folder of a finished run.
+
+    Raises NlabError when it is no run folder, and when the run failed or its files are damaged.
+    """
+    finished = reading.read_run(user_path(path))
+    return Results(finished.path, finished.manifest, finished)
 
 
 def compare(paths: Iterable[Path | str | Results], sort: str = "corr_mean", reference: str | None = None) -> Compared:
@@ -178,7 +181,7 @@ def compare(paths: Iterable[Path | str | Results], sort: str = "corr_mean", refe
 
 
 def unseal(run: Path | str | Results, variant: str, runs_dir: Path | str | None = None, *, again: bool = False) -> Unsealed:
-    """Scores a variant on the holdout of a reading run, once, as `nlab unseal` does; the look is written into the ledger.
+    """Scores a variant on the holdout of a finished run, once, as `nlab unseal` does; the look is written into the ledger.
 
     runs_dir: the folder whose ledger counts looks, by default that of the run. Raises NlabError where the run has no holdout,
     and where it was looked at before, unless `again`.
@@ -196,8 +199,8 @@ def _pandas(table: "pl.DataFrame") -> "pd.DataFrame":
     )
 
 
-def _shown(title: str, lines: Sequence[str], said: Sequence[tuple[str, str]], table: "pl.DataFrame") -> str:
-    shown = with_interval(table)
-    columns = with_values(shown, (*summary_columns(False), NOTES))
-    rows = cells(shown, columns)
-    return fragment("notebook.html", title=title, lines=lines, verdicts=said, columns=columns, rows=rows)
+def _shown(title: str, lines: Sequence[str], verdicts: Sequence[tuple[str, str]], table: "pl.DataFrame") -> str:
+    frame = with_interval(table)
+    columns = with_values(frame, (*summary_columns(False), NOTES))
+    rows = cells(frame, columns)
+    return fragment("notebook.html", title=title, lines=lines, verdicts=verdicts, columns=columns, rows=rows)

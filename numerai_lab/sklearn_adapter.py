@@ -74,17 +74,17 @@ class Columns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Columns for every row, in the order and with the index of X."""
         eras = era_numbers(X, self.era, self.eras_)
         panel = panel_of(X[[self.era, *self.features_]], None, self.era, self.units_, eras)
-        made = np.empty((len(X), len(self.generator_.names_out())), np.float32)
+        values = np.empty((len(X), len(self.generator_.names_out())), np.float32)
         for block, rows in zip(panel.blocks(), _rows(eras), strict=True):
-            made[rows] = self.generator_.columns_for(block)
-        columns = pd.DataFrame(made, index=X.index, columns=self._made())
-        kept = [*([self.era] if self.keep_era else []), *(self.features_ if self.append else ())]
-        return pd.concat([X[kept], columns], axis=1)
+            values[rows] = self.generator_.columns_for(block)
+        columns = pd.DataFrame(values, index=X.index, columns=self._made())
+        passed_through = [*([self.era] if self.keep_era else []), *(self.features_ if self.append else ())]
+        return pd.concat([X[passed_through], columns], axis=1)
 
     def get_feature_names_out(self, input_features: Any = None) -> Array:
         """Names of what `transform` gives."""
-        kept = [*([self.era] if self.keep_era else []), *(self.features_ if self.append else ())]
-        return np.array([*kept, *self._made()], dtype=object)
+        passed_through = [*([self.era] if self.keep_era else []), *(self.features_ if self.append else ())]
+        return np.array([*passed_through, *self._made()], dtype=object)
 
     def _made(self) -> list[str]:
         return [f"{_kind(self.generator)}_{name}" for name in self.generator_.names_out()]
@@ -144,20 +144,26 @@ class Augmented(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def fitted_eras(X: pd.DataFrame, era: str, days_per_era: int = DAYS_PER_ERA) -> tuple[Int32, FittedEras]:
-    """The era number of every row (int32), and what later rows are numbered by. Raises ValueError for what is no era."""
+    """The era number of every row (int32), and the eras that number later rows.
+
+    Raises EraError, a ValueError, when a label is no era.
+    """
     codes, labels = _labels(X, era)
-    found = number_eras(labels, days_per_era)
-    last = max(found.numbers.values(), default=0)
-    return _by_row(codes, labels, found, last + 1), FittedEras(found.calendar, last)
+    numbering = number_eras(labels, days_per_era)
+    last = max(numbering.numbers.values(), default=0)
+    return _by_row(codes, labels, numbering, last + 1), FittedEras(numbering.calendar, last)
 
 
 def era_numbers(X: pd.DataFrame, era: str, fitted: FittedEras) -> Int32:
-    """The era number of every row (int32) of rows like those that were fitted; live rows follow all others."""
+    """The era number (int32) of every row, by the calendar of the fitted rows; live rows follow all others.
+
+    Raises ValueError when a label is no era, and when eras are dates that were numbers at the fit.
+    """
     codes, labels = _labels(X, era)
-    found = number_eras(labels, calendar=fitted.calendar)
-    if found.calendar is not None and fitted.calendar is None:
+    numbering = number_eras(labels, calendar=fitted.calendar)
+    if numbering.calendar is not None and fitted.calendar is None:
         raise ValueError(f"eras in column {era!r} are dates, and were numbers when this was fitted")
-    return _by_row(codes, labels, found, max([fitted.last, *found.numbers.values()]) + 1)
+    return _by_row(codes, labels, numbering, max([fitted.last, *numbering.numbers.values()]) + 1)
 
 
 def panel_of(X: pd.DataFrame, y: Float32 | None, era: str, units: Units, eras: Int32) -> Panel:
@@ -189,8 +195,8 @@ def _labels(X: pd.DataFrame, era: str) -> tuple[Array, list[str | None]]:
     return codes, [*map(str, distinct), *missing]
 
 
-def _by_row(codes: Array, labels: Sequence[str | None], found: EraNumbers, live: int) -> Int32:
-    return np.array([found.numbers.get(label or "", live) for label in labels], np.int32)[codes]
+def _by_row(codes: Array, labels: Sequence[str | None], numbering: EraNumbers, live: int) -> Int32:
+    return np.array([numbering.numbers.get(label or "", live) for label in labels], np.int32)[codes]
 
 
 def _rows(eras: Int32) -> Iterator[Array]:

@@ -26,7 +26,7 @@ def audit(
 
     from numerai_lab.config.loading import load_config
     from numerai_lab.core.errors import NlabFailure
-    from numerai_lab.report.progress import shown
+    from numerai_lab.report.progress import progress_display
     from numerai_lab.report.tables import TableColumn, markdown
     from numerai_lab.runs.output_files import check_writable, write_page
     from numerai_lab.studies.audit import CANNOT_SEE
@@ -36,21 +36,21 @@ def audit(
     for remark in remarks:
         say(remark)
     check_writable(out)
-    found = audit_config(loaded, shown())
+    result = audit_config(loaded, progress_display())
     table, columns = (
-        pl.DataFrame(found.rows()),
+        pl.DataFrame(result.rows()),
         [TableColumn(name, name, "s") for name in ("verdict", "check", "subject", "numbers")],
     )
-    verdict = f"{loaded.name}: {len(found.checks) - len(found.failed)} of {len(found.checks)} checks passed"
-    verdict += " (SYNTHETIC data)" if found.synthetic else ""
+    verdict = f"{loaded.name}: {len(result.checks) - len(result.failed)} of {len(result.checks)} checks passed"
+    verdict += " (SYNTHETIC data)" if result.synthetic else ""
     unseen = ["What this audit cannot see:", *(f"- {leak}" for leak in CANNOT_SEE)]
     write_page(out, "\n".join([f"# Audit of {loaded.name}", "", verdict, "", markdown(table, columns), "", *unseen, ""]))
     print_table(table, table_format, columns, wrap=True)
     if table_format == "table":
         print(*unseen, sep="\n")
     say(f"{verdict}; written to {out}")
-    if found.failed:
-        first = found.failed[0]
+    if result.failed:
+        first = result.failed[0]
         raise NlabFailure(
-            f"audit: {len(found.failed)} checks failed, the first: {first.check} ({first.subject}): {first.numbers}"
+            f"audit: {len(result.failed)} checks failed, the first: {first.check} ({first.subject}): {first.numbers}"
         )

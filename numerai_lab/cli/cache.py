@@ -62,8 +62,8 @@ def verify(
     from numerai_lab.storage.cleanup import damaged_items, remove
     from numerai_lab.storage.folders import cache_dir
 
-    found = list(damaged_items(cache_dir()))
-    wrong = [(item, damage) for item, damage in found if damage]
+    checks = list(damaged_items(cache_dir()))
+    wrong = [(item, damage) for item, damage in checks if damage]
     left = 0
     for item, damage in wrong:
         gone = repair and remove(item)
@@ -71,7 +71,7 @@ def verify(
         print(
             f"{item.family}/{item.path.name}  {item.what}: {damage}{'; removed' if gone else '; in use, left' if repair else ''}"
         )
-    print(f"{len(found)} checked, {len(wrong)} damaged")
+    print(f"{len(checks)} checked, {len(wrong)} damaged")
     if left:
         raise NlabFailure(f"cache verify: {left} damaged; runs never use them, --repair removes them")
 

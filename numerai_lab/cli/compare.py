@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import FormatOption, by_suffix, expanded, print_table, say
+from numerai_lab.cli.terminal import FormatOption, TableFormat, by_suffix, expanded, print_table, say
 
 if TYPE_CHECKING:
-    pass
+    import polars as pl
+
+    from numerai_lab.report.comparison import Comparison
 
 
 def compare(
@@ -30,32 +32,44 @@ def compare(
 
     One table a group of runs that saw the same data, target, horizon and eras.
     """
-    import polars as pl
-
     from numerai_lab.report.comparison import compare as compare_runs
     from numerai_lab.report.differing import with_config
-    from numerai_lab.report.tables import summary_columns
-    from numerai_lab.report.verdicts import lines_of_comparison
 
-    found = compare_runs(runs, sort, reference)
-    for line in (*found.skipped, *found.differences):
+    comparison = compare_runs(runs, sort, reference)
+    for line in (*comparison.skipped, *comparison.differences):
         say(line)
     if html is not None:
         from numerai_lab.report.comparison_page import comparison_page
         from numerai_lab.runs.output_files import write_page
 
-        write_page(html, comparison_page(found, html))
+        write_page(html, comparison_page(comparison, html))
         say(f"page: {html}")
-    told = [with_config(group.table, group.members) if only_changed else (group.table, []) for group in found.groups]
+    tables = [with_config(group.table, group.members) if only_changed else (group.table, []) for group in comparison.groups]
     if table_format == "table" and out is None:
-        for group, (table, keys) in zip(found.groups, told, strict=True):
-            same = "; ".join(f"{key} {value}" for key, value in group.comparable.items())
-            print_table(table, table_format, summary_columns(False, keys), [f"Δ against {group.reference}", same])
-            print("", *lines_of_comparison(group.table), sep="\n")
-        return
-    tables = [table.with_columns(pl.lit(i).alias("group")) for i, (table, _) in enumerate(told, start=1)]
+        _print_groups(comparison, tables)
+    else:
+        _print_as_one(tables, table_format, out)
+
+
+def _print_groups(comparison: "Comparison", tables: list[tuple["pl.DataFrame", list[str]]]) -> None:
+    """Prints the table of each group with its verdicts. tables: with the config keys they show."""
+    from numerai_lab.report.tables import summary_columns
+    from numerai_lab.report.verdicts import lines_of_comparison
+
+    for group, (table, keys) in zip(comparison.groups, tables, strict=True):
+        same = "; ".join(f"{key} {value}" for key, value in group.comparable.items())
+        head = [f"Δ against {group.reference}", same]
+        print_table(table, "table", summary_columns(False, keys), head)
+        print("", *lines_of_comparison(group.table), sep="\n")
+
+
+def _print_as_one(tables: list[tuple["pl.DataFrame", list[str]]], table_format: TableFormat, out: Path | None) -> None:
+    """Prints all groups as one table with a column `group`, or writes it into `out`."""
+    import polars as pl
+
+    numbered = [table.with_columns(pl.lit(i).alias("group")) for i, (table, _) in enumerate(tables, start=1)]
     print_table(
-        pl.concat(tables, how="diagonal_relaxed"),
+        pl.concat(numbered, how="diagonal_relaxed"),
         table_format if table_format != "table" else by_suffix(out),
         (),
         (),

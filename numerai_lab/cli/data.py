@@ -32,7 +32,7 @@ def synth(
     from numerai_lab.core.errors import NlabError, nearest
     from numerai_lab.data.older import LAYOUTS, write_older
     from numerai_lab.data.synthetic import SIZES, write_tournament
-    from numerai_lab.report.progress import shown
+    from numerai_lab.report.progress import progress_display
     from numerai_lab.storage.folders import build_resumably
 
     if size not in SIZES:
@@ -41,7 +41,7 @@ def synth(
         raise NlabError(f"--layout: no layout {layout!r}; {nearest(layout, ('v5', *LAYOUTS))}")
     if out.exists():
         raise NlabError(f"--out: {out} exists already; name a new folder")
-    with shown().task(f"synthetic {size}") as progress:
+    with progress_display().task(f"synthetic {size}") as progress:
         if layout == "v5":
             build_resumably(out, lambda work: write_tournament(work, SIZES[size], seed, progress, jobs))
         else:
@@ -63,17 +63,17 @@ def info(
     from numerai_lab.data.inventory import inventory
     from numerai_lab.data.reader import load
     from numerai_lab.report.plots import draw_inventory
-    from numerai_lab.report.progress import shown
+    from numerai_lab.report.progress import progress_display
 
-    with shown().task("data") as progress:
-        found = inventory(load(load_data(config, settings or []), progress=progress))
+    with progress_display().task("data") as progress:
+        contents = inventory(load(load_data(config, settings or []), progress=progress))
     if plot is not None:
-        draw_inventory(found, plot)
+        draw_inventory(contents, plot)
     if table_format == "json":
-        print(json.dumps(found.as_dict(), indent=1, ensure_ascii=False))
+        print(json.dumps(contents.as_dict(), indent=1, ensure_ascii=False))
         return
-    width = max(map(len, found.facts))
-    for name, value in found.facts.items():
+    width = max(map(len, contents.facts))
+    for name, value in contents.facts.items():
         print(f"{name:{width}}  {value}")
 
 
@@ -101,12 +101,12 @@ def path() -> None:
 def download(config: ConfigFile = None, settings: Settings = None) -> None:
     """Fetch the files of a tournament version."""
     from numerai_lab.config.loading import load_data
-    from numerai_lab.report.progress import shown
+    from numerai_lab.report.progress import progress_display
 
     source = load_data(config, settings or [], "numerai")
-    with shown().task("download") as progress:
-        found = source.files(progress)
-    print("\n".join(str(path) for path in (*found.tables, *found.extras)))
+    with progress_display().task("download") as progress:
+        files = source.files(progress)
+    print("\n".join(str(path) for path in (*files.tables, *files.extras)))
 
 
 @data_app.command()
@@ -115,11 +115,11 @@ def update(config: ConfigFile = None, settings: Settings = None) -> None:
     from numerai_lab.config.loading import load_data
     from numerai_lab.core.errors import NlabError
     from numerai_lab.data.numerai import Numerai
-    from numerai_lab.report.progress import shown
+    from numerai_lab.report.progress import progress_display
 
     source = load_data(config, settings or [], "numerai")
     if not isinstance(source, Numerai):
         raise NlabError("data update: only data.source=numerai can be updated")
-    with shown().task("update") as progress:
+    with progress_display().task("update") as progress:
         renewed = source.update(progress)
     print("\n".join(renewed) if renewed else "nothing has changed")

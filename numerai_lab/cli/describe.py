@@ -22,18 +22,18 @@ def describe(
     from numerai_lab.config.catalogue import description
     from numerai_lab.report.tables import TableColumn
 
-    found = description(name)
+    entry = description(name)
     if table_format == "json":
-        print(json.dumps(found, indent=1, ensure_ascii=False))
+        print(json.dumps(entry, indent=1, ensure_ascii=False))
         return
-    parameters = pl.DataFrame(found["parameters"], schema=dict.fromkeys(("name", "type", "default", "of", "says"), pl.String))
+    parameters = pl.DataFrame(entry["parameters"], schema=dict.fromkeys(("name", "type", "default", "of", "says"), pl.String))
     columns = ["name", "type", "default", "says"]
     if table_format == "csv" or parameters.get_column("of").str.len_chars().sum():
         columns.insert(3, "of")
     headings = {"name": "parameter", "of": "only of"}
     if table_format != "csv":
         mark, end = ("# ", "\n") if table_format == "md" else ("", "")
-        print(f"{mark}{found['name']} ({found['family']})\n\n{found['text']}\n\nEmits: {found['emits']}.{end}")
+        print(f"{mark}{entry['name']} ({entry['family']})\n\n{entry['text']}\n\nEmits: {entry['emits']}.{end}")
     print_table(
         parameters,
         table_format,

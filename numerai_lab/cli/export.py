@@ -26,14 +26,14 @@ def export(
     --generator: columns of train, validation and live rows with id and era. --augmenter: synthetic eras in the tournament's
     layout. A data card beside either. Nothing is fitted again.
     """
-    from numerai_lab.report.progress import shown
+    from numerai_lab.report.progress import progress_display
     from numerai_lab.studies.export import export_run
     from numerai_lab.studies.export_eras import export_eras
 
     if augmenter is not None and generator is None:
-        print_exported(export_eras(run, augmenter, eras, out, shown(), seed))
+        print_exported(export_eras(run, augmenter, eras, out, progress_display(), seed))
     elif generator is not None and augmenter is None:
-        print_exported(export_run(run, generator, out, shown(), seed))
+        print_exported(export_run(run, generator, out, progress_display(), seed))
     else:
         stop("name either --generator or --augmenter")
 

@@ -23,31 +23,31 @@ def inspect(
     """
     from numerai_lab.report.inspection_page import COLUMNS, LEGEND, inspection_page, inspection_table
     from numerai_lab.report.page import INSPECTION, heading, redrawn
-    from numerai_lab.report.progress import shown
+    from numerai_lab.report.progress import progress_display
     from numerai_lab.report.realism import realism_cells
     from numerai_lab.runs.layout import REALISM
     from numerai_lab.runs.output_files import write_page
     from numerai_lab.runs.reading import read_run
     from numerai_lab.studies.inspection import inspected
 
-    found = read_run(run)
+    done = read_run(run)
     if rows:
-        _print_realism(found, table_format)
+        _print_realism(done, table_format)
         return
-    generators = inspected(found, shown())
+    generators = inspected(done, progress_display())
     if not generators:
-        say(f"{found.name}: no generators")
+        say(f"{done.name}: no generators")
         if (run / REALISM).is_file():
-            _print_realism(found, table_format)
+            _print_realism(done, table_format)
         return
-    page = found.path / INSPECTION
-    write_page(page, inspection_page(f"Generators of {found.name}", heading(found.manifest), generators, realism_cells(found)))
-    redrawn(found)  # report.html links to the page now
-    print_table(inspection_table(generators), table_format, COLUMNS, [found.name])
+    page = done.path / INSPECTION
+    write_page(page, inspection_page(f"Generators of {done.name}", heading(done.manifest), generators, realism_cells(done)))
+    redrawn(done)  # report.html links to the page now
+    print_table(inspection_table(generators), table_format, COLUMNS, [done.name])
     if table_format == "table":
         print("", *LEGEND, sep="\n")
         if (run / REALISM).is_file():
-            _print_realism(found, table_format)
+            _print_realism(done, table_format)
     say(f"page: {page}")
 
 

@@ -18,11 +18,11 @@ def ledger(
     from numerai_lab.report.looks import LOOKS, look_row
     from numerai_lab.runs.ledger import Ledger
 
-    found = Ledger(runs_dir)
-    looks, remarks = found.looks()
+    holdout_ledger = Ledger(runs_dir)
+    looks, remarks = holdout_ledger.looks()
     for remark in remarks:
         say(remark)
     if looks:
         print_table(pl.DataFrame([look_row(look) for look in looks], infer_schema_length=None), table_format, LOOKS)
     else:
-        say(f"no look in {found.path}")
+        say(f"no look in {holdout_ledger.path}")

@@ -22,10 +22,10 @@ def open_(
     from numerai_lab.report.page import redrawn
     from numerai_lab.runs.reading import read_run
 
-    found = read_run(run or newest(runs_dir))
-    page = found.path / REPORT
+    done = read_run(run or newest(runs_dir))
+    page = done.path / REPORT
     if redraw or not page.is_file():
-        redrawn(found)
+        redrawn(done)
     print(page.resolve())
     if not webbrowser.open(page.resolve().as_uri()):
         say("no browser found: open that file yourself")

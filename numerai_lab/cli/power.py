@@ -26,7 +26,7 @@ def power(
     import polars as pl
 
     from numerai_lab.config.loading import load_config
-    from numerai_lab.report.progress import shown
+    from numerai_lab.report.progress import progress_display
     from numerai_lab.report.tables import TableColumn
     from numerai_lab.runs.reading import read_run
     from numerai_lab.studies.power import power as power_of
@@ -35,11 +35,11 @@ def power(
     loaded, remarks = load_config(config, overrides or [])
     for remark in remarks:
         say(remark)
-    found = power_of(loaded, gain, shown(), read_run(run) if run else run_of(loaded, runs_dir))
+    result = power_of(loaded, gain, progress_display(), read_run(run) if run else run_of(loaded, runs_dir))
     columns = (
         TableColumn("seeds", "seeds", "d"),
         TableColumn("eras", "eras", "d"),
         TableColumn("resolves", "resolves", ".4f"),
         TableColumn("eras_for_gain", f"eras for {gain:g}", "s"),
     )
-    print_table(pl.DataFrame(list(found.rows)), table_format, columns, found.lines)
+    print_table(pl.DataFrame(list(result.rows)), table_format, columns, result.lines)

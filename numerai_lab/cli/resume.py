@@ -24,6 +24,6 @@ def resume(
     from numerai_lab.runs.layout import CONFIG
     from numerai_lab.runs.writing import unfinished_run
 
-    found = unfinished_run(folder)
-    loaded = load_recorded(found / CONFIG)
-    run_and_print(loaded, found.parent, [], RunOptions(unfinished=found), table_format)
+    unfinished = unfinished_run(folder)
+    loaded = load_recorded(unfinished / CONFIG)
+    run_and_print(loaded, unfinished.parent, [], RunOptions(unfinished=unfinished), table_format)

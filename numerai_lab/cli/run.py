@@ -49,11 +49,11 @@ def run_and_print(config: "Config", runs_dir: Path, remarks: list[str], options:
     """Runs a config and prints its table, verdicts and folder."""
     from numerai_lab.experiment import run as run_experiment
     from numerai_lab.report.page import heading
-    from numerai_lab.report.progress import shown
+    from numerai_lab.report.progress import progress_display
     from numerai_lab.report.tables import summary_columns
     from numerai_lab.report.verdicts import lines_below
 
-    done = run_experiment(config, runs_dir, shown(), remarks, options)
+    done = run_experiment(config, runs_dir, progress_display(), remarks, options)
     print_table(done.scores, table_format, summary_columns(config.scoring.legacy), [done.name, *heading(done.manifest)])
     if table_format == "table":
         print("", *lines_below(done.scores), sep="\n")
@@ -63,11 +63,11 @@ def run_and_print(config: "Config", runs_dir: Path, remarks: list[str], options:
 def _print_plan(config: "Config", remarks: list[str], table_format: TableFormat) -> None:
     from numerai_lab.fitting.plan import plan
 
-    found = plan(config)
+    run_plan = plan(config)
     for remark in remarks:
         say(remark)
     if table_format == "json":
-        print(json.dumps({"config": config.resolved(), **found.as_dict()}, indent=1, ensure_ascii=False))
+        print(json.dumps({"config": config.resolved(), **run_plan.as_dict()}, indent=1, ensure_ascii=False))
         return
     print(config.to_yaml())
-    print("\n".join(found.lines()))
+    print("\n".join(run_plan.lines()))

@@ -31,18 +31,20 @@ def score(
     """
     from numerai_lab.config.loading import load_part
     from numerai_lab.report.page import scores_page
-    from numerai_lab.report.progress import shown
+    from numerai_lab.report.progress import progress_display
     from numerai_lab.report.tables import summary_columns
     from numerai_lab.report.verdicts import lines_below
     from numerai_lab.runs.output_files import write_scores
     from numerai_lab.studies.rescore import score_predictions
 
-    asked = load_part(config, overrides or [], ("data", "splits", "scoring"))
+    settings = load_part(config, overrides or [], ("data", "splits", "scoring"))
     if out is not None and out.exists():
         stop(f"--out: {out} exists already; name a new folder")
-    found = score_predictions(predictions, asked, shown(), reference)
+    scored = score_predictions(predictions, settings, progress_display(), reference)
     if out is not None:
-        write_scores(out, found.eras, found.scores, scores_page(predictions.name, found.head, found.scores, asked.scoring.legacy))
-    print_table(found.scores, table_format, summary_columns(asked.scoring.legacy), [predictions.name, *found.head])
+        write_scores(
+            out, scored.eras, scored.scores, scores_page(predictions.name, scored.head, scored.scores, settings.scoring.legacy)
+        )
+    print_table(scored.scores, table_format, summary_columns(settings.scoring.legacy), [predictions.name, *scored.head])
     if table_format == "table":
-        print("", *lines_below(found.scores), sep="\n")
+        print("", *lines_below(scored.scores), sep="\n")

@@ -27,10 +27,10 @@ def show(
     from numerai_lab.report.verdicts import lines_below
     from numerai_lab.runs.reading import read_run
 
-    found = read_run(run or newest(runs_dir))
-    scores = ranked(found.scores, sort_column(sort, found.scores)) if sort else found.scores
-    print_table(scores, table_format, summary_columns(False), [found.name, *heading(found.manifest)])
+    done = read_run(run or newest(runs_dir))
+    scores = ranked(done.scores, sort_column(sort, done.scores)) if sort else done.scores
+    print_table(scores, table_format, summary_columns(False), [done.name, *heading(done.manifest)])
     if table_format == "table":
         print("", *lines_below(scores), sep="\n")
-        for warning in found.manifest["warnings"]:
+        for warning in done.manifest["warnings"]:
             say(f"warning: {warning}")

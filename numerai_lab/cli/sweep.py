@@ -1,11 +1,23 @@
 """`nlab sweep`: many trials of one config."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import ConfigFile, FormatOption, Set, expanded, print_table, say, stop
+from numerai_lab.cli.terminal import (
+    ConfigFile,
+    FormatOption,
+    Set,
+    TableFormat,
+    expanded,
+    print_table,
+    say,
+    stop,
+)
+
+if TYPE_CHECKING:
+    from numerai_lab.studies.sweep import Sweep
 
 
 def sweep(
@@ -34,24 +46,32 @@ def sweep(
     Each is a run folder; what they share comes from the cache. Called again, it goes on. val2 is not looked at to choose.
     """
     from numerai_lab.config.loading import load_config
-    from numerai_lab.report.progress import shown
-    from numerai_lab.report.sweep_page import leaderboard, readable
-    from numerai_lab.studies.sweep import Asked, summary, write_leaderboard
+    from numerai_lab.report.progress import progress_display
+    from numerai_lab.studies.sweep import SweepSpec
     from numerai_lab.studies.sweep import grid as grid_of
     from numerai_lab.studies.sweep import search as search_by
 
     if bool(grid) == (optuna is not None):
         stop("sweep: say either --grid KEY=VALUES, or --optuna N with --search KEY=RANGE")
     name = load_config(config, overrides or [])[0].name
-    asked = Asked(config, overrides or [], folder or Path("runs") / f"sweep_{name}", jobs)
+    spec = SweepSpec(config, overrides or [], folder or Path("runs") / f"sweep_{name}", jobs)
     if optuna is not None:
-        done = search_by(asked, search or [], optuna, objective, shown())
+        done = search_by(spec, search or [], optuna, objective, progress_display())
     else:
-        done = grid_of(asked, grid or [], objective, shown())
+        done = grid_of(spec, grid or [], objective, progress_display())
+    _print_leaderboard(done, spec.folder, name, table_format)
+
+
+def _print_leaderboard(done: "Sweep", folder: Path, name: str, table_format: TableFormat) -> None:
+    """Writes the leaderboard of a sweep into its folder and prints it."""
+    from numerai_lab.report.sweep_page import leaderboard, readable
+    from numerai_lab.studies.sweep import summary, write_leaderboard
+
     rows, says = summary(done)
-    page = write_leaderboard(asked.folder, name, done)
+    page = write_leaderboard(folder, name, done)
     table, columns = leaderboard(rows, done.objective.column)
-    print_table(readable(table, rows) if table_format == "table" else table, table_format, columns, says[:1])
-    if table_format == "table":
+    in_terminal = table_format == "table"
+    print_table(readable(table, rows) if in_terminal else table, table_format, columns, says[:1])
+    if in_terminal:
         print("", *says[1:], sep="\n")
     say(f"leaderboard: {page}")

@@ -24,11 +24,11 @@ def transform(
     One file a generator, in a new folder, as `nlab export` writes them; no model is trained.
     """
     from numerai_lab.config.loading import load_config
-    from numerai_lab.report.progress import shown
+    from numerai_lab.report.progress import progress_display
     from numerai_lab.studies.export import transform as transform_config
 
     loaded, remarks = load_config(config, overrides or [])
     for remark in remarks:
         say(remark)
-    for exported in transform_config(loaded, out or Path(f"{loaded.name}_columns"), shown()):
+    for exported in transform_config(loaded, out or Path(f"{loaded.name}_columns"), progress_display()):
         print_exported(exported)

@@ -24,17 +24,19 @@ def unseal(
     is written into the ledger of the runs folder before the scores are computed, and so counts even when it is broken off.
     """
     from numerai_lab.report.page import heading
-    from numerai_lab.report.progress import shown
+    from numerai_lab.report.progress import progress_display
     from numerai_lab.report.tables import TableColumn, summary_columns
     from numerai_lab.studies.unseal import stamp
     from numerai_lab.studies.unseal import unseal as unseal_run
 
-    found = unseal_run(run, variant, shown(), again=again, runs_dir=runs_dir)
-    for remark in found.remarks:
+    unsealed = unseal_run(run, variant, progress_display(), again=again, runs_dir=runs_dir)
+    for remark in unsealed.remarks:
         say(f"note: {remark}")
     first, rest = summary_columns(False)[:4], summary_columns(False)[4:]
     columns = (*first, TableColumn("look", "look", "d"), TableColumn("gain_retained", "retained", ".0%"), *rest)
-    print_table(found.scores, table_format, columns, [found.run.name, *heading(found.run.manifest), stamp(found.look)])
+    print_table(
+        unsealed.scores, table_format, columns, [unsealed.run.name, *heading(unsealed.run.manifest), stamp(unsealed.look)]
+    )
     if table_format == "table":
-        print("", *found.lines, sep="\n")
+        print("", *unsealed.lines, sep="\n")
     say(f"written to {run / 'holdout.csv'}")

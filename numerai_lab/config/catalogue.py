@@ -48,7 +48,7 @@ def _text(entry: type[Component] | Metric) -> str:
 
 
 def _emits(entry: type[Component] | Metric) -> str:
-    """What a component gives with its default parameters."""
+    """What a component returns with its default parameters."""
     if isinstance(entry, Metric):
         return "one number an era and variant" if entry.window is None else "one number a split and variant"
     if issubclass(entry, Generator):
@@ -58,8 +58,10 @@ def _emits(entry: type[Component] | Metric) -> str:
         shape = "ranks within the era" if default.fit_scope.kind == "cross_fit" else repeatable
         return f"by default {len(names)} float32 columns ({names[0]} … {names[-1]}), {shape}"
     if issubclass(entry, Augmenter):
-        made = "new eras, as many as there are training eras" if entry.invents_eras else "as many training rows an era as it has"
-        return f"{made}, times `ratio`, times `copies`"
+        amount = (
+            "new eras, as many as there are training eras" if entry.invents_eras else "as many training rows an era as it has"
+        )
+        return f"{amount}, times `ratio`, times `copies`"
     return "a prediction a row, float32" if issubclass(entry, Model) else "a panel"
 
 
@@ -98,5 +100,5 @@ def _type_name(annotation: Any) -> str:
 
 def _bounds(metadata: list[Any]) -> str:
     signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
-    said = [f"{sign} {getattr(item, key)}" for item in metadata for key, sign in signs.items() if hasattr(item, key)]
-    return f" {', '.join(said)}" if said else ""
+    limits = [f"{sign} {getattr(item, key)}" for item in metadata for key, sign in signs.items() if hasattr(item, key)]
+    return f" {', '.join(limits)}" if limits else ""

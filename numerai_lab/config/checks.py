@@ -115,7 +115,9 @@ def _is_own(generator: Generator | None) -> bool:
 
 
 def _unfit_augmenters(generators: Iterable[Generator], augmenters: Mapping[str, Augmenter]) -> list[str]:
-    """Augmenters whose rows no fit of cross-fit generators can speak for: they come from eras of several blocks."""
+    """Augmenters that mix eras of several cross-fit blocks, so that no fit of a cross-fit generator covers their rows."""
     if not any(generator.fit_scope.kind == "cross_fit" for generator in generators):
         return []
-    return [name for name, each in augmenters.items() if each.crosses_eras or each.invents_eras or each.learns]
+    return [
+        name for name, augmenter in augmenters.items() if augmenter.crosses_eras or augmenter.invents_eras or augmenter.learns
+    ]

@@ -55,45 +55,51 @@ def mapping(raw: Mapping[str, Any], key: str) -> Mapping[Any, Any]:
 
 
 def _noise(generators: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
-    """A placebo for each width, and for each generator whose width the data decide, unless the config has one of its own."""
+    """Noise placebos: one for each number of columns, and one for each generator whose number depends on the data.
+
+    Empty where the config has a noise generator of its own.
+    """
     if any(_kind(values) == NOISE for values in generators.values()):
         return {}
-    found: dict[int | str, dict[str, Any]] = {}
+    placebos: dict[int | str, dict[str, Any]] = {}
     for name, values in generators.items():
         placebo = _noise_of(name, values)
         if placebo is not None:
-            found.setdefault(placebo.get("like", placebo["n_columns"]), placebo)
-    return _named("placebo", found, generators)
+            placebos.setdefault(placebo.get("like", placebo["n_columns"]), placebo)
+    return _named("placebo", placebos, generators)
 
 
 def _untrained(generators: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
-    """A network that was never trained for each shape of those that are, unless the config has one of its own."""
+    """Untrained placebos: one network for each shape of the trained ones; empty where the config has one of its own."""
     if any(_kind(values) == UNTRAINED for values in generators.values()):
         return {}
-    found: dict[str, dict[str, Any]] = {}
+    placebos: dict[str, dict[str, Any]] = {}
     for name, values in generators.items():
         placebo = _untrained_of(values)
-        if placebo is not None and placebo not in found.values():
-            found[str(name)] = placebo
-    return _named("untrained", found, generators)
+        if placebo is not None and placebo not in placebos.values():
+            placebos[str(name)] = placebo
+    return _named("untrained", placebos, generators)
 
 
 def _same_rows(augmenters: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
-    """As many rows of the same weight for each augmenter, unless the config has a placebo.
+    """Row placebos: for each augmenter as many copies of real rows, of the same weight.
 
-    One that replaces an era's own rows by as many has none: the same rows in their place are the baseline.
+    Empty where the config has such a placebo. An augmenter that replaces an era's rows by as many others needs none: the
+    baseline is its placebo.
     """
     if SAME_ROWS not in AUGMENTERS or any(_kind(values) == SAME_ROWS for values in augmenters.values()):
         return {}
-    every = [each for values in augmenters.values() if (each := _checked(AUGMENTERS, values))]
+    every = [augmenter for values in augmenters.values() if (augmenter := _checked(AUGMENTERS, values))]
     placebos = {}
-    for each in every:
-        if each.replaces and each.copies == each.ratio == 1:
+    for augmenter in every:
+        if augmenter.replaces and augmenter.copies == augmenter.ratio == 1:
             continue
-        share: dict[str, Any] = {name: value for name, value in (("ratio", each.ratio), ("weight", each.weight)) if value != 1}
-        share |= {"mode": each.mode} if each.replaces else {}
-        amount = "_".join([str(each.copies), *(f"{name}_{value}" for name, value in share.items())])
-        placebos[amount] = {"kind": SAME_ROWS, "copies": each.copies, **share}
+        share: dict[str, Any] = {
+            name: value for name, value in (("ratio", augmenter.ratio), ("weight", augmenter.weight)) if value != 1
+        }
+        share |= {"mode": augmenter.mode} if augmenter.replaces else {}
+        amount = "_".join([str(augmenter.copies), *(f"{name}_{value}" for name, value in share.items())])
+        placebos[amount] = {"kind": SAME_ROWS, "copies": augmenter.copies, **share}
     return _named(SAME_ROWS, placebos, augmenters)
 
 
@@ -107,9 +113,9 @@ def _named(name: str, placebos: Mapping[Any, dict[str, Any]], taken: Mapping[Any
 
 
 def _early(generators: Mapping[Any, Any]) -> list[str]:
-    """Generators that take the first training eras for themselves."""
+    """Names of the generators that are fitted on the first training eras alone."""
     checked = {name: _checked(GENERATORS, values) for name, values in generators.items()}
-    return [str(name) for name, each in checked.items() if each is not None and each.fit_scope.kind == "early"]
+    return [str(name) for name, generator in checked.items() if generator is not None and generator.fit_scope.kind == "early"]
 
 
 def _noise_of(name: Any, values: Any) -> dict[str, Any] | None:

@@ -66,12 +66,12 @@ def without_idle(registered: type[Component], values: Mapping[str, Any]) -> dict
 
 
 def without_foreign(registered: type[Component], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters without those of other algorithms of the kind, whatever their values."""
+    """Drops the parameters that belong only to other algorithms of the kind, whatever their values."""
     chosen = class_for(registered, values)
     if chosen is None:
         return dict(values)
-    others = {name for other in registered.algorithms().values() for name in other.model_fields}
-    return {name: value for name, value in values.items() if name in chosen.model_fields or name not in others}
+    parameters = {name for other in registered.algorithms().values() for name in other.model_fields}
+    return {name: value for name, value in values.items() if name in chosen.model_fields or name not in parameters}
 
 
 def family(registered: type[Component]) -> type[Component]:
@@ -103,24 +103,24 @@ def owners(registered: type[Component], name: str) -> list[str]:
 
 
 def says(cls: type[BaseModel], name: str) -> str:
-    """What a parameter does, and which algorithms have it where not all do."""
+    """The description of a parameter, with the algorithms that have it where not all do."""
     description = cls.model_fields[name].description or ""
     if not issubclass(cls, Component) or not cls.algorithms():
         return description
     if name == cls.chosen_by:
-        others = [value for value, member in cls.algorithms().items() if member is not cls]
-        return f"{description}; others: {', '.join(others)}"
+        alternatives = [value for value, member in cls.algorithms().items() if member is not cls]
+        return f"{description}; others: {', '.join(alternatives)}"
     having = named(cls, owners(cls, name))
     return f"{having}: {description}" if having else description
 
 
 def named(registered: type[Component], algorithms: Sequence[str]) -> str:
     """Algorithms of a kind as text: `scarf, era` or `all but lfr`; empty for all and for none."""
-    others = [value for value in algorithms_of(registered) if value not in algorithms]
-    if not others:
+    lacking = [value for value in algorithms_of(registered) if value not in algorithms]
+    if not lacking:
         return ""
-    fewer = 0 < len(others) < len(algorithms) - 1
-    return f"all but {', '.join(others)}" if fewer else ", ".join(algorithms)
+    fewer = 0 < len(lacking) < len(algorithms) - 1
+    return f"all but {', '.join(lacking)}" if fewer else ", ".join(algorithms)
 
 
 def _choice(component: Any) -> dict[str, Any]:

@@ -28,7 +28,7 @@ TAGS = {*MEMBERS, "override"}
 
 
 def sentence(detail: ErrorDetails, raw: Any, root: type[BaseModel], sections: Mapping[str, type[BaseModel]]) -> str:
-    """One pydantic error as: path: what came, what was wanted and the nearest known name."""
+    """A pydantic error as one sentence: the path, the value, what is valid there, and the nearest known name."""
     path, model = _walk(detail["loc"], raw, root, sections)
     kind, came = detail["type"], detail["input"]
     if kind == "extra_forbidden":
@@ -49,13 +49,13 @@ def sentence(detail: ErrorDetails, raw: Any, root: type[BaseModel], sections: Ma
         return f"{path}.{key}: unknown {tag!r}, {nearest(tag, FAMILIES[family])}; `nlab list {family}` lists all"
     if kind == "string_pattern_mismatch":
         return f"{path}: got {came!r}, wanted letters, digits and _ . + - after the first"
-    wanted = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    said = "" if kind == "value_error" else f"got {came!r}, wanted "
+    expected = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    prefix = "" if kind == "value_error" else f"got {came!r}, wanted "
     if kind == "literal_error" and isinstance(came, str):
         options = re.findall(r"'([^']+)'", detail["ctx"]["expected"])
-        wanted += f"; {nearest(came, options)}" if nearest(came, options).startswith("did") else ""
-        wanted += _elsewhere(path.rpartition(".")[2], came, model)
-    return f"{path}: {said}{wanted}"
+        expected += f"; {nearest(came, options)}" if nearest(came, options).startswith("did") else ""
+        expected += _elsewhere(path.rpartition(".")[2], came, model)
+    return f"{path}: {prefix}{expected}"
 
 
 def _why_unknown(key: str, model: type[BaseModel]) -> str:

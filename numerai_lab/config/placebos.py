@@ -94,8 +94,8 @@ class _Recipe:
 
 
 def _nearest(config: Config, recipes: Mapping[str, _Recipe], reference: _Recipe, kind: str) -> dict[str, str]:
-    """Variant → its placebo, without ensembles."""
-    found = {}
+    """The nearest placebo of each variant that is no ensemble, by variant."""
+    placebos = {}
     for name, own in recipes.items():
         if name == config.reference:
             continue
@@ -106,8 +106,8 @@ def _nearest(config: Config, recipes: Mapping[str, _Recipe], reference: _Recipe,
                 left = len(own.parts - reference.parts - replaced)
                 candidates.append((left, _distance(config, own, recipe, kind), place, other))
         if candidates:
-            found[name] = min(candidates)[-1]
-    return found
+            placebos[name] = min(candidates)[-1]
+    return placebos
 
 
 def _replaced(config: Config, own: _Recipe, other: _Recipe, kind: str) -> frozenset[tuple[str, str]]:
@@ -126,15 +126,15 @@ def _replaced(config: Config, own: _Recipe, other: _Recipe, kind: str) -> frozen
 
 
 def _distance(config: Config, own: _Recipe, other: _Recipe, kind: str) -> float:
-    """How unlike a placebo is what it replaces: in columns, in rows and their weight; of networks, in parameters too."""
+    """How far a placebo is from the methods it replaces: in columns, rows and weight; for networks also in parameters."""
     gone, new = own.inputs - other.inputs, other.inputs - own.inputs
     distance = abs(math.log(_width(config, new) / _width(config, gone))) if new else 0.0
     if kind == "untrained":
         there = [config.generators[name].model_dump() for name in new]
         for name in gone:
             read = {key: config.generators[name].model_dump()[key] for key in ("select", "fit_on")}
-            wanted = {**(config.generators[name].untrained or {}), **read}
-            distance += min(sum(values.get(key) != value for key, value in wanted.items()) for values in there)
+            expected = {**(config.generators[name].untrained or {}), **read}
+            distance += min(sum(values.get(key) != value for key, value in expected.items()) for values in there)
     rows, again = own.augment - other.augment, other.augment - own.augment
     if again:
         distance += abs(math.log(_rows(config, again) / _rows(config, rows)))
@@ -168,18 +168,18 @@ def _kind(config: Config, part: tuple[str, str]) -> str:
     return str(components[name].model_dump()["kind"])
 
 
-def _with_ensembles(config: Config, found: Mapping[str, str]) -> dict[str, str]:
-    """The placebos of ensembles too: one of the same members, but for some that have given way to their placebos."""
+def _with_ensembles(config: Config, placebos: Mapping[str, str]) -> dict[str, str]:
+    """Adds the placebos of ensembles: an ensemble in which some members are replaced by their placebos."""
     ensembles = {name: variant for name, variant in config.variants.items() if variant.ensemble is not None}
     added: dict[str, str] = {}
     for name, own in ensembles.items():
         for other, variant in ensembles.items():
             gone, new = _members_apart(own.ensemble or (), variant.ensemble or ())
             alike = len(own.ensemble or ()) == len(variant.ensemble or ()) and own.neutralize == variant.neutralize
-            if gone and alike and {found.get(member) for member in gone} == new:
+            if gone and alike and {placebos.get(member) for member in gone} == new:
                 added.setdefault(name, other)
-    return {**found, **{name: other for name, other in added.items() if name != config.reference}}
+    return {**placebos, **{name: other for name, other in added.items() if name != config.reference}}
 
 
-def _members_apart(one: Sequence[str], other: Sequence[str]) -> tuple[set[str], set[str]]:
-    return {*one} - {*other}, {*other} - {*one}
+def _members_apart(first: Sequence[str], second: Sequence[str]) -> tuple[set[str], set[str]]:
+    return {*first} - {*second}, {*second} - {*first}

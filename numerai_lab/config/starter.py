@@ -56,17 +56,17 @@ def schema() -> dict[str, Any]:
 
     What tells components apart has to be written: `kind`, `source`, and `mode` or `method` where it is not the default.
     """
-    found = Config.model_json_schema()
+    document = Config.model_json_schema()
     for registered in KINDS.values():
         for cls in registered.algorithms().values() or [registered]:
-            part = found["$defs"][cls.__name__]
+            part = document["$defs"][cls.__name__]
             key = "source" if "source" in part["properties"] else "kind"
             keys = [key] if cls is registered else [key, cls.chosen_by]
             part["required"] = [*keys, *(name for name in part.get("required", []) if name not in keys)]
             for name, values in part["properties"].items():
                 if cls is registered and "description" in values:
                     values["description"] = says(cls, name)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **document}
 
 
 def _slice(cls: type[Component], key: str, depth: int) -> list[str]:

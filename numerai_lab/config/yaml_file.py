@@ -46,8 +46,10 @@ class _StrictSafeLoader(yaml.SafeLoader):
             key = MERGE if key_node.tag == MERGE else self.construct_object(key_node, deep=True)
             if key in seen:
                 way_out = "; merge a list, <<: [*one, *two]" if key == MERGE else ""
-                said = key_node.value if key == MERGE else key
-                raise yaml.constructor.ConstructorError(None, None, f"key {said!r} stands twice{way_out}", key_node.start_mark)
+                key_text = key_node.value if key == MERGE else key
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key_text!r} stands twice{way_out}", key_node.start_mark
+                )
             seen.add(key)
         return node
 
@@ -61,12 +63,12 @@ class _StrictSafeLoader(yaml.SafeLoader):
         node.value = own
         pairs = {(key.tag, key.value): (key, value) for key, value in own}
         for key, value in merges:
-            for each in value.value if isinstance(value, yaml.SequenceNode) else [value]:
-                if not isinstance(each, yaml.MappingNode):
-                    said = "<< merges a mapping, or a list of them"
-                    raise yaml.constructor.ConstructorError(None, None, said, key.start_mark)
-                self.flatten_mapping(each)
-                for merged in each.value:
+            for mapping in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                if not isinstance(mapping, yaml.MappingNode):
+                    message = "<< merges a mapping, or a list of them"
+                    raise yaml.constructor.ConstructorError(None, None, message, key.start_mark)
+                self.flatten_mapping(mapping)
+                for merged in mapping.value:
                     pairs.setdefault((merged[0].tag, merged[0].value), merged)
         node.value = list(pairs.values())
 

@@ -56,6 +56,6 @@ def span_text(eras: tuple[int, ...], dates: Mapping[int, str] | None = None) -> 
     if not eras:
         return "none"
     parts = stretches(eras)
-    shown = parts if len(parts) <= 3 else [(eras[0], eras[-1])]
-    names = [f"{era_name(first, dates or {})}-{era_name(last, dates or {})}" for first, last in shown]
+    ranges = parts if len(parts) <= 3 else [(eras[0], eras[-1])]
+    names = [f"{era_name(first, dates or {})}-{era_name(last, dates or {})}" for first, last in ranges]
     return f"{', '.join(names)} ({len(eras)} eras)"

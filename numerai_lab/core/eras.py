@@ -112,8 +112,8 @@ def match_eras(labels: Iterable[str | None], known: Mapping[int, str]) -> dict[s
     if not days:
         return integers
     number_of = {day: number for number, day in known.items()}
-    found = {label: number_of.get(day.isoformat()) for label, day in days.items()}
-    return {label: number for label, number in found.items() if number is not None}
+    numbers = {label: number_of.get(day.isoformat()) for label, day in days.items()}
+    return {label: number for label, number in numbers.items() if number is not None}
 
 
 def era_label(column: str) -> "pl.Expr":

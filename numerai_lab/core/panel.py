@@ -133,9 +133,9 @@ class Panel:
 
     @property
     def reach_days(self) -> int | None:
-        """Business days that the furthest-looking of all targets here looks ahead; None where that is not known of one."""
-        days = [self.horizon_days, *(each.horizon_days for each in self.auxiliary.values())]
-        known = [each for each in days if each is not None]
+        """The longest horizon of the target and the auxiliary ones, in business days; None where a horizon is unknown."""
+        days = [self.horizon_days, *(auxiliary.horizon_days for auxiliary in self.auxiliary.values())]
+        known = [n_days for n_days in days if n_days is not None]
         return max(known) if len(known) == len(days) else None
 
     @property
@@ -154,20 +154,20 @@ class Panel:
         missing = set(eras) - set(self.eras[keep].tolist())
         if missing:
             raise ValueError(f"eras not in this panel: {sorted(missing)}")
-        kept_types = tuple(kind for kind, kept in zip(self.data_types, keep, strict=True) if kept)
+        kept_types = tuple(kind for kind, is_kept in zip(self.data_types, keep, strict=True) if is_kept)
         return replace(self, eras=self.eras[keep], bounds=self.bounds[keep], data_types=kept_types)
 
     def until(self, era: int) -> "Panel":
-        """The panel as if it ended with an era: what is made for its rows is no longer than they are."""
+        """The panel cut off after an era: its arrays end with the rows of that era."""
         end = self.rows(era).stop
-        kept = self.only([number for number in self.eras.tolist() if number <= era])
+        panel = self.only([number for number in self.eras.tolist() if number <= era])
         return replace(
-            kept,
+            panel,
             features=self.features[:end],
             scoring_features=None if self.scoring_features is None else self.scoring_features[:end],
             ids=self.ids[:end],
             target=None if self.target is None else self.target[:end],
-            auxiliary={name: replace(each, values=each.values[:end]) for name, each in self.auxiliary.items()},
+            auxiliary={name: replace(auxiliary, values=auxiliary.values[:end]) for name, auxiliary in self.auxiliary.items()},
             extras={name: values[:end] for name, values in self.extras.items()},
             columns={name: values[:end] for name, values in self.columns.items()},
         )
@@ -177,21 +177,23 @@ class Panel:
         return replace(self, target=None, auxiliary={})
 
     def labelled(self, eras: Sequence[int], auxiliary: Collection[str] = ()) -> "Panel":
-        """The same view for those who may learn from the targets of some eras: NaN elsewhere, in arrays of its own.
+        """A view that holds the targets of some eras only; they are NaN in all others.
 
         auxiliary: the auxiliary targets that are shown too. No array that can be reached from it, as the base of a view for
         instance, holds the target of another era. Other models' predictions are left out.
         """
         assert self.target is not None
 
-        def shown(values: Float32) -> Float32:
+        def masked(values: Float32) -> Float32:
             out = np.full(len(values), np.nan, np.float32)
             for era in eras:
                 out[self.rows(era)] = values[self.rows(era)]
             return out
 
-        further = {name: replace(each, values=shown(each.values)) for name, each in self.auxiliary.items() if name in auxiliary}
-        return replace(self, target=shown(self.target), auxiliary=further, extras={})
+        further = {
+            name: replace(target, values=masked(target.values)) for name, target in self.auxiliary.items() if name in auxiliary
+        }
+        return replace(self, target=masked(self.target), auxiliary=further, extras={})
 
     def for_fitting(self, feature_sets: bool = False) -> "Panel":
         """The same view for components: without other models' predictions, scoring features and, unless asked for, feature sets.
@@ -202,9 +204,9 @@ class Panel:
         return replace(self, feature_names=self.raw_names, extras={}, scoring_features=None, feature_sets=sets)
 
     def relabelled(self, rows: Int64) -> "Panel":
-        """Every row with the target, and auxiliary ones, of another; rows: whose, one a row."""
+        """The panel with the targets of other rows: row i gets the target and the auxiliary targets of row `rows[i]`."""
         assert self.target is not None
-        further = {name: replace(each, values=each.values[rows]) for name, each in self.auxiliary.items()}
+        further = {name: replace(auxiliary, values=auxiliary.values[rows]) for name, auxiliary in self.auxiliary.items()}
         return replace(self, target=self.target[rows], auxiliary=further)
 
     def with_columns(self, name: str, values: Float32) -> "Panel":

@@ -37,8 +37,8 @@ class CellEncoding:
     note: str = ""
 
     @property
-    def wanted(self) -> str:
-        """The values that features may take, in words."""
+    def accepted_values(self) -> str:
+        """The values that features may take, as text."""
         if self.dtype == "int8":
             return f"bins 0 to {BINS - 1}, or 0, .25 … 1"
         return "0 to 1; rank or scale continuous features first"
@@ -92,17 +92,17 @@ def encodings_of(table: Table, columns: Sequence[str]) -> list[CellEncoding]:
 
 
 def _notation_of_file(table: Table, path: Path, lazy: "pl.LazyFrame", columns: Sequence[str]) -> _Notation:
-    """The notation of some columns of a file; its other features tell where they don't."""
+    """The notation of some columns of a file; where they leave it open, the file's other features decide."""
     schema = schema_of(lazy, path)
     refuse_other_than_numbers(path, schema, columns, "feature")
-    found = _notation(path, lazy, columns)
-    if found.in_bins is not None or not found.is_float.any():
-        return found
+    notation = _notation(path, lazy, columns)
+    if notation.in_bins is not None or not notation.is_float.any():
+        return notation
     own = set(columns)
-    others = [name for name in table.feature_columns if name not in own and name in schema and may_be_number(schema[name])]
-    further = _notation(path, lazy, others)
-    beside_bins = not (found.is_float.all() and further.is_float.all())
-    return replace(found, in_bins=True if further.in_bins is None and beside_bins else further.in_bins)
+    other_columns = [name for name in table.feature_columns if name not in own and name in schema and may_be_number(schema[name])]
+    further = _notation(path, lazy, other_columns)
+    beside_bins = not (notation.is_float.all() and further.is_float.all())
+    return replace(notation, in_bins=True if further.in_bins is None and beside_bins else further.in_bins)
 
 
 def _notation(path: Path, lazy: "pl.LazyFrame", columns: Sequence[str]) -> _Notation:
@@ -127,11 +127,11 @@ def _notation(path: Path, lazy: "pl.LazyFrame", columns: Sequence[str]) -> _Nota
 
 
 def _encoding(notation: _Notation, otherwise: bool, dtype: str, top: float, note: str = "") -> CellEncoding:
-    """otherwise: whether floats count bins where the file does not tell."""
+    """The encoding of a file; otherwise: whether floats are bins where the file leaves it open."""
     in_bins = (otherwise if notation.in_bins is None else notation.in_bins) and not notation.odd
     largest = np.where(notation.is_float & (not in_bins), 1, BINS - 1)
-    told = in_bins if notation.is_float.any() else None
-    return CellEncoding(dtype, float(top), (top / largest).astype(np.float32), told, note)
+    floats_in_bins = in_bins if notation.is_float.any() else None
+    return CellEncoding(dtype, float(top), (top / largest).astype(np.float32), floats_in_bins, note)
 
 
 def _numbers(frame: "pl.DataFrame") -> "pl.DataFrame":

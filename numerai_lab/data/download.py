@@ -89,9 +89,13 @@ def _asked(url: str) -> Remote:
 
 
 def _persist(attempt: Callable[[], Remote], url: str, path: Path | None, pause: Callable[[float], None]) -> Remote:
-    """The attempt's result; NlabError after ATTEMPTS failures in a row that brought nothing new of a version."""
+    """Repeats an attempt until it succeeds and returns its result.
+
+    Raises NlabError when the server refuses, after ATTEMPTS failures in a row without progress, and after
+    SPOILT_RETRIES more tries of a file that arrives spoilt.
+    """
     part = Path(f"{path}.part") if path else None
-    shown = f"{urlsplit(url).hostname}: {urlsplit(url).path.rsplit('/', 1)[-1]}"  # queries and user names can be credentials
+    label = f"{urlsplit(url).hostname}: {urlsplit(url).path.rsplit('/', 1)[-1]}"  # queries and user names can be credentials
     known, done = _prefix(part)
     furthest = {known: done} if known else {}
     n_idle = n_spoilt = 0
@@ -99,7 +103,7 @@ def _persist(attempt: Callable[[], Remote], url: str, path: Path | None, pause: 
         try:
             return attempt()
         except _Failure as failure:
-            reason, then, *asked = failure.args
+            reason, then, *waits = failure.args
         n_idle, n_spoilt = n_idle + 1, n_spoilt + (then == SPOILT)
         if part and then in (RESTART, SPOILT):
             _discard(part)
@@ -110,9 +114,9 @@ def _persist(attempt: Callable[[], Remote], url: str, path: Path | None, pause: 
             furthest[known] = max(done, furthest.get(known, 0))
         if then == REFUSED or n_idle >= ATTEMPTS or n_spoilt > SPOILT_RETRIES:
             by_hand = f"put the file at {path} by hand" if path else "try again later"
-            raise NlabError(f"{shown} can't be fetched ({reason}); {by_hand} or use --set data.source=synthetic")
-        log.info("%s: %s; trying again", shown, reason)
-        pause(max(2.0**n_idle / 2, *asked, 0.0))
+            raise NlabError(f"{label} can't be fetched ({reason}); {by_hand} or use --set data.source=synthetic")
+        log.info("%s: %s; trying again", label, reason)
+        pause(max(2.0**n_idle / 2, *waits, 0.0))
 
 
 def _attempt(url: str, path: Path, progress: Progress) -> Remote:
@@ -159,17 +163,17 @@ def _answer(method: str, url: str, headers: dict[str, str] | None = None) -> Ite
 
 
 def _described(response: "requests.Response", offset: int = 0) -> Remote:
-    """What a good answer says of the file; raises for every other answer."""
+    """The version of the file that a response describes. Raises _Failure for a response without it."""
     status, size = response.status_code, response.headers.get("Content-Length", "")
     if status not in (200, 206):
         then = RESTART if status == 416 else RESUME if status == 429 or status >= 500 else REFUSED
         wait = response.headers.get("Retry-After", "")
         raise _Failure(f"it answered {status}", then, min(float(wait), LONGEST_WAIT) if wait.isdecimal() else 0.0)
     if status == 206:
-        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
-        if not found or int(found[1]) != offset:
+        content_range = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
+        if not content_range or int(content_range[1]) != offset:
             raise _Failure("it sent another part than was asked for", RESTART)
-        size = found[2]
+        size = content_range[2]
     if not size.isdecimal():
         raise _Failure("it doesn't say how large the file is", RESUME)
     return Remote(response.headers.get("ETag"), int(size), response.headers.get("Last-Modified"))

@@ -47,17 +47,20 @@ class Earlier:
     files: tuple[str, ...]
     reading: str
 
-    def copied(self, wanted: FileRows, rows: Rows, features: Array, top: float) -> int | None:
-        """Copies the rows of a file into `features`; returns how many of its cells were missing, None where no store has it."""
-        if not wanted.eras:
+    def copied(self, file_rows: FileRows, rows: Rows, features: Array, top: float) -> int | None:
+        """Copies the rows of a file from an older store into `features`.
+
+        Returns how many cells of the file were missing; None where no store has the file.
+        """
+        if not file_rows.eras:
             return None
         for folder in sorted(self.folder.glob("[!.]*")):
             with _readable(Store(folder)) as meta:
                 if meta.get("reading") != self.reading or meta.get("top") != top:
                     continue
                 for facts in meta.get("files", []):
-                    same = facts == {**wanted.facts(), "n_missing": facts["n_missing"]}
-                    if same and _copy(Store(folder), wanted.eras, rows, features):
+                    same = facts == {**file_rows.facts(), "n_missing": facts["n_missing"]}
+                    if same and _copy(Store(folder), file_rows.eras, rows, features):
                         return int(facts["n_missing"])
         return None
 

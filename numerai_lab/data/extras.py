@@ -87,13 +87,13 @@ def read_extras(paths: Sequence[Path], rows: Rows) -> dict[str, Float32]:
         for frame in _batches(path, lazy, "era" in schema, names):
             ids = as_bytes(frame["id"])
             place = find_rows(path, index, ids, numbered(path, frame["era"], rows.dates) if "era" in schema else None)
-            found = place >= 0
+            matched = place >= 0
             for name in names:
                 there = filled.setdefault(name, np.zeros(len(rows.ids), bool))
-                _refuse_twice(path, name, place[found], there, index)
-                there[place[found]] = True
+                _refuse_twice(path, name, place[matched], there, index)
+                there[place[matched]] = True
                 values = columns.setdefault(name, np.full(len(rows.ids), np.nan, np.float32))
-                values[place[found]] = frame[name].to_numpy()[found]
+                values[place[matched]] = frame[name].to_numpy()[matched]
     return columns
 
 
@@ -133,14 +133,14 @@ def numbered(path: Path, labels: "pl.Series", dates: Mapping[int, str]) -> Int32
 
 
 def _batches(path: Path, lazy: "pl.LazyFrame", has_era: bool, names: Sequence[str]) -> Iterator["pl.DataFrame"]:
-    """id, era label (null in a file without eras) and models of some rows at a time."""
+    """Yields id, era label (null in a file without eras) and models of some rows at a time."""
     import polars as pl
 
-    found = id_column(path, lazy)
-    if found is None:
+    id_name = id_column(path, lazy)
+    if id_name is None:
         raise NlabError(f"{path}: has no column 'id'")
     era = era_label("era") if has_era else pl.lit(None, pl.String)
-    columns = [id_text(path, lazy, found).alias("id"), era.alias("era"), *(number(name).fill_null(np.nan) for name in names)]
+    columns = [id_text(path, lazy, id_name).alias("id"), era.alias("era"), *(number(name).fill_null(np.nan) for name in names)]
     with reading(path):
         for frame in lazy.select(columns).collect_batches(chunk_size=BATCH_ROWS, maintain_order=True):
             yield frame.drop_nulls("id")

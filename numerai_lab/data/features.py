@@ -25,10 +25,10 @@ def groups_of(features: Sequence[str]) -> dict[str, list[str]]:
     return groups
 
 
-def refuse_other_columns(names: Sequence[str], others: Mapping[str, str]) -> None:
-    """Raises NlabError for a name that is no feature. others: column → what it is in these data."""
+def refuse_other_columns(names: Sequence[str], other_columns: Mapping[str, str]) -> None:
+    """Raises NlabError when a name is no feature; other_columns: what each other column of the data is, by name."""
     for name in names:
-        what = others.get(name) or NEVER.get(name)
+        what = other_columns.get(name) or NEVER.get(name)
         if what is None and name.startswith("target"):
             what = "a target"
         elif what is None and BENCHMARK.match(name):

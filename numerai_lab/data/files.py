@@ -86,11 +86,13 @@ def _feature_sets(path: Path) -> dict[str, tuple[str, ...]]:
         return {}
     try:
         sets = json.loads(path.read_text(encoding="utf-8"))["feature_sets"]
-        found = {str(name): tuple(names) for name, names in sets.items()}
+        feature_sets = {str(name): tuple(names) for name, names in sets.items()}
         odd = next((name for name, names in sets.items() if not isinstance(names, list)), None)
-        odd = odd or next((name for name, names in found.items() if not all(isinstance(each, str) for each in names)), None)
+        odd = odd or next(
+            (name for name, names in feature_sets.items() if not all(isinstance(column, str) for column in names)), None
+        )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise NlabError(f"{path}: not a features.json of the tournament ({error!r})") from error
     if odd is not None:
         raise NlabError(f"{path}: feature set {odd!r} is no list of names")
-    return found
+    return feature_sets

@@ -65,12 +65,12 @@ def ingest(tables: Sequence[Table], stores: Stores, missing: Sequence[Path], fil
     """
     table, rows, columns = tables[0], tables[0].rows(), filling.columns
 
-    def label(each: Table, folder: Path) -> None:
-        _label(each, rows.target if each is table else each.target_of(rows), folder)
+    def label(target_table: Table, folder: Path) -> None:
+        _label(target_table, rows.target if target_table is table else target_table.target_of(rows), folder)
 
     makers: dict[Path, Callable[[Path], None]] = {
         stores.rows.folder: lambda folder: _ingest(table, rows, filling, folder, progress),
-        **{store.folder: partial(label, each) for each, store in zip(tables, stores.labels, strict=True)},
+        **{store.folder: partial(label, target_table) for target_table, store in zip(tables, stores.labels, strict=True)},
     }
     if stores.scoring_features:
         makers[stores.scoring_features.folder] = lambda folder: _ingest_further(table, rows, columns.scoring, folder, progress)
@@ -113,7 +113,7 @@ def _ingest_further(table: Table, rows: Rows, columns: list[str], folder: Path, 
 def _features(
     table: Table, rows: Rows, columns: list[str], folder: Path, progress: Progress, earlier: Earlier | None = None
 ) -> tuple[Array, dict[str, Any]]:
-    """The features file of a store, filled, and what is to be known of it."""
+    """Fills the features file of a store; returns it with the facts that the store's meta.json records."""
     encodings = encodings_of(table, columns)
     features = create_features(folder, len(rows.ids), len(columns), encodings[0].dtype)
     files = _files(table, rows, encodings)
@@ -129,7 +129,7 @@ def _features(
     n_missing = sum(record.n_missing for record in recorded)
     notes = [f"{n_missing} missing feature values were set to the middle bin"] if n_missing else []
     notes += [encodings[0].note] if encodings[0].note else []
-    in_bins = [each.in_bins for each in encodings]
+    in_bins = [encoding.in_bins for encoding in encodings]
     facts = {"feature_names": columns, "top": encodings[0].top, "floats_in_bins": in_bins, "notes": notes}
     return features, {**facts, "files": [record.facts() for record in recorded] if earlier else []}
 
@@ -140,7 +140,7 @@ def _counting(progress: Progress, done: int, total: int) -> Callable[[int], None
 
 
 def _files(table: Table, rows: Rows, encodings: Sequence[CellEncoding]) -> list[_File]:
-    """The files with the places of their rows in the store."""
+    """The files to read, with the store's row for each of their rows."""
     import polars as pl
 
     paths, counts = table.tournament.tables, [len(rows.destination)]
@@ -150,7 +150,7 @@ def _files(table: Table, rows: Rows, encodings: Sequence[CellEncoding]) -> list[
             with reading(path):
                 counts.append(int(lazy.select(pl.len()).collect(engine="streaming").item()))
     places = np.split(rows.destination, np.cumsum(counts)[:-1])
-    return [_File(*each) for each in zip(paths, table.scans, encodings, places, strict=True)]
+    return [_File(*fields) for fields in zip(paths, table.scans, encodings, places, strict=True)]
 
 
 def _read_file(file: _File, columns: list[str], rows: Rows, features: Array, progress: Callable[[int], None]) -> int:
@@ -170,7 +170,7 @@ def _read_file(file: _File, columns: list[str], rows: Rows, features: Array, pro
                 value = frame[row, column]
                 raise NlabError(
                     f"{file.path}: feature {columns[column]!r} holds {value!r} in row {start + row + 1}{name}, "
-                    f"wanted {file.encoding.wanted}{decimal_advice(value)}"
+                    f"wanted {file.encoding.accepted_values}{decimal_advice(value)}"
                 ) from None
             _place(cells, to, features)
             release_pages(features)

@@ -49,7 +49,7 @@ def inventory(loaded: Loaded) -> Inventory:
         "absent features": _absent(panel, absent.sum(1).tolist()),
         "target": f"{loaded.target} ({loaded.horizon_days or 'unknown'} days)",
         "target values": _distribution(loaded),
-        **{f"auxiliary {name}": _auxiliary(each) for name, each in panel.auxiliary.items()},
+        **{f"auxiliary {name}": _auxiliary(auxiliary) for name, auxiliary in panel.auxiliary.items()},
         **{f"extra {name}": _coverage(loaded, name, n_rows) for name in panel.extras},
         "store": f"{loaded.store.folder.name}, {human_bytes(loaded.store.n_bytes)} on disk",
         "as float32": f"{human_bytes(4.0 * panel.features.size)} in memory, which nlab never needs",

@@ -83,9 +83,9 @@ class Stores:
 
     @classmethod
     def of(cls, cache: Path, tables: Sequence[Table], columns: FeatureColumns, keys: StoreKeys) -> "Stores":
-        """tables: with the target in place, then with each auxiliary one in its place."""
+        """The stores of some tables: the table of the target first, then that of each auxiliary target."""
         source = tables[0].source
-        labels = [keys.labels(source, each.target_column, each.declared_horizon_days) for each in tables]
+        labels = [keys.labels(source, table.target_column, table.declared_horizon_days) for table in tables]
         scoring = keys.scoring_features(source, columns.scoring) if columns.scoring else ""
         extras = keys.extra_columns(source) if tables[0].tournament.extras else ""
         return cls(
@@ -97,8 +97,8 @@ class Stores:
 
     @property
     def all(self) -> tuple[Store, ...]:
-        """Every store that there is."""
-        return tuple(each for each in (self.rows, *self.labels, self.scoring_features, self.extras) if each is not None)
+        """All stores, without those that these data do not need."""
+        return tuple(store for store in (self.rows, *self.labels, self.scoring_features, self.extras) if store is not None)
 
 
 def content_of(paths: Iterable[Path], known: KnownChecksums) -> str:

@@ -53,7 +53,11 @@ def live_rows(source: Source, panel: Panel) -> Live | None:
     if not ids:
         return None
     cells = np.concatenate(
-        [_cells(*each, features) for each in zip(table.tournament.tables, frames, encodings, strict=True) if len(each[1])]
+        [
+            _cells(file, frame, encoding, features)
+            for file, frame, encoding in zip(table.tournament.tables, frames, encodings, strict=True)
+            if len(frame)
+        ]
     )
     order = sorted(range(len(ids)), key=ids.__getitem__)
     return Live([ids[i] for i in order], Block(int(panel.eras[-1]) + 1, cells[order], panel.top))
@@ -66,15 +70,15 @@ def _cells(path: Path, frame: "pl.DataFrame", encoding: CellEncoding, features: 
         row, column = bad.args
         raise NlabError(
             f"{path}: feature {features[column]!r} holds {frame[row, column + 1]!r} for id {frame['id'][row]!r}, "
-            f"wanted {encoding.wanted}"
+            f"wanted {encoding.accepted_values}"
         ) from None
 
 
 def _rows(table: Table, features: list[str], everything: bool) -> "list[pl.DataFrame]":
-    """id and features of live rows, a frame a file; everything: of a table that holds no others."""
+    """Id and features of live rows, one frame a file; everything: the table holds live rows only."""
     import polars as pl
 
-    wanted = pl.lit(True) if everything else era_label(table.era_column).str.strip_chars().is_in(LIVE)
+    is_live = pl.lit(True) if everything else era_label(table.era_column).str.strip_chars().is_in(LIVE)
     columns = [pl.col(table.id_column).cast(pl.String).alias("id"), *map(pl.col, features)]
     with reading(table.tournament.tables[0]):
-        return [lazy.filter(wanted).select(columns).collect(engine="streaming") for lazy in table.scans]
+        return [lazy.filter(is_live).select(columns).collect(engine="streaming") for lazy in table.scans]

@@ -47,7 +47,7 @@ class Numerai(Source):
         return user_path(self.path) if self.path else cache_dir() / "numerai" / self.version
 
     @property
-    def kept(self) -> tuple[Path, ...]:
+    def cache_folders(self) -> tuple[Path, ...]:
         return () if self.path else (self.folder,)
 
     def version_label(self) -> str:
@@ -76,14 +76,14 @@ class Numerai(Source):
             for name in self._published():
                 if not (self.folder / name).is_file():
                     download(self._address(name), self.folder / name, progress)
-        found = Files(path=str(self.folder)).files()
-        return replace(found, notes=(GROWN,)) if self._has_grown() else found
+        tournament = Files(path=str(self.folder)).files()
+        return replace(tournament, notes=(GROWN,)) if self._has_grown() else tournament
 
     def _has_grown(self) -> bool:
-        """Whether validation is larger at the source than here; asked once a day, no answer is taken for no."""
+        """Whether validation is larger at the source than here; checked once a day, False where the server does not answer."""
         path = self.folder / (self._tables or REQUIRED[1:])[1]
         record, stamp = Path(f"{path}.meta.json"), self.folder / ".asked"
-        times = [each.stat().st_mtime for each in (record, stamp) if each.is_file()]
+        times = [file.stat().st_mtime for file in (record, stamp) if file.is_file()]
         if not record.is_file():
             return False
         if time.time() - max(times) < A_DAY:

@@ -27,6 +27,7 @@ class Loaded:
     """A panel and what has to be known about where it came from.
 
     identity, extras_identity: names for the content of the files with rows, and of those with predictions of other models.
+    new_stores: whether this call wrote a store that was missing.
     """
 
     panel: Panel
@@ -36,7 +37,7 @@ class Loaded:
     target: str
     horizon_days: int | None
     alias: str
-    made: bool
+    new_stores: bool
     content: PanelContent
     notes: tuple[str, ...]
 
@@ -63,7 +64,7 @@ def load(source: Source, also: Sequence[str] = (), progress: Progress = no_progr
     also: feature sets that scoring or neutralisation needs beyond `source.feature_set`. verify: read data files and stores
     through, even those that did not change since they were found whole.
     """
-    with in_use(*source.kept):
+    with in_use(*source.cache_folders):
         tournament, known = source.files(progress), KnownChecksums(cache_dir(), trusted=not verify)
         keys = StoreKeys.of(tournament, known, Loaded)
         table = Table(source, tournament)
@@ -78,15 +79,15 @@ def load(source: Source, also: Sequence[str] = (), progress: Progress = no_progr
                 fill = Filling(columns, earlier, lambda: _refuse_changed(table, keys, known))
                 ingest(tables, stores, missing, fill, progress)
                 give_memory_back()  # else a run that made its store keeps up to a GB that nobody uses, beside its training
-            return _loaded(table, stores, columns, keys, made=bool(missing))
+            return _loaded(table, stores, columns, keys, new_stores=bool(missing))
 
 
-def _loaded(table: Table, stores: Stores, columns: FeatureColumns, keys: StoreKeys, made: bool) -> Loaded:
+def _loaded(table: Table, stores: Stores, columns: FeatureColumns, keys: StoreKeys, new_stores: bool) -> Loaded:
     source, meta = table.source, stores.labels[0].meta
-    horizons = _horizons(source, [(each.meta["target"], each.meta["horizon_days"]) for each in stores.labels])
+    horizons = _horizons(source, [(store.meta["target"], store.meta["horizon_days"]) for store in stores.labels])
     further = {
-        name: Auxiliary(each.target(), days)
-        for name, each, days in zip(source.auxiliary_targets, stores.labels[1:], horizons, strict=True)
+        name: Auxiliary(store.target(), days)
+        for name, store, days in zip(source.auxiliary_targets, stores.labels[1:], horizons, strict=True)
     }
     scoring = stores.scoring_features
     if scoring:
@@ -109,7 +110,7 @@ def _loaded(table: Table, stores: Stores, columns: FeatureColumns, keys: StoreKe
         target=meta["target"],
         horizon_days=meta["horizon_days"],
         alias=meta["alias"],
-        made=made,
+        new_stores=new_stores,
         content=PanelContent(panel, _sums(stores.rows)),
         notes=(*table.tournament.notes, *notes, *_horizon_notes(source, panel, meta["target"])),
     )
@@ -121,10 +122,10 @@ def _refuse_two_notations(table: Table, rows: Store, scoring: Store) -> None:
     for path, of_stores in zip(table.tournament.tables, notations, strict=True):
         if set(of_stores) == {True, False}:
             at = of_stores.index(True)
-            bins, others = ([*store.meta["feature_names"]] for store in ((rows, scoring) if at == 0 else (scoring, rows)))
+            bins, fractions = ([*store.meta["feature_names"]] for store in ((rows, scoring) if at == 0 else (scoring, rows)))
             raise NlabError(
                 f"{path}: some features are written as bins 0 to {BINS - 1} (among {bins[0]!r} …) and others on 0 to 1 (among "
-                f"{others[0]!r} …); write all in one way, as integers or as floats"
+                f"{fractions[0]!r} …); write all in one way, as integers or as floats"
             )
 
 
@@ -135,18 +136,21 @@ def _sums(rows: Store) -> dict[int, tuple[int, int]]:
 
 
 def outline(source: Source, also: Sequence[str] = ()) -> Outline:
-    """What a run would find, read from the id, era and target columns alone; no store is made."""
+    """Eras, rows and columns that a run would have, read from the id, era and target columns alone.
+
+    Writes no store. Raises NlabError as `load` does for these columns.
+    """
     planned = source.planned()
     if planned is not None:
         return planned
-    with in_use(*source.kept):
+    with in_use(*source.cache_folders):
         tournament = source.files()
         keys = StoreKeys.of(tournament, KnownChecksums(cache_dir()), Loaded)
         table = Table(source, tournament)
         columns = table.columns(also)
         rows = table.rows()
         tables = [table, *map(table.of_auxiliary, source.auxiliary_targets)]
-        resolved = [each.resolved_target() for each in tables]
+        resolved = [table.resolved_target() for table in tables]
     (target, horizon), further = resolved[0], _horizons(source, resolved)
     reach = None if horizon is None else max([horizon, *(days for days in further if days)])
     there = all(store.folder.is_dir() for store in Stores.of(cache_dir(), tables, columns, keys).all)
@@ -160,16 +164,16 @@ def _horizons(source: Source, resolved: Sequence[tuple[str, int | None]]) -> lis
 
     Raises NlabError for a target that is another one under a second name, and where only some horizons are known.
     """
-    asked = [source.target, *source.auxiliary_targets]
+    targets = [source.target, *source.auxiliary_targets]
     names = [name for name, _ in resolved]
     for i, name in enumerate(names):
         if name in names[:i]:
-            first = asked[names.index(name)]
-            raise NlabError(f"data.auxiliary_targets: {asked[i]!r} equals {first!r} in every row; leave it out")
-    days = [resolved[0][1], *(each or source.horizon_days for _, each in resolved[1:])]
+            first = targets[names.index(name)]
+            raise NlabError(f"data.auxiliary_targets: {targets[i]!r} equals {first!r} in every row; leave it out")
+    days = [resolved[0][1], *(horizon or source.horizon_days for _, horizon in resolved[1:])]
     if None in days and any(days):
         raise NlabError(
-            f"data.auxiliary_targets: the horizon of {asked[days.index(None)]!r} is unknown (its name does not end in a "
+            f"data.auxiliary_targets: the horizon of {targets[days.index(None)]!r} is unknown (its name does not end in a "
             "number of days), and that of others is not; set data.horizon_days"
         )
     return days[1:]
@@ -179,7 +183,7 @@ def _horizon_notes(source: Source, panel: Panel, target: str) -> list[str]:
     note, reach = horizon_note(target, source.horizon_days), panel.reach_days
     if reach == panel.horizon_days:
         return [note] if note else []
-    furthest = [name for name, each in panel.auxiliary.items() if each.horizon_days == reach]
+    furthest = [name for name, auxiliary in panel.auxiliary.items() if auxiliary.horizon_days == reach]
     own = f"the target looks {panel.horizon_days} ahead"
     return [*([note] if note else []), f"embargo and purge are those of {reach} days, which {furthest[0]} looks ahead; {own}"]
 

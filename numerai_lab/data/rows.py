@@ -53,20 +53,22 @@ def rows_in_order(frame: "pl.DataFrame", path: Path, dates: Mapping[int, str]) -
     """
     import polars as pl
 
-    kept, n_rows = frame.filter(pl.col("era").is_not_null()).sort("era", "id"), len(frame)
+    ordered, n_rows = frame.filter(pl.col("era").is_not_null()).sort("era", "id"), len(frame)
     del frame  # ids of all rows are gigabytes, and no caller holds them
-    _refuse_odd_rows(kept, path, dates)
+    _refuse_odd_rows(ordered, path, dates)
     destination = np.full(n_rows, -1, np.int64)
-    destination[kept["row"].to_numpy()] = np.arange(len(kept))
-    per_era = kept.group_by("era", maintain_order=True).agg(pl.len(), pl.col("data_type").first().cast(pl.String).fill_null(""))
+    destination[ordered["row"].to_numpy()] = np.arange(len(ordered))
+    per_era = ordered.group_by("era", maintain_order=True).agg(
+        pl.len(), pl.col("data_type").first().cast(pl.String).fill_null("")
+    )
     ends = np.cumsum(per_era["len"].to_numpy()).astype(np.int64)
     return Rows(
         destination,
-        as_bytes(kept["id"]),
+        as_bytes(ordered["id"]),
         per_era["era"].to_numpy(),
         np.column_stack([ends - per_era["len"].to_numpy(), ends]),
         tuple(per_era["data_type"].to_list()),
-        kept["target"].to_numpy(),
+        ordered["target"].to_numpy(),
         dates,
     )
 

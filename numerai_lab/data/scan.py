@@ -60,17 +60,17 @@ def index_columns(path: Path, names: Collection[str]) -> list[str]:
     return [name for name in names if name in listed or UNNAMED_INDEX.fullmatch(name)]
 
 
-def id_column(path: Path, lazy: "pl.LazyFrame", wanted: str = "id") -> str | None:
-    """The column that holds row ids: `wanted`, or, where that is `id`, the index that pandas wrote.
+def id_column(path: Path, lazy: "pl.LazyFrame", column: str = "id") -> str | None:
+    """The column that holds row ids: `column`, or, where that is `id`, the index that pandas wrote.
 
     None where there is neither. Raises NlabError where the index merely numbers the rows.
     """
     import polars as pl
 
     names = list(schema_of(lazy, path))
-    if wanted in names:
-        return wanted
-    candidates = [name for name in index_columns(path, names) if name not in ("era", "data_type")] if wanted == "id" else []
+    if column in names:
+        return column
+    candidates = [name for name in index_columns(path, names) if name not in ("era", "data_type")] if column == "id" else []
     if len(candidates) != 1:
         return None
     (name,) = candidates
@@ -78,9 +78,9 @@ def id_column(path: Path, lazy: "pl.LazyFrame", wanted: str = "id") -> str | Non
         with reading(path):
             counted = lazy.select(pl.col(name).cast(pl.String).str.contains(r"^(0|[1-9]\d*)$").all()).collect().item()
         if counted:
-            shown = repr(name) if name else "without a name"
+            label = repr(name) if name else "without a name"
             raise NlabError(
-                f"{path}: has no column 'id', and its index, column {shown}, numbers the rows; save the ids as a column "
+                f"{path}: has no column 'id', and its index, column {label}, numbers the rows; save the ids as a column "
                 f"`id`, or name the column that holds them (data.id_column)"
             )
     return name

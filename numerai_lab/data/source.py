@@ -86,8 +86,8 @@ class Source(Component):
         return names
 
     @property
-    def kept(self) -> tuple[Path, ...]:
-        """The folder of the cache that the files lie in; none where they are the user's."""
+    def cache_folders(self) -> tuple[Path, ...]:
+        """Folders of the cache that hold the files; empty where the files are the user's."""
         return ()
 
     @abstractmethod

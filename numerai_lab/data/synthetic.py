@@ -80,7 +80,7 @@ class Synthetic(Source):
         return cache_dir() / "synthetic" / f"{self.size}-seed{self.seed}-v{VERSION}"
 
     @property
-    def kept(self) -> tuple[Path, ...]:
+    def cache_folders(self) -> tuple[Path, ...]:
         return (self.folder,)
 
     def files(self, progress: Progress = no_progress) -> Tournament:
@@ -99,11 +99,11 @@ class Synthetic(Source):
         size = SIZES[self.size]
         eras = tuple(range(1, size.n_eras + 1))
         sets = feature_sets(size)
-        asked = [self.target, *self.auxiliary_targets]
-        for key, name in zip(("data.target", *["data.auxiliary_targets"] * len(asked)), asked, strict=False):
+        targets = [self.target, *self.auxiliary_targets]
+        for key, name in zip(("data.target", *["data.auxiliary_targets"] * len(targets)), targets, strict=False):
             if name not in TARGETS:
                 raise NlabError(f"{key}: a synthetic tournament has no target {name!r}; {nearest(name, TARGETS)}")
-        horizons = [60 if name.endswith("_60") else 20 for name in asked]
+        horizons = [60 if name.endswith("_60") else 20 for name in targets]
         horizons[0] = self.horizon_days or horizons[0]
         return Outline(
             table=EraTable(
@@ -144,8 +144,8 @@ def write_tournament(folder: Path, size: Size, seed: int, progress: Progress = n
     parts = folder / f"parts-{key_of(asdict(size), seed, VERSION)}"
     for other in set(folder.glob("parts-*")) - {parts}:
         shutil.rmtree(other)
-    made = {int(part.name) for part in parts.glob("[!.]*")}
-    todo = {era for era in range(1, size.n_eras + 2) if _part(era) not in made}
+    finished = {int(part.name) for part in parts.glob("[!.]*")}
+    todo = {era for era in range(1, size.n_eras + 2) if _part(era) not in finished}
     drawn = _drawn(World(size, seed), processes, todo)
     for part, eras in itertools.groupby(drawn, key=lambda drawn: _part(drawn[0].number)):
         with built(parts / f"{part:04d}") as work, _Files(work, size) as files:
@@ -173,15 +173,18 @@ def _join(parts: list[Path], folder: Path) -> None:
 
 
 def _drawn(world: World, processes: int, todo: Container[int]) -> Iterator[tuple[Era, Int8]]:
-    """Eras to do with their features, in order. States follow each other week by week; features are made side by side."""
-    wanted = (era for era in world.eras() if era.number in todo)
+    """Yields the eras to write with their features, in order.
+
+    The states of eras follow one another and are drawn in this process; features are drawn in parallel.
+    """
+    eras = (era for era in world.eras() if era.number in todo)
     n_cells = sum(world.size.rows) * world.size.n_features
     if processes == 1 or n_cells < CELLS_WORTH_A_PROCESS:
-        yield from ((era, world.features(era.number, era.latents)) for era in wanted)
+        yield from ((era, world.features(era.number, era.latents)) for era in eras)
         return
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         ahead: deque[tuple[Era, Future[Int8]]] = deque()
-        for era in wanted:
+        for era in eras:
             ahead.append((era, pool.submit(world.features, era.number, era.latents)))
             if len(ahead) > 2 * processes:
                 first, features = ahead.popleft()

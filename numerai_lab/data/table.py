@@ -58,12 +58,12 @@ class Table:
     def __init__(self, source: Source, tournament: Tournament) -> None:
         self.source, self.tournament = source, tournament
         scans = [scan(path) for path in tournament.tables]
-        found = [id_column(path, lazy, source.id_column) for path, lazy in zip(tournament.tables, scans, strict=True)]
+        id_names = [id_column(path, lazy, source.id_column) for path, lazy in zip(tournament.tables, scans, strict=True)]
         self.schema = schema_of(scans[0], tournament.tables[0])
-        self.id_column = self._named(source.id_column if found[0] is None else found[0], "data.id_column")
+        self.id_column = self._named(source.id_column if id_names[0] is None else id_names[0], "data.id_column")
         self.scans = [
             lazy.with_columns(id_text(path, lazy, name).alias(self.id_column)) if name is not None else lazy
-            for path, lazy, name in zip(tournament.tables, scans, found, strict=True)
+            for path, lazy, name in zip(tournament.tables, scans, id_names, strict=True)
         ]
         for lazy, path in zip(self.scans[1:], tournament.tables[1:], strict=True):
             missing = set(self.schema) - set(schema_of(lazy, path)) - set(index_columns(tournament.tables[0], list(self.schema)))
@@ -109,14 +109,14 @@ class Table:
     def _refuse_other_columns(self, feature_set: str, names: Sequence[str]) -> None:
         """Raises NlabError where a feature set holds a target, an id, or another model's predictions."""
         table, source = self.tournament.tables[0], self.source
-        others = dict.fromkeys(index_columns(table, list(self.schema)), "an index that pandas wrote")
+        other_columns = dict.fromkeys(index_columns(table, list(self.schema)), "an index that pandas wrote")
         for path in self.tournament.extras:
-            others |= dict.fromkeys(schema_of(scan(path), path), f"a column of {path.name}")
-        others |= {self.id_column: "the id", source.era_column: "the era"}
-        others |= dict.fromkeys((source.target, *source.auxiliary_targets), "a target")
+            other_columns |= dict.fromkeys(schema_of(scan(path), path), f"a column of {path.name}")
+        other_columns |= {self.id_column: "the id", source.era_column: "the era"}
+        other_columns |= dict.fromkeys((source.target, *source.auxiliary_targets), "a target")
         listed = feature_set in self.tournament.feature_sets
         try:
-            refuse_other_columns(names, others)
+            refuse_other_columns(names, other_columns)
         except NlabError as error:
             prefix = f"data.feature_prefix {source.feature_prefix!r} finds it: choose one that features alone begin with"
             way_out = "take it out of features.json" if listed else prefix
@@ -137,9 +137,9 @@ class Table:
         """`name`, which must be a column. Raises NlabError with what there is instead."""
         if name in self.schema:
             return name
-        others = [column for column in self.schema if not column.startswith(self.source.feature_prefix)]
-        hint = targets_there(name, others) if where in TARGET_KEYS else ""
-        raise NlabError(f"{where}: {self.tournament.tables[0]} has no column {name!r}; {hint or nearest(name, others)}")
+        candidates = [column for column in self.schema if not column.startswith(self.source.feature_prefix)]
+        hint = targets_there(name, candidates) if where in TARGET_KEYS else ""
+        raise NlabError(f"{where}: {self.tournament.tables[0]} has no column {name!r}; {hint or nearest(name, candidates)}")
 
     def collect(self, *expressions: "pl.Expr") -> "pl.DataFrame":
         """Expressions over the rows of all files, in file order."""
@@ -153,11 +153,11 @@ class Table:
     def resolved_target(self) -> tuple[str, int | None]:
         """The named target that the chosen one equals, and its horizon in business days."""
         name = self.target_column
-        others = [c for c, dtype in self.schema.items() if c.startswith("target") and c != name and may_be_number(dtype)]
-        if others and horizon_in(name) is None:
+        candidates = [c for c, dtype in self.schema.items() if c.startswith("target") and c != name and may_be_number(dtype)]
+        if candidates and horizon_in(name) is None:
             own = number(name).fill_nan(None)
-            same = self.collect(*[own.eq_missing(number(other).fill_nan(None)).all().alias(other) for other in others])
-            name = next((other for other in others if same[other].all()), name)
+            same = self.collect(*[own.eq_missing(number(other).fill_nan(None)).all().alias(other) for other in candidates])
+            name = next((other for other in candidates if same[other].all()), name)
         refuse_shorter_horizon(name, self.source.horizon_days)
         return name, self.source.horizon_days or horizon_in(name) or self.tournament.horizon_days
 

@@ -138,8 +138,8 @@ def _commands(root: Any) -> str:
         name = " ".join(("nlab", *path))
         parts += [f"## {name}", inspect.cleandoc(command.help or ""), _usage(name, command)]
         annotations = get_type_hints(inspect.unwrap(command.callback))
-        shown = [parameter for parameter in command.params if parameter.name != "help" and not parameter.hidden]
-        if rows := [_parameter(parameter, annotations) for parameter in shown]:
+        visible = [parameter for parameter in command.params if parameter.name != "help" and not parameter.hidden]
+        if rows := [_parameter(parameter, annotations) for parameter in visible]:
             parts.append(_table(("argument or option", "default", "what it does"), rows))
         more = READ_MORE.get(path[0])
         parts += [f"Read more: [{more.partition('#')[0].removesuffix('.md')}]({more})."] if more else []

@@ -36,7 +36,7 @@ class ResourceNeeds:
 
 @dataclass(frozen=True)
 class EstimateInputs:
-    """What the estimates are made from. n_rows: by era; n_features: those that models read; made: the store is, in this run.
+    """What the estimates are made from. n_rows: by era; n_features: those that models read; new_stores: the run writes a store.
 
     folds: of cross-validation, which make columns, rows and predictions of their own. cell_bytes: of a raw feature in the store.
     """
@@ -44,7 +44,7 @@ class EstimateInputs:
     plan: FitPlan
     n_rows: Mapping[int, int]
     n_features: int
-    made: bool = False
+    new_stores: bool = False
     folds: Sequence[FitPlan] = ()
     cell_bytes: int = 1
 
@@ -54,7 +54,7 @@ class EstimateInputs:
         panel = loaded.panel
         n_rows = (panel.bounds[:, 1] - panel.bounds[:, 0]).tolist()
         rows = dict(zip(panel.eras.tolist(), n_rows, strict=True))
-        return cls(plan, rows, panel.n_raw, loaded.made, folds, panel.features.dtype.itemsize)
+        return cls(plan, rows, panel.n_raw, loaded.new_stores, folds, panel.features.dtype.itemsize)
 
     @property
     def config(self) -> Config:
@@ -107,7 +107,7 @@ def need(task: EstimateInputs) -> ResourceNeeds:
     Disk: generated columns, the rows of augmenters that are kept, predictions, models and pages.
     """
     used = {name for v in task.config.variants.values() if v.ensemble is None for name in v.inputs if name != RAW}
-    ingest = INGEST_BYTES + INGESTED_BYTES * sum(task.n_rows.values()) if task.made else 0
+    ingest = INGEST_BYTES + INGESTED_BYTES * sum(task.n_rows.values()) if task.new_stores else 0
     return ResourceNeeds(max(ingest, _memory(task, used)), _disk(task, used))
 
 

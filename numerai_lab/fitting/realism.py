@@ -31,7 +31,7 @@ class Judged:
     augmenter: str
     seed: int
     features: tuple[str, ...]
-    found: Realism
+    realism: Realism
 
 
 def realism_of(context: RunContext) -> list[Judged]:

@@ -57,7 +57,7 @@ def _data_facts(config: Config, loaded: Loaded, splits: Splits) -> dict[str, Any
         "store": loaded.store.folder.name,
         "labels": loaded.labels.folder.name,
         "extras": loaded.stores.extras.folder.name if loaded.stores.extras else None,
-        "store_made": loaded.made,
+        "store_made": loaded.new_stores,
         "rows": len(panel.ids),
         "train_rows": panel.only(splits.train).n_rows,
         "features": panel.n_raw,

@@ -105,12 +105,12 @@ def _other_code(runs: Sequence[Run]) -> Iterator[str]:
 
 def _ranked(runs: Sequence[Run], sort: str, reference: str | None) -> Group:
     first = runs[0]
-    wanted = reference or first.manifest["scoring"]["reference"]
-    run_name, _, variant = wanted.rpartition("/")
+    base_name = reference or first.manifest["scoring"]["reference"]
+    run_name, _, variant = base_name.rpartition("/")
     base_run = next((run for run in runs if run.name == run_name), None) if run_name else first
     if base_run is None or variant not in base_run.scores["variant"].to_list():
         known = [f"{run.name}/{name}" for run in runs for name in run.scores["variant"].unique(maintain_order=True).to_list()]
-        raise NlabError(f"--reference: no variant {wanted!r} among these runs; {nearest(wanted, known)}")
+        raise NlabError(f"--reference: no variant {base_name!r} among these runs; {nearest(base_name, known)}")
     table = _with_changes(runs, (base_run.name, variant))
     return Group(
         tuple(run.name for run in runs),
@@ -144,10 +144,10 @@ def _with_changes(runs: Sequence[Run], reference: tuple[str, str]) -> "pl.DataFr
     every = pl.concat([_noted(run) for run in runs], how="diagonal_relaxed")
     names = pl.Series("run", [run.name for run in runs for _ in range(len(run.scores))])
     plain = every.select(names, *[name for name in every.columns if not name.startswith("delta_") and name not in SURENESS])
-    found = typed(pl.DataFrame(changed, infer_schema_length=None))
-    last = [name for name in found.columns if name.startswith("delta_")] + list(SURENESS)
+    change_table = typed(pl.DataFrame(changed, infer_schema_length=None))
+    last = [name for name in change_table.columns if name.startswith("delta_")] + list(SURENESS)
     return plain.join(
-        found.select("run", "variant", "split", *last), on=["run", "variant", "split"], how="left", maintain_order="left"
+        change_table.select("run", "variant", "split", *last), on=["run", "variant", "split"], how="left", maintain_order="left"
     )
 
 

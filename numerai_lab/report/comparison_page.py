@@ -35,15 +35,15 @@ Name = tuple[str, str]
 """Run and variant."""
 
 
-def comparison_page(found: Comparison, out: Path) -> str:
+def comparison_page(comparison: Comparison, out: Path) -> str:
     """The page that will lie at `out`: links to the runs' reports are relative to it."""
     sections, figures = [], []
-    for number, group in enumerate(found.groups, start=1):
+    for number, group in enumerate(comparison.groups, start=1):
         best = [_best(group, number), *_pairs(group, number)]
         figures += best
         sections.append({"group": group, "plots": best, "said": lines_of_comparison(group.table), **_table(group, out)})
-    n_runs = sum(len(group.runs) for group in found.groups)
-    remarks = (*found.skipped, *found.differences)
+    n_runs = sum(len(group.runs) for group in comparison.groups)
+    remarks = (*comparison.skipped, *comparison.differences)
     return render("comparison.html", figures, sections=sections, n_runs=n_runs, remarks=remarks)
 
 
@@ -71,7 +71,7 @@ def _link(report: Path, out: Path) -> str:
 def _best(group: Group, number: int) -> Figure:
     """Points with intervals, best at the top: who is in the model confidence set."""
     rows = [row for row in group.table.to_dicts() if row["split"] == "val"][:MOST]
-    names = [_said((row["run"], row["variant"]), group) for row in rows]
+    names = [_variant_label((row["run"], row["variant"]), group) for row in rows]
     base = next(row["corr_mean"] for row in group.table.to_dicts() if row["split"] == "val" and _is_reference(row, group))
     ends = [[_number(row.get(f"delta_corr_mean_sim_{end}")) + base for row in rows] for end in ("low", "high")]
     means = [_number(row["corr_mean"]) for row in rows]
@@ -111,11 +111,11 @@ def _pairs(group: Group, number: int) -> list[Figure]:
     corr = _corr(group, chosen)
     first, second = np.triu_indices(len(chosen), 1)
     block = block_of(group.members[0].manifest)
-    found = mean_differences(corr[:, first] - corr[:, second], block)
+    differences = mean_differences(corr[:, first] - corr[:, second], block)
     values, sure = np.zeros((len(chosen),) * 2), np.zeros((len(chosen),) * 2, bool)
-    values[first, second], values[second, first] = found.value, -found.value
-    sure[first, second] = sure[second, first] = found.p < 1 - LEVEL
-    names = [_said(name, group) for name in chosen]
+    values[first, second], values[second, first] = differences.value, -differences.value
+    sure[first, second] = sure[second, first] = differences.p < 1 - LEVEL
+    names = [_variant_label(name, group) for name in chosen]
     marks = [["•" if mark else "" for mark in line] for line in sure]
     n_sure, n_pairs = int(sure.sum() / 2), len(first)
     hover = {"hovertemplate": "%{y}<br>less %{x}<br>corr %{z}<extra></extra>", "texttemplate": "%{text}"}
@@ -146,7 +146,7 @@ def _validation(table: "pl.DataFrame") -> "pl.DataFrame":
     return table.filter(pl.col("split").is_in(("val1", "val2")))
 
 
-def _said(name: Name, group: Group) -> str:
+def _variant_label(name: Name, group: Group) -> str:
     return "/".join(name) if len(group.runs) > 1 else name[1]
 
 

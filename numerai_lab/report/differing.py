@@ -23,16 +23,16 @@ def differing(runs: Sequence[Run]) -> "pl.DataFrame":
 
     flat = {run.name: dict(_flat(_config(run))) for run in runs}
     keys = dict.fromkeys(key for values in flat.values() for key in values if key not in KEYS)
-    told = [key for key in keys if len({repr(values.get(key, "")) for values in flat.values()}) > 1]
-    columns = {key: short([values.get(key, "") for values in flat.values()]) for key in told}
-    return pl.DataFrame({"run": list(flat), **columns}, schema=dict.fromkeys(("run", *told), pl.String))
+    changed_keys = [key for key in keys if len({repr(values.get(key, "")) for values in flat.values()}) > 1]
+    columns = {key: short([values.get(key, "") for values in flat.values()]) for key in changed_keys}
+    return pl.DataFrame({"run": list(flat), **columns}, schema=dict.fromkeys(("run", *changed_keys), pl.String))
 
 
 def with_config(table: "pl.DataFrame", runs: Sequence[Run]) -> tuple["pl.DataFrame", list[str]]:
     """The table of a comparison with those columns at its end, and their names."""
-    told = differing(runs)
-    keys = told.columns[1:]
-    return table.join(told, on="run", how="left", maintain_order="left"), keys
+    configs = differing(runs)
+    keys = configs.columns[1:]
+    return table.join(configs, on="run", how="left", maintain_order="left"), keys
 
 
 def _config(run: Run) -> Any:

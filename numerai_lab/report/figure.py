@@ -88,8 +88,8 @@ def marked(layout: Mapping[str, Any], at: float | None, text: str) -> dict[str, 
 
 def palette(names: Iterable[str], reference: str) -> dict[str, str]:
     """A colour a variant, by its place; grey is the reference's."""
-    others = [name for name in names if name != reference]
-    return {reference: GREY, **{name: COLOURS[i % len(COLOURS)] for i, name in enumerate(others)}}
+    coloured = [name for name in names if name != reference]
+    return {reference: GREY, **{name: COLOURS[i % len(COLOURS)] for i, name in enumerate(coloured)}}
 
 
 def numbers(values: Iterable[float], digits: int = 6) -> list[float | None]:

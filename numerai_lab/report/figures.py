@@ -43,8 +43,8 @@ def differences(curves: Curves, reference: str, colours: Mapping[str, str], bloc
     base = dict(zip(curves[reference][0], curves[reference][1].tolist(), strict=True))
     data: list[Trace] = []
     choices: dict[str, Sequence[int]] = {}
-    others = [name for name in curves if name != reference]
-    for name in others[:CHOICES]:
+    compared = [name for name in curves if name != reference]
+    for name in compared[:CHOICES]:
         eras, values = curves[name]
         own = np.array([value - base.get(era, math.nan) for era, value in zip(eras, values.tolist(), strict=True)])
         choices[name] = list(range(len(data), len(data) + 4))
@@ -54,7 +54,7 @@ def differences(curves: Curves, reference: str, colours: Mapping[str, str], bloc
         title=f"Is it more than luck? The difference to {reference} by era",
         says="Above: the cumulative difference; in grey what luck alone does: in 95 of 100 histories in which both trained "
         "models are equally good the whole line stays inside (block bootstrap). A line that never leaves it has shown nothing. "
-        f"Below: the difference of each era.{f' The first {CHOICES} variants can be chosen.' if len(others) > CHOICES else ''}",
+        f"Below: the difference of each era.{f' The first {CHOICES} variants can be chosen.' if len(compared) > CHOICES else ''}",
         alt=f"Cumulative and per-era difference of corr to {reference}, one variant at a time, with the band of luck.",
         data=data,
         layout={
@@ -93,10 +93,10 @@ def exposures(scores: "pl.DataFrame", names: Sequence[str]) -> Figure:
     )
 
 
-def matrix(found: Likeness) -> Figure:
+def matrix(likeness: Likeness) -> Figure:
     """Heatmap of how alike predictions are."""
-    texts = [[f"{value:.2f}" if math.isfinite(value) else "" for value in row] for row in found.values]
-    few = len(found.names) <= 12
+    texts = [[f"{value:.2f}" if math.isfinite(value) else "" for value in row] for row in likeness.values]
+    few = len(likeness.names) <= 12
     scale = {
         "zmin": -1,
         "zmax": 1,
@@ -107,10 +107,10 @@ def matrix(found: Likeness) -> Figure:
         key="likeness",
         title="How alike predictions are",
         says="Mean over eras of the correlation of gaussianised predictions: what adds little new stands near 1.",
-        alt=f"Matrix of correlations between {', '.join(found.names)}.",
-        data=[heat(found.names, found.names, found.values, texts) | scale],
+        alt=f"Matrix of correlations between {', '.join(likeness.names)}.",
+        data=[heat(likeness.names, likeness.names, likeness.values, texts) | scale],
         layout={"yaxis": {"autorange": "reversed", "automargin": True}, "xaxis": {"tickangle": -40, "automargin": True}},
-        height=max(360, 160 + 34 * len(found.names)),
+        height=max(360, 160 + 34 * len(likeness.names)),
     )
 
 

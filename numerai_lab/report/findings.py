@@ -54,11 +54,11 @@ def likeness(predictions: Path, eras: "pl.DataFrame", variants: Sequence[str]) -
         era = table[int(first) : int(last)]
         values = [gauss(era.select(own).to_numpy().astype(np.float64)).mean(1) for own in seeds.values()]
         parts.append(_correlations(np.array(values)))
-    found = _mean(np.array(parts))
+    correlations = _mean(np.array(parts))
     meta = [_with_meta_model(eras, name) for name in variants]
     if not np.isfinite(meta).any():
-        return Likeness(tuple(variants), found)
-    whole = np.block([[found, np.array(meta)[:, None]], [np.array([meta]), np.ones((1, 1))]])
+        return Likeness(tuple(variants), correlations)
+    whole = np.block([[correlations, np.array(meta)[:, None]], [np.array([meta]), np.ones((1, 1))]])
     return Likeness((*variants, META_MODEL), whole)
 
 
@@ -74,15 +74,15 @@ def importances(run: Run, config: Config, n_raw: int) -> dict[str, dict[str, Sha
             continue
         order = orders.get(name, ())
         order = order if set(order) == set(variant.inputs) else variant.inputs
-        found = [
+        per_model = [
             _shares(run.content(model), config, [(block, _width(run, config, block, seed, n_raw)) for block in order])
             for seed in config.seeds
             for model in model_files(run.path, f"{name}@{seed}.*")
         ]
-        known = [each for each in found if each]
+        known = [shares for shares in per_model if shares]
         if known:
             out[name] = {
-                block: Share(float(np.mean([each[block].importance for each in known])), known[0][block].columns)
+                block: Share(float(np.mean([shares[block].importance for shares in known])), known[0][block].columns)
                 for block in variant.inputs
             }
     return out
@@ -93,8 +93,8 @@ def training_curves(run: Run) -> dict[str, Float64]:
     out = {}
     for model in model_files(run.path, "*.safetensors"):
         name = name_in_file(model)
-        found = {key: array for key, array in arrays_from_bytes(run.content(model)).items() if key.split("/")[-1] == "curve_"}
-        for key, curve in found.items():
+        curves = {key: array for key, array in arrays_from_bytes(run.content(model)).items() if key.split("/")[-1] == "curve_"}
+        for key, curve in curves.items():
             if curve.ndim == 2 and curve.shape[1] == 3:
                 fit = key.removesuffix("curve_").rstrip("/")
                 out[f"{name}, fit {int(fit) + 1}" if fit else name] = curve.astype(np.float64)

@@ -11,19 +11,21 @@ from numerai_lab.report.findings import Share
 
 @dataclass(frozen=True)
 class Inspected:
-    """A generator as it was found.
+    """What an inspection measures of a fitted generator.
 
-    r2: of each column on the raw features, fitted on training eras, measured on later ones; NaN for constants. kept: share of
-    neighbours kept, chance: by luck alone. stable: mean canonical correlation of its seeds, None with one seed or nothing drawn.
-    shift: Kolmogorov–Smirnov distance of each column between training and later rows. drift: eras × columns, mean of the era
-    in standard deviations of training rows. shares: of importance in the variants that read it beside others.
+    r2: of each column on the raw features, fitted on training eras and measured on later ones;
+    NaN for constants. neighbours_kept: share of neighbours that the columns keep; chance: the
+    share that luck alone keeps. stable: mean canonical correlation between seeds; None with one
+    seed, or where nothing is random. shift: Kolmogorov–Smirnov distance of each column between
+    training and later rows. drift: eras × columns, the mean of the era in standard deviations of
+    the training rows. shares: of importance, in the variants that read it beside other columns.
     """
 
     name: str
     kind: str
     names: tuple[str, ...]
     r2: Float64
-    kept: float
+    neighbours_kept: float
     chance: float
     stable: float | None
     shift: Float64
@@ -44,7 +46,7 @@ class Inspected:
             "columns": len(self.names),
             "r2_mean": float(known.mean()) if len(known) else None,
             "r2_least": float(known.min()) if len(known) else None,
-            "kept": self.kept,
+            "kept": self.neighbours_kept,
             "chance": self.chance,
             "stable": self.stable,
             "shift": float(self.shift.max()),

@@ -37,18 +37,18 @@ SHOWN = 60
 """Columns that a picture shows."""
 
 
-def inspection_table(found: Sequence[Inspected]) -> "pl.DataFrame":
+def inspection_table(generators: Sequence[Inspected]) -> "pl.DataFrame":
     """A row a generator."""
     import polars as pl
 
-    return pl.DataFrame([each.row() for each in found], infer_schema_length=None)
+    return pl.DataFrame([generator.row() for generator in generators], infer_schema_length=None)
 
 
-def inspection_page(title: str, head: Sequence[str], found: Sequence[Inspected], realism: Any = None) -> str:
+def inspection_page(title: str, head: Sequence[str], generators: Sequence[Inspected], realism: Any = None) -> str:
     """The page: the table, then the pictures of each generator. realism: what `realism_cells` gives."""
-    table = inspection_table(found)
+    table = inspection_table(generators)
     columns = with_values(table, COLUMNS)
-    groups = {each.name: [_picture(each), _newness(each), _drift(each)] for each in found}
+    groups = {generator.name: [_picture(generator), _newness(generator), _drift(generator)] for generator in generators}
     return render(
         "inspection.html",
         [figure for figures in groups.values() for figure in figures],
@@ -62,14 +62,14 @@ def inspection_page(title: str, head: Sequence[str], found: Sequence[Inspected],
     )
 
 
-def _picture(found: Inspected) -> Figure:
-    x, y = found.points.T
-    known = np.isfinite(found.point_targets)
-    era = _points("era", x, y, found.point_eras, "Viridis")
-    target = _points("target", x[known], y[known], found.point_targets[known], SCALE)
+def _picture(generator: Inspected) -> Figure:
+    x, y = generator.points.T
+    known = np.isfinite(generator.point_targets)
+    era = _points("era", x, y, generator.point_eras, "Viridis")
+    target = _points("target", x[known], y[known], generator.point_targets[known], SCALE)
     return Figure(
-        key=f"picture-{found.name}",
-        title=f"{found.name}: a picture",
+        key=f"picture-{generator.name}",
+        title=f"{generator.name}: a picture",
         says=f"{len(x):,} rows on the two directions in which the columns vary most. Where colours by era lie in clumps, the "
         "columns know the era; where colours by target change along a direction, they know something of it.",
         alt=f"Scatter of {len(x)} rows in two dimensions, coloured by era or by target.",
@@ -87,29 +87,29 @@ def _points(name: str, x: np.ndarray, y: np.ndarray, colours: np.ndarray, scale:
     return line(name, x, y, COLOURS[0]) | {"mode": "markers", "marker": {**marker, "colorbar": {"title": {"text": name}}}} | hover
 
 
-def _newness(found: Inspected) -> Figure:
-    order = np.argsort(np.nan_to_num(found.r2, nan=-1))[:SHOWN]
-    some = f" The {SHOWN} with the least are shown." if len(found.r2) > SHOWN else ""
+def _newness(generator: Inspected) -> Figure:
+    order = np.argsort(np.nan_to_num(generator.r2, nan=-1))[:SHOWN]
+    some = f" The {SHOWN} with the least are shown." if len(generator.r2) > SHOWN else ""
     return Figure(
-        key=f"newness-{found.name}",
-        title=f"{found.name}: what raw features explain of each column",
+        key=f"newness-{generator.name}",
+        title=f"{generator.name}: what raw features explain of each column",
         says=f"R² of a linear fit on the raw features of training eras, measured on later ones; least first.{some}",
         alt=f"Bars of R² of {len(order)} columns on the raw features.",
-        data=[bars("R²", [found.names[i] for i in order], found.r2[order], COLOURS[0])],
+        data=[bars("R²", [generator.names[i] for i in order], generator.r2[order], COLOURS[0])],
         layout={"yaxis": titled("R²", range=[0, 1]), "xaxis": {"tickangle": -60}},
     )
 
 
-def _drift(found: Inspected) -> Figure:
-    order = np.argsort(-found.shift)[:SHOWN]
-    names = [f"{found.names[i]} " for i in order]  # a name that is a number would become one on the axis
-    eras = [str(era) for era in found.eras]
-    values = found.drift[:, order].T
+def _drift(generator: Inspected) -> Figure:
+    order = np.argsort(-generator.shift)[:SHOWN]
+    names = [f"{generator.names[i]} " for i in order]  # a name that is a number would become one on the axis
+    eras = [str(era) for era in generator.eras]
+    values = generator.drift[:, order].T
     texts = [["" for _ in eras] for _ in order]
     hover = {"hovertemplate": "%{y}, era %{x}: %{z} sd<extra></extra>", "xgap": 0, "ygap": 0}
     return Figure(
-        key=f"drift-{found.name}",
-        title=f"{found.name}: drift by era",
+        key=f"drift-{generator.name}",
+        title=f"{generator.name}: drift by era",
         says="Mean of each column in each era looked at, in standard deviations of training rows away from their mean; at the "
         "top the columns that moved most.",
         alt=f"Heatmap of the mean of {len(order)} columns in {len(eras)} eras.",

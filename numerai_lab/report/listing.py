@@ -73,8 +73,8 @@ def _row(path: Path, sort: str, tables: "list[pl.DataFrame]") -> dict[str, Any]:
         row = _summary(run, sort)
     except (NlabError, KeyError, TypeError) as error:
         failed = (path / ERROR_TEXT).is_file()
-        said = str(error).rpartition("this run failed (")[2].rstrip(")") if failed else "can't be read"
-        return _blank(path.name, f"failed: {said[:30]}" if failed else f"damaged: {said}")
+        reason = str(error).rpartition("this run failed (")[2].rstrip(")") if failed else "can't be read"
+        return _blank(path.name, f"failed: {reason[:30]}" if failed else f"damaged: {reason}")
     tables.append(run.scores)
     return row
 

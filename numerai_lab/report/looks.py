@@ -52,5 +52,5 @@ def look_row(look: Look) -> dict[str, Any]:
 def _eras_text(spans: list[list[int]], n_eras: int) -> str:
     """`81-96 (16 eras)`; of more than three spans, as monthly dates make them, only the first and the last era."""
     parts = spans if len(spans) <= 3 else [[spans[0][0], spans[-1][1]]]
-    said = ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in parts)
-    return f"{said} ({n_eras} era{'s' * (n_eras != 1)})"
+    text = ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in parts)
+    return f"{text} ({n_eras} era{'s' * (n_eras != 1)})"

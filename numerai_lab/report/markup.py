@@ -52,18 +52,18 @@ def cells(table: "pl.DataFrame", columns: Sequence[TableColumn]) -> list[list[Ce
     """Rows of a score table. Bold: the variant that the model confidence set of these rows singles out, and its corr."""
     within = table["in_mcs"].to_list() if "in_mcs" in table.columns else []
     single = within.index(True) if within.count(True) == 1 else None
-    found = [_column(table, column, single if column.name in SINGLED_OUT else None) for column in columns]
-    return [list(row) for row in zip(*found, strict=True)]
+    by_column = [_column(table, column, single if column.name in SINGLED_OUT else None) for column in columns]
+    return [list(row) for row in zip(*by_column, strict=True)]
 
 
 def _column(table: "pl.DataFrame", column: TableColumn, single: int | None) -> list[Cell]:
-    shown, behind = table[column.name].to_list(), SORTED_BY.get(column.name, column.name)
+    contents, behind = table[column.name].to_list(), SORTED_BY.get(column.name, column.name)
     if column.style == "s" and behind == column.name:
-        return [Cell(formatted(value, "s"), None, i == single) for i, value in enumerate(shown)]
+        return [Cell(formatted(value, "s"), None, i == single) for i, value in enumerate(contents)]
     values = [math.nan if value is None else float(value) for value in table[behind].to_list()]
     return [
         Cell(formatted(text, column.style), value if math.isfinite(value) else "", i == single)
-        for i, (text, value) in enumerate(zip(shown, values, strict=True))
+        for i, (text, value) in enumerate(zip(contents, values, strict=True))
     ]
 
 

@@ -57,8 +57,8 @@ def scores_page(title: str, head: Sequence[str], scores: "pl.DataFrame", legacy:
     """The score table as Markdown, with what stands above and below it."""
     table = with_interval(scores)
     columns = with_values(table, (*summary_columns(legacy), NOTES))
-    said = [*coverage(scores), "", *(f"- {line}" for line in verdicts(scores)), "", resolution(scores)]
-    return "\n".join([f"# {title}", "", *head, "", markdown(table, columns), "", *said, ""])
+    lines = [*coverage(scores), "", *(f"- {line}" for line in verdicts(scores)), "", resolution(scores)]
+    return "\n".join([f"# {title}", "", *head, "", markdown(table, columns), "", *lines, ""])
 
 
 def heading(manifest: dict[str, Any]) -> list[str]:
@@ -106,7 +106,7 @@ def report_page(run: Run, config: Config) -> str:
     figures = run_figures(run, config)
     return render(
         REPORT,
-        [figure for found in figures.values() for figure in found],
+        [figure for section in figures.values() for figure in section],
         plots=figures,
         config=config,
         manifest=run.manifest,

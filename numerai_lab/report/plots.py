@@ -81,7 +81,7 @@ def broken(eras: Sequence[int], values: NDArray[np.float64]) -> tuple[NDArray[np
     return np.insert(np.asarray(eras, float), gaps, np.nan), np.insert(values, gaps, np.nan)
 
 
-def draw_inventory(found: Inventory, path: Path) -> None:
+def draw_inventory(inventory: Inventory, path: Path) -> None:
     """Rows an era, and how many features are absent in it, into a .png or .svg file."""
     from matplotlib.figure import Figure
 
@@ -89,10 +89,12 @@ def draw_inventory(found: Inventory, path: Path) -> None:
         raise NlabError(f"--plot: {path} ends in neither .png nor .svg")
     figure = Figure(figsize=(9, 5), layout="constrained")
     above, below = figure.subplots(2, sharex=True)
-    above.step(found.eras, found.n_rows, where="mid", linewidth=1.2)
+    above.step(inventory.eras, inventory.n_rows, where="mid", linewidth=1.2)
     above.set(ylabel="rows", ylim=(0, None), title="Rows an era, and which features are absent in it (dark)")
-    edges = np.append(found.eras, found.eras[-1] + 1) - 0.5
-    below.pcolormesh(edges, np.arange(found.absent.shape[1] + 1), found.absent.T, cmap="Greys", vmin=0, vmax=1, rasterized=True)
+    edges = np.append(inventory.eras, inventory.eras[-1] + 1) - 0.5
+    below.pcolormesh(
+        edges, np.arange(inventory.absent.shape[1] + 1), inventory.absent.T, cmap="Greys", vmin=0, vmax=1, rasterized=True
+    )
     below.set(ylabel="feature", xlabel="era")
     for axes in (above, below):
         axes.spines[["top", "right"]].set_visible(False)

@@ -86,7 +86,7 @@ class Lines:
         yield progress
 
 
-def shown() -> Bars | Lines:
+def progress_display() -> Bars | Lines:
     """Bars where stderr is a terminal, lines elsewhere."""
     console = Console(stderr=True)
     return Bars(console) if console.is_terminal else Lines()

@@ -23,11 +23,11 @@ def sort_column(text: str, table: "pl.DataFrame") -> str:
     numeric = [name for name in table.columns if table[name].dtype.is_numeric()]
     if text in numeric:
         return text
-    headings = {shown.heading: shown.name for shown in (*CORR, *SURE, *REST, *LEGACY)}
+    headings = {column.heading: column.name for column in (*CORR, *SURE, *REST, *LEGACY)}
     guesses = (f"corr_{text}", f"{text}_mean", f"delta_{text}_mean", headings.get(text, ""))
     likely = [name for name in guesses if name in numeric] + [name for name in numeric if name.startswith(f"{text}_")]
-    said = f"did you mean {likely[0]!r}?" if likely and text else nearest(text, numeric)
-    raise NlabError(f"--sort: no column {text!r}; {said}")
+    advice = f"did you mean {likely[0]!r}?" if likely and text else nearest(text, numeric)
+    raise NlabError(f"--sort: no column {text!r}; {advice}")
 
 
 def ranked(table: "pl.DataFrame", column: str) -> "pl.DataFrame":

@@ -44,11 +44,11 @@ def write_realism(folder: RunFolder, judged: Sequence[Judged]) -> None:
 
     if not judged:
         return
-    table = pl.DataFrame([{"augmenter": each.augmenter, "seed": each.seed, **each.found.row()} for each in judged])
+    table = pl.DataFrame([{"augmenter": entry.augmenter, "seed": entry.seed, **entry.realism.row()} for entry in judged])
     folder.write_table(REALISM, table)
     legend = [f"- {line}" for line in LEGEND]
     folder.write_text("realism.md", "\n".join(["# Realism of invented rows", "", markdown(table, COLUMNS), "", *legend, ""]))
-    folder.write_table("realism_bins.parquet", pl.DataFrame([row for each in judged for row in _bins(each)]))
+    folder.write_table("realism_bins.parquet", pl.DataFrame([row for entry in judged for row in _bins(entry)]))
     for line in remarks(table):
         folder.warn(line)
 
@@ -106,5 +106,5 @@ def remarks(table: "pl.DataFrame") -> list[str]:
 def _bins(judged: Judged) -> list[dict[str, Any]]:
     return [
         {"augmenter": judged.augmenter, "feature": name, **{f"share_{i}": float(share) for i, share in enumerate(shares)}}
-        for name, shares in zip(judged.features, judged.found.proportions, strict=True)
+        for name, shares in zip(judged.features, judged.realism.proportions, strict=True)
     ]

@@ -113,7 +113,7 @@ def run_figures(run: Run, config: Config) -> dict[str, list[Figure]]:
     """Section → the figures of a run."""
     data = RunData(run, config)
     drawn = {section: [make(data) for make in makers] for section, makers in FIGURES.items()}
-    return {section: [figure for figure in found if figure is not None] for section, found in drawn.items()}
+    return {section: [figure for figure in candidates if figure is not None] for section, candidates in drawn.items()}
 
 
 def validation(eras: "pl.DataFrame") -> "pl.DataFrame":

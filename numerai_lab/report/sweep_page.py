@@ -41,15 +41,16 @@ def leaderboard(rows: Sequence[Mapping[str, Any]], column: str) -> tuple["pl.Dat
     ]
     types = {**dict.fromkeys(("between", "run", "error", *keys), pl.String), **dict.fromkeys(NUMBERS, pl.Float64)}
     table = pl.DataFrame(plain, schema_overrides=types, infer_schema_length=None)
-    shown = [
+    columns = [
         TableColumn("trial", "trial", "d"),
         TableColumn("value", column),
         TableColumn("delta", "Δ to the reference"),
         TableColumn("between", "95 % of Δ", "s"),
         *(TableColumn(key, key, "s") for key in keys),
         TableColumn("run", "run", "s"),
+        TableColumn("error", "error", "s"),
     ]
-    return table, [*shown, TableColumn("error", "error", "s")]
+    return table, columns
 
 
 def readable(table: "pl.DataFrame", rows: Sequence[Mapping[str, Any]]) -> "pl.DataFrame":
@@ -64,10 +65,12 @@ def sweep_page(title: str, says: Sequence[str], rows: Sequence[Mapping[str, Any]
     """The page that lies in the sweep's folder, beside the run folders. says: lines for the top; rows: best first."""
     exact, columns = leaderboard(rows, column)
     table = readable(exact, rows)
-    columns = [shown for shown in columns if any(value not in (None, "") for value in table[shown.name].to_list())]
-    at = [shown.name for shown in columns].index("run") if any(shown.name == "run" for shown in columns) else None
-    found = cells(table, columns)
-    for row in found:
+    filled = {name for name in table.columns if any(value not in (None, "") for value in table[name].to_list())}
+    columns = [table_column for table_column in columns if table_column.name in filled]
+    names = [table_column.name for table_column in columns]
+    at = names.index("run") if "run" in names else None
+    table_rows = cells(table, columns)
+    for row in table_rows:
         if at is not None and row[at].text:
             row[at] = replace(row[at], link=quote(f"{row[at].text}/report.html"))
     figures = [_history(rows, column), *_effects(rows, column)]
@@ -78,17 +81,17 @@ def sweep_page(title: str, says: Sequence[str], rows: Sequence[Mapping[str, Any]
         says=says,
         columns=columns,
         plots={figure.key: figure for figure in figures},
-        rows=found,
+        rows=table_rows,
     )
 
 
 def chosen(run: Run, variant: str) -> list[str]:
     """What val2 says of the trial that was chosen without it."""
-    said = judged(run.scores, "val2")
+    verdicts = judged(run.scores, "val2")
     rows = [row for row in run.scores.to_dicts() if row["variant"] == variant and row["split"] == "val2"]
     return [
         f"val2, looked at once and for this trial alone: corr {row['corr_mean']:+.4f}, sharpe {row['corr_sharpe']:.2f} "
-        f"({row['n_eras']} eras)" + (f"; {said[variant][1]}" if variant in said else "")
+        f"({row['n_eras']} eras)" + (f"; {verdicts[variant][1]}" if variant in verdicts else "")
         for row in rows
         if row["corr_mean"] is not None and row["corr_sharpe"] is not None
     ]

@@ -74,8 +74,8 @@ KEPT = ("run", "variant", "split", "corr_mean", "verdict", "delta_corr_mean_p_ad
 
 def summary_columns(legacy: bool, keys: Sequence[str] = ()) -> tuple[TableColumn, ...]:
     """What the printed score table shows, most wanted first; the forum's set with `scoring.legacy`. keys: of the config."""
-    told = [TableColumn(key, key, "s") for key in keys]
-    return (*LABELS, *told, *LEGACY, *CORR, *SURE) if legacy else (*LABELS, *told, *CORR, *SURE, *REST)
+    config_columns = [TableColumn(key, key, "s") for key in keys]
+    return (*LABELS, *config_columns, *LEGACY, *CORR, *SURE) if legacy else (*LABELS, *config_columns, *CORR, *SURE, *REST)
 
 
 def with_interval(scores: "pl.DataFrame") -> "pl.DataFrame":
@@ -129,12 +129,12 @@ def rendered(table: "pl.DataFrame", columns: Sequence[TableColumn], width: int |
     from rich.table import Table
     from rich.text import Text
 
-    shown = with_values(table, columns)
-    cells = {column.name: [formatted(value, column.style) for value in table[column.name].to_list()] for column in shown}
+    visible = with_values(table, columns)
+    cells = {column.name: [formatted(value, column.style) for value in table[column.name].to_list()] for column in visible}
     if width is not None:
-        shown = _fitting(shown, cells, width)
+        visible = _fitting(visible, cells, width)
     out = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
-    for column in shown:
+    for column in visible:
         out.add_column(
             column.heading,
             justify="left" if column.style == "s" else "right",
@@ -142,7 +142,7 @@ def rendered(table: "pl.DataFrame", columns: Sequence[TableColumn], width: int |
             overflow="fold",
         )
     for i in range(len(table)):
-        out.add_row(*[Text(cells[column.name][i]) for column in shown])  # texts are no markup
+        out.add_row(*[Text(cells[column.name][i]) for column in visible])  # texts are no markup
     return out
 
 
@@ -162,22 +162,22 @@ def best_is_high(column: str) -> bool | None:
 
 def left_out(table: "pl.DataFrame", columns: Sequence[TableColumn], width: int) -> str:
     """A line that names the columns for which a terminal of this width has no room; empty where there are none."""
-    shown = with_values(table, columns)
-    cells = {column.name: [formatted(value, column.style) for value in table[column.name].to_list()] for column in shown}
-    fitting = _fitting(shown, cells, width)
-    gone = [column.heading for column in shown if column not in fitting]
+    visible = with_values(table, columns)
+    cells = {column.name: [formatted(value, column.style) for value in table[column.name].to_list()] for column in visible}
+    fitting = _fitting(visible, cells, width)
+    gone = [column.heading for column in visible if column not in fitting]
     return f"no room at {width} columns for: {', '.join(gone)} (a wider terminal, or --format csv)" if gone else ""
 
 
-def _fitting(shown: list[TableColumn], cells: dict[str, list[str]], width: int) -> list[TableColumn]:
+def _fitting(columns: list[TableColumn], cells: dict[str, list[str]], width: int) -> list[TableColumn]:
     """The columns for which there is room: first those of `KEPT`, then the others in their order."""
     fitting, used = [], 0
-    for column in sorted(shown, key=lambda column: column.name not in KEPT):  # which keeps the order otherwise
+    for column in sorted(columns, key=lambda column: column.name not in KEPT):  # which keeps the order otherwise
         wide = max(map(len, [column.heading, *cells[column.name]]))
         used += min(wide, FOLDED if column.name in WRAPPING else wide) + 2
         if used <= width:
             fitting.append(column)
-    return [column for column in shown if column in fitting]
+    return [column for column in columns if column in fitting]
 
 
 def exported(table: "pl.DataFrame", how: Format) -> str:
@@ -192,10 +192,10 @@ def exported(table: "pl.DataFrame", how: Format) -> str:
 
 def markdown(table: "pl.DataFrame", columns: Sequence[TableColumn]) -> str:
     """A Markdown table of some columns."""
-    shown = [column for column in columns if column.name in table.columns]
-    lines = ["| " + " | ".join(column.heading for column in shown) + " |", "|" + " --- |" * len(shown)]
-    for row in table.select([column.name for column in shown]).rows():
-        cells = [formatted(value, column.style).replace("|", "\\|") for value, column in zip(row, shown, strict=True)]
+    present = [column for column in columns if column.name in table.columns]
+    lines = ["| " + " | ".join(column.heading for column in present) + " |", "|" + " --- |" * len(present)]
+    for row in table.select([column.name for column in present]).rows():
+        cells = [formatted(value, column.style).replace("|", "\\|") for value, column in zip(row, present, strict=True)]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -48,12 +48,12 @@ def lines_of_comparison(table: "pl.DataFrame") -> list[str]:
         return []
     several = len({row["run"] for row in table.to_dicts()}) > 1
     n = _members(rows)
-    said = [(outcome(row), verdict({**row, **_names(row, several)}, n)) for row in rows]
-    shown = [sentence for kind, sentence in said if len(rows) <= MANY or kind not in OPEN]
-    rest = Counter(kind for kind, _ in said if len(rows) > MANY and kind in OPEN)
-    others = [f"{sum(rest.values())} others: {', '.join(f'{count} {kind}' for kind, count in rest.items())}"] if rest else []
+    judgements = [(outcome(row), verdict({**row, **_names(row, several)}, n)) for row in rows]
+    sentences = [sentence for kind, sentence in judgements if len(rows) <= MANY or kind not in OPEN]
+    rest = Counter(kind for kind, _ in judgements if len(rows) > MANY and kind in OPEN)
+    counted = [f"{sum(rest.values())} others: {', '.join(f'{count} {kind}' for kind, count in rest.items())}"] if rest else []
     together = f"p adj, verdicts and their intervals are adjusted over all {n} variants that were compared here" if n > 1 else ""
-    return [*shown, *others, *filter(None, [together, resolution(table)])]
+    return [*sentences, *counted, *filter(None, [together, resolution(table)])]
 
 
 def _names(row: Mapping[str, Any], several: bool) -> dict[str, str]:
@@ -79,26 +79,26 @@ def verdict(row: Mapping[str, Any], n_compared: int = 1) -> str:
     change, low, high = _ends(row, "delta")
     if math.isnan(change):
         return f"{row['variant']}: no era in which both it and the reference have a score"
-    found = outcome(row)
+    result = outcome(row)
     reference = f" against {row['reference']}" if row.get("reference") else ""
-    interval = "" if found == "too few eras" else f" [{low:+.4f}, {high:+.4f}]"
-    said = f"{row['variant']}: corr {change:+.4f}{interval}{reference}, {_finding(row, found, n_compared)}"
-    parts = [said, *(_beside(row, kind) for kind in CALLED), ONE_SEED if row.get("delta_n_seeds") == 1 else ""]
+    interval = "" if result == "too few eras" else f" [{low:+.4f}, {high:+.4f}]"
+    comparison = f"{row['variant']}: corr {change:+.4f}{interval}{reference}, {_finding(row, result, n_compared)}"
+    parts = [comparison, *(_beside(row, kind) for kind in CALLED), ONE_SEED if row.get("delta_n_seeds") == 1 else ""]
     return "; ".join(part for part in parts if part)
 
 
-def _finding(row: Mapping[str, Any], found: Outcome, n_compared: int) -> str:
+def _finding(row: Mapping[str, Any], result: Outcome, n_compared: int) -> str:
     """What comes of the comparison with the reference."""
-    if found in ("same", "too few eras"):
-        return "the same scores as the reference" if found == "same" else "too few eras or seeds to say"
+    if result in ("same", "too few eras"):
+        return "the same scores as the reference" if result == "same" else "too few eras or seeds to say"
     alone, adjusted = (_number(row, f"delta_corr_mean_p{end}") for end in ("", "_adjusted"))
-    if found in ("better", "worse"):
-        return f"{found} (adjusted p {_short(adjusted)})"
-    if found in NOT_BEATEN.values():
-        kind = next(kind for kind, text in NOT_BEATEN.items() if text == found)
+    if result in ("better", "worse"):
+        return f"{result} (adjusted p {_short(adjusted)})"
+    if result in NOT_BEATEN.values():
+        kind = next(kind for kind, text in NOT_BEATEN.items() if text == result)
         return f"better than the reference (adjusted p {_short(adjusted)}), not shown to be better than {CALLED[kind]}"
-    said = "undecided" if found == "undecided" else no_gain(_ends(row, "delta")[2])
-    return f"{said} (alone yes (p {_short(alone)}), among {n_compared} no)" if alone < 1 - LEVEL else said
+    conclusion = "undecided" if result == "undecided" else no_gain(_ends(row, "delta")[2])
+    return f"{conclusion} (alone yes (p {_short(alone)}), among {n_compared} no)" if alone < 1 - LEVEL else conclusion
 
 
 def _beside(row: Mapping[str, Any], kind: str) -> str:
@@ -107,8 +107,8 @@ def _beside(row: Mapping[str, Any], kind: str) -> str:
     if not row.get(kind) or math.isnan(change):
         return ""
     between = "" if math.isnan(low) else f" [{low:+.4f}, {high:+.4f}]"
-    said = {"better": ", better", "worse": ", worse", "same": ", the same scores"}.get(verdict_of(change, low, high), "")
-    return f"against {CALLED[kind]} {row[kind]} {change:+.4f}{between}{said}"
+    ending = {"better": ", better", "worse": ", worse", "same": ", the same scores"}.get(verdict_of(change, low, high), "")
+    return f"against {CALLED[kind]} {row[kind]} {change:+.4f}{between}{ending}"
 
 
 def outcome(row: Mapping[str, Any]) -> Outcome:

@@ -11,34 +11,35 @@ from numerai_lab.report.figure import COLOURS, GREY, Figure, Trace, bars, line, 
 from numerai_lab.report.findings import Share
 
 
-def importance(found: Mapping[str, Mapping[str, Share]]) -> Figure:
+def importance(importances: Mapping[str, Mapping[str, Share]]) -> Figure:
     """Stacked bars: what raw features and each generator's columns add to the models."""
-    blocks = dict.fromkeys(block for shares in found.values() for block in shares)
-    data = [_block(block, found, GREY if block == RAW else COLOURS[i % len(COLOURS)]) for i, block in enumerate(blocks)]
+    blocks = dict.fromkeys(block for shares in importances.values() for block in shares)
+    data = [_block(block, importances, GREY if block == RAW else COLOURS[i % len(COLOURS)]) for i, block in enumerate(blocks)]
     parts = {
-        name: ", ".join(f"{block} {share.importance:.0%}" for block, share in shares.items()) for name, shares in found.items()
+        name: ", ".join(f"{block} {share.importance:.0%}" for block, share in shares.items())
+        for name, shares in importances.items()
     }
     return Figure(
         key="importance",
         title="What models use",
         says="Share of the importance (gain of trees; of linear models |weight| × spread) by block of inputs. Noise takes "
         "its part too: compare with a placebo. Hovering shows the share of the columns.",
-        alt=f"Stacked bars of importance by block. {'; '.join(f'{name}: {said}' for name, said in parts.items())}.",
+        alt=f"Stacked bars of importance by block. {'; '.join(f'{name}: {text}' for name, text in parts.items())}.",
         data=data,
         layout={
             "barmode": "stack",
             "xaxis": {"tickformat": ".0%", "range": [0, 1]},
             "yaxis": {"autorange": "reversed", "automargin": True},
         },
-        height=180 + 34 * len(found),
+        height=180 + 34 * len(importances),
     )
 
 
-def _block(block: str, found: Mapping[str, Mapping[str, Share]], colour: str) -> Trace:
-    shares = [found[name].get(block) for name in found]
+def _block(block: str, importances: Mapping[str, Mapping[str, Share]], colour: str) -> Trace:
+    shares = [importances[name].get(block) for name in importances]
     texts = ["" if share is None else f"{share.importance:.1%} by {share.columns:.1%} of the columns" for share in shares]
     values = [math.nan if share is None else share.importance for share in shares]
-    return bars(block, found, values, colour, across=True) | {"hovertext": texts, "hovertemplate": "%{y}: %{hovertext}"}
+    return bars(block, importances, values, colour, across=True) | {"hovertext": texts, "hovertemplate": "%{y}: %{hovertext}"}
 
 
 def training(curves: Mapping[str, Float64]) -> Figure:
@@ -60,17 +61,17 @@ def training(curves: Mapping[str, Float64]) -> Figure:
     )
 
 
-def stages(found: Mapping[str, Mapping[str, float]]) -> Figure:
+def stages(costs: Mapping[str, Mapping[str, float]]) -> Figure:
     """Seconds and peak memory of every stage, on two axes of their own."""
-    seconds, memory = [stage["seconds"] for stage in found.values()], [stage["peak_bytes"] / 1e9 for stage in found.values()]
+    seconds, memory = [stage["seconds"] for stage in costs.values()], [stage["peak_bytes"] / 1e9 for stage in costs.values()]
     return Figure(
         key="stages",
         title="Time and memory",
         says="Seconds of each stage, and the peak memory of the process by its end.",
         alt="Bars of seconds and peak memory by stage; the table below has the numbers.",
         data=[
-            bars("seconds", found, seconds, COLOURS[0], across=True),
-            bars("GB", found, memory, COLOURS[1], across=True) | {"xaxis": "x2"},
+            bars("seconds", costs, seconds, COLOURS[0], across=True),
+            bars("GB", costs, memory, COLOURS[1], across=True) | {"xaxis": "x2"},
         ],
         layout={
             "xaxis": titled("seconds", domain=[0, 0.46]),
@@ -78,5 +79,5 @@ def stages(found: Mapping[str, Mapping[str, float]]) -> Figure:
             "yaxis": {"autorange": "reversed", "automargin": True},
             "showlegend": False,
         },
-        height=160 + 30 * len(found),
+        height=160 + 30 * len(costs),
     )

@@ -118,9 +118,9 @@ class Ledger:
         return [look for look in self.looks()[0] if look.holdout.overlaps(holdout)]
 
     def open(self, look: Look, *, again: bool) -> Look:
-        """Writes a look down before its scores are known, and gives it with its number, time and user.
+        """Records a look before its scores are known; returns it with its number, time and user.
 
-        Raises NlabError where the holdout was looked at before, unless `again`.
+        Raises NlabError when the holdout was looked at before, unless `again`.
         """
         with self.owned():
             earlier = self.before(look.holdout)
@@ -133,7 +133,7 @@ class Ledger:
                 look.reference,
                 look.seeds,
                 len(earlier) + 1,
-                tuple(each.name for each in earlier),
+                tuple(previous.name for previous in earlier),
                 datetime.now(UTC).isoformat(timespec="seconds"),
                 _user(),
                 platform.node(),

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     import polars as pl
 
 FILES = "files"
-"""The manifest's checksums by path; runs of before there were any are read without."""
+"""The manifest's checksums by path; older runs have no checksums and are read unchecked."""
 DEFINING = ("fnc", "meta_model", "benchmark", "payout", "least_rows")
 """Of the manifest's `scoring`: what FNC, MMC, BMC and the payout are computed against, and which eras are left out."""
 DIGESTS = ("scored rows", "data identity", "meta model and benchmarks")
 """Of what runs have to agree in: digests of content, which tell people nothing."""
-TOLD: dict[str, tuple[type, ...]] = {
+REQUIRED_TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("comparable", "stages", "packages", "machine"), (dict,)),
     **dict.fromkeys(("warnings", "cache_hits", "seeds", "command"), (list,)),
     **dict.fromkeys(("splits.train", "splits.embargo", "splits.val1", "splits.val2"), (list,)),
@@ -35,7 +35,7 @@ TOLD: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("data.features", "data.train_rows", "data.synthetic"), (int,)),
     "data.horizon_days": (int, type(None)),
 }
-"""What readers take from a manifest."""
+"""Types that a manifest must hold, by the path of keys to the value."""
 
 
 @dataclass(frozen=True)
@@ -134,12 +134,12 @@ def _manifest(path: Path) -> dict[str, Any]:
     manifest = read_mapping(path)
     if STAMP in manifest or FILES in manifest:
         manifest = read_stamped(path)
-    for told, kinds in TOLD.items():
-        found: Any = manifest
-        for key in told.split("."):
-            found = found.get(key, ...) if isinstance(found, dict) else ...
-        if not isinstance(found, kinds):
-            raise ValueError(f"{path.name} does not say {told}")
+    for key_path, kinds in REQUIRED_TYPES.items():
+        value: Any = manifest
+        for key in key_path.split("."):
+            value = value.get(key, ...) if isinstance(value, dict) else ...
+        if not isinstance(value, kinds):
+            raise ValueError(f"{path.name} does not say {key_path}")
     return manifest
 
 
@@ -165,6 +165,6 @@ def _check_tables(scores: "pl.DataFrame", eras: "pl.DataFrame") -> None:
     variants = {*scores["variant"].to_list()}
     if variants != {*eras["variant"].to_list()}:
         raise ValueError(f"{SCORES} and {PER_ERA} name different variants")
-    wanted = sorted(itertools.product(variants, split_names(eras)))
-    if sorted(zip(scores["variant"].to_list(), scores["split"].to_list(), strict=True)) != wanted:
+    expected = sorted(itertools.product(variants, split_names(eras)))
+    if sorted(zip(scores["variant"].to_list(), scores["split"].to_list(), strict=True)) != expected:
         raise ValueError(f"{SCORES} has not one row a variant and split")

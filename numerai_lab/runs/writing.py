@@ -151,26 +151,29 @@ def new_run(runs_dir: Path, config: Config, unfinished: Path | None = None) -> I
 
 
 def unfinished_runs(runs_dir: Path, config: Config | None = None) -> list[Path]:
-    """Folders of runs that were killed and that nobody works on, the newest first; of this resolved config, if one is given."""
-    found = []
+    """Folders of killed runs that no process works on, the newest first; only those of `config`, if it is given."""
+    folders = []
     for path in sorted(runs_dir.glob(f"{UNFINISHED}*"), reverse=True):
         text = (path / CONFIG).read_text(encoding="utf-8") if (path / CONFIG).is_file() else ""
         with Lock(path / LOCK, make_folder=False) as lock, suppress(NlabFailure):  # of a folder with a link for a lock
             if text and (config is None or text == config.to_yaml()) and lock.take():
-                found.append(path)
-    return found
+                folders.append(path)
+    return folders
 
 
 def unfinished_run(path: Path) -> Path:
-    """The folder of a killed run, which may be named as it would have been called; NlabError when there is none."""
+    """The folder of a killed run; `path` may also be the name that the finished run would have had.
+
+    Raises NlabError when there is no such folder, or several.
+    """
     named = path.with_name(f"{UNFINISHED}{path.name.removeprefix(UNFINISHED)}")
-    found = [folder for folder in sorted(path.parent.glob(f"{UNFINISHED}*")) if folder.name.startswith(named.name)]
-    if len(found) == 1 and (found[0] / CONFIG).is_file():
-        return found[0]
-    others = [folder.name for folder in unfinished_runs(path.parent)]
+    matches = [folder for folder in sorted(path.parent.glob(f"{UNFINISHED}*")) if folder.name.startswith(named.name)]
+    if len(matches) == 1 and (matches[0] / CONFIG).is_file():
+        return matches[0]
+    names = [folder.name for folder in unfinished_runs(path.parent)]
     raise NlabError(
         f"{path}: not the folder of one unfinished run; "
-        + (f"unfinished there: {', '.join(others)}" if others else f"no run in {path.parent} is unfinished")
+        + (f"unfinished there: {', '.join(names)}" if names else f"no run in {path.parent} is unfinished")
     )
 
 
@@ -208,12 +211,12 @@ def _fail(work: Path, final: Path, error: BaseException, keep: bool) -> None:
         shutil.rmtree(work, ignore_errors=True)
         return
     if isinstance(error, KeyboardInterrupt):
-        said = "interrupted"
+        message = "interrupted"
     else:
-        said = str(error) if isinstance(error, NlabError) else "".join(traceback.format_exception(error))
-    log.error("failed: %s", said)
+        message = str(error) if isinstance(error, NlabError) else "".join(traceback.format_exception(error))
+    log.error("failed: %s", message)
     try:
-        (work / ERROR_TEXT).write_text(f"{said}\n", encoding="utf-8")
+        (work / ERROR_TEXT).write_text(f"{message}\n", encoding="utf-8")
         log.error("log and error are kept in %s", _rename(work, final))
     except OSError:  # the disk may be what failed; the first error is the one to show
         log.error("what was written is left in %s", work)

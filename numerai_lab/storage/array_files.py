@@ -20,11 +20,11 @@ def new_array(path: Path, dtype: str, shape: tuple[int, ...]) -> Array:
 
 
 def reopened(path: Path, shape: tuple[int, ...], dtype: str) -> Array | None:
-    """The writable memory-map that a killed try left, if it is of this shape and dtype."""
+    """The writable memory-map that a killed process left; None unless it has this shape and dtype."""
     with contextlib.suppress(Exception):  # absent, or whatever a broken header makes numpy raise
-        found: Array = open_memmap(path, mode="r+")
-        if found.shape == shape and found.dtype == np.dtype(dtype):
-            return found
+        array: Array = open_memmap(path, mode="r+")
+        if array.shape == shape and array.dtype == np.dtype(dtype):
+            return array
     return None
 
 

@@ -39,9 +39,9 @@ def checksums(paths: Iterable[Path], folder: Path) -> dict[str, int]:
     return {path.relative_to(folder).as_posix(): checksum(path) for path in sorted(paths)}
 
 
-def changed(folder: Path, wanted: Mapping[str, int]) -> str:
-    """A sentence on the first file that is not what its checksum says; empty when all are."""
-    for name, crc in wanted.items():
+def changed(folder: Path, expected: Mapping[str, int]) -> str:
+    """A sentence about the first file whose checksum differs from the expected one; empty when all agree."""
+    for name, crc in expected.items():
         path = folder / name
         if path.is_symlink() or not path.is_file() or checksum(path) != crc:
             return f"{name} is not what was written"
@@ -73,7 +73,7 @@ class KnownChecksums:
         """CRC-32 of files of a folder, by name. Raises OSError."""
         folder = folder.resolve()
         remembered = self._read(folder) if self.trusted else {}
-        checksums, found = {}, {}
+        checksums, updates = {}, {}
         for name in names:
             signature = signature_of(os.stat(folder / name))
             if signature[0] > SMALL and remembered.get(name, [])[:-1] == signature:
@@ -81,18 +81,18 @@ class KnownChecksums:
                 continue
             checksums[name], settled = _read_through(folder / name)
             if settled and settled[0] > SMALL:
-                found[name] = [*settled, checksums[name]]
-        if found:
-            self._write(folder, found)
+                updates[name] = [*settled, checksums[name]]
+        if updates:
+            self._write(folder, updates)
         return checksums
 
-    def changed(self, folder: Path, wanted: Mapping[str, int]) -> str:
-        """A sentence on the first file of the folder that is not what its checksum says; empty when all are."""
-        for name in wanted:
+    def changed(self, folder: Path, expected: Mapping[str, int]) -> str:
+        """A sentence about the first file whose checksum differs from the expected one; empty when all agree."""
+        for name in expected:
             if (folder / name).is_symlink() or not (folder / name).is_file():
                 return f"{name} is not what was written"
-        checksums = self.of_folder(folder, wanted)
-        return next((f"{name} is not what was written" for name, crc in wanted.items() if checksums[name] != crc), "")
+        checksums = self.of_folder(folder, expected)
+        return next((f"{name} is not what was written" for name, crc in expected.items() if checksums[name] != crc), "")
 
     def forget_missing(self) -> None:
         """Removes records of folders that are gone, and what killed processes left of a record."""
@@ -113,15 +113,15 @@ class KnownChecksums:
                 return {name: values for name, values in dict(record["files"]).items() if _is_entry(values)}
         return {}
 
-    def _write(self, folder: Path, found: Mapping[str, list[int]]) -> None:
-        """Adds to the folder's record; a cache that can't be written to remembers nothing."""
+    def _write(self, folder: Path, updates: Mapping[str, list[int]]) -> None:
+        """Adds checksums to the folder's record; does nothing where the cache can't be written to."""
         with suppress(OSError):
-            kept = {name: values for name, values in self._read(folder).items() if (folder / name).is_file()}
+            current = {name: values for name, values in self._read(folder).items() if (folder / name).is_file()}
             path = self._path(folder)
             path.parent.mkdir(parents=True, exist_ok=True)
             part = path.with_name(f"{path.stem}-{secrets.token_hex(4)}.part")  # with the mode that the umask says
             try:
-                part.write_text(with_stamp({"folder": str(folder), "files": {**kept, **found}}), encoding="utf-8")
+                part.write_text(with_stamp({"folder": str(folder), "files": {**current, **updates}}), encoding="utf-8")
                 part.replace(path)
             except BaseException:
                 part.unlink(missing_ok=True)

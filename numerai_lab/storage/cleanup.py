@@ -57,36 +57,36 @@ class Item:
     def as_dict(self) -> dict[str, Any]:
         """Plain values for `--format json`."""
         when = datetime.fromtimestamp(self.used).strftime("%Y-%m-%d %H:%M:%S")
-        kept = {key: value for key, value in asdict(self).items() if key not in ("path", "used")}
-        return {**kept, "used": when, "in_use": self.in_use, "key": self.path.name}
+        values = {key: value for key, value in asdict(self).items() if key not in ("path", "used")}
+        return {**values, "used": when, "in_use": self.in_use, "key": self.path.name}
 
 
 def items(cache: Path) -> list[Item]:
     """Everything in the cache but what dead processes left, the most recently used first.
 
-    Here as below, what another process removes or renames meanwhile is passed over.
+    Folders that another process removes or renames meanwhile are skipped.
     """
-    found = []
+    entries = []
     for folder in sorted((cache / STAGES).glob("*/*")):
         with suppress(FileNotFoundError):
             if folder.is_dir():
-                found.append(_stage(folder))
+                entries.append(_stage(folder))
     for family in DATA:
         for folder in sorted((cache / family).glob("[!.]*")):
             with suppress(FileNotFoundError):
                 if folder.is_dir():
-                    found.append(Item(folder, family, folder.name, _size(folder), _used(folder)))
-    return sorted(found, key=lambda item: -item.used)
+                    entries.append(Item(folder, family, folder.name, _size(folder), _used(folder)))
+    return sorted(entries, key=lambda item: -item.used)
 
 
 def orphans(cache: Path) -> list[Path]:
-    """What processes that died left behind and no run can use: scratch, and half-built data."""
+    """Folders that dead processes left and no run can use: scratch, and half-built data."""
     candidates = [*(cache / "scratch").glob("run-*"), *(path for family in DATA for path in (cache / family).glob(".*-*"))]
-    found = []
+    folders = []
     for path in sorted(path for path in candidates if path.is_dir()):  # names of locks may look alike
         with _abandoned(path) as dead:
-            found += [path] * dead
-    return found
+            folders += [path] * dead
+    return folders
 
 
 def prune(cache: Path, keep: int, *, data: bool) -> tuple[list[tuple[str, int]], int]:
@@ -147,11 +147,11 @@ def _discard(folder: Path) -> None:
 
 
 def bytes_of(text: str) -> int:
-    """`20GB` → 20,000,000,000. Raises NlabError for what is no size."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
-    if found is None or found[2] not in UNITS:
+    """The bytes of a size such as `20GB` (20,000,000,000). Raises NlabError when the text is no size."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
+    if match is None or match[2] not in UNITS:
         raise NlabError(f"--keep: {text!r} is no size; wanted a number and one of {', '.join(unit for unit in UNITS if unit)}")
-    return int(float(found[1]) * UNITS[found[2]])
+    return int(float(match[1]) * UNITS[match[2]])
 
 
 def _stage(folder: Path) -> Item:

@@ -40,15 +40,17 @@ def source_version(path: Path) -> str:
 def library_versions(*parts: type | ModuleType) -> dict[str, str]:
     """Package → version of every library that the code of these classes and modules imports, and Python's own."""
     names = {name for part in parts for name in _reached(part).libraries}
-    found = {DISTRIBUTIONS.get(name, name) for name in names} | {under for name in names for under in UNDERNEATH.get(name, ())}
-    return {**{name: _version(name) for name in sorted(found)}, "python": platform.python_version()}
+    distributions = {DISTRIBUTIONS.get(name, name) for name in names} | {
+        under for name in names for under in UNDERNEATH.get(name, ())
+    }
+    return {**{name: _version(name) for name in sorted(distributions)}, "python": platform.python_version()}
 
 
 def _version_of(part: type | ModuleType) -> bytes | None:
-    """A hash of the code of one class or module; None where a part of it can't be read."""
+    """A hash of the code of one class or module; None where one of its files can't be read."""
     kinds = [] if isinstance(part, ModuleType) else _bases(part)
-    sources = [_source_of(each) for each in (kinds or (part,))]
-    contents = [*(_version_reached(each) if each else None for each in sources), *map(_declared, kinds)]
+    sources = [_source_of(owner) for owner in (kinds or (part,))]
+    contents = [*(_version_reached(source) if source else None for source in sources), *map(_declared, kinds)]
     if None in contents:
         return None
     name = b"" if isinstance(part, ModuleType) else part.__qualname__.encode()
@@ -109,10 +111,10 @@ def _digest(path: Path) -> bytes:
     Where a module lies and what it is called does not count: moving one costs no cached stage.
     """
     imported = sorted(
-        f"{alias.asname or alias.name} {alias.name} ".encode() + _own_digest(found.path)
+        f"{alias.asname or alias.name} {alias.name} ".encode() + _own_digest(source.path)
         for node in _package_imports(path)
         for alias in node.names
-        if (found := located(f"{node.module}.{alias.name}") or located(str(node.module)))
+        if (source := located(f"{node.module}.{alias.name}") or located(str(node.module)))
     )
     return hashlib.sha256(b"".join([_own_digest(path), *imported])).digest()
 
@@ -135,12 +137,12 @@ def _own_digest(path: Path) -> bytes:
 
 
 def _stripped(tree: ast.Module) -> ast.Module:
-    """The tree without docstrings, texts that stand below constants, and imports from this package."""
+    """The tree without docstrings, descriptions of constants, and imports from this package."""
     for node in ast.walk(tree):
         for name in ("body", "orelse", "finalbody"):
-            kept = getattr(node, name, None)
-            if isinstance(kept, list):
-                setattr(node, name, [each for each in kept if not (_is_text(each) or _is_package_import(each))])
+            statements = getattr(node, name, None)
+            if isinstance(statements, list):
+                setattr(node, name, [part for part in statements if not (_is_text(part) or _is_package_import(part))])
     return tree
 
 

@@ -78,11 +78,11 @@ class PanelContent:
         return key_of("labels", horizon, [(era, self._sum("", self.panel.target, era)) for era in eras])
 
     def auxiliary_of(self, eras: Iterable[int]) -> str:
-        """Of the auxiliary targets of these eras, with their order, names and horizons."""
+        """A name for the auxiliary targets of these eras, with their order, names and horizons."""
         eras = list(eras)
         facts = [
-            (name, each.horizon_days, [(era, self._sum(name, each.values, era)) for era in eras])
-            for name, each in self.panel.auxiliary.items()
+            (name, auxiliary.horizon_days, [(era, self._sum(name, auxiliary.values, era)) for era in eras])
+            for name, auxiliary in self.panel.auxiliary.items()
         ]
         return key_of("auxiliary", facts)
 

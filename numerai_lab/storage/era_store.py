@@ -47,13 +47,13 @@ class Store:
         return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
 
     def damage(self, known: KnownChecksums | None = None) -> str:
-        """What is wrong with the folder, by its own checksums; empty when it is whole.
+        """A sentence about what is damaged in the folder, by its own checksums; empty when it is whole.
 
-        known: remembers files that were found whole, which are not read again; None reads all.
+        known: checksums of files that are not read again; None reads every file.
         """
         try:
-            wanted = dict(read_stamped(self.folder / META)["checksums"])
-            return known.changed(self.folder, wanted) if known else changed(self.folder, wanted)
+            checksums = dict(read_stamped(self.folder / META)["checksums"])
+            return known.changed(self.folder, checksums) if known else changed(self.folder, checksums)
         except (OSError, ValueError, KeyError, TypeError) as error:
             return f"{META} can't be read ({error!r})"
 

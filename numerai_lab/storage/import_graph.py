@@ -61,38 +61,38 @@ def reached(start: SourceFile) -> Reached:
     files, libraries, seen = {start}, set[str](), set[Import]()
     ahead = list(_imports(start))
     while ahead:
-        wanted = ahead.pop()
-        top = wanted.module.split(".")[0]
-        if wanted in seen or top in sys.stdlib_module_names or top in FRAMEWORK:
+        imported = ahead.pop()
+        top = imported.module.split(".")[0]
+        if imported in seen or top in sys.stdlib_module_names or top in FRAMEWORK:
             continue
-        seen.add(wanted)
+        seen.add(imported)
         if top not in own and _is_library(top):
             libraries.add(top)
             continue
-        for found in _files(wanted):
-            if isinstance(found, Import):
-                ahead.append(found)
-            elif found not in files:
-                files.add(found)
-                ahead += _imports(found)
+        for target in _files(imported):
+            if isinstance(target, Import):
+                ahead.append(target)
+            elif target not in files:
+                files.add(target)
+                ahead += _imports(target)
     return Reached(frozenset(files), frozenset(libraries))
 
 
-def _files(wanted: Import) -> Iterator[SourceFile | Import]:
+def _files(imported: Import) -> Iterator[SourceFile | Import]:
     """The file of a module with those of its parent packages; of ours, the module alone, or where its `__init__` sends on."""
-    if wanted.module == PACKAGE and not located(f"{PACKAGE}.{wanted.name}"):
+    if imported.module == PACKAGE and not located(f"{PACKAGE}.{imported.name}"):
         return  # names of the package itself: its version, and what notebooks need
-    if wanted.name and (submodule := located(f"{wanted.module}.{wanted.name}")):
+    if imported.name and (submodule := located(f"{imported.module}.{imported.name}")):
         yield submodule
-        wanted = Import(wanted.module)
+        imported = Import(imported.module)
         if submodule.module.split(".")[0] == PACKAGE:
             return
-    module = located(wanted.module)
+    module = located(imported.module)
     if module is not None:
-        passed_on = _passed_on(module) if wanted.module.split(".")[0] == PACKAGE and module.is_package else {}
-        yield passed_on.get(wanted.name, module)
-    if wanted.module.split(".")[0] != PACKAGE:
-        for parent in _parents(wanted.module):
+        passed_on = _passed_on(module) if imported.module.split(".")[0] == PACKAGE and module.is_package else {}
+        yield passed_on.get(imported.name, module)
+    if imported.module.split(".")[0] != PACKAGE:
+        for parent in _parents(imported.module):
             yield Import(parent)
 
 

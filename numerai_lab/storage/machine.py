@@ -67,7 +67,7 @@ def _groups(cgroups: Path, controlled: Path) -> list[tuple[Path, str, str, str]]
     """The control groups that this process is in and all above them: folder, and names of its limit, its use and its cache."""
     v1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
     v2 = ("memory.max", "memory.current", "inactive_file")
-    found = []
+    groups = []
     try:
         lines = controlled.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -79,8 +79,8 @@ def _groups(cgroups: Path, controlled: Path) -> list[tuple[Path, str, str, str]]
         root, names = (cgroups / "memory", v1) if controllers else (cgroups, v2)
         here = root / path.lstrip("/")
         # Inside a container the path may be that of the host: its own group is then mounted as the root.
-        found += [(folder, *names) for folder in (here, *here.parents) if folder.is_relative_to(root) and folder.is_dir()]
-    return found
+        groups += [(folder, *names) for folder in (here, *here.parents) if folder.is_relative_to(root) and folder.is_dir()]
+    return groups
 
 
 def _number(path: Path) -> int | None:

@@ -53,13 +53,13 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def journaled(path: Path, shape: tuple[int, ...], dtype: str = "float32") -> tuple[Array, "Journal"]:
-    """A memory-map to be written era by era, and which of its eras a killed try has written."""
+    """A memory-map to be written era by era, and the journal of eras that a killed process has written."""
     journal = Journal(path.with_name(JOURNAL))
-    found = reopened(path, shape, dtype)
-    if found is None:
+    array = reopened(path, shape, dtype)
+    if array is None:
         journal.path.unlink(missing_ok=True)
-        found = new_array(path, dtype, shape)
-    return found, journal
+        array = new_array(path, dtype, shape)
+    return array, journal
 
 
 @dataclass(frozen=True)

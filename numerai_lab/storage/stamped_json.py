@@ -26,12 +26,12 @@ def read_stamped(path: Path) -> dict[str, Any]:
 def read_mapping(path: Path) -> dict[str, Any]:
     """A JSON file that holds a mapping, whoever wrote it. Raises ValueError or OSError."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except RecursionError as error:
         raise ValueError(f"{path.name} is nested too deep") from error
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise ValueError(f"{path.name} is no mapping")
-    return found
+    return content
 
 
 def _stamp(facts: Mapping[str, Any]) -> int:

@@ -143,14 +143,14 @@ def _scope_checks(config: Config, plain: AuditTrial, hidden: AuditTrial, replace
             yield Check("columns of training eras and validation features", name, True, "fit_on: all, transductive by choice")
             continue
         same = plain.in_training[name] == replaced.in_training[name]
-        said = "equal bytes" if same else "other bytes, though fit_on is train"
-        yield Check("columns of training eras do not change with validation features", name, same, said)
+        numbers = "equal bytes" if same else "other bytes, though fit_on is train"
+        yield Check("columns of training eras do not change with validation features", name, same, numbers)
 
 
 def _rows_checks(plain: AuditTrial, hidden: AuditTrial, replaced: AuditTrial) -> Iterator[Check]:
-    for what, others in (("targets", hidden.rows), ("features", replaced.rows)):
+    for what, digests in (("targets", hidden.rows), ("features", replaced.rows)):
         for name, digest in plain.rows.items():
-            same = digest == others[name]
+            same = digest == digests[name]
             check = f"made rows do not change with validation {what}"
             yield Check(check, name, same, "equal bytes" if same else "other bytes")
     for name, copies in plain.copies.items():
@@ -163,7 +163,7 @@ def _fold_checks(config: Config, loaded: Loaded, splits: Splits, display: Progre
     if config.cv is None:
         return
     folds = folds_of(config, loaded.panel, splits)
-    fold = max(folds, key=lambda each: len(each.train))
+    fold = max(folds, key=lambda candidate: len(candidate.train))
     embargo = f"{fold.distance} eras, the horizon asks for {fold.required_eras}"
     yield Check("embargo covers the horizon", "cv", not fold.leak, embargo)
     (before, _), (after, n_eras) = (fold_digests(config, fold, broken, display) for broken in (False, True))

@@ -58,8 +58,8 @@ def data_checks(loaded: Loaded, splits: Splits) -> Iterator[Check]:
     yield _ids_check(panel, splits)
     yield from _feature_checks(panel, splits, overlap)
     yield _order_check(panel, splits, overlap)
-    found = twins(panel, panel.only(splits.train).blocks(), splits.scored)
-    yield Check("no row of validation stands in training", "data", not found.copied, found.numbers)
+    copies = twins(panel, panel.only(splits.train).blocks(), splits.scored)
+    yield Check("no row of validation stands in training", "data", not copies.copied, copies.numbers)
     yield from (_model_check(panel, splits, name, overlap) for name in panel.extras)
     yield _spread_check(panel, splits)
 
@@ -198,18 +198,18 @@ def _with_itself(panel: Panel, stocks: Stocks, lag: int) -> tuple[float, int]:
     assert panel.target is not None
     eras = set(panel.eras.tolist())
     pairs = [(era, era + lag) for era in sorted(eras) if era + lag in eras]
-    found, n_rows = [], 0
+    correlations, n_rows = [], 0
     for first, second in pairs[:: max(1, len(pairs) // PAIRS_OF_ERAS)]:
         rows, later = stocks(first), stocks(second)
         both = sorted(rows.keys() & later.keys())
-        one = panel.target[[rows[name] for name in both]].astype(np.float64)
-        other = panel.target[[later[name] for name in both]].astype(np.float64)
-        known = np.isfinite(one) & np.isfinite(other)
-        corr = pearson(one[known, None], other[known])[0] if known.sum() > 2 else np.nan
+        first_target = panel.target[[rows[name] for name in both]].astype(np.float64)
+        second_target = panel.target[[later[name] for name in both]].astype(np.float64)
+        known = np.isfinite(first_target) & np.isfinite(second_target)
+        corr = pearson(first_target[known, None], second_target[known])[0] if known.sum() > 2 else np.nan
         if np.isfinite(corr):
-            found.append(float(corr))
+            correlations.append(float(corr))
             n_rows += int(known.sum())
-    return (float(np.mean(found)), n_rows) if found else (np.nan, 0)
+    return (float(np.mean(correlations)), n_rows) if correlations else (np.nan, 0)
 
 
 def _spread_check(panel: Panel, splits: Splits) -> Check:

@@ -85,11 +85,11 @@ def export_run(run: Path, name: str, out: Path, display: ProgressDisplay, seed: 
     if name not in config.generators:
         raise NlabError(f"--generator: the run has no generator {name!r}; {nearest(name, config.generators)}")
     template = config.generators[name]
-    wanted = config.seeds[0] if seed is None or not template.stochastic else seed
-    path = run / "models" / f"generator-{name}@{wanted}.safetensors"
+    used_seed = config.seeds[0] if seed is None or not template.stochastic else seed
+    path = run / "models" / f"generator-{name}@{used_seed}.safetensors"
     if not path.is_file():
-        there = sorted(each.stem.removeprefix("generator-") for each in path.parent.glob("generator-*.safetensors"))
-        raise NlabError(f"{run}: keeps no fitted {name}@{wanted}; {nearest(f'{name}@{wanted}', there)}")
+        there = sorted(file.stem.removeprefix("generator-") for file in path.parent.glob("generator-*.safetensors"))
+        raise NlabError(f"{run}: keeps no fitted {name}@{used_seed}; {nearest(f'{name}@{used_seed}', there)}")
     with display.task("data") as progress:
         loaded = load_sealed_for(manifest, config, progress)
     if loaded.panel.n_raw != manifest["data"]["features"]:
@@ -98,8 +98,8 @@ def export_run(run: Path, name: str, out: Path, display: ProgressDisplay, seed: 
     splits = splits_of_run(manifest, config, loaded.panel)
     subject = Subject(
         name=name,
-        seed=wanted,
-        fits=restored_generator(done, config, name, wanted),
+        seed=used_seed,
+        fits=restored_generator(done, config, name, used_seed),
         train=splits.train,
         fitted_on=FitPlan.of(config, splits).fitted_on(name),
         facts={"run": run.name, "config hash": config_hash(config), "data identity": loaded.identity},
@@ -147,8 +147,8 @@ def transform(config: Config, out: Path, display: ProgressDisplay) -> list[Expor
 
 
 def _sealed(splits: Splits, dates: Mapping[int, str]) -> tuple[str, ...]:
-    said = f"the holdout, eras {span_text(splits.holdout, dates)}, its embargo and all later eras are sealed and left out"
-    return (said,) if splits.holdout else ()
+    remark = f"the holdout, eras {span_text(splits.holdout, dates)}, its embargo and all later eras are sealed and left out"
+    return (remark,) if splits.holdout else ()
 
 
 def config_hash(config: Config) -> str:

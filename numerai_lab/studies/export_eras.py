@@ -45,18 +45,18 @@ def export_eras(run: Path, name: str, n_eras: int, out: Path, display: ProgressD
     done = read_run(run)
     manifest = done.manifest
     config = load_recorded(run / CONFIG)
-    wanted = config.seeds[0] if seed is None else seed
-    augmenter = _fitted(done, config, name, wanted)
+    used_seed = config.seeds[0] if seed is None else seed
+    augmenter = _fitted(done, config, name, used_seed)
     with display.task("data") as progress:
         loaded = load_sealed_for(manifest, config, progress)
     if loaded.panel.n_raw != manifest["data"]["features"]:
         raise NlabError(f"{run}: was made of {manifest['data']['features']} features, the data now has {loaded.panel.n_raw}")
-    stream = _stream(augmenter, name, loaded, tuple(manifest["splits"]["train"]), wanted, n_eras)
+    stream = _stream(augmenter, name, loaded, tuple(manifest["splits"]["train"]), used_seed, n_eras)
     origins = stream.origins_of(name)[:n_eras]
     n_rows, first = 0, 10 ** len(str(stream.last_era))
     with display.task(f"export {name}") as progress, growing_table(out, _schema(loaded)) as add:
         for i, block in enumerate(_blocks(stream, origins)):
-            add(_table(block, first + i, loaded, wanted))
+            add(_table(block, first + i, loaded, used_seed))
             n_rows += len(block)
             progress(i + 1, len(origins))
     card = out.with_name(f"{out.name}.md")
@@ -64,9 +64,9 @@ def export_eras(run: Path, name: str, n_eras: int, out: Path, display: ProgressD
         "method": augmenter.model_dump()["kind"],
         "rows": f"{n_rows:,} in {len(origins)} eras, {first} to {first + len(origins) - 1}",
         "made": _made(augmenter, origins),
-        "learned from": _learned_from(done, config, name, wanted, loaded.panel.dates) if augmenter.learns else "nothing",
+        "learned from": _learned_from(done, config, name, used_seed, loaded.panel.dates) if augmenter.learns else "nothing",
         "target": f"{loaded.target}, as `target`",
-        "seed": wanted,
+        "seed": used_seed,
         "data": f"{'SYNTHETIC, ' if loaded.synthetic else ''}{config.data.version_label()}",
         "run": run.name,
         "config hash": config_hash(config),
@@ -97,24 +97,26 @@ def _fits(run: Run, name: str, seed: int) -> str:
     firsts = _firsts(run, name, seed)
     if not firsts:
         return "no variant of the run uses it"
-    said = " and ".join(f"from era {first} on" for first in firsts)
-    return f"it learned {said}, for variants with generators that take the eras before; a variant without them is needed"
+    starts = " and ".join(f"from era {first} on" for first in firsts)
+    return f"it learned {starts}, for variants with generators that take the eras before; a variant without them is needed"
 
 
 def _firsts(run: Run, name: str, seed: int) -> list[int]:
     """Where training begins of each fit on fewer than all training eras."""
     start, end = augmenter_file(name, seed, "*").split("*")
-    found = [str(path.relative_to(run.path)).removeprefix(start).removesuffix(end) for path in run.path.glob(f"{start}*{end}")]
-    return sorted(int(first) for first in found if first.isdecimal())
+    first_eras = [
+        str(path.relative_to(run.path)).removeprefix(start).removesuffix(end) for path in run.path.glob(f"{start}*{end}")
+    ]
+    return sorted(int(first) for first in first_eras if first.isdecimal())
 
 
 def _learned_from(run: Run, config: Config, name: str, seed: int, dates: Mapping[int, str]) -> str:
-    said = f"{span_text(tuple(run.manifest['splits']['train']), dates)}, features and target"
+    training_text = f"{span_text(tuple(run.manifest['splits']['train']), dates)}, features and target"
     readers = {g for v in config.variants.values() if name in v.augment for g in v.reads if g in config.generators}
     fewer = any(config.generators[g].fit_scope.kind == "early" for g in readers)
     if not fewer or _firsts(run, name, seed):
-        return said
-    return f"{said}; or of these eras those alone that a generator left, since so old a run keeps one fit of several"
+        return training_text
+    return f"{training_text}; or of these eras those alone that a generator left, since so old a run keeps one fit of several"
 
 
 def _stream(augmenter: Augmenter, name: str, loaded: Loaded, train: tuple[int, ...], seed: int, n_eras: int) -> TrainingStream:

@@ -76,9 +76,9 @@ class _Sent:
         if outer:
             self.sender.send(("task", label))
 
-        def progress(done: int, total: int, said: str = "", /) -> None:
+        def progress(done: int, total: int, note: str = "", /) -> None:
             if outer:
-                self.sender.send(("progress", (done, total, said)))
+                self.sender.send(("progress", (done, total, note)))
 
         try:
             yield progress

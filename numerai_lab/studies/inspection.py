@@ -81,8 +81,8 @@ def _sample(panel: Panel, run: Run, fits: Mapping[Key, FittedGenerator], display
     train = [era for era in splits["train"] if all(fit.speaks_for(era) for fit in fits.values())]
     if not train:
         raise NlabError(f"{run.path}: no training era is left that every generator has columns for without its targets")
-    wanted = max(ERAS[0], min(ERAS[1], ROWS * len(panel.eras) // max(1, len(panel.ids))))
-    chosen = sorted({*_evenly(train, wanted - wanted // 2), *_evenly(later, wanted // 2)})
+    n_eras = max(ERAS[0], min(ERAS[1], ROWS * len(panel.eras) // max(1, len(panel.ids))))
+    chosen = sorted({*_evenly(train, n_eras - n_eras // 2), *_evenly(later, n_eras // 2)})
     assert panel.target is not None
     parts, eras = [], []
     columns: dict[Key, list[Float32]] = {key: [] for key in fits}
@@ -109,7 +109,7 @@ def _sample(panel: Panel, run: Run, fits: Mapping[Key, FittedGenerator], display
 def _inspect(
     name: str, fits: Mapping[Key, FittedGenerator], sample: Sample, gains: Mapping[str, Mapping[str, Share]]
 ) -> Inspected:
-    seeds = [seed for each, seed in fits if each == name]
+    seeds = [seed for generator, seed in fits if generator == name]
     fit, Z = fits[name, seeds[0]], sample.columns[name, seeds[0]]
     raw, later = sample.raw.astype(np.float64), sample.later
     few, picture = (np.linspace(0, len(Z) - 1, min(n, len(Z))).astype(int) for n in (NEAR, POINTS))
@@ -125,7 +125,7 @@ def _inspect(
         kind=str(fit.template.model_dump()["kind"]),
         names=names,
         r2=explained(raw[~later], Z[~later], raw[later], Z[later]),
-        kept=neighbours_kept(raw[few], Z[few], k),
+        neighbours_kept=neighbours_kept(raw[few], Z[few], k),
         chance=k / (len(few) - 1),
         stable=float(np.mean([alike(Z, sample.columns[name, seed]) for seed in seeds[1:]])) if len(seeds) > 1 else None,
         shift=diagnosis.shift("train", "later"),

@@ -69,7 +69,7 @@ def run_each(config: Config, place: Path, say: Callable[[str], None], jobs: int,
     The config's own generators and augmenters run as they stand there; every other kind there is with its defaults. only: names
     of methods, or `generators`, `augmenters`; none = all.
     """
-    configs = {name: (family, each) for family, name, each in _configs(config)}
+    configs = {name: (family, method_config) for family, name, method_config in _configs(config)}
     for name in only:
         if name not in (*configs, *FAMILIES):
             raise NlabError(f"--only: no method {name!r}; {nearest(name, [*configs, *FAMILIES])}")
@@ -77,9 +77,9 @@ def run_each(config: Config, place: Path, say: Callable[[str], None], jobs: int,
     load(config.data, config.extra_sets)  # here, so that no method's peak memory is that of reading files
 
     def tried(name: str) -> MethodRun:
-        family, each = chosen[name]
+        family, method_config = chosen[name]
         say(f"{name} …")
-        trial = _tried(name, family, each, place / name)
+        trial = _tried(name, family, method_config, place / name)
         say(f"{name}: {'done' if trial.run else trial.failure}")
         return trial
 
@@ -131,9 +131,9 @@ def page(config: Config, trials: Sequence[MethodRun]) -> str:
         for family in FAMILIES:
             table = pl.DataFrame([row for row in rows if row["family"] == family], infer_schema_length=None)
             if len(table):
-                shown = [column for column in COLUMNS if column.name != "untrained" or (table["untrained"] != "").any()]
-                lines += [f"## {family.capitalize()}", "", markdown(table, shown), ""]
-        lines += ["## What they did", "", *(f"- {line}" for line in _said(rows))]
+                columns = [column for column in COLUMNS if column.name != "untrained" or (table["untrained"] != "").any()]
+                lines += [f"## {family.capitalize()}", "", markdown(table, columns), ""]
+        lines += ["## What they did", "", *(f"- {line}" for line in _findings(rows))]
     lines += [f"- Failed: {trial.name}: {trial.failure}" for trial in trials if trial.run is None]
     return "\n".join([*lines, ""])
 
@@ -155,24 +155,24 @@ def _rows(trials: Sequence[MethodRun], baseline: str) -> list[dict[str, Any]]:
     rows = []
     for trial in trials:
         assert trial.run is not None
-        found = _row(group.table, trial.run.name, trial.variant)
+        scores = _row(group.table, trial.run.name, trial.variant)
         alone = _row(group.table, trial.run.name, f"{trial.name}_only")
         costs = _costs(trial, len(trial.run.manifest["seeds"]))
         rows.append(
             {
                 "method": trial.name,
                 "family": trial.family,
-                "corr": _interval(found, "delta_corr_mean", of="_sim"),
-                "p": found.get("delta_corr_mean_p_adjusted"),
-                **{kind: _interval(found, f"delta_{kind}_corr_mean", of="_sim") for kind in KINDS},
-                "fnc": _interval(found, "delta_fnc_mean"),
-                "exposure": _interval(found, "delta_max_feature_exposure_mean", ".3f"),
-                "mmc": found.get("mmc_mean"),
+                "corr": _interval(scores, "delta_corr_mean", of="_sim"),
+                "p": scores.get("delta_corr_mean_p_adjusted"),
+                **{kind: _interval(scores, f"delta_{kind}_corr_mean", of="_sim") for kind in KINDS},
+                "fnc": _interval(scores, "delta_fnc_mean"),
+                "exposure": _interval(scores, "delta_max_feature_exposure_mean", ".3f"),
+                "mmc": scores.get("mmc_mean"),
                 "alone": _interval(alone, "delta_corr_mean"),
                 **costs,
-                "outcome": outcome(found) if found else "too few eras",
-                "has_placebo": any(found.get(kind) for kind in KINDS),
-                "notes": found.get("notes") or "",
+                "outcome": outcome(scores) if scores else "too few eras",
+                "has_placebo": any(scores.get(kind) for kind in KINDS),
+                "notes": scores.get("notes") or "",
             }
         )
     return rows
@@ -180,8 +180,8 @@ def _rows(trials: Sequence[MethodRun], baseline: str) -> list[dict[str, Any]]:
 
 def _row(table: "pl.DataFrame", run: str, variant: str) -> dict[str, Any]:
     """Of a variant over val1 and val2 together; empty where there is none."""
-    found = table.filter(run=run, variant=variant, split="val")
-    return found.row(0, named=True) if len(found) else {}
+    rows = table.filter(run=run, variant=variant, split="val")
+    return rows.row(0, named=True) if len(rows) else {}
 
 
 def _interval(row: dict[str, Any], name: str, style: str = ".4f", of: str = "") -> str:
@@ -210,7 +210,7 @@ def _costs(trial: MethodRun, n_seeds: int) -> dict[str, float]:
     }
 
 
-def _said(rows: Sequence[dict[str, Any]]) -> list[str]:
+def _findings(rows: Sequence[dict[str, Any]]) -> list[str]:
     """Which methods are shown to help, to harm, or to do nothing that these eras can tell."""
     proved = [row for row in rows if row["outcome"] == "better" and row["has_placebo"]]
     unproved = [row for row in rows if row not in proved and row["outcome"] in ("better", *NOT_BEATEN.values())]
@@ -221,5 +221,5 @@ def _said(rows: Sequence[dict[str, Any]]) -> list[str]:
         "Worse than the baseline": worse,
         "Not told from doing nothing": [row for row in rows if row not in (*proved, *unproved, *worse)],
     }
-    lines = [f"{said}: {', '.join(row['method'] for row in found) or 'none'}." for said, found in groups.items()]
+    lines = [f"{sentence}: {', '.join(row['method'] for row in members) or 'none'}." for sentence, members in groups.items()]
     return lines + [f"{row['method']}: {row['notes']}." for row in rows if row["notes"]]

@@ -88,8 +88,8 @@ def objective_of(text: str, config: Config) -> SweepObjective:
     """
     variant, _, rest = text.rpartition(":")
     parts = rest.split(".")
-    others = [name for name in config.variants if name != config.reference] or [config.reference]
-    variant = variant or others[0]
+    candidates = [name for name in config.variants if name != config.reference] or [config.reference]
+    variant = variant or candidates[0]
     if variant not in config.variants:
         raise NlabError(f"--objective: no variant {variant!r}; {nearest(variant, config.variants)}")
     if len(parts) != 3:
@@ -100,8 +100,8 @@ def objective_of(text: str, config: Config) -> SweepObjective:
         raise NlabError(f"--objective: {split} is not for choosing: a search sees {known}; val2 judges what it chose")
     if metric.startswith(CHANGE) and variant == config.reference:
         raise NlabError(f"--objective: {variant} is the reference, which has no {metric}; name another variant, VARIANT:{rest}")
-    scores = [f"{name}.{each}" for name, entry in METRICS.items() for each in entry.stats]
-    changes = [f"{CHANGE}{name}.{each}" for name, each in DELTAS]
+    scores = [f"{name}.{stat_name}" for name, entry in METRICS.items() for stat_name in entry.stats]
+    changes = [f"{CHANGE}{name}.{stat_name}" for name, stat_name in DELTAS]
     if f"{metric}.{stat}" not in (*scores, *changes):
         every = changes if metric.startswith(CHANGE) else scores
         known_ones = [score for score in every if score.startswith(f"{metric}.")] or every

@@ -71,11 +71,11 @@ def power(config: Config, gain: float, display: ProgressDisplay, run: Run | None
 
 def run_of(config: Config, runs_dir: Path) -> Run | None:
     """The newest finished run of this config, but for its seeds, with more than one variant."""
-    wanted = {**config.resolved(), "seeds": None}
+    resolved = {**config.resolved(), "seeds": None}
     for path in sorted(runs_dir.glob("*/manifest.json"), key=lambda path: path.parent.name, reverse=True):
         try:
             run = read_run(path.parent)
-            same = {**_asked(run), "seeds": None} == wanted
+            same = {**_resolved(run), "seeds": None} == resolved
         except NlabError:
             continue
         if same and run.scores["variant"].n_unique() > 1:
@@ -83,7 +83,7 @@ def run_of(config: Config, runs_dir: Path) -> Run | None:
     return None
 
 
-def _asked(run: Run) -> dict[str, Any]:
+def _resolved(run: Run) -> dict[str, Any]:
     return parse_recorded(asked_config(run), str(run.path)).resolved()
 
 
@@ -116,8 +116,8 @@ def _of_pilot(panel: Panel, splits: Splits, block: int) -> tuple[Noise, str]:
             weights.append(_ridge(products, counts, columns))
     scores = np.array([_corr(panel, era, np.column_stack(weights)) for era in scored]).T
     noise = noise_of({"all": scores[:PILOT_SEEDS], "part": scores[PILOT_SEEDS:]}, "all", block)
-    said = f"a pilot (ridge, {len(scored)} training eras; your model's may well be half or twice that)"
-    return noise, said
+    source = f"a pilot (ridge, {len(scored)} training eras; your model's may well be half or twice that)"
+    return noise, source
 
 
 def _rows(panel: Panel, era: int) -> tuple[Float64, Float64]:

@@ -18,10 +18,10 @@ def axis(text: str) -> tuple[str, list[Any]]:
     if not equals or not key or not values:
         raise NlabError(f"--grid {text!r}: wanted key=1,2,3 or key=0:5")
     span = re.fullmatch(r"(-?\d+):(-?\d+)", values)
-    found = list(range(int(span[1]), int(span[2]))) if span else parse_yaml(f"[{values}]", f"--grid {text!r}")
-    if not found:
+    choices = list(range(int(span[1]), int(span[2]))) if span else parse_yaml(f"[{values}]", f"--grid {text!r}")
+    if not choices:
         raise NlabError(f"--grid {text!r}: names no value")
-    return key, found
+    return key, choices
 
 
 def study_of(ranges: Sequence[str], high: bool) -> tuple["optuna.Study", dict[str, "optuna.distributions.BaseDistribution"]]:
@@ -42,17 +42,17 @@ def _range(text: str) -> tuple[str, "optuna.distributions.BaseDistribution"]:
 
     key, _, values = text.partition("=")
     number = r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
-    found = re.fullmatch(rf"({number}):({number})(:log)?", values)
+    match = re.fullmatch(rf"({number}):({number})(:log)?", values)
     if not key or not values:
         raise NlabError(f"--search {text!r}: wanted key=low:high, key=low:high:log or key=a,b,c")
-    if found is None:
+    if match is None:
         return key, distributions.CategoricalDistribution(parse_yaml(f"[{values}]", f"--search {text!r}"))
-    whole = all(re.fullmatch(r"-?\d+", part) for part in found.groups()[:2])
-    made: Callable[..., distributions.BaseDistribution] = (
+    whole = all(re.fullmatch(r"-?\d+", part) for part in match.groups()[:2])
+    distribution: Callable[..., distributions.BaseDistribution] = (
         distributions.IntDistribution if whole else distributions.FloatDistribution
     )
     try:
-        return key, made(*((int if whole else float)(part) for part in found.groups()[:2]), log=bool(found[3]))
+        return key, distribution(*((int if whole else float)(part) for part in match.groups()[:2]), log=bool(match[3]))
     except ValueError as error:
         raise NlabError(f"--search {text!r}: {error}") from error
 

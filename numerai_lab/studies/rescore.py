@@ -142,10 +142,10 @@ def _joined(path: Path, frame: "pl.DataFrame", panel: Panel, version: str) -> tu
         raise NlabError(f"{path}: id {twice!r} stands {counts[counts > 1][0]} times")
     n_live, n_known = int(live.sum()), int((~live).sum())
     lost = ids[(rows < 0) & ~live]
-    said = f"{len(lost):,} of {n_known:,} ids are not in the data" + (f", such as {lost[0].decode()!r}" if len(lost) else "")
+    message = f"{len(lost):,} of {n_known:,} ids are not in the data" + (f", such as {lost[0].decode()!r}" if len(lost) else "")
     if len(places) < LEAST_MATCHED * n_known or not n_known:
-        raise NlabError(f"{path}: {said} ({version}); fewer than {LEAST_MATCHED:.0%} match, is it the right data?")
-    notes = [said] if len(lost) else []
+        raise NlabError(f"{path}: {message} ({version}); fewer than {LEAST_MATCHED:.0%} match, is it the right data?")
+    notes = [message] if len(lost) else []
     return rows, [*notes, *([f"{n_live:,} live rows are left out"] if n_live else [])]
 
 
@@ -153,8 +153,8 @@ def _held_out(rows: Int64, panel: Panel, splits: Splits) -> list[str]:
     """A line where the file has predictions for rows of the holdout. rows: as `_joined` gives them."""
     n = sum(int(((rows >= place.start) & (rows < place.stop)).sum()) for place in map(panel.rows, splits.holdout))
     eras = span_text(splits.holdout, panel.dates)
-    said = f"{n:,} rows of the holdout (eras {eras}) are not scored; `nlab unseal` scores a run's variant there"
-    return [said] if n else []
+    message = f"{n:,} rows of the holdout (eras {eras}) are not scored; `nlab unseal` scores a run's variant there"
+    return [message] if n else []
 
 
 def _on_scored_eras(path: Path, given: Float64, rows: Int64, panel: Panel, splits: Splits) -> tuple[Splits, Float64]:
@@ -165,14 +165,16 @@ def _on_scored_eras(path: Path, given: Float64, rows: Int64, panel: Panel, split
     def covered(eras: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(era for era in eras if _complete(values[panel.rows(era)]).sum() >= 2)
 
-    kept = Splits(splits.train, (), covered(splits.val1), covered(splits.val2), splits.embargo_eras, splits.required_eras)
-    if not kept.scored:
+    scored_splits = Splits(
+        splits.train, (), covered(splits.val1), covered(splits.val2), splits.embargo_eras, splits.required_eras
+    )
+    if not scored_splits.scored:
         raise NlabError(f"{path}: no era of val1 or val2 has predictions; its eras may be training ones (see splits.train)")
-    return kept, values
+    return scored_splits, values
 
 
-def _more(names: list[str], shown: int) -> str:
-    return f" and {len(names) - shown} more" if len(names) > shown else ""
+def _more(names: list[str], n_shown: int) -> str:
+    return f" and {len(names) - n_shown} more" if len(names) > n_shown else ""
 
 
 def _complete(values: Float64) -> Array:

@@ -31,7 +31,7 @@ class Restored:
     names: tuple[str, ...]
 
     @cached_property
-    def asked(self) -> Config:
+    def partial_config(self) -> Config:
         """The config of these variants alone, and of those that ensembles among them average."""
         every = self.config.variants
         members = {member for name in self.names for member in every[name].ensemble or ()}
@@ -43,7 +43,7 @@ class Restored:
         future = panel.only(eras).without_target()
         shared = FitPlan.of(self.config, self.splits).shared_models
         with display.task(f"predict eras {span_text(eras)}"):
-            return predicted(self.asked, shared, future, lambda name, seed: self._values(future, name, seed))
+            return predicted(self.partial_config, shared, future, lambda name, seed: self._values(future, name, seed))
 
     def _values(self, future: Panel, name: str, seed: int) -> Float32:
         inputs = self.config.variants[name].inputs
@@ -60,10 +60,10 @@ class Restored:
         return restored_generator(self.run, self.config, name, seed if stochastic else self.config.seeds[0])
 
     def _model(self, name: str, seed: int) -> Model:
-        found = [path for path in sorted((self.run.path / "models").iterdir()) if path.stem == f"{name}@{seed}"]
-        if not found:
+        files = [path for path in sorted((self.run.path / "models").iterdir()) if path.stem == f"{name}@{seed}"]
+        if not files:
             raise NlabFailure(f"{self.run.path}: keeps no model of {name}@{seed}")
-        path = f"models/{found[0].name}"
+        path = f"models/{files[0].name}"
         try:
             return self.config.model.loaded(self.run.content(path))
         except (ValueError, KeyError) as error:

@@ -88,7 +88,7 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Asked:
+class SweepSpec:
     """A config file with overrides, where run folders go, and how many trials run side by side."""
 
     path: Path
@@ -103,41 +103,41 @@ class Asked:
         return load_config(self.path, [*self.overrides, *(text.removesuffix("\n...") for text in texts)])[0]
 
 
-def grid(asked: Asked, axes: Sequence[str], objective: str, display: ProgressDisplay) -> Sweep:
+def grid(spec: SweepSpec, axes: Sequence[str], objective: str, display: ProgressDisplay) -> Sweep:
     """Every combination of the axes `key=1,2,3` or `key=0:5` (0 to 4). All are checked before the first is run."""
     named = dict(axis(text) for text in axes)
     if len(named) < len(axes):
         raise NlabError("--grid: a key stands twice; give all its values at once")
-    values = [dict(zip(named, combination, strict=True)) for combination in itertools.product(*named.values())]
-    configs = [asked.config(each) for each in values]
-    wanted = objective_of(objective, configs[0])
-    trials = [SweepTrial(i, each) for i, each in enumerate(values, start=1)]
-    rules = Rules(wanted, len(trials), display)
+    points = [dict(zip(named, combination, strict=True)) for combination in itertools.product(*named.values())]
+    configs = [spec.config(point) for point in points]
+    sweep_objective = objective_of(objective, configs[0])
+    trials = [SweepTrial(i, point) for i, point in enumerate(points, start=1)]
+    rules = Rules(sweep_objective, len(trials), display)
     done: list[SweepTrial] = []
-    for first in range(0, len(trials), max(1, asked.jobs)):
-        batch = slice(first, first + max(1, asked.jobs))
-        done += _made(asked, trials[batch], configs[batch], rules)
-    return Sweep(wanted, tuple(done), searched=False)
+    for first in range(0, len(trials), max(1, spec.jobs)):
+        batch = slice(first, first + max(1, spec.jobs))
+        done += _run_batch(spec, trials[batch], configs[batch], rules)
+    return Sweep(sweep_objective, tuple(done), searched=False)
 
 
-def search(asked: Asked, ranges: Sequence[str], n_trials: int, objective: str, display: ProgressDisplay) -> Sweep:
+def search(spec: SweepSpec, ranges: Sequence[str], n_trials: int, objective: str, display: ProgressDisplay) -> Sweep:
     """Trials proposed by optuna's TPE from the values of those before them, within `key=low:high[:log]` or `key=a,b,c`.
 
     Proposals depend on nothing but the ranges, the number of jobs and the values, so that a sweep that is called again
     proposes the same trials, and takes those that are done from their run folders.
     """
-    wanted = objective_of(objective, asked.config({}))
-    study, space = study_of(ranges, wanted.high)
-    rules = Rules(wanted, n_trials, display)
+    sweep_objective = objective_of(objective, spec.config({}))
+    study, space = study_of(ranges, sweep_objective.high)
+    rules = Rules(sweep_objective, n_trials, display)
     done: list[SweepTrial] = []
     while len(done) < n_trials:
-        proposed = [study.ask(space) for _ in range(min(max(1, asked.jobs), n_trials - len(done)))]
-        trials = [SweepTrial(len(done) + i, dict(each.params)) for i, each in enumerate(proposed, start=1)]
-        made = _made(asked, trials, [asked.config(trial.values) for trial in trials], rules)
-        for each, trial in zip(proposed, made, strict=True):
-            tell(study, each, trial.value)
-        done += made
-    return Sweep(wanted, tuple(done), searched=True)
+        proposed = [study.ask(space) for _ in range(min(max(1, spec.jobs), n_trials - len(done)))]
+        trials = [SweepTrial(len(done) + i, dict(proposal.params)) for i, proposal in enumerate(proposed, start=1)]
+        batch = _run_batch(spec, trials, [spec.config(trial.values) for trial in trials], rules)
+        for proposal, trial in zip(proposed, batch, strict=True):
+            tell(study, proposal, trial.value)
+        done += batch
+    return Sweep(sweep_objective, tuple(done), searched=True)
 
 
 def summary(done: Sweep) -> tuple[list[dict[str, Any]], list[str]]:
@@ -186,20 +186,20 @@ def write_leaderboard(folder: Path, name: str, done: Sweep) -> Path:
     return page
 
 
-def _made(asked: Asked, trials: Sequence[SweepTrial], configs: Sequence[Config], rules: Rules) -> list[SweepTrial]:
+def _run_batch(spec: SweepSpec, trials: Sequence[SweepTrial], configs: Sequence[Config], rules: Rules) -> list[SweepTrial]:
     """Runs what is not done yet, side by side where asked for, and reads the value of each that may be ranked."""
-    there = _finished(asked.folder, rules, configs)
+    there = _finished(spec.folder, rules, configs)
     known = [there.get(config.to_yaml()) for config in configs]
-    missing = [config for config, found in zip(configs, known, strict=True) if found is None]
-    outcomes = iter(_run_all(asked, missing, rules.display))
+    missing = [config for config, earlier in zip(configs, known, strict=True) if earlier is None]
+    outcomes = iter(_run_all(spec, missing, rules.display))
     out = []
-    for trial, found in zip(trials, known, strict=True):
-        path, error = (found.path, "") if found else next(outcomes)
-        each = _judged(replace(trial, path=path, error=error, reused=found is not None), rules)
-        out.append(each)
-        value = f"{rules.objective.column} {each.value:+.4f}{' (was there)' * each.reused}"
-        said = f"failed: {each.error.splitlines()[0]}" if each.error else value
-        log.info("trial %d of %d: %s: %s", trial.number, rules.n_trials, values_text(trial.values), said)
+    for trial, earlier in zip(trials, known, strict=True):
+        path, error = (earlier.path, "") if earlier else next(outcomes)
+        result = _judged(replace(trial, path=path, error=error, reused=earlier is not None), rules)
+        out.append(result)
+        value = f"{rules.objective.column} {result.value:+.4f}{' (was there)' * result.reused}"
+        text = f"failed: {result.error.splitlines()[0]}" if result.error else value
+        log.info("trial %d of %d: %s: %s", trial.number, rules.n_trials, values_text(trial.values), text)
     return out
 
 
@@ -236,28 +236,28 @@ def _finished(folder: Path, rules: Rules, configs: Sequence[Config]) -> dict[str
     if rules.terms is None:
         with contextlib.suppress(NlabError):  # its trial will say why it fails
             rules.terms = terms(facts_now(configs[0]))
-    wanted = {config.to_yaml(): config for config in configs}
-    found = {}
+    by_text = {config.to_yaml(): config for config in configs}
+    runs = {}
     for path in paths:
         with contextlib.suppress(NlabError, OSError, UnicodeDecodeError):
             done = read_run(path)
             text = asked_config(done)
-            if text not in wanted:
+            if text not in by_text:
                 continue
             why = differing(rules.terms or terms(done.manifest), terms(done.manifest))
-            why = why or mismatch(done.manifest, fingerprint(wanted[text]))
+            why = why or mismatch(done.manifest, fingerprint(by_text[text]))
             if why:
                 log.warning("%s: not taken, its trial is run anew (%s)", path.name, why)
             else:
-                found[text] = done
-    return found
+                runs[text] = done
+    return runs
 
 
-def _run_all(asked: Asked, configs: Sequence[Config], display: ProgressDisplay) -> Iterator[tuple[Path | None, str]]:
+def _run_all(spec: SweepSpec, configs: Sequence[Config], display: ProgressDisplay) -> Iterator[tuple[Path | None, str]]:
     """Run folder, or why there is none, of each config."""
     if len(configs) <= 1:
         for config in configs:
-            yield _attempt(config, asked.folder, display)
+            yield _attempt(config, spec.folder, display)
         return
     from multiprocessing import get_context
 
@@ -268,7 +268,7 @@ def _run_all(asked: Asked, configs: Sequence[Config], display: ProgressDisplay) 
     try:
         with ProcessPoolExecutor(len(configs), get_context("spawn")) as pool:
             yield from pool.map(
-                _alone, [config.to_yaml() for config in configs], itertools.repeat(asked.folder), itertools.repeat(memory)
+                _alone, [config.to_yaml() for config in configs], itertools.repeat(spec.folder), itertools.repeat(memory)
             )
     finally:
         for name, value in before.items():

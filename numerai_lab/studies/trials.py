@@ -87,15 +87,15 @@ def _trial(display: ProgressDisplay, config: Config, broken: str) -> AuditTrial:
                 predictions = train_and_predict(context, fitted)
                 corr = _corr_by_variant(panel, splits, predictions)
                 true_corr = _corr_by_variant(true, splits, predictions)
-            made = {name: _digest_and_copies(context, name) for name in _augmenters(config)}
+            made_rows = {name: _digest_and_copies(context, name) for name in _augmenters(config)}
             return AuditTrial(
                 corr=corr,
                 true_corr=true_corr,
                 in_training=_digests(panel, splits.train, fitted),
                 everywhere=_digests(panel, (*splits.train, *splits.validation), fitted),
-                rows={name: digest for name, (digest, _) in made.items()},
+                rows={name: digest for name, (digest, _) in made_rows.items()},
                 column_corr={name: _mean_corr(panel, splits, fit) for (name, _), fit in fitted.items()},
-                copies={name: copies for name, (_, copies) in made.items()},
+                copies={name: copies for name, (_, copies) in made_rows.items()},
             )
 
 
@@ -117,10 +117,10 @@ def _digest_and_copies(context: RunContext, name: str) -> tuple[str, Twins]:
     digest = hashlib.sha256()
 
     def blocks() -> Iterator[Block]:
-        for made in map(stream.rows_of, stream.origins_of(name)):
-            assert made.target is not None
-            digest.update(made.features.tobytes() + made.target.tobytes())
-            yield made
+        for block in map(stream.rows_of, stream.origins_of(name)):
+            assert block.target is not None
+            digest.update(block.features.tobytes() + block.target.tobytes())
+            yield block
             stream.panel.release()
 
     copies = twins(context.panel, blocks(), context.splits.scored)
@@ -168,9 +168,9 @@ def _fold(display: ProgressDisplay, config: Config, fold: Fold, broken: bool) ->
             rng = rng_for(config.seeds[0], "audit", "fold")
             panel, n_eras = without_block(panel, fold, later=config.cv.scheme == "expanding", space=space, rng=rng)
         with _temporary_context(resolved, panel, plan, display) as context:
-            found = out_of_fold(context, FitPlan.of(config, fold))
-    columns = enumerate(found.columns)
-    return {column.variant: hashlib.sha256(found.values[:, i].tobytes()).hexdigest() for i, column in columns}, n_eras
+            predictions = out_of_fold(context, FitPlan.of(config, fold))
+    columns = enumerate(predictions.columns)
+    return {column.variant: hashlib.sha256(predictions.values[:, i].tobytes()).hexdigest() for i, column in columns}, n_eras
 
 
 def _columns_of_part(display: ProgressDisplay, config: Config, name: str, permuted: bool) -> str:

@@ -64,8 +64,8 @@ def twins(panel: Panel, train: Iterable[Block], validation: Iterable[int]) -> Tw
     (seen_hashes, seen_targets), (hashes, targets) = (
         (np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])) for parts in (seen, later)
     )
-    found = [_agreement(seen_hashes[:, i], seen_targets, hashes[:, i], targets) for i in range(len(groups))]
-    return max(found, key=lambda each: (each.copied, each.n_twins * max(0.0, each.agreement)))
+    agreements = [_agreement(seen_hashes[:, i], seen_targets, hashes[:, i], targets) for i in range(len(groups))]
+    return max(agreements, key=lambda copies: (copies.copied, copies.n_twins * max(0.0, copies.agreement)))
 
 
 def _labelled(blocks: Iterable[Block]) -> Iterator[tuple[Array, Float32]]:
@@ -106,9 +106,9 @@ def _agreement(seen: Int64, seen_targets: Array, hashes: Int64, targets: Array) 
         return Twins(len(hashes), 0, 0.0, 0.0)
     which = place[there]
     pairs, same = np.unique(np.searchsorted(known, seen) * len(values) + codes[: len(seen)], return_counts=True)
-    wanted = which * len(values) + own[there]
-    at = np.minimum(np.searchsorted(pairs, wanted), len(pairs) - 1)
-    equal = np.where(pairs[at] == wanted, same[at], 0) / counts[which]
+    keys = which * len(values) + own[there]
+    at = np.minimum(np.searchsorted(pairs, keys), len(pairs) - 1)
+    equal = np.where(pairs[at] == keys, same[at], 0) / counts[which]
     chance = np.minimum(share[own[there]], 0.95)
     agreement, error = _mean_by_group((equal - chance) / (1 - chance), chance / (1 - chance), which)
     return Twins(len(hashes), len(there), agreement, error)

@@ -138,18 +138,18 @@ def _check_same(run: Run, loaded: Loaded, splits: Splits, predictions: Predictio
     import polars as pl
 
     with io.BytesIO(run.content(PREDICTIONS)) as file:
-        kept = pl.read_parquet(file)
+        recorded = pl.read_parquet(file)
     again = prediction_table(loaded.panel, splits, predictions)
-    kept = kept.filter(pl.col("split").is_in(again["split"].unique().implode())).select(again.columns)
-    if len(kept) != len(again) or not kept.select("id", "era", "target").equals(again.select("id", "era", "target")):
+    recorded = recorded.filter(pl.col("split").is_in(again["split"].unique().implode())).select(again.columns)
+    if len(recorded) != len(again) or not recorded.select("id", "era", "target").equals(again.select("id", "era", "target")):
         raise NlabFailure(f"{run.path}: the validation rows or targets in the data are no longer those of the run")
     for name in column_names(predictions.columns):
-        one, other = (np.ascontiguousarray(table[name].to_numpy()) for table in (kept, again))
-        if one.tobytes() != other.tobytes():
+        before, now = (np.ascontiguousarray(table[name].to_numpy()) for table in (recorded, again))
+        if before.tobytes() != now.tobytes():
             raise NlabFailure(
                 f"{run.path}: the saved models of {name} no longer predict what the run predicted on validation (off by up to "
-                f"{np.abs(one - other).max():.2g}), so nothing was unsealed; use the machine and the package versions of the run "
-                "(manifest.json), or run the config again"
+                f"{np.abs(before - now).max():.2g}), so nothing was unsealed; use the machine and the package versions of "
+                "the run (manifest.json), or run the config again"
             )
 
 
@@ -230,7 +230,7 @@ def _written(path: Path, config: Config, stamped: "pl.DataFrame", look: Look) ->
 
     scores = json.loads(exported(stamped, "json"))
     looks = [*_earlier_looks(read_run(path)), {**look.facts(), "result": look.result, "scores": scores}]
-    table = pl.DataFrame([row for each in looks for row in each["scores"]], infer_schema_length=None)
+    table = pl.DataFrame([row for entry in looks for row in entry["scores"]], infer_schema_length=None)
     replace_page(path, HOLDOUT_SCORES, f"{exported(table, 'csv')}\n")
     replace_page(path, HOLDOUT_LOOKS, json.dumps({"looks": looks}, indent=1, ensure_ascii=False), looks=len(looks))
     run = read_run(path)
@@ -244,12 +244,14 @@ def _lines(run: Run, scores: "pl.DataFrame", look: Look) -> tuple[str, ...]:
     before, after = judged(run.scores)[look.variant][1], judged(scores, HOLDOUT)[look.variant][1]
     result, share = look.result, look.result["gain_retained"]
     if share is not None:
-        said = f"{share:.0%} ({result['delta_holdout']:+.4f} on the holdout of {result['delta_validation']:+.4f} on validation)"
+        retained = (
+            f"{share:.0%} ({result['delta_holdout']:+.4f} on the holdout of {result['delta_validation']:+.4f} on validation)"
+        )
     elif result["delta_holdout"] is None:
-        said = "no number, since no era of the holdout has a score of both"
+        retained = "no number, since no era of the holdout has a score of both"
     else:
-        said = "no number, since validation did not show a gain that could be retained"
-    return (f"on validation: {before}", f"on the holdout: {after}", f"gain retained: {said}")
+        retained = "no number, since validation did not show a gain that could be retained"
+    return (f"on validation: {before}", f"on the holdout: {after}", f"gain retained: {retained}")
 
 
 def stamp(look: Look) -> str:

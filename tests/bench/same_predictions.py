@@ -34,6 +34,8 @@ MODEL = {"n_estimators": 40, "learning_rate": 0.1}
 STEPS = {"max_steps": 20, "evaluate_every": 10, "steps": 20, "n_steps": 4, "era_steps": 3, "n_epochs": 20}
 AT_MOST = {**STEPS, "landmarks": 400, "pool": 200, "n_estimators": 40}
 """Parameters of generators and augmenters that are lowered to these values where their kind has them."""
+ENCODER = ("steps", "era_steps")
+"""Those that only umap's `mode: parametric` reads. Set in another mode they do nothing but change its random numbers."""
 
 LAYOUTS = {"legacy": "kazutsugi", "numerai_2018.csv.gz": "2018"}
 """What a config's `data.path` needs: the layout of `nlab data synth` that writes it."""
@@ -104,7 +106,8 @@ class Side:
         yield from (f"model.{key}={value}" for key, value in MODEL.items() if key in model)
         for family in ("generators", "augmenters"):
             for name, component in config.get(family, {}).items():
-                for key in sorted(AT_MOST.keys() & self._parameters(component)):
+                idle = () if component.get("mode") == "parametric" else ENCODER
+                for key in sorted((AT_MOST.keys() & self._parameters(component)).difference(idle)):
                     yield f"{family}.{name}.{key}={min(AT_MOST[key], component.get(key) or AT_MOST[key])}"
 
     def _parameters(self, component: dict[str, Any]) -> set[str]:

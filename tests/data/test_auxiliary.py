@@ -32,7 +32,7 @@ def test_they_stand_beside_the_target_in_a_store_of_their_own(tmp_path: Path, su
     assert both.content.labels_of([1, 2]) == alone.content.labels_of([1, 2])
     assert both.content.auxiliary_of([1, 2]) != alone.content.auxiliary_of([1, 2])
     np.testing.assert_array_equal(both.panel.auxiliary["target_x_60"].values, SORTED)
-    assert not load(Files(path=path, target="target_x_60")).made  # as a target of its own it lies there already
+    assert not load(Files(path=path, target="target_x_60")).new_stores  # as a target of its own it lies there already
 
 
 def test_the_longest_horizon_counts_and_is_told(tmp_path: Path) -> None:

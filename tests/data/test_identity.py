@@ -90,8 +90,8 @@ def test_the_same_bytes_elsewhere_under_another_name_are_the_same_store(tmp_path
     shutil.copy(path, other)
     os.utime(other, (5, 5))
     again = read(other)
-    assert first.made
-    assert not again.made
+    assert first.new_stores
+    assert not again.new_stores
     assert (again.store, again.labels, again.identity) == (first.store, first.labels, first.identity)
 
 
@@ -99,7 +99,7 @@ def test_another_meta_model_makes_its_own_store_and_leaves_the_rows(tmp_path: Pa
     path = folder_of(tmp_path / "data")
     first = read(path)
     os.utime(path / "meta_model.parquet")
-    assert not read(path).made
+    assert not read(path).new_stores
     meta_model(path, 0.25)
     second = read(path)
     assert (second.store, second.labels, second.identity) == (first.store, first.labels, first.identity)
@@ -114,7 +114,7 @@ def test_feature_sets_that_are_listed_otherwise_leave_the_store_and_are_read_ane
     sets = {"small": ["feature_x"], "y": ["feature_y"], "both": ["feature_y", "feature_x"]}
     (path / "features.json").write_text(json.dumps({"feature_sets": sets}))
     second = read(path)
-    assert not second.made
+    assert not second.new_stores
     assert second.store == first.store
     assert second.panel.feature_sets["both"].tolist() == [0, 1]
 
@@ -130,7 +130,7 @@ def test_features_for_scoring_alone_are_a_store_of_their_own(tmp_path: Path) -> 
     for era in (1, 2, 10):
         np.testing.assert_array_equal(wider.panel.set_of("both", era), everything.features[everything.rows(era)][:, ::-1])
         np.testing.assert_array_equal(wider.panel.set_of("y", era)[:, 0], everything.features[everything.rows(era), 0])
-    assert not read(path, ("both",), feature_set="small").made
+    assert not read(path, ("both",), feature_set="small").new_stores
 
 
 def test_another_version_of_a_library_or_of_the_reader_is_another_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,9 +142,9 @@ def test_another_version_of_a_library_or_of_the_reader_is_another_store(tmp_path
         with monkeypatch.context() as patch:
             patch.setattr(f"numerai_lab.data.keys.{name}", value)
             other = read(path)
-        assert other.made
+        assert other.new_stores
         assert other.store != first.store
-    assert not read(path).made
+    assert not read(path).new_stores
 
 
 def test_eras_that_stayed_have_the_same_content_after_validation_has_grown(tmp_path: Path) -> None:

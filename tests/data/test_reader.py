@@ -161,10 +161,10 @@ def test_batches_of_any_size_fill_the_same_store(tmp_path: Path, monkeypatch: py
 
 def test_a_store_is_reused_until_the_file_or_the_features_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NLAB_CACHE", str(tmp_path / "cache"))
-    assert loaded(tmp_path, frame()).made
+    assert loaded(tmp_path, frame()).new_stores
     path = tmp_path / "data.parquet"
     source = Files(path=str(path), target="target_ender_20")
-    assert not load(source).made
+    assert not load(source).new_stores
     assert outline(source).in_store
     loaded(tmp_path, frame(feature_z=pl.Series([1] * ROWS, dtype=pl.Int8)))
     assert load(source).panel.n_raw == 3

@@ -204,7 +204,7 @@ def test_stores_that_broke_are_found_and_made_anew(n_inputs: int, tmp_path: Path
         assert len(said) > 0.98 * n_inputs // 2
     (loaded.store.folder / "features.npy").write_bytes(b"broken")
     again = load(make_config().data)
-    assert again.made
+    assert again.new_stores
     np.testing.assert_array_equal(again.panel.features, wanted)
 
 

@@ -27,7 +27,7 @@ from numerai_lab.studies.audit import audit
 from numerai_lab.studies.export import export_run
 from numerai_lab.studies.inspection import inspected
 from numerai_lab.studies.rescore import score_predictions
-from numerai_lab.studies.sweep import Asked, grid
+from numerai_lab.studies.sweep import SweepSpec, grid
 from tests.conftest import Quiet, make_config, quick
 from tests.studies.cheats import Overreaching, OverreachingForTargets
 
@@ -166,8 +166,8 @@ def test_poison_in_the_holdout_changes_no_value_of_a_sweep(folder: Path, tmp_pat
 
     def everything(place: str) -> tuple[list[float], list[bytes]]:
         """Values of the trials, and the scores of every run, that of the chosen trial on val2 too."""
-        asked = Asked(path, [], tmp_path / place)
-        trials = grid(asked, ["model.alpha=1,1000"], "pca:val1.corr.mean", Quiet()).trials
+        spec = SweepSpec(path, [], tmp_path / place)
+        trials = grid(spec, ["model.alpha=1,1000"], "pca:val1.corr.mean", Quiet()).trials
         return [trial.value for trial in trials], sorted(each.read_bytes() for each in (tmp_path / place).rglob("scores.csv"))
 
     before = everything("clean")

@@ -104,11 +104,13 @@ def outcome(config: Config, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Out
     loaded, splits = load_sealed(config)
     with scratch() as space, _cache(space, RunOptions()) as stages:
         final = resolved_config(config, loaded.panel, FitPlan.of(config, splits))
-        context = RunContext(final, loaded.panel, FitPlan.of(final, splits), space, Quiet(), lambda *_: None, stages, loaded.content)
+        context = RunContext(
+            final, loaded.panel, FitPlan.of(final, splits), space, Quiet(), lambda *_: None, stages, loaded.content
+        )
         values = train_and_predict(context, fit_generators(context)).values.tobytes()
         made = set(stages.costs) - {hit["stage"] for hit in stages.hits}
     names = {label.split("@")[0] for label in made if label.startswith(("fit", "train"))}
-    return Outcome(names, values, loaded.made)
+    return Outcome(names, values, loaded.new_stores)
 
 
 @pytest.fixture

@@ -118,7 +118,7 @@ def test_data_that_is_being_read_is_not_pruned(monkeypatch: pytest.MonkeyPatch) 
     steps = [(ingest, step) for step in ("_ingest", "_ingest_further", "_label", "_write_extras")]
     for module, step in [*steps, (reader, "_loaded")]:
         monkeypatch.setattr(module, step, after_pruning(getattr(module, step)))
-    assert reader.load(Synthetic(size="tiny"), ["all"]).made
+    assert reader.load(Synthetic(size="tiny"), ["all"]).new_stores
     removed, _ = prune(cache_dir(), 0, data=True)
     assert sorted(what.split("/")[0] for what, _ in removed) == ["extras", "labels", "scoring_features", "stores", "synthetic"]
 

@@ -47,10 +47,10 @@ def test_a_damaged_store_is_made_anew_with_a_line_saying_so(
         path.write_bytes(content if how == "flip" else content[: len(content) // 2])
     with caplog.at_level(logging.WARNING, "nlab"):
         again = load(TINY)
-    assert again.made
+    assert again.new_stores
     assert "is damaged" in caplog.text
     np.testing.assert_array_equal(again.panel.features, wanted)
-    assert not load(TINY).made
+    assert not load(TINY).new_stores
 
 
 def test_a_damaged_store_that_several_load_at_once_is_removed_once_and_made_anew(

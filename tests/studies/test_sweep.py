@@ -21,24 +21,24 @@ from numerai_lab.runs.reading import read_run
 from numerai_lab.storage.stamped_json import read_stamped, with_stamp
 from numerai_lab.studies.objective import SweepObjective, objective_of
 from numerai_lab.studies.proposals import axis
-from numerai_lab.studies.sweep import Asked, Sweep, SweepTrial, _alone, grid, search, summary, write_leaderboard
+from numerai_lab.studies.sweep import Sweep, SweepSpec, SweepTrial, _alone, grid, search, summary, write_leaderboard
 from tests.conftest import Quiet, make_config, reseal
 from tests.report.browser import Page
 
 
 @pytest.fixture
-def asked(tmp_path: Path) -> Asked:
+def spec(tmp_path: Path) -> SweepSpec:
     path = tmp_path / "c.yaml"
     path.write_text(
         "name: s\ndata: {source: synthetic, size: tiny}\ngenerators: {pca: {kind: pca, n_components: 3}}\n"
         "splits: {train: train, embargo: {eras: 2, allow_leak: true}}\n"
         "model: {kind: ridge}\nvariants: {baseline: {}, raw+pca: {features: [raw, pca]}}\n"
     )
-    return Asked(path, [], tmp_path / "sweep")
+    return SweepSpec(path, [], tmp_path / "sweep")
 
 
-def test_every_combination_is_a_run_and_the_generator_is_fitted_once(asked: Asked) -> None:
-    done = grid(asked, ["model.alpha=1,1e4", "generators.pca.n_components=2,3"], "val1.corr.mean", Quiet())
+def test_every_combination_is_a_run_and_the_generator_is_fitted_once(spec: SweepSpec) -> None:
+    done = grid(spec, ["model.alpha=1,1e4", "generators.pca.n_components=2,3"], "val1.corr.mean", Quiet())
     assert [tuple(trial.values.values()) for trial in done.trials] == [(1, 2), (1, 3), (10000.0, 2), (10000.0, 3)]
     for trial in done.trials:
         assert trial.path is not None
@@ -50,72 +50,72 @@ def test_every_combination_is_a_run_and_the_generator_is_fitted_once(asked: Aske
     assert {hit["stage"].split("@")[0] for hit in read_run(last).manifest["cache_hits"]} >= {"fit pca", "columns pca"}
 
 
-def test_called_again_it_takes_what_is_done_and_makes_what_is_missing(asked: Asked) -> None:
-    first = grid(asked, ["model.alpha=1,10", "seed=0:2"], "val1.corr.mean", Quiet())
+def test_called_again_it_takes_what_is_done_and_makes_what_is_missing(spec: SweepSpec) -> None:
+    first = grid(spec, ["model.alpha=1,10", "seed=0:2"], "val1.corr.mean", Quiet())
     assert not any(trial.reused for trial in first.trials)
     gone = first.trials[2].path
     assert gone is not None
     shutil.rmtree(gone)
-    again = grid(asked, ["model.alpha=1,10", "seed=0:2"], "val1.corr.mean", Quiet())
+    again = grid(spec, ["model.alpha=1,10", "seed=0:2"], "val1.corr.mean", Quiet())
     assert [trial.reused for trial in again.trials] == [True, True, False, True]
     assert [trial.value for trial in again.trials] == [trial.value for trial in first.trials]
 
 
-def test_side_by_side_gives_the_same_values(asked: Asked, tmp_path: Path) -> None:
-    beside = Asked(asked.path, [], tmp_path / "beside", jobs=2)
+def test_side_by_side_gives_the_same_values(spec: SweepSpec, tmp_path: Path) -> None:
+    beside = SweepSpec(spec.path, [], tmp_path / "beside", jobs=2)
     together = grid(beside, ["model.alpha=1,1000"], "val1.corr.mean", Quiet())
-    alone = grid(asked, ["model.alpha=1,1000"], "val1.corr.mean", Quiet())
+    alone = grid(spec, ["model.alpha=1,1000"], "val1.corr.mean", Quiet())
     assert [trial.value for trial in together.trials] == [trial.value for trial in alone.trials]
 
 
-def test_trials_side_by_side_share_the_memory(asked: Asked) -> None:
-    found, error = _alone(asked.config({"model.alpha": 1}).to_yaml(), asked.folder, 1000)
+def test_trials_side_by_side_share_the_memory(spec: SweepSpec) -> None:
+    found, error = _alone(spec.config({"model.alpha": 1}).to_yaml(), spec.folder, 1000)
     assert found is None
     assert "does not fit" in error
     assert "1.0 kB free" in error
 
 
-def test_a_trial_that_fails_does_not_stop_the_others(asked: Asked) -> None:
-    done = grid(asked, ["data.target=target,target_missing"], "val1.corr.mean", Quiet())
+def test_a_trial_that_fails_does_not_stop_the_others(spec: SweepSpec) -> None:
+    done = grid(spec, ["data.target=target,target_missing"], "val1.corr.mean", Quiet())
     assert [bool(trial.error) for trial in done.trials] == [False, True]
     assert done.ranked[-1].number == 2
     assert "target_missing" in summary(done)[0][-1]["error"]
 
 
-def test_a_bad_value_stops_the_sweep_before_the_first_trial(asked: Asked) -> None:
+def test_a_bad_value_stops_the_sweep_before_the_first_trial(spec: SweepSpec) -> None:
     with pytest.raises(NlabError, match=r"model\.alpha"):
-        grid(asked, ["model.alpha=1,-5"], "val1.corr.mean", Quiet())
+        grid(spec, ["model.alpha=1,-5"], "val1.corr.mean", Quiet())
     with pytest.raises(NlabError, match="did you mean 'alpha'"):
-        grid(asked, ["model.alhpa=1"], "val1.corr.mean", Quiet())
-    assert not asked.folder.exists()
+        grid(spec, ["model.alhpa=1"], "val1.corr.mean", Quiet())
+    assert not spec.folder.exists()
 
 
-def test_the_search_never_sees_val2(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_search_never_sees_val2(spec: SweepSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("optuna")
     config = make_config()
     for split in ("val2", "val"):
         with pytest.raises(NlabError, match="a search sees val1"):
             objective_of(f"{split}.corr.sharpe", config)
-    plain = search(asked, ["model.alpha=1.0:1e6:log"], 6, "val1.corr.sharpe", Quiet())
+    plain = search(spec, ["model.alpha=1.0:1e6:log"], 6, "val1.corr.sharpe", Quiet())
     for trial in plain.trials:  # other scores in val2 change no proposal
         assert trial.path is not None
         scores = pl.read_csv(trial.path / "scores.csv", infer_schema_length=None)
         hidden = pl.when(pl.col("split") == "val1").then(pl.col("corr_sharpe")).otherwise(-9.0)
         scores.with_columns(hidden.alias("corr_sharpe")).write_csv(trial.path / "scores.csv")
         reseal(trial.path)
-    again = search(asked, ["model.alpha=1.0:1e6:log"], 6, "val1.corr.sharpe", Quiet())
+    again = search(spec, ["model.alpha=1.0:1e6:log"], 6, "val1.corr.sharpe", Quiet())
     assert [trial.values for trial in again.trials] == [trial.values for trial in plain.trials]
     assert all(trial.reused for trial in again.trials)
 
 
-def test_a_search_proposes_within_its_ranges_and_learns(asked: Asked) -> None:
+def test_a_search_proposes_within_its_ranges_and_learns(spec: SweepSpec) -> None:
     pytest.importorskip("optuna")
-    done = search(asked, ["model.alpha=1.0:100.0:log", "generators.pca.n_components=2:4"], 3, "val1.corr.mean", Quiet())
+    done = search(spec, ["model.alpha=1.0:100.0:log", "generators.pca.n_components=2:4"], 3, "val1.corr.mean", Quiet())
     for trial in done.trials:
         assert 1 <= trial.values["model.alpha"] <= 100
         assert trial.values["generators.pca.n_components"] in (2, 3, 4)
     with pytest.raises(NlabError, match="nothing to search"):
-        search(asked, [], 3, "val1.corr.mean", Quiet())
+        search(spec, [], 3, "val1.corr.mean", Quiet())
 
 
 def test_less_exposure_is_better_and_no_value_comes_last() -> None:
@@ -150,33 +150,33 @@ def test_axes_are_read_as_yaml_and_spans(text: str, values: list[object]) -> Non
     assert axis(text)[1] == values
 
 
-def test_the_leaderboard_says_what_was_seen_and_links_to_each_run(asked: Asked, browser: Page) -> None:
-    done = grid(asked, ["model.alpha=1,1e4,1e6"], "val1.corr.mean", Quiet())
-    write_leaderboard(asked.folder, "s", done)
+def test_the_leaderboard_says_what_was_seen_and_links_to_each_run(spec: SweepSpec, browser: Page) -> None:
+    done = grid(spec, ["model.alpha=1,1e4,1e6"], "val1.corr.mean", Quiet())
+    write_leaderboard(spec.folder, "s", done)
     rows, says = summary(done)
     assert "the search never saw val2" in says[0]
     assert says[1].startswith("chosen: trial")
     assert "looked at once" in says[2]
     assert [row["value"] for row in rows] == sorted((row["value"] for row in rows), reverse=True)
-    assert pl.read_csv(asked.folder / "leaderboard.csv").height == 3
-    browser.open(asked.folder / "leaderboard.html")
+    assert pl.read_csv(spec.folder / "leaderboard.csv").height == 3
+    browser.open(spec.folder / "leaderboard.html")
     assert browser.complaints() == []
     assert browser.requests() == []
     assert browser.js("document.querySelectorAll('.drawing .trace').length") == 2
     links = browser.js("[...document.querySelectorAll('td a')].map((a) => a.getAttribute('href'))")
     assert len(links) == 3
-    assert all((asked.folder / link).is_file() for link in links)
+    assert all((spec.folder / link).is_file() for link in links)
     assert json.loads(browser.js("document.getElementById('figures').textContent"))["history"]["data"][0]["x"] == [1, 2, 3]
 
 
-def test_a_score_that_the_data_cannot_give_stops_the_sweep_at_the_first_trial(asked: Asked) -> None:
+def test_a_score_that_the_data_cannot_give_stops_the_sweep_at_the_first_trial(spec: SweepSpec) -> None:
     with pytest.raises(NlabError, match="payout_proxy_mean of raw.pca in val1 has no value: .* predictions of a meta model"):
-        grid(asked, ["model.alpha=1,10"], "val1.payout_proxy.mean", Quiet())
-    assert len(list(asked.folder.glob("*/manifest.json"))) == 1
+        grid(spec, ["model.alpha=1,10"], "val1.payout_proxy.mean", Quiet())
+    assert len(list(spec.folder.glob("*/manifest.json"))) == 1
 
 
-def test_each_trial_is_ranked_by_bmc_and_stands_beside_its_reference(asked: Asked) -> None:
-    done = grid(asked, ["model.alpha=1,0.012345678901234567"], "val1.bmc.mean", Quiet())
+def test_each_trial_is_ranked_by_bmc_and_stands_beside_its_reference(spec: SweepSpec) -> None:
+    done = grid(spec, ["model.alpha=1,0.012345678901234567"], "val1.bmc.mean", Quiet())
     for trial in done.trials:
         assert trial.path is not None
         scores = read_run(trial.path).scores.filter(split="val1")
@@ -191,9 +191,9 @@ def test_each_trial_is_ranked_by_bmc_and_stands_beside_its_reference(asked: Aske
     assert sorted(readable(table, rows)["model.alpha"].to_list()) == ["0.01235", "1"]
 
 
-def test_the_chosen_trial_says_so_wherever_it_is_read_and_the_others_do_not(asked: Asked) -> None:
-    done = grid(asked, ["model.alpha=1,1e4,1e6"], "val1.corr.mean", Quiet())
-    write_leaderboard(asked.folder, "s", done)
+def test_the_chosen_trial_says_so_wherever_it_is_read_and_the_others_do_not(spec: SweepSpec) -> None:
+    done = grid(spec, ["model.alpha=1,1e4,1e6"], "val1.corr.mean", Quiet())
+    write_leaderboard(spec.folder, "s", done)
     best = done.best
     assert best is not None
     stamp = "chosen on val1 of 3 trials (corr_mean of raw+pca)"
@@ -208,19 +208,19 @@ def test_the_chosen_trial_says_so_wherever_it_is_read_and_the_others_do_not(aske
     assert best.path is not None
     assert {run for run, note in notes if stamp in note} == {best.path.name}
     changed = (best.path / "manifest.json").stat().st_mtime_ns
-    write_leaderboard(asked.folder, "s", done)
+    write_leaderboard(spec.folder, "s", done)
     assert (best.path / "manifest.json").stat().st_mtime_ns == changed
 
 
-def test_trials_of_another_target_are_not_ranked_with_the_first(asked: Asked) -> None:
-    done = grid(asked, ["data.target=target,target_cyrusd_20"], "val1.corr.mean", Quiet())
+def test_trials_of_another_target_are_not_ranked_with_the_first(spec: SweepSpec) -> None:
+    done = grid(spec, ["data.target=target,target_cyrusd_20"], "val1.corr.mean", Quiet())
     assert "differ in target (target_ender_20 against target_cyrusd_20)" in done.trials[1].error
     assert math.isnan(done.trials[1].value)
     assert done.best == done.trials[0]
 
 
-def test_trials_of_other_data_and_damaged_ones_are_made_anew(asked: Asked) -> None:
-    first = grid(asked, ["model.alpha=1,10,100"], "val1.corr.mean", Quiet())
+def test_trials_of_other_data_and_damaged_ones_are_made_anew(spec: SweepSpec) -> None:
+    first = grid(spec, ["model.alpha=1,10,100"], "val1.corr.mean", Quiet())
     old, damaged, _ = (trial.path for trial in first.trials)
     assert old is not None
     assert damaged is not None
@@ -228,7 +228,7 @@ def test_trials_of_other_data_and_damaged_ones_are_made_anew(asked: Asked) -> No
     manifest["comparable"]["scored rows"] = "of last week"
     (old / "manifest.json").write_text(with_stamp(manifest))
     (damaged / "scores.csv").write_text("gone")
-    again = grid(asked, ["model.alpha=1,10,100"], "val1.corr.mean", Quiet())
+    again = grid(spec, ["model.alpha=1,10,100"], "val1.corr.mean", Quiet())
     assert [trial.reused for trial in again.trials] == [False, False, True]
     assert [trial.value for trial in again.trials] == [trial.value for trial in first.trials]
 
@@ -250,13 +250,13 @@ def test_a_run_of_other_features_is_not_taken_and_a_line_says_so(tmp_path: Path,
         f"name: s\ndata: {{source: files, path: {table}, target: target_x_20}}\nsplits: {{train: 50%}}\nmodel: {{kind: ridge}}\n"
         "variants: {baseline: {}}\n"
     )
-    asked = Asked(config, [], tmp_path / "runs")
+    spec = SweepSpec(config, [], tmp_path / "runs")
     feature_file(table, 1)
-    grid(asked, ["model.alpha=1"], "val1.corr.mean", Quiet())
-    (same,) = grid(asked, ["model.alpha=1"], "val1.corr.mean", Quiet()).trials
+    grid(spec, ["model.alpha=1"], "val1.corr.mean", Quiet())
+    (same,) = grid(spec, ["model.alpha=1"], "val1.corr.mean", Quiet()).trials
     feature_file(table, -1)
     with caplog.at_level("WARNING", "nlab"):
-        (other,) = grid(asked, ["model.alpha=1"], "val1.corr.mean", Quiet()).trials
+        (other,) = grid(spec, ["model.alpha=1"], "val1.corr.mean", Quiet()).trials
     assert (same.reused, other.reused) == (True, False)
     assert f"{same.path.name}: not taken, its trial is run anew (data identity (" in caplog.text  # type: ignore[union-attr]
     assert same.path is not None
@@ -267,18 +267,18 @@ def test_a_run_of_other_features_is_not_taken_and_a_line_says_so(tmp_path: Path,
 
 
 def test_a_run_by_other_code_or_libraries_is_not_taken(
-    asked: Asked, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    spec: SweepSpec, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (first,) = grid(asked, ["model.alpha=1"], "val1.corr.mean", Quiet()).trials
+    (first,) = grid(spec, ["model.alpha=1"], "val1.corr.mean", Quiet()).trials
     plain = fingerprint.code_version
     monkeypatch.setattr(fingerprint, "code_version", lambda *parts: "new" if Ridge in parts else plain(*parts))
     with caplog.at_level("WARNING", "nlab"):
-        (second,) = grid(asked, ["model.alpha=1"], "val1.corr.mean", Quiet()).trials
+        (second,) = grid(spec, ["model.alpha=1"], "val1.corr.mean", Quiet()).trials
     assert "not taken, its trial is run anew (other code: model ridge)" in caplog.text
     monkeypatch.undo()
     monkeypatch.setattr(fingerprint, "library_versions", lambda *parts: {"numpy": "1.0"})
     with caplog.at_level("WARNING", "nlab"):
-        (third,) = grid(asked, ["model.alpha=1"], "val1.corr.mean", Quiet()).trials
+        (third,) = grid(spec, ["model.alpha=1"], "val1.corr.mean", Quiet()).trials
     assert f"other libraries: numpy {version('numpy')} against 1.0" in caplog.text
     assert [trial.reused for trial in (first, second, third)] == [False] * 3
     paths = [trial.path for trial in (first, second, third) if trial.path]
@@ -290,8 +290,10 @@ def test_a_run_by_other_code_or_libraries_is_not_taken(
     )
 
 
-def test_a_run_that_records_no_code_is_not_taken_and_compared_with_a_line(asked: Asked, caplog: pytest.LogCaptureFixture) -> None:
-    first = grid(asked, ["model.alpha=1,10"], "val1.corr.mean", Quiet())
+def test_a_run_that_records_no_code_is_not_taken_and_compared_with_a_line(
+    spec: SweepSpec, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = grid(spec, ["model.alpha=1,10"], "val1.corr.mean", Quiet())
     old, new = (trial.path for trial in first.trials)
     assert old is not None
     assert new is not None
@@ -302,13 +304,13 @@ def test_a_run_that_records_no_code_is_not_taken_and_compared_with_a_line(asked:
         f"older runs don't record code and libraries, so that these can't be compared: {old.name}",
     )
     with caplog.at_level("WARNING", "nlab"):
-        again = grid(asked, ["model.alpha=1,10"], "val1.corr.mean", Quiet())
+        again = grid(spec, ["model.alpha=1,10"], "val1.corr.mean", Quiet())
     assert [trial.reused for trial in again.trials] == [False, True]
     assert "older: it does not record the code and libraries that computed it" in caplog.text
 
 
-def test_a_search_and_a_grid_have_leaderboards_of_their_own(asked: Asked) -> None:
-    made = grid(asked, ["model.alpha=1,2"], "val1.corr.mean", Quiet())
-    pages = [write_leaderboard(asked.folder, "s", each) for each in (made, replace(made, searched=True))]
+def test_a_search_and_a_grid_have_leaderboards_of_their_own(spec: SweepSpec) -> None:
+    made = grid(spec, ["model.alpha=1,2"], "val1.corr.mean", Quiet())
+    pages = [write_leaderboard(spec.folder, "s", each) for each in (made, replace(made, searched=True))]
     assert [page.name for page in pages] == ["leaderboard.html", "leaderboard-optuna.html"]
     assert all(page.with_suffix(".csv").is_file() for page in pages)
