@@ -19,7 +19,7 @@ COPY_ROWS = 100_000
 
 
 class Scratch:
-    """A run's own folder for arrays that are dear to make twice; gone when the run ends."""
+    """A run's own folder for arrays that are expensive to make twice; gone when the run ends."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
