@@ -1,14 +1,11 @@
 """`nlab audit`: leaks in data and config."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from numerai_lab.cli.terminal import ConfigFile, FormatOption, Set, expanded, print_table, say
-
-if TYPE_CHECKING:
-    pass
 
 
 def audit(
@@ -37,10 +34,8 @@ def audit(
         say(remark)
     check_writable(out)
     result = audit_config(loaded, progress_display())
-    table, columns = (
-        pl.DataFrame(result.rows()),
-        [TableColumn(name, name, "s") for name in ("verdict", "check", "subject", "numbers")],
-    )
+    table = pl.DataFrame(result.rows())
+    columns = [TableColumn(name, name, "s") for name in ("verdict", "check", "subject", "numbers")]
     verdict = f"{loaded.name}: {len(result.checks) - len(result.failed)} of {len(result.checks)} checks passed"
     verdict += " (SYNTHETIC data)" if result.synthetic else ""
     unseen = ["What this audit cannot see:", *(f"- {leak}" for leak in CANNOT_SEE)]
@@ -51,6 +46,5 @@ def audit(
     say(f"{verdict}; written to {out}")
     if result.failed:
         first = result.failed[0]
-        raise NlabFailure(
-            f"audit: {len(result.failed)} checks failed, the first: {first.check} ({first.subject}): {first.numbers}"
-        )
+        first_text = f"{first.check} ({first.subject}): {first.numbers}"
+        raise NlabFailure(f"audit: {len(result.failed)} checks failed, the first: {first_text}")

@@ -82,7 +82,10 @@ def broken(eras: Sequence[int], values: NDArray[np.float64]) -> tuple[NDArray[np
 
 
 def draw_inventory(inventory: Inventory, path: Path) -> None:
-    """Rows an era, and how many features are absent in it, into a .png or .svg file."""
+    """Draws rows and absent features by era into a .png or .svg file.
+
+    Raises NlabError when the file name ends otherwise.
+    """
     from matplotlib.figure import Figure
 
     if path.suffix not in (".png", ".svg"):

@@ -62,7 +62,7 @@ def training(curves: Mapping[str, Float64]) -> Figure:
 
 
 def stages(costs: Mapping[str, Mapping[str, float]]) -> Figure:
-    """Seconds and peak memory of every stage, on two axes of their own."""
+    """Seconds and peak memory of every stage, each on its own axis. costs: by name of the stage."""
     seconds, memory = [stage["seconds"] for stage in costs.values()], [stage["peak_bytes"] / 1e9 for stage in costs.values()]
     return Figure(
         key="stages",

@@ -91,7 +91,7 @@ def asked_config(run: Run) -> str:
 
 
 def block_of(manifest: Mapping[str, Any]) -> int:
-    """Mean block of the bootstrap in eras. Runs of before eras had a step are of weekly eras."""
+    """Mean block of the bootstrap in eras. Older runs record no days per era; their eras are weeks."""
     data = manifest["data"]
     return block_length(data["horizon_days"], data.get("days_per_era", DAYS_PER_ERA))
 

@@ -63,20 +63,20 @@ class Store:
         return absent
 
     def target(self) -> Float32:
-        """Of a store of labels, one a row."""
+        """The targets of a store of labels, one a row."""
         return mapped(self.folder / "target.npy")
 
     def features(self) -> Array:
-        """Of a store of rows or of scoring features: rows × columns."""
+        """The features of a store of rows or of scoring features: rows × columns."""
         return mapped(self.folder / "features.npy")
 
     def era_sums(self) -> NDArray[np.uint32]:
-        """Of a store of rows, eras × 2: CRC-32 of the features and of the ids of an era's rows."""
+        """CRC-32 of the features and of the ids of each era, eras × 2; for a store of rows."""
         sums: NDArray[np.uint32] = np.load(self.folder / "era_sums.npy", allow_pickle=False)
         return sums
 
     def extras(self) -> dict[str, Float32]:
-        """Of a store of extras: the values of every row, by column."""
+        """The values of every row by column, for a store of extras."""
         return {name: mapped(self.folder / f"extra-{i}.npy") for i, name in enumerate(self.meta["extras"])}
 
     def panel(self, labels: "Store") -> Panel:

@@ -54,8 +54,8 @@ class Reached:
 def reached(start: SourceFile) -> Reached:
     """A source file and all that it imports, transitively.
 
-    Modules of this package, of the start's own package, and any that is no installed distribution are followed. A name that
-    the `__init__` of a package of ours only passes on counts as an import of the module that defines it.
+    Follows modules of this package, of the start's own package, and of no installed distribution. A name that the
+    `__init__` of one of our packages passes on counts as an import of the module that defines it.
     """
     own = {PACKAGE, start.module.split(".")[0]}
     files, libraries, seen = {start}, set[str](), set[Import]()
@@ -79,7 +79,10 @@ def reached(start: SourceFile) -> Reached:
 
 
 def _files(imported: Import) -> Iterator[SourceFile | Import]:
-    """The file of a module with those of its parent packages; of ours, the module alone, or where its `__init__` sends on."""
+    """Yields the source files that an import runs: the module's own, and those of its parent packages.
+
+    Of this package the parents are left out, and a name that an `__init__` passes on leads to the module that defines it.
+    """
     if imported.module == PACKAGE and not located(f"{PACKAGE}.{imported.name}"):
         return  # names of the package itself: its version, and what notebooks need
     if imported.name and (submodule := located(f"{imported.module}.{imported.name}")):

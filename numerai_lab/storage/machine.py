@@ -64,7 +64,7 @@ def free_disk(path: Path) -> int:
 
 
 def _groups(cgroups: Path, controlled: Path) -> list[tuple[Path, str, str, str]]:
-    """The control groups that this process is in and all above them: folder, and names of its limit, its use and its cache."""
+    """The control groups of this process and their parents: folder, and names of the files of limit, use and cache."""
     v1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
     v2 = ("memory.max", "memory.current", "inactive_file")
     groups = []

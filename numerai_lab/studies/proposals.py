@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def axis(text: str) -> tuple[str, list[Any]]:
-    """The key and values of `key=1,2,3` or `key=0:5` (0 to 4)."""
+    """The key and values of `key=1,2,3` or `key=0:5` (0 to 4).
+
+    Raises NlabError when the text has another form or names no value.
+    """
     key, equals, values = text.partition("=")
     if not equals or not key or not values:
         raise NlabError(f"--grid {text!r}: wanted key=1,2,3 or key=0:5")

@@ -174,6 +174,7 @@ def _on_scored_eras(path: Path, given: Float64, rows: Int64, panel: Panel, split
 
 
 def _more(names: list[str], n_shown: int) -> str:
+    """` and 3 more` when not all names are shown, else nothing."""
     return f" and {len(names) - n_shown} more" if len(names) > n_shown else ""
 
 
