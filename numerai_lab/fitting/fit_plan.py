@@ -3,14 +3,18 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from numerai_lab.config.schema import Config
 from numerai_lab.core.era_ranges import exact_share
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.folds import Fold, blocked, make_folds
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.splits import Splits
 from numerai_lab.generators import Generator
+
+if TYPE_CHECKING:  # the code of a stage counts what this module imports, and a config knows every component
+    from numerai_lab.config.schema import Config
+
 
 
 @dataclass(frozen=True)
@@ -33,13 +37,13 @@ class FitPlan:
     models: by name of a variant, the training eras of its model and augmenters.
     """
 
-    config: Config
+    config: "Config"
     splits: Splits
     generators: Mapping[str, tuple[GeneratorFit, ...]]
     models: Mapping[str, tuple[int, ...]]
 
     @classmethod
-    def of(cls, config: Config, splits: Splits) -> "FitPlan":
+    def of(cls, config: "Config", splits: Splits) -> "FitPlan":
         """The plan of a config. Raises NlabError where a fit or a model has too few eras."""
         fits = {name: generator_fits(each, splits, f"generators.{name}") for name, each in config.generators.items()}
         models = {name: training_eras(config.generators, variant.reads, splits) for name, variant in config.variants.items()}
@@ -68,7 +72,7 @@ class FitPlan:
         }
 
 
-def folds_of(config: Config, panel: Panel, splits: Splits) -> tuple[Fold, ...]:
+def folds_of(config: "Config", panel: Panel, splits: Splits) -> tuple[Fold, ...]:
     """The folds of cross-validation inside the training eras; none where the config asks for none."""
     return make_folds(config.cv, splits.train, panel.reach_days, panel.days_per_era) if config.cv else ()
 

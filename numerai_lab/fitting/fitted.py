@@ -80,12 +80,3 @@ class FittedGenerator:
         values = self.generators[self.of_era.get(block.era, -1)].columns_for(block)
         ranked = self.template.fit_scope.kind == "cross_fit"
         return rank(values.astype(np.float64)).astype(np.float32) if ranked else values
-
-
-def restored_generator(run: Run, config: Config, name: str, seed: int) -> FittedGenerator:
-    """A generator as a finished run fitted it with a seed. Raises NlabError when its file is not what was written."""
-    path = generator_file(name, seed)
-    try:
-        return FittedGenerator.restored(config.generators[name], arrays_from_bytes(run.content(path)))
-    except ValueError as error:
-        raise damaged_run(run.path, f"{path}: {error}") from error

@@ -12,7 +12,7 @@ from numerai_lab.config.schema import Config
 from numerai_lab.config.yaml_file import read_yaml
 from numerai_lab.core.arrays import Float64, arrays_from_bytes
 from numerai_lab.core.errors import NlabError
-from numerai_lab.fitting.fitted import restored_generator
+from numerai_lab.fitting.restoring import restored_generator
 from numerai_lab.metrics.era import gauss
 from numerai_lab.runs.layout import CONFIG, model_files, name_in_file
 from numerai_lab.runs.reading import Run

@@ -13,7 +13,8 @@ from numerai_lab.core.errors import NlabFailure
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.splits import Splits
 from numerai_lab.fitting.fit_plan import FitPlan
-from numerai_lab.fitting.fitted import FittedGenerator, restored_generator
+from numerai_lab.fitting.fitted import FittedGenerator
+from numerai_lab.fitting.restoring import restored_generator
 from numerai_lab.fitting.run_context import ProgressDisplay
 from numerai_lab.fitting.variants import predicted
 from numerai_lab.metrics.scoring import Predictions
