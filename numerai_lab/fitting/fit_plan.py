@@ -16,7 +16,6 @@ if TYPE_CHECKING:  # the code of a stage counts what this module imports, and a 
     from numerai_lab.config.schema import Config
 
 
-
 @dataclass(frozen=True)
 class GeneratorFit:
     """One fit of a generator: the eras it learns from, and the eras whose rows get their columns from it."""

@@ -6,14 +6,11 @@ from functools import cached_property
 
 import numpy as np
 
-from numerai_lab.config.schema import Config
-from numerai_lab.core.arrays import Array, Float32, arrays_from_bytes
+from numerai_lab.core.arrays import Array, Float32
 from numerai_lab.core.component import Component
 from numerai_lab.core.panel import Block
 from numerai_lab.generators import Generator
 from numerai_lab.metrics.era import rank
-from numerai_lab.runs.layout import generator_file
-from numerai_lab.runs.reading import Run, damaged_run
 
 ERAS, SPEAKERS = "eras", "speakers"
 """In the state of several fits: eras, and which fit speaks for each."""

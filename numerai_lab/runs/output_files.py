@@ -56,11 +56,7 @@ def write_page(path: Path, text: str) -> None:
 
 
 def check_writable(path: Path) -> None:
-<<<<<<< HEAD
-    """Raises NlabError, before anything expensive is done, where no file can be written."""
-=======
     """Raises NlabError, before any expensive work, when no file can be written there."""
->>>>>>> main
     there = next(folder for folder in path.absolute().parents if folder.exists())
     if path.is_dir() or not there.is_dir() or not os.access(there, os.W_OK):
         raise NlabError(f"{path}: can't be written; name another file")

@@ -24,8 +24,8 @@ from numerai_lab.data.reader import Loaded
 from numerai_lab.fitting.feature_selection import LABELLED
 from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.fitting.fitted import FittedGenerator
-from numerai_lab.fitting.restoring import restored_generator
 from numerai_lab.fitting.holdout import load_sealed, load_sealed_for, splits_of_run
+from numerai_lab.fitting.restoring import restored_generator
 from numerai_lab.fitting.run_context import ProgressDisplay, RunContext
 from numerai_lab.fitting.variants import check_methods, fit_generators, resolved_config
 from numerai_lab.metrics.column_spread import Diagnosis

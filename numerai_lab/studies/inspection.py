@@ -12,8 +12,8 @@ from numerai_lab.core.arrays import Float32, Float64, Int32
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Panel
 from numerai_lab.fitting.fitted import FittedGenerator
-from numerai_lab.fitting.restoring import restored_generator
 from numerai_lab.fitting.holdout import load_sealed_for
+from numerai_lab.fitting.restoring import restored_generator
 from numerai_lab.fitting.run_context import ProgressDisplay
 from numerai_lab.metrics.column_spread import Diagnosis
 from numerai_lab.metrics.columns import alike, explained, neighbours_kept, plane
