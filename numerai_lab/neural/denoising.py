@@ -16,7 +16,7 @@ N_BINS = 5
 
 
 class SwapDenoising(TrainingObjective):
-    """Mean squared error of the standardised cells, told from cells of which a share was swapped within the era."""
+    """Mean squared error of the standardised cells, predicted from cells of which a share was swapped within the era."""
 
     def __init__(self, encoder: Encoder, hidden: Sequence[int], share: float, init: torch.Generator) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class SwapDenoising(TrainingObjective):
 
 
 class MaskedModelling(TrainingObjective):
-    """Cross-entropy of the bin of masked cells, told from the others; a masked cell shows its column's mean."""
+    """Cross-entropy of the bins of masked cells, predicted from the others; a masked cell holds its column's mean."""
 
     def __init__(self, encoder: Encoder, hidden: Sequence[int], share: float, init: torch.Generator) -> None:
         super().__init__()

@@ -54,9 +54,9 @@ class _Dense(nn.Module):
 class SupervisedAutoencoding(TrainingObjective):
     """A denoising autoencoder whose latents stand beside the features in a network that predicts the targets.
 
-    Loss: squared error of the features on 0..1, of the targets told from the reconstruction, and of the targets told by the
-    network, each the mean over all that are known; early stopping goes by the last alone. Yirun Zhang 2021, first of Kaggle's
-    Jane Street competition.
+    Loss: squared error of the features on 0..1, of the targets predicted from the reconstruction, and of those predicted
+    by the network, each the mean over all that are known; early stopping goes by the last alone. Yirun Zhang 2021, first of
+    Kaggle's Jane Street competition.
     """
 
     def __init__(self, shape: SupervisedShape, init: torch.Generator) -> None:
@@ -73,7 +73,7 @@ class SupervisedAutoencoding(TrainingObjective):
         self.out = linear(sizes[-1], shape.n_targets, init)
 
     def forward(self, cells: Tensor, noise: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Features on 0..1, their reconstruction, the targets told from that, the targets told by the network."""
+        """Features on 0..1, their reconstruction, the targets predicted from that, and those predicted by the network."""
         shape, drop = self.shape, self._drop(noise)
         x = cells.float() / shape.top
         normal = self.norm(x)
