@@ -65,9 +65,9 @@ class Average(Augmenter):
         return replace(block, features=features, target=_between(share, block.target, partners.target), columns={})
 
 
-def _between(share: Array, one: Array, other: Array) -> Array:
-    mixed = other.astype(np.float32)
-    mixed += share * (one - mixed)
+def _between(share: Array, values: Array, partners: Array) -> Array:
+    mixed = partners.astype(np.float32)
+    mixed += share * (values - mixed)
     return mixed
 
 
@@ -76,5 +76,5 @@ def _near(x: Array, k: int, rng: np.random.Generator) -> Int64:
     from sklearn.neighbors import NearestNeighbors
 
     k = min(k, len(x) - 1)
-    found: Int64 = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(x).kneighbors(return_distance=False)
-    return found[np.arange(len(x)), rng.integers(k, size=len(x))]
+    positions: Int64 = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(x).kneighbors(return_distance=False)
+    return positions[np.arange(len(x)), rng.integers(k, size=len(x))]

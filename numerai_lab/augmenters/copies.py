@@ -84,8 +84,8 @@ class SwapNoise(Augmenter):
         n = len(block)
         features = block.features.copy()
         rows, columns = np.nonzero(rng.random(features.shape, dtype=np.float32) < self.share)
-        others = (rows + rng.integers(1, max(n, 2), size=len(rows))) % n
-        features[rows, columns] = block.features[others, columns]
+        donors = (rows + rng.integers(1, max(n, 2), size=len(rows))) % n
+        features[rows, columns] = block.features[donors, columns]
         return replace(block, features=features, columns={})
 
 

@@ -122,7 +122,7 @@ class Diffusion(Proportioned, Training):
             self.inertia_, self.sd_ = np.zeros(q), np.zeros(q)
             return np.zeros((n, q), np.float32)
         raw = [self._descriptor(block, latent) for block in known_blocks(panel)]
-        parts = [np.array([each[i] for each in raw]) for i in range(2)]
+        parts = [np.array([descriptor[i] for descriptor in raw]) for i in range(2)]
         # Both parts weigh the same, however many more covariances there are than correlations with the target.
         points = np.hstack([(part - part.mean(0)) / max(float(np.sqrt(part.var(0).sum())), 1e-9) for part in parts])
         u, s, _ = np.linalg.svd(points, full_matrices=False)
@@ -157,9 +157,9 @@ class Diffusion(Proportioned, Training):
         self.conditions_ = conditions
         self.seed_ = np.array(rng.integers(2**62))
         encoding = DiffusionEncoding(latent.projection / panel.top, latent.offset, *self.y_.tolist())
-        shown = Conditions(panel.eras, conditions, learned=self.condition == "era")
+        era_conditions = Conditions(panel.eras, conditions, learned=self.condition == "era")
         denoiser = self._denoiser(generator_for(int(self.seed_)))
-        objective = Denoising(denoiser, encoding, shown, self.structure, self.drop_condition)
+        objective = Denoising(denoiser, encoding, era_conditions, self.structure, self.drop_condition)
         self._train(objective, panel, rng, context)
         self.conditions_ = objective.conditions.detach().cpu().numpy().copy()
         learned_from, _ = held_out(panel, HELD_OUT, self.held_out_eras)  # eras to stop on keep the vector they began with
@@ -183,12 +183,12 @@ class Diffusion(Proportioned, Training):
         device = device_for(self.device)
         if self._network is None:
             self._network = self._denoiser(generator_for(int(self.seed_))).load(self.state()).to(device)
-        told = torch.from_numpy(np.append(condition, np.float32(1))).to(device)
-        unknown = torch.zeros_like(told)
+        condition_row = torch.from_numpy(np.append(condition, np.float32(1))).to(device)
+        unknown = torch.zeros_like(condition_row)
 
         def denoise(x: torch.Tensor, level: float) -> torch.Tensor:
             at = torch.full((1, 1, 1), level, device=device)
-            clean: torch.Tensor = self._network(x, at, told)
+            clean: torch.Tensor = self._network(x, at, condition_row)
             if self.guidance == 1:
                 return clean
             plain: torch.Tensor = self._network(x, at, unknown)

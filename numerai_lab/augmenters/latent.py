@@ -43,9 +43,9 @@ class Pooled:
         return np.where(variance > 1e-7, np.sqrt(np.maximum(variance, 1e-7)), 1)
 
 
-def factors_behind(found: Float64, k: int) -> tuple[Float64, Float64]:
+def factors_behind(correlations: Float64, k: int) -> tuple[Float64, Float64]:
     """Weights (features × at most k) and noise variances of the factors of variables with these correlations."""
-    weights, psi, _ = factor_analysis(positive(found), k, 1e-4, 200)
+    weights, psi, _ = factor_analysis(positive(correlations), k, 1e-4, 200)
     return weights[:, (weights**2).sum(0) > 1e-3], np.maximum(psi, 0.01)
 
 
@@ -88,12 +88,12 @@ class Latent:
         unknown = np.linalg.inv(np.eye(weights.shape[1]) + weights.T @ weighted)
         order = np.argsort(np.diag(unknown), kind="stable")
         n = max(1, int((np.diag(unknown) < MOST_UNKNOWN).sum()))
-        told, weights = order[:n], weights[:, order]
-        known = np.sqrt(np.maximum(1 - np.diag(unknown)[told], 1e-3))
+        informative, weights = order[:n], weights[:, order]
+        known = np.sqrt(np.maximum(1 - np.diag(unknown)[informative], 1e-3))
         scale = SIGMA / (pooled.deviation * np.maximum(loading, 0.1))
-        projection = scale[:, None] * (weighted @ unknown)[:, told] / known
+        projection = scale[:, None] * (weighted @ unknown)[:, informative] / known
         root = np.eye(len(order))
-        root[:n, :n] = np.linalg.cholesky(unknown[np.ix_(told, told)]) * (SIGMA / known)[:, None]
+        root[:n, :n] = np.linalg.cholesky(unknown[np.ix_(informative, informative)]) * (SIGMA / known)[:, None]
         weights[:, :n] *= known / SIGMA
         return cls(projection, -(pooled.mean + 0.5) @ projection, weights, noise, root)
 
@@ -124,20 +124,21 @@ class Latent:
         if not self.weights.size:
             return latent
         drawn = rng.standard_normal((len(latent), len(self.root)), dtype=np.float32) @ self.root.T.astype(np.float32)
-        drawn[:, : self.width] += latent + self._told_by(latent, y)
+        drawn[:, : self.width] += latent + self._implied_by_target(latent, y)
         noise = rng.standard_normal((len(latent), len(self.noise)), dtype=np.float32) * np.sqrt(self.noise).astype(np.float32)
         values: Float32 = drawn @ self.weights.T.astype(np.float32) + noise
         return values
 
-    def _told_by(self, latent: Float32, y: Float32) -> Array:
+    def _implied_by_target(self, latent: Float32, y: Float32) -> Array:
+        """What the target implies of the latent columns beyond their own values: rows × columns."""
         centred = (latent - latent.mean(0)).astype(np.float64)
         within = centred.T @ centred / len(latent) + 1e-3 * np.eye(latent.shape[1])
         slope = np.linalg.solve(within, centred.T @ y / len(latent))
         surprise = y - centred @ slope
         root = self.root[: self.width, : self.width]
         towards = root @ root.T @ slope / max(float((surprise**2).mean()), 1e-6)
-        told: Array = (surprise[:, None] * towards).astype(np.float32)
-        return told
+        shift: Array = (surprise[:, None] * towards).astype(np.float32)
+        return shift
 
 
 def learned(panel: Panel, pooled: Pooled, marginals: Marginals, k: int, rng: np.random.Generator) -> Latent:
@@ -146,8 +147,8 @@ def learned(panel: Panel, pooled: Pooled, marginals: Marginals, k: int, rng: np.
     Factors are no normal variables, so that bins of what they make do not correlate as those of normal variables would:
     what is found behind the bins is moved by what training rows, made anew from their own factors, lack.
     """
-    series, wanted = marginals.series, as_correlation(pooled.covariance)
-    behind = behind_bins(wanted, series)
+    series, correlations = marginals.series, as_correlation(pooled.covariance)
+    behind = behind_bins(correlations, series)
     latent = Latent.factors(behind, pooled, series[:, 0], k)
     sizes = {block.era: (int(varies(block).sum()), len(block)) for block in known_blocks(panel) if len(block) > 1}
     most = max(alive for alive, _ in sizes.values())
@@ -155,14 +156,14 @@ def learned(panel: Panel, pooled: Pooled, marginals: Marginals, k: int, rng: np.
     sample = panel.only([*full][:: -(-sum(full.values()) // CALIBRATION_ROWS)])
     inverse = 1 / np.maximum(series[:, 0], 0.1)
     for _ in range(N_CALIBRATIONS):
-        made, n = np.zeros_like(wanted), 0
+        products, n = np.zeros_like(correlations), 0
         for block in known_blocks(sample):
             assert block.target is not None
             y = block.target - block.target.mean()
             x = marginals.ranked(latent.values(latent.of(block), y, rng), np.dtype(np.float32))
             x -= x.mean(0)
-            made, n = made + x.T @ x, n + len(x)
-        behind = np.clip(behind + (wanted - as_correlation(made / n)) * np.outer(inverse, inverse), -MOST, MOST)
+            products, n = products + x.T @ x, n + len(x)
+        behind = np.clip(behind + (correlations - as_correlation(products / n)) * np.outer(inverse, inverse), -MOST, MOST)
         np.fill_diagonal(behind, 1)
         latent = Latent.factors(behind, pooled, series[:, 0], k)
     return latent

@@ -98,11 +98,11 @@ class CovariancePath(Proportioned):
             if len(x) > 1:
                 varies = x.std(0) > 1e-3
                 standard = np.where(varies, (x - x.mean(0)) / np.where(varies, x.std(0), 1), 0) @ lift.astype(np.float32)
-                found = (standard.T @ standard).astype(np.float64) / len(x) - error
+                matrix = (standard.T @ standard).astype(np.float64) / len(x) - error
                 if scored:
-                    found[-1, -1] = 1
+                    matrix[-1, -1] = 1
                 sizes.append(len(x))
-                out.append(found if scored else positive(behind_bins(as_correlation(found), series), FLOOR))
+                out.append(matrix if scored else positive(behind_bins(as_correlation(matrix), series), FLOOR))
             context.progress(done, len(panel.eras))
         return np.array(sizes, np.float64), np.array(out)
 
@@ -110,8 +110,8 @@ class CovariancePath(Proportioned):
         """From standardised features and target to factors (Bartlett's estimates) and target; the covariance of their error."""
         p = panel.n_raw
         loading = series[:, 0]
-        found = as_correlation(Pooled.of(panel).covariance)
-        weights, psi = factors_behind(behind_bins(found, series[:-1]), min(self.factors, p // 3))
+        correlations = as_correlation(Pooled.of(panel).covariance)
+        weights, psi = factors_behind(behind_bins(correlations, series[:-1]), min(self.factors, p // 3))
         self.loadings_, self.noise_variance_ = weights, psi
         weighted = weights / self.noise_variance_[:, None]
         projection = np.zeros((p + 1, weights.shape[1] + 1))

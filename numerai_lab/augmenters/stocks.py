@@ -93,10 +93,11 @@ class NoiseToStock(Networked):
 
         network = self._ready()
         p, device = len(self.feature_values_), network.last.weight.device
-        shown = rng.integers(5, size=(n_rows, p)).astype(np.float32) / 4 - np.float32(0.5)
+        random_rows = rng.integers(5, size=(n_rows, p)).astype(np.float32) / 4 - np.float32(0.5)
         with torch.inference_mode():
-            told = network(torch.from_numpy(shown).to(device), generator_for(int(rng.integers(2**62)), device)).cpu().numpy()
-        return self._era_of(told[:, :-1], told[:, -1], rng)
+            dropout = generator_for(int(rng.integers(2**62)), device)
+            values = network(torch.from_numpy(random_rows).to(device), dropout).cpu().numpy()
+        return self._era_of(values[:, :-1], values[:, -1], rng)
 
     def _objective(self, n_features: int, init: "torch.Generator") -> "Stocks":
         from numerai_lab.neural.stocks import NoiseToStockNetwork as Network
@@ -174,9 +175,9 @@ class UNet(Networked):
         from numerai_lab.neural.networks import device_for, in_tiles
 
         x, p = block.unit() - np.float32(0.5), block.features.shape[1]
-        told = in_tiles(self._ready(), x, p + 1, device_for(self.device))
-        target = block.target if self.target == "own" else self._target(told[:, -1], rng)
-        return replace(block, features=self._features(told[:, :-1]), target=target, columns={})
+        values = in_tiles(self._ready(), x, p + 1, device_for(self.device))
+        target = block.target if self.target == "own" else self._target(values[:, -1], rng)
+        return replace(block, features=self._features(values[:, :-1]), target=target, columns={})
 
     def _objective(self, n_features: int, init: "torch.Generator") -> "Stocks":
         from numerai_lab.neural.stocks import UNetNetwork as Network

@@ -118,7 +118,8 @@ def _replaced(config: Config, own: _Recipe, other: _Recipe, kind: str) -> frozen
     if not fixed or {family for family, _ in gone} != {family for family, _ in new}:
         return frozenset()
     every = {placebo for kinds in PLACEBOS.values() for placebo in kinds}
-    stands_in = all(_kind(config, part) in PLACEBOS[kind] for part in new) and not any(_kind(config, p) in every for p in gone)
+    from_placebo = any(_kind(config, family, name) in every for family, name in gone)
+    stands_in = all(_kind(config, family, name) in PLACEBOS[kind] for family, name in new) and not from_placebo
     replaces = {config.augmenters[name].replaces for family, name in gone | new if family == "augmenters"}
     networks = [config.generators[name].untrained for family, name in gone if family == "generators"]
     fits = len(replaces) < 2 and (kind != "untrained" or None not in networks)
@@ -162,8 +163,7 @@ def _weight(config: Config, names: frozenset[str]) -> float:
     return sum(config.augmenters[name].growth * config.augmenters[name].weight for name in names)
 
 
-def _kind(config: Config, part: tuple[str, str]) -> str:
-    family, name = part
+def _kind(config: Config, family: str, name: str) -> str:
     components: Mapping[str, Any] = getattr(config, family)
     return str(components[name].model_dump()["kind"])
 

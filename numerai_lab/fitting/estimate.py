@@ -73,7 +73,7 @@ class EstimateInputs:
     def kept_bytes(self) -> int:
         """Rows of augmenters that are made once and kept: of every set of training eras, for one seed."""
         config = self.config
-        kept = {
+        written = {
             (name, plan.models[variant_name])
             for plan in (self.plan, *self.folds)
             for variant_name, variant in config.variants.items()
@@ -81,10 +81,10 @@ class EstimateInputs:
             if config.augmenters[name].keeps_rows
         }
         out = 0
-        for name, eras in kept:
-            made = config.augmenters[name]
-            cell_bytes = 4 if made.between_bins else self.cell_bytes
-            out += round(made.growth * self.rows_of(eras)) * (cell_bytes * self.n_features + 4)
+        for name, eras in written:
+            augmenter = config.augmenters[name]
+            cell_bytes = 4 if augmenter.between_bins else self.cell_bytes
+            out += round(augmenter.growth * self.rows_of(eras)) * (cell_bytes * self.n_features + 4)
         return out
 
     def trainings(self) -> set[tuple[int, int]]:
@@ -97,7 +97,7 @@ class EstimateInputs:
                 n_train = self.rows_of(self.plan.models[name])
                 chosen = [config.augmenters[name] for name in variant.augment]
                 blocks = sum(a.growth for a in chosen) + (not any(a.replaces for a in chosen))
-                out.add((round(n_train * blocks), sum(widths[each] for each in variant.inputs)))
+                out.add((round(n_train * blocks), sum(widths[input_name] for input_name in variant.inputs)))
         return out
 
 
@@ -115,15 +115,16 @@ def _memory(task: EstimateInputs, used: set[str]) -> int:
     config, splits = task.config, task.plan.splits
     learn = [config.generators[name] for name in sorted(used)]
     augment = [config.augmenters[name] for variant in config.variants.values() for name in variant.augment]
-    libraries = LIBRARIES_BYTES + config.model.library_bytes + max((each.library_bytes for each in (*learn, *augment)), default=0)
+    largest_library = max((method.library_bytes for method in (*learn, *augment)), default=0)
+    libraries = LIBRARIES_BYTES + config.model.library_bytes + largest_library
     fits = [generator.fitting_bytes(task.rows_of(splits.train), task.n_features) for generator in learn]
     further = len(config.data.auxiliary_targets)
-    targets = max((each.uses_labels * (1 + further * each.several_targets) for each in learn), default=0)
-    shown = 4 * sum(task.n_rows.values()) * targets  # a fit is shown copies, NaN where it must not see
+    targets = max((generator.uses_labels * (1 + further * generator.several_targets) for generator in learn), default=0)
+    labels = 4 * sum(task.n_rows.values()) * targets  # a fit is shown copies, NaN where it must not see
     training = max(config.model.training_bytes(rows, columns) for rows, columns in task.trainings())
     report = REPORT_BYTES + COMPARED_BYTES * (len(config.variants) > 1)
-    each_row = SCORED_BYTES + 12 * len(config.variants) * len(config.seeds)
-    return libraries + shown + max(fits, default=0) + max(training, report + task.rows_of(splits.validation) * each_row)
+    row_bytes = SCORED_BYTES + 12 * len(config.variants) * len(config.seeds)
+    return libraries + labels + max(fits, default=0) + max(training, report + task.rows_of(splits.validation) * row_bytes)
 
 
 def _disk(task: EstimateInputs, used: set[str]) -> int:
@@ -143,16 +144,16 @@ def refuse_too_much(task: EstimateInputs, cache: Path, memory: int | None = None
 
     memory: bytes that the run may take; None: all that is free.
     """
-    wanted, disk = need(task), free_disk(cache)
+    needs, disk = need(task), free_disk(cache)
     memory = free_memory() if memory is None else memory
     problems = []
-    if wanted.memory_bytes > memory:
-        over = f"about {human_bytes(wanted.memory_bytes)} of memory needed, {human_bytes(memory)} free: "
-        over += f"{human_bytes(wanted.memory_bytes - memory)} too much"
+    if needs.memory_bytes > memory:
+        over = f"about {human_bytes(needs.memory_bytes)} of memory needed, {human_bytes(memory)} free: "
+        over += f"{human_bytes(needs.memory_bytes - memory)} too much"
         problems.append(over + "".join(f"\n    would fit: {way}" for way in ways_out(task, memory)))
-    if wanted.disk_bytes > disk:
-        over = f"about {human_bytes(wanted.disk_bytes)} of disk needed in {cache}, {human_bytes(disk)} free: "
-        over += f"{human_bytes(wanted.disk_bytes - disk)} too much"
+    if needs.disk_bytes > disk:
+        over = f"about {human_bytes(needs.disk_bytes)} of disk needed in {cache}, {human_bytes(disk)} free: "
+        over += f"{human_bytes(needs.disk_bytes - disk)} too much"
         problems.append(over + "\n    `nlab cache prune --keep …` makes room, NLAB_CACHE names another place")
     if problems:
         raise NlabError("\n  ".join(["this run does not fit (--force runs it all the same)", *problems]))
@@ -160,39 +161,39 @@ def refuse_too_much(task: EstimateInputs, cache: Path, memory: int | None = None
 
 def ways_out(task: EstimateInputs, memory: int) -> list[str]:
     """Changes of the config with which the run would fit, each alone."""
-    found = []
+    ways = []
     for name, generator in task.config.generators.items():
         smaller = {"landmarks": 10_000}
         if "landmarks" in type(generator).model_fields and (generator.model_dump()["landmarks"] or 50_000) > 10_000:
             changed = {**task.config.generators, name: generator.model_copy(update=smaller)}
-            found += _if_fits(_with(task, generators=changed), memory, f"generators.{name}.landmarks=10000")
+            ways += _if_fits(_with(task, generators=changed), memory, f"generators.{name}.landmarks=10000")
     train = task.plan.splits.train
     for share in range(9, 0, -1):
         eras = train[-max(1, len(train) * share // 10) :]
         way = _if_fits(_trained_on(task, eras), memory, f"splits.train={eras[0]}-{eras[-1]}")
         if way:
-            found += [f"{way[0]}, the last {len(eras)} of {len(train)} training eras"]
+            ways += [f"{way[0]}, the last {len(eras)} of {len(train)} training eras"]
             break
     model = task.config.model
     if getattr(model, "external_memory", None) is False:
         outside = model.model_copy(update={"external_memory": True})
-        found += _if_fits(_with(task, model=outside), memory, "model.external_memory=true")
+        ways += _if_fits(_with(task, model=outside), memory, "model.external_memory=true")
     kind = model.model_dump()["kind"]
     for other, simple in MODELS.items():
         if other != kind:
-            found += _if_fits(_with(task, model=simple()), memory, f"model.kind={other}")
-    return found
+            ways += _if_fits(_with(task, model=simple()), memory, f"model.kind={other}")
+    return ways
 
 
 def _with(task: EstimateInputs, **changes: Any) -> EstimateInputs:
     return replace(task, plan=FitPlan.of(task.config.model_copy(update=changes), task.plan.splits))
 
 
-def _if_fits(task: EstimateInputs | None, memory: int, said: str) -> list[str]:
+def _if_fits(task: EstimateInputs | None, memory: int, change: str) -> list[str]:
     if task is None:
         return []
     n_bytes = need(task).memory_bytes
-    return [f"--set {said} (about {human_bytes(n_bytes)})"] if n_bytes <= memory else []
+    return [f"--set {change} (about {human_bytes(n_bytes)})"] if n_bytes <= memory else []
 
 
 def _trained_on(task: EstimateInputs, eras: tuple[int, ...]) -> EstimateInputs | None:

@@ -21,28 +21,28 @@ def chosen(select: Select, train: Panel) -> Int64:
 
     Raises NlabError for an unknown feature set, or when fewer features are left than asked for.
     """
-    kept = _eligible(select, train)
+    eligible = _eligible(select, train)
     if select.top_k is None:
-        return kept
-    variance = variance_of_corr(train)[kept]
+        return eligible
+    variance = variance_of_corr(train)[eligible]
     order = np.argsort(variance if select.keep == "lowest" else -variance, kind="stable")  # NaN comes last either way
-    return np.sort(kept[order[: select.top_k]])
+    return np.sort(eligible[order[: select.top_k]])
 
 
 def _eligible(select: Select, train: Panel) -> Int64:
     """Positions of the raw features that may be selected, rising. Raises NlabError as `chosen` does."""
-    kept = np.arange(train.n_raw)
+    positions = np.arange(train.n_raw)
     if select.features is not None:
         for name in select.features:
             if name not in train.feature_sets:
                 raise NlabError(f"select.features: the data has no feature set {name!r}; {nearest(name, train.feature_sets)}")
         united = np.unique(np.concatenate([train.feature_sets[name] for name in select.features]))
-        kept = united[united < train.n_raw]
-    if not len(kept):
+        positions = united[united < train.n_raw]
+    if not len(positions):
         raise NlabError(f"select.features: none of the features that are read belongs to {', '.join(select.features or [])}")
-    if select.top_k is not None and select.top_k > len(kept):
-        raise NlabError(f"select.top_k: {select.top_k} of only {len(kept)} features")
-    return kept
+    if select.top_k is not None and select.top_k > len(positions):
+        raise NlabError(f"select.top_k: {select.top_k} of only {len(positions)} features")
+    return positions
 
 
 def variance_of_corr(train: Panel) -> Float64:
@@ -71,11 +71,11 @@ def shown_to(template: Generator, panel: Panel, train: tuple[int, ...], eras: tu
     the memory-map needs to know nothing of it. Positions are chosen from the `train` eras alone, whatever `eras` the generator
     is fitted on.
     """
-    shown = _visible(template, panel, eras)
+    visible = _visible(template, panel, eras)
     if template.select is None:
-        return shown
+        return visible
     at = chosen(template.select, panel.only(train))
-    return _narrowed(shown, at, space)
+    return _narrowed(visible, at, space)
 
 
 def outline(template: Generator, panel: Panel, eras: tuple[int, ...]) -> Panel:
@@ -83,25 +83,25 @@ def outline(template: Generator, panel: Panel, eras: tuple[int, ...]) -> Panel:
 
     Where the target chooses among features, the first ones stand in for those it chooses. Raises NlabError as `chosen` does.
     """
-    shown = _visible(template, panel, eras)
+    visible = _visible(template, panel, eras)
     if template.select is None:
-        return shown
+        return visible
     at = _eligible(template.select, panel)[: template.select.top_k]
-    return _named(shown, at)
+    return _named(visible, at)
 
 
 def _visible(template: Generator, panel: Panel, eras: tuple[int, ...]) -> Panel:
     """The eras that a generator is fitted on, with the targets that it may see and all raw features."""
     further = panel.auxiliary if template.several_targets else ()
-    shown = (panel.labelled(eras, further) if template.uses_labels else panel.without_target()).only(eras)
-    return shown.for_fitting(template.reads_feature_sets)
+    visible = (panel.labelled(eras, further) if template.uses_labels else panel.without_target()).only(eras)
+    return visible.for_fitting(template.reads_feature_sets)
 
 
-def adopted(generator: Generator, shown: Panel, panel: Panel) -> Generator:
+def adopted(generator: Generator, fitted_on: Panel, panel: Panel) -> Generator:
     """The fitted generator, knowing which raw features of a row it reads."""
     if generator.select is not None:
         position = {name: i for i, name in enumerate(panel.raw_names)}
-        generator.selected_ = np.array([position[name] for name in shown.raw_names], np.int32)
+        generator.selected_ = np.array([position[name] for name in fitted_on.raw_names], np.int32)
     return generator
 
 

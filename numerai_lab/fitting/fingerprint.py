@@ -22,26 +22,26 @@ UNKNOWN = "older: it does not record the code and libraries that computed it"
 def fingerprint(config: Config) -> dict[str, dict[str, str]]:
     """A version of the code of each component in use, of reading data, of training and of scoring; and libraries."""
     parts = _parts(config)
-    code = {name: code_version(*each) for name, each in parts.items()}
+    code = {name: code_version(*sources) for name, sources in parts.items()}
     code["training"] += "-" + "-".join(
         source_version(Path(str(module.__file__))) for module in (stages, generator_stages, stage_facts, variants)
     )
     return {
         "code": code,
-        "libraries": library_versions(*(each for parts_of in parts.values() for each in parts_of)),
+        "libraries": library_versions(*(source for sources in parts.values() for source in sources)),
     }
 
 
 def differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, str]:
     """Of two fingerprints: kind (code, libraries) → what differs, of components that both use."""
-    found = {}
+    reasons = {}
     for kind in ("code", "libraries"):
-        one, other = mine.get(kind, {}), theirs.get(kind, {})
-        names = [name for name in one if name in other and one[name] != other[name]]
-        told = [f"{name} {one[name]} against {other[name]}" if kind == "libraries" else name for name in names]
-        if told:
-            found[kind] = ", ".join(told)
-    return found
+        own, other = mine.get(kind, {}), theirs.get(kind, {})
+        names = [name for name in own if name in other and own[name] != other[name]]
+        changed = [f"{name} {own[name]} against {other[name]}" if kind == "libraries" else name for name in names]
+        if changed:
+            reasons[kind] = ", ".join(changed)
+    return reasons
 
 
 def mismatch(manifest: Mapping[str, Any], now: Mapping[str, Any]) -> str:
@@ -49,7 +49,7 @@ def mismatch(manifest: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     recorded = manifest.get(FINGERPRINT)
     if not isinstance(recorded, Mapping):
         return UNKNOWN
-    return "; ".join(f"other {kind}: {told}" for kind, told in differences(recorded, now).items())
+    return "; ".join(f"other {kind}: {names}" for kind, names in differences(recorded, now).items())
 
 
 def _parts(config: Config) -> dict[str, tuple[type | ModuleType, ...]]:
@@ -58,10 +58,10 @@ def _parts(config: Config) -> dict[str, tuple[type | ModuleType, ...]]:
     generators = [config.generators[name] for variant in trained for name in variant.inputs if name != RAW]
     augmenters = [config.augmenters[name] for variant in trained for name in variant.augment]
     named = [
-        *(("generator", each) for each in generators),
-        *(("augmenter", each) for each in augmenters),
+        *(("generator", generator) for generator in generators),
+        *(("augmenter", augmenter) for augmenter in augmenters),
         ("model", config.model),
     ]
     source = (type(config.data), reader)
-    kinds = {f"{family} {each.model_dump()['kind']}": (type(each),) for family, each in named}
+    kinds = {f"{family} {component.model_dump()['kind']}": (type(component),) for family, component in named}
     return {"data": source, **kinds, "training": TRAINING, "scoring": (scoring, changes)}

@@ -44,7 +44,7 @@ class FitPlan:
     @classmethod
     def of(cls, config: "Config", splits: Splits) -> "FitPlan":
         """The plan of a config. Raises NlabError where a fit or a model has too few eras."""
-        fits = {name: generator_fits(each, splits, f"generators.{name}") for name, each in config.generators.items()}
+        fits = {name: generator_fits(generator, splits, f"generators.{name}") for name, generator in config.generators.items()}
         models = {name: training_eras(config.generators, variant.reads, splits) for name, variant in config.variants.items()}
         for name, eras in models.items():
             if len(eras) < 2:

@@ -33,8 +33,8 @@ def load_sealed_for(manifest: Mapping[str, Any], config: Config, progress: Progr
 
 def splits_of_run(manifest: Mapping[str, Any], config: Config, panel: Panel) -> Splits:
     """The splits that a finished run had, as its manifest keeps them."""
-    kept = {"holdout": [], **manifest["splits"]}
-    train, embargo, val1, val2, holdout = (tuple(kept[part]) for part in ("train", "embargo", "val1", "val2", "holdout"))
+    recorded = {"holdout": [], **manifest["splits"]}
+    train, embargo, val1, val2, holdout = (tuple(recorded[part]) for part in ("train", "embargo", "val1", "val2", "holdout"))
     sizes = embargo_eras(config.splits.embargo, panel.reach_days, "splits.embargo", panel.days_per_era)
     return Splits(train, embargo, val1, val2, *sizes, holdout)
 
@@ -49,14 +49,14 @@ def with_hidden_targets(panel: Panel, eras: Sequence[int]) -> Panel:
     """The panel with the targets of some eras unknown (NaN), auxiliary ones too; every row stays where it is."""
 
     def hidden(values: Float32) -> Float32:
-        shown = np.array(values)
+        masked = np.array(values)
         for era in eras:
-            shown[panel.rows(era)] = np.nan
-        return shown
+            masked[panel.rows(era)] = np.nan
+        return masked
 
     if not eras or panel.target is None:
         return panel
-    auxiliary = {name: replace(each, values=hidden(each.values)) for name, each in panel.auxiliary.items()}
+    auxiliary = {name: replace(target, values=hidden(target.values)) for name, target in panel.auxiliary.items()}
     return replace(panel, target=hidden(panel.target), auxiliary=auxiliary)
 
 

@@ -49,8 +49,8 @@ def make(work: Path, stream: TrainingStream, name: str, progress: Progress) -> N
     origins, bounds = stream.origins_of(name), _bounds(stream, name)
     dtype = str(stream.rows_of(origins[0]).features.dtype)
     features, journal = journaled(work / FEATURES, (bounds[-1], stream.panel.n_raw), dtype)
-    kept = reopened(work / TARGET, bounds[-1:], "float32")
-    target = new_array(work / TARGET, "float32", bounds[-1:]) if kept is None else kept
+    existing = reopened(work / TARGET, bounds[-1:], "float32")
+    target = new_array(work / TARGET, "float32", bounds[-1:]) if existing is None else existing
 
     def written(i: int) -> Array:
         rows = slice(bounds[i], bounds[i + 1])

@@ -71,23 +71,23 @@ class RunPlan:
 
 def plan(config: Config) -> RunPlan:
     """Reads eras and targets of the data (or what is known of data still to be made); writes nothing."""
-    found = outline(config.data, config.extra_sets)
-    splits = make_splits(config.splits, found.table, found.reach_days)
-    step = found.table.days_per_era
-    folds = make_folds(config.cv, splits.train, found.reach_days, step) if config.cv else ()
-    fit_plan, *fold_plans = (FitPlan.of(config, each) for each in (splits, *folds))
-    n_rows = dict(zip(found.table.eras, found.n_rows, strict=True))
+    data = outline(config.data, config.extra_sets)
+    splits = make_splits(config.splits, data.table, data.reach_days)
+    step = data.table.days_per_era
+    folds = make_folds(config.cv, splits.train, data.reach_days, step) if config.cv else ()
+    fit_plan, *fold_plans = (FitPlan.of(config, part) for part in (splits, *folds))
+    n_rows = dict(zip(data.table.eras, data.n_rows, strict=True))
     rows = {name: sum(n_rows[era] for era in getattr(splits, name)) for name in _shown(splits)}
-    wanted = need(EstimateInputs(fit_plan, n_rows, found.n_columns, not found.in_store, fold_plans))
+    needs = need(EstimateInputs(fit_plan, n_rows, data.n_columns, not data.in_store, fold_plans))
     return RunPlan(
-        outline=found,
+        outline=data,
         splits=splits,
         rows=rows,
-        memory_bytes=wanted.memory_bytes,
-        disk_bytes=sum(found.n_rows) * found.n_columns + wanted.disk_bytes,
+        memory_bytes=needs.memory_bytes,
+        disk_bytes=sum(data.n_rows) * data.n_columns + needs.disk_bytes,
         trainings=len(set(fit_plan.shared_models.values())) * len(config.seeds) * (1 + len(folds)),
         folds=len(folds),
-        seconds=_seconds(fit_plan, n_rows, found.n_columns),
+        seconds=_seconds(fit_plan, n_rows, data.n_columns),
     )
 
 
@@ -99,9 +99,9 @@ def _shown(splits: Splits) -> tuple[str, ...]:
 def _seconds(plan: FitPlan, n_rows: Mapping[int, int], n_columns: int) -> dict[str, float]:
     """Fit and columns of the generators that people wait for."""
     flops = core_flops()
-    found: dict[str, float] = {}
+    durations: dict[str, float] = {}
     for name, generator in plan.config.generators.items():
         n_fitted = sum(n_rows[era] for era in plan.fitted_on(name))
         seconds = generator.seconds(n_fitted, sum(n_rows.values()), n_columns, flops)
-        found |= {name: seconds} if seconds is not None else {}
-    return found
+        durations |= {name: seconds} if seconds is not None else {}
+    return durations

@@ -21,12 +21,12 @@ from numerai_lab.storage.stage_cache import Stage
 MOST_ERAS = 60
 MOST_ROWS = 20_000
 """Of each sample, evenly from its eras."""
-FOUND, PROPORTIONS = "realism.json", "proportions.npy"
+STATISTICS, PROPORTIONS = "realism.json", "proportions.npy"
 
 
 @dataclass(frozen=True)
 class Judged:
-    """An augmenter, the seed whose rows were judged, the features, and what was found."""
+    """An augmenter, the seed whose rows were judged, the features, and the statistics of its rows."""
 
     augmenter: str
     seed: int
@@ -47,33 +47,33 @@ def realism_of(context: RunContext) -> list[Judged]:
         return []
     seed, out = config.seeds[0], []
     for name, augmenter in config.augmenters.items():
-        users = [each for each, variant in config.variants.items() if name in variant.augment]
+        users = [variant_name for variant_name, variant in config.variants.items() if name in variant.augment]
         if users and augmenter.invents_rows:
-            user = max(users, key=lambda each: len(context.plan.models[each]))
-            found = _found(context.for_variant(user), name, tuple(config.variants[user].augment), held)
-            out.append(Judged(name, seed, context.panel.raw_names, found))
+            user = max(users, key=lambda variant_name: len(context.plan.models[variant_name]))
+            result = _statistics_of(context.for_variant(user), name, tuple(config.variants[user].augment), held)
+            out.append(Judged(name, seed, context.panel.raw_names, result))
     return out
 
 
-def _found(context: RunContext, name: str, augment: tuple[str, ...], held: tuple[int, ...]) -> Realism:
+def _statistics_of(context: RunContext, name: str, augment: tuple[str, ...], held: tuple[int, ...]) -> Realism:
     seed, train = context.config.seeds[0], context.train
 
     def judge(work: Path) -> None:
         with context.display.task(f"realism of {name}@{seed}") as progress:
             rng = rng_for(seed, "realism", context.config.augmenters[name].seed_key)
-            augmenters = {each: fitted_augmenter(context, each, seed) for each in augment}
+            augmenters = {augmenter_name: fitted_augmenter(context, augmenter_name, seed) for augmenter_name in augment}
             stream = rows_stream(context, augmenters, seed)
             origins = stream.origins_of(name)
             places = _spread(len(origins))
-            made = _sample((stream.rows_of(origins[i]) for i in places), len(places), rng)
+            generated = _sample((stream.rows_of(origins[i]) for i in places), len(places), rng)
             real = [_sample_of(context.panel.only(eras), rng) for eras in (train, held)]
-            found = realism(real[0], real[1], made, int(rng.integers(2**31 - 1)))
+            result = realism(real[0], real[1], generated, int(rng.integers(2**31 - 1)))
             progress(1, 1)
-        plain = {key: value for key, value in vars(found).items() if key != "proportions"}
-        (work / FOUND).write_text(json.dumps(plain), encoding="utf-8")
-        np.save(work / PROPORTIONS, found.proportions, allow_pickle=False)
+        plain = {key: value for key, value in vars(result).items() if key != "proportions"}
+        (work / STATISTICS).write_text(json.dumps(plain), encoding="utf-8")
+        np.save(work / PROPORTIONS, result.proportions, allow_pickle=False)
 
-    templates = {each: context.config.augmenters[each] for each in augment}
+    templates = {augmenter_name: context.config.augmenters[augmenter_name] for augmenter_name in augment}
     kinds = [type(template) for template in templates.values()]
     facts = {
         "augmenters": [template.recipe for template in templates.values()],
@@ -91,7 +91,7 @@ def _found(context: RunContext, name: str, augment: tuple[str, ...], held: tuple
     }
     entry = context.stages.obtain(Stage("realism", f"realism of {name}@{seed}", facts), judge)
     proportions: Float64 = np.load(entry.folder / PROPORTIONS, allow_pickle=False)
-    return Realism(**json.loads((entry.folder / FOUND).read_text(encoding="utf-8")), proportions=proportions)
+    return Realism(**json.loads((entry.folder / STATISTICS).read_text(encoding="utf-8")), proportions=proportions)
 
 
 def _sample_of(panel: Panel, rng: np.random.Generator) -> RowSample:

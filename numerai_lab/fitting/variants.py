@@ -79,12 +79,12 @@ def check_methods(config: Config, panel: Panel, plan: FitPlan) -> None:
     for variant_name, variant in config.variants.items():
         if variant.ensemble is not None:
             continue
-        for name in (each for each in variant.inputs if each in config.generators):
+        for name in (input_name for input_name in variant.inputs if input_name in config.generators):
             template = config.generators[name]
             for part in plan.generators[name]:
                 try:
-                    shown = outline(template, panel, part.fitted_on)
-                    message = template.settled(shown.n_rows).refusal(shown)
+                    visible = outline(template, panel, part.fitted_on)
+                    message = template.settled(visible.n_rows).refusal(visible)
                 except NlabError as error:
                     message = str(error)
                 problems |= {f"generators.{name}: {message}": None} if message else {}
@@ -116,12 +116,12 @@ def predicted(config: Config, shared: Mapping[str, str], future: Panel, values_o
     """
     values: dict[Column, Float32] = {}
     for seed in config.seeds:
-        made: dict[str, Float32] = {}
+        by_model: dict[str, Float32] = {}
         for name, variant in config.variants.items():
             if variant.ensemble is None:
                 model = shared[name]
-                made[model] = made[model] if model in made else values_of(model, seed)
-                values[Column(name, seed)] = _neutralised(future, made[model], variant.neutralize)
+                by_model[model] = by_model[model] if model in by_model else values_of(model, seed)
+                values[Column(name, seed)] = _neutralised(future, by_model[model], variant.neutralize)
         for name, variant in config.variants.items():
             if variant.ensemble is not None:
                 mean = _rank_average(future, [values[Column(member, seed)] for member in variant.ensemble])

@@ -62,12 +62,12 @@ class GroupStats(Generator):
     def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         if message := self.refusal(panel):
             raise NlabError(message)
-        found = {name: at for name, at in self._groups(panel).items() if len(at) >= 2}
-        members = np.zeros((panel.n_raw, len(found)), np.float32)
-        for i, at in enumerate(found.values()):
+        groups = {name: at for name, at in self._groups(panel).items() if len(at) >= 2}
+        members = np.zeros((panel.n_raw, len(groups)), np.float32)
+        for i, at in enumerate(groups.values()):
             members[at, i] = 1
         self.members_ = members
-        self.names_ = np.array(list(found))
+        self.names_ = np.array(list(groups))
         return self
 
     def transform(self, block: Block) -> Float32:

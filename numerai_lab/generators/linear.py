@@ -50,17 +50,17 @@ class PCA(_Linear):
     whiten: bool = Field(False, description="divide every score by its standard deviation")
 
     def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
-        found = self._moments(panel)
-        scale = np.sqrt(np.diag(found.covariance)) if self.correlation else np.ones(panel.n_raw)
+        moments = self._moments(panel)
+        scale = np.sqrt(np.diag(moments.covariance)) if self.correlation else np.ones(panel.n_raw)
         inverse = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
-        values, vectors = np.linalg.eigh(found.covariance * np.outer(inverse, inverse))
+        values, vectors = np.linalg.eigh(moments.covariance * np.outer(inverse, inverse))
         values, vectors = values[::-1][: self.n_components], vectors[:, ::-1][:, : self.n_components]
         loadings = signed(vectors)
         if self.whiten:
             # A direction without spread in training may have some later: whitened by rounding errors it would be all there is.
             real = values > NO_SPREAD * values[0]
             loadings = np.divide(loadings, np.sqrt(np.where(real, values, 1)), out=np.zeros_like(loadings), where=real)
-        self.mean_ = found.mean
+        self.mean_ = moments.mean
         self.loadings_ = inverse[:, None] * loadings
         self.explained_variance_ = values
         return self
@@ -89,10 +89,10 @@ class FactorAnalysis(_Linear):
     max_iterations: int = Field(2000, gt=0, lt=2**31, description="stop here at the latest")
 
     def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
-        found = self._moments(panel)
-        deviation = np.sqrt(np.diag(found.covariance))
+        moments = self._moments(panel)
+        deviation = np.sqrt(np.diag(moments.covariance))
         alive = deviation > 0
-        correlation = found.covariance[np.ix_(alive, alive)] / np.outer(deviation[alive], deviation[alive])
+        correlation = moments.covariance[np.ix_(alive, alive)] / np.outer(deviation[alive], deviation[alive])
         factors = min(self.n_components, int(alive.sum()))
         weights, psi, steps = factor_analysis(correlation, factors, self.tolerance, self.max_iterations)
         if steps == self.max_iterations:
@@ -103,7 +103,7 @@ class FactorAnalysis(_Linear):
             )
         if self.rotation == "varimax":
             weights = varimax(weights)
-        self.mean_ = found.mean
+        self.mean_ = moments.mean
         self.loadings_ = np.zeros((panel.n_raw, self.n_components))
         self.loadings_[alive, :factors] = weights * deviation[alive, None]
         self.noise_variance_ = np.zeros(panel.n_raw)

@@ -49,10 +49,10 @@ class LogRatioPairs(Generator):
         if message := self.refusal(panel):
             raise NlabError(message)
         score = self._score(moments(panel, "pooled").covariance)
-        one, other = np.triu_indices(p, 1)
-        order = np.argsort(-score[one, other], kind="stable")
+        first, second = np.triu_indices(p, 1)
+        order = np.argsort(-score[first, second], kind="stable")
         slices = (order[start : start + SLICE] for start in range(0, len(order), SLICE))
-        pairs = (pair for rows in slices for pair in zip(one[rows].tolist(), other[rows].tolist(), strict=True))
+        pairs = (pair for rows in slices for pair in zip(first[rows].tolist(), second[rows].tolist(), strict=True))
         self.pairs_ = _spread_out(pairs, self.n_pairs, -(-SPREAD * self.n_pairs // p))
         return self
 

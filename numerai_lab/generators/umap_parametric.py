@@ -115,8 +115,8 @@ class UMAPParametric(EncoderParameters, LayoutParameters, GraphUMAP):
             begin = self._schedule(self.steps // 2, self.learning_rate)
             fit_layout(encoder, space.scores, layout, begin, seed)
         schedule = self._schedule(self.steps, self.learning_rate)
-        ab = membership_curve(self.min_dist)
-        self.curve_ = train(encoder, space, ab, schedule, seed, context)
+        membership = membership_curve(self.min_dist)
+        self.curve_ = train(encoder, space, membership, schedule, seed, context)
         keep_layers(self, encoder.arrays())
 
     def _encoder(self, space: "LandmarkSpace") -> "ScoreEncoder":

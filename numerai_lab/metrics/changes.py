@@ -71,15 +71,15 @@ def changes(
     compared: members that are compared with the reference, by default all others; only they are judged together.
     """
     family = [key for key in members if key != reference and (compared is None or key in compared)]
-    found = pairs_against(members, dict.fromkeys(family, reference), block)
-    rows: dict[Key, dict[str, object]] = {key: dict(found.get(key, {})) for key in members}
+    against_reference = pairs_against(members, dict.fromkeys(family, reference), block)
+    rows: dict[Key, dict[str, object]] = {key: dict(against_reference.get(key, {})) for key in members}
     beside: dict[Key, dict[str, tuple[float, float, float]]] = {key: {} for key in members}
     for kind, pairs in (placebos or {}).items():
         own = {key: other for key, other in pairs.items() if key in members and other in members}
         for key, columns in pairs_against(members, own, block, f"delta_{kind}", PLACEBO).items():
             rows[key] |= {**columns, kind: own[key]}
             beside[key][kind] = _ends(columns, f"delta_{kind}")
-    for key, columns in found.items():
+    for key, columns in against_reference.items():
         verdict = verdict_beside(verdict_of(*_ends(columns, "delta"), smallest_effect), beside[key])
         rows[key] |= {"reference": reference, "verdict": verdict}
     corr = np.column_stack([series["corr"].mean(0) for series in members.values()])
@@ -119,7 +119,7 @@ def pairs_against(
     for each seed). All differences come from the same resampled eras. Members have the same eras in the same order.
     """
     rows: dict[Key, dict[str, object]] = {
-        key: {f"{prefix}_n_seeds": min(len(members[each]["corr"]) for each in (key, other))} for key, other in opponent_of.items()
+        key: {f"{prefix}_n_seeds": min(len(members[side]["corr"]) for side in (key, other))} for key, other in opponent_of.items()
     }
     done: dict[tuple[object, ...], dict[str, Float64]] = {}
     for name, stat in statistics if rows else ():
@@ -133,13 +133,13 @@ def pairs_against(
     return rows
 
 
-def _columns(found: Differences, family: bool) -> dict[str, Float64]:
+def _columns(differences: Differences, family: bool) -> dict[str, Float64]:
     """What a table says of differences, by the end of the column's name; family: they are judged together too."""
-    columns = {"": found.value, "_low": found.low, "_high": found.high, "_p": found.p}
+    columns = {"": differences.value, "_low": differences.low, "_high": differences.high, "_p": differences.p}
     if family:
-        judged = family_test(found)
+        judged = family_test(differences)
         columns |= {"_p_adjusted": judged.p, "_sim_low": judged.low, "_sim_high": judged.high}
-        columns["_resolution"] = np.full(len(found.value), judged.resolution)
+        columns["_resolution"] = np.full(len(differences.value), judged.resolution)
     return columns
 
 
@@ -156,9 +156,12 @@ def _differences(pairs: Sequence[Pair], stat: str, block: int) -> Differences:
     alike: dict[tuple[int, bytes], list[int]] = {}
     for i, (own, other) in enumerate(pairs):
         alike.setdefault((id(other), np.isfinite(np.concatenate([own, other])).all(0).tobytes()), []).append(i)
-    each = [sharpe_differences([pairs[i][0][:, scored] for i in at], pairs[at[0]][1][:, scored], drawn) for at in alike.values()]
+    statistics = []
+    for at in alike.values():
+        owns, reference = [pairs[i][0][:, scored] for i in at], pairs[at[0]][1][:, scored]
+        statistics.append(sharpe_differences(owns, reference, drawn))
     order = np.argsort(np.concatenate(list(alike.values())))
-    statistic = Statistic(*(np.concatenate(parts, axis=-1)[..., order] for parts in zip(*each, strict=True)))
+    statistic = Statistic(*(np.concatenate(parts, axis=-1)[..., order] for parts in zip(*statistics, strict=True)))
     return studentised(statistic, drawn, noise)
 
 

@@ -32,11 +32,11 @@ class Diagnosis:
         mean = total / n
         return mean, np.sqrt(np.maximum(squares / n - mean**2, 0))
 
-    def shift(self, one: str, other: str) -> Float64:
+    def shift(self, split: str, other_split: str) -> Float64:
         """Kolmogorov–Smirnov distance of each column between two splits, by a sample of rows of every era."""
         from scipy.stats import ks_2samp
 
-        a, b = (np.concatenate(self._samples[split]) for split in (one, other))
+        a, b = (np.concatenate(self._samples[part]) for part in (split, other_split))
         return np.array([ks_2samp(a[:, i], b[:, i], method="asymp").statistic for i in range(a.shape[1])])
 
     def lines(self) -> list[str]:

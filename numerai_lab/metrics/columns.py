@@ -30,16 +30,17 @@ def neighbours_kept(X: Float64, Z: Float64, k: int) -> float:
 
     k / (rows − 1) by chance.
     """
-    near, kept = _nearest(_even(X), k), _nearest(_even(Z), k)
-    return float(np.mean([len(np.intersect1d(one, other)) / k for one, other in zip(near, kept, strict=True)]))
+    near_by_X, near_by_Z = _nearest(_even(X), k), _nearest(_even(Z), k)
+    shared = [len(np.intersect1d(*rows)) / k for rows in zip(near_by_X, near_by_Z, strict=True)]
+    return float(np.mean(shared))
 
 
 def alike(Z: Float64, other: Float64) -> float:
     """Mean canonical correlation of two sets of columns: 1 where each is a linear function of the other, near 0 for noise."""
-    one, two = _basis(Z), _basis(other)
-    if not one.shape[1] or not two.shape[1]:
+    basis, other_basis = _basis(Z), _basis(other)
+    if not basis.shape[1] or not other_basis.shape[1]:
         return float("nan")
-    return float(np.linalg.svd(one.T @ two, compute_uv=False).clip(0, 1).mean())
+    return float(np.linalg.svd(basis.T @ other_basis, compute_uv=False).clip(0, 1).mean())
 
 
 def plane(Z: Float64) -> Float64:
@@ -61,8 +62,8 @@ def _even(Z: Float64) -> Float64:
 def _nearest(Z: Float64, k: int) -> Int64:
     from sklearn.neighbors import NearestNeighbors
 
-    found: Int64 = NearestNeighbors(n_neighbors=k).fit(Z).kneighbors(return_distance=False)
-    return found
+    positions: Int64 = NearestNeighbors(n_neighbors=k).fit(Z).kneighbors(return_distance=False)
+    return positions
 
 
 def _basis(Z: Float64) -> Float64:

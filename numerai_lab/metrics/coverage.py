@@ -37,11 +37,11 @@ class Coverage:
             (self.few, f"fewer than {self.least_rows} rows with a target (scoring.least_rows)"),
             (self.uncovered, f"under {LEAST_COVERAGE:.0%} of the rows with a target have a prediction"),
         )
-        found = [f"{_counted(eras)} left out of all variants: {why}; the first is era {eras[0]}" for eras, why in reasons if eras]
-        if self.scored or not found:
-            return found
+        lines = [f"{_counted(eras)} left out of all variants: {why}; the first is era {eras[0]}" for eras, why in reasons if eras]
+        if self.scored or not lines:
+            return lines
         way = f"; the largest has {self.most_rows}: set scoring.least_rows to {max(2, self.most_rows)} or less"
-        raise NlabError("no era can be scored. " + ". ".join(found) + (way if self.few and self.most_rows >= 2 else ""))
+        raise NlabError("no era can be scored. " + ". ".join(lines) + (way if self.few and self.most_rows >= 2 else ""))
 
 
 def _counted(eras: list[int]) -> str:

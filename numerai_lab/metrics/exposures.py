@@ -143,13 +143,13 @@ def _solver(scaled: Float64) -> Solver:
     return _by_eigenvectors(scaled)
 
 
-def _of_some(lower: Float64, kept: Array) -> Solver:
-    """Coefficients of the features `kept`, whose Cholesky factor is given, and 0 for the rest."""
+def _of_some(lower: Float64, independent: Array) -> Solver:
+    """Coefficients of the independent features, whose Cholesky factor is given, and 0 for the rest."""
     from scipy.linalg import lapack
 
     def solve(products: Float64) -> Float64:
         coefficients = np.zeros_like(products)
-        coefficients[kept] = lapack.dpotrs(lower, products[kept], lower=1)[0]
+        coefficients[independent] = lapack.dpotrs(lower, products[independent], lower=1)[0]
         return coefficients
 
     return solve
@@ -159,6 +159,6 @@ def _by_eigenvectors(scaled: Float64) -> Solver:
     from scipy.linalg import eigh
 
     values, vectors = eigh(scaled, lower=True, check_finite=False, driver="evd")
-    kept = values > RANK_TOLERANCE * values[-1]
-    inverse = np.divide(1, values, out=np.zeros_like(values), where=kept)
+    nonzero = values > RANK_TOLERANCE * values[-1]
+    inverse = np.divide(1, values, out=np.zeros_like(values), where=nonzero)
     return lambda products: np.asarray(vectors @ (inverse[:, None] * (vectors.T @ products)), np.float64)

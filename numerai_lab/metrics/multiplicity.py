@@ -35,7 +35,7 @@ class FamilyTest:
     resolution: float
 
 
-def family_test(found: Differences) -> FamilyTest:
+def family_test(differences: Differences) -> FamilyTest:
     """Westfall and Young's min-P over everything compared at once, with the simultaneous intervals that belong to it.
 
     From the same resamples as each p alone. |t| of each member is turned into how rare it is among the member's own draws
@@ -46,21 +46,21 @@ def family_test(found: Differences) -> FamilyTest:
     The resolution is the median over members of the simultaneous half-width plus .84 standard errors, widened (`_power_margin`).
     Source: Westfall & Young 1993.
     """
-    p, low, high = (np.full(len(found.p), np.nan) for _ in range(3))
-    same = np.isfinite(found.p) & (found.value == 0) & (found.error == 0)
+    p, low, high = (np.full(len(differences.p), np.nan) for _ in range(3))
+    same = np.isfinite(differences.p) & (differences.value == 0) & (differences.error == 0)
     p[same], low[same], high[same] = 1.0, 0.0, 0.0
-    at = np.flatnonzero(np.isfinite(found.p) & ~same)
+    at = np.flatnonzero(np.isfinite(differences.p) & ~same)
     if not len(at):
         return FamilyTest(p, low, high, float("nan"))
-    rarity = Rarity.of(found.draws[:, at])
-    rarest = np.sort(rarity(found.draws[:, at]).max(1))
-    own = rarity(found.t[None, at])[0]
+    rarity = Rarity.of(differences.draws[:, at])
+    rarest = np.sort(rarity(differences.draws[:, at]).max(1))
+    own = rarity(differences.t[None, at])[0]
     p[at] = (1 + len(rarest) - np.searchsorted(rarest, own, side="left")) / (1 + len(rarest))
-    half = rarity.inverse(rarest[critical_rank(len(rarest))]) * found.error[at]
-    low[at], high[at] = found.value[at] - half, found.value[at] + half
-    resolved = half + _power_margin(half, found.error[at], found.error_spread[at])
-    if found.reach is not None:
-        says = half <= found.reach[at].max() + np.abs(found.value[at])
+    half = rarity.inverse(rarest[critical_rank(len(rarest))]) * differences.error[at]
+    low[at], high[at] = differences.value[at] - half, differences.value[at] + half
+    resolved = half + _power_margin(half, differences.error[at], differences.error_spread[at])
+    if differences.reach is not None:
+        says = half <= differences.reach[at].max() + np.abs(differences.value[at])
         p[at[~says]], low[at[~says]], high[at[~says]] = np.nan, np.nan, np.nan
         resolved = resolved[says]
     return FamilyTest(p, low, high, float(np.median(resolved)) if len(resolved) else float("nan"))
@@ -143,10 +143,10 @@ def confidence_set(scores: Float64, block: int, seed: int = 0, noise: Retraining
 
 def _included(losses: Float64, block: int, seed: int, noise: Retraining | None) -> Array:
     losses = losses - (1 - _due(losses, block)) * losses.mean(0)
-    return kept(losses, block, seed, worst_pair if losses.shape[1] <= MAX_PAIRWISE else worst_against_mean, noise)
+    return surviving_columns(losses, block, seed, worst_pair if losses.shape[1] <= MAX_PAIRWISE else worst_against_mean, noise)
 
 
-def kept(
+def surviving_columns(
     losses: Float64,
     block: int,
     seed: int,
@@ -200,9 +200,9 @@ def _due(losses: Float64, block: int) -> float:
     columns that are nearly one, or of which one follows from the others, count once.
     """
     centred = losses - losses.mean(1, keepdims=True)
-    found = mean_differences(centred, block, resamples=MCS_RESAMPLES)
+    differences = mean_differences(centred, block, resamples=MCS_RESAMPLES)
     drawn = draw(len(losses), block, 0, MCS_RESAMPLES)
     moved = drawn.total(drawn.blocks(centred - centred.mean(0)))
     _, plain = _in_errors(np.zeros(losses.shape[1]), moved)
-    far, near = (np.quantile(of, 1 - MCS_SIZE, method="higher") for of in (found.draws.max(1), np.abs(plain).max(1)))
+    far, near = (np.quantile(of, 1 - MCS_SIZE, method="higher") for of in (differences.draws.max(1), np.abs(plain).max(1)))
     return float(np.sqrt(seen_share(len(losses), block)) / max(1.0, far / near))

@@ -78,39 +78,42 @@ class Realism:
         return {name: getattr(self, name) for name in names} | ratios
 
 
-def realism(train: RowSample, held: RowSample, made: RowSample, seed: int) -> Realism:
-    """Judges made rows. train, held: real rows, eras apart; the same number of rows of each is best."""
+def realism(train: RowSample, held: RowSample, generated: RowSample, seed: int) -> Realism:
+    """Statistics of generated rows beside real ones.
+
+    train, held: real rows of different eras, best as many of each.
+    """
     rng = np.random.default_rng(seed)
-    alike = _as_many(train, made, rng)
-    real, there, invented = (_correlations(sample) for sample in (alike, held, made.take(_some(made, len(alike), rng))))
-    shares, found = (_proportions(sample.features, train.features) for sample in (train, made))
-    off = np.abs(shares - found).sum(1) / 2
+    alike = _as_many(train, generated, rng)
+    real, there, invented = (_correlations(sample) for sample in (alike, held, generated.take(_some(generated, len(alike), rng))))
+    shares, generated_shares = (_proportions(sample.features, train.features) for sample in (train, generated))
+    off = np.abs(shares - generated_shares).sum(1) / 2
     return Realism(
-        rows=len(made),
-        eras=len(np.unique(made.era)),
+        rows=len(generated),
+        eras=len(np.unique(generated.era)),
         bins_mean=float(off.mean()),
         bins_max=float(off.max()),
         corr=_rms(invented[0], there[0]),
         corr_floor=_rms(real[0], there[0]),
         target_corr=_rms(invented[1], there[1]),
         target_corr_floor=_rms(real[1], there[1]),
-        auc=told_apart(made, held, rng),
-        auc_real=told_apart(train, held, rng),
-        memorised=_nearest(made, train, rng) / max(_nearest(held, train, rng), 1e-12),
-        tstr=_learned(made.take(_some(made, len(train), rng)), held, rng),
+        auc=classifier_auc(generated, held, rng),
+        auc_real=classifier_auc(train, held, rng),
+        memorised=_nearest(generated, train, rng) / max(_nearest(held, train, rng), 1e-12),
+        tstr=_learned(generated.take(_some(generated, len(train), rng)), held, rng),
         trtr=_learned(alike, held, rng),
-        diversity=_diversity(made, train),
-        proportions=found,
+        diversity=_diversity(generated, train),
+        proportions=generated_shares,
     )
 
 
-def told_apart(one: RowSample, other: RowSample, rng: np.random.Generator) -> float:
-    """Area under the curve of trees that tell the rows of one sample from another's, judged on eras they did not learn from."""
+def classifier_auc(own: RowSample, other: RowSample, rng: np.random.Generator) -> float:
+    """Area under the curve of trees that tell two samples' rows apart, on eras they did not learn from."""
     import lightgbm
     from sklearn.metrics import roc_auc_score
 
-    n = min(len(one), len(other))
-    parts = [sample.take(_some(sample, n, rng)) for sample in (one, other)]
+    n = min(len(own), len(other))
+    parts = [sample.take(_some(sample, n, rng)) for sample in (own, other)]
     x = np.concatenate([np.column_stack([part.features, part.target]) for part in parts]).astype(np.float32)
     label = np.repeat([1, 0], n)
     first = np.concatenate([_half(part.era, rng) for part in parts])
@@ -157,19 +160,20 @@ def _learned(learn: RowSample, held: RowSample, rng: np.random.Generator) -> flo
 
     data = lightgbm.Dataset(learn.features.astype(np.float32), label=learn.target, params=_settings("regression", rng))
     model = lightgbm.train(_settings("regression", rng), data, N_TREES)
-    told = np.asarray(model.predict(held.features.astype(np.float32), num_threads=1))
-    scores = [numerai_corr(told[held.era == e, None], held.target[held.era == e].astype(np.float64)) for e in np.unique(held.era)]
+    predictions = np.asarray(model.predict(held.features.astype(np.float32), num_threads=1))
+    rows_of_eras = [held.era == era for era in np.unique(held.era)]
+    scores = [numerai_corr(predictions[rows, None], held.target[rows].astype(np.float64)) for rows in rows_of_eras]
     return float(np.nanmean(scores))
 
 
-def _diversity(made: RowSample, train: RowSample) -> float:
+def _diversity(generated: RowSample, train: RowSample) -> float:
     n_eras = len(np.unique(train.era))
-    if n_eras < 2 or len(np.unique(made.era)) < 2:
+    if n_eras < 2 or len(np.unique(generated.era)) < 2:
         return float("nan")
     spread, of_chance = _variance(train)
     if spread < of_chance * np.sqrt(2 / (n_eras - 1)):
         return float("nan")
-    return float(np.sqrt(max(_variance(made)[0], 0) / spread))
+    return float(np.sqrt(max(_variance(generated)[0], 0) / spread))
 
 
 def _variance(sample: RowSample) -> tuple[float, float]:
@@ -195,8 +199,8 @@ def _settings(objective: str, rng: np.random.Generator) -> dict[str, Any]:
     }
 
 
-def _rms(one: Float64, other: Float64) -> float:
-    return float(np.sqrt(((one - other) ** 2).mean()))
+def _rms(values: Float64, other: Float64) -> float:
+    return float(np.sqrt(((values - other) ** 2).mean()))
 
 
 def _some(sample: RowSample, n: int, rng: np.random.Generator) -> Array:
@@ -211,9 +215,12 @@ def _half(era: Array, rng: np.random.Generator) -> Array:
     return np.isin(era, rng.permutation(eras)[: (len(eras) + 1) // 2])
 
 
-def _as_many(train: RowSample, made: RowSample, rng: np.random.Generator) -> RowSample:
-    """Training rows, as many and of as many eras as were made, or all: few rows are further from others by chance alone."""
+def _as_many(train: RowSample, generated: RowSample, rng: np.random.Generator) -> RowSample:
+    """Training rows, as many and of as many eras as the generated rows, or all.
+
+    Few rows are further from others by chance alone.
+    """
     eras = np.unique(train.era)
-    n_eras = min(len(eras), len(np.unique(made.era)))
+    n_eras = min(len(eras), len(np.unique(generated.era)))
     chosen = train.take(np.isin(train.era, eras[np.linspace(0, len(eras) - 1, n_eras).astype(int)]))
-    return chosen.take(_some(chosen, len(made), rng))
+    return chosen.take(_some(chosen, len(generated), rng))

@@ -62,9 +62,10 @@ def retraining(members: Sequence[Float64]) -> Retraining | None:
 
     The variance between seeds is pooled over members that have several and do not agree in all; those that agree do not vary.
     """
-    means = [np.nan_to_num(each[:, np.isfinite(each).all(0)].sum(1) / max(1, np.isfinite(each).all(0).sum())) for each in members]
-    squares = np.array([((each - each.mean()) ** 2).sum() for each in means])
-    seeds = np.array([len(each) for each in means])
+    scored = [scores[:, np.isfinite(scores).all(0)] for scores in members]
+    means = [np.nan_to_num(scores.sum(1) / max(1, scores.shape[1])) for scores in scored]
+    squares = np.array([((mean - mean.mean()) ** 2).sum() for mean in means])
+    seeds = np.array([len(mean) for mean in means])
     varies = squares > NEGLIGIBLE * squares.max(initial=0)
     degrees = int((seeds - 1)[varies].sum())
     if not degrees:

@@ -115,21 +115,21 @@ def per_era(
 def check_rows(panel: Panel, splits: Splits, scoring: Scoring) -> None:
     """Raises NlabError when no scored era has as many rows with a target as `scoring.least_rows` asks for."""
     assert panel.target is not None
-    found = Coverage(scoring.least_rows)
+    coverage = Coverage(scoring.least_rows)
     for era in splits.scored:
         target = panel.target[panel.rows(era)]
-        found.add(era, target, np.zeros((len(target), 1), np.float32))
-    found.lines()
+        coverage.add(era, target, np.zeros((len(target), 1), np.float32))
+    coverage.lines()
 
 
 def covered(panel: Panel, predictions: Predictions, splits: Splits, scoring: Scoring) -> Coverage:
     """Which of the scored eras have enough rows with a target and a prediction. Raises NlabError when none has."""
     assert panel.target is not None
-    found = Coverage(scoring.least_rows)
+    coverage = Coverage(scoring.least_rows)
     for era in splits.scored:
-        found.add(era, panel.target[panel.rows(era)], predictions.at(panel, era))
-    found.lines()
-    return found
+        coverage.add(era, panel.target[panel.rows(era)], predictions.at(panel, era))
+    coverage.lines()
+    return coverage
 
 
 def _scores_of(

@@ -119,8 +119,8 @@ def mean_differences(
     differences = np.where(np.abs(differences) < ROUNDING, 0.0, differences)
     known = np.isfinite(differences)
     value = np.where(known, differences, 0).sum(0) / np.where(known.any(0), known.sum(0), np.nan)
-    found = studentised(Statistic(value, differences - value), draw(len(differences), block, seed, resamples), noise)
-    return replace(found, reach=np.where(known, np.abs(differences), 0).max(0, initial=0))
+    tested = studentised(Statistic(value, differences - value), draw(len(differences), block, seed, resamples), noise)
+    return replace(tested, reach=np.where(known, np.abs(differences), 0).max(0, initial=0))
 
 
 def sharpe_differences(owns: Sequence[Float64], reference: Float64, drawn: Resamples) -> Statistic:
@@ -232,7 +232,7 @@ def _moves(statistic: Statistic, drawn: Resamples) -> _Moves:
         some = slice(start, start + AT_ONCE)
         moved = None if statistic.moved is None else statistic.moved[:, some]
         parts.append(_moves_of(Statistic(statistic.value[some], statistic.influence[:, some], moved), drawn)[0])
-    return _Moves(*(np.concatenate(each, axis=-1) for each in zip(*parts, strict=True)))
+    return _Moves(*(np.concatenate(values, axis=-1) for values in zip(*parts, strict=True)))
 
 
 def _moves_of(statistic: Statistic, drawn: Resamples) -> tuple[_Moves, Float64]:
@@ -241,12 +241,12 @@ def _moves_of(statistic: Statistic, drawn: Resamples) -> tuple[_Moves, Float64]:
     alike = (known == known[:, :1]).all()  # then one column of counts will do
     n = drawn.blocks((known[:, :1] if alike else known).astype(float))
     sums = drawn.blocks(np.where(known, statistic.influence, 0))
-    kept = _kept(drawn.n_eras, drawn.block)
+    variance_left = _kept(drawn.n_eras, drawn.block)
     with np.errstate(invalid="ignore", divide="ignore"):
         n_drawn = drawn.total(n)
         mean = np.where(n_drawn > 0, drawn.total(sums) / n_drawn, 0)
         squares = drawn.total(sums**2) - 2 * mean * drawn.total(sums * n) + mean**2 * drawn.total(n**2)
-        own = np.sqrt(np.maximum(squares, 0) / kept) / n_drawn
+        own = np.sqrt(np.maximum(squares, 0) / variance_left) / n_drawn
         spread = mean.std(0)
         own = np.maximum(np.nan_to_num(own), SMALLEST_ERROR * spread)
         moved = (mean if statistic.moved is None else statistic.moved) / own
@@ -254,7 +254,7 @@ def _moves_of(statistic: Statistic, drawn: Resamples) -> tuple[_Moves, Float64]:
     blocks = drawn.total(np.ones((len(drawn.starts), 1)))
     moved = np.where(np.isfinite(moved) & (blocks > 1), moved, 1 / SMALLEST_ERROR)
     error_spread = np.nan_to_num(own.std(0) / np.maximum(own.mean(0), np.finfo(float).tiny))
-    return _Moves(spread / np.sqrt(_seen(drawn.block) * kept), error_spread, moved), own
+    return _Moves(spread / np.sqrt(_seen(drawn.block) * variance_left), error_spread, moved), own
 
 
 def _kept(n_eras: int, block: int) -> float:

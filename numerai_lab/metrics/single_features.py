@@ -122,7 +122,7 @@ def _inflation(scores: Float64, overlap: int) -> float:
     variance = (around**2).mean() or 1.0
     lags = range(1, overlap)
     pooled = [(around[lag:] * around[:-lag]).mean() / variance + 1 / n_eras for lag in lags]
-    return float(min(overlap, 1 + 2 * sum(max(0.0, each) for each in pooled)))
+    return float(min(overlap, 1 + 2 * sum(max(0.0, autocorrelation) for autocorrelation in pooled)))
 
 
 def _bin_means(panel: Panel, bins: Bins, train: Sequence[int]) -> Float64:

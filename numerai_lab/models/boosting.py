@@ -90,13 +90,13 @@ class XGBoost(_Boosting):
         matrix = kind(_iterator(blocks, pages), ref=_cuts(blocks, how), **how)
         model = (context.load_checkpoint() or {}).get("model")
         booster = xgboost.Booster(parameters, [matrix], None if model is None else bytearray(model))
-        kept = time.monotonic()
+        saved_at = time.monotonic()
         for tree in range(booster.num_boosted_rounds(), self.n_estimators):
             if tree % ROUNDS == 0:
                 content = booster.save_raw("ubj") if tree else None
-                if content and time.monotonic() - kept >= KEEP_EVERY:
+                if content and time.monotonic() - saved_at >= KEEP_EVERY:
                     context.save_checkpoint({"model": np.frombuffer(content, np.uint8)})
-                    kept = time.monotonic()
+                    saved_at = time.monotonic()
                 booster = xgboost.Booster({**parameters, "seed": (seed + tree) % 2**31}, [matrix], content)
             booster.update(matrix, iteration=tree)
             context.progress(tree + 1, self.n_estimators)
@@ -243,7 +243,7 @@ def _sequences(blocks: TrainingStream) -> list[Any]:
     """One lightgbm.Sequence a batch; the batch in hand is kept until another is asked for."""
     import lightgbm
 
-    kept: dict[int, Float32] = {}
+    current: dict[int, Float32] = {}
 
     class BatchSequence(lightgbm.Sequence):  # type: ignore[misc]
         def __init__(self, i: int) -> None:
@@ -251,10 +251,10 @@ def _sequences(blocks: TrainingStream) -> list[Any]:
             self.batch_size = max(1, len(self))
 
         def __getitem__(self, rows: int | slice | list[int]) -> Array:
-            if self.i not in kept:
-                kept.clear()
-                kept[self.i] = blocks[self.i].X
-            return kept[self.i][rows].astype(np.float64)  # LightGBM samples doubles only
+            if self.i not in current:
+                current.clear()
+                current[self.i] = blocks[self.i].X
+            return current[self.i][rows].astype(np.float64)  # LightGBM samples doubles only
 
         def __len__(self) -> int:
             return blocks.n_rows[self.i]

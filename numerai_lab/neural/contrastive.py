@@ -72,16 +72,16 @@ class ScarfObjective(ViewObjective):
         self.head = relu_net([frame.width, frame.hidden, frame.hidden], frame.init)
 
     def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
-        shown, view = (self.head(self.encoder(cells)) for cells in (batch.cells, self.view(batch, noise)))
-        return info_nce(shown, view, self.temperature)
+        anchor, view = (self.head(self.encoder(cells)) for cells in (batch.cells, self.view(batch, noise)))
+        return info_nce(anchor, view, self.temperature)
 
 
 class EraObjective(ScarfObjective):
     """InfoNCE between two corrupted views of a row; only rows of its own era stand against it (this project)."""
 
     def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
-        one, other = (self.head(self.encoder(self.view(batch, noise))) for _ in range(2))
-        return info_nce(one, other, self.temperature, batch.era)
+        first, second = (self.head(self.encoder(self.view(batch, noise))) for _ in range(2))
+        return info_nce(first, second, self.temperature, batch.era)
 
 
 class VimeObjective(ViewObjective):
@@ -110,9 +110,9 @@ class SubTabObjective(ViewObjective):
         self.decoder = relu_net([frame.width, frame.hidden, frame.n_features], frame.init)
 
     def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
-        view, wanted = self.encoder.standard(self.view(batch, noise)), self.encoder.standard(batch.cells)
+        view, standard = self.encoder.standard(self.view(batch, noise)), self.encoder.standard(batch.cells)
         decoded = [self.decoder(self.encoder.net(view[:, chosen])) for chosen in self.columns]
-        return torch.stack([functional.mse_loss(each.float(), wanted) for each in decoded]).mean()
+        return torch.stack([functional.mse_loss(restored.float(), standard) for restored in decoded]).mean()
 
 
 class VicRegObjective(ViewObjective):
@@ -123,16 +123,16 @@ class VicRegObjective(ViewObjective):
         self.head = relu_net([frame.width, frame.hidden, frame.hidden], frame.init, norm=True)
 
     def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
-        one, other = (self.head(self.encoder(self.view(batch, noise))) for _ in range(2))
-        return vicreg(one, other)
+        first, second = (self.head(self.encoder(self.view(batch, noise))) for _ in range(2))
+        return vicreg(first, second)
 
 
 class BarlowTwinsObjective(VicRegObjective):
     """Two corrupted views correlated dimension by dimension, and not across (Zbontar et al. 2021)."""
 
     def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
-        one, other = (self.head(self.encoder(self.view(batch, noise))) for _ in range(2))
-        return barlow_twins(one, other)
+        first, second = (self.head(self.encoder(self.view(batch, noise))) for _ in range(2))
+        return barlow_twins(first, second)
 
 
 class SimSiamObjective(ViewObjective):
@@ -145,8 +145,8 @@ class SimSiamObjective(ViewObjective):
         self.predictor = relu_net([frame.hidden, max(8, frame.hidden // 4), frame.hidden], frame.init, norm=True)
 
     def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
-        one, other = (self.head(self.encoder(self.view(batch, noise))) for _ in range(2))
-        return (sim_siam(self.predictor(one), other) + sim_siam(self.predictor(other), one)) / 2
+        first, second = (self.head(self.encoder(self.view(batch, noise))) for _ in range(2))
+        return (sim_siam(self.predictor(first), second) + sim_siam(self.predictor(second), first)) / 2
 
 
 class SwitchTabObjective(ViewObjective):
@@ -164,10 +164,10 @@ class SwitchTabObjective(ViewObjective):
         encoded = self.encoder(self.view(batch, noise))
         order = torch.randperm(len(batch), generator=noise, device=noise.device)
         mutual, salient = self.mutual(encoded).sigmoid(), self.salient(encoded).sigmoid()
-        wanted = self.encoder.standard(batch.cells)
+        standard = self.encoder.standard(batch.cells)
         own = self.decoder(torch.cat([mutual, salient], dim=1))
         switched = self.decoder(torch.cat([mutual[order], salient], dim=1))
-        return functional.mse_loss(own.float(), wanted) + functional.mse_loss(switched.float(), wanted)
+        return functional.mse_loss(own.float(), standard) + functional.mse_loss(switched.float(), standard)
 
 
 class RandomProjectorsObjective(ContrastiveObjective):
@@ -185,5 +185,5 @@ class RandomProjectorsObjective(ContrastiveObjective):
     def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
         standard = self.encoder.standard(batch.cells)
         with torch.no_grad():
-            wanted = standardised(torch.cat([projector(standard) for projector in self.projectors], dim=1).float())
-        return functional.mse_loss(self.head(self.encoder.net(standard).relu()).float(), wanted)
+            projected = standardised(torch.cat([projector(standard) for projector in self.projectors], dim=1).float())
+        return functional.mse_loss(self.head(self.encoder.net(standard).relu()).float(), projected)

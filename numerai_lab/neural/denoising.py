@@ -16,7 +16,7 @@ N_BINS = 5
 
 
 class SwapDenoising(TrainingObjective):
-    """Mean squared error of the standardised cells, told from cells of which a share was swapped within the era."""
+    """Mean squared error of the standardised cells, predicted from cells of which a share was swapped within the era."""
 
     def __init__(self, encoder: Encoder, hidden: Sequence[int], share: float, init: torch.Generator) -> None:
         super().__init__()
@@ -25,12 +25,12 @@ class SwapDenoising(TrainingObjective):
 
     def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
         cells, _ = swapped(batch, self.share, "era", noise)
-        said = self.decoder(self.encoder(cells))
-        return functional.mse_loss(said.float(), self.encoder.standard(batch.cells))
+        restored = self.decoder(self.encoder(cells))
+        return functional.mse_loss(restored.float(), self.encoder.standard(batch.cells))
 
 
 class MaskedModelling(TrainingObjective):
-    """Cross-entropy of the bin of masked cells, told from the others; a masked cell shows its column's mean."""
+    """Cross-entropy of the bins of masked cells, predicted from the others; a masked cell holds its column's mean."""
 
     def __init__(self, encoder: Encoder, hidden: Sequence[int], share: float, init: torch.Generator) -> None:
         super().__init__()
@@ -41,11 +41,11 @@ class MaskedModelling(TrainingObjective):
         rows, columns = batch.cells.shape
         mask = chosen_cells(rows, columns, max(1, int(exact_share(self.share, columns))), noise)
         hidden = mask.nonzero()[:, 1].view(rows, -1)
-        shown = self.encoder.standard(batch.cells).masked_fill_(mask, 0)
-        logits = self.decoder(self.encoder.net(shown)).view(rows, N_BINS, columns)
-        asked = logits.gather(2, hidden[:, None].expand(-1, N_BINS, -1))
+        masked = self.encoder.standard(batch.cells).masked_fill_(mask, 0)
+        logits = self.decoder(self.encoder.net(masked)).view(rows, N_BINS, columns)
+        masked_logits = logits.gather(2, hidden[:, None].expand(-1, N_BINS, -1))
         # Not torch's own mean, which a GPU adds up in another order every time.
-        return functional.cross_entropy(asked.float(), bins(batch.cells.gather(1, hidden)), reduction="none").mean()
+        return functional.cross_entropy(masked_logits.float(), bins(batch.cells.gather(1, hidden)), reduction="none").mean()
 
 
 def decoder(encoder: Encoder, hidden: Sequence[int], outputs: int, init: torch.Generator) -> nn.Module:

@@ -62,8 +62,8 @@ class Denoiser(nn.Module):
         for layer in self.layers:
             hidden = layer(hidden, state)
         linear_part = (self.maps(seen).unflatten(-1, (N_MAPS, -1)) * self.mixed(state)[..., None]).sum(-2)
-        told: Tensor = self.last(functional.silu(hidden)) + linear_part
-        return (SIGMA / total) ** 2 * x + level * SIGMA / total * told
+        output: Tensor = self.last(functional.silu(hidden)) + linear_part
+        return (SIGMA / total) ** 2 * x + level * SIGMA / total * output
 
     def arrays(self) -> dict[str, Array]:
         """Learned arrays for a component."""
@@ -153,12 +153,12 @@ class Denoising(TrainingObjective):
         sets, rows, _ = clean.shape
         of_a_set = (sets, 1, 1) if self.structure == "set" else (sets, rows, 1)
         level = (LOG_LEVEL[0] + LOG_LEVEL[1] * _normals(of_a_set, noise)).exp()
-        shown = (torch.rand(of_a_set, generator=noise, device=noise.device) >= self.drop).float()
+        condition_mask = (torch.rand(of_a_set, generator=noise, device=noise.device) >= self.drop).float()
         values = self.conditions[torch.searchsorted(self.known, era[:, : of_a_set[1]].contiguous())]
-        condition = functional.pad(values, (0, 1), value=1) * shown
-        told = self.denoiser(clean + level * _normals(clean.shape, noise), level, condition)
+        condition = functional.pad(values, (0, 1), value=1) * condition_mask
+        denoised = self.denoiser(clean + level * _normals(clean.shape, noise), level, condition)
         weight = (level**2 + SIGMA**2) / (level * SIGMA) ** 2
-        loss: Tensor = (weight * (told.float() - clean) ** 2).mean()
+        loss: Tensor = (weight * (denoised.float() - clean) ** 2).mean()
         return loss
 
     def _sets(self, batch: RowBatch) -> tuple[Tensor, Tensor]:

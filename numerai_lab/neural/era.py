@@ -88,16 +88,16 @@ class EraAutoencoding(TrainingObjective):
         self.decoder = nn.ModuleList(_glorot(*pair, init) for pair in itertools.pairwise(sizes))
 
     def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
-        drop = dropping(noise) if self.training else kept
+        drop = dropping(noise) if self.training else no_dropout
         shape = self.encoder.shape
         hidden = self.encoder(batch.cells, self.codes[torch.searchsorted(self.known, batch.era)], drop)
         for layer in self.decoder[:-1]:
             hidden = drop(layer(hidden).sigmoid(), shape.drop_hidden)
-        told = self.decoder[-1](hidden).sigmoid() * 4
-        return functional.mse_loss(told.float(), self.encoder.bins(batch.cells))
+        restored = self.decoder[-1](hidden).sigmoid() * 4
+        return functional.mse_loss(restored.float(), self.encoder.bins(batch.cells))
 
 
-def kept(values: Tensor, rate: float) -> Tensor:
+def no_dropout(values: Tensor, rate: float) -> Tensor:
     """No dropout."""
     return values
 
@@ -116,7 +116,7 @@ def mean_of_draws(encoder: EraEncoder, cells: Tensor, code: float, n_draws: int,
     """The mean latents of networks thinned by dropout, the same ones for every row; 0 draws: of the whole network."""
     codes = torch.full((len(cells),), code, device=cells.device)
     if n_draws == 0:
-        latents: Tensor = encoder(cells, codes, kept)
+        latents: Tensor = encoder(cells, codes, no_dropout)
         return latents
     drop = dropping(generator_for(seed, cells.device), shared=True)
     return torch.stack([encoder(cells, codes, drop) for _ in range(n_draws)]).mean(0)
@@ -125,13 +125,13 @@ def mean_of_draws(encoder: EraEncoder, cells: Tensor, code: float, n_draws: int,
 def emitted(latents: Tensor, code: float, parts: Sequence[str]) -> Tensor:
     """Side by side, float32: raw = the latents, argmax and onehot = which is largest, era = the code."""
     largest = latents.argmax(dim=1)
-    made = {
+    columns = {
         "raw": latents,
         "argmax": largest[:, None].float(),
         "onehot": functional.one_hot(largest, latents.shape[1]).float(),
         "era": torch.full_like(latents[:, :1], code),
     }
-    return torch.cat([made[part] for part in parts], dim=1)
+    return torch.cat([columns[part] for part in parts], dim=1)
 
 
 def _normal(n_in: int, n_out: int, init: torch.Generator) -> nn.Linear:

@@ -80,12 +80,12 @@ class Index:
         self.width = -(-n // self.n_groups)
         padding = self.n_groups * self.width - n
         self.norms = torch.cat([points.square().sum(1), points.new_full((padding,), torch.inf)])
-        self.others = torch.cat([points, points.new_zeros(padding, points.shape[1])]).T.contiguous()
+        self.transposed = torch.cat([points, points.new_zeros(padding, points.shape[1])]).T.contiguous()
         self.members = self.width * torch.arange(self.n_groups, device=points.device)[:, None]
 
     def search(self, rows: Tensor, own: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(positions, squared distances), rows × k, nearest first. own: where the rows themselves are; they come first."""
-        gaps = torch.addmm(self.norms, rows, self.others, alpha=-2)  # squared distances less the row's own norm
+        gaps = torch.addmm(self.norms, rows, self.transposed, alpha=-2)  # squared distances less the row's own norm
         if own is not None:
             gaps[torch.arange(len(rows), device=rows.device), own] = -torch.inf
         least = gaps.view(len(rows), self.n_groups, self.width).amin(1)
@@ -122,6 +122,8 @@ def neighbours(points: Tensor, k: int, progress: Progress = no_progress) -> tupl
     with umap_learn():
         from pynndescent import NNDescent
 
-        found, distances = NNDescent(points.numpy(), n_neighbors=k, random_state=0, n_jobs=1).neighbor_graph
+        approximate, distances = NNDescent(points.numpy(), n_neighbors=k, random_state=0, n_jobs=1).neighbor_graph
     own = np.arange(len(points))[:, None]
-    return np.where(found < 0, own, found).astype(np.int64), np.where(found < 0, 0, distances).astype(np.float32) ** 2
+    missing = approximate < 0
+    squared_distances = np.where(missing, 0, distances).astype(np.float32) ** 2
+    return np.where(missing, own, approximate).astype(np.int64), squared_distances

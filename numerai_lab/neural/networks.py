@@ -19,19 +19,19 @@ TILE, GPU_TILE = 256, 4096
 Device = Literal["auto", "cpu", "cuda"]
 
 
-def device_for(wanted: Device) -> torch.device:
+def device_for(requested: Device) -> torch.device:
     """The device that is asked for; auto = cuda where there is one. Raises NlabError for a cuda that is not there."""
-    if message := no_device(wanted):
+    if message := no_device(requested):
         raise NlabError(message)
-    if not torch.cuda.is_available() or wanted == "cpu":
+    if not torch.cuda.is_available() or requested == "cpu":
         return torch.device("cpu")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # before its first use: what `repeatable` needs
     return torch.device("cuda")
 
 
-def no_device(wanted: Device) -> str:
+def no_device(requested: Device) -> str:
     """Why torch can't have the device that is asked for, in a sentence; empty where it can."""
-    missing = wanted == "cuda" and not torch.cuda.is_available()
+    missing = requested == "cuda" and not torch.cuda.is_available()
     return "device: cuda is asked for, but torch sees no GPU; say auto or cpu" if missing else ""
 
 

@@ -59,7 +59,7 @@ def draw(panel: Panel, size: int, n_eras: int, rng: np.random.Generator) -> RowB
     drawn = [_rows_of(panel, era)[np.sort(rng.choice(counts[era], min(share, counts[era]), replace=False))] for era in eras]
     ends = itertools.accumulate(map(len, drawn))
     every = np.concatenate(drawn)
-    further = [each.values[every] for each in panel.auxiliary.values()]
+    further = [auxiliary.values[every] for auxiliary in panel.auxiliary.values()]
     return RowBatch(
         cells=torch.from_numpy(np.concatenate([panel.features[rows, : panel.n_raw] for rows in drawn])),
         era=torch.from_numpy(np.repeat(panel.eras[eras].astype(np.int64), list(map(len, drawn)))),
@@ -102,11 +102,11 @@ def held_out(panel: Panel, share: float, how: Literal["last", "spread"]) -> tupl
         chosen = ((np.arange(n_held) + 0.5) * (len(eras) - 1) / n_held).astype(int)
         held = np.isin(np.arange(len(eras)), chosen)
         return panel.only(eras[~held].tolist()), panel.only(eras[held].tolist())
-    learned, kept = eras[:-n_held], eras[-n_held:]
+    learned, stop_eras = eras[:-n_held], eras[-n_held:]
     if panel.target is not None and panel.reach_days is not None:
-        n_clear = np.count_nonzero(learned < kept[0] - embargo_for(panel.reach_days, panel.days_per_era))
+        n_clear = np.count_nonzero(learned < stop_eras[0] - embargo_for(panel.reach_days, panel.days_per_era))
         learned = learned[: max(n_clear, -(-len(learned) // 2))]
-    return panel.only(learned.tolist()), panel.only(kept.tolist())
+    return panel.only(learned.tolist()), panel.only(stop_eras.tolist())
 
 
 def column_moments(panel: Panel, rng: np.random.Generator) -> tuple[Float64, Float64]:

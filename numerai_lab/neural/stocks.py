@@ -19,7 +19,7 @@ class Stocks(TrainingObjective):
         super().__init__()
         self.top = top
 
-    def shown(self, batch: RowBatch) -> tuple[Tensor, Tensor]:
+    def scaled(self, batch: RowBatch) -> tuple[Tensor, Tensor]:
         """Features and target (a column) on −½ … ½."""
         assert batch.target is not None
         return batch.cells.float() / self.top - 0.5, batch.target[:, None] - 0.5
@@ -54,13 +54,13 @@ class NoiseToStockNetwork(Stocks):
         for layer in self.layers:
             mask = torch.rand(hidden.shape, generator=noise, device=x.device) >= self.drop
             hidden = hidden + layer(hidden * mask / (1 - self.drop)).relu()
-        told: Tensor = self.last(hidden)
-        return told
+        values: Tensor = self.last(hidden)
+        return values
 
     def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
-        x, y = self.shown(batch)
-        told = self(x, noise).float()
-        return functional.mse_loss(told[:, :-1], x) + self.weight * functional.mse_loss(told[:, -1:], y)
+        x, y = self.scaled(batch)
+        values = self(x, noise).float()
+        return functional.mse_loss(values[:, :-1], x) + self.weight * functional.mse_loss(values[:, -1:], y)
 
 
 class Dreaming(Stocks):
@@ -71,7 +71,7 @@ class Dreaming(Stocks):
         self.net = relu_net([n_features, *sizes, 1], init)
 
     def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
-        x, y = self.shown(batch)
+        x, y = self.scaled(batch)
         return functional.mse_loss(self.net(x).float(), y)
 
     def dreamt(self, x: Tensor, n_steps: int, step: float) -> Tensor:
@@ -107,6 +107,6 @@ class UNetNetwork(Stocks):
         return torch.cat([self.out(back), self.head(narrow)], 1)
 
     def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
-        x, y = self.shown(batch)
-        told = self(x).float()
-        return self.weights[0] * functional.mse_loss(told[:, -1:], y) + self.weights[1] * functional.mse_loss(told[:, :-1], x)
+        x, y = self.scaled(batch)
+        values = self(x).float()
+        return self.weights[0] * functional.mse_loss(values[:, -1:], y) + self.weights[1] * functional.mse_loss(values[:, :-1], x)

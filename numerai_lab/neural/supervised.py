@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from numerai_lab.core.arrays import Float32, Float64
-from numerai_lab.neural.era import Drop, dropping, kept
+from numerai_lab.neural.era import Drop, dropping, no_dropout
 from numerai_lab.neural.networks import Encoder, Stack, full_precision, linear, swish
 from numerai_lab.neural.rows import RowBatch
 from numerai_lab.neural.training import TrainingObjective
@@ -54,9 +54,9 @@ class _Dense(nn.Module):
 class SupervisedAutoencoding(TrainingObjective):
     """A denoising autoencoder whose latents stand beside the features in a network that predicts the targets.
 
-    Loss: squared error of the features on 0..1, of the targets told from the reconstruction, and of the targets told by the
-    network, each the mean over all that are known; early stopping goes by the last alone. Yirun Zhang 2021, first of Kaggle's
-    Jane Street competition.
+    Loss: squared error of the features on 0..1, of the targets predicted from the reconstruction, and of those predicted
+    by the network, each the mean over all that are known; early stopping goes by the last alone. Yirun Zhang 2021, first of
+    Kaggle's Jane Street competition.
     """
 
     def __init__(self, shape: SupervisedShape, init: torch.Generator) -> None:
@@ -73,7 +73,7 @@ class SupervisedAutoencoding(TrainingObjective):
         self.out = linear(sizes[-1], shape.n_targets, init)
 
     def forward(self, cells: Tensor, noise: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Features on 0..1, their reconstruction, the targets told from that, the targets told by the network."""
+        """Features on 0..1, their reconstruction, the targets predicted from that, and those predicted by the network."""
         shape, drop = self.shape, self._drop(noise)
         x = cells.float() / shape.top
         normal = self.norm(x)
@@ -87,16 +87,16 @@ class SupervisedAutoencoding(TrainingObjective):
         return x, restored, auxiliary, self.out(hidden)
 
     def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
-        x, restored, auxiliary, told = self(batch.cells, noise)
-        wanted = _wanted(batch)
+        x, restored, auxiliary, predicted = self(batch.cells, noise)
+        targets = _targets(batch)
         rebuilt = functional.mse_loss(restored.float(), x)
-        return torch.stack([rebuilt, _missed(auxiliary, wanted), _missed(told, wanted)]).sum()
+        return torch.stack([rebuilt, _missed(auxiliary, targets), _missed(predicted, targets)]).sum()
 
     def judged(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
-        return _missed(self(batch.cells, noise)[3], _wanted(batch))
+        return _missed(self(batch.cells, noise)[3], _targets(batch))
 
     def _drop(self, noise: torch.Generator) -> Drop:
-        return dropping(noise) if self.training else kept
+        return dropping(noise) if self.training else no_dropout
 
     def encoding(self) -> tuple[Float32, Float32]:
         """Weights and biases from cells in their own units to what swish makes latents of; every norm is inside."""
@@ -125,10 +125,10 @@ class SiameseDistances(TrainingObjective):
         self.encoder, self.scale = encoder, scale
 
     def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
-        embedded, wanted = self.encoder(batch.cells).float(), _centred(batch)
+        embedded, targets = self.encoder(batch.cells).float(), _centred(batch)
         total, pairs = embedded.sum() * 0, 0
         for first, end in batch.groups:
-            z, y = embedded[first:end], wanted[first:end]
+            z, y = embedded[first:end], targets[first:end]
             squares = z.square().sum(1)
             # The floor keeps the root's gradient finite where two rows coincide, a row with itself among them.
             with full_precision(z.device):
@@ -145,16 +145,16 @@ def _centred(batch: RowBatch) -> Tensor:
     return batch.target.float() - MIDDLE
 
 
-def _wanted(batch: RowBatch) -> Tensor:
+def _targets(batch: RowBatch) -> Tensor:
     """rows × targets, auxiliary ones behind the target, NaN where one is unknown."""
     target = _centred(batch)[:, None]
     return target if batch.auxiliary is None else torch.cat([target, batch.auxiliary.float() - MIDDLE], dim=1)
 
 
-def _missed(told: Tensor, wanted: Tensor) -> Tensor:
+def _missed(predicted: Tensor, targets: Tensor) -> Tensor:
     """The mean squared error over all targets that are known."""
-    known = wanted.isfinite()
-    return functional.mse_loss(told.float()[known], wanted[known])
+    known = targets.isfinite()
+    return functional.mse_loss(predicted.float()[known], targets[known])
 
 
 def _affine(norm: nn.BatchNorm1d) -> Affine:
@@ -162,7 +162,8 @@ def _affine(norm: nn.BatchNorm1d) -> Affine:
     assert norm.running_mean is not None
     assert norm.running_var is not None
     mean, variance, weight, bias = (
-        each.detach().cpu().numpy().astype(np.float64) for each in (norm.running_mean, norm.running_var, norm.weight, norm.bias)
+        values.detach().cpu().numpy().astype(np.float64)
+        for values in (norm.running_mean, norm.running_var, norm.weight, norm.bias)
     )
     scale = weight / np.sqrt(variance + norm.eps)
     return scale, bias - mean * scale
@@ -170,7 +171,7 @@ def _affine(norm: nn.BatchNorm1d) -> Affine:
 
 def _folded(layer: nn.Linear, before: Affine | None, after: Affine | None) -> tuple[Float32, Float32]:
     """A linear layer with what scales and shifts its inputs and its outputs inside it."""
-    weight, bias = (each.detach().cpu().numpy().astype(np.float64) for each in (layer.weight, layer.bias))
+    weight, bias = (tensor.detach().cpu().numpy().astype(np.float64) for tensor in (layer.weight, layer.bias))
     if before is not None:
         weight, bias = weight * before[0], bias + weight @ before[1]
     if after is not None:

@@ -55,8 +55,8 @@ class TrainingSchedule:
 
     def steps(self, n_rows: int) -> int:
         """Steps at most, for so many rows to learn from."""
-        wanted = self.max_steps if self.epochs is None else math.ceil(self.epochs * n_rows / self.batch_size)
-        return max(1, min(self.max_steps, wanted))
+        n_steps = self.max_steps if self.epochs is None else math.ceil(self.epochs * n_rows / self.batch_size)
+        return max(1, min(self.max_steps, n_steps))
 
 
 def train(
@@ -70,16 +70,16 @@ def train(
     """
     loop = _Loop(objective, panel, plan, rng)
     with repeatable(loop.device):
-        kept = context.load_checkpoint()
-        if kept is None or not loop.load(kept):
+        checkpoint = context.load_checkpoint()
+        if checkpoint is None or not loop.load(checkpoint):
             loop.evaluate()
         while not loop.done:
             loop.learn()
             if loop.step % plan.evaluate_every == 0 or loop.step == loop.n_steps:
                 loop.evaluate()
                 context.save_checkpoint(loop.arrays())
-            context.progress(loop.step, loop.n_steps, loop.said)
-    context.progress(loop.n_steps, loop.n_steps, loop.said)
+            context.progress(loop.step, loop.n_steps, loop.message)
+    context.progress(loop.n_steps, loop.n_steps, loop.message)
     objective.load_state_dict(loop.best)
     objective.eval()
     return np.array(loop.curve, np.float32)
@@ -107,10 +107,10 @@ class _Loop:
         self.curve: list[tuple[float, float, float]] = []
 
     @property
-    def said(self) -> str:
+    def message(self) -> str:
         """How far it has come: losses at the last evaluation."""
-        _, trained, found = self.curve[-1]
-        return f"loss {found:.3g}" if math.isnan(trained) else f"loss {trained:.3g}, held out {found:.3g}"
+        _, trained, held_out_loss = self.curve[-1]
+        return f"loss {held_out_loss:.3g}" if math.isnan(trained) else f"loss {trained:.3g}, held out {held_out_loss:.3g}"
 
     @property
     def done(self) -> bool:
@@ -143,19 +143,19 @@ class _Loop:
         self.objective.load_state_dict(self.mean or now)
         noise = generator_for(self.validation_seed, self.device)
         with torch.no_grad():
-            found = (
+            held_out_loss = (
                 torch.stack([self._cast(self.objective.judged, batch.to(self.device), noise) for batch in self.validation])
                 .mean()
                 .item()
             )
         trained = torch.stack(self.losses).mean().item() if self.losses else math.nan
         self.losses = []
-        self.curve.append((self.step, trained, found))
-        if not math.isfinite(found):
-            raise NlabFailure(f"training: the loss is {found} after {self.step} steps; a lower learning_rate may help")
+        self.curve.append((self.step, trained, held_out_loss))
+        if not math.isfinite(held_out_loss):
+            raise NlabFailure(f"training: the loss is {held_out_loss} after {self.step} steps; a lower learning_rate may help")
         self.stale += 1
-        if found < self.best_loss:
-            self.stale, self.best_loss = 0, found
+        if held_out_loss < self.best_loss:
+            self.stale, self.best_loss = 0, held_out_loss
             self.best = {name: value.detach().clone() for name, value in self.objective.state_dict().items()}
         self.objective.load_state_dict(now)
 
@@ -217,5 +217,5 @@ def _array(value: Tensor) -> Array:
 
 
 def _tensors(arrays: Mapping[str, Array], prefix: str, device: torch.device) -> dict[str, Tensor]:
-    found = {name[len(prefix) :]: value for name, value in arrays.items() if name.startswith(prefix)}
-    return {name: torch.from_numpy(value.copy()).to(device) for name, value in found.items()}
+    selected = {name[len(prefix) :]: value for name, value in arrays.items() if name.startswith(prefix)}
+    return {name: torch.from_numpy(value.copy()).to(device) for name, value in selected.items()}

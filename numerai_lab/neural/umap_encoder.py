@@ -16,7 +16,7 @@ from numerai_lab.core.errors import NlabFailure
 from numerai_lab.core.progress import FitContext
 from numerai_lab.neural.networks import Stack, arrays_of, linear, relu_net, repeatable
 from numerai_lab.neural.training import take_up, written
-from numerai_lab.neural.umap_graph import LandmarkSpace, ScoreMap
+from numerai_lab.neural.umap_graph import LandmarkSpace, MembershipCurve, ScoreMap
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -91,36 +91,35 @@ class EncoderEmbedding:
 
 
 def cross_entropy(
-    heads: Tensor, tails: Tensor, others: Tensor, weights: Tensor, ab: tuple[float, float]
+    heads: Tensor, tails: Tensor, negatives: Tensor, weights: Tensor, membership: MembershipCurve
 ) -> tuple[Tensor, Tensor]:
     """(pull, push): UMAP's loss of edges, and of pairs of rows without one.
 
     pull: the mean −log q of edges. push: PER_EDGE × the weighted mean −log(1 − q) of heads and
-    others.
-    heads, tails: edges × columns; others: rows × columns; weights: edges × rows, summing to 1;
-    ab: of `membership_curve`.
+    negatives.
+    heads, tails: edges × columns; negatives: rows × columns; weights: edges × rows, summing to 1.
     """
-    a, b = ab
+    a, b = membership
     near = math.log(a) + b * torch.log((heads - tails).square().sum(1) + FLOOR)
-    squared = torch.addmm(others.square().sum(1), heads, others.T, alpha=-2) + heads.square().sum(1, keepdim=True)
+    squared = torch.addmm(negatives.square().sum(1), heads, negatives.T, alpha=-2) + heads.square().sum(1, keepdim=True)
     far = math.log(a) + b * torch.log(squared.clamp_min(0) + FLOOR)
     return softplus(near).mean(), PER_EDGE * (weights * softplus(-far)).sum()
 
 
-def distance_correlation(columns: Tensor, scores: Tensor, others: Tensor) -> Tensor:
+def distance_correlation(columns: Tensor, scores: Tensor, partners: Tensor) -> Tensor:
     """How far distances between rows in columns follow those in scores: their correlation.
 
-    others: the row that each row is measured against. Source: the global term of Sainburg et al.
+    partners: the row that each row is measured against. Source: the global term of Sainburg et al.
     2021.
     """
-    pairs = torch.stack([torch.sqrt((each - each[others]).square().sum(1) + FLOOR) for each in (columns, scores)])
+    pairs = torch.stack([torch.sqrt((points - points[partners]).square().sum(1) + FLOOR) for points in (columns, scores)])
     return torch.corrcoef(pairs)[0, 1]
 
 
 def train(
     encoder: ScoreEncoder,
     space: LandmarkSpace,
-    ab: tuple[float, float],
+    membership: MembershipCurve,
     schedule: TrainingSchedule,
     seed: int,
     context: FitContext,
@@ -131,15 +130,14 @@ def train(
     of steps. On a CPU it runs on one thread: the weights do not depend on the number of threads,
     and threads of steps this small wait for each other on a busy machine.
 
-    ab: of `membership_curve`.
     Returns the training curve: float32, a row every CHECKPOINT_EVERY steps with the step, and
     the mean pull and mean push since the row before.
     Raises NlabFailure when the loss is not finite.
     """
-    loop = _TrainingLoop(encoder, space, ab, schedule, seed)
-    kept = context.load_checkpoint()
-    if kept is not None:
-        loop.load(kept)
+    loop = _TrainingLoop(encoder, space, membership, schedule, seed)
+    checkpoint = context.load_checkpoint()
+    if checkpoint is not None:
+        loop.load(checkpoint)
     with _one_thread(), repeatable(space.scores.device):
         while loop.step < schedule.steps:
             loop.learn()
@@ -161,16 +159,16 @@ def fit_layout(
 
     Mean squared error, by Adam; the learning rate falls along half a cosine.
     """
-    wanted = torch.from_numpy(layout).to(scores.device)
+    places = torch.from_numpy(layout).to(scores.device)
     rate = schedule.learning_rate
     optimiser = torch.optim.AdamW(encoder.parameters(), lr=rate, weight_decay=0)
     falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(1, schedule.steps))
     rng = np.random.default_rng([seed, 1])
     for _ in range(schedule.steps):
-        drawn = rng.integers(len(wanted), size=schedule.batch_size)
+        drawn = rng.integers(len(places), size=schedule.batch_size)
         rows = torch.from_numpy(drawn).to(scores.device)
         optimiser.zero_grad()
-        (encoder(scores[rows]) - wanted[rows]).square().mean().backward()
+        (encoder(scores[rows]) - places[rows]).square().mean().backward()
         optimiser.step()
         falling.step()
 
@@ -219,12 +217,12 @@ class _TrainingLoop:
         self,
         encoder: ScoreEncoder,
         space: LandmarkSpace,
-        ab: tuple[float, float],
+        membership: MembershipCurve,
         schedule: TrainingSchedule,
         seed: int,
     ) -> None:
         self.encoder, self.scores = encoder, space.scores
-        self.ab, self.schedule, self.seed = ab, schedule, seed
+        self.membership, self.schedule, self.seed = membership, schedule, seed
         self.edges = GraphEdges(space.graph())
         self.optimiser = torch.optim.AdamW(encoder.parameters(), lr=schedule.learning_rate, weight_decay=0, fused=True)
         self.step = 0
@@ -254,8 +252,8 @@ class _TrainingLoop:
         device = self.scores.device
         columns = self.encoder(self.scores[torch.from_numpy(rows).to(device)])[torch.from_numpy(places).to(device)]
         weights = self.edges.push_weights(heads, tails, self.schedule.negatives)
-        others = columns[n : n + self.schedule.negatives]
-        pull, push = cross_entropy(columns[:n], columns[n:], others, torch.from_numpy(weights).to(device), self.ab)
+        negatives = columns[n : n + self.schedule.negatives]
+        pull, push = cross_entropy(columns[:n], columns[n:], negatives, torch.from_numpy(weights).to(device), self.membership)
         if self.schedule.global_weight:
             far = torch.from_numpy(rng.permutation(n)).to(device)
             scores = self.scores[torch.from_numpy(heads).to(device)]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -107,14 +107,21 @@ class ScoreMap:
     def __init__(self, metric: Metric, axes: Sequence[Float32], device: torch.device) -> None:
         """axes: projection and shift."""
         self.metric = metric
-        self.projection, self.shift = (torch.from_numpy(each).to(device) for each in axes)
+        self.projection, self.shift = (torch.from_numpy(axis).to(device) for axis in axes)
 
     def __call__(self, cells: Tensor) -> Tensor:
         return torch.addmm(self.shift, spread_out(cells, self.metric), self.projection)
 
 
-def membership_curve(min_dist: float) -> tuple[float, float]:
-    """a and b of the membership q = 1 / (1 + a d^2b), as umap-learn fits them."""
+class MembershipCurve(NamedTuple):
+    """Membership q = 1 / (1 + a d^2b) of two rows at distance d."""
+
+    a: float
+    b: float
+
+
+def membership_curve(min_dist: float) -> MembershipCurve:
+    """The curve that umap-learn fits to a `min_dist`."""
     with umap_learn() as umap:
         a, b = umap.find_ab_params(1.0, min_dist)
-    return float(a), float(b)
+    return MembershipCurve(float(a), float(b))

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from numerai_lab.core.arrays import Float32
 from numerai_lab.neural.neighbours import Index
-from numerai_lab.neural.umap_graph import ScoreMap
+from numerai_lab.neural.umap_graph import MembershipCurve, ScoreMap
 
 FLOOR = 1e-3
 NEAR = 5
@@ -32,25 +32,25 @@ class PlacedEmbedding:
         scores: ScoreMap,
         landmarks: Float32,
         layout: Float32,
-        ab: tuple[float, float],
+        membership: MembershipCurve,
         n_neighbors: int,
     ) -> None:
-        """landmarks: their scores; layout: their places; ab: of `membership_curve`."""
+        """landmarks: their scores; layout: their places."""
         device = scores.shift.device
-        self.scores, self.ab = scores, ab
+        self.scores, self.membership = scores, membership
         self.layout = torch.from_numpy(layout).to(device)
         n_near = min(NEAR * n_neighbors, MOST_NEAR, len(landmarks) - 1) + 1
         self.index = Index(torch.from_numpy(landmarks).to(device), n_near)
 
     def __call__(self, cells: Tensor) -> Tensor:
-        found, squared = self.index.search(self.scores(cells))
+        positions, squared = self.index.search(self.scores(cells))
         same = squared[:, :1] <= 1e-9
-        found = torch.where(same, found[:, 1:], found[:, :-1])
+        positions = torch.where(same, positions[:, 1:], positions[:, :-1])
         squared = torch.where(same, squared[:, 1:], squared[:, :-1])
         far = squared.sqrt() if self.scores.metric == "euclidean" else squared
         beyond = far - far[:, :1]
         weights = torch.exp(-beyond / beyond.mean(1, keepdim=True).clamp_min(1e-12))
-        points = self.layout[found]
+        points = self.layout[positions]
         close, _ = self._curve(torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist").square())
         best = (close * weights[:, None]).sum(2).argmax(1)
         start = points[torch.arange(len(points), device=points.device), best]
@@ -60,7 +60,7 @@ class PlacedEmbedding:
 
     def _curve(self, squared: Tensor) -> tuple[Tensor, Tensor]:
         """q at squared distances, and the pull of −log q there, up to a constant factor."""
-        a, b = self.ab
+        a, b = self.membership
         squared = squared + FLOOR
         q = 1 / (1 + a * squared**b)
         return q, q * squared ** (b - 1)

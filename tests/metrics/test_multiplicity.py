@@ -12,7 +12,7 @@ from numerai_lab.metrics.multiplicity import (
     Rarity,
     confidence_set,
     family_test,
-    kept,
+    surviving_columns,
     worst_against_mean,
     worst_pair,
 )
@@ -128,7 +128,7 @@ def test_those_stay_that_arch_keeps(method: Any, test: Any) -> None:
     losses = overlapping_noise(np.random.default_rng(5), 120, 20) + np.linspace(0, 1.5, 20)
     found = MCS(losses, size=MCS_SIZE, reps=MCS_RESAMPLES, block_size=4, method=method, seed=np.random.default_rng(0))
     found.compute()
-    mine = kept(losses, 4, 0, test)
+    mine = surviving_columns(losses, 4, 0, test)
     assert 3 < mine.sum() < 18
     assert len({*np.flatnonzero(mine).tolist()} ^ {*found.included}) <= 1
 

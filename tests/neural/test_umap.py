@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist
 
 from numerai_lab.neural.neighbours import Metric, nearest, neighbours, spread_out
 from numerai_lab.neural.umap_encoder import FLOOR, PER_EDGE, GraphEdges, cross_entropy
-from numerai_lab.neural.umap_graph import membership_curve
+from numerai_lab.neural.umap_graph import MembershipCurve, membership_curve
 
 
 @pytest.mark.parametrize(("n", "k"), [(3000, 15), (70, 15), (16, 16)])
@@ -69,7 +69,7 @@ def test_the_loss_of_drawn_edges_is_on_average_that_of_every_pair() -> None:
     for _ in range(200):
         heads, tails = edges.draw(256, rng)
         weights = torch.from_numpy(edges.push_weights(heads, tails, 128))
-        parts = cross_entropy(columns[heads], columns[tails], columns[tails[:128]], weights, (a, b))
+        parts = cross_entropy(columns[heads], columns[tails], columns[tails[:128]], weights, MembershipCurve(a, b))
         found.append([part.item() for part in parts])
     np.testing.assert_allclose(np.mean(found, axis=0), (pull, push), rtol=0.01)
 
