@@ -170,8 +170,8 @@ def read_run(path: Path | str) -> Results:
 
     Raises NlabError when it is no run folder, and when the run failed or its files are damaged.
     """
-    finished = reading.read_run(user_path(path))
-    return Results(finished.path, finished.manifest, finished)
+    run = reading.read_run(user_path(path))
+    return Results(run.path, run.manifest, run)
 
 
 def compare(paths: Iterable[Path | str | Results], sort: str = "corr_mean", reference: str | None = None) -> Compared:

@@ -77,16 +77,16 @@ class Columns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         values = np.empty((len(X), len(self.generator_.names_out())), np.float32)
         for block, rows in zip(panel.blocks(), _rows(eras), strict=True):
             values[rows] = self.generator_.columns_for(block)
-        columns = pd.DataFrame(values, index=X.index, columns=self._made())
+        columns = pd.DataFrame(values, index=X.index, columns=self._generated_names())
         passed_through = [*([self.era] if self.keep_era else []), *(self.features_ if self.append else ())]
         return pd.concat([X[passed_through], columns], axis=1)
 
     def get_feature_names_out(self, input_features: Any = None) -> Array:
         """Names of what `transform` gives."""
         passed_through = [*([self.era] if self.keep_era else []), *(self.features_ if self.append else ())]
-        return np.array([*passed_through, *self._made()], dtype=object)
+        return np.array([*passed_through, *self._generated_names()], dtype=object)
 
-    def _made(self) -> list[str]:
+    def _generated_names(self) -> list[str]:
         return [f"{_kind(self.generator)}_{name}" for name in self.generator_.names_out()]
 
 

@@ -219,22 +219,22 @@ class TrainingStream:
         """The rows of one batch, without generated columns."""
         if not origin.augmenter:
             return self._known(origin.era)
-        made = replace(self._made(origin), era=origin.era)
+        rows_block = replace(self._augmented(origin), era=origin.era)
         wanted = self._n_rows(origin)
-        n_wrong = made.n_not_finite()
-        if len(made) != wanted or made.target is None or len(made.target) != wanted or n_wrong:
+        n_wrong = rows_block.n_not_finite()
+        if len(rows_block) != wanted or rows_block.target is None or len(rows_block.target) != wanted or n_wrong:
             raise NlabFailure(
-                f"augmenters.{origin.augmenter}: gave {len(made)} rows with {n_wrong} cells or targets not finite for era "
+                f"augmenters.{origin.augmenter}: gave {len(rows_block)} rows with {n_wrong} cells or targets not finite for era "
                 f"{origin.era}; wanted {wanted}, all finite"
             )
-        return made
+        return rows_block
 
     def _known(self, era: int) -> Block:
         own = self.panel.block(era)
         assert own.target is not None
         return own.take(np.isfinite(own.target))
 
-    def _made(self, origin: Origin) -> Block:
+    def _augmented(self, origin: Origin) -> Block:
         """What the augmenter makes, from parents drawn for this very batch."""
         augmenter = self.augmenters[origin.augmenter]
         if origin.augmenter in self.kept:
@@ -245,8 +245,8 @@ class TrainingStream:
         rng = rng_for(self.seed, "augment", augmenter.seed_key, origin.era, origin.copy)
         own = self._known(origin.era)
         chosen = np.ones(len(own), bool)
-        if (n_made := augmenter.n_of(len(own))) < len(own):
-            chosen[rng.permutation(len(own))[n_made:]] = False
+        if (n_new := augmenter.n_of(len(own))) < len(own):
+            chosen[rng.permutation(len(own))[n_new:]] = False
         if augmenter.crosses_eras:
             return augmenter.blend(own.take(chosen), self._partners(origin, np.flatnonzero(chosen)), rng)
         if augmenter.whole_era:
@@ -289,12 +289,12 @@ class TrainingStream:
             for copy in range(augmenter.copies)
         }
 
-    def _columns(self, name: str, origin: Origin, made: Block) -> Float32:
+    def _columns(self, name: str, origin: Origin, rows_block: Block) -> Float32:
         if self.array_cache is None:
-            return self.generators[name].transform(made)
+            return self.generators[name].transform(rows_block)
         # What augmenters learned, whom they pair and how many rows they make hangs on the training eras.
         key = repr((name, origin, self.seed, self.n_known))
         kept = self.array_cache.fetch(key)
         if kept is None:
-            self.array_cache.keep(key, kept := self.generators[name].transform(made))
+            self.array_cache.keep(key, kept := self.generators[name].transform(rows_block))
         return kept

@@ -144,8 +144,8 @@ def write_tournament(folder: Path, size: Size, seed: int, progress: Progress = n
     parts = folder / f"parts-{key_of(asdict(size), seed, VERSION)}"
     for other in set(folder.glob("parts-*")) - {parts}:
         shutil.rmtree(other)
-    finished = {int(part.name) for part in parts.glob("[!.]*")}
-    todo = {era for era in range(1, size.n_eras + 2) if _part(era) not in finished}
+    whole = {int(part.name) for part in parts.glob("[!.]*")}
+    todo = {era for era in range(1, size.n_eras + 2) if _part(era) not in whole}
     drawn = _drawn(World(size, seed), processes, todo)
     for part, eras in itertools.groupby(drawn, key=lambda drawn: _part(drawn[0].number)):
         with built(parts / f"{part:04d}") as work, _Files(work, size) as files:

@@ -20,14 +20,14 @@ def scoring_of(config: Config, loaded: Loaded, reference: str | None = None) -> 
         name = getattr(wanted, key)
         if name is not None and name not in extras and name != type(wanted).model_fields[key].default:
             raise NlabError(f"scoring.{key}: the data has no predictions {name!r}; {nearest(name, extras)}")
-    others = [name for name in extras if name != wanted.meta_model]
+    benchmarks = [name for name in extras if name != wanted.meta_model]
     if wanted.payout is None:
         multipliers(loaded.horizon_days, wanted.payout_date)  # a day that it doesn't know is refused here
     return Scoring(
         reference=reference or config.reference,
         fnc_features=config.fnc_features,
         meta_model=wanted.meta_model if wanted.meta_model in extras else None,
-        benchmark=wanted.benchmark or (others[0] if others else None),
+        benchmark=wanted.benchmark or (benchmarks[0] if benchmarks else None),
         horizon_days=loaded.horizon_days,
         days_per_era=loaded.panel.days_per_era,
         payout=(wanted.payout.corr, wanted.payout.mmc) if wanted.payout else None,

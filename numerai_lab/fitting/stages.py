@@ -59,7 +59,7 @@ def fitted_augmenter(context: RunContext, name: str, seed: int) -> Augmenter:
 
 def with_materialized_rows(context: RunContext, stream: TrainingStream, seed: int) -> TrainingStream:
     """The same stream, which reads the rows of its augmenters from files where they are to be kept: one stage each."""
-    found = {}
+    sources = {}
     for name in stream.augmenters:
         template = context.config.augmenters[name]
         if template.keeps_rows:
@@ -74,8 +74,8 @@ def with_materialized_rows(context: RunContext, stream: TrainingStream, seed: in
                     materialized.make(work, stream, name, progress)
 
             entry = context.stages.obtain(Stage("rows", f"rows of {name}@{seed}", facts), make)
-            found[name] = materialized.MaterializedRows.of(entry.folder, stream, name)
-    return replace(stream, kept=found)
+            sources[name] = materialized.MaterializedRows.of(entry.folder, stream, name)
+    return replace(stream, kept=sources)
 
 
 def trained(name: str, context: RunContext, future: Panel, fitted: Mapping[str, Fitted], seed: int) -> Float32:

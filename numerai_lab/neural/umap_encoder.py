@@ -99,10 +99,9 @@ def cross_entropy(
     negatives.
     heads, tails: edges × columns; negatives: rows × columns; weights: edges × rows, summing to 1.
     """
-    a, b = membership
-    near = math.log(a) + b * torch.log((heads - tails).square().sum(1) + FLOOR)
+    near = math.log(membership.a) + membership.b * torch.log((heads - tails).square().sum(1) + FLOOR)
     squared = torch.addmm(negatives.square().sum(1), heads, negatives.T, alpha=-2) + heads.square().sum(1, keepdim=True)
-    far = math.log(a) + b * torch.log(squared.clamp_min(0) + FLOOR)
+    far = math.log(membership.a) + membership.b * torch.log(squared.clamp_min(0) + FLOOR)
     return softplus(near).mean(), PER_EDGE * (weights * softplus(-far)).sum()
 
 

@@ -49,11 +49,11 @@ def lines_of_comparison(table: "pl.DataFrame") -> list[str]:
     several = len({row["run"] for row in table.to_dicts()}) > 1
     n = _members(rows)
     judgements = [(outcome(row), verdict({**row, **_names(row, several)}, n)) for row in rows]
-    sentences = [sentence for kind, sentence in judgements if len(rows) <= MANY or kind not in OPEN]
+    lines = [sentence for kind, sentence in judgements if len(rows) <= MANY or kind not in OPEN]
     rest = Counter(kind for kind, _ in judgements if len(rows) > MANY and kind in OPEN)
     counted = [f"{sum(rest.values())} others: {', '.join(f'{count} {kind}' for kind, count in rest.items())}"] if rest else []
     together = f"p adj, verdicts and their intervals are adjusted over all {n} variants that were compared here" if n > 1 else ""
-    return [*sentences, *counted, *filter(None, [together, resolution(table)])]
+    return [*lines, *counted, *filter(None, [together, resolution(table)])]
 
 
 def _names(row: Mapping[str, Any], several: bool) -> dict[str, str]:

@@ -102,7 +102,7 @@ class Cache:
             self._locks.append(lock)
             entry = None
             while entry is None:
-                entry = self._found(stage, lock) or self._made(stage, lock, make)
+                entry = self._found(stage, lock) or self._computed(stage, lock, make)
             self._taken[stage.key] = entry
             meta = entry.meta
             self.costs[stage.label] = {name: meta[name] for name in ("seconds", "peak_bytes") if name in meta}
@@ -154,7 +154,7 @@ class Cache:
         log.info("%s: from the cache, %.1f s saved", stage.label, seconds)
         return entry
 
-    def _made(self, stage: Stage, lock: Lock, make: Callable[[Path], None]) -> Entry | None:
+    def _computed(self, stage: Stage, lock: Lock, make: Callable[[Path], None]) -> Entry | None:
         """The entry, made here; None where another process was faster."""
         lock.free()
         if not lock.take():

@@ -63,7 +63,7 @@ def export_eras(run: Path, name: str, n_eras: int, out: Path, display: ProgressD
     facts = {
         "method": augmenter.model_dump()["kind"],
         "rows": f"{n_rows:,} in {len(origins)} eras, {first} to {first + len(origins) - 1}",
-        "made": _made(augmenter, origins),
+        "made": _invented(augmenter, origins),
         "learned from": _learned_from(done, config, name, used_seed, loaded.panel.dates) if augmenter.learns else "nothing",
         "target": f"{loaded.target}, as `target`",
         "seed": used_seed,
@@ -135,7 +135,7 @@ def _blocks(stream: TrainingStream, origins: list[Origin]) -> Iterator[Block]:
         stream.panel.release()
 
 
-def _made(augmenter: Augmenter, origins: list[Origin]) -> str:
+def _invented(augmenter: Augmenter, origins: list[Origin]) -> str:
     if augmenter.invents_eras:
         return "eras that never were, one after the other"
     return f"out of training eras {origins[0].era} to {max(origin.era for origin in origins)}, in order"

@@ -87,15 +87,15 @@ def _trial(display: ProgressDisplay, config: Config, broken: str) -> AuditTrial:
                 predictions = train_and_predict(context, fitted)
                 corr = _corr_by_variant(panel, splits, predictions)
                 true_corr = _corr_by_variant(true, splits, predictions)
-            made_rows = {name: _digest_and_copies(context, name) for name in _augmenters(config)}
+            augmented_rows = {name: _digest_and_copies(context, name) for name in _augmenters(config)}
             return AuditTrial(
                 corr=corr,
                 true_corr=true_corr,
                 in_training=_digests(panel, splits.train, fitted),
                 everywhere=_digests(panel, (*splits.train, *splits.validation), fitted),
-                rows={name: digest for name, (digest, _) in made_rows.items()},
+                rows={name: digest for name, (digest, _) in augmented_rows.items()},
                 column_corr={name: _mean_corr(panel, splits, fit) for (name, _), fit in fitted.items()},
-                copies={name: copies for name, (_, copies) in made_rows.items()},
+                copies={name: copies for name, (_, copies) in augmented_rows.items()},
             )
 
 
