@@ -226,4 +226,4 @@ def _features(X: pd.DataFrame, units: Units) -> Array:
 
 
 def _kind(component: Generator | Augmenter) -> str:
-    return str(component.model_dump()["kind"])
+    return component.kind

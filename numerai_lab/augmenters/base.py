@@ -1,6 +1,6 @@
 """The contract of augmenters: they emit training rows."""
 
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -23,6 +23,12 @@ class Augmenter(Component):
     copy of a real one, so that a run reports how real they are. expensive: its rows are made once and kept,
     whatever `materialize` says.
     """
+
+    if TYPE_CHECKING:
+
+        @property
+        def kind(self) -> str:
+            """What configs call it; every subclass declares it as a field."""
 
     learns: ClassVar[bool] = False
     stochastic: ClassVar[bool] = True

@@ -164,8 +164,7 @@ def _weight(config: Config, names: frozenset[str]) -> float:
 
 
 def _kind(config: Config, family: str, name: str) -> str:
-    components: Mapping[str, Any] = getattr(config, family)
-    return str(components[name].model_dump()["kind"])
+    return config.generators[name].kind if family == "generators" else config.augmenters[name].kind
 
 
 def _with_ensembles(config: Config, placebos: Mapping[str, str]) -> dict[str, str]:

@@ -46,7 +46,7 @@ class Component(BaseModel):
         dumped = self.model_dump(mode="json", exclude=set(self.unseeded), exclude_defaults=True)
         chosen = "" if self.algorithms() else self.chosen_by  # the default algorithm is not named
         named = self.model_dump(include={chosen})
-        return json.dumps({**dumped, **named, "kind": self.model_dump().get("kind")}, sort_keys=True)
+        return json.dumps({**dumped, **named, "kind": getattr(self, "kind", None)}, sort_keys=True)
 
     @classmethod
     def algorithms(cls) -> "Mapping[str, type[Component]]":

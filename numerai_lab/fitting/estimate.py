@@ -178,7 +178,7 @@ def ways_out(task: EstimateInputs, memory: int) -> list[str]:
     if getattr(model, "external_memory", None) is False:
         outside = model.model_copy(update={"external_memory": True})
         ways += _if_fits(_with(task, model=outside), memory, "model.external_memory=true")
-    kind = model.model_dump()["kind"]
+    kind = model.kind
     for other, simple in MODELS.items():
         if other != kind:
             ways += _if_fits(_with(task, model=simple()), memory, f"model.kind={other}")

@@ -5,12 +5,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from numerai_lab.augmenters import Augmenter
 from numerai_lab.config.default_variants import RAW
 from numerai_lab.config.schema import Config
 from numerai_lab.core import folds, splits, training_stream
 from numerai_lab.data import reader
 from numerai_lab.fitting import feature_selection, fit_plan, fitted, generator_stages, materialized, stage_facts, stages, variants
+from numerai_lab.generators import Generator
 from numerai_lab.metrics import changes, scoring
+from numerai_lab.models import Model
 from numerai_lab.storage.code_version import code_version, library_versions, source_version
 
 FINGERPRINT = "fingerprint"
@@ -57,11 +60,11 @@ def _parts(config: Config) -> dict[str, tuple[type | ModuleType, ...]]:
     trained = [variant for variant in config.variants.values() if variant.ensemble is None]
     generators = [config.generators[name] for variant in trained for name in variant.inputs if name != RAW]
     augmenters = [config.augmenters[name] for variant in trained for name in variant.augment]
-    named = [
+    named: list[tuple[str, Generator | Augmenter | Model]] = [
         *(("generator", generator) for generator in generators),
         *(("augmenter", augmenter) for augmenter in augmenters),
         ("model", config.model),
     ]
     source = (type(config.data), reader)
-    kinds = {f"{family} {component.model_dump()['kind']}": (type(component),) for family, component in named}
+    kinds = {f"{family} {component.kind}": (type(component),) for family, component in named}
     return {"data": source, **kinds, "training": TRAINING, "scoring": (scoring, changes)}

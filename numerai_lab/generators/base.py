@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -43,6 +43,12 @@ class Generator(Component):
     it is shown auxiliary targets beside the target, if it uses labels. reads_feature_sets: it is shown the panel's feature sets;
     others find none there.
     """
+
+    if TYPE_CHECKING:
+
+        @property
+        def kind(self) -> str:
+            """What configs call it; every subclass declares it as a field."""
 
     stochastic: ClassVar[bool] = False
     learns: ClassVar[bool] = True

@@ -30,7 +30,7 @@ class _Linear(Generator):
     def refusal(self, panel: Panel) -> str:
         if self.n_components <= panel.n_raw:
             return ""
-        return f"{self.model_dump()['kind']}: n_components is {self.n_components}, but the feature set has {panel.n_raw} features"
+        return f"{self.kind}: n_components is {self.n_components}, but the feature set has {panel.n_raw} features"
 
     def _moments(self, panel: Panel) -> Moments:
         if message := self.refusal(panel):

@@ -1,7 +1,7 @@
 """The contract of models: they learn from a stream of era blocks and predict a block."""
 
 from abc import abstractmethod
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -13,6 +13,12 @@ from numerai_lab.core.training_stream import TrainingStream
 
 class Model(Component):
     """Learns a regression of the target on the stream's inputs."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def kind(self) -> str:
+            """What configs call it; every subclass declares it as a field."""
 
     @abstractmethod
     def fit(self, blocks: TrainingStream, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:

@@ -114,7 +114,7 @@ def export_run(run: Path, name: str, out: Path, display: ProgressDisplay, seed: 
 
 def transform(config: Config, out: Path, display: ProgressDisplay) -> list[Exported]:
     """Fits every generator of a config but placebos and writes its columns into the new folder `out`; no model is trained."""
-    names = [name for name, generator in config.generators.items() if generator.model_dump()["kind"] not in (NOISE, UNTRAINED)]
+    names = [name for name, generator in config.generators.items() if generator.kind not in (NOISE, UNTRAINED)]
     if not names:
         raise NlabError(f"{config.name}: the config has no generators to transform with")
     refuse_existing(out)

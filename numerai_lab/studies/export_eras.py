@@ -61,7 +61,7 @@ def export_eras(run: Path, name: str, n_eras: int, out: Path, display: ProgressD
             progress(i + 1, len(origins))
     card = out.with_name(f"{out.name}.md")
     facts = {
-        "method": augmenter.model_dump()["kind"],
+        "method": augmenter.kind,
         "rows": f"{n_rows:,} in {len(origins)} eras, {first} to {first + len(origins) - 1}",
         "made": _invented(augmenter, origins),
         "learned from": _learned_from(done, config, name, used_seed, loaded.panel.dates) if augmenter.learns else "nothing",

@@ -123,7 +123,7 @@ def _inspect(
     eras, drift = _drift(Z, sample)
     return Inspected(
         name=name,
-        kind=str(fit.template.model_dump()["kind"]),
+        kind=fit.template.kind,
         names=names,
         r2=explained(raw[~later], Z[~later], raw[later], Z[later]),
         neighbours_kept=neighbours_kept(raw[few], Z[few], k),

@@ -13,17 +13,17 @@ from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.core.panel import Block
 from numerai_lab.data.reader import load
 from numerai_lab.data.synthetic import Synthetic
-from numerai_lab.metrics.realism import Realism, Sample, realism
+from numerai_lab.metrics.realism import Realism, RowSample, realism
 
 TRAIN, HELD = range(1, 121), range(125, 161)
 N_NEW, N_ROWS = 60, 800
 
 
-def sample(blocks: list[Block]) -> Sample:
+def sample(blocks: list[Block]) -> RowSample:
     """A third of the rows of each era."""
     parts = [(block.features[::3], block.target[::3]) for block in blocks if block.target is not None]
     features, targets = (np.concatenate(each) for each in zip(*parts, strict=True))
-    return Sample(features, targets, np.repeat(np.arange(len(parts)), [len(target) for _, target in parts]))
+    return RowSample(features, targets, np.repeat(np.arange(len(parts)), [len(target) for _, target in parts]))
 
 
 def test_a_diffusion_model_of_the_small_tournament_is_quick_and_as_real_as_asked() -> None:

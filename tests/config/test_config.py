@@ -168,7 +168,7 @@ def test_omitted_variants_are_each_method_beside_its_placebo() -> None:
 def test_the_placebo_of_an_augmenter_adds_as_many_rows_of_the_same_weight() -> None:
     augmenters = {"dream": {"kind": "dream", "ratio": 0.05}, "law": {"kind": "copula"}, "cut": {"kind": "cutout", "weight": 0.5}}
     config = parse_config({**yaml.safe_load(VALID), "augmenters": augmenters}, "x")
-    placebos = {name: each for name, each in config.augmenters.items() if each.model_dump()["kind"] == "duplicate"}
+    placebos = {name: each for name, each in config.augmenters.items() if each.kind == "duplicate"}
     assert list(placebos) == ["duplicate_1_ratio_0.05", "duplicate_1", "duplicate_1_weight_0.5"]
     assert [(each.growth, each.weight) for each in placebos.values()] == [(0.05, 1), (1, 1), (1, 0.5)]
     assert set(placebos) <= set(config.variants)

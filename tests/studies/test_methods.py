@@ -16,7 +16,7 @@ from tests.conftest import make_config
 def test_every_registered_method_has_a_config_that_judges_it_against_baseline_and_placebo(name: str) -> None:
     config, _ = load_config(Path(f"configs/{name}.yaml"))
     found = {(family, method): each for family, method, each in _configs(config)}
-    kinds = {each.model_dump()["kind"] for (family, _), one in found.items() for each in getattr(one, family).values()}
+    kinds = {each.kind for (family, _), one in found.items() for each in getattr(one, family).values()}
     assert {*GENERATORS, *AUGMENTERS} <= kinds
     assert {"vime", "masked", "pca"} <= {method for _, method in found}
     assert not [method for _, method in found if method.startswith(("placebo", "untrained"))]
