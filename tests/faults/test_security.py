@@ -94,7 +94,8 @@ def test_a_run_folder_with_a_pickle_is_a_damaged_run_folder(name: str, tmp_path:
 
 
 def test_a_cache_entry_with_a_pickle_is_refused(tmp_path: Path) -> None:
-    from numerai_lab.fitting.stages import PREDICTIONS, _array
+    from numerai_lab.fitting.stage_facts import read_array
+    from numerai_lab.fitting.stages import PREDICTIONS
 
     def make(work: Path) -> None:
         np.save(work / PREDICTIONS, np.array([Attack()], dtype=object), allow_pickle=True)
@@ -102,7 +103,7 @@ def test_a_cache_entry_with_a_pickle_is_refused(tmp_path: Path) -> None:
     with Cache(tmp_path) as cache:
         entry = cache.obtain(Stage("models", "train x", {}), make)
         with pytest.raises(NlabFailure, match=r"no array of numbers \(.*(allow_pickle=False|Python objects)"):
-            _array(entry, PREDICTIONS, 1)
+            read_array(entry, PREDICTIONS, 1)
 
 
 def test_a_cache_entry_that_points_elsewhere_is_damaged(tmp_path: Path) -> None:
