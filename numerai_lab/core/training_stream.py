@@ -219,15 +219,14 @@ class TrainingStream:
         """The rows of one batch, without generated columns."""
         if not origin.augmenter:
             return self._known(origin.era)
-        rows_block = replace(self._augmented(origin), era=origin.era)
-        wanted = self._n_rows(origin)
-        n_wrong = rows_block.n_not_finite()
-        if len(rows_block) != wanted or rows_block.target is None or len(rows_block.target) != wanted or n_wrong:
+        block = replace(self._augmented(origin), era=origin.era)
+        wanted, n_wrong = self._n_rows(origin), block.n_not_finite()
+        if len(block) != wanted or block.target is None or len(block.target) != wanted or n_wrong:
             raise NlabFailure(
-                f"augmenters.{origin.augmenter}: gave {len(rows_block)} rows with {n_wrong} cells or targets not finite for era "
+                f"augmenters.{origin.augmenter}: gave {len(block)} rows with {n_wrong} cells or targets not finite for era "
                 f"{origin.era}; wanted {wanted}, all finite"
             )
-        return rows_block
+        return block
 
     def _known(self, era: int) -> Block:
         own = self.panel.block(era)
@@ -289,12 +288,12 @@ class TrainingStream:
             for copy in range(augmenter.copies)
         }
 
-    def _columns(self, name: str, origin: Origin, rows_block: Block) -> Float32:
+    def _columns(self, name: str, origin: Origin, block: Block) -> Float32:
         if self.array_cache is None:
-            return self.generators[name].transform(rows_block)
+            return self.generators[name].transform(block)
         # What augmenters learned, whom they pair and how many rows they make hangs on the training eras.
         key = repr((name, origin, self.seed, self.n_known))
         kept = self.array_cache.fetch(key)
         if kept is None:
-            self.array_cache.keep(key, kept := self.generators[name].transform(rows_block))
+            self.array_cache.keep(key, kept := self.generators[name].transform(block))
         return kept

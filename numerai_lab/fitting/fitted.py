@@ -12,15 +12,19 @@ from numerai_lab.core.panel import Block
 from numerai_lab.generators import Generator
 from numerai_lab.metrics.era import rank
 
-ERAS, SPEAKERS = "eras", "speakers"
-"""In the state of several fits: eras, and which fit speaks for each."""
+ERAS, FIT_OF_ERA = "eras", "speakers"
+"""In the state of several fits: the eras, and the fit of each."""
 
 
 @dataclass(frozen=True)
 class FittedGenerator:
-    """A fitted generator: one fit or several, and which of them speaks for an era (the last one, where nothing is said).
+    """A generator with one fit or several.
 
-    states: of each fit, as `Generator.state` gave it.
+    Attributes
+    ----------
+    template: its parameters.
+    states: the learned arrays of each fit, as `Generator.state` returns them.
+    of_era: era → the fit that gives its columns; other eras get theirs from the last fit.
     """
 
     template: Generator
@@ -32,20 +36,20 @@ class FittedGenerator:
         """The inverse of `state`."""
         if ERAS not in arrays:
             return cls(template, (arrays,), {})
-        states: list[dict[str, Array]] = [{} for _ in range(int(arrays[SPEAKERS].max()) + 1)]
+        states: list[dict[str, Array]] = [{} for _ in range(int(arrays[FIT_OF_ERA].max()) + 1)]
         for name, value in arrays.items():
-            if name not in (ERAS, SPEAKERS):
+            if name not in (ERAS, FIT_OF_ERA):
                 i, _, own = name.partition("/")
                 states[int(i)][own] = value
-        return cls(template, tuple(states), dict(zip(arrays[ERAS].tolist(), arrays[SPEAKERS].tolist(), strict=True)))
+        return cls(template, tuple(states), dict(zip(arrays[ERAS].tolist(), arrays[FIT_OF_ERA].tolist(), strict=True)))
 
     def state(self) -> dict[str, Array]:
-        """Plain arrays: those of a single fit without labels as they are, others under `<fit>/<name>` beside the eras."""
+        """The arrays of all fits. A single fit without labels keeps its names, others are `<fit>/<name>`."""
         if not self.template.uses_labels:
             return dict(self.states[0])
-        spoken = sorted(self.of_era.items())
+        fit_of_era = sorted(self.of_era.items())
         named = {f"{i}/{name}": value for i, state in enumerate(self.states) for name, value in state.items()}
-        return {**named, ERAS: np.array([e for e, _ in spoken]), SPEAKERS: np.array([i for _, i in spoken])}
+        return {**named, ERAS: np.array([era for era, _ in fit_of_era]), FIT_OF_ERA: np.array([i for _, i in fit_of_era])}
 
     @cached_property
     def generators(self) -> tuple[Generator, ...]:
@@ -54,7 +58,7 @@ class FittedGenerator:
 
     @cached_property
     def names(self) -> list[str]:
-        """Names of the emitted columns; what a class rebuilds from its arrays when it is restored is not needed for them."""
+        """Names of the emitted columns; found without rebuilding what a generator derives from its arrays."""
         return Component.restored(self.template, dict(self.states[-1])).names_out()
 
     @property
@@ -62,12 +66,15 @@ class FittedGenerator:
         """Positions of the raw features that the last fit reads, if not all."""
         return self.states[-1].get("selected_")
 
-    def speaks_for(self, era: int) -> bool:
-        """An honest fit is there: the era is served by one, or no labels were used, or it is later than all that were seen."""
+    def has_fit_for(self, era: int) -> bool:
+        """Whether a fit gives this era columns without having seen its targets.
+
+        True where no labels were used, a fit serves the era, or the era is later than all eras of the fits.
+        """
         return not self.template.uses_labels or era in self.of_era or era > max(self.of_era)
 
     def columns_for(self, block: Block) -> Float32:
-        """Columns of a block of all raw features, by the fit that speaks for its era.
+        """Columns of a block of all raw features, by the fit of its era.
 
         Columns of a cross-fit are ranks within the block, 0 to 1: fits on more or fewer eras differ in how far their columns
         spread, and a model must find the same distribution in training and afterwards. (On planted data predictions of a

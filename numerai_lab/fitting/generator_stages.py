@@ -107,7 +107,7 @@ def _fitted_part(context: RunContext, name: str, seed: int, part: GeneratorFit, 
 
 
 def _shown_facts(context: RunContext, template: Generator, part: GeneratorFit) -> dict[str, Any]:
-    """What a fit depends on beside its own rows: targets, feature_selection, feature sets."""
+    """What a fit depends on beside its own rows: targets, selected features, feature sets."""
     facts: dict[str, Any] = {}
     content, select = context.content, template.select
     train = part.fitted_on if template.uses_labels else context.splits.train

@@ -271,15 +271,12 @@ class SubTab(CorruptingContrastive):
     )
 
     def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
-        from numerai_lab.neural.contrastive import SubTabObjective
-
-        subsets = self._subsets(panel.n_raw, rng)
-        frame = self._frame(panel, rng, subsets.shape[1])
-        self._train(SubTabObjective(frame, self._replacement, subsets), panel, rng, context)
-        self.subsets_ = subsets
-        firsts = [frame.encoder.stack(columns)[0] for columns in subsets]
+        self.subsets_ = self._subsets(panel.n_raw, rng)
+        frame = self._frame(panel, rng, self.subsets_.shape[1])
+        self._train(self._objective(frame), panel, rng, context)
+        firsts = [frame.encoder.stack(columns)[0] for columns in self.subsets_]
         weights, biases = (np.stack(parts) for parts in zip(*firsts, strict=True))
-        return self._learned([(weights, biases), *frame.encoder.stack(subsets[0])[1:]])
+        return self._learned([(weights, biases), *frame.encoder.stack(self.subsets_[0])[1:]])
 
     def _subsets(self, n_columns: int, rng: np.random.Generator) -> Int64:
         """Columns of each subset: neighbours in a random order, all subsets of one size."""
@@ -290,7 +287,9 @@ class SubTab(CorruptingContrastive):
         return np.stack([order[start : start + width] for start in starts]).astype(np.int64)
 
     def _objective(self, frame: "EncoderFrame") -> "ContrastiveObjective":
-        raise NotImplementedError("`fit` makes it: it needs the subsets")
+        from numerai_lab.neural.contrastive import SubTabObjective
+
+        return SubTabObjective(frame, self._replacement, self.subsets_)
 
     def _built(self, device: "torch.device") -> Any:
         from numerai_lab.neural.networks import Stack, SubsetStacks

@@ -47,7 +47,7 @@ class Denoiser(nn.Module):
         super().__init__()
         self.register_buffer("frequencies", torch.logspace(-1, 1, N_FREQUENCIES))
         self.level = linear(2 * N_FREQUENCIES, shape.hidden, init)
-        self.told = linear(shape.n_condition + 1, shape.hidden, init)
+        self.conditioning = linear(shape.n_condition + 1, shape.hidden, init)
         self.first = linear(shape.width, shape.hidden, init)
         self.layers = nn.ModuleList(_Layer(shape.hidden, shape.heads, init) for _ in range(shape.n_layers))
         self.last = _zero(linear(shape.hidden, shape.width, init))
@@ -56,7 +56,7 @@ class Denoiser(nn.Module):
     def forward(self, x: Tensor, level: Tensor, condition: Tensor) -> Tensor:
         total = (level**2 + SIGMA**2).sqrt()
         angles = (level.log() / 4) * self.frequencies * (2 * math.pi)
-        state = functional.silu(self.level(torch.cat([angles.cos(), angles.sin()], -1)) + self.told(condition))
+        state = functional.silu(self.level(torch.cat([angles.cos(), angles.sin()], -1)) + self.conditioning(condition))
         seen = x / total
         hidden = self.first(seen)
         for layer in self.layers:
@@ -67,12 +67,17 @@ class Denoiser(nn.Module):
 
     def arrays(self) -> dict[str, Array]:
         """Learned arrays for a component."""
-        return {f"network_{name}_": value.detach().cpu().numpy().copy() for name, value in self.state_dict().items()}
+        return {array_name(name): value.detach().cpu().numpy().copy() for name, value in self.state_dict().items()}
 
     def load(self, arrays: Mapping[str, Array]) -> "Denoiser":
         """Takes over what `arrays` gave."""
-        self.load_state_dict({name: torch.from_numpy(arrays[f"network_{name}_"].copy()) for name in self.state_dict()})
+        self.load_state_dict({name: torch.from_numpy(arrays[array_name(name)].copy()) for name in self.state_dict()})
         return self.eval()
+
+
+def array_name(parameter: str) -> str:
+    """The array that keeps a parameter of the denoiser; `conditioning` is `told` there, as in older runs."""
+    return f"network_{parameter.replace('conditioning.', 'told.')}_"
 
 
 class _Layer(nn.Module):

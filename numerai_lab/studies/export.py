@@ -183,7 +183,7 @@ def _write(subject: Subject, config: Config, loaded: Loaded, out: Path, display:
             diagnosis.add(split, values)
             rows[split] += len(ids)
             progress(done, len(panel.eras) + (live is not None))
-    unserved = tuple(filter(lambda era: not subject.fits.speaks_for(era), panel.eras.tolist()))
+    unserved = tuple(filter(lambda era: not subject.fits.has_fit_for(era), panel.eras.tolist()))
     remarks = (
         *subject.remarks,
         *(
@@ -204,7 +204,7 @@ def _eras(subject: Subject, panel: Panel, live: Live | None) -> Iterator[tuple[i
     Eras that no honest fit speaks for are left out.
     """
     train = set(subject.train)
-    for era in filter(subject.fits.speaks_for, panel.eras.tolist()):
+    for era in filter(subject.fits.has_fit_for, panel.eras.tolist()):
         rows = panel.rows(era)
         known = None if subject.columns is None else np.array(subject.columns[rows])
         values = known if known is not None and np.isfinite(known).all() else subject.fits.columns_for(panel.block(era))

@@ -79,7 +79,7 @@ def _sample(panel: Panel, run: Run, fits: Mapping[Key, FittedGenerator], display
     """
     splits = run.manifest["splits"]
     later = [*splits["val1"], *splits["val2"]]
-    train = [era for era in splits["train"] if all(fit.speaks_for(era) for fit in fits.values())]
+    train = [era for era in splits["train"] if all(fit.has_fit_for(era) for fit in fits.values())]
     if not train:
         raise NlabError(f"{run.path}: no training era is left that every generator has columns for without its targets")
     n_eras = max(ERAS[0], min(ERAS[1], ROWS * len(panel.eras) // max(1, len(panel.ids))))

@@ -174,3 +174,10 @@ def test_sets_and_rows_both_learn_correlations() -> None:
 def test_two_eras_are_too_few() -> None:
     with pytest.raises(NlabError, match="at least 3 eras"):
         Diffusion().fit(make_panel().only([1, 2]), rng())
+
+
+def test_a_denoiser_reads_the_array_names_of_older_runs() -> None:
+    from numerai_lab.neural.diffusion import array_name
+
+    assert array_name("conditioning.weight") == "network_told.weight_"
+    assert array_name("first.bias") == "network_first.bias_"

@@ -193,7 +193,7 @@ def test_the_state_of_several_fits_comes_back_from_plain_arrays(tmp_path: Path) 
     assert again.of_era == found.fits.of_era
     for era in (1, 7, 20, 21, 30):
         np.testing.assert_array_equal(again.columns_for(panel.block(era)), found.columns[panel.rows(era)])
-    assert again.speaks_for(31)
+    assert again.has_fit_for(31)
 
 
 def test_eras_that_an_early_fit_has_seen_have_no_columns_and_reach_no_model(tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_eras_that_an_early_fit_has_seen_have_no_columns_and_reach_no_model(tmp_
     assert np.isnan(columns[: panel.rows(12).stop]).all()
     assert np.isfinite(columns[panel.rows(13).start : panel.rows(25).stop]).all()
     fits = fitted(panel, tmp_path / "b", scheme="early").fits
-    assert [era for era in range(1, 31) if not fits.speaks_for(era)] == [*range(1, 13), 26, 27]
+    assert [era for era in range(1, 31) if not fits.has_fit_for(era)] == [*range(1, 13), 26, 27]
     purged = outcome(generator, with_targets(panel, 1, (11, 12)), tmp_path / "c")
     of = {column.variant: i for i, column in enumerate(predictions.columns)}
     same = [np.array_equal(predictions.values[:, i], purged[1].values[:, i]) for i in of.values()]
