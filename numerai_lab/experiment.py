@@ -5,8 +5,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import polars as pl
-
 from numerai_lab.config.placebos import Placebos, placebos_of, unequal
 from numerai_lab.config.schema import Config
 from numerai_lab.core.splits import Splits
@@ -33,7 +31,7 @@ from numerai_lab.storage.scratch import Scratch, scratch
 from numerai_lab.storage.stage_cache import STAGES, Cache
 
 if TYPE_CHECKING:
-    pass
+    import polars as pl
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,12 @@
 """`nlab describe`: a method's parameters, output and source."""
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from numerai_lab.cli.new import kinds
 from numerai_lab.cli.terminal import FormatOption, print_table
-
-if TYPE_CHECKING:
-    pass
 
 
 def describe(

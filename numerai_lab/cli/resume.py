@@ -1,15 +1,12 @@
 """`nlab resume`: go on with a run that was killed."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from numerai_lab.cli.run import run_and_print
 from numerai_lab.cli.terminal import FormatOption, expanded
-
-if TYPE_CHECKING:
-    pass
 
 
 def resume(

@@ -1,14 +1,11 @@
 """`nlab score`: predictions that somebody else made."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from numerai_lab.cli.terminal import FormatOption, Set, expanded, print_table, stop
-
-if TYPE_CHECKING:
-    pass
 
 
 def score(

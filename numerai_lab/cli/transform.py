@@ -1,15 +1,12 @@
 """`nlab transform`: the columns of a config's generators, without training a model."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from numerai_lab.cli.export import print_exported
 from numerai_lab.cli.terminal import ConfigFile, Set, expanded, say
-
-if TYPE_CHECKING:
-    pass
 
 
 def transform(

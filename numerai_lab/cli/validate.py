@@ -1,11 +1,6 @@
 """`nlab validate`: every problem of a config at once."""
 
-from typing import TYPE_CHECKING
-
 from numerai_lab.cli.terminal import ConfigFile, Set, say
-
-if TYPE_CHECKING:
-    pass
 
 
 def validate(config: ConfigFile, overrides: Set = None) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 from pydantic import ValidationError
 
 from numerai_lab.config.checks import cross_checks, scope_checks
-from numerai_lab.config.default_variants import RAW as RAW
 from numerai_lab.config.default_variants import mapping, with_variants
 from numerai_lab.config.kinds import class_for, without_foreign
 from numerai_lab.config.messages import sentence

@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator
 
 from numerai_lab.augmenters import AUGMENTERS, Augmenter
-from numerai_lab.config.default_variants import RAW as RAW
+from numerai_lab.config.default_variants import RAW
 from numerai_lab.config.kinds import member_name, members, without_idle
 from numerai_lab.core.component import Component
 from numerai_lab.core.folds import CrossValidation

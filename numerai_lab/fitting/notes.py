@@ -1,13 +1,9 @@
 """What has to stand beside a variant's numbers in every table."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from numerai_lab.fitting.feature_selection import LABELLED
 from numerai_lab.fitting.fit_plan import FitPlan, label_note
-
-if TYPE_CHECKING:
-    pass
 
 
 def notes_of(plan: FitPlan, alias: str) -> dict[str, str]:

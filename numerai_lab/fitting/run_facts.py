@@ -1,7 +1,7 @@
 """What the manifest says of the data, splits and scoring of a run."""
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from numerai_lab.config.schema import Config
 from numerai_lab.core.era_ranges import span_text
@@ -12,9 +12,6 @@ from numerai_lab.data.reader import Loaded
 from numerai_lab.fitting.holdout import load_sealed
 from numerai_lab.fitting.scoring_terms import scoring_of
 from numerai_lab.metrics.scoring import Scoring
-
-if TYPE_CHECKING:
-    pass
 
 
 def facts_now(config: Config) -> dict[str, Any]:

@@ -1,15 +1,10 @@
 """What scores are computed against, given what the data holds."""
 
-from typing import TYPE_CHECKING
-
 from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError, nearest
 from numerai_lab.data.reader import Loaded
 from numerai_lab.metrics.payout import multipliers
 from numerai_lab.metrics.scoring import Scoring
-
-if TYPE_CHECKING:
-    pass
 
 
 def scoring_of(config: Config, loaded: Loaded, reference: str | None = None) -> Scoring:

@@ -15,9 +15,9 @@ from uuid import uuid4
 
 from numerai_lab.core.era_ranges import stretches
 from numerai_lab.core.errors import NlabError
+from numerai_lab.runs.layout import LEDGER
 from numerai_lab.storage.file_lock import Lock
 
-LEDGER = "ledger.jsonl"
 OPENED, SCORED = "opened", "scored"
 
 
