@@ -60,7 +60,7 @@ class Columns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError("Columns: `select` needs feature sets and targets; choose the DataFrame's columns instead")
         if self.generator.uses_labels:
             raise ValueError(
-                f"Columns: {_kind(self.generator)} learns from targets; only `nlab run` keeps its training rows honest"
+                f"Columns: {self.generator.kind} learns from targets; only `nlab run` keeps its training rows honest"
             )
         self.units_ = units_of(X.drop(columns=self.era, errors="ignore"))
         eras, self.eras_ = fitted_eras(X, self.era, self.days_per_era)
@@ -87,7 +87,7 @@ class Columns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return np.array([*passed_through, *self._generated_names()], dtype=object)
 
     def _generated_names(self) -> list[str]:
-        return [f"{_kind(self.generator)}_{name}" for name in self.generator_.names_out()]
+        return [f"{self.generator.kind}_{name}" for name in self.generator_.names_out()]
 
 
 class Augmented(RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -120,7 +120,7 @@ class Augmented(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
         self.units_ = units_of(X.drop(columns=self.era, errors="ignore"))
         eras, self.eras_ = fitted_eras(X, self.era, self.days_per_era)
-        panel, name = panel_of(X, np.asarray(y, np.float32), self.era, self.units_, eras), _kind(self.augmenter)
+        panel, name = panel_of(X, np.asarray(y, np.float32), self.era, self.units_, eras), self.augmenter.kind
         fitted = self.augmenter.fresh().fit(panel, rng_for(self.seed, "augmenter", self.augmenter.seed_key))
         stream = TrainingStream(panel, ("raw",), panel.raw_names, self.seed, {name: fitted})
         batches = list(stream)
@@ -223,7 +223,3 @@ def _features(X: pd.DataFrame, units: Units) -> Array:
     """int8 bins 0..4, or float32 on 0..1."""
     values = X.to_numpy(np.float32)
     return values if units == "continuous" else np.round(values * (4 if units == "quarters" else 1)).astype(np.int8)
-
-
-def _kind(component: Generator | Augmenter) -> str:
-    return component.kind

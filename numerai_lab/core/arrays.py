@@ -16,6 +16,11 @@ TEXT = "#text"
 """Ends the names of arrays of texts in a file of arrays."""
 
 
+def n_not_finite(values: Array) -> int:
+    """How many values are NaN or infinite."""
+    return 0 if values.dtype.kind in "biu" else int(np.count_nonzero(~np.isfinite(values)))
+
+
 def arrays_to_bytes(arrays: Mapping[str, Array]) -> bytes:
     """Arrays of numbers or texts as the content of a safetensors file, which executes nothing when read.
 

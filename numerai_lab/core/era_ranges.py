@@ -48,14 +48,23 @@ def stretches(eras: Iterable[int]) -> list[tuple[int, int]]:
 
 def ranges_text(eras: Iterable[int]) -> str:
     """Eras in few words, losing nothing: `1-3, 7`."""
-    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in stretches(eras))
+    return spans_text(stretches(eras))
+
+
+def spans_text(spans: Iterable[tuple[int, int]]) -> str:
+    """First and last eras as text: `1-3, 7`."""
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)
+
+
+def shortened(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The spans; of more than three, as monthly dates make them, one from the first era to the last."""
+    return spans if len(spans) <= 3 else [(spans[0][0], spans[-1][1])]
 
 
 def span_text(eras: tuple[int, ...], dates: Mapping[int, str] | None = None) -> str:
     """`579-880 (302 eras)`; with gaps `61-68, 79-86 (16 eras)`; `20200103-20201225 (52 eras)` where eras have dates."""
     if not eras:
         return "none"
-    parts = stretches(eras)
-    ranges = parts if len(parts) <= 3 else [(eras[0], eras[-1])]
-    names = [f"{era_name(first, dates or {})}-{era_name(last, dates or {})}" for first, last in ranges]
+    spans = shortened(stretches(eras))
+    names = [f"{era_name(first, dates or {})}-{era_name(last, dates or {})}" for first, last in spans]
     return f"{', '.join(names)} ({len(eras)} eras)"

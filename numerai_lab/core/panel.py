@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from numerai_lab.core.arrays import Array, Float32, Int32, Int64
+from numerai_lab.core.arrays import Array, Float32, Int32, Int64, n_not_finite
 from numerai_lab.core.eras import DAYS_PER_ERA
 
 BIN_TOP = 4
@@ -60,8 +60,7 @@ class Block:
 
     def n_not_finite(self) -> int:
         """How many cells and targets are NaN or infinite."""
-        cells = 0 if self.features.dtype == np.int8 else int((~np.isfinite(self.features)).sum())
-        return cells + (0 if self.target is None else int((~np.isfinite(self.target)).sum()))
+        return n_not_finite(self.features) + (0 if self.target is None else n_not_finite(self.target))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from numerai_lab.core.arrays import Array, Int64
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import release_pages
 from numerai_lab.data.rows import Rows
+from numerai_lab.storage.array_files import mapped
 from numerai_lab.storage.era_content import crc_of
 from numerai_lab.storage.era_store import Store
 from numerai_lab.storage.folders import in_use
@@ -94,9 +95,7 @@ def _copy(store: Store, eras: tuple[int, ...], rows: Rows, features: Array) -> b
     """Copies eras whose ids are the same; False where one's are not, or where the older store is damaged."""
     try:
         old, sums = store.features(), store.era_sums()
-        ids, known, bounds = (
-            np.load(store.folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ("ids", "eras", "bounds")
-        )
+        ids, known, bounds = (mapped(store.folder / f"{name}.npy") for name in ("ids", "eras", "bounds"))
         place = {era: i for i, era in enumerate(known.tolist())}
         for era in eras:
             i, j = place[era], int(np.searchsorted(rows.eras, era))

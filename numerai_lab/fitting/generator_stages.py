@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from numerai_lab.core.arrays import Float32, arrays_from_bytes, arrays_to_bytes
+from numerai_lab.core.arrays import Float32, arrays_from_bytes, arrays_to_bytes, n_not_finite
 from numerai_lab.core.era_ranges import ranges_text
 from numerai_lab.core.errors import NlabFailure
 from numerai_lab.core.panel import Block, release_pages
@@ -48,7 +48,7 @@ class Fitted:
 
     @cached_property
     def state(self) -> bytes:
-        """Of all fits together, as the run folder keeps it."""
+        """The learned arrays of all fits as bytes, as the run folder keeps them."""
         return arrays_to_bytes(self.fits.state())
 
     def transform(self, block: Block) -> Float32:
@@ -147,9 +147,10 @@ def _write_columns(work: Path, name: str, fits: FittedGenerator, context: RunCon
 
 def _finite(name: str, fits: FittedGenerator, block: Block) -> Float32:
     values, width = fits.columns_for(block), len(fits.names)
-    if values.shape != (len(block), width) or not np.isfinite(values).all():
+    n_wrong = n_not_finite(values)
+    if values.shape != (len(block), width) or n_wrong:
         raise NlabFailure(
             f"generators.{name}: gave {values.shape[0]} rows × {values.shape[1]} columns with "
-            f"{int((~np.isfinite(values)).sum())} not finite for era {block.era}; wanted {len(block)} × {width}, all finite"
+            f"{n_wrong} not finite for era {block.era}; wanted {len(block)} × {width}, all finite"
         )
     return values

@@ -8,10 +8,12 @@ import numpy as np
 
 from numerai_lab.config.schema import Config
 from numerai_lab.core.arrays import Float32
+from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.core.splits import EraTable, Splits, embargo_eras, make_splits
 from numerai_lab.data.reader import Loaded, load
+from numerai_lab.runs.reading import Run
 
 
 def load_sealed(config: Config, progress: Progress = no_progress, *, verify: bool = False) -> tuple[Loaded, Splits]:
@@ -24,10 +26,15 @@ def load_sealed(config: Config, progress: Progress = no_progress, *, verify: boo
     return (sealed(loaded, splits.scored) if splits.holdout else loaded), splits
 
 
-def load_sealed_for(manifest: Mapping[str, Any], config: Config, progress: Progress = no_progress) -> Loaded:
-    """The data of a finished run as that run saw it: its own splits say where the holdout begins, whatever has been added."""
+def load_sealed_for(run: Run, config: Config, progress: Progress = no_progress) -> Loaded:
+    """The data of a finished run up to where that run's own holdout begins, whatever has been added since.
+
+    Raises NlabError as `load` does, and when the data has another number of features than the run read.
+    """
     loaded = load(config.data, config.extra_sets, progress)
-    splits = manifest["splits"]
+    splits, n_features = run.manifest["splits"], run.manifest["data"]["features"]
+    if loaded.panel.n_raw != n_features:
+        raise NlabError(f"{run.path}: was made of {n_features} features, the data now has {loaded.panel.n_raw}")
     return sealed(loaded, [*splits["val1"], *splits["val2"]]) if splits.get("holdout") else loaded
 
 

@@ -10,7 +10,7 @@ from numerai_lab.core.errors import NlabFailure
 from numerai_lab.core.panel import Block, release_pages
 from numerai_lab.core.progress import Progress
 from numerai_lab.core.training_stream import TrainingStream
-from numerai_lab.storage.array_files import new_array, reopened
+from numerai_lab.storage.array_files import mapped, new_array, reopened
 from numerai_lab.storage.resumable import journaled
 
 FEATURES, TARGET = "features.npy", "target.npy"
@@ -27,8 +27,8 @@ class MaterializedRows:
 
     @classmethod
     def of(cls, folder: Path, stream: TrainingStream, name: str) -> "MaterializedRows":
-        """What `make` wrote for this very stream."""
-        features, target = (np.load(folder / file, mmap_mode="r", allow_pickle=False) for file in (FEATURES, TARGET))
+        """The rows that `make` wrote for this stream. Raises NlabFailure when there are more or fewer than the stream has."""
+        features, target = (mapped(folder / file) for file in (FEATURES, TARGET))
         bounds = _bounds(stream, name)
         if len(features) != len(target) or len(target) != bounds[-1]:
             raise NlabFailure(

@@ -9,6 +9,7 @@ from numerai_lab.core.arrays import Float32
 from numerai_lab.core.component import Component
 from numerai_lab.core.errors import NlabFailure
 from numerai_lab.fitting.run_context import RunContext
+from numerai_lab.storage.array_files import mapped
 from numerai_lab.storage.code_version import code_version, library_versions, source_version
 from numerai_lab.storage.stage_cache import Entry
 
@@ -36,8 +37,9 @@ def component_facts(stage_code: Path, *components: Component) -> dict[str, Any]:
 
 
 def read_array(entry: Entry, name: str, n_rows: int) -> Float32:
+    """An array of a finished stage as a memory-map. Raises NlabFailure for anything but n_rows of float32."""
     try:
-        array: Float32 = np.load(entry.folder / name, mmap_mode="r", allow_pickle=False)
+        array: Float32 = mapped(entry.folder / name)
     except Exception as error:  # whatever a foreign file makes numpy raise
         raise foreign_entry(entry, f"{name} is no array of numbers ({error})") from error
     if array.dtype != np.float32 or array.ndim == 0 or len(array) != n_rows:
@@ -46,4 +48,5 @@ def read_array(entry: Entry, name: str, n_rows: int) -> Float32:
 
 
 def foreign_entry(entry: Entry, what: str) -> NlabFailure:
+    """The error for a cache entry that holds something else than its stage writes."""
     return NlabFailure(f"cache entry {entry.folder}: {what}; somebody else's? `nlab cache verify --repair`, or --no-cache")

@@ -11,7 +11,7 @@ import numpy as np
 from numerai_lab.augmenters import AMOUNTS, Augmenter
 from numerai_lab.config.default_variants import RAW
 from numerai_lab.core import training_stream as streaming
-from numerai_lab.core.arrays import Float32, arrays_from_bytes, arrays_to_bytes
+from numerai_lab.core.arrays import Float32, arrays_from_bytes, arrays_to_bytes, n_not_finite
 from numerai_lab.core.era_ranges import ranges_text
 from numerai_lab.core.errors import NlabFailure
 from numerai_lab.core.panel import Panel
@@ -31,9 +31,9 @@ PREDICTIONS = "predictions.npy"
 
 
 def fitted_augmenter(context: RunContext, name: str, seed: int) -> Augmenter:
-    """An augmenter that learns is fitted, on the training eras and their targets alone; any other is taken as it is.
+    """Stage: an augmenter that learns, fitted on the training eras and their targets alone; any other as it is.
 
-    Those that differ in name, in how many rows they make, or in what these weigh, share a fit.
+    Augmenters that differ only in name, in how many rows they make or in the weight of a row share a fit.
     """
     template, train = context.config.augmenters[name], context.train
     if not template.learns:
@@ -58,7 +58,7 @@ def fitted_augmenter(context: RunContext, name: str, seed: int) -> Augmenter:
 
 
 def with_materialized_rows(context: RunContext, stream: TrainingStream, seed: int) -> TrainingStream:
-    """The same stream, which reads the rows of its augmenters from files where they are to be kept: one stage each."""
+    """Stages: the stream with the rows of expensive or `materialize: true` augmenters read from files, one stage for each."""
     sources = {}
     for name in stream.augmenters:
         template = context.config.augmenters[name]
@@ -79,7 +79,7 @@ def with_materialized_rows(context: RunContext, stream: TrainingStream, seed: in
 
 
 def trained(name: str, context: RunContext, future: Panel, fitted: Mapping[str, Fitted], seed: int) -> Float32:
-    """Two stages: a variant's model, fitted on the stream of its training eras and saved, and its predictions of the future.
+    """Two stages: the trained model of a variant, and its predictions for the rows of `future`.
 
     The context must be that of the variant (`RunContext.for_variant`).
     """
@@ -93,9 +93,8 @@ def trained(name: str, context: RunContext, future: Panel, fitted: Mapping[str, 
             loaded = context.config.model.loaded(path.read_bytes())
             seen = _with_columns(future, inputs, fitted)
             values = np.concatenate([loaded.predict(block.matrix(inputs)) for block in seen.blocks()])
-        if not np.isfinite(values).all():
-            wrong = int((~np.isfinite(values)).sum())
-            raise NlabFailure(f"variants.{name}: the model predicted NaN or infinity for {wrong} rows")
+        if n_wrong := n_not_finite(values):
+            raise NlabFailure(f"variants.{name}: the model predicted NaN or infinity for {n_wrong} rows")
         np.save(work / PREDICTIONS, values, allow_pickle=False)
 
     eras = future.eras.tolist()

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from numerai_lab.core.era_ranges import shortened, spans_text, stretches
 from numerai_lab.metrics.changes import KINDS
 from numerai_lab.report.tables import TableColumn
 from numerai_lab.runs.ledger import Look
@@ -41,7 +42,7 @@ def look_row(look: Look) -> dict[str, Any]:
         "data": look.holdout.data,
         "source": look.holdout.source,
         "target": look.holdout.target,
-        "eras": _eras_text(look.facts()["eras"], len(look.holdout.eras)),
+        "eras": _eras_text(look.holdout.eras),
         "look": look.number,
         "looks_before": ", ".join(look.before),
         **{name: look.result.get(name) for name in names},
@@ -49,8 +50,6 @@ def look_row(look: Look) -> dict[str, Any]:
     }
 
 
-def _eras_text(spans: list[list[int]], n_eras: int) -> str:
-    """`81-96 (16 eras)`; of more than three spans, as monthly dates make them, only the first and the last era."""
-    parts = spans if len(spans) <= 3 else [[spans[0][0], spans[-1][1]]]
-    text = ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in parts)
-    return f"{text} ({n_eras} era{'s' * (n_eras != 1)})"
+def _eras_text(eras: tuple[int, ...]) -> str:
+    """`81-96 (16 eras)`, `81 (1 era)`."""
+    return f"{spans_text(shortened(stretches(eras)))} ({len(eras)} era{'s' * (len(eras) != 1)})"

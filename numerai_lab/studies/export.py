@@ -13,7 +13,7 @@ import numpy as np
 from numerai_lab.config.default_variants import NOISE, UNTRAINED
 from numerai_lab.config.loading import load_recorded
 from numerai_lab.config.schema import Config, Variant
-from numerai_lab.core.arrays import Array, Float32
+from numerai_lab.core.arrays import Array, Float32, n_not_finite
 from numerai_lab.core.component import Component
 from numerai_lab.core.era_ranges import span_text
 from numerai_lab.core.errors import NlabError, NlabFailure, nearest
@@ -29,7 +29,7 @@ from numerai_lab.fitting.restoring import restored_generator
 from numerai_lab.fitting.run_context import ProgressDisplay, RunContext
 from numerai_lab.fitting.variants import check_methods, fit_generators, resolved_config
 from numerai_lab.metrics.column_spread import Diagnosis
-from numerai_lab.runs.layout import CONFIG
+from numerai_lab.runs.layout import ARRAYS, CONFIG, generator_file, model_files, name_in_file
 from numerai_lab.runs.output_files import growing_table, write_page
 from numerai_lab.runs.reading import read_run
 from numerai_lab.storage.folders import cache_dir
@@ -87,14 +87,11 @@ def export_run(run: Path, name: str, out: Path, display: ProgressDisplay, seed: 
         raise NlabError(f"--generator: the run has no generator {name!r}; {nearest(name, config.generators)}")
     template = config.generators[name]
     used_seed = config.seeds[0] if seed is None or not template.stochastic else seed
-    path = run / "models" / f"generator-{name}@{used_seed}.safetensors"
-    if not path.is_file():
-        there = sorted(file.stem.removeprefix("generator-") for file in path.parent.glob("generator-*.safetensors"))
+    if not (run / generator_file(name, used_seed)).is_file():
+        there = [name_in_file(path) for path in model_files(run, f"generator-*{ARRAYS}")]
         raise NlabError(f"{run}: keeps no fitted {name}@{used_seed}; {nearest(f'{name}@{used_seed}', there)}")
     with display.task("data") as progress:
-        loaded = load_sealed_for(manifest, config, progress)
-    if loaded.panel.n_raw != manifest["data"]["features"]:
-        raise NlabError(f"{run}: was made of {manifest['data']['features']} features, the data now has {loaded.panel.n_raw}")
+        loaded = load_sealed_for(done, config, progress)
     changed = loaded.identity != manifest["data"]["identity"]
     splits = splits_of_run(manifest, config, loaded.panel)
     subject = Subject(
@@ -207,7 +204,7 @@ def _eras(subject: Subject, panel: Panel, live: Live | None) -> Iterator[tuple[i
     for era in filter(subject.fits.has_fit_for, panel.eras.tolist()):
         rows = panel.rows(era)
         known = None if subject.columns is None else np.array(subject.columns[rows])
-        values = known if known is not None and np.isfinite(known).all() else subject.fits.columns_for(panel.block(era))
+        values = known if known is not None and not n_not_finite(known) else subject.fits.columns_for(panel.block(era))
         yield era, TRAIN if era in train else VALIDATION, _text(panel.ids[rows]), _finite(subject, era, values)
         panel.release()
     if live is not None:
@@ -215,8 +212,8 @@ def _eras(subject: Subject, panel: Panel, live: Live | None) -> Iterator[tuple[i
 
 
 def _finite(subject: Subject, era: object, values: Float32) -> Float32:
-    if not np.isfinite(values).all():
-        raise NlabFailure(f"{subject.name}: gave {int((~np.isfinite(values)).sum())} values that are not finite for era {era}")
+    if n_wrong := n_not_finite(values):
+        raise NlabFailure(f"{subject.name}: gave {n_wrong} values that are not finite for era {era}")
     return values
 
 

@@ -48,9 +48,7 @@ def export_eras(run: Path, name: str, n_eras: int, out: Path, display: ProgressD
     used_seed = config.seeds[0] if seed is None else seed
     augmenter = _fitted(done, config, name, used_seed)
     with display.task("data") as progress:
-        loaded = load_sealed_for(manifest, config, progress)
-    if loaded.panel.n_raw != manifest["data"]["features"]:
-        raise NlabError(f"{run}: was made of {manifest['data']['features']} features, the data now has {loaded.panel.n_raw}")
+        loaded = load_sealed_for(done, config, progress)
     stream = _stream(augmenter, name, loaded, tuple(manifest["splits"]["train"]), used_seed, n_eras)
     origins = stream.origins_of(name)[:n_eras]
     n_rows, first = 0, 10 ** len(str(stream.last_era))

@@ -56,9 +56,7 @@ def inspected(run: Run, display: ProgressDisplay) -> list[Inspected]:
     if not fits:
         return []
     with display.task("data") as progress:
-        panel = load_sealed_for(run.manifest, config, progress).panel
-    if panel.n_raw != run.manifest["data"]["features"]:
-        raise NlabError(f"{run.path}: was made of {run.manifest['data']['features']} features, the data now has {panel.n_raw}")
+        panel = load_sealed_for(run, config, progress).panel
     sample = _sample(panel, run, fits, display)
     gains = importances(run, config, panel.n_raw)
     return [_inspect(name, fits, sample, gains) for name in dict.fromkeys(name for name, _ in fits)]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from numerai_lab.fitting.run_context import ProgressDisplay
 from numerai_lab.fitting.variants import predicted
 from numerai_lab.metrics.scoring import Predictions
 from numerai_lab.models import Model
+from numerai_lab.runs.layout import model_files
 from numerai_lab.runs.reading import Run
 
 
@@ -61,10 +63,9 @@ class Restored:
         return restored_generator(self.run, self.config, name, seed if stochastic else self.config.seeds[0])
 
     def _model(self, name: str, seed: int) -> Model:
-        files = [path for path in sorted((self.run.path / "models").iterdir()) if path.stem == f"{name}@{seed}"]
-        if not files:
+        path = next((path for path in model_files(self.run.path, "*") if Path(path).stem == f"{name}@{seed}"), None)
+        if path is None:
             raise NlabFailure(f"{self.run.path}: keeps no model of {name}@{seed}")
-        path = f"models/{files[0].name}"
         try:
             return self.config.model.loaded(self.run.content(path))
         except (ValueError, KeyError) as error:
