@@ -82,10 +82,11 @@ def _parameters(registered: type[Component]) -> list[dict[str, str]]:
 
 
 def _described(name: str, field: FieldInfo) -> dict[str, str]:
+    default = field.get_default(call_default_factory=True)
     return {
         "name": name,
         "type": _type_name(field.annotation) + _bounds(field.metadata),
-        "default": "required" if field.is_required() else "none" if field.default is None else str(field.default),
+        "default": "required" if field.is_required() else "none" if default is None else str(default),
         "says": field.description or "",
     }
 

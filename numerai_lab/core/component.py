@@ -1,4 +1,4 @@
-"""What generators, augmenters, models and sources have in common: typed parameters, documented, checked, and learned state."""
+"""The base of generators, augmenters, models and sources: typed, documented, checked parameters and learned state."""
 
 import json
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ class Component(BaseModel):
     """
 
     library_bytes: ClassVar[int] = 0
-    """Memory of the libraries that it alone loads."""
+    """Bytes of memory of the libraries that only this class loads."""
     reads: ClassVar[tuple[str, ...]] = ()
     """Data files that its code reads, relative to its own: they count as code. What is read undeclared is not noticed."""
     unseeded: ClassVar[tuple[str, ...]] = ("device",)

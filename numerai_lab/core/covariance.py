@@ -1,4 +1,4 @@
-"""Covariances of a panel in one streaming pass, and the factors behind them: what generators and augmenters share."""
+"""Covariances of a panel in one streaming pass, and the factors behind them, for generators and augmenters."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -125,7 +125,7 @@ class Panel:
 
     @cached_property
     def n_known(self) -> Int64:
-        """Of each era the rows whose target is known; all rows where the target is hidden."""
+        """The number of rows with a known target of each era; of all rows where the target is hidden."""
         if self.target is None:
             return self.bounds[:, 1] - self.bounds[:, 0]
         return np.array([np.count_nonzero(np.isfinite(self.target[first:last])) for first, last in self.bounds])
@@ -172,7 +172,7 @@ class Panel:
         )
 
     def without_target(self) -> "Panel":
-        """The same view for those who may not see the target, nor auxiliary ones."""
+        """The same view without the target and the auxiliary targets."""
         return replace(self, target=None, auxiliary={})
 
     def labelled(self, eras: Sequence[int], auxiliary: Collection[str] = ()) -> "Panel":

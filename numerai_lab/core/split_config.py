@@ -1,4 +1,4 @@
-"""What a config says of splits and embargoes."""
+"""The keys of a config for splits and embargoes."""
 
 import contextlib
 from collections.abc import Mapping

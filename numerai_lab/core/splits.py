@@ -59,7 +59,7 @@ class Splits:
 
     @property
     def leak(self) -> str:
-        """What to stamp on every table; empty where eras lie as far apart as the horizon asks, whatever the embargo says."""
+        """The stamp of every table, such as `LEAK: embargo 2 < 8`; empty where eras lie as far apart as the horizon asks."""
         return f"LEAK: embargo {self.distance} < {self.required_eras}" if self.distance < self.required_eras else ""
 
     def name_of(self, era: int) -> str:
@@ -162,7 +162,7 @@ def _train_eras(text: str, table: EraTable, known: Eras) -> Eras:
 
 
 def _within(name: str, text: str, table: EraTable, known: Eras) -> Eras:
-    """Those of the known eras that a range names by number, or by date where eras are dates."""
+    """The known eras in a range of numbers, or of dates where eras are dates."""
     first, last = parse_era_range(text)
     days = tuple(date_of(str(bound)) for bound in (first, last))
     if isinstance(first, int) and isinstance(last, int) and not (table.dates and None not in days):

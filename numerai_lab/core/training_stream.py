@@ -16,7 +16,7 @@ from numerai_lab.core.seeding import rng_for
 
 @dataclass(frozen=True)
 class Batch:
-    """What a model learns from at a time. X: float32, rows × inputs; y: float32, rows, no NaN; weight: of each of the rows."""
+    """Training rows of one era. X: float32, rows × inputs; y: float32, rows, no NaN; weight: the same for each row."""
 
     era: int
     X: Float32
@@ -38,7 +38,7 @@ class Origin:
 
 
 class AugmenterLike(Protocol):
-    """What the stream asks of a fitted augmenter."""
+    """The part of a fitted augmenter that the stream uses."""
 
     @property
     def copies(self) -> int: ...
@@ -71,13 +71,13 @@ class AugmenterLike(Protocol):
 
 
 class GeneratorLike(Protocol):
-    """What the stream asks of a fitted generator: columns for rows that no memory-map holds."""
+    """The part of a fitted generator that the stream uses: columns for synthetic rows."""
 
     def transform(self, block: Block) -> Float32: ...
 
 
 class RowSource(Protocol):
-    """The rows of an augmenter, made before: one block for each of its entries in `origins`, in order."""
+    """The materialized rows of an augmenter: one block for each of its entries in `origins`, in order."""
 
     def block(self, i: int) -> Block: ...
 
@@ -102,7 +102,7 @@ class TrainingStream:
     drawn from the seed, the augmenter's `seed_key`, era and copy, invented eras by their number, whatever other augmenters
     invent, and they get their generated columns from the fitted generators. Invented eras have ids from the power of ten above
     `last_era`, which is the last era of all data (by default the panel's).
-    kept: rows that are read instead of made.
+    kept: materialized rows, by augmenter.
     """
 
     panel: Panel
@@ -179,12 +179,12 @@ class TrainingStream:
         return np.concatenate([self.rows_of(origin).target for origin in self.origins])
 
     def weight_of(self, i: int) -> float:
-        """What every row of a batch weighs."""
+        """The weight of every row of a batch."""
         return self._weight(self.origins[i])
 
     @cached_property
     def weighted(self) -> bool:
-        """Some rows weigh other than 1."""
+        """Some rows have another weight than 1."""
         return any(self._weight(origin) != 1 for origin in self.origins)
 
     def weights(self) -> Float32 | None:
@@ -254,7 +254,7 @@ class TrainingStream:
 
     @cached_property
     def _places(self) -> dict[Origin, int]:
-        """Which of its augmenter's batches one is."""
+        """The place of each origin among the batches of its augmenter."""
         return {origin: i for name in self.kept for i, origin in enumerate(self.origins_of(name))}
 
     def _partners(self, origin: Origin, places: Int64) -> Block:
@@ -291,7 +291,7 @@ class TrainingStream:
     def _columns(self, name: str, origin: Origin, block: Block) -> Float32:
         if self.array_cache is None:
             return self.generators[name].transform(block)
-        # What augmenters learned, whom they pair and how many rows they make hangs on the training eras.
+        # Fits, partners and numbers of rows depend on the training eras, so n_known is part of the key.
         key = repr((name, origin, self.seed, self.n_known))
         kept = self.array_cache.fetch(key)
         if kept is None:

@@ -36,9 +36,16 @@ class ResourceNeeds:
 
 @dataclass(frozen=True)
 class EstimateInputs:
-    """What the estimates are made from. n_rows: by era; n_features: those that models read; new_stores: the run writes a store.
+    """The inputs of the estimates.
 
-    folds: of cross-validation, which make columns, rows and predictions of their own. cell_bytes: of a raw feature in the store.
+    Attributes
+    ----------
+    plan: the fit plan of the run.
+    n_rows: rows by era.
+    n_features: the number of raw features that models read.
+    new_stores: the run writes a store.
+    folds: the plans of cross-validation, each with columns, rows and predictions of its own.
+    cell_bytes: bytes of a raw feature of a row in the store.
     """
 
     plan: FitPlan
@@ -66,12 +73,12 @@ class EstimateInputs:
         return sum(self.n_rows[era] for era in eras)
 
     def rows_written(self) -> int:
-        """Rows of a generated column, those of folds counted too, which end with the last era that the fold reaches."""
+        """Rows of a generated column in the cache, those of folds included; a fold ends with its last era."""
         ends = [max(*fold.splits.train, *fold.splits.validation) for fold in self.folds]
         return sum(rows * (1 + sum(era <= end for end in ends)) for era, rows in self.n_rows.items())
 
     def kept_bytes(self) -> int:
-        """Rows of augmenters that are made once and kept: of every set of training eras, for one seed."""
+        """Bytes of materialized rows for one seed, for each set of training eras that variants have."""
         config = self.config
         written = {
             (name, plan.models[variant_name])
@@ -102,9 +109,10 @@ class EstimateInputs:
 
 
 def need(task: EstimateInputs) -> ResourceNeeds:
-    """Memory: of the reader; or libraries, the largest fit of a generator and the largest training, or scoring.
+    """Memory and disk that the run needs.
 
-    Disk: generated columns, the rows of augmenters that are kept, predictions, models and pages.
+    Memory is the larger of the reader's, and libraries with the largest fit and the largest training or scoring. Disk holds
+    generated columns, materialized rows, predictions, models and pages.
     """
     used = {name for v in task.config.variants.values() if v.ensemble is None for name in v.inputs if name != RAW}
     ingest = INGEST_BYTES + INGESTED_BYTES * sum(task.n_rows.values()) if task.new_stores else 0

@@ -1,4 +1,4 @@
-"""What a generator is shown: the raw features it selects. The one place where training labels may steer a generator's inputs."""
+"""The raw features that a generator selects. Only here may training labels steer a generator's inputs."""
 
 from dataclasses import replace
 
@@ -46,10 +46,9 @@ def _eligible(select: Select, train: Panel) -> Int64:
 
 
 def variance_of_corr(train: Panel) -> Float64:
-    """Of each raw feature, the variance over eras of its correlation with the target, which must be there.
+    """By raw feature, the variance over eras of its correlation with the target; NaN with fewer than two eras.
 
-    Eras in which the feature is constant, not there yet perhaps, and rows without a target take no part; NaN where fewer than
-    two eras are left.
+    Rows without a target and eras in which the feature is constant are left out. The panel must have its target.
     """
     n, total, squares = (np.zeros(train.n_raw) for _ in range(3))
     for block in train.blocks():
@@ -79,9 +78,9 @@ def shown_to(template: Generator, panel: Panel, train: tuple[int, ...], eras: tu
 
 
 def outline(template: Generator, panel: Panel, eras: tuple[int, ...]) -> Panel:
-    """What `shown_to` gives, for `refusal`: nothing is copied, so the values of features are those of others.
+    """The panel of `shown_to` as far as `refusal` needs it: right names and number of features, wrong values.
 
-    Where the target chooses among features, the first ones stand in for those it chooses. Raises NlabError as `chosen` does.
+    Nothing is copied. Where the target chooses among features, the first ones stand in. Raises NlabError as `chosen` does.
     """
     visible = _visible(template, panel, eras)
     if template.select is None:

@@ -1,4 +1,4 @@
-"""What a run is computed by: code and libraries. Runs that differ in it need not agree."""
+"""The code and libraries that computed a run. Runs that differ in them need not agree."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,7 +36,7 @@ def fingerprint(config: Config) -> dict[str, dict[str, str]]:
 
 
 def differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, str]:
-    """Of two fingerprints: kind (code, libraries) → what differs, of components that both use."""
+    """By kind (code, libraries), what differs between two fingerprints, of components that both have."""
     reasons = {}
     for kind in ("code", "libraries"):
         own, other = mine.get(kind, {}), theirs.get(kind, {})

@@ -113,7 +113,7 @@ def _early_fit(generator: Generator, splits: Splits, where: str) -> GeneratorFit
 def left_to_models(generator: Generator, splits: Splits) -> tuple[int, ...]:
     """Training eras that a model which reads the generator's columns may learn from.
 
-    All of them, or with the scheme `early` those that follow the last era it learned from by more than the embargo.
+    With the scheme `early` they follow the last era of the fit by more than the embargo; else they are all training eras.
     """
     train, scope = splits.train, generator.fit_scope
     if scope.kind != "early":
@@ -132,7 +132,7 @@ def training_eras(generators: Mapping[str, Generator], names: Iterable[str], spl
 
 
 def label_note(generator: Generator, splits: Splits) -> str:
-    """What tables say of a generator that uses labels; empty for others."""
+    """The note in tables on a generator that uses labels; empty for others."""
     scope = generator.fit_scope
     if scope.kind == "early":
         return f"learned from labels of the first {_n_early(scope.share, splits.train)} training eras"

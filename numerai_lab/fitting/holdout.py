@@ -39,7 +39,7 @@ def load_sealed_for(run: Run, config: Config, progress: Progress = no_progress) 
 
 
 def splits_of_run(manifest: Mapping[str, Any], config: Config, panel: Panel) -> Splits:
-    """The splits that a finished run had, as its manifest keeps them."""
+    """The splits of a finished run, as its manifest records them."""
     recorded = {"holdout": [], **manifest["splits"]}
     train, embargo, val1, val2, holdout = (tuple(recorded[part]) for part in ("train", "embargo", "val1", "val2", "holdout"))
     sizes = embargo_eras(config.splits.embargo, panel.reach_days, "splits.embargo", panel.days_per_era)

@@ -1,4 +1,4 @@
-"""Scores that no honest model is known to reach, and the feature that carries them: a run warns of leaks by itself."""
+"""The warning of a run whose scores no honest model is known to reach, and the feature that carries them."""
 
 from typing import TYPE_CHECKING
 

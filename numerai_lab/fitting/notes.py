@@ -1,4 +1,4 @@
-"""What has to stand beside a variant's numbers in every table."""
+"""Notes that every table shows beside a variant's numbers."""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,10 +7,10 @@ from numerai_lab.fitting.fit_plan import FitPlan, label_note
 
 
 def notes_of(plan: FitPlan, alias: str) -> dict[str, str]:
-    """What has to stand beside a variant's numbers in every table.
+    """By variant, its notes, separated by `; `; empty where there is nothing to note.
 
-    Transductive generators, those that used labels, features selected with training labels, a model that learned from fewer
-    eras than others, a lowered embargo, a moved alias.
+    They name transductive generators, generators that used labels, features selected with training labels, models that
+    learned from fewer eras than others, a lowered embargo and a moved alias.
     """
     config, splits = plan.config, plan.splits
 

@@ -1,4 +1,4 @@
-"""How real the rows are that a run's augmenters invented: samples of them beside training eras and held-out ones."""
+"""How real the rows are that augmenters invent: samples of them beside training eras and held-out eras."""
 
 import json
 from collections.abc import Iterable
@@ -35,11 +35,10 @@ class Judged:
 
 
 def realism_of(context: RunContext) -> list[Judged]:
-    """Of every augmenter in use that invents rows, with the first seed; nothing where no era is held out.
+    """The realism of every augmenter in use that invents rows, with the first seed; empty where no era is held out.
 
-    Of variants that use it, those with the most training eras count, and of these the first.
-    Held-out eras are those of val1 (of val2 where there are none). Their targets judge rows that are made already, and
-    nothing is chosen by them.
+    An augmenter is fitted as for the first of its variants with the most training eras. Held-out eras are val1, or val2
+    where val1 is empty. Their targets judge rows that are made already; nothing is chosen by them.
     """
     config, splits = context.config, context.splits
     held = tuple(splits.val1 or splits.val2)
@@ -114,5 +113,5 @@ def _sample(blocks: Iterable[Block], n_eras: int, rng: np.random.Generator) -> R
 
 
 def _spread(n: int) -> list[int]:
-    """At most so many of n places, evenly."""
+    """At most MOST_ERAS of n places, evenly spread."""
     return sorted(set(np.linspace(0, n - 1, min(n, MOST_ERAS)).astype(int).tolist()))

@@ -20,7 +20,7 @@ Save = Callable[[str, bytes], None]
 
 
 class ProgressDisplay(Protocol):
-    """Where progress goes."""
+    """Shows the progress of tasks."""
 
     def task(self, label: str) -> AbstractContextManager[Progress]: ...
 

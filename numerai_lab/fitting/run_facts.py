@@ -1,4 +1,4 @@
-"""What the manifest says of the data, splits and scoring of a run."""
+"""The facts of data, splits and scoring in the manifest of a run."""
 
 import hashlib
 from typing import Any
@@ -15,13 +15,13 @@ from numerai_lab.metrics.scoring import Scoring
 
 
 def facts_now(config: Config) -> dict[str, Any]:
-    """What the manifest of a run of this config would say of its data and splits, were it made now."""
+    """The facts that the manifest of a run of this config would hold, were it made now."""
     loaded, splits = load_sealed(config)
     return run_facts(config, loaded, splits, scoring_of(config, loaded))
 
 
 def run_facts(config: Config, loaded: Loaded, splits: Splits, scoring: Scoring) -> dict[str, Any]:
-    """What the manifest says of data and splits.
+    """The facts of data, splits and scoring for the manifest.
 
     Only runs that agree in `comparable` and `scoring` are ranked together.
     """
@@ -88,7 +88,7 @@ def unlearned_targets(config: Config) -> str:
 
 
 def _digest(panel: Panel, splits: Splits) -> str:
-    """Which rows with which targets are scored, in a word."""
+    """A hash of the ids and targets of the scored rows."""
     assert panel.target is not None
     digest = hashlib.sha256()
     for era in splits.scored:

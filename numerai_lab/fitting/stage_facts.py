@@ -1,4 +1,4 @@
-"""What stages depend on beside rows, and reading back what they wrote."""
+"""The facts that stages are cached under, and reading what they wrote."""
 
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,13 @@ STATE = "state.safetensors"
 
 
 def training_facts(context: RunContext) -> dict[str, Any]:
-    """What stages that see all training rows with their targets depend on."""
+    """The facts of stages that see all training rows with their targets."""
     train = context.train
     return {"data": context.content.rows_of(train), "labels": context.content.labels_of(train)}
 
 
 def component_facts(stage_code: Path, *components: Component) -> dict[str, Any]:
-    """What every stage depends on beside rows: parameters, and code down to the libraries.
+    """The facts of every stage beside rows: parameters, code and versions of libraries.
 
     stage_code: the file of the function that computes the stage.
     """

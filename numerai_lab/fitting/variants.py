@@ -26,9 +26,9 @@ log = logging.getLogger("nlab")
 
 
 def resolved_config(config: Config, panel: Panel, plan: FitPlan) -> Config:
-    """The config with every choice made that depends on the data: embargoes, and what generators choose by rows.
+    """The config with every `auto` decided that depends on the data: embargoes and modes of generators.
 
-    Folds and exports do as the run does.
+    Folds and exports take these decisions too.
     """
     generators = {}
     for name, template in config.generators.items():
@@ -50,9 +50,9 @@ def resolved_config(config: Config, panel: Panel, plan: FitPlan) -> Config:
 def fit_generators(context: RunContext) -> dict[tuple[str, int], Fitted]:
     """(generator name, seed) → fitted generator and its columns.
 
-    A generator sees training eras, or with `fit_on: all` also the features of validation eras. Only those that use labels
-    see targets, by the fits of the plan, and `select` may see that of training eras. One that draws nothing at random is
-    fitted once for all seeds.
+    A generator sees training eras, and with `fit_on: all` also the features of validation eras. Only a generator that uses
+    labels sees targets, as the fit plan allows; `select` may see the targets of training eras. A generator that draws
+    nothing at random is fitted once for all seeds.
     """
     config = context.config
     used = {name for variant in config.variants.values() for name in variant.inputs if variant.ensemble is None}

@@ -1,4 +1,4 @@
-"""Models that learn from a block stream. A new one is one file and one line here."""
+"""Models: they learn from the training stream. A new one is one file and one line here."""
 
 from numerai_lab.models.base import Model
 from numerai_lab.models.boosting import LightGBM, XGBoost

@@ -31,7 +31,10 @@ class Holdout:
     eras: tuple[int, ...]
 
     def overlaps(self, other: "Holdout") -> bool:
-        """The same target of the same data, and an era in common. Data that has grown, or was written anew, has its source."""
+        """Whether both have the same target, an era in common, and the same data or source.
+
+        Data that has grown or was written anew has another identity and the same source.
+        """
         same_data = self.data == other.data or self.source == other.source
         return same_data and self.target == other.target and not set(self.eras).isdisjoint(other.eras)
 
@@ -172,7 +175,7 @@ class Ledger:
 
 
 def already_looked_at(earlier: Sequence[Look]) -> NlabError:
-    """What is said where a holdout was looked at before."""
+    """The error for a holdout that was looked at before."""
     last = earlier[-1]
     n = f"{len(earlier)} look{'s' * (len(earlier) > 1)}"
     return NlabError(

@@ -97,7 +97,7 @@ def block_of(manifest: Mapping[str, Any]) -> int:
 
 
 def terms(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """What runs have to agree in to be ranked together: data, eras and targets, and what their scores are defined by."""
+    """The facts that runs must share to be ranked together: data, eras, targets and the definition of scores."""
     scoring, facts = manifest["scoring"], dict(manifest["comparable"])
     if "data identity" in facts:  # older runs have none; names and sizes of files are for people
         facts.pop("data version", None)
@@ -105,13 +105,13 @@ def terms(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def differing(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
-    """In which terms two runs differ: `target (target against target_agnes_60)`."""
+    """The terms that differ between two runs, as text: `target (target against target_agnes_60)`."""
     keys = [key for key in {**mine, **theirs} if mine.get(key) != theirs.get(key)]
     return "; ".join(f"{key} ({mine.get(key)} against {theirs.get(key)})" for key in keys)
 
 
 def damaged_run(path: Path, why: object) -> NlabError:
-    """What is said of a run folder that is not as it was written."""
+    """The error for a run folder that is not as it was written."""
     return NlabError(f"{path}: damaged run folder ({(str(why).splitlines() or [repr(why)])[0]})")
 
 

@@ -82,7 +82,7 @@ class RunFolder:
         self.manifest["warnings"].append(message)
 
     def note_stages(self, costs: dict[str, dict[str, float]], hits: list[dict[str, Any]]) -> None:
-        """What stages cost and which came from the cache, in the manifest, and in the log what that saved."""
+        """Writes into the manifest what stages cost and which came from the cache, and into the log what that saved."""
         self.manifest |= {"costs": costs, "cache_hits": hits}
         if hits:
             log.info("%d stages from the cache, %.1f s saved", len(hits), sum(hit["seconds_saved"] for hit in hits))
@@ -99,7 +99,7 @@ class RunFolder:
         table.write_parquet(path) if path.suffix == ".parquet" else table.write_csv(path)
 
     def write_manifest(self) -> None:
-        """With the peak of all stages beside what was expected, and the checksums of all files."""
+        """Writes manifest.json, with measured memory and disk and the checksums of all files."""
         peak = max((stage["peak_bytes"] for stage in self.phases.values()), default=0)
         written = [path for path in self.work.rglob("*") if path.is_file() and path.name not in GROWING]
         on_disk = self.cached_bytes + sum(path.stat().st_size for path in written)
@@ -178,7 +178,7 @@ def unfinished_run(path: Path) -> Path:
 
 
 def _command() -> list[str]:
-    """The words after `nlab`; none of those that were meant for another program, which may be passwords."""
+    """The words after `nlab`; nothing where another program runs, whose words may be passwords."""
     program = Path(sys.argv[0])
     return sys.argv[1:] if program.stem == "nlab" or program.parent == Path(__file__).parents[1] else []
 

@@ -129,7 +129,7 @@ class KnownChecksums:
 
 
 def signature_of(stat: os.stat_result) -> list[int]:
-    """What a file's remembered checksum hangs on: size, mtime and ctime in nanoseconds, inode, device."""
+    """The facts by which a file counts as unchanged: size, mtime and ctime in nanoseconds, inode, device."""
     return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev]
 
 

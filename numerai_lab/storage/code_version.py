@@ -24,7 +24,7 @@ def code_version(*parts: type | ModuleType) -> str:
 
     Files count as syntax trees without docstrings and comments; syntax trees differ between minor versions of Python. Of
     classes also the files that they declare in `reads` count, by content. A class or module whose source can't be read gets
-    a name that never comes again, so that nothing of it is reused. See `imports` for what is followed and what is not seen.
+    a name that never comes again, so that nothing of it is reused. See `import_graph` for what is followed and what is not seen.
     """
     versions = [_version_of(part) for part in parts]
     if None in versions:
@@ -58,7 +58,7 @@ def _version_of(part: type | ModuleType) -> bytes | None:
 
 
 def _bases(kind: type) -> list[type]:
-    """A class and those it inherits from, without what only declares."""
+    """A class and its base classes, without those of frameworks that compute nothing."""
     return [base for base in kind.__mro__ if base is not object and base.__module__.split(".")[0] not in FRAMEWORK]
 
 

@@ -17,18 +17,18 @@ class Content(Protocol):
     """Names that are equal where the content is, and differ where one byte of it does."""
 
     def rows_of(self, eras: Iterable[int]) -> str:
-        """Of the raw features and ids of these eras."""
+        """A name for the raw features and ids of these eras."""
 
     def labels_of(self, eras: Iterable[int]) -> str:
-        """Of the targets of these eras."""
+        """A name for the targets of these eras."""
 
     def auxiliary_of(self, eras: Iterable[int]) -> str:
-        """Of the auxiliary targets of these eras."""
+        """A name for the auxiliary targets of these eras."""
 
 
 @dataclass(frozen=True)
 class UniqueContent:
-    """Of a panel that is like no other: nothing made from it is used again."""
+    """Names for a panel that is like no other: nothing made from it is used again."""
 
     name: str = field(default_factory=lambda: uuid4().hex)
 
@@ -47,7 +47,7 @@ class UniqueContent:
 
 @dataclass(frozen=True)
 class PanelContent:
-    """Of a panel, by checksums of its eras.
+    """Names for what a panel holds, by checksums of its eras.
 
     sums: era → CRC-32 of its raw features (rows × n_raw) and of its ids.
     """
@@ -66,13 +66,13 @@ class PanelContent:
         return cls(panel, sums)
 
     def rows_of(self, eras: Iterable[int]) -> str:
-        """Of the raw features, with their names, dtype and largest value, and the ids of these eras."""
+        """A name for the ids of these eras and the raw features, with their names, dtype and largest value."""
         panel = self.panel
         facts = [(era, panel.rows(era).stop - panel.rows(era).start, *self.sums[era]) for era in eras]
         return key_of("rows", panel.raw_names, str(panel.features.dtype), panel.top, facts)
 
     def labels_of(self, eras: Iterable[int]) -> str:
-        """Of the targets of these eras, with their horizon: what learns from labels keeps eras apart by it."""
+        """A name for the targets of these eras and their horizon, by which fits on labels keep eras apart."""
         assert self.panel.target is not None
         horizon = [self.panel.horizon_days, self.panel.days_per_era]
         return key_of("labels", horizon, [(era, self._sum("", self.panel.target, era)) for era in eras])
@@ -93,7 +93,7 @@ class PanelContent:
 
 
 def row_sums(features: Array, ids: Array) -> tuple[int, int]:
-    """CRC-32 of the features and of the ids (bytes) of an era; the latter whatever the width of the array."""
+    """CRC-32 of the features and of the ids (bytes) of an era. The ids' does not depend on the width of their array."""
     return crc_of(features), zlib.crc32(b"\n".join(ids.tolist()))
 
 

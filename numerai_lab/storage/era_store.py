@@ -99,7 +99,7 @@ class Store:
 
 
 def remove_damaged(store: Store, known: KnownChecksums) -> None:
-    """Removes a store that is not what was written, with a line in the log, as soon as no other process uses it."""
+    """Removes a damaged store once no other process uses it, and logs it."""
     if not store.folder.is_dir():
         return
     with Lock(lock_of(store.folder)) as lock:
@@ -126,7 +126,7 @@ def create_features(folder: Path, n_rows: int, n_columns: int, dtype: str) -> Ar
 
 
 def write_store(folder: Path, arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> None:
-    """Everything of a store but features, which lie there already."""
+    """Writes the arrays and meta.json of a store whose features, if any, lie there already."""
     for name, values in arrays.items():
         np.save(folder / f"{name}.npy", values, allow_pickle=False)
     sums = checksums(folder.glob("*.npy"), folder)

@@ -18,13 +18,13 @@ LOCK = ".lock"
 
 
 def cache_dir() -> Path:
-    """Where stores and made data are kept: `$NLAB_CACHE`, else `numerai_lab` in the user's cache folder."""
+    """The cache folder: `$NLAB_CACHE`, else `numerai_lab` in the user's cache folder."""
     named = os.environ.get("NLAB_CACHE")
     return user_path(named) if named else user_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "numerai_lab"
 
 
 def key_of(*facts: object) -> str:
-    """A short name for what these facts (JSON values) determine together."""
+    """A hash of facts (JSON values), 20 hexadecimal digits."""
     text = json.dumps(facts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
@@ -59,7 +59,7 @@ def built(folder: Path) -> Iterator[Path]:
 
 
 def build_resumably(folder: Path, make: Callable[[Path], None]) -> None:
-    """Has `folder` made under another name, which stays where it is when that fails, to be gone on with next time.
+    """Makes `folder` under a temporary name. What a failed or killed `make` left is handed to the next one.
 
     Of two processes one makes it and the other waits.
     """

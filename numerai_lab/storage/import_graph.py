@@ -1,4 +1,4 @@
-"""Which source files a module runs: its own and those of the modules that it imports, found without importing anything.
+"""The source files that a module runs: its own and those it imports, found without importing anything.
 
 Followed are `import` and `from … import` statements, relative ones too, anywhere in a file but under `if TYPE_CHECKING:`, and
 calls of `import_module("literal")` and `__import__("literal")`. What is imported under a computed name, run by `exec` or

@@ -22,7 +22,7 @@ log = logging.getLogger("nlab")
 STAGES = "stages"
 META = "meta.json"
 PASSING = (CHECKPOINT, f"{CHECKPOINT}.part", JOURNAL, META, f"{META}.part")
-"""What may lie in a folder under construction beside what the stage makes: a checkpoint, a journal, the end of a killed try."""
+"""Files in a folder under construction that the stage does not make: a checkpoint, a journal, the end of a killed try."""
 PAUSE = 0.5
 """Seconds between two looks at an entry that another process holds."""
 
@@ -49,7 +49,7 @@ class Entry:
 
     @property
     def meta(self) -> dict[str, Any]:
-        """The facts of the key, when it was made, seconds and peak memory of that, and the bytes and checksums of its files."""
+        """Facts of the key; time, seconds and peak memory of its making; bytes and checksums of its files."""
         return read_mapping(self.folder / META)
 
     @property
@@ -77,11 +77,13 @@ class Entry:
 
 @dataclass
 class Cache:
-    """What a run takes from the cache and adds to it. Entries that were taken stay locked, safe from pruning, until it is closed.
+    """The cache as one run uses it. Entries that the run took stay locked, safe from pruning, until it is closed.
 
-    hits: a dict for each entry that was there already, with the seconds that making it had taken. costs: seconds and peak
-    memory of every stage that was taken, by label, as they were when it was made. verify: read all files of every entry, those
-    too that were found whole before.
+    Attributes
+    ----------
+    hits: a dict for each entry that was there already, with the seconds that its making took.
+    costs: by label of a taken stage, seconds and peak memory of its making.
+    verify: read all files of every entry, also of entries that were found whole before.
     """
 
     folder: Path

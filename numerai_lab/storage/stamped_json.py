@@ -16,7 +16,10 @@ def with_stamp(facts: Mapping[str, Any]) -> str:
 
 
 def read_stamped(path: Path) -> dict[str, Any]:
-    """What `sealed` was given, from a file. Raises ValueError when it is not what was written, OSError when it can't be read."""
+    """The facts of a file that holds a text of `with_stamp`.
+
+    Raises ValueError when they are not what was written, OSError when the file can't be read.
+    """
     facts = read_mapping(path)
     if facts.pop(STAMP, None) != _stamp(facts):
         raise ValueError(f"{path.name} is not what was written")

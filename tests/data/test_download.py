@@ -20,7 +20,7 @@ import pytest
 
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.progress import Progress, no_progress
-from numerai_lab.data import download as module
+from numerai_lab.data import download as downloading
 from numerai_lab.data.download import Remote, changed, download, remote_state
 
 MOST_REQUESTS = 60
@@ -225,7 +225,7 @@ def test_a_connection_that_is_reset_is_resumed(site: Site, target: Target) -> No
 
 
 def test_a_server_that_falls_silent_is_left_and_resumed(site: Site, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TIMEOUT", (1.0, 0.1))
+    monkeypatch.setattr(downloading, "TIMEOUT", (1.0, 0.1))
     done = threading.Event()
 
     def script(handler: Handler, number: int) -> None:

@@ -280,20 +280,20 @@ def test_a_polite_stop_is_kept_as_failed_with_exit_code_130(polite: signal.Signa
 
 
 def test_two_runs_in_the_same_second_get_two_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from numerai_lab.runs import writing as runs
+    from numerai_lab.runs import writing
 
     class Still(real):
         @classmethod
         def now(cls, tz: Any = None) -> Any:
             return real(2026, 1, 2, 3, 4, 5)
 
-    monkeypatch.setattr(runs, "datetime", Still)
+    monkeypatch.setattr(writing, "datetime", Still)
     names = [run(make_config(), tmp_path, Quiet()).path.name for _ in range(2)]
     assert names == ["20260102-030405_test", "20260102-030405_test-2"]
 
 
 def test_a_clock_that_jumps_back_loses_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from numerai_lab.runs import writing as runs
+    from numerai_lab.runs import writing
 
     class Jumping(real):
         year_ = 2030
@@ -303,7 +303,7 @@ def test_a_clock_that_jumps_back_loses_no_run(tmp_path: Path, monkeypatch: pytes
             cls.year_ -= 1
             return real(cls.year_, 1, 2, 3, 4, 5)
 
-    monkeypatch.setattr(runs, "datetime", Jumping)
+    monkeypatch.setattr(writing, "datetime", Jumping)
     done = [run(make_config(), tmp_path, Quiet()) for _ in range(2)]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(one.path.name for one in done)
     assert len({one.path.name for one in done}) == 2

@@ -231,11 +231,11 @@ def test_columns_that_mean_another_thing_in_every_fit_are_refused() -> None:
 @pytest.mark.parametrize(("kind", "refused"), [(kind, kind in ("average", "gmm_targets", "covariance_path")) for kind in
     ("duplicate", "cutout", "gaussian_noise", "swap_noise", "average", "gmm_targets", "covariance_path")])  # fmt: skip
 def test_rows_of_several_eras_have_no_honest_column_of_a_cross_fit(kind: str, refused: bool) -> None:
-    from numerai_lab.config.checks import _unfit_augmenters as unfit_augmenters
+    from numerai_lab.config import checks
 
     augmenter = AUGMENTERS[kind].model_validate({"kind": kind} | ({"within_era": False} if kind == "average" else {}))
-    assert unfit_augmenters([Memory()], {"a": augmenter}) == ["a"] * refused
-    assert unfit_augmenters([Memory(scheme="early")], {"a": augmenter}) == []
+    assert checks._unfit_augmenters([Memory()], {"a": augmenter}) == ["a"] * refused
+    assert checks._unfit_augmenters([Memory(scheme="early")], {"a": augmenter}) == []
 
 
 def test_too_few_eras_are_one_sentence_before_anything_is_fitted() -> None:

@@ -27,7 +27,7 @@ from numerai_lab.generators.umap_base import UMAPBase
 from numerai_lab.generators.umap_exact import UMAPExact
 from numerai_lab.generators.umap_parametric import UMAPParametric
 from numerai_lab.generators.umap_placed import UMAPPlaced
-from numerai_lab.neural import umap_encoder as training
+from numerai_lab.neural import umap_encoder
 from numerai_lab.neural.umap_graph import membership_curve, space_on
 from tests.conftest import make_config, make_panel, quick
 from tests.generators.planted import N_TRAIN, world
@@ -100,10 +100,10 @@ def test_per_era_fits_each_era_on_its_own_and_columns_keep_their_meaning() -> No
 def own_loss(generator: UMAPParametric, block: Block, columns: Array) -> float:
     """UMAP's cross-entropy between an era's own graph and some columns."""
     cells, projection, shift = (torch.from_numpy(a) for a in (block.features, generator.projection_, generator.shift_))
-    edges = training.GraphEdges(space_on(projection, shift, cells, "euclidean", 15).graph())
+    edges = umap_encoder.GraphEdges(space_on(projection, shift, cells, "euclidean", 15).graph())
     heads, tails = edges.draw(4000, np.random.default_rng(0))
     weights, points = torch.from_numpy(edges.push_weights(heads, tails, 400)), torch.from_numpy(columns)
-    pull, push = training.cross_entropy(points[heads], points[tails], points[tails[:400]], weights, membership_curve(0.0))
+    pull, push = umap_encoder.cross_entropy(points[heads], points[tails], points[tails[:400]], weights, membership_curve(0.0))
     return (pull + push).item()
 
 
@@ -133,7 +133,7 @@ def test_rows_that_were_landmarks_are_placed_as_others_are() -> None:
 
 
 def test_a_training_that_was_broken_off_ends_with_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "CHECKPOINT_EVERY", 10)
+    monkeypatch.setattr(umap_encoder, "CHECKPOINT_EVERY", 10)
     panel = make_panel(n_eras=10, n_rows=60)
     kept: list[Mapping[str, Array]] = []
     template = parametric(n_components=3, landmarks=300, steps=25)
@@ -237,7 +237,7 @@ def test_a_warm_start_begins_at_umap_learns_layout_and_the_global_term_keeps_mor
         begun.append(float(np.abs(arrays["now/straight.weight"] - np.eye(4, 60, dtype=np.float32)).mean()))
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(training, "CHECKPOINT_EVERY", 1)
+        patched.setattr(umap_encoder, "CHECKPOINT_EVERY", 1)
         for warm in (False, True):
             parametric(**given, warm_start=warm).fit(panel, np.random.default_rng(0), FitContext(save_checkpoint=first_weights))
     assert begun[100] > 3 * begun[0]  # after one step of training the way has been gone already

@@ -1,1 +1,0 @@
-"""Tests of numerai_lab.storage."""

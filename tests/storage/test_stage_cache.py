@@ -167,16 +167,16 @@ def test_another_horizon_refits_what_learns_from_labels_and_nothing_else(tmp_pat
 
 
 def test_a_stage_whose_code_changed_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from numerai_lab.storage import code_version as provenance
+    from numerai_lab.storage import code_version as code_versions
 
     outcome(tmp_path)
-    provenance._version_reached.cache_clear()
-    original = provenance._digest
+    code_versions._version_reached.cache_clear()
+    original = code_versions._digest
     monkeypatch.setattr(
-        provenance, "_digest", lambda path: b"new" if path.parts[-2:] == ("generators", "linear.py") else original(path)
+        code_versions, "_digest", lambda path: b"new" if path.parts[-2:] == ("generators", "linear.py") else original(path)
     )
     assert outcome(tmp_path)[0] == BASELINE
-    provenance._version_reached.cache_clear()
+    code_versions._version_reached.cache_clear()
 
 
 class Doubled(PCA):

@@ -18,7 +18,7 @@ from numerai_lab.data.reader import Loaded
 from numerai_lab.fitting.fit_plan import folds_of
 from numerai_lab.generators.linear import PCA
 from numerai_lab.storage.scratch import Scratch
-from numerai_lab.studies import audit as module
+from numerai_lab.studies import audit as auditing
 from numerai_lab.studies.audit import Audit, audit
 from numerai_lab.studies.broken import permuted_targets, reordered_rows, replaced_features
 from tests.conftest import Quiet, make_config, make_panel, quick
@@ -92,7 +92,7 @@ def test_a_fold_that_learns_from_what_it_predicts_or_from_a_neighbour_fails(
         beside = fold.val1[-1] + fold.embargo_eras if scheme == "blocked" else fold.val1[0] - fold.embargo_eras
         return {"none": (), "block": fold.val1[3:4], "neighbour": (beside,)}[leak]
 
-    monkeypatch.setattr(module, "folds_of", leaking)
+    monkeypatch.setattr(auditing, "folds_of", leaking)
     config = config_with(cv={"folds": 3, "scheme": scheme})
     found = audit(config, Quiet())
     assert {check.subject for check in found.checks if check.check == FOLDS} == set(config.variants)
