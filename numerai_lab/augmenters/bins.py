@@ -48,12 +48,6 @@ class Marginals:
         series: Float64 = np.array(out).T * inverse[:, None]
         return series
 
-    @property
-    def loading(self) -> Float64:
-        """For each column the correlation of a standard normal variable with what it becomes when cut into these values."""
-        loading: Float64 = self.series[:, 0]
-        return loading
-
     def cut(self, normal: Float32, dtype: np.dtype[np.generic]) -> Array:
         """Standard normal values, rows × columns, as values of these columns at these shares."""
         from scipy.stats import norm

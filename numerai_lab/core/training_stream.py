@@ -1,4 +1,4 @@
-"""Training data as a stream of era blocks: the panel's own rows, then each augmenter's, made when they are asked for."""
+"""Training data as a stream of batches: the panel's own rows, then each augmenter's, made when they are asked for."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace

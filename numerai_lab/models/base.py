@@ -1,4 +1,4 @@
-"""The contract of models: they learn from a stream of era blocks and predict a block."""
+"""The contract of models: they learn from a training stream and predict rows."""
 
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Self
@@ -21,7 +21,7 @@ class Model(Component):
             """What configs call it; every subclass declares it as a field."""
 
     @abstractmethod
-    def fit(self, blocks: TrainingStream, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
+    def fit(self, stream: TrainingStream, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         """Learns from every batch of the stream; never holds them all as floats."""
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""Gradient boosting on a block stream: XGBoost through a DataIter, LightGBM through Sequences."""
+"""Gradient boosting on the training stream: XGBoost through a DataIter, LightGBM through Sequences."""
 
 import tempfile
 import time
@@ -40,12 +40,12 @@ class _Boosting(Model):
         0, ge=0, le=4096, description="threads, 0 = all; predictions may differ in the last digits between thread counts"
     )
 
-    def _bins(self, blocks: TrainingStream) -> int:
-        return self.max_bin or (BINS_FOR_BINNED if blocks.binned else 256)
+    def _bins(self, stream: TrainingStream) -> int:
+        return self.max_bin or (BINS_FOR_BINNED if stream.binned else 256)
 
 
 class XGBoost(_Boosting):
-    """Gradient-boosted trees by XGBoost (`hist`), fed block by block into a QuantileDMatrix.
+    """Gradient-boosted trees by XGBoost (`hist`), fed batch by batch into a QuantileDMatrix.
 
     Trained 100 trees at a time: XGBoost's random state can't be saved, so each go starts a new one, with its own seed, from
     the trees so far. A killed training goes on from the last go that was kept (at most once a minute), to the same bytes.
@@ -65,16 +65,16 @@ class XGBoost(_Boosting):
         "hardly add to; a fifth slower, or more with eras of some hundred rows",
     )
 
-    def fit(self, blocks: TrainingStream, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
+    def fit(self, stream: TrainingStream, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         seed = int(rng.integers(2**31 - 1))
         if not self.external_memory:
-            self.booster_ = self._grown(blocks, seed, context, None)
+            self.booster_ = self._grown(stream, seed, context, None)
             return self
-        with tempfile.TemporaryDirectory(prefix="pages-", dir=blocks.array_cache.folder if blocks.array_cache else None) as pages:
-            self.booster_ = self._grown(blocks, seed, context, pages)
+        with tempfile.TemporaryDirectory(prefix="pages-", dir=stream.array_cache.folder if stream.array_cache else None) as pages:
+            self.booster_ = self._grown(stream, seed, context, pages)
         return self
 
-    def _grown(self, blocks: TrainingStream, seed: int, context: FitContext, pages: str | None) -> Any:
+    def _grown(self, stream: TrainingStream, seed: int, context: FitContext, pages: str | None) -> Any:
         """The trees. pages: a folder for binned rows, which XGBoost removes when the matrix ends with this call."""
         import xgboost
 
@@ -83,11 +83,11 @@ class XGBoost(_Boosting):
             "tree_method": "hist",
             "nthread": self.n_jobs or None,
             **self.model_dump(exclude={"kind", "n_estimators", "n_jobs", "external_memory"}),
-            "max_bin": self._bins(blocks),
+            "max_bin": self._bins(stream),
         }
-        how = {"max_bin": self._bins(blocks), "nthread": self.n_jobs or None}
+        how = {"max_bin": self._bins(stream), "nthread": self.n_jobs or None}
         kind = xgboost.QuantileDMatrix if pages is None else xgboost.ExtMemQuantileDMatrix
-        matrix = kind(_iterator(blocks, pages), ref=_cuts(blocks, how), **how)
+        matrix = kind(_iterator(stream, pages), ref=_cuts(stream, how), **how)
         model = (context.load_checkpoint() or {}).get("model")
         booster = xgboost.Booster(parameters, [matrix], None if model is None else bytearray(model))
         saved_at = time.monotonic()
@@ -134,7 +134,7 @@ class XGBoost(_Boosting):
 
 
 class LightGBM(_Boosting):
-    """Gradient-boosted trees by LightGBM, fed block by block through Sequences.
+    """Gradient-boosted trees by LightGBM, fed batch by batch through Sequences.
 
     A killed training starts anew: LightGBM can go on from a saved model, but not from its random state.
 
@@ -150,7 +150,7 @@ class LightGBM(_Boosting):
     num_leaves: int = Field(31, gt=1, le=131_072, description="leaves of a tree at most")
     min_data_in_leaf: int = Field(20, ge=1, lt=2**31, description="least number of rows in a leaf")
 
-    def fit(self, blocks: TrainingStream, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
+    def fit(self, stream: TrainingStream, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         import lightgbm
 
         parameters = {
@@ -162,7 +162,7 @@ class LightGBM(_Boosting):
             "bagging_fraction": self.subsample,
             "bagging_freq": int(self.subsample < 1),
             "min_data_in_leaf": self.min_data_in_leaf,
-            "max_bin": max(2, self._bins(blocks) - 1),  # it adds one for missing values; 255 keep a cell in one byte
+            "max_bin": max(2, self._bins(stream) - 1),  # it adds one for missing values; 255 keep a cell in one byte
             "bin_construct_sample_cnt": SAMPLED,
             "num_threads": self.n_jobs,
             "seed": int(rng.integers(2**31 - 1)),
@@ -170,8 +170,8 @@ class LightGBM(_Boosting):
             "force_row_wise": True,
             "verbosity": -1,
         }
-        labels, weights = blocks.targets(), blocks.weights()
-        data = lightgbm.Dataset(_sequences(blocks), label=labels, weight=weights, params=parameters, free_raw_data=True)
+        labels, weights = stream.targets(), stream.weights()
+        data = lightgbm.Dataset(_sequences(stream), label=labels, weight=weights, params=parameters, free_raw_data=True)
         callback = _after_each(lambda environment: context.progress(environment.iteration + 1, self.n_estimators))
         self.booster_ = lightgbm.train(parameters, data, self.n_estimators, callbacks=[callback])
         return self
@@ -200,46 +200,46 @@ class LightGBM(_Boosting):
         return n_rows * (n_columns + 40) + 20 * n_columns * min(n_rows, SAMPLED)
 
 
-def _iterator(blocks: TrainingStream, pages: str | None) -> Any:
+def _iterator(stream: TrainingStream, pages: str | None) -> Any:
     """An xgboost.DataIter over the stream; XGBoost walks it four times, three times where the cuts are known.
 
     pages: a folder that binned rows are kept in between the passes over them; None: in memory.
     """
     import xgboost
 
-    class Blocks(xgboost.DataIter):  # type: ignore[misc]
+    class BatchIterator(xgboost.DataIter):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__(cache_prefix=None if pages is None else f"{pages}/bins", release_data=True)
-            self.next_block = 0
+            self.next_batch = 0
 
         def next(self, input_data: Callable[..., None]) -> bool:
-            if self.next_block == len(blocks):
+            if self.next_batch == len(stream):
                 return False
-            i = self.next_block
-            batch = None if blocks.binned else blocks[i]
-            data, label = blocks.in_bins(i) if batch is None else (batch.X, batch.y)
-            weight = {"weight": np.full(len(label), blocks.weight_of(i), np.float32)} if blocks.weighted else {}
+            i = self.next_batch
+            batch = None if stream.binned else stream[i]
+            data, label = stream.in_bins(i) if batch is None else (batch.X, batch.y)
+            weight = {"weight": np.full(len(label), stream.weight_of(i), np.float32)} if stream.weighted else {}
             input_data(data=data, label=label, **weight)
-            self.next_block += 1
+            self.next_batch += 1
             return True
 
         def reset(self) -> None:
-            self.next_block = 0
+            self.next_batch = 0
 
-    return Blocks()
+    return BatchIterator()
 
 
-def _cuts(blocks: TrainingStream, how: dict[str, Any]) -> Any:
+def _cuts(stream: TrainingStream, how: dict[str, Any]) -> Any:
     """A matrix of one row a bin, whose cuts are those of bins wherever they occur; None where that is not how to cut."""
     import xgboost
 
-    if not blocks.binned or how["max_bin"] <= blocks.panel.top:
+    if not stream.binned or how["max_bin"] <= stream.panel.top:
         return None
-    bins = np.arange(int(blocks.panel.top) + 1, dtype=np.float32)
-    return xgboost.QuantileDMatrix(np.repeat(bins[:, None], len(blocks.input_names), axis=1), label=bins, **how)
+    bins = np.arange(int(stream.panel.top) + 1, dtype=np.float32)
+    return xgboost.QuantileDMatrix(np.repeat(bins[:, None], len(stream.input_names), axis=1), label=bins, **how)
 
 
-def _sequences(blocks: TrainingStream) -> list[Any]:
+def _sequences(stream: TrainingStream) -> list[Any]:
     """One lightgbm.Sequence a batch; the batch in hand is kept until another is asked for."""
     import lightgbm
 
@@ -253,13 +253,13 @@ def _sequences(blocks: TrainingStream) -> list[Any]:
         def __getitem__(self, rows: int | slice | list[int]) -> Array:
             if self.i not in current:
                 current.clear()
-                current[self.i] = blocks[self.i].X
+                current[self.i] = stream[self.i].X
             return current[self.i][rows].astype(np.float64)  # LightGBM samples doubles only
 
         def __len__(self) -> int:
-            return blocks.n_rows[self.i]
+            return stream.n_rows[self.i]
 
-    return [BatchSequence(i) for i in range(len(blocks))]
+    return [BatchSequence(i) for i in range(len(stream))]
 
 
 def _after_each(call: Callable[[Any], None]) -> Callable[[Any], None]:

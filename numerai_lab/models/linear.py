@@ -22,16 +22,16 @@ class Ridge(Model):
     kind: Literal["ridge"] = "ridge"
     alpha: float = Field(1.0, ge=0, description="penalty, on inputs of standard deviation 1 and squared errors summed over rows")
 
-    def fit(self, blocks: TrainingStream, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
-        p = len(blocks.input_names)
+    def fit(self, stream: TrainingStream, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
+        p = len(stream.input_names)
         n, sum_x, sum_y, xx, xy = 0.0, np.zeros(p), 0.0, np.zeros((p, p)), np.zeros(p)
-        for i, batch in enumerate(blocks):
+        for i, batch in enumerate(stream):
             x, y = batch.X.astype(np.float64), batch.y.astype(np.float64)
             weight = batch.weight
             n, sum_x, sum_y = n + weight * len(y), sum_x + weight * x.sum(0), sum_y + weight * y.sum()
             xx += weight * (x.T @ x)
             xy += weight * (x.T @ y)
-            context.progress(i + 1, len(blocks))
+            context.progress(i + 1, len(stream))
         mean = sum_x / n
         covariance = xx - n * np.outer(mean, mean)
         variance = np.diag(covariance) / n

@@ -25,13 +25,6 @@ def start(shape: tuple[int, ...], level: float, seed: int, device: torch.device)
     return level * torch.randn(shape, generator=generator_for(seed, device), device=device)
 
 
-def euler(denoise: Denoise, x: Tensor, levels: list[float]) -> Tensor:
-    """First order: a call of the denoiser a step."""
-    for now, after in itertools.pairwise(levels):
-        x = x + (after - now) * (x - denoise(x, now)) / now
-    return x
-
-
 def heun(denoise: Denoise, x: Tensor, levels: list[float]) -> Tensor:
     """Second order: the slope is the mean of those at both ends of a step, but for the last one, which ends without noise.
 

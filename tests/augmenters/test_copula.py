@@ -38,7 +38,7 @@ def test_the_loading_of_a_bin_is_its_correlation_with_the_variable_behind_it() -
     bins = marginals.cut(normal, np.dtype(np.int8))
     for column in range(2):
         measured = np.corrcoef(bins[:, column], normal[:, column])[0, 1]
-        assert marginals.loading[column] == pytest.approx(measured, abs=0.002)
+        assert marginals.series[column, 0] == pytest.approx(measured, abs=0.002)
         np.testing.assert_allclose(np.bincount(bins[:, column]) / 400_000, shares[column], atol=0.003)
 
 

@@ -1,5 +1,6 @@
 """The sampler against a denoiser that is known, and the diffusion augmenter on planted eras."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from numerai_lab.augmenters.latent import Pooled, learned
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.neural.diffusion import Denoiser, Shape
-from numerai_lab.neural.sampling import euler, heun, noise_levels, start
+from numerai_lab.neural.sampling import Denoise, heun, noise_levels, start
 from tests.conftest import make_panel
 
 TINY = {"hidden": 16, "n_layers": 1, "batch_size": 256, "max_steps": 400, "learning_rate": 1e-2, "ema": 0.98}
@@ -26,6 +27,13 @@ def rng(seed: int = 0) -> np.random.Generator:
 def known_denoiser(x: torch.Tensor, level: float) -> torch.Tensor:
     """The expected value of a normal variable of covariance COVARIANCE, seen through noise."""
     return x @ torch.linalg.solve(COVARIANCE + level**2 * torch.eye(3, dtype=torch.float64), COVARIANCE)
+
+
+def euler(denoise: Denoise, x: torch.Tensor, levels: list[float]) -> torch.Tensor:
+    """The solver of first order: a call of the denoiser a step."""
+    for now, after in itertools.pairwise(levels):
+        x = x + (after - now) * (x - denoise(x, now)) / now
+    return x
 
 
 def errors(solver: object, steps: list[int]) -> list[float]:

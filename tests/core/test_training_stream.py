@@ -1,4 +1,4 @@
-"""The block stream: the same bytes on every pass, in any order; augmented rows behind the panel's own."""
+"""The training stream: the same bytes on every pass, in any order; augmented rows behind the panel's own."""
 
 from dataclasses import replace
 
