@@ -105,7 +105,7 @@ def _prepare(config: Config, folder: RunFolder, display: ProgressDisplay, option
 
 
 def _record(run: _Prepared, folder: RunFolder) -> None:
-    """What the manifest says before anything is fitted, and remarks on data and config."""
+    """Writes into the manifest the facts that are known before any fit, and remarks on data and config."""
     folder.manifest |= run_facts(run.asked, run.loaded, run.plan.splits, run.scoring) | {FINGERPRINT: fingerprint(run.asked)}
     folder.manifest["placebos"] = run.placebos.as_dict()
     stamps = (stamp for stamp in (run.plan.splits.leak, run.loaded.alias, unlearned_targets(run.asked)) if stamp)

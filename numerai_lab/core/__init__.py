@@ -1,1 +1,1 @@
-"""What everything rests on: pure functions and types that import nothing else of the package."""
+"""Pure functions and types that all other packages build on. Imports nothing else of the package."""

@@ -17,7 +17,7 @@ TEXT = "#text"
 
 
 def n_not_finite(values: Array) -> int:
-    """How many values are NaN or infinite."""
+    """The number of values that are NaN or infinite."""
     return 0 if values.dtype.kind in "biu" else int(np.count_nonzero(~np.isfinite(values)))
 
 

@@ -62,7 +62,7 @@ class Component(BaseModel):
         return type(self).model_validate(self.model_dump())
 
     def state(self) -> dict[str, Array]:
-        """What was learned, as arrays that `numpy.savez` writes and nothing executes."""
+        """The learned arrays by name, all names ending in `_`. Reading them back executes nothing."""
         return {name: value for name, value in self.__dict__.items() if name.endswith("_")}
 
     def restored(self, state: dict[str, Array]) -> Self:

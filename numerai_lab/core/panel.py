@@ -38,7 +38,7 @@ class Block:
         return self.features.astype(np.float32) / np.float32(self.top)
 
     def matrix(self, inputs: Sequence[str]) -> Float32:
-        """What a model reads: `raw` features in their own units and generated columns side by side, float32."""
+        """The inputs of a model: `raw` features in their own units and generated columns side by side, float32."""
         parts = [self.features if name == "raw" else self.columns[name] for name in inputs]
         out = np.empty((len(self), sum(part.shape[1] for part in parts)), np.float32)
         start = 0
@@ -59,7 +59,7 @@ class Block:
         )
 
     def n_not_finite(self) -> int:
-        """How many cells and targets are NaN or infinite."""
+        """The number of cells and targets that are NaN or infinite."""
         return n_not_finite(self.features) + (0 if self.target is None else n_not_finite(self.target))
 
 

@@ -1,4 +1,4 @@
-"""How long work reports its progress and keeps checkpoints."""
+"""Progress and checkpoints of long work."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

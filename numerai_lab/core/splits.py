@@ -1,4 +1,4 @@
-"""Which eras a model learns from and which it is scored on: embargo, val1, val2, holdout. Pure functions of era numbers."""
+"""The eras that train, embargo, val1, val2 and holdout are made of. Pure functions of era numbers."""
 
 import itertools
 from collections.abc import Mapping
@@ -69,7 +69,7 @@ class Splits:
 
 @dataclass(frozen=True)
 class EraTable:
-    """What splitting needs to know of the data: eras (rising), the data_type of each, whether its target is known.
+    """The facts of the data that splits are made from: eras (rising), the data_type of each, whether its target is known.
 
     dates: ISO date by era, empty where eras are plain numbers. days_per_era: business days from one era to the next.
     """

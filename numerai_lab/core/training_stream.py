@@ -26,9 +26,9 @@ class Batch:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where one batch comes from: an era, and, for synthetic rows, the augmenter and which of its copies.
+    """The origin of one batch: an era, and, for synthetic rows, the augmenter and the number of the copy.
 
-    An invented era has an id beyond every real one, and `number` says which of its augmenter's it is; elsewhere None.
+    An invented era has an id beyond every real one. Its `number` counts the eras of its augmenter from 0; elsewhere it is None.
     """
 
     era: int
@@ -83,7 +83,7 @@ class RowSource(Protocol):
 
 
 class ArrayCache(Protocol):
-    """Where arrays that are expensive to make are kept between two passes."""
+    """Keeps arrays that are expensive to make between two passes."""
 
     @property
     def folder(self) -> Path: ...
@@ -171,7 +171,7 @@ class TrainingStream:
         return self.inputs == ("raw",) and all(self.rows_of(origin).features.dtype == np.int8 for origin in firsts.values())
 
     def origins_of(self, augmenter: str) -> list[Origin]:
-        """Where an augmenter's batches come from."""
+        """The origins of an augmenter's batches."""
         return [origin for origin in self.origins if origin.augmenter == augmenter]
 
     def targets(self) -> Float32:
@@ -234,7 +234,7 @@ class TrainingStream:
         return own.take(np.isfinite(own.target))
 
     def _augmented(self, origin: Origin) -> Block:
-        """What the augmenter makes, from parents drawn for this very batch."""
+        """The rows that the augmenter makes for one batch, from parents drawn for this batch alone."""
         augmenter = self.augmenters[origin.augmenter]
         if origin.augmenter in self.kept:
             return self.kept[origin.augmenter].block(self._places[origin])

@@ -1,4 +1,4 @@
-"""What a run will need, from its config and the number of rows an era; and a refusal where the machine has less."""
+"""Memory and disk that a run needs, from its config and rows by era; refuses a run that does not fit."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ SCORED_BYTES = 150
 
 @dataclass(frozen=True)
 class ResourceNeeds:
-    """Bytes at the peak. disk: what the run adds to the cache, and its folder; the store is there once the data is loaded."""
+    """Bytes at the peak of a run. disk: what it adds to the cache, stores excepted, and its run folder."""
 
     memory_bytes: int
     disk_bytes: int

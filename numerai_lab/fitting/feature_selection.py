@@ -63,12 +63,11 @@ def variance_of_corr(train: Panel) -> Float64:
 
 
 def shown_to(template: Generator, panel: Panel, train: tuple[int, ...], eras: tuple[int, ...], space: Scratch) -> Panel:
-    """The eras that a generator is fitted on, with the raw features it selects and no others.
+    """The panel that a generator is fitted on: its eras, with the raw features that it selects and no others.
 
-    Their target is there only if the generator uses labels, and that of other eras never (NaN); so are auxiliary ones, for a
-    generator that learns several targets. Selected features are copied into `space`, so that what reads rows straight from
-    the memory-map needs to know nothing of it. Positions are chosen from the `train` eras alone, whatever `eras` the generator
-    is fitted on.
+    The panel holds the target of these eras if the generator uses labels, and auxiliary targets if it learns several. Other
+    eras have no target (NaN). Selected features are copied into `space`, so a fit may read rows straight from the
+    memory-map. Features are selected on the `train` eras alone.
     """
     visible = _visible(template, panel, eras)
     if template.select is None:

@@ -1,4 +1,4 @@
-"""Which eras each generator, augmenter and model of a run sees: decided once, right after the splits."""
+"""The fit plan: the eras that each generator, augmenter and model of a run sees, decided once after the splits."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class GeneratorFit:
 
 @dataclass(frozen=True)
 class FitPlan:
-    """Which eras each fit of a run sees. Estimates, stages, notes, cards and audit read it.
+    """The eras that each fit of a run sees. Estimates, stages, notes, cards and audit read it.
 
     Attributes
     ----------

@@ -35,7 +35,7 @@ COLUMNS = "columns.npy"
 class Fitted:
     """A generator fitted with a seed, and its columns for every row that one of its fits speaks for (NaN elsewhere).
 
-    recipe: what the columns of a row depend on beside the row.
+    recipe: facts that the columns of a row depend on beside the row.
     """
 
     fits: FittedGenerator
@@ -43,7 +43,7 @@ class Fitted:
     recipe: Mapping[str, Any]
 
     def facts_for(self, eras: Iterable[int]) -> dict[str, Any]:
-        """What the columns of these eras depend on beside their rows."""
+        """The facts that the columns of these eras depend on beside their rows."""
         return {**self.recipe, "fit of era": [self.fits.of_era.get(era, -1) for era in eras]}
 
     @cached_property
@@ -107,7 +107,7 @@ def _fitted_part(context: RunContext, name: str, seed: int, part: GeneratorFit, 
 
 
 def _shown_facts(context: RunContext, template: Generator, part: GeneratorFit) -> dict[str, Any]:
-    """What a fit depends on beside its own rows: targets, selected features, feature sets."""
+    """The facts of a fit beside its own rows: targets, selected features, feature sets."""
     facts: dict[str, Any] = {}
     content, select = context.content, template.select
     train = part.fitted_on if template.uses_labels else context.splits.train
@@ -128,7 +128,7 @@ def _shown_facts(context: RunContext, template: Generator, part: GeneratorFit) -
 
 
 def _write_columns(work: Path, name: str, fits: FittedGenerator, context: RunContext, progress: Progress) -> None:
-    """A generator's columns, era by era: the way live data arrives, for training eras too. Goes on where a killed try stopped."""
+    """Writes a generator's columns era by era, as live data arrives, and goes on where a killed try stopped."""
     panel = context.panel.without_target()
     columns, journal = journaled(work / COLUMNS, (len(panel.ids), len(fits.names)))
     done = journal.read(lambda era: columns[panel.rows(era)])

@@ -68,12 +68,12 @@ def with_hidden_targets(panel: Panel, eras: Sequence[int]) -> Panel:
 
 
 def splits_of(config: Config, panel: Panel) -> Splits:
-    """Which eras of the panel train, validate and are held out; the embargo follows the furthest-looking of its targets."""
+    """The splits of a panel. Their embargo follows the target of the longest horizon, auxiliary ones included."""
     return make_splits(config.splits, era_table(panel), panel.reach_days)
 
 
 def era_table(panel: Panel) -> EraTable:
-    """What splitting needs to know of a panel."""
+    """The era table of a panel."""
     assert panel.target is not None
     table = EraTable.of(panel.eras, panel.bounds, panel.data_types, panel.target)
     return replace(table, dates=panel.dates, days_per_era=panel.days_per_era)

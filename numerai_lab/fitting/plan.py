@@ -1,4 +1,4 @@
-"""What a run would do and cost, without doing it: `nlab run --dry-run`."""
+"""The plan of a run and its cost, without running it: `nlab run --dry-run`."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -97,7 +97,7 @@ def _shown(splits: Splits) -> tuple[str, ...]:
 
 
 def _seconds(plan: FitPlan, n_rows: Mapping[int, int], n_columns: int) -> dict[str, float]:
-    """Fit and columns of the generators that people wait for."""
+    """Seconds of fit and columns, by generator, of those that take long enough to wait for."""
     flops = core_flops()
     durations: dict[str, float] = {}
     for name, generator in plan.config.generators.items():

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def prediction_table(panel: Panel, splits: Splits, predictions: Predictions) -> "pl.DataFrame":
-    """id, era, target, split, and a column a variant (`<variant>@<seed>` where there are several seeds).
+    """The table of predictions: id, era, target, split, and a column for each variant and seed, as `column_names` has it.
 
     Where eras are dates, `date` follows `era`.
     """
@@ -38,7 +38,7 @@ def prediction_table(panel: Panel, splits: Splits, predictions: Predictions) -> 
 
 
 def column_names(columns: Sequence[Column]) -> list[str]:
-    """What predictions.parquet calls them: `<variant>`, or `<variant>@<seed>` where there are several seeds."""
+    """Names in predictions.parquet: `<variant>`, or `<variant>@<seed>` where there are several seeds."""
     several = len({column.seed for column in columns}) > 1
     return [f"{column.variant}@{column.seed}" if several else column.variant for column in columns]
 

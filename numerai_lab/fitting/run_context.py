@@ -1,4 +1,4 @@
-"""What the variants of a run share: config, rows, splits, and where stages, arrays, components and progress go."""
+"""The context of a run's stages: config, rows, plan, cache, scratch and progress."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -27,7 +27,7 @@ class ProgressDisplay(Protocol):
 
 @dataclass(frozen=True)
 class RunContext:
-    """What the stages of a run share.
+    """The context that the stages of a run share.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class RunContext:
 
     @cached_property
     def stages(self) -> Cache:
-        """Where finished stages are taken from and put."""
+        """The cache of stages: the shared one, or one that ends with the run."""
         return self.cache or Cache(self.scratch.folder / STAGES)
 
     @property

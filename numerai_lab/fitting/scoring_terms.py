@@ -1,4 +1,4 @@
-"""What scores are computed against, given what the data holds."""
+"""The terms of scoring: what scores are computed against, given what the data holds."""
 
 from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError, nearest

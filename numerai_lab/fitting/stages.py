@@ -140,7 +140,7 @@ def _first_invented(context: RunContext) -> int:
 
 
 def _input_facts(inputs: Iterable[str], fitted: Mapping[str, Fitted], eras: Iterable[int]) -> list[Any]:
-    """What a model's inputs of these eras depend on beside the raw features."""
+    """The facts of a model's inputs of these eras: raw, or those of the generator's columns."""
     eras = list(eras)
     return [RAW if name == RAW else fitted[name].facts_for(eras) for name in inputs]
 

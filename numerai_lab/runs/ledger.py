@@ -23,7 +23,7 @@ OPENED, SCORED = "opened", "scored"
 
 @dataclass(frozen=True)
 class Holdout:
-    """What a look is at. data: identity of the files; source: where the config found them; eras: the sealed ones, rising."""
+    """The target and eras of a look. data: identity of the files; source: where the config found them; eras: sealed, rising."""
 
     data: str
     source: str

@@ -1,4 +1,4 @@
-"""Finished runs as they were written: read, and checked before anything is believed."""
+"""Reads finished runs, and checks them against their checksums and schema."""
 
 import itertools
 import re

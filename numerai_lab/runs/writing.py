@@ -77,7 +77,7 @@ class RunFolder:
         log.info("%s: %.1f s, peak memory %.2f GB", name, seconds, peak / 1e9)
 
     def warn(self, message: str) -> None:
-        """A remark that belongs beside the numbers: in the log, the manifest and the report."""
+        """Puts a remark that belongs beside the numbers into the log, the manifest and the report."""
         log.warning("%s", message)
         self.manifest["warnings"].append(message)
 
@@ -114,10 +114,10 @@ class RunFolder:
 
 @contextmanager
 def new_run(runs_dir: Path, config: Config, unfinished: Path | None = None) -> Iterator[RunFolder]:
-    """A folder that takes its final name when the block ends well; `unfinished`: go on in the folder of a killed run.
+    """A run folder that takes its final name when the block ends without an error.
 
-    Otherwise it is kept as `…-failed` with its log and failed.txt, or, when the input was bad and no data had been
-    read yet, removed.
+    unfinished: the folder of a killed run to go on in. After an error the folder is kept as `…-failed` with its log and
+    failed.txt; it is removed where the input was bad and no data had been read yet.
     """
     lock = Lock(unfinished / LOCK) if unfinished else _begun(runs_dir, config.name)
     work = lock.path.parent

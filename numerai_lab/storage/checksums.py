@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from numerai_lab.storage.stamped_json import read_stamped, with_stamp
 
@@ -27,11 +28,8 @@ SMALL = 1 << 16
 
 def checksum(path: Path) -> int:
     """CRC-32 of a file, read in pieces."""
-    crc = 0
     with path.open("rb") as file:
-        while piece := file.read(PIECE):
-            crc = zlib.crc32(piece, crc)
-    return crc
+        return _crc_of(file)
 
 
 def checksums(paths: Iterable[Path], folder: Path) -> dict[str, int]:
@@ -134,8 +132,15 @@ def signature_of(stat: os.stat_result) -> list[int]:
 
 
 def _is_entry(values: object) -> bool:
-    """Whether this is a signature and a checksum, as this version writes them."""
+    """Whether the values are a signature and a checksum, as this version writes them."""
     return isinstance(values, list) and len(values) == N_FACTS and all(type(value) is int for value in values)
+
+
+def _crc_of(file: IO[bytes]) -> int:
+    crc = 0
+    while piece := file.read(PIECE):
+        crc = zlib.crc32(piece, crc)
+    return crc
 
 
 def _read_through(path: Path) -> tuple[int, list[int]]:
@@ -143,9 +148,7 @@ def _read_through(path: Path) -> tuple[int, list[int]]:
     now = time.time()
     with path.open("rb", buffering=0) as file:
         before = os.fstat(file.fileno())
-        crc = 0
-        while piece := file.read(PIECE):
-            crc = zlib.crc32(piece, crc)
+        crc = _crc_of(file)
         after = os.fstat(file.fileno())
     settled = now - max(before.st_mtime, before.st_ctime) >= SETTLING_SECONDS
     return crc, signature_of(after) if settled and signature_of(before) == signature_of(after) else []

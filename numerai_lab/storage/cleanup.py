@@ -1,4 +1,4 @@
-"""What lies in the cache folder: listed, checked, and pruned without touching what is in use."""
+"""Lists, checks and prunes the cache folder without touching what is in use."""
 
 import os
 import re
@@ -51,7 +51,7 @@ class Item:
             return not lock.take()
 
     def damage(self) -> str:
-        """What is wrong with it, by its own checksums; empty when it is whole."""
+        """A sentence about what is damaged in it, by its own checksums; empty when it is whole."""
         return Store(self.path).damage() if self.family in STORES else Entry(self.path).damage()
 
     def as_dict(self) -> dict[str, Any]:

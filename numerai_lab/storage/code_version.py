@@ -1,4 +1,4 @@
-"""Which code computes something: a hash of its syntax trees, and the versions of the libraries that they import."""
+"""Versions of the code that computes something: a hash of its syntax trees, and the libraries that they import."""
 
 import ast
 import hashlib

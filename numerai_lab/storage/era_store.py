@@ -38,7 +38,7 @@ class Store:
 
     @property
     def meta(self) -> dict[str, Any]:
-        """What was stored: names, data types, notes, ISO dates of dated eras; or the target's name and horizon."""
+        """Facts about the arrays: names, data types, notes, ISO dates of dated eras; or the target's name and horizon."""
         return read_mapping(self.folder / META)
 
     @property

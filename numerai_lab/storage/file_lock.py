@@ -1,4 +1,4 @@
-"""A lock file that dies with its process: who is at work, who reads, and what may be removed."""
+"""A lock file that the system frees when its process ends: for writers, readers and removal."""
 
 import fcntl
 import os

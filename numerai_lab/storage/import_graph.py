@@ -118,7 +118,7 @@ def located(module: str) -> SourceFile | None:
 
 @cache
 def _spec(module: str) -> ModuleSpec | None:
-    """Where Python would find a module. Of a dotted name only the first part is asked for, which imports nothing."""
+    """The spec by which Python would find a module, without importing anything; None where there is none."""
     parent, _, _ = module.rpartition(".")
     try:
         if not parent:

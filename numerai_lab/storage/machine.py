@@ -1,4 +1,4 @@
-"""What the machine has left for a run: memory within the limits set on this process, and disk."""
+"""Memory and disk that the machine has left for a run, within the limits set on this process."""
 
 import resource
 import shutil

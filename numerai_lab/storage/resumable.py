@@ -22,7 +22,7 @@ CRC_BYTES = 4
 
 
 def fit_context(work: Path, progress: Progress) -> FitContext:
-    """Progress, and the checkpoint of the stage that is made in `work`."""
+    """The context of a fit in the folder of its stage: progress, and a checkpoint file in `work`."""
     path = work / CHECKPOINT
 
     def load() -> dict[str, Array] | None:
@@ -43,7 +43,7 @@ def fit_context(work: Path, progress: Progress) -> FitContext:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """A file with all of its content on the disk, or as it was before."""
+    """Writes a file whole: after a kill it has all of its content, or is as it was before."""
     part = path.with_name(f"{path.name}.part")
     with part.open("wb") as file:
         file.write(content)
@@ -64,7 +64,7 @@ def journaled(path: Path, shape: tuple[int, ...], dtype: str = "float32") -> tup
 
 @dataclass(frozen=True)
 class Journal:
-    """Which eras of an array are written, each with the checksum of its rows."""
+    """A file that lists the written eras of an array, each with the checksum of its rows."""
 
     path: Path
 

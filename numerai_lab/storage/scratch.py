@@ -42,11 +42,11 @@ class Scratch:
         return copy
 
     def fetch(self, key: str) -> Float32 | None:
-        """What `keep` was given under this key, or None."""
+        """The array that `keep` got under this key; None where it got none."""
         return mapped(self._kept[key]) if key in self._kept else None
 
     def keep(self, key: str, values: Float32) -> None:
-        """Writes an array down until the run ends."""
+        """Keeps an array in a file until the run ends."""
         path = self.folder / f"kept-{key_of(key)}.npy"
         np.save(path, values, allow_pickle=False)
         self._kept[key] = path

@@ -58,9 +58,9 @@ class Entry:
         return (self.folder / META).stat().st_mtime
 
     def damage(self, known: KnownChecksums | None = None) -> str:
-        """What is wrong with it, by its own checksums; empty when it is whole.
+        """A sentence about what is damaged in it, by its own checksums; empty when it is whole.
 
-        known: remembers files that were found whole, which are not read again; None reads all.
+        known: checksums of files that are not read again; None reads every file.
         """
         try:
             meta = read_stamped(self.folder / META)
@@ -182,7 +182,7 @@ class Cache:
 
 
 def work_folder(entry: Path) -> Path:
-    """Where an entry is under construction."""
+    """The folder in which an entry is under construction."""
     return entry.with_name(f".{entry.name}")
 
 

@@ -27,7 +27,7 @@ def read_stamped(path: Path) -> dict[str, Any]:
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """A JSON file that holds a mapping, whoever wrote it. Raises ValueError or OSError."""
+    """The mapping in a JSON file, with or without a stamp. Raises ValueError or OSError."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except RecursionError as error:
