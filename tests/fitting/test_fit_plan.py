@@ -76,7 +76,7 @@ def corr(columns: Float32, panel: Panel, eras: tuple[int, ...]) -> tuple[float, 
     return float(np.corrcoef(columns[rows, 0], panel.target[rows])[0, 1]), len(rows)
 
 
-def test_blocks_cover_the_training_eras_and_no_fit_comes_near_the_rows_it_speaks_for() -> None:
+def test_blocks_cover_the_training_eras_and_no_fit_comes_near_the_rows_it_serves() -> None:
     *folds, last = generator_fits(Memory(blocks=4), SPLITS, "g")
     assert [part.serves for part in folds] == [tuple(range(first, first + 5)) for first in (1, 6, 11, 16)]
     assert folds[1].fitted_on == (1, 2, 3, *range(13, 21))
