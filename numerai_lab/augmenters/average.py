@@ -1,7 +1,7 @@
 """The mixup family: rows between two real rows."""
 
 from dataclasses import replace
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from numerai_lab.augmenters.base import Augmenter
 from numerai_lab.augmenters.bins import rebinned
 from numerai_lab.core.arrays import Array, Int64
+from numerai_lab.core.control import Control
 from numerai_lab.core.panel import Block
 
 
@@ -20,6 +21,9 @@ class Average(Augmenter):
     Zhang et al. 2018 (arXiv:1710.09412); with `partner: nearest` after SMOTE, Chawla et al. 2002.
     """
 
+    control: ClassVar[Control] = Control(
+        why="mixup acts as a penalty on curvature, yet no world was found where trees gain enough by it"
+    )
     kind: Literal["average"] = "average"
     within_era: bool = Field(True, description="pair rows of the same era; false = one permutation of all training rows")
     partner: Literal["random", "nearest"] = Field(

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from numerai_lab.augmenters.base import Augmenter
 from numerai_lab.augmenters.bins import rebinned
+from numerai_lab.core.control import Control
 from numerai_lab.core.era_ranges import exact_share
 from numerai_lab.core.panel import Block
 
@@ -19,6 +20,7 @@ class Duplicate(Augmenter):
     nothing. Source: this project.
     """
 
+    control: ClassVar[Control] = Control(why="it is a placebo")
     kind: Literal["duplicate"] = "duplicate"
     stochastic: ClassVar[bool] = False
 
@@ -32,6 +34,11 @@ class Cutout(Augmenter):
     Source: [katsu1110, Numerai forum], after DeVries & Taylor 2017 (arXiv:1708.04552); the fraction is unpublished.
     """
 
+    control: ClassVar[Control] = Control(
+        "missing",
+        "a model that was trained with features blanked leans on no few of them, and two of the best are gone later",
+        "Globerson & Roweis 2006",
+    )
     kind: Literal["cutout"] = "cutout"
     fraction: float = Field(0.25, gt=0, lt=1, description="share of the features that are blanked; round(share × features)")
     per_row: bool = Field(False, description="draw the features for every row instead of once an era")
@@ -55,6 +62,11 @@ class GaussianNoise(Augmenter):
     Source: [jefferythewind, Numerai forum]: σ = .3 on features of 0..1, target kept; `mode: replace` is his 'noise only'.
     """
 
+    control: ClassVar[Control] = Control(
+        "steady",
+        "noise on features acts as a ridge penalty, which a steady linear relation rewards",
+        "Bishop 1995",
+    )
     kind: Literal["gaussian_noise"] = "gaussian_noise"
     sigma: float = Field(0.3, gt=0, description="standard deviation of the noise, on features of 0..1")
     rebin: bool = Field(False, description="round to the nearest bin and clip to the features' range")
@@ -77,6 +89,11 @@ class SwapNoise(Augmenter):
     Michael Jahrer's denoising autoencoders (Porto Seguro, 2017); mixed into rows on the Numerai forum.
     """
 
+    control: ClassVar[Control] = Control(
+        "steady",
+        "cells replaced at random act as a ridge penalty, which a steady linear relation rewards",
+        "Wager, Wang & Liang 2013",
+    )
     kind: Literal["swap_noise"] = "swap_noise"
     share: float = Field(0.1, gt=0, lt=1, description="share of the cells that are swapped, drawn cell by cell")
 
@@ -96,6 +113,7 @@ class FeatureReversal(Augmenter):
     of each block.
     """
 
+    control: ClassVar[Control] = Control(why="no published theory says where features turned upside down help")
     kind: Literal["feature_reversal"] = "feature_reversal"
     fraction: float = Field(0.25, gt=0, le=1, description="share of the features that are reversed; round(share × features)")
 

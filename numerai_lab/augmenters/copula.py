@@ -9,6 +9,7 @@ from pydantic import Field
 from numerai_lab.augmenters.bins import Marginals, known_blocks
 from numerai_lab.augmenters.proportions import Proportioned
 from numerai_lab.core.arrays import Array, Float32, Float64
+from numerai_lab.core.control import Control
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
 
@@ -28,6 +29,9 @@ class Copula(Proportioned):
     Source: Sklar 1959; Nelsen 2006, An Introduction to Copulas; binned margins after Olsson 1979 (polyserial correlation).
     """
 
+    control: ClassVar[Control] = Control(
+        why="no published theory says where rows drawn from a fitted copula add to the rows it was fitted on"
+    )
     kind: Literal["copula"] = "copula"
     invents_rows: ClassVar[bool] = True
 

@@ -11,6 +11,7 @@ from numerai_lab.augmenters.mixture import inertia_of
 from numerai_lab.augmenters.path import walk
 from numerai_lab.augmenters.proportions import Proportioned
 from numerai_lab.core.arrays import Array, Float32, Float64
+from numerai_lab.core.control import Control
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
@@ -35,6 +36,9 @@ class Diffusion(Proportioned, Training):
     Ho & Salimans 2022 (arXiv:2207.12598); sets: Lee et al. 2019 (arXiv:1810.00825).
     """
 
+    control: ClassVar[Control] = Control(
+        why="no published theory says where rows of a fitted generative model add to the rows it was fitted on"
+    )
     kind: Literal["diffusion"] = "diffusion"
     invents_eras: ClassVar[bool] = True
     invents_rows: ClassVar[bool] = True

@@ -10,6 +10,7 @@ from pydantic import Field
 from numerai_lab.augmenters.base import Augmenter
 from numerai_lab.augmenters.bins import NUMERAI_SHARES, NUMERAI_VALUES, by_rank, known_blocks, target_values
 from numerai_lab.core.arrays import Array, Float32, Float64, Int64
+from numerai_lab.core.control import Control
 from numerai_lab.core.covariance import moments
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block, Panel
@@ -31,6 +32,11 @@ class GMMTargets(Augmenter):
     Source: [mdo, Numerai forum], who drew from scikit-learn's BayesianGaussianMixture with 6 components.
     """
 
+    control: ClassVar[Control] = Control(
+        "steady",
+        "targets made by the eras' own linear relations hold no noise, and here the relation is linear and lasts",
+        "Hinton, Vinyals & Dean 2015 (a model learns better from another model's targets)",
+    )
     kind: Literal["gmm_targets"] = "gmm_targets"
     learns: ClassVar[bool] = True
 

@@ -11,6 +11,7 @@ from numerai_lab.augmenters.latent import Pooled, bin_noise, factors_behind
 from numerai_lab.augmenters.mixture import inertia_of
 from numerai_lab.augmenters.proportions import Proportioned
 from numerai_lab.core.arrays import Array, Float32, Float64
+from numerai_lab.core.control import Control
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
@@ -30,6 +31,9 @@ class CovariancePath(Proportioned):
     Source: [slowmoe, Numerai forum] (per-era covariance of features and target); log-Euclidean: Arsigny et al. 2007.
     """
 
+    control: ClassVar[Control] = Control(
+        why="no published theory says where eras drawn from fitted covariances add to the eras they were fitted on"
+    )
     kind: Literal["covariance_path"] = "covariance_path"
     invents_eras: ClassVar[bool] = True
     invents_rows: ClassVar[bool] = True

@@ -10,6 +10,7 @@ from pydantic import Field, PrivateAttr
 
 from numerai_lab.augmenters.bins import rebinned
 from numerai_lab.augmenters.proportions import Proportioned
+from numerai_lab.core.control import Control
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
@@ -78,6 +79,7 @@ class NoiseToStock(Networked):
 
     removed: ClassVar[Mapping[str, Any]] = {**Training.removed, "n_layers": N_LAYERS}
 
+    control: ClassVar[Control] = Control(why="no published theory says where a network's answers to random features help")
     kind: Literal["noise_to_stock"] = "noise_to_stock"
     invents_eras: ClassVar[bool] = True
     invents_rows: ClassVar[bool] = True
@@ -117,6 +119,9 @@ class Dream(Networked):
 
     removed: ClassVar[Mapping[str, Any]] = {**Training.removed, "n_layers": N_LAYERS}
 
+    control: ClassVar[Control] = Control(
+        why="no published theory says where rows moved along a network's gradient help, their targets unchanged"
+    )
     kind: Literal["dream"] = "dream"
 
     ratio: float = Field(0.05, gt=0, le=1, description="size of a block as a share of the era's rows")
@@ -158,6 +163,9 @@ class UNet(Networked):
     Ronneberger et al. 2015 (arXiv:1505.04597).
     """
 
+    control: ClassVar[Control] = Control(
+        why="no published theory says where rows that went through a bottleneck help beside the rows themselves"
+    )
     kind: Literal["unet"] = "unet"
     invents_rows: ClassVar[bool] = True
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from numerai_lab.augmenters.bins import known_blocks
 from numerai_lab.augmenters.proportions import Proportioned
 from numerai_lab.core.arrays import Array, Float32
+from numerai_lab.core.control import Control
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
@@ -27,6 +28,7 @@ class UMAPInverse(Proportioned):
 
     removed: ClassVar[Mapping[str, Any]] = {"min_dist": 0.1}
 
+    control: ClassVar[Control] = Control(why="no published theory says where rows turned back from a plane help")
     kind: Literal["umap_inverse"] = "umap_inverse"
     invents_eras: ClassVar[bool] = True
     invents_rows: ClassVar[bool] = True

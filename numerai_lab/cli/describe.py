@@ -30,7 +30,8 @@ def describe(
     headings = {"name": "parameter", "of": "only of"}
     if table_format != "csv":
         mark, end = ("# ", "\n") if table_format == "md" else ("", "")
-        print(f"{mark}{entry['name']} ({entry['family']})\n\n{entry['text']}\n\nEmits: {entry['emits']}.{end}")
+        control = f"\n\nControl: {entry['control']}" if entry["control"] else ""
+        print(f"{mark}{entry['name']} ({entry['family']})\n\n{entry['text']}\n\nEmits: {entry['emits']}.{control}{end}")
     print_table(
         parameters,
         table_format,

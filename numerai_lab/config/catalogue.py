@@ -33,7 +33,14 @@ def description(name: str) -> dict[str, Any]:
         if name in members:
             entry = members[name]
             parameters = [] if isinstance(entry, Metric) else _parameters(entry)
-            return {"name": name, "family": family, "text": _text(entry), "emits": _emits(entry), "parameters": parameters}
+            return {
+                "name": name,
+                "family": family,
+                "text": _text(entry),
+                "emits": _emits(entry),
+                "control": _control(entry),
+                "parameters": parameters,
+            }
     raise NlabError(
         f"describe: nothing is called {name!r}; {nearest(name, [n for members in CATALOGUE.values() for n in members])}"
     )
@@ -63,6 +70,13 @@ def _emits(entry: type[Component] | Metric) -> str:
         )
         return f"{amount}, times `ratio`, times `copies`"
     return "a prediction a row, float32" if issubclass(entry, Model) else "a panel"
+
+
+def _control(entry: type[Component] | Metric) -> str:
+    """The world in which a generator or augmenter must help, or why there is none; empty for anything else."""
+    if isinstance(entry, Metric) or not issubclass(entry, Generator | Augmenter):
+        return ""
+    return str(entry.control)
 
 
 def _parameters(registered: type[Component]) -> list[dict[str, str]]:

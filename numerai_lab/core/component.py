@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict
 
 from numerai_lab.core.arrays import Array
+from numerai_lab.core.control import Control
 
 
 class Component(BaseModel):
@@ -22,6 +23,9 @@ class Component(BaseModel):
     """Data files that its code reads, relative to its own: they count as code. What is read undeclared is not noticed."""
     unseeded: ClassVar[tuple[str, ...]] = ("device",)
     """Parameters that do not count for `seed_key`: amounts, devices, names of other components."""
+
+    control: ClassVar[Control] = Control()
+    """The synthetic world in which a generator or augmenter must help, for `nlab controls`."""
 
     chosen_by: ClassVar[str] = ""
     """The parameter that tells the classes of one kind apart, such as `mode` of umap; "" where a

@@ -90,6 +90,8 @@ def _member(name: str, shared: set[str]) -> Iterator[str]:
     yield f"### {name}"
     yield facts["text"]
     yield f"Emits: {facts['emits']}."
+    if facts["control"]:
+        yield f"Control: {facts['control']}"
     own = [row for row in facts["parameters"] if row["name"] not in shared]
     if own:
         yield _parameters(own)

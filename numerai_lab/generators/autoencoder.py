@@ -1,10 +1,11 @@
 """Autoencoders that undo noise, and the placebo beside every network: the same encoder, never trained."""
 
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
 
+from numerai_lab.core.control import Control
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.generators.neural import EncoderGenerator, TrainedGenerator
@@ -25,6 +26,11 @@ class Autoencoder(EncoderGenerator, TrainedGenerator):
     instead of the raw features very bad.
     """
 
+    control: ClassVar[Control] = Control(
+        "clusters",
+        "a bottleneck keeps what many features share, which here is the cluster that decides the target",
+        "Singh, Nowak & Zhu 2008 (cluster assumption)",
+    )
     kind: Literal["autoencoder"] = "autoencoder"
     objective: Literal["swap", "masked"] = Field(
         "swap", description="swap: undo swapped cells; masked: name the hidden cells' bins"
@@ -72,6 +78,7 @@ class RandomEncoder(EncoderGenerator):
     Source: this project.
     """
 
+    control: ClassVar[Control] = Control(why="it is a placebo")
     kind: Literal["random_encoder"] = "random_encoder"
 
     def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:

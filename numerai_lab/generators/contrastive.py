@@ -10,6 +10,7 @@ from pydantic import Field
 
 from numerai_lab.core.arrays import Int64
 from numerai_lab.core.component import Component
+from numerai_lab.core.control import Control
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.generators.neural import EncoderGenerator, TrainedGenerator
@@ -17,11 +18,7 @@ from numerai_lab.generators.neural import EncoderGenerator, TrainedGenerator
 if TYPE_CHECKING:
     import torch
 
-    from numerai_lab.neural.contrastive import (
-        CellReplacement,
-        ContrastiveObjective,
-        EncoderFrame,
-    )
+    from numerai_lab.neural.contrastive import CellReplacement, ContrastiveObjective, EncoderFrame
 
 
 class ContrastiveBase(EncoderGenerator, TrainedGenerator):
@@ -37,6 +34,9 @@ class ContrastiveBase(EncoderGenerator, TrainedGenerator):
 
     chosen_by: ClassVar[str] = "method"
 
+    control: ClassVar[Control] = Control(
+        "clusters", "views of a row agree in its cluster and in little else", "HaoChen, Wei, Gaidon & Ma 2021"
+    )
     kind: Literal["contrastive"] = "contrastive"
     method: str
 

@@ -6,6 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from numerai_lab.core.arrays import Array, Float32
+from numerai_lab.core.control import Control
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
@@ -30,6 +31,7 @@ class LocalDensity(Generator):
 
     stochastic: ClassVar[bool] = True
 
+    control: ClassVar[Control] = Control(why="no published theory ties how crowded a row's surroundings are to its target")
     kind: Literal["local_density"] = "local_density"
     n_neighbors: int = Field(10, gt=0, le=1000, description="nearest landmarks whose log distances are averaged")
     landmarks: int = Field(2000, ge=10, le=50_000, description="rows to measure distances to; cost grows in proportion")

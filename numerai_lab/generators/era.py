@@ -6,6 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from numerai_lab.core.arrays import Float32
+from numerai_lab.core.control import Control
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.generators.base import Generator
@@ -22,6 +23,7 @@ class EraCode(Generator):
     learns: ClassVar[bool] = False
     per_era: ClassVar[bool] = True
 
+    control: ClassVar[Control] = Control(why="the column is constant within an era, and scores are of ranks within an era")
     kind: Literal["era_code"] = "era_code"
     emit_era: Literal["max", "own"] = Field("max", description="of later eras: the last one that was learned from, or their own")
 

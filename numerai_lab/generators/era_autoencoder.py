@@ -1,11 +1,12 @@
 """preparedzebra's autoencoder that knows the era, and forgets it when its latents are emitted."""
 
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from numerai_lab.core.arrays import Float32
+from numerai_lab.core.control import Control
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.generators.neural import TrainedGenerator
@@ -31,6 +32,7 @@ class EraAutoencoder(TrainedGenerator):
     Source: [preparedzebra, Numerai forum]. `preset: original` has the sizes of the post; defaults train on a CPU.
     """
 
+    control: ClassVar[Control] = Control(why="no published theory says where latents without the era's part do better")
     kind: Literal["era_autoencoder"] = "era_autoencoder"
     preset: Literal["cpu", "original"] = Field(
         "cpu", description="original: hidden 1000, frozen_hidden 100, frozen_width 1000 where these are not given"

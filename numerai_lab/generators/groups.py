@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from numerai_lab.core.arrays import Float32, Float64
+from numerai_lab.core.control import Control
 from numerai_lab.core.errors import NlabError, nearest
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
@@ -45,6 +46,7 @@ class GroupStats(Generator):
     wide_by_data: ClassVar[bool] = True
     reads_feature_sets: ClassVar[bool] = True
 
+    control: ClassVar[Control] = Control(why="no published theory says where statistics over groups of features add to trees")
     kind: Literal["group_stats"] = "group_stats"
     groups: list[str] | None = Field(None, min_length=1, description="feature sets to take as groups; none = found, see above")
     stats: list[Literal["mean", "std", "skew"]] = Field(

@@ -1,12 +1,13 @@
 """Linear generators from one streaming pass of moments: principal components and factor analysis."""
 
 import logging
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
 
 from numerai_lab.core.arrays import Float32, Float64
+from numerai_lab.core.control import Control
 from numerai_lab.core.covariance import Moments, factor_analysis, moments, signed
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block, Panel
@@ -45,6 +46,9 @@ class PCA(_Linear):
     PCA(svd_solver="covariance_eigh"); the sign makes each component's largest loading positive.
     """
 
+    control: ClassVar[Control] = Control(
+        why="its columns span the means of the clusters in `clusters`, yet trees gained too little there to ask for it"
+    )
     kind: Literal["pca"] = "pca"
     correlation: bool = Field(False, description="divide every feature by its standard deviation first")
     whiten: bool = Field(False, description="divide every score by its standard deviation")
@@ -82,6 +86,11 @@ class FactorAnalysis(_Linear):
     Source: [katsu1110, Numerai forum, legacy data]; Jöreskog 1967; Barber 2012, §21; scikit-learn's FactorAnalysis.
     """
 
+    control: ClassVar[Control] = Control(
+        "clusters",
+        "few factors stand for many noisy features, so that fewer columns have to be learned from the target",
+        "Stock & Watson 2002 (forecasts from factors of many predictors)",
+    )
     kind: Literal["factor_analysis"] = "factor_analysis"
     rotation: Literal["none", "varimax"] = Field("none", description="varimax: rotate towards few large loadings a factor")
     unusual: bool = Field(True, description="also emit the `unusual` column")

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from numerai_lab.core.arrays import Array, Float32
+from numerai_lab.core.control import Control
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.generators.base import Generator
@@ -29,6 +30,7 @@ class RandomColumns(Generator):
     learns: ClassVar[bool] = False
     unseeded: ClassVar[tuple[str, ...]] = ("like",)
 
+    control: ClassVar[Control] = Control(why="it is a placebo")
     kind: Literal["random_columns"] = "random_columns"
     n_columns: int = Field(16, gt=0, le=10_000, description="columns to emit")
     like: str | None = Field(

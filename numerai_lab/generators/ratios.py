@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from numerai_lab.core.arrays import Float32, Float64
+from numerai_lab.core.control import Control
 from numerai_lab.core.covariance import moments
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block, Panel
@@ -32,6 +33,7 @@ class LogRatioPairs(Generator):
     Source: [liz, Numerai forum]; how pairs were chosen there is unpublished.
     """
 
+    control: ClassVar[Control] = Control(why="no published theory says where ratios of features add to trees")
     kind: Literal["log_ratio_pairs"] = "log_ratio_pairs"
     n_pairs: int = Field(32, gt=0, le=10_000, description="pairs, a column each")
     pairs: Literal["most_variable", "least_correlated"] = Field(

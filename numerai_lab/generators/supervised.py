@@ -6,6 +6,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from numerai_lab.core.arrays import Float32, Float64, Int64
+from numerai_lab.core.control import Control
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.generators.labelled import Labelled
@@ -40,6 +41,9 @@ class SupervisedAutoencoder(Labelled, TrainedGenerator):
 
     several_targets: ClassVar[bool] = True
 
+    control: ClassVar[Control] = Control(
+        why="no published theory says where a network's prediction, beside the same features, helps trees"
+    )
     kind: Literal["supervised_autoencoder"] = "supervised_autoencoder"
     preset: Literal["cpu", "original"] = Field(
         "cpu", description="original: n_components 96, hidden 896 448 448 256, batch_size 4096 where these are not given"
@@ -133,6 +137,7 @@ class Siamese(Labelled, EncoderGenerator, TrainedGenerator):
     Source: [nyuton, Numerai forum]; Hadsell, Chopra, LeCun 2006 for the net of two twins. The centres are this project's.
     """
 
+    control: ClassVar[Control] = Control(why="no published theory says where distances learned from targets help trees")
     kind: Literal["siamese"] = "siamese"
     emit: Literal["distances", "latent"] = Field(
         "distances", description="distances: five columns; latent: n_components columns, with scheme: early only"

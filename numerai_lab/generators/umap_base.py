@@ -7,6 +7,7 @@ from pydantic import Field
 
 from numerai_lab.core.arrays import Array
 from numerai_lab.core.component import Component
+from numerai_lab.core.control import Control
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Panel
 from numerai_lab.generators.base import Generator
@@ -29,6 +30,11 @@ class UMAPBase(Generator):
     stochastic: ClassVar[bool] = True
     usual_landmarks: ClassVar[int] = 50_000
 
+    control: ClassVar[Control] = Control(
+        "clusters",
+        "rows of a cluster have one mean target, and the embedding finds clusters that no feature shows",
+        "Singh, Nowak & Zhu 2008 (cluster assumption)",
+    )
     kind: Literal["umap"] = "umap"
     mode: str
     n_components: int = Field(60, gt=1, le=1024, description="columns to emit")
