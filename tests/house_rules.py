@@ -6,6 +6,7 @@ python -m tests.house_rules --report    # the table and every place; never fails
 
 import argparse
 import ast
+import re
 import statistics
 import sys
 import tomllib
@@ -29,6 +30,9 @@ ENFORCED = (
 )
 """Rules that `make check` fails on."""
 WORST = 5
+ERRORS_OF_USERS = ("NlabError", "NlabFailure")
+NAMES_ERRORS = re.compile(r"\b(Raises|[Rr]efuses)\b")
+"""What a docstring says of the errors that its function raises."""
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -57,7 +61,7 @@ def main() -> int:
     rules = measured(ROOT)
     print(table(rules))
     if report:
-        print("\n".join(everything(rules, ROOT)))
+        print("\n".join(everything(rules)))
         return 0
     broken = [rule.name for rule in rules if not rule.holds and rule.name in ENFORCED]
     if broken:
@@ -78,6 +82,7 @@ def measured(root: Path) -> list[Rule]:
         tuples_for_parameters(trees),
         median_docstring_line(root, trees),
         words_retired(root),
+        errors_named(trees),
     ]
 
 
@@ -125,6 +130,35 @@ def median_docstring_line(root: Path, trees: dict[str, ast.Module]) -> Rule:
 def words_retired(root: Path) -> Rule:
     found = retired_words(root, read_list(LIST.read_text(encoding="utf-8")))
     return Rule("retired words", 0, len(found), tuple((1, str(each)) for each in found))
+
+
+def errors_named(trees: dict[str, ast.Module]) -> Rule:
+    """Public functions and methods that raise a user's error themselves, and whose docstring does not say so."""
+    found = [(1, f"{path}::{name}") for path, tree in trees.items() for name in unnamed_errors(tree.body)]
+    return Rule("errors named", 0, len(found), tuple(found))
+
+
+def unnamed_errors(body: list[ast.stmt], of_class: ast.ClassDef | None = None) -> Iterator[str]:
+    """Names of the functions of a module, or methods of a class, that the rule on errors finds."""
+    for node in body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield from (f"{node.name}.{name}" for name in unnamed_errors(node.body, node))
+        elif isinstance(node, Function) and raises_users_error(node):
+            constructor = node.name in ("__init__", "__post_init__") and of_class
+            text = " ".join(ast.get_docstring(part) or "" for part in (node, *([constructor] if constructor else [])))
+            if (constructor or not node.name.startswith("_")) and not NAMES_ERRORS.search(text):
+                yield node.name
+
+
+def raises_users_error(node: ast.AST) -> bool:
+    """Whether a function's own statements raise one; those of functions and classes inside it are not its own."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Raise) and isinstance(child.exc, ast.Call):
+            if ast.unparse(child.exc.func).split(".")[-1] in ERRORS_OF_USERS:
+                return True
+        elif not isinstance(child, Function | ast.ClassDef) and raises_users_error(child):
+            return True
+    return False
 
 
 def functions(trees: dict[str, ast.Module]) -> Iterator[tuple[Function, str]]:
@@ -230,10 +264,10 @@ def table(rules: list[Rule]) -> str:
     return "\n".join("  ".join(cells).rstrip() for cells in padded)
 
 
-def everything(rules: list[Rule], root: Path) -> Iterator[str]:
-    """Every place beyond a bound, rule by rule."""
+def everything(rules: list[Rule]) -> Iterator[str]:
+    """Every place beyond a bound, rule by rule; all places of a rule on their number or on a median."""
     for rule in rules:
-        places = rule.over if rule.bound and rule.over else [] if rule.over else rule.places
+        places = rule.over or [place for place in rule.places if not place[0]]
         yield from ("", f"{rule.name}:", *(f"{number:5} {place}" if number > 1 else f"      {place}" for number, place in places))
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house_rules import ENFORCED, ROOT, Rule, measured, table
+from tests.house_rules import ENFORCED, ROOT, Rule, everything, measured, table
 from tests.retired_words import LIST, read_list, retired_words
 
 CONTRACT = """
@@ -131,6 +131,41 @@ def test_the_median_is_over_lines_of_all_docstrings(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("source", "unnamed"),
+    [
+        ("def f():\n    raise NlabError('no')", ["f"]),
+        ("def f():\n    for i in (): raise errors.NlabFailure('no') from error", ["f"]),
+        ('def f():\n    """Reads it."""\n    raise NlabError("no")', ["f"]),
+        ("class A:\n    def f(self):\n        try: g()\n        except ValueError: raise NlabError('no')", ["A.f"]),
+        ('class A:\n    """It."""\n    def __init__(self):\n        raise NlabError("no")', ["A.__init__"]),
+        ('class A:\n    """Raises NlabError."""\n    def f(self):\n        raise NlabError("no")', ["A.f"]),
+        ("class A:\n    class B:\n        def f(self): raise NlabError('no')", ["A.B.f"]),
+    ],
+)
+def test_a_user_s_error_that_a_public_docstring_does_not_name_is_found(tmp_path: Path, source: str, unnamed: list[str]) -> None:
+    found = rule(planted(tmp_path, {"numerai_lab/a.py": source}), "errors named")
+    assert not found.holds
+    assert [place for _, place in found.over] == [f"numerai_lab/a.py::{name}" for name in unnamed]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'def f():\n    """Reads it. Raises NlabError without it."""\n    raise NlabError("no")',
+        'def f():\n    """Reads it; refuses an empty file."""\n    raise NlabError("no")',
+        'class A:\n    """Refuses all."""\n    def __init__(self):\n        raise NlabError("no")',
+        "def _f():\n    raise NlabError('no')",
+        "class _A:\n    def f(self): raise NlabError('no')",
+        "def f():\n    def g(): raise NlabError('no')\n    return g",
+        "def f():\n    raise ValueError('no')",
+        "def f():\n    return NlabError('no')",
+    ],
+)
+def test_an_error_is_named_or_it_is_no_public_functions_own(tmp_path: Path, source: str) -> None:
+    assert rule(planted(tmp_path, {"numerai_lab/a.py": source}), "errors named").now == 0
+
+
+@pytest.mark.parametrize(
     "source",
     [
         "dear = 1",
@@ -208,3 +243,9 @@ def test_the_table_shows_every_rule_with_bound_and_count(tmp_path: Path) -> None
     assert [line.split()[0] for line in shown.splitlines()[1:]] == [each.name.split()[0] for each in measured(tmp_path)]
     assert re.search(r"^parameters +≤ 6 +7 \(1 over\) +numerai_lab/a.py::f 7$", shown, re.MULTILINE)
     assert re.search(r"^import layers +≤ 10 +12$", shown, re.MULTILINE)
+
+
+def test_the_report_shows_every_place_beyond_a_bound_and_no_other(tmp_path: Path) -> None:
+    planted(tmp_path, {"numerai_lab/a.py": "def f(a: tuple[int, str]): raise NlabError('no')\ndef g(a, b, c, d, e, f, g): ..."})
+    shown = [line.split() for line in everything(measured(tmp_path)) if "numerai_lab" in line]
+    assert shown == [["7", "numerai_lab/a.py::g"], ["numerai_lab/a.py::f(a)"], ["numerai_lab/a.py::f"]]
