@@ -20,9 +20,11 @@ data_app = typer.Typer(help="Make, fetch and look at data.", no_args_is_help=Tru
 @data_app.command()
 def synth(
     out: Annotated[Path, typer.Option(callback=expanded, help="folder for the files; it must not exist yet")],
-    size: Annotated[str, typer.Option(help="tiny, small, medium or full")] = "small",
+    world: Annotated[str, typer.Option(help="what features show and returns pay for; `nlab docs worlds`")] = "default",
+    size: Annotated[str, typer.Option(help="tiny, small, medium, full or control")] = "small",
     layout: Annotated[str, typer.Option(help="v5, or an older release: v4, v3, nomi, kazutsugi or 2018")] = "v5",
-    seed: Annotated[int, typer.Option(help="the world that is drawn", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="seed of the world", min=0)] = 0,
+    oracle: Annotated[bool, typer.Option("--oracle", help="add the feature set `oracle`: the latents themselves")] = False,
     jobs: Annotated[int, typer.Option(help="processes that make features; the bytes do not depend on it", min=1)] = 2,
 ) -> None:
     """Write a synthetic tournament: the real one's files.
@@ -31,21 +33,29 @@ def synth(
     """
     from numerai_lab.core.errors import NlabError, nearest
     from numerai_lab.data.older import LAYOUTS, write_older
-    from numerai_lab.data.synthetic import SIZES, write_tournament
+    from numerai_lab.data.synthetic_files import write_tournament
+    from numerai_lab.data.world import World
+    from numerai_lab.data.world_size import SIZES
+    from numerai_lab.data.worlds import WORLDS
     from numerai_lab.report.progress import progress_display
     from numerai_lab.storage.folders import build_resumably
 
     if size not in SIZES:
         raise NlabError(f"--size: no size {size!r}; {nearest(size, SIZES)}")
+    if world not in WORLDS:
+        raise NlabError(f"--world: no world {world!r}; {nearest(world, WORLDS)}")
     if layout not in ("v5", *LAYOUTS):
         raise NlabError(f"--layout: no layout {layout!r}; {nearest(layout, ('v5', *LAYOUTS))}")
     if out.exists():
         raise NlabError(f"--out: {out} exists already; name a new folder")
-    with progress_display().task(f"synthetic {size}") as progress:
+    if oracle and layout != "v5":
+        raise NlabError(f"--oracle: the layout {layout} has no feature sets to put it in; leave out --layout")
+    with progress_display().task(f"synthetic {world}, {size}") as progress:
         if layout == "v5":
-            build_resumably(out, lambda work: write_tournament(work, SIZES[size], seed, progress, jobs))
+            drawn = World(SIZES[size], seed, WORLDS[world])
+            build_resumably(out, lambda work: write_tournament(work, drawn, progress, jobs, oracle))
         else:
-            build_resumably(out, lambda work: write_older(work, layout, size, seed, progress))
+            build_resumably(out, lambda work: write_older(work, layout, size, seed, progress, world))
     print(out)
 
 

@@ -14,13 +14,15 @@ from numerai_lab.core.arrays import Float32, Float64, Int8
 from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.core.seeding import rng_for
 from numerai_lab.data.synthetic_mark import marked
-from numerai_lab.data.world import Era, Size, World, ranks, row_ids, target_bins
+from numerai_lab.data.world import Era, World, ranks, row_ids, target_bins
+from numerai_lab.data.world_size import Size
+from numerai_lab.data.worlds import WORLDS
 
 if TYPE_CHECKING:
     import pandas as pd
 
 LAYOUTS = ("kazutsugi", "nomi", "v3", "v4", "2018")
-ROWS = {"tiny": 40, "small": 400, "medium": 2000, "full": 4200}
+ROWS = {"tiny": 40, "small": 400, "medium": 2000, "full": 4200, "control": 1600}
 """Rows an era."""
 LAST_ERA = 216
 ERAS_A_GROUP = 20
@@ -31,14 +33,17 @@ GROUPS = {"intelligence": 12, "charisma": 86, "strength": 38, "dexterity": 14, "
 BINARY = ("bernie", "elizabeth", "jordan", "ken", "charles", "frank", "hillary")
 
 
-def write_older(folder: Path, layout: str, size: str, seed: int, progress: Progress = no_progress) -> None:
+def write_older(
+    folder: Path, layout: str, size: str, seed: int, progress: Progress = no_progress, world: str = "default"
+) -> None:
     """Writes train and later rows of a synthetic world into `folder`, as that release named and typed them.
 
     kazutsugi, nomi: CSVs of 310 features in quarters (2019–20, 2020–21). v3: parquet, float32 quarters; v4: the same as
     int8 bins, with an index of ids. 2018: one CSV.gz of 50 continuous features and seven binary targets. Eras 1–120 train,
     121–132 and 197–212 validate, the rest are `test` without targets, and one is live.
     """
-    frames = _frames(layout, ROWS[size], seed, progress)
+    drawn = World(Size((ROWS[size],) * LAST_ERA, len(TRAIN), 0, len(feature_names(layout))), seed, WORLDS[world])
+    frames = _frames(layout, drawn, progress)
     if layout in ("v3", "v4"):
         _write_parquet(folder, layout, frames)
     elif layout == "2018":
@@ -48,14 +53,13 @@ def write_older(folder: Path, layout: str, size: str, seed: int, progress: Progr
         _write_split_csv(folder, frames)
 
 
-def _frames(layout: str, n_rows: int, seed: int, progress: Progress) -> Iterator["pd.DataFrame"]:
+def _frames(layout: str, world: World, progress: Progress) -> Iterator["pd.DataFrame"]:
     """An era's rows at a time: id, era, data_type, features, targets."""
     import pandas as pd
 
     names = feature_names(layout)
-    world = World(Size((n_rows,) * LAST_ERA, len(TRAIN), 0, len(names)), seed)
     for era in world.eras():
-        bins = world.features(era.number, era.latents)
+        bins = world.features.bins(era.number, era.state)
         kind = _data_type(era.number)
         head = pd.DataFrame({"id": row_ids(era), "era": _era_name(layout, era.number), "data_type": kind})
         targets = pd.DataFrame(_targets(layout, era))

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from numerai_lab.data.synthetic import write_tournament
-from numerai_lab.data.world import Size
+from numerai_lab.data.synthetic_files import write_tournament
+from numerai_lab.data.world import World
+from numerai_lab.data.world_size import Size
 
 SIZE = Size.even(n_eras=150, n_rows=4000, n_small=0, n_medium=780)
 HEAD = """
@@ -62,7 +63,7 @@ kept = [pd.read_parquet(table, columns=names).astype("float32") for table in tab
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = Path(os.environ.get("NLAB_BENCH_DATA_600K") or tmp_path_factory.mktemp("data"))
     if not (folder / "train.parquet").exists():
-        write_tournament(folder, SIZE, seed=0, processes=os.cpu_count() or 1)
+        write_tournament(folder, World(SIZE, 0), processes=os.cpu_count() or 1)
     return folder
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from numerai_lab.data.synthetic import write_tournament
-from numerai_lab.data.world import Size
+from numerai_lab.data.synthetic_files import write_tournament
+from numerai_lab.data.world import World
+from numerai_lab.data.world_size import Size
 
 SIZE = Size.even(n_eras=100, n_rows=4000, n_small=0, n_medium=780)
 
@@ -24,7 +25,7 @@ def tournament(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = Path(os.environ.get("NLAB_BENCH_DATA") or tmp_path_factory.mktemp("data"))
     if not (folder / "train.parquet").exists():
         folder.mkdir(parents=True, exist_ok=True)
-        write_tournament(folder, SIZE, seed=0)
+        write_tournament(folder, World(SIZE, 0))
     return folder
 
 

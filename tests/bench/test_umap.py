@@ -19,7 +19,9 @@ import torch
 from scipy.stats import ks_2samp
 
 from numerai_lab.core.panel import Block, Panel
-from numerai_lab.data.world import Size, World, target_bins
+from numerai_lab.data.world import World, target_bins
+from numerai_lab.data.world_size import Size
+from numerai_lab.data.worlds import WORLDS
 from numerai_lab.generators.landmarks import landmarks
 from numerai_lab.generators.umap_base import UMAPBase
 from numerai_lab.generators.umap_exact import UMAPExact
@@ -32,8 +34,6 @@ from tests.conftest import make_panel
 LANDMARKS = int(os.environ.get("NLAB_BENCH_LANDMARKS", "50000"))
 DIMENSIONS = [int(d) for d in os.environ.get("NLAB_BENCH_DIMENSIONS", "2,12,60,100").split(",")]
 N_ERAS, N_TRAIN, N_ROWS, P = 100, 60, 3000, 780
-EARLY = 18
-"""Eras of the synthetic world that lack some features; they are left out, since trained and later rows must be exchangeable."""
 QUALITY_ROWS = 20_000
 
 
@@ -51,13 +51,13 @@ def world() -> tuple[Panel, np.ndarray]:
     features = np.empty((N_ERAS * N_ROWS, P), np.int8)
     truth = np.empty((N_ERAS * N_ROWS, 12), np.float32)
     target = np.empty(N_ERAS * N_ROWS, np.float32)
-    drawn = World(Size.even(EARLY + N_ERAS, N_ROWS, 0, P), 0)
+    drawn = World(Size.even(N_ERAS, N_ROWS, 0, P), 0, WORLDS["torus"])
     for era in drawn.eras():
-        if EARLY < era.number <= EARLY + N_ERAS:
-            rows = slice((era.number - EARLY - 1) * N_ROWS, (era.number - EARLY) * N_ROWS)
-            angles = 2 * np.pi * era.latents[:, 8:]
-            features[rows] = drawn.features(era.number, era.latents)
-            truth[rows] = np.column_stack([era.latents[:, :8], np.cos(angles), np.sin(angles)])
+        if era.number <= N_ERAS:
+            rows = slice((era.number - 1) * N_ROWS, era.number * N_ROWS)
+            angles = 2 * np.pi * era.state.v
+            features[rows] = drawn.features.bins(era.number, era.state)
+            truth[rows] = np.column_stack([era.state.factors, np.cos(angles), np.sin(angles)])
             target[rows] = target_bins(era.returns[:, 0])
     starts = np.arange(N_ERAS) * N_ROWS
     bounds = np.column_stack([starts, starts + N_ROWS])

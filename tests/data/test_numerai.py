@@ -15,8 +15,9 @@ import pytest
 from numerai_lab.core.errors import NlabError
 from numerai_lab.data.numerai import Numerai
 from numerai_lab.data.reader import load, outline
-from numerai_lab.data.synthetic import write_tournament
-from numerai_lab.data.world import Size
+from numerai_lab.data.synthetic_files import write_tournament
+from numerai_lab.data.world import World
+from numerai_lab.data.world_size import Size
 
 
 class Server(ThreadingHTTPServer):
@@ -69,7 +70,7 @@ class Handler(BaseHTTPRequestHandler):
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     folder = tmp_path / "published"
     folder.mkdir()
-    write_tournament(folder, Size.even(40, 30, 6, 12), seed=0)
+    write_tournament(folder, World(Size.even(40, 30, 6, 12), 0))
     (folder / "truth.parquet").unlink()
     with Server(folder) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -106,7 +107,7 @@ def test_update_fetches_what_has_grown_and_nothing_else(server: Server, tmp_path
     assert source.update() == []
     grown = tmp_path / "grown"
     grown.mkdir()
-    write_tournament(grown, Size.even(40, 31, 6, 12), seed=0)
+    write_tournament(grown, World(Size.even(40, 31, 6, 12), 0))
     (server.folder / "validation.parquet").write_bytes((grown / "validation.parquet").read_bytes())
     assert load(source).identity == before
     assert source.update() == ["validation.parquet"]

@@ -8,20 +8,23 @@ import polars as pl
 import pytest
 
 from numerai_lab.core.errors import NlabError
-from numerai_lab.data import synthetic
+from numerai_lab.data import synthetic_files
 from numerai_lab.data.reader import Loaded, load, outline
-from numerai_lab.data.synthetic import SIZES, TARGETS, Synthetic, write_tournament
-from numerai_lab.data.world import Size, World, _fifths, ranks
+from numerai_lab.data.synthetic import Synthetic
+from numerai_lab.data.synthetic_files import TARGETS, write_tournament
+from numerai_lab.data.world import World, ranks
+from numerai_lab.data.world_features import Features, fifths
+from numerai_lab.data.world_size import SIZES, Size
 from numerai_lab.metrics.era import numerai_corr
 from numerai_lab.storage.folders import build_resumably
 
-SMALL_WORLD = Size.even(n_eras=40, n_rows=60, n_small=6, n_medium=12)
+SMALL = Size.even(n_eras=40, n_rows=60, n_small=6, n_medium=12)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("world")
-    write_tournament(path, SMALL_WORLD, seed=3)
+    write_tournament(path, World(SMALL, 3))
     return path
 
 
@@ -46,7 +49,7 @@ def test_files_have_the_tournaments_names_columns_and_dtypes(folder: Path) -> No
 def test_the_same_seed_gives_the_same_bytes_and_another_gives_others(folder: Path, tmp_path: Path) -> None:
     for seed, same in ((3, True), (4, False)):
         (tmp_path / str(seed)).mkdir()
-        write_tournament(tmp_path / str(seed), SMALL_WORLD, seed)
+        write_tournament(tmp_path / str(seed), World(SMALL, seed))
         for name in ("train.parquet", "truth.parquet", "meta_model.parquet"):
             assert ((tmp_path / str(seed) / name).read_bytes() == (folder / name).read_bytes()) is same
 
@@ -54,8 +57,8 @@ def test_the_same_seed_gives_the_same_bytes_and_another_gives_others(folder: Pat
 def test_the_bytes_do_not_depend_on_the_number_of_processes(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(synthetic, "CELLS_WORTH_A_PROCESS", 0)
-    write_tournament(tmp_path, SMALL_WORLD, 3, processes=2)
+    monkeypatch.setattr(synthetic_files, "CELLS_WORTH_A_PROCESS", 0)
+    write_tournament(tmp_path, World(SMALL, 3), processes=2)
     for path in folder.iterdir():
         assert (tmp_path / path.name).read_bytes() == path.read_bytes()
 
@@ -64,14 +67,14 @@ def test_what_was_broken_off_goes_on_and_ends_with_the_same_bytes(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[int] = []
-    features = World.features
-    monkeypatch.setattr(World, "features", lambda self, era, latents: made.append(era) or features(self, era, latents))
+    bins = Features.bins
+    monkeypatch.setattr(Features, "bins", lambda self, era, state: made.append(era) or bins(self, era, state))
 
     def power_cut(done: int, total: int) -> None:
         if done == 30:
             raise KeyboardInterrupt
 
-    write = functools.partial(write_tournament, size=SMALL_WORLD, seed=3)
+    write = functools.partial(write_tournament, world=World(SMALL, 3))
     with pytest.raises(KeyboardInterrupt):
         build_resumably(tmp_path / "world", functools.partial(write, progress=power_cut))
     assert not (tmp_path / "world").exists()
@@ -89,8 +92,8 @@ def test_parts_of_another_world_are_not_gone_on_with(folder: Path, tmp_path: Pat
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_tournament(tmp_path, SMALL_WORLD, 4, stop)
-    write_tournament(tmp_path, SMALL_WORLD, 3)
+        write_tournament(tmp_path, World(SMALL, 4), stop)
+    write_tournament(tmp_path, World(SMALL, 3))
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in folder.iterdir()}
     assert (tmp_path / "train.parquet").read_bytes() == (folder / "train.parquet").read_bytes()
 
@@ -106,7 +109,7 @@ def test_full_has_the_eras_and_rows_of_the_real_tournament() -> None:
 @pytest.mark.parametrize("n", [50, 60, 61, 99])
 def test_features_fall_into_fifths_as_their_ranks_do(n: int) -> None:
     values = np.random.default_rng(n).normal(size=(n, 4))
-    np.testing.assert_array_equal(_fifths(values), 5 * ranks(values) // n)
+    np.testing.assert_array_equal(fifths(values), 5 * ranks(values) // n)
 
 
 def test_targets_have_exact_proportions_and_alias_the_20_day_one(folder: Path) -> None:
@@ -126,7 +129,7 @@ def test_some_features_are_missing_in_early_eras_only(folder: Path) -> None:
 
 
 def test_targets_of_neighbouring_eras_overlap_as_far_as_their_horizon(tmp_path: Path) -> None:
-    write_tournament(tmp_path, Size.even(n_eras=60, n_rows=400, n_small=6, n_medium=6), seed=0)
+    write_tournament(tmp_path, World(Size.even(n_eras=60, n_rows=400, n_small=6, n_medium=6), 0))
     train = pl.read_parquet(tmp_path / "train.parquet")
     # Rows keep their order: row i of every era is the same stock.
     returns = np.stack([era["target_ender_20"].to_numpy() for _, era in train.group_by("era", maintain_order=True)])

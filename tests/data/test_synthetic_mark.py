@@ -12,8 +12,10 @@ from numerai_lab.data.files import Files
 from numerai_lab.data.inventory import inventory
 from numerai_lab.data.older import LAYOUTS, ROWS, write_older
 from numerai_lab.data.reader import load
-from numerai_lab.data.synthetic import SIZES, write_tournament
+from numerai_lab.data.synthetic_files import write_tournament
 from numerai_lab.data.synthetic_mark import KEY
+from numerai_lab.data.world import World
+from numerai_lab.data.world_size import SIZES
 from numerai_lab.experiment import run
 from numerai_lab.studies.rescore import score_predictions
 from tests.conftest import Quiet, make_config
@@ -31,7 +33,7 @@ def stamped(path: Path) -> bool:
 def train(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """train.parquet of a tiny world."""
     folder = tmp_path_factory.mktemp("world")
-    write_tournament(folder, SIZES["tiny"], 0)
+    write_tournament(folder, World(SIZES["tiny"], 0))
     return folder / COMPLETE["v5"]
 
 

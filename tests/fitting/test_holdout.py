@@ -15,7 +15,9 @@ import pytest
 import numerai_lab
 from numerai_lab.config.schema import Config
 from numerai_lab.core.panel import Panel
-from numerai_lab.data.synthetic import SIZES, write_tournament
+from numerai_lab.data.synthetic_files import write_tournament
+from numerai_lab.data.world import World
+from numerai_lab.data.world_size import SIZES
 from numerai_lab.experiment import run
 from numerai_lab.fitting.plan import plan
 from numerai_lab.metrics.scoring import per_era
@@ -57,7 +59,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny tournament as files."""
     folder = tmp_path_factory.mktemp("data") / "tiny"
     folder.mkdir()
-    write_tournament(folder, SIZES["tiny"], seed=0)
+    write_tournament(folder, World(SIZES["tiny"], 0))
     return folder
 
 

@@ -14,7 +14,9 @@ from numerai_lab.core.errors import NlabError
 from numerai_lab.core.splits import make_splits
 from numerai_lab.data.live import live_rows
 from numerai_lab.data.reader import load
-from numerai_lab.data.synthetic import SIZES, write_tournament
+from numerai_lab.data.synthetic_files import write_tournament
+from numerai_lab.data.world import World
+from numerai_lab.data.world_size import SIZES
 from numerai_lab.experiment import run
 from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.fitting.holdout import era_table
@@ -35,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny tournament as files, live.parquet among them."""
     folder = tmp_path_factory.mktemp("data") / "tiny"
     folder.mkdir()
-    write_tournament(folder, SIZES["tiny"], seed=0)
+    write_tournament(folder, World(SIZES["tiny"], 0))
     return folder
 
 

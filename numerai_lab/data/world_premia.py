@@ -1,0 +1,251 @@
+"""What returns pay for in a synthetic world: components of expected returns and their premia by week."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from numerai_lab.core.arrays import Array, Float64, Int64
+from numerai_lab.core.seeding import rng_for
+from numerai_lab.data.world_features import BaseSignals, Features, OwnSignals, cluster_values
+from numerai_lab.data.world_size import Size
+from numerai_lab.data.world_state import LOYALTY, N_CLUSTERS, N_FACTORS, PERSISTENCE, State
+from numerai_lab.data.worlds import DriftingPremium, Premium, WorldDescription
+
+LOOK_AHEAD = 12
+"""Weeks a 60-day target looks ahead."""
+SHIFT = 0.13
+"""Phase of the paid wave on the torus."""
+
+
+class Driver(ABC):
+    """What a component pays for: g of each stock, of unit variance."""
+
+    @abstractmethod
+    def of(self, state: State) -> Float64:
+        """rows × columns; one column, or one for each factor."""
+
+    @property
+    @abstractmethod
+    def decay(self) -> Float64:
+        """Autocorrelation of g over 1 to 12 weeks."""
+
+
+@dataclass(frozen=True)
+class Factors(Driver):
+    """Weighted sums of factors. weights: 8 × columns, each column of length 1."""
+
+    weights: Float64
+
+    def of(self, state: State) -> Float64:
+        weighted: Float64 = state.factors @ self.weights
+        return weighted
+
+    @property
+    def decay(self) -> Float64:
+        return _powers(PERSISTENCE)
+
+
+@dataclass(frozen=True)
+class Own(Driver):
+    """A weighted sum of own signals."""
+
+    weights: Float64
+
+    def of(self, state: State) -> Float64:
+        return (state.own.astype(np.float64) @ self.weights)[:, None]
+
+    @property
+    def decay(self) -> Float64:
+        return _powers(PERSISTENCE)
+
+
+@dataclass(frozen=True)
+class Clusters(Driver):
+    """A value of the cluster, times factor 0 where `times_factor`."""
+
+    values: Float64
+    times_factor: bool = False
+
+    def of(self, state: State) -> Float64:
+        of_cluster = self.values[state.cluster][:, None]
+        return of_cluster * state.factors[:, :1] if self.times_factor else of_cluster
+
+    @property
+    def decay(self) -> Float64:
+        return _powers(LOYALTY * PERSISTENCE if self.times_factor else LOYALTY)
+
+
+@dataclass(frozen=True)
+class Convex(Driver):
+    """The sum of (g² − 1)/√2 over four signals, of unit variance. at: which of the own or base signals."""
+
+    signals: OwnSignals | BaseSignals
+    at: Int64
+
+    def of(self, state: State) -> Float64:
+        if isinstance(self.signals, BaseSignals):
+            signals, covariance = self.signals.bases(state)[:, self.at], self.signals.covariance()[np.ix_(self.at, self.at)]
+        else:
+            signals, covariance = self.signals.of(state)[:, self.at], np.eye(len(self.at))
+        squares = (signals.astype(np.float64) ** 2 - 1) / np.sqrt(2)
+        unit: Float64 = squares.sum(1, keepdims=True) / np.sqrt((covariance**2).sum())
+        return unit
+
+    @property
+    def decay(self) -> Float64:
+        return _powers(PERSISTENCE**2)
+
+
+@dataclass(frozen=True)
+class Products(Driver):
+    """The sum of products of two factors, of unit variance. pairs: n × 2 factors, no factor twice."""
+
+    pairs: Int64
+
+    def of(self, state: State) -> Float64:
+        factors = state.factors
+        products = factors[:, self.pairs[:, 0]] * factors[:, self.pairs[:, 1]]
+        unit: Float64 = products.sum(1, keepdims=True) / np.sqrt(len(self.pairs))
+        return unit
+
+    @property
+    def decay(self) -> Float64:
+        return _powers(PERSISTENCE**2)
+
+
+@dataclass(frozen=True)
+class Wave(Driver):
+    """√2 cos 2π(v0 + .13)."""
+
+    def of(self, state: State) -> Float64:
+        return _wave(state.v[:, :1])
+
+    @property
+    def decay(self) -> Float64:
+        """By quadrature over two normal variables, the coordinate now and what comes to it."""
+        from scipy.special import ndtr
+
+        nodes, weights = np.polynomial.hermite_e.hermegauss(100)
+        weights = weights / weights.sum()
+        now = _wave(ndtr(nodes))
+        kept = _powers(PERSISTENCE)
+        later = kept[:, None, None] * nodes[:, None] + np.sqrt(1 - kept**2)[:, None, None] * nodes
+        products = np.einsum("i,wij,i,j->w", now, _wave(ndtr(later)), weights, weights)
+        autocorrelation: Float64 = products / ((now**2) @ weights)
+        return autocorrelation
+
+
+def _powers(base: float) -> Float64:
+    """base^1 … base^12."""
+    powers: Float64 = base ** np.arange(1.0, LOOK_AHEAD + 1)
+    return powers
+
+
+def _wave(v: Float64) -> Float64:
+    wave: Float64 = np.sqrt(2) * np.cos(2 * np.pi * (v + SHIFT))
+    return wave
+
+
+@dataclass(frozen=True)
+class Component:
+    """A part of returns with a premium of its own.
+
+    paid: week × column of the driver, the weekly premia. foreseen: the same without the drift around
+    the mean premia, which no one can foresee.
+    """
+
+    name: str
+    driver: Driver
+    decay: Float64
+    paid: Float64
+    foreseen: Float64
+
+    def expected(self, g: Float64, first: int) -> Float64:
+        """Expected returns over 20 and 60 days of stocks whose driver is g; first: the first week. rows × 2."""
+        ahead = self.decay[:, None] * self.foreseen[first : first + LOOK_AHEAD]
+        return np.stack([g @ ahead[:4].sum(0), g @ ahead.sum(0)], axis=1)
+
+
+def components_of(world: WorldDescription, features: Features, size: Size, seed: int) -> tuple[Component, ...]:
+    """The components of a world, with the premia of every week."""
+    weeks = np.arange(1, size.n_eras + 2 + LOOK_AHEAD)
+    components = []
+    for premium in world.premia:
+        name = "factors" if isinstance(premium, DriftingPremium) else premium.kind
+        rng = rng_for(seed, "synthetic", "premia", name)
+        if isinstance(premium, DriftingPremium):
+            driver: Driver = Factors(np.eye(N_FACTORS))
+            foreseen, drift = _drifting(premium, weeks, size, rng)
+        else:
+            driver = DRIVERS[premium.kind](premium, features, rng)
+            course = np.ones(len(weeks)) if premium.course is None else premium.course(size, weeks)
+            foreseen, drift = premium.rho * course[:, None], np.zeros((len(weeks), 1))
+        decay = driver.decay
+        weekly = decay[:4].sum() / 2  # of a 20-day return, whose noise has a standard deviation of 2
+        components.append(Component(name, driver, decay, (foreseen + drift) / weekly, foreseen / weekly))
+    return tuple(components)
+
+
+def _drifting(premium: DriftingPremium, weeks: Int64, size: Size, rng: np.random.Generator) -> tuple[Float64, Float64]:
+    """Mean premia and deviations from them: weeks × factors."""
+    mean = rng.normal(size=N_FACTORS)
+    mean *= premium.mean / np.sqrt((mean**2).mean())
+    sd = premium.sd * rng.lognormal(0, premium.spread, N_FACTORS)
+    steps = rng.normal(size=(len(weeks), N_FACTORS))
+    drift = np.empty_like(steps)
+    drift[0] = steps[0]
+    for i in range(1, len(weeks)):
+        drift[i] = premium.persistence * drift[i - 1] + np.sqrt(1 - premium.persistence**2) * steps[i]
+    return (1 - premium.fall * weeks / size.n_eras)[:, None] * mean, sd * drift
+
+
+def _unit(weights: Array) -> Float64:
+    """Weights of length 1."""
+    return np.asarray(weights / np.linalg.norm(weights), np.float64)
+
+
+def _linear(premium: Premium, features: Features, rng: np.random.Generator) -> Driver:
+    weights = rng.normal(size=N_FACTORS)
+    if premium.factors:
+        weights = np.isin(np.arange(N_FACTORS), premium.factors).astype(np.float64)
+    return Factors(_unit(weights)[:, None])
+
+
+def _own(premium: Premium, features: Features, rng: np.random.Generator) -> Driver:
+    return Own(_unit(rng.normal(size=features.n_own)))
+
+
+def _cluster_mean(premium: Premium, features: Features, rng: np.random.Generator) -> Driver:
+    return Clusters(cluster_values(1, rng)[:, 0])
+
+
+def _cluster_sign(premium: Premium, features: Features, rng: np.random.Generator) -> Driver:
+    return Clusters(rng.permutation(np.repeat([-1.0, 1.0], N_CLUSTERS // 2)), times_factor=True)
+
+
+def _convex(premium: Premium, features: Features, rng: np.random.Generator) -> Driver:
+    signals = next(p.signals for p in features.blocks if isinstance(p.signals, OwnSignals | BaseSignals))
+    n = signals.n if isinstance(signals, OwnSignals) else len(signals.group)
+    return Convex(signals, rng.permutation(n)[:4])
+
+
+def _products(premium: Premium, features: Features, rng: np.random.Generator) -> Driver:
+    return Products(rng.permutation(N_FACTORS)[:6].reshape(3, 2))
+
+
+def _torus(premium: Premium, features: Features, rng: np.random.Generator) -> Driver:
+    return Wave()
+
+
+DRIVERS: Mapping[str, Callable[[Premium, Features, np.random.Generator], Driver]] = {
+    "linear": _linear,
+    "own": _own,
+    "membermean": _cluster_mean,
+    "member": _cluster_sign,
+    "convex": _convex,
+    "products": _products,
+    "torus": _torus,
+}
+"""What each kind of premium pays for."""
