@@ -1,4 +1,4 @@
-"""The laboratory from Python: configs, runs and comparisons, their tables as pandas DataFrames that notebooks show."""
+"""The Python API: configs, runs and comparisons, with tables as pandas DataFrames."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,7 +33,7 @@ log = logging.getLogger("nlab")
 
 @dataclass(frozen=True)
 class Results:
-    """A finished run. In a notebook it shows its verdicts and its score table."""
+    """A finished run. Notebooks show its verdicts and score table."""
 
     path: Path
     manifest: dict[str, Any]
@@ -41,34 +41,34 @@ class Results:
 
     @cached_property
     def config(self) -> Config:
-        """With every default."""
+        """The config with every default. Raises NlabError where config.yaml is damaged."""
         return load_recorded(self.path / CONFIG)
 
     @cached_property
     def scores(self) -> "pd.DataFrame":
-        """A row a variant × split, as scores.csv has it, by variant and split."""
+        """One row per variant × split, as in scores.csv, indexed by variant and split."""
         return _pandas(self.read.scores).set_index(["variant", "split"])
 
     @cached_property
     def per_era(self) -> "pd.DataFrame":
-        """A row a variant × seed × era, a column a metric."""
+        """One row per variant × seed × era, one column per metric."""
         return _pandas(self.read.per_era)
 
     @cached_property
     def predictions(self) -> "pd.DataFrame":
-        """id, era, target, split, a column a variant."""
+        """id, era, target, split, and one column per variant."""
         import polars as pl
 
         return _pandas(pl.read_parquet(self.path / PREDICTIONS, glob=False, hive_partitioning=False))
 
     @property
     def verdicts(self) -> list[str]:
-        """A sentence a variant: is the gain real?"""
+        """One sentence per variant: is the gain real?"""
         return verdicts(self.read.scores)
 
     @property
     def report(self) -> Path:
-        """The page to open in a browser."""
+        """The path of the report, for a browser."""
         return self.path / REPORT
 
     def _repr_html_(self) -> str:
@@ -78,13 +78,13 @@ class Results:
 
 @dataclass(frozen=True)
 class Compared:
-    """Runs side by side, best first: a table for each group of runs that may be ranked together."""
+    """Runs side by side, best first: one table for each group of runs that may be ranked together."""
 
     result: comparison.Comparison
 
     @cached_property
     def tables(self) -> "list[pd.DataFrame]":
-        """One table a group: a row a run × variant × split, indexed by these three."""
+        """One table per group, with one row per run × variant × split, indexed by these three."""
         return [_pandas(group.table).set_index(["run", "variant", "split"]) for group in self.result.groups]
 
     @property
@@ -94,12 +94,12 @@ class Compared:
 
     @property
     def verdicts(self) -> list[str]:
-        """A sentence for each variant of the first group, and how many variants were judged together."""
+        """A sentence for each variant of the first group, and the number of variants judged together."""
         return lines_of_comparison(self.result.groups[0].table)
 
     @property
     def remarks(self) -> list[str]:
-        """What was skipped, and which runs differ in what."""
+        """Lines on skipped folders, and on differences between runs."""
         return [*self.result.skipped, *self.result.differences]
 
     def _repr_html_(self) -> str:
@@ -112,13 +112,13 @@ class Compared:
 
 @dataclass(frozen=True)
 class Unsealed:
-    """A look at the holdout of a run. In a notebook it shows itself: which look it is, verdicts, and the score table."""
+    """A look at the holdout of a run. Notebooks show the number of the look, verdicts, and the score table."""
 
     read: unsealing.HoldoutScores
 
     @cached_property
     def scores(self) -> "pd.DataFrame":
-        """A row a variant × split (`val`, `holdout`), by these: the variant, the reference and the variant's placebos."""
+        """Scores of the variant, the reference and the variant's placebos, indexed by variant and split (`val`, `holdout`)."""
         return _pandas(self.read.scores).set_index(["variant", "split"])
 
     @property
@@ -129,7 +129,7 @@ class Unsealed:
 
     @property
     def verdicts(self) -> list[str]:
-        """Sentences: on validation, on the holdout, and what is left of the gain."""
+        """Sentences on validation, on the holdout, and on the gain retained."""
         return list(self.read.lines)
 
     def _repr_html_(self) -> str:
@@ -138,7 +138,7 @@ class Unsealed:
 
 
 class _Silent:
-    """Progress that nobody sees."""
+    """A progress display that shows nothing."""
 
     def task(self, label: str) -> AbstractContextManager[Progress]:
         return nullcontext(no_progress)
@@ -147,7 +147,7 @@ class _Silent:
 def load_config(source: Path | str | Mapping[str, Any], *overrides: str) -> Config:
     """A config from a YAML file, or from plain values; overrides as after `--set`: `"data.size=tiny"`.
 
-    Raises NlabError with every problem at once.
+    Raises NlabError with every problem at once, and TypeError for overrides of plain values.
     """
     if isinstance(source, Mapping):
         if overrides:
@@ -160,7 +160,10 @@ def load_config(source: Path | str | Mapping[str, Any], *overrides: str) -> Conf
 
 
 def run(config: Config | Path | str, runs_dir: Path | str = "runs", *, cached: bool = True, force: bool = False) -> Results:
-    """Runs a config into a new run folder, as `nlab run` does, and reads it."""
+    """Runs a config into a new run folder, as `nlab run` does, and reads it.
+
+    force: run even if memory or disk seem too small. Raises NlabError for invalid input, NlabFailure where the run fails.
+    """
     loaded = config if isinstance(config, Config) else load_config(config)
     return read_run(run_experiment(loaded, user_path(runs_dir), _Silent(), options=RunOptions(cached=cached, force=force)).path)
 
@@ -175,13 +178,16 @@ def read_run(path: Path | str) -> Results:
 
 
 def compare(paths: Iterable[Path | str | Results], sort: str = "corr_mean", reference: str | None = None) -> Compared:
-    """Run folders side by side, as `nlab compare` sets them."""
+    """Ranks the variants of run folders, as `nlab compare` does.
+
+    Raises NlabError when no folder can be read, two have the same name, or a name is unknown.
+    """
     folders = [path.path if isinstance(path, Results) else user_path(path) for path in paths]
     return Compared(comparison.compare(folders, sort, reference))
 
 
 def unseal(run: Path | str | Results, variant: str, runs_dir: Path | str | None = None, *, again: bool = False) -> Unsealed:
-    """Scores a variant on the holdout of a finished run, once, as `nlab unseal` does; the look is written into the ledger.
+    """Scores a variant on the holdout of a finished run, once, as `nlab unseal` does, and writes the look into the ledger.
 
     runs_dir: the folder whose ledger counts looks, by default that of the run. Raises NlabError where the run has no holdout,
     and where it was looked at before, unless `again`.

@@ -36,10 +36,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """cached: share finished stages. unfinished: the folder of a killed run to go on in. force: run what seems not to fit.
+    """Options of a run.
 
-    verify: read data files, stores and stages through, even those that did not change since they were found whole.
-    memory: bytes that the run may take; None: all that is free.
+    cached: share finished stages. unfinished: the folder of a killed run to go on in. force: run even if memory or disk seem
+    too small. verify: read data files, stores and stages through, even if they did not change since the last check.
+    memory: bytes that the run may take; None: all free memory.
     """
 
     cached: bool = True
@@ -54,7 +55,7 @@ def run(
 ) -> Run:
     """Runs a config into a new folder under `runs_dir`: data → fit plan → stages → predictions → scores → report.
 
-    Raises NlabError for input that the user can mend, NlabFailure where the run breaks off.
+    Raises NlabError for invalid input, and NlabFailure where the run fails.
     """
     with new_run(runs_dir, config, options.unfinished) as folder:
         for remark in remarks or []:
@@ -71,7 +72,7 @@ def run(
 
 @dataclass(frozen=True)
 class _Prepared:
-    """A run before anything is fitted. asked: the config as it was given; config: with every `auto` decided."""
+    """A run before any fit. asked: the config of the user; config: the config with every `auto` resolved."""
 
     asked: Config
     config: Config
@@ -87,7 +88,7 @@ Predicted = Sequence[tuple[Splits, Predictions]]
 
 
 def _prepare(config: Config, folder: RunFolder, display: ProgressDisplay, options: RunOptions) -> _Prepared:
-    """Data, splits and fit plan, checked; refuses a run that the machine has no room for."""
+    """Loads and checks data, splits and fit plan. Raises NlabError where the machine has too little room for the run."""
     with folder.phase("data"), display.task("data") as progress:
         loaded, splits = load_sealed(config, progress, verify=options.verify)
         panel, scoring = loaded.panel, scoring_of(config, loaded)
@@ -114,7 +115,7 @@ def _record(run: _Prepared, folder: RunFolder) -> None:
 
 
 def _predict(run: _Prepared, folder: RunFolder, display: ProgressDisplay, options: RunOptions) -> Predicted:
-    """Fits, trains and predicts; rows that augmenters invent are judged in between."""
+    """Fits, trains and predicts, and measures the realism of synthetic eras in between."""
     loaded = run.loaded
     with scratch() as arrays, _cache(arrays, options) as cache:
         for store in loaded.stores.all:
@@ -138,7 +139,7 @@ def _predict(run: _Prepared, folder: RunFolder, display: ProgressDisplay, option
 def _score(
     run: _Prepared, predicted: Predicted, folder: RunFolder, display: ProgressDisplay
 ) -> "tuple[pl.DataFrame, pl.DataFrame]":
-    """Writes predictions, scores by era and the score table; returns the last two."""
+    """Writes predictions, per-era scores and the score table; returns the last two."""
     import polars as pl
 
     panel, scoring, splits = run.loaded.panel, run.scoring, run.plan.splits
@@ -163,7 +164,7 @@ def _cache(space: Scratch, options: RunOptions) -> Cache:
 
 
 def out_of_fold(context: RunContext, fold: FitPlan) -> Predictions:
-    """Predictions of a fold's eras by generators and models that were fitted on its training eras alone, and are not kept."""
+    """Predictions for a fold's eras by generators and models fitted on its training eras alone; these are not saved."""
     panel = context.panel.until(max(*fold.splits.train, *fold.splits.validation))
     with scratch() as space:
         inside = replace(context, panel=panel, plan=fold, scratch=space, save=lambda name, content: None)

@@ -1,4 +1,4 @@
-"""Generators and augmenters for scikit-learn: on a DataFrame of features with an era column."""
+"""Generators and augmenters as scikit-learn estimators, for DataFrames of features with an era column."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,23 +18,23 @@ from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.generators import Generator
 
 Units = Literal["bins", "quarters", "continuous"]
-"""How features are written: 0..4, or 0, .25 … 1, or anything on 0..1."""
+"""Units of features: bins 0..4, quarters 0, .25 … 1, or any values on 0..1."""
 
 
 @dataclass(frozen=True)
 class FittedEras:
-    """The eras of the rows that were fitted: the calendar of dates (None for plain numbers), and the last era's number."""
+    """The eras of the fitted rows: their calendar (None for plain numbers), and the number of the last era."""
 
     calendar: Calendar | None
     last: int
 
 
 class Columns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """A generator's columns beside the features, or alone.
+    """A transformer that adds a generator's columns to the features, or replaces them.
 
-    Features are bins 0..4, bins 0, .25 … 1, or continuous on 0..1, one column each; `era` names the column of eras, in any
-    order, which is left out of what comes out unless keep_era. Rows of an era are transformed together, as live rows are.
-    Eras are numbers (573, `0573`, `era573`) or dates, `X` for live rows; days_per_era as in a config's data.
+    Features are bins 0..4, bins 0, .25 … 1, or continuous on 0..1, one column each. `era` names the column of eras, in any
+    order, which the output lacks unless keep_era. Rows of an era are transformed together, as live rows are. Eras are numbers
+    (573, `0573`, `era573`) or dates, `X` for live rows; days_per_era as in a config's data.
     """
 
     def __init__(
@@ -55,7 +55,10 @@ class Columns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.days_per_era = days_per_era
 
     def fit(self, X: pd.DataFrame, y: Any = None) -> Self:
-        """Learns from the features alone; y is not looked at."""
+        """Learns from the features alone and ignores y. Raises ValueError for features in other units, and missing values.
+
+        Raises ValueError also for a generator that learns from targets or selects features.
+        """
         if self.generator.select is not None:
             raise ValueError("Columns: `select` needs feature sets and targets; choose the DataFrame's columns instead")
         if self.generator.uses_labels:
@@ -71,7 +74,7 @@ class Columns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:
-        """Columns for every row, in the order and with the index of X."""
+        """The generated columns, beside the features with `append`, in the order and with the index of X."""
         eras = era_numbers(X, self.era, self.eras_)
         panel = panel_of(X[[self.era, *self.features_]], None, self.era, self.units_, eras)
         values = np.empty((len(X), len(self.generator_.names_out())), np.float32)
@@ -82,7 +85,7 @@ class Columns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return pd.concat([X[passed_through], columns], axis=1)
 
     def get_feature_names_out(self, input_features: Any = None) -> Array:
-        """Names of what `transform` gives."""
+        """Names of the columns that `transform` returns."""
         passed_through = [*([self.era] if self.keep_era else []), *(self.features_ if self.append else ())]
         return np.array([*passed_through, *self._generated_names()], dtype=object)
 
@@ -91,10 +94,10 @@ class Columns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 
 class Augmented(RegressorMixin, BaseEstimator):  # type: ignore[misc]
-    """A regressor that also learns from an augmenter's rows; predictions are of real rows alone.
+    """A regressor that also learns from an augmenter's rows; it predicts real rows alone.
 
-    The estimator may be a Pipeline that begins with `Columns` (keep_era=True here hands it the era): its generator then
-    learns from the synthetic rows too, which `nlab run` does not do. Eras as in `Columns`; the estimator gets their numbers.
+    The estimator may be a Pipeline that begins with `Columns` (keep_era=True here gives it the era): its generator then
+    learns from synthetic rows too, unlike in `nlab run`. Eras as in `Columns`; the estimator receives their numbers.
     """
 
     def __init__(
@@ -115,7 +118,7 @@ class Augmented(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.days_per_era = days_per_era
 
     def fit(self, X: pd.DataFrame, y: Any) -> Self:
-        """Learns from the rows of X with a target, and from new ones made of them."""
+        """Learns from the rows of X with a target, and from synthetic rows made of them."""
         from sklearn.base import clone
 
         self.units_ = units_of(X.drop(columns=self.era, errors="ignore"))
@@ -144,7 +147,7 @@ class Augmented(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def fitted_eras(X: pd.DataFrame, era: str, days_per_era: int = DAYS_PER_ERA) -> tuple[Int32, FittedEras]:
-    """The era number of every row (int32), and the eras that number later rows.
+    """The era number of every row (int32), and the fitted eras, by which later rows are numbered.
 
     Raises EraError, a ValueError, when a label is no era.
     """
@@ -155,7 +158,7 @@ def fitted_eras(X: pd.DataFrame, era: str, days_per_era: int = DAYS_PER_ERA) -> 
 
 
 def era_numbers(X: pd.DataFrame, era: str, fitted: FittedEras) -> Int32:
-    """The era number (int32) of every row, by the calendar of the fitted rows; live rows follow all others.
+    """The era number (int32) of every row, by the calendar of the fitted rows; live rows come after all others.
 
     Raises ValueError when a label is no era, and when eras are dates that were numbers at the fit.
     """
@@ -167,7 +170,7 @@ def era_numbers(X: pd.DataFrame, era: str, fitted: FittedEras) -> Int32:
 
 
 def panel_of(X: pd.DataFrame, y: Float32 | None, era: str, units: Units, eras: Int32) -> Panel:
-    """A DataFrame as a panel, rows by era; eras: the number of every row."""
+    """A DataFrame as a panel, with rows sorted by era; eras: the number of every row."""
     order = np.concatenate(list(_rows(eras)))
     features = _features(X.drop(columns=era), units)
     counts = [len(rows) for rows in _rows(eras)]
@@ -187,7 +190,7 @@ def panel_of(X: pd.DataFrame, y: Float32 | None, era: str, units: Units, eras: I
 
 
 def _labels(X: pd.DataFrame, era: str) -> tuple[Array, list[str | None]]:
-    """For every row the place of its era label in the list of distinct ones; None is a missing value."""
+    """For every row the position of its era label among the distinct labels; None is a missing value."""
     if era not in X.columns:
         raise ValueError(f"no column {era!r} of eras among {', '.join(map(str, X.columns[:5]))} …; name it with era=")
     codes, distinct = pd.factorize(X[era], use_na_sentinel=True)
@@ -200,13 +203,13 @@ def _by_row(codes: Array, labels: Sequence[str | None], numbering: EraNumbers, l
 
 
 def _rows(eras: Int32) -> Iterator[Array]:
-    """Places of the rows of each era, eras rising."""
+    """Positions of the rows of each era, eras rising."""
     order = np.argsort(eras, kind="stable")
     yield from np.split(order, np.flatnonzero(np.diff(eras[order])) + 1)
 
 
 def units_of(X: pd.DataFrame) -> Units:
-    """What the features are written in; ValueError where it is none that is known."""
+    """The units of the features. Raises ValueError for missing values, and values outside of 0..4."""
     values = X.to_numpy(np.float32)
     if not np.isfinite(values).all():
         raise ValueError("features have missing values; Numerai's mean the middle bin: X.fillna(2) for bins 0..4, .5 for 0..1")
@@ -220,6 +223,6 @@ def units_of(X: pd.DataFrame) -> Units:
 
 
 def _features(X: pd.DataFrame, units: Units) -> Array:
-    """int8 bins 0..4, or float32 on 0..1."""
+    """Features as int8 bins 0..4, or float32 on 0..1."""
     values = X.to_numpy(np.float32)
     return values if units == "continuous" else np.round(values * (4 if units == "quarters" else 1)).astype(np.int8)

@@ -1,1 +1,1 @@
-"""The `nlab` command: app.py and one file a command; no logic."""
+"""The `nlab` command: app.py, and one file per subcommand without logic of its own."""

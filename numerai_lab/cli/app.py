@@ -66,7 +66,7 @@ app.command()(docs)
 def main() -> None:
     """Entry point: exit code 0, 1 (failure), 2 (bad input)."""
     _log_to_stderr()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill ends as Ctrl-C does: nothing half-written stays
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: no half-written file stays
     from numerai_lab.core.errors import NlabError, NlabFailure, as_failure
 
     try:
@@ -75,7 +75,7 @@ def main() -> None:
         say(f"nlab: {error}")
         sys.exit(1 if isinstance(error, NlabFailure) else 2)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of a pipe went away: not our error
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the pipe's reader is gone: no error of ours
         sys.exit(1)
     except Exception as error:
         failure = as_failure(error)

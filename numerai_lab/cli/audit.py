@@ -1,4 +1,4 @@
-"""`nlab audit`: leaks in data and config."""
+"""`nlab audit`: checks data and config for leaks."""
 
 from pathlib import Path
 from typing import Annotated

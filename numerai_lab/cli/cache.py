@@ -1,4 +1,4 @@
-"""`nlab cache …`: what finished stages are kept, whether they are whole, and how much of them."""
+"""`nlab cache …`: lists, checks and prunes finished stages and data."""
 
 from typing import Annotated, Any
 
@@ -11,7 +11,7 @@ cache_app = typer.Typer(help="Look at, check and prune what runs keep.", no_args
 
 @cache_app.command("list")
 def list_(table_format: FormatOption = "table") -> None:
-    """List stages and data, last used first."""
+    """List stages and data, most recently used first."""
     from numerai_lab.storage.cleanup import items
     from numerai_lab.storage.folders import cache_dir
 
@@ -20,7 +20,7 @@ def list_(table_format: FormatOption = "table") -> None:
 
 @cache_app.command()
 def info(table_format: FormatOption = "table") -> None:
-    """Print entries, size and worth by family."""
+    """Print number, size and computing time of entries by family."""
     from numerai_lab.storage.cleanup import items, orphans
     from numerai_lab.storage.folders import cache_dir
 
@@ -41,7 +41,7 @@ def prune(
     keep: Annotated[str, typer.Option(help="bytes that may stay, such as 20GB; the least recently used go first")],
     data: Annotated[bool, typer.Option("--data", help="count and remove data too, not only stages")] = False,
 ) -> None:
-    """Remove what was not used for longest; never what is in use."""
+    """Remove the least recently used entries; never one that is in use."""
     from numerai_lab.core.formatting import human_bytes
     from numerai_lab.storage.cleanup import bytes_of
     from numerai_lab.storage.cleanup import prune as prune_cache

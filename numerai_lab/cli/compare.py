@@ -1,4 +1,4 @@
-"""`nlab compare`: runs side by side."""
+"""`nlab compare`: ranks the variants of several runs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,7 +30,7 @@ def compare(
 ) -> None:
     """Set runs side by side.
 
-    One table a group of runs that saw the same data, target, horizon and eras.
+    One table for each group of runs that saw the same data, target, horizon and eras.
     """
     from numerai_lab.report.comparison import compare as compare_runs
     from numerai_lab.report.differing import with_config
@@ -52,7 +52,7 @@ def compare(
 
 
 def _print_groups(comparison: "Comparison", tables: list[tuple["pl.DataFrame", list[str]]]) -> None:
-    """Prints the table of each group with its verdicts. tables: with the config keys they show."""
+    """Prints the table of each group with its verdicts. tables: each with the config keys among its columns."""
     from numerai_lab.report.tables import summary_columns
     from numerai_lab.report.verdicts import lines_of_comparison
 

@@ -1,4 +1,4 @@
-"""`nlab data …`: what data there is, where it lies, and what it holds."""
+"""`nlab data …`: synthesizes, downloads, lists and describes data."""
 
 import json
 from pathlib import Path
@@ -27,9 +27,9 @@ def synth(
     oracle: Annotated[bool, typer.Option("--oracle", help="add the feature set `oracle`: the latents themselves")] = False,
     jobs: Annotated[int, typer.Option(help="processes that make features; the bytes do not depend on it", min=1)] = 2,
 ) -> None:
-    """Write a synthetic tournament: the real one's files.
+    """Write a synthetic tournament in the files of the real one.
 
-    What is broken off goes on where it stopped when it is called again.
+    Called again after an interruption, it goes on where it stopped.
     """
     from numerai_lab.core.errors import NlabError, nearest
     from numerai_lab.data.older import LAYOUTS, write_older
@@ -68,7 +68,7 @@ def info(
         Path | None, typer.Option(callback=expanded, help="draw rows and absent features by era into this .png or .svg")
     ] = None,
 ) -> None:
-    """Print what the data holds, era by era with --format json."""
+    """Print eras, rows, features and targets of the data; every era with --format json."""
     from numerai_lab.config.loading import load_data
     from numerai_lab.data.inventory import inventory
     from numerai_lab.data.reader import load
@@ -121,7 +121,7 @@ def download(config: ConfigFile = None, settings: Settings = None) -> None:
 
 @data_app.command()
 def update(config: ConfigFile = None, settings: Settings = None) -> None:
-    """Fetch again what has changed, such as validation."""
+    """Download files that have changed, such as validation."""
     from numerai_lab.config.loading import load_data
     from numerai_lab.core.errors import NlabError
     from numerai_lab.data.numerai import Numerai

@@ -1,4 +1,4 @@
-"""`nlab docs`: the manual in the terminal."""
+"""`nlab docs`: shows the manual in the terminal."""
 
 import os
 import sys
@@ -59,7 +59,7 @@ def _print_matches(word: str, page: str | None) -> None:
 
 
 def _print_page(page: str) -> None:
-    """Markdown as it is into a pipe, rendered and paged on a terminal."""
+    """Prints a page: plain Markdown into a pipe, rendered and paged on a terminal."""
     from numerai_lab.docs.pages import for_terminal, text
 
     if not sys.stdout.isatty():
@@ -73,5 +73,5 @@ def _print_page(page: str) -> None:
     console = Console(highlight=False)
     with console.capture() as capture:
         console.print(Markdown(for_terminal(page), hyperlinks=False))
-    os.environ.setdefault("LESS", "-R")  # else less shows colours as escape codes
+    os.environ.setdefault("LESS", "-R")  # without -R less shows colours as escape codes
     pydoc.pager(capture.get())

@@ -1,4 +1,4 @@
-"""`nlab export`: generated columns and synthetic eras of a run as files."""
+"""`nlab export`: writes generated columns and synthetic eras of a run to files."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

@@ -1,4 +1,4 @@
-"""`nlab inspect`: what the generators of a run learned, and how real the rows are that its augmenters invented."""
+"""`nlab inspect`: diagnostics of a run's generators, and realism of its synthetic eras."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,10 +16,10 @@ def inspect(
     rows: Annotated[bool, typer.Option("--rows", help="only how real invented rows are")] = False,
     table_format: FormatOption = "table",
 ) -> None:
-    """Look at what a run's generators learned, and its augmenters made.
+    """Look at what a run's generators learned, and at its synthetic eras.
 
-    Columns: what is new in them, whether seeds agree, drift, importance: a table, and inspection.html in the run folder.
-    Invented rows: correlations and bins beside those of held-out eras, copies, what trees learn from them.
+    Columns: information beyond raw features, agreement between seeds, drift, importance, as a table and inspection.html in
+    the run folder. Synthetic eras: correlations and bins beside those of held-out eras, copies, corr of trees trained on them.
     """
     from numerai_lab.report.inspection_page import COLUMNS, LEGEND, inspection_page, inspection_table
     from numerai_lab.report.page import INSPECTION, heading, redrawn

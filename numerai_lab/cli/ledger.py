@@ -1,4 +1,4 @@
-"""`nlab ledger`: who looked at holdouts, and when."""
+"""`nlab ledger`: lists all looks at holdouts."""
 
 from pathlib import Path
 from typing import Annotated

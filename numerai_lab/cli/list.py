@@ -1,4 +1,4 @@
-"""`nlab list`: what there is to name in a config, and finished runs."""
+"""`nlab list`: lists the methods, metrics and sources that configs may name, and finished runs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +10,7 @@ from numerai_lab.cli.terminal import FormatOption, print_table, say
 
 
 def families() -> list[str]:
-    """What the shell completes after `nlab list`."""
+    """Shell completions after `nlab list`."""
     from numerai_lab.config.catalogue import CATALOGUE
 
     return [*CATALOGUE, "runs"]
@@ -27,7 +27,7 @@ def list_(
     ] = None,
     table_format: FormatOption = "table",
 ) -> None:
-    """List what there is of a family, a line each."""
+    """List generators, augmenters, models, metrics, sources or runs, one line each."""
     import polars as pl
 
     from numerai_lab.config.catalogue import entries

@@ -1,4 +1,4 @@
-"""`nlab methods`: what each method changes."""
+"""`nlab methods`: compares all methods under one config."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,8 +21,8 @@ def methods(
 ) -> None:
     """Run every generator and augmenter there is under one config's data, splits and model.
 
-    Each in a run of its own, with raw features and against its placebo; those that the config names itself as they stand
-    there, the others with their defaults. What was computed before comes from the cache; the table grows by a row a method.
+    Each has a run of its own, with raw features and against its placebo: the config's methods with their parameters there,
+    all others with their defaults. Stages come from the cache, and the table gains a row after each method.
     """
     from numerai_lab.config.loading import load_config
     from numerai_lab.core.errors import NlabFailure
@@ -37,7 +37,7 @@ def methods(
     check_writable(place)
     for trial in run_each(loaded, runs_dir / f"{loaded.name}_each", say, jobs, only or []):
         trials.append(trial)
-        write_page(place, page(loaded, trials))  # what there is so far: all of them take hours
+        write_page(place, page(loaded, trials))  # the table so far: all methods take hours
     print(place)
     if failed := [trial for trial in trials if trial.run is None]:
         raise NlabFailure(f"methods: {len(failed)} of {len(trials)} failed, the first: {failed[0].name}: {failed[0].failure}")

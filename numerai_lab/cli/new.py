@@ -1,4 +1,4 @@
-"""`nlab new`: a config to begin with."""
+"""`nlab new`: prints a starter config."""
 
 from typing import Annotated
 
@@ -6,7 +6,7 @@ import typer
 
 
 def kinds() -> list[str]:
-    """Names that the shell completes."""
+    """Shell completions: names of methods."""
     from numerai_lab.config.messages import KINDS
 
     return list(KINDS)
@@ -20,7 +20,7 @@ def new(
 ) -> None:
     """Print a commented config to begin with.
 
-    Every parameter of the methods that are named, with its default and what it does: `nlab new umap cutout > my.yaml`.
+    It lists every parameter of the named methods with its default and description: `nlab new umap cutout > my.yaml`.
     """
     from numerai_lab.config.starter import starter
 

@@ -1,4 +1,4 @@
-"""`nlab open`: a run's report in the browser."""
+"""`nlab open`: opens a run's report in the browser."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`nlab power`: what a run would resolve, before it is made."""
+"""`nlab power`: estimates the difference that a run can detect."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,9 +19,9 @@ def power(
     runs_dir: Annotated[Path, typer.Option(callback=expanded, help="where run folders are")] = Path("runs"),
     table_format: FormatOption = "table",
 ) -> None:
-    """Say what a run would resolve, before it is made.
+    """Estimate the difference that a run can detect, before the run.
 
-    For several numbers of seeds: the difference that the eras at hand would show, and the eras that --gain would need.
+    For several numbers of seeds: the difference that the eras at hand can show, and the eras that --gain needs.
     """
     import polars as pl
 

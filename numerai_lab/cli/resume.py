@@ -1,4 +1,4 @@
-"""`nlab resume`: go on with a run that was killed."""
+"""`nlab resume`: goes on with a killed run."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`nlab run`: a config into a scored run folder."""
+"""`nlab run`: runs a config into a scored run folder."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`nlab score`: predictions that somebody else made."""
+"""`nlab score`: scores a file of predictions."""
 
 from pathlib import Path
 from typing import Annotated
@@ -24,7 +24,7 @@ def score(
 ) -> None:
     """Score a file of predictions as a run would.
 
-    Its rows are joined to the data by id; what doesn't match is counted, and too little of it is an error.
+    Rows are joined to the data by id. Rows that don't match are counted; too few matches are an error.
     """
     from numerai_lab.config.loading import load_part
     from numerai_lab.report.page import scores_page

@@ -1,4 +1,4 @@
-"""`nlab show`: a run's table and verdicts."""
+"""`nlab show`: prints a run's table and verdicts."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`nlab sweep`: many trials of one config."""
+"""`nlab sweep`: runs and ranks many trials of one config."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -43,7 +43,7 @@ def sweep(
 ) -> None:
     """Run many trials of a config, and rank them.
 
-    Each is a run folder; what they share comes from the cache. Called again, it goes on. val2 is not looked at to choose.
+    Each trial is a run folder; shared stages come from the cache. Called again, the sweep goes on. val2 does not rank trials.
     """
     from numerai_lab.config.loading import load_config
     from numerai_lab.report.progress import progress_display

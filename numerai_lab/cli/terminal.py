@@ -1,4 +1,4 @@
-"""What commands print: tables on stdout, everything else on stderr."""
+"""Output of commands: tables on stdout, everything else on stderr."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ Set = Annotated[
 
 
 def expanded(value: Any) -> Any:
-    """A path, several, or none as an argument names them, with `~` as the home folder, which not every shell expands."""
+    """The path or paths of an argument, with `~` replaced by the home folder, which not every shell does."""
     from numerai_lab.storage.folders import user_path
 
     if value is None:
@@ -33,7 +33,7 @@ FormatOption = Annotated[TableFormat, typer.Option("--format", help="how the tab
 def print_table(
     table: "pl.DataFrame", table_format: TableFormat, columns: Any, head: Any = (), out: Path | None = None, *, wrap: bool = False
 ) -> None:
-    """A table as asked for, `head` above it, notes of variants below; without `wrap`, what does not fit is left out."""
+    """Prints a table, with `head` above and notes of variants below; without `wrap`, columns that do not fit are left out."""
     from rich.console import Console
 
     from numerai_lab.report.tables import exported, footnoted, left_out, rendered, with_interval
@@ -56,7 +56,7 @@ def print_table(
 
 
 def by_suffix(out: Path | None) -> TableFormat:
-    """The format that a file's name asks for."""
+    """The format that a file's suffix stands for. Raises NlabError for any other suffix."""
     suffixes: dict[str, TableFormat] = {".json": "json", ".csv": "csv", ".md": "md"}
     if out is None or out.suffix not in suffixes:
         stop(f"--out: {out} ends in none of {', '.join(suffixes)}; or say --format")
@@ -64,12 +64,12 @@ def by_suffix(out: Path | None) -> TableFormat:
 
 
 def stop(message: str) -> NoReturn:
-    """Ends the command with a sentence for the user."""
+    """Ends the command with an error message for the user. Raises NlabError."""
     from numerai_lab.core.errors import NlabError
 
     raise NlabError(message)
 
 
 def say(line: str) -> None:
-    """A line on stderr."""
+    """Prints a line on stderr."""
     print(line, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`nlab transform`: the columns of a config's generators, without training a model."""
+"""`nlab transform`: writes the columns of a config's generators without training a model."""
 
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +18,7 @@ def transform(
 ) -> None:
     """Download, fit generators and write their columns.
 
-    One file a generator, in a new folder, as `nlab export` writes them; no model is trained.
+    One file per generator in a new folder, as `nlab export` writes them; no model is trained.
     """
     from numerai_lab.config.loading import load_config
     from numerai_lab.report.progress import progress_display

@@ -1,4 +1,4 @@
-"""`nlab unseal`: a run on its holdout, once."""
+"""`nlab unseal`: scores a run on its holdout, once."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,8 +20,8 @@ def unseal(
 ) -> None:
     """Score a variant on the run's holdout, once.
 
-    Its saved models predict the eras that splits.holdout sealed; how much of the gain on validation is left there. The look
-    is written into the ledger of the runs folder before the scores are computed, and so counts even when it is broken off.
+    Its saved models predict the eras sealed by splits.holdout. The output shows how much of the gain on validation is left. The
+    look enters the ledger of the runs folder before scores are computed, so that it also counts when interrupted.
     """
     from numerai_lab.report.page import heading
     from numerai_lab.report.progress import progress_display

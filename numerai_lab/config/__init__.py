@@ -1,1 +1,1 @@
-"""The YAML of a run: schema, loading, checks, and what a config that names no variants compares."""
+"""The YAML config of a run: schema, loading, checks and default variants."""

@@ -1,4 +1,4 @@
-"""What `nlab list` and `nlab describe` say, read off the registries: parameters, defaults, docstrings."""
+"""Descriptions of methods for `nlab list` and `nlab describe`, read from the registries."""
 
 import inspect
 import re
@@ -21,14 +21,14 @@ CATALOGUE: dict[str, Mapping[str, type[Component] | Metric]] = {**FAMILIES, "met
 
 
 def entries(family: str) -> list[dict[str, str]]:
-    """Name and one line of every entry of a family."""
+    """Name and first line of every entry of a family. Raises NlabError for an unknown family."""
     if family not in CATALOGUE:
         raise NlabError(f"list: no family {family!r}; {nearest(family, CATALOGUE)}")
     return [{"name": name, "gives": _text(entry).splitlines()[0]} for name, entry in CATALOGUE[family].items()]
 
 
 def description(name: str) -> dict[str, Any]:
-    """Everything there is to say about a component or metric."""
+    """Docstring, output and parameters of a component or metric. Raises NlabError for an unknown name."""
     for family, members in CATALOGUE.items():
         if name in members:
             entry = members[name]
@@ -55,7 +55,7 @@ def _text(entry: type[Component] | Metric) -> str:
 
 
 def _emits(entry: type[Component] | Metric) -> str:
-    """What a component returns with its default parameters."""
+    """The columns or rows that a component returns with its default parameters, as text."""
     if isinstance(entry, Metric):
         return "one number an era and variant" if entry.window is None else "one number a split and variant"
     if issubclass(entry, Generator):
@@ -80,7 +80,7 @@ def _control(entry: type[Component] | Metric) -> str:
 
 
 def _parameters(registered: type[Component]) -> list[dict[str, str]]:
-    """A row a parameter; `of`: the algorithms that have it so, where not all of them do."""
+    """One row per parameter; `of`: the algorithms that have it, where not all of them do."""
     classes = algorithms_of(registered) or {"": registered}
     rows: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for value, cls in classes.items():

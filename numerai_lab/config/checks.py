@@ -1,4 +1,4 @@
-"""What is wrong with a config that one field alone can't tell: names that are nobody's, names twice, ranges that overlap."""
+"""Checks of a config across its fields: unknown names, repeated names, overlapping ranges."""
 
 import itertools
 import re
@@ -14,7 +14,7 @@ from numerai_lab.generators.base import Generator
 
 
 def cross_checks(raw: Mapping[str, Any]) -> list[str]:
-    """What one field alone can't tell; written for raw values, so that it speaks even when other fields are wrong."""
+    """Problems across fields of unchecked values, so that they are found even when single fields are wrong."""
     generators, augmenters = mapping(raw, "generators"), mapping(raw, "augmenters")
     variants = {name: v for name, v in mapping(raw, "variants").items() if isinstance(v, Mapping)}
     problems = _bad_names(generators, augmenters, mapping(raw, "variants"))
@@ -40,7 +40,7 @@ def cross_checks(raw: Mapping[str, Any]) -> list[str]:
 
 
 def scope_checks(config: Config) -> list[str]:
-    """What generators that use labels ask of the variants around them."""
+    """Problems of variants with the fit scopes of their generators."""
     problems = []
     for name, variant in config.variants.items():
         used = [config.generators[g] for g in variant.inputs if g in config.generators]
@@ -81,7 +81,7 @@ def _unknown(where: str, names: Any, known: Sequence[Any], noun: str) -> list[st
 
 
 def _overlaps(splits: Mapping[Any, Any]) -> list[str]:
-    """Explicit ranges that overlap or stand in the wrong order."""
+    """Problems of explicit era ranges that overlap or are in the wrong order."""
     spans = []
     for name in ("train", "val1", "val2", "holdout"):
         try:
@@ -96,7 +96,7 @@ def _overlaps(splits: Mapping[Any, Any]) -> list[str]:
 
 
 def _same_twice(config: Config, name: str, variant: Variant) -> list[str]:
-    """Two entries of equal kind and parameters are one component: its columns or rows would stand twice."""
+    """Problems of a variant with two entries of equal kind and parameters: their columns or rows would be the same."""
     generators = [(g, config.generators[g].seed_key) for g in variant.inputs if _is_own(config.generators.get(g))]
     augmenters = [(a, config.augmenters[a].seed_key) for a in variant.augment if a in config.augmenters]
     columns = "the same columns would stand twice; leave one out"
@@ -110,12 +110,12 @@ def _same_twice(config: Config, name: str, variant: Variant) -> list[str]:
 
 
 def _is_own(generator: Generator | None) -> bool:
-    """Not a placebo whose number of columns another generator decides."""
+    """Whether a generator decides its own number of columns; a placebo with `like` does not."""
     return generator is not None and not generator.model_dump().get("like")
 
 
 def _unfit_augmenters(generators: Iterable[Generator], augmenters: Mapping[str, Augmenter]) -> list[str]:
-    """Augmenters that mix eras of several cross-fit blocks, so that no fit of a cross-fit generator covers their rows."""
+    """Augmenters whose rows mix eras of several cross-fit blocks: no fit of a cross-fit generator is honest for them."""
     if not any(generator.fit_scope.kind == "cross_fit" for generator in generators):
         return []
     return [

@@ -1,4 +1,4 @@
-"""What a config that names no variants compares: what the forum argues with, each method beside its placebo."""
+"""The variants of a config that names none: each method, and a placebo beside it."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -13,17 +13,16 @@ from numerai_lab.generators import GENERATORS
 RAW = "raw"
 C = TypeVar("C", bound=Component)
 NOISE, UNTRAINED, SAME_ROWS = "random_columns", "random_encoder", "duplicate"
-"""The kinds of placebos: as many columns of noise, a network of the same shape as it began, and the same rows once more."""
+"""Kinds of placebos: columns of noise, an untrained network of the same shape, and repeated real rows."""
 
 
 def with_variants(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """The plain values of a config with variants written out, and the placebos they need.
+    """The plain values of a config with default variants and the placebos that they need.
 
-    Of each generator NAME alone and raw+NAME, of each augmenter its rows; raw + a placebo of as many columns, one for each
-    width there is; an untrained network of each shape there is, alone and with raw; and the same rows again, as many of the
-    same weight.
-    Beside generators that take the first training eras for themselves, raw and their placebos trained on the eras they
-    leave. Works on values that were not checked yet: what is wrong with them is said elsewhere.
+    For each generator NAME: NAME_only and raw+NAME; for each augmenter: real rows with its rows. Placebos: raw with noise
+    columns, one per number of columns; untrained networks, one per shape, alone and with raw; repeated rows, as many and of
+    the same weight. Beside generators that keep the first training eras for themselves, raw and placebos also train on the
+    eras that these leave. Takes unchecked values; the checks report their problems.
     """
     generators, augmenters = mapping(raw, "generators"), mapping(raw, "augmenters")
     added, same = {**_noise(generators), **_untrained(generators)}, _same_rows(augmenters)
@@ -49,15 +48,15 @@ def with_variants(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def mapping(raw: Mapping[str, Any], key: str) -> Mapping[Any, Any]:
-    """The mapping under a key of unchecked values; empty where there is something else."""
+    """The mapping under a key of unchecked values; empty where the value is no mapping."""
     value = raw.get(key)
     return value if isinstance(value, Mapping) else {}
 
 
 def _noise(generators: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
-    """Noise placebos: one for each number of columns, and one for each generator whose number depends on the data.
+    """Noise placebos: one per number of columns, and one per generator whose number of columns depends on the data.
 
-    Empty where the config has a noise generator of its own.
+    Empty where the config has a noise generator.
     """
     if any(_kind(values) == NOISE for values in generators.values()):
         return {}
@@ -70,7 +69,7 @@ def _noise(generators: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _untrained(generators: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
-    """Untrained placebos: one network for each shape of the trained ones; empty where the config has one of its own."""
+    """Untrained placebos: one network per shape of the trained ones; empty where the config has one."""
     if any(_kind(values) == UNTRAINED for values in generators.values()):
         return {}
     placebos: dict[str, dict[str, Any]] = {}
@@ -82,10 +81,10 @@ def _untrained(generators: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _same_rows(augmenters: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
-    """Row placebos: for each augmenter as many copies of real rows, of the same weight.
+    """Row placebos: for each augmenter as many repeated real rows, of the same weight.
 
-    Empty where the config has such a placebo. An augmenter that replaces an era's rows by as many others needs none: the
-    baseline is its placebo.
+    Empty where the config has such a placebo. The placebo of an augmenter that replaces an era's rows by as many others is
+    the baseline.
     """
     if SAME_ROWS not in AUGMENTERS or any(_kind(values) == SAME_ROWS for values in augmenters.values()):
         return {}
@@ -104,9 +103,9 @@ def _same_rows(augmenters: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _named(name: str, placebos: Mapping[Any, dict[str, Any]], taken: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
-    """`placebo`; of several `placebo_12`, `placebo_60`; `untrained_scarf` after the first of a shape.
+    """Placebos by name: `NAME` where there is one, such as `placebo`; `NAME_KEY` where there are several.
 
-    A name that the config uses for something else is left to it.
+    A placebo whose name the config already uses is left out.
     """
     names = {name if len(placebos) == 1 else f"{name}_{size}": values for size, values in placebos.items()}
     return {key: values for key, values in names.items() if key not in taken}
@@ -119,7 +118,7 @@ def _early(generators: Mapping[Any, Any]) -> list[str]:
 
 
 def _noise_of(name: Any, values: Any) -> dict[str, Any] | None:
-    """As many columns of noise as these parameters of a generator ask for; None where they are not valid."""
+    """Parameters of noise with as many columns as the generator has; None where its parameters are invalid."""
     generator = _checked(GENERATORS, values)
     if generator is None:
         return None
@@ -128,7 +127,7 @@ def _noise_of(name: Any, values: Any) -> dict[str, Any] | None:
 
 
 def _untrained_of(values: Any) -> dict[str, Any] | None:
-    """The untrained network beside a network with these parameters, reading the same features; None beside anything else."""
+    """Parameters of the untrained network beside a trained one, on the same features; None for anything else."""
     generator = _checked(GENERATORS, values)
     if generator is None or generator.untrained is None:
         return None
@@ -136,7 +135,7 @@ def _untrained_of(values: Any) -> dict[str, Any] | None:
 
 
 def _checked(kinds: Mapping[str, type[C]], values: Any) -> C | None:
-    """The component that these values describe; None where they are not valid."""
+    """The component with these parameters; None where they are invalid."""
     kind = _kind(values)
     if kind not in kinds:
         return None

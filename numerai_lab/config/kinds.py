@@ -1,6 +1,6 @@
 """Kinds that are several classes: umap by its `mode`, contrastive by its `method`.
 
-A `registered` class is one that a registry names by its kind.
+`registered` is the class under the kind's name in a registry.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ def member_name(registry: Mapping[str, type[Component]], key: str, value: Any) -
 
 
 def class_for(registered: type[C], values: Mapping[str, Any]) -> type[C] | None:
-    """The class that parameters ask for; None where there is none of that name."""
+    """The class that parameters choose; None where they name an unknown algorithm."""
     classes = registered.algorithms()
     if not classes:
         return registered
@@ -43,16 +43,15 @@ def class_for(registered: type[C], values: Mapping[str, Any]) -> type[C] | None:
 
 
 def component_of(registered: type[C], values: Mapping[str, Any]) -> C:
-    """The component that parameters describe. Raises pydantic's ValidationError."""
+    """The component with these parameters. Raises pydantic's ValidationError where they are invalid."""
     chosen = class_for(registered, values) or registered
     return chosen.model_validate(without_idle(registered, values))
 
 
 def without_idle(registered: type[Component], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters without those that say nothing.
+    """The parameters without idle ones: those of other algorithms, and removed ones, at their defaults.
 
-    The config.yaml of an older run also has the parameters of other algorithms, and ones that were
-    removed since. They are left out where they are at their defaults. Elsewhere they stay, and
+    The config.yaml of an older run has such parameters. With other values they stay, and
     validation refuses them.
     """
     chosen = class_for(registered, values)
@@ -75,7 +74,7 @@ def without_foreign(registered: type[Component], values: Mapping[str, Any]) -> d
 
 
 def family(registered: type[Component]) -> type[Component]:
-    """The class whose docstring describes the kind: its only class, or the base of all."""
+    """The class whose docstring describes the kind: its only class, or the common base."""
     if not registered.algorithms():
         return registered
     return next(base for base in registered.__mro__ if vars(base).get("chosen_by"))
@@ -84,8 +83,8 @@ def family(registered: type[Component]) -> type[Component]:
 def algorithms_of(registered: type[Component]) -> dict[str, type[Component]]:
     """The algorithms of a kind that is several classes.
 
-    A choice among them, such as `mode: auto`, is left out: it is the registered class where that
-    has the parameters of all others.
+    A choice among them, such as `mode: auto`, is left out: the registered class where it has the
+    parameters of all others.
     """
     every = {name for member in registered.algorithms().values() for name in member.model_fields}
     return {
@@ -96,7 +95,7 @@ def algorithms_of(registered: type[Component]) -> dict[str, type[Component]]:
 
 
 def owners(registered: type[Component], name: str) -> list[str]:
-    """The algorithms that have a parameter; none where all have it or the kind is one class."""
+    """The algorithms that have a parameter; empty where all have it or the kind is one class."""
     classes = algorithms_of(registered)
     having = [value for value, member in classes.items() if name in member.model_fields]
     return [] if len(having) == len(classes) else having

@@ -1,4 +1,4 @@
-"""Configs from YAML files and `--set`: every problem at once, each with its path."""
+"""Loads configs from YAML files and `--set`; errors list every problem with its path."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ from numerai_lab.generators import GENERATORS
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> tuple[Config, list[str]]:
-    """The config in a YAML file with `a.b=c` overrides, and remarks on what the overrides left out.
+    """The config in a YAML file with `a.b=c` overrides, and remarks on keys that the overrides dropped.
 
     Raises NlabError with every problem, each with its path in the file.
     """
@@ -38,7 +38,7 @@ def load_recorded(path: Path) -> Config:
 
 
 def parse_recorded(text: str, where: str) -> Config:
-    """As `load_recorded`, from the YAML text."""
+    """The config in a recorded YAML text. Raises NlabError as `load_config` does."""
     return _recorded(parse_yaml(text, where), where)
 
 
@@ -50,17 +50,20 @@ def _recorded(raw: Any, where: str) -> Config:
 
 
 def load_data(path: Path | None, overrides: Sequence[str], default: str = "synthetic") -> Source:
-    """The data of a config, or of `overrides` alone on top of a default source."""
+    """The data of a config, or of `overrides` on a default source. Raises NlabError as `load_config` does."""
     return load_part(path, overrides, ("data",), default).data
 
 
 def load_part(path: Path | None, overrides: Sequence[str], keys: Sequence[str], default: str = "synthetic") -> Config:
-    """A config of these keys of a file, or of `overrides` alone on top of a default source; the rest is of no account."""
+    """A config from these keys of a file, or from `overrides` on a default source; ignores all other keys.
+
+    Raises NlabError as `load_config` does.
+    """
     raw = read_yaml(path) if path else {"data": {"source": default}}
     raw = {key: raw[key] for key in keys if key in raw} if isinstance(raw, dict) else {}
     for override in overrides:
         _override(raw, override)
-    reference = mapping(raw, "scoring").get("reference") or "baseline"  # names a variant, and these are not known here
+    reference = mapping(raw, "scoring").get("reference") or "baseline"  # the variants of the file are not loaded
     return parse_config({"name": "part", "model": {"kind": "ridge"}, "variants": {reference: {}}, **raw}, str(path or "--set"))
 
 
@@ -94,7 +97,7 @@ def _own(values: Any) -> Any:
 
 
 def _override(raw: dict[str, Any], text: str) -> list[str]:
-    """Sets `a.b=c` in place (c is YAML). A new `source`, `kind` or `mode` drops the file's keys that it has no use for."""
+    """Sets `a.b=c` in place (c is YAML). A new `source`, `kind` or `mode` drops the file's keys that do not apply to it."""
     path, equals, value = text.partition("=")
     keys = path.strip().split(".")
     if not equals or not all(keys):
@@ -117,7 +120,7 @@ def _override(raw: dict[str, Any], text: str) -> list[str]:
 
 
 def _chosen_class(values: Mapping[str, Any], key: str) -> type[Component] | None:
-    """The class that parameters ask for, where `key` chooses it: `source`, `kind`, `mode` …"""
+    """The class that parameters choose, where `key` chooses a class: `source`, `kind`, `mode` …"""
     names = KIND_KEYS.get(key) or KIND_KEYS["kind"]
     name = values.get(key if key in KIND_KEYS else "kind")
     registered = names.get(name) if isinstance(name, str) else None

@@ -1,4 +1,4 @@
-"""pydantic's complaints about a config as sentences: path, what came, what was wanted, the nearest known name."""
+"""Turns pydantic errors about a config into sentences: path, value, what is valid, the nearest known name."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ FAMILIES: dict[str, Mapping[str, type[Component]]] = {
 KINDS = {name: cls for family in FAMILIES.values() for name, cls in family.items()}
 MEMBERS = {name: cls for family in FAMILIES.values() for name, cls in members(family).items()}
 TAGS = {*MEMBERS, "override"}
-"""What stands in pydantic's locations for the members of unions."""
+"""Parts of pydantic's locations that name members of unions."""
 
 
 def sentence(detail: ErrorDetails, raw: Any, root: type[BaseModel], sections: Mapping[str, type[BaseModel]]) -> str:
@@ -59,7 +59,7 @@ def sentence(detail: ErrorDetails, raw: Any, root: type[BaseModel], sections: Ma
 
 
 def _why_unknown(key: str, model: type[BaseModel]) -> str:
-    """What is wrong with a key that the model does not have, and what to do."""
+    """The reason why a model does not have a key, and what to do."""
     removed = model.removed if issubclass(model, Component) else {}
     if key in removed:
         return f"this parameter was removed, its value is always {removed[key]!r}; leave it out"
@@ -73,13 +73,13 @@ def _why_unknown(key: str, model: type[BaseModel]) -> str:
 
 
 def _registered(model: type[BaseModel]) -> type[Component] | None:
-    """The registered class of a component whose kind is several classes."""
+    """The registered class of a component whose kind is several classes; None for other models."""
     several = issubclass(model, Component) and model.chosen_by
     return KINDS[model.model_fields["kind"].default] if several else None
 
 
 def _elsewhere(name: str, value: str, model: type[BaseModel]) -> str:
-    """Which algorithms of the component's kind know this value of a parameter, as the end of a sentence."""
+    """The algorithms of the component's kind that accept this value of a parameter, as the end of a sentence."""
     registered = _registered(model)
     if registered is None:
         return ""
@@ -100,7 +100,7 @@ def _walk(
 ) -> tuple[str, type[BaseModel]]:
     """The path of an error in the user's file, and the model that is wanted there.
 
-    pydantic's locations also hold the tags of unions, which are no keys of the file: they only name the model.
+    pydantic's locations also hold the tags of unions, which are no keys of the file and only name the model.
     """
     model = root
     path, node = "", raw

@@ -1,4 +1,4 @@
-"""Which placebo each variant of a config has to beat: noise columns, an untrained network, or the same rows again."""
+"""The placebo of each variant of a config: noise columns, an untrained network, or repeated rows."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,15 +9,15 @@ from numerai_lab.config.default_variants import NOISE, RAW, SAME_ROWS, UNTRAINED
 from numerai_lab.config.schema import Config
 
 PLACEBOS = {"placebo": (NOISE, SAME_ROWS), "untrained": (UNTRAINED,)}
-"""Field of `Placebos` → the kinds of components that stand in for a method's."""
+"""Field of `Placebos` → the kinds of components that replace a method in a placebo."""
 
 
 @dataclass(frozen=True)
 class Placebos:
-    """Variant → the variant of the same run that it is compared with beside the reference.
+    """Variant → its placebo, a variant of the same run that it is compared with beside the reference.
 
-    placebo: noise columns in place of learned ones, the same rows in place of new ones. untrained: an untrained network in
-    place of a trained one.
+    placebo: has noise columns in place of learned ones, or repeated rows in place of new ones. untrained: has an untrained
+    network in place of a trained one.
     """
 
     placebo: Mapping[str, str] = field(default_factory=dict)
@@ -25,7 +25,7 @@ class Placebos:
 
     @classmethod
     def of_manifest(cls, manifest: Mapping[str, Any]) -> Self:
-        """As a run's manifest records them; none for runs that are older than the record."""
+        """The placebos that a run's manifest records; none for older runs without this record."""
         recorded = manifest.get("placebos")
         recorded = recorded if isinstance(recorded, Mapping) else {}
         names = {kind: recorded.get(kind) for kind in PLACEBOS}
@@ -38,17 +38,17 @@ class Placebos:
         )
 
     def as_dict(self) -> dict[str, dict[str, str]]:
-        """What the manifest records."""
+        """Plain values for the manifest."""
         return {kind: dict(pairs) for kind, pairs in asdict(self).items()}
 
 
 def placebos_of(config: Config) -> Placebos:
     """The placebos of every variant but the reference, as far as the config has them.
 
-    A variant's placebo is another variant that differs from it only in this: generators that the reference lacks are replaced
-    by noise columns (or networks by untrained ones), augmenters by ones that repeat rows. The raw features, the other
-    components, neutralisation and the training eras are the same. Of several, the one that replaces most of what the
-    reference lacks is taken, then the one nearest in width and shape, or in the number and weight of rows. Names play no part.
+    A variant's placebo differs from it only in the methods that the reference lacks: noise columns replace generators (or
+    untrained networks replace networks), repeated rows replace augmenters. Raw features, other components, neutralisation and
+    training eras are the same. Of several candidates the one that replaces most of these methods is taken, then the nearest
+    in width and shape, or in number and weight of rows. Names do not matter.
     """
     recipes = {name: _Recipe.of(config, name) for name in config.variants if config.variants[name].ensemble is None}
     reference = recipes.get(config.reference, _Recipe(frozenset({RAW})))
@@ -56,7 +56,7 @@ def placebos_of(config: Config) -> Placebos:
 
 
 def unequal(config: Config, placebos: Placebos) -> list[str]:
-    """Remarks on placebos that add another number of columns, or of rows, than what they are compared with."""
+    """Remarks on placebos that add another number of columns or rows than the methods that they replace."""
     remarks = []
     for variant, placebo in [*placebos.placebo.items(), *placebos.untrained.items()]:
         own, other = _Recipe.of(config, variant), _Recipe.of(config, placebo)
@@ -72,7 +72,7 @@ def unequal(config: Config, placebos: Placebos) -> list[str]:
 
 @dataclass(frozen=True)
 class _Recipe:
-    """What tells variants apart, but for their names. early_share: largest share of the training eras that generators keep."""
+    """The parts of a variant. early_share: largest share of the training eras that its generators keep for themselves."""
 
     inputs: frozenset[str]
     augment: frozenset[str] = frozenset()
@@ -88,13 +88,13 @@ class _Recipe:
 
     @property
     def parts(self) -> frozenset[tuple[str, str]]:
-        """Its generators and augmenters, each with its family."""
+        """Generators and augmenters as pairs of family and name."""
         named = (("generators", self.inputs - {RAW}), ("augmenters", self.augment))
         return frozenset((family, name) for family, names in named for name in names)
 
 
 def _nearest(config: Config, recipes: Mapping[str, _Recipe], reference: _Recipe, kind: str) -> dict[str, str]:
-    """The nearest placebo of each variant that is no ensemble, by variant."""
+    """Variant → its nearest placebo, without ensembles."""
     placebos = {}
     for name, own in recipes.items():
         if name == config.reference:
@@ -111,7 +111,7 @@ def _nearest(config: Config, recipes: Mapping[str, _Recipe], reference: _Recipe,
 
 
 def _replaced(config: Config, own: _Recipe, other: _Recipe, kind: str) -> frozenset[tuple[str, str]]:
-    """The methods of a variant in whose place another one, alike in all else, has placebos; empty where it is none."""
+    """The methods of a variant that placebos replace in another one, alike in all else; empty where it is no placebo."""
     gone, new = own.parts - other.parts, other.parts - own.parts
     same_rest = own.early_share == other.early_share and own.neutralize == other.neutralize
     fixed = same_rest and (RAW in own.inputs) == (RAW in other.inputs)
@@ -127,7 +127,7 @@ def _replaced(config: Config, own: _Recipe, other: _Recipe, kind: str) -> frozen
 
 
 def _distance(config: Config, own: _Recipe, other: _Recipe, kind: str) -> float:
-    """How far a placebo is from the methods it replaces: in columns, rows and weight; for networks also in parameters."""
+    """The distance of a placebo from the methods it replaces: in columns, rows and weight; for networks also in parameters."""
     gone, new = own.inputs - other.inputs, other.inputs - own.inputs
     distance = abs(math.log(_width(config, new) / _width(config, gone))) if new else 0.0
     if kind == "untrained":
@@ -144,7 +144,7 @@ def _distance(config: Config, own: _Recipe, other: _Recipe, kind: str) -> float:
 
 
 def _width(config: Config, names: frozenset[str]) -> int:
-    """Columns that these generators emit; where that is known after the fit alone, those that they expect."""
+    """Number of columns of these generators; an estimate where only the fit decides it."""
     total = 0
     for name in names - {RAW}:
         generator = config.generators[name]
@@ -154,12 +154,12 @@ def _width(config: Config, names: frozenset[str]) -> int:
 
 
 def _rows(config: Config, names: frozenset[str]) -> float:
-    """New rows for each real one."""
+    """New rows per real row."""
     return sum(config.augmenters[name].growth for name in names)
 
 
 def _weight(config: Config, names: frozenset[str]) -> float:
-    """Weight of all new rows for each real one."""
+    """Weight of all new rows per real row."""
     return sum(config.augmenters[name].growth * config.augmenters[name].weight for name in names)
 
 
@@ -168,7 +168,7 @@ def _kind(config: Config, family: str, name: str) -> str:
 
 
 def _with_ensembles(config: Config, placebos: Mapping[str, str]) -> dict[str, str]:
-    """Adds the placebos of ensembles: an ensemble in which some members are replaced by their placebos."""
+    """The placebos with those of ensembles: an ensemble in which placebos replace some members."""
     ensembles = {name: variant for name, variant in config.variants.items() if variant.ensemble is not None}
     added: dict[str, str] = {}
     for name, own in ensembles.items():

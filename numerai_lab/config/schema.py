@@ -1,4 +1,4 @@
-"""The YAML of a run as strict pydantic models."""
+"""Pydantic models of the YAML config of a run; unknown keys are errors."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -24,7 +24,7 @@ KIND_KEYS: dict[str, dict[str, type[Component]]] = {"source": {**SOURCES}, "kind
 
 
 def _one_of(registry: Mapping[str, type[Component]], key: str) -> Any:
-    """The union of a registry's classes, told apart by `key` and, where a kind is several classes, by one parameter more."""
+    """The union of a registry's classes, tagged by `key` and, where a kind is several classes, by one more parameter."""
     tagged = tuple(Annotated[cls, Tag(name)] for name, cls in members(registry).items())
     union: Any = tagged[0]
     for member in tagged[1:]:
@@ -62,9 +62,9 @@ class Neutralize(_Strict):
 
 
 class Variant(_Strict):
-    """One way to put raw features, generators and augmenters together, or a mean of other variants.
+    """Raw features, generators and augmenters that a model is trained with, or a mean of other variants.
 
-    Lists are put into one order, whatever the config's is: `raw` first, then by name. Models read columns and rows in it.
+    Lists are sorted, whatever their order in the config: `raw` first, then by name. Models read columns and rows in it.
     """
 
     features: list[str] | None = Field(None, min_length=1, description="`raw` and generators, by name; default [raw]")
@@ -83,24 +83,24 @@ class Variant(_Strict):
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """What the model reads: `raw` and generator names."""
+        """The inputs of the model: `raw` and names of generators."""
         return tuple(self.features or [RAW])
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """Names that decide which training eras are left to the model."""
+        """Names of the generators that decide which training eras are left to the model."""
         return (*self.inputs, *self.after)
 
 
 class Payout(_Strict):
-    """What the tournament multiplies scores by."""
+    """Weights of the scores in the tournament's payout."""
 
     corr: float = Field(description="multiplier of corr")
     mmc: float = Field(description="multiplier of mmc")
 
 
 class ScoringConfig(_Strict):
-    """What scores are computed against."""
+    """Settings of scoring: the reference, other models, payout, and thresholds of warnings and verdicts."""
 
     reference: str | None = Field(
         None, description="the variant that others are compared with; default `baseline`, else the first"
@@ -131,7 +131,7 @@ class ScoringConfig(_Strict):
     @field_validator("payout_date", mode="before")
     @classmethod
     def _a_day(cls, value: Any) -> Any:
-        """ISO text; YAML reads a day without quotes as a date."""
+        """ISO text of a date; YAML reads a date without quotes as one."""
         try:
             return None if value is None else date.fromisoformat(str(value)).isoformat()
         except ValueError:
@@ -171,12 +171,12 @@ class Config(_Strict):
 
     @property
     def extra_sets(self) -> tuple[str, ...]:
-        """Feature sets that scoring and neutralisation read beyond the models' own."""
+        """Feature sets that scoring and neutralisation read beyond those of the models."""
         named = [self.fnc_features, *(v.neutralize.features for v in self.variants.values() if v.neutralize)]
         return tuple(name for name in dict.fromkeys(named) if name != self.data.feature_set)
 
     def resolved(self) -> dict[str, Any]:
-        """Plain values with every default written out; loading them gives this config again."""
+        """Plain values with every default; loading them gives an equal config."""
         dumped = self.model_dump()
         dumped["scoring"] |= {"reference": self.reference, "fnc_features": self.fnc_features}
         return dumped
@@ -196,4 +196,4 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "neutralize": Neutralize,
     "select": Select,
 }
-"""The models under keys that have no kind of their own."""
+"""The models of keys that have no kind."""

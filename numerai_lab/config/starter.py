@@ -1,4 +1,4 @@
-"""A config to begin with, and the schema that editors complete it by: both read off the registries."""
+"""A starter config, and the JSON schema of configs for editors, both read from the registries."""
 
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -21,12 +21,15 @@ from numerai_lab.models import MODELS
 
 WIDTH = 118
 SCHEMA_LINE = "# yaml-language-server: $schema=schema.json"
-"""The first line of a config: where editors find what `nlab schema` prints."""
+"""The first line of a config, by which editors find the output of `nlab schema`."""
 PLACEHOLDER = "FILL_IN"
 
 
 def starter(names: Sequence[str]) -> str:
-    """A config of these generators, augmenters, a model and a source, every parameter with its default and what it does."""
+    """A config of these generators, augmenters, model and source, every parameter with its default and description.
+
+    Raises NlabError for an unknown name, and for several models or sources.
+    """
     for name in names:
         if name not in KINDS:
             raise NlabError(f"new: nothing is called {name!r}; {nearest(name, KINDS)}")
@@ -54,7 +57,7 @@ def starter(names: Sequence[str]) -> str:
 def schema() -> dict[str, Any]:
     """The JSON schema of a config.
 
-    What tells components apart has to be written: `kind`, `source`, and `mode` or `method` where it is not the default.
+    Keys that choose a class are required: `kind`, `source`, and `mode` or `method` where it is not the default.
     """
     document = Config.model_json_schema()
     for registered in KINDS.values():
@@ -70,7 +73,7 @@ def schema() -> dict[str, Any]:
 
 
 def _slice(cls: type[Component], key: str, depth: int) -> list[str]:
-    """A component's own parameters, then those that its whole family has."""
+    """Lines of a component's own parameters, then of those that its whole family has."""
     base = next((base for base in (Generator, Augmenter) if issubclass(cls, base)), None)
     shared = set(base.model_fields) if base else set()
     names = [name for name in cls.model_fields if name != key]

@@ -1,4 +1,4 @@
-"""YAML without PyYAML's two traps: `1e-3` is a number, and a key that stands twice is refused."""
+"""Reads YAML without two traps of PyYAML: `1e-3` is a number, and duplicate keys are errors."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from numerai_lab.core.errors import NlabError
 
 
 def read_yaml(path: Path) -> Any:
-    """A YAML file's value; duplicate keys are refused and `1e-3` is a number."""
+    """The value of a YAML file. Raises NlabError for an unreadable file, invalid YAML and duplicate keys."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -21,7 +21,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def parse_yaml(text: str, where: str) -> Any:
-    """The value of a YAML text; `where` stands before the message when it has none."""
+    """The value of a YAML text; where: its name in errors. Raises NlabError for invalid YAML and duplicate keys."""
     try:
         return yaml.load(text, Loader=_StrictSafeLoader)
     except (yaml.YAMLError, RecursionError) as error:
@@ -32,9 +32,9 @@ MERGE = "tag:yaml.org,2002:merge"
 
 
 class _StrictSafeLoader(yaml.SafeLoader):
-    """PyYAML's safe loader without its two traps: `1e-3` read as text, and the last of two equal keys kept silently.
+    """PyYAML's safe loader without two traps: `1e-3` read as text, and the last of two equal keys kept silently.
 
-    A key that a merge (`<<: *anchor`) brings may be given another value: only keys written in one mapping count as equal.
+    A key of a merge (`<<: *anchor`) may be given another value: only keys written in one mapping count as duplicates.
     """
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
@@ -54,9 +54,9 @@ class _StrictSafeLoader(yaml.SafeLoader):
         return node
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Merges as YAML defines it: a mapping's own keys first, then those of the first of several merged mappings.
+        """Merges as YAML defines it: a mapping's own keys come first, then those of the first of several merged mappings.
 
-        PyYAML's own versions differ in which of several wins, and let merges of merges grow without end.
+        PyYAML's own version lets another of several merged mappings win, and lets merges of merges grow without end.
         """
         own = [(key, value) for key, value in node.value if key.tag != MERGE]
         merges = [(key, value) for key, value in node.value if key.tag == MERGE]

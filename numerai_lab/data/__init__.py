@@ -1,4 +1,4 @@
-"""Where panels come from. A new source is one file and one line here."""
+"""Data sources, and the reader that loads their files as panels. A new source is one file and one line here."""
 
 from numerai_lab.data.files import Files
 from numerai_lab.data.numerai import Numerai

@@ -1,4 +1,4 @@
-"""How feature columns become cells of the store: int8 bins where nothing is lost by it, else float32."""
+"""Encodes feature columns as cells of a store: int8 where they hold bins, else float32."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,15 +19,14 @@ BINS = 5
 
 
 class BadCell(Exception):
-    """A cell that holds what no feature holds; args: row and column in the batch."""
+    """A value that no feature may have; args: row and column in the batch."""
 
 
 @dataclass(frozen=True)
 class CellEncoding:
-    """dtype of the store's cells, the largest value they take, and what each column of a file is multiplied by to get there.
+    """The encoding of a file's features: dtype and largest value of the cells, and the factor of each column.
 
-    in_bins: whether the file's floats count bins; None where it has none. note: what the user should know of it, empty when
-    there is nothing to say.
+    in_bins: whether floats of the file are bins; None where it has no floats. note: a remark for the user; empty without one.
     """
 
     dtype: str
@@ -44,7 +43,7 @@ class CellEncoding:
         return "0 to 1; rank or scale continuous features first"
 
     def cells(self, frame: "pl.DataFrame") -> tuple[Array, int]:
-        """A batch as cells and how many of them were missing, which become the middle. Raises BadCell."""
+        """A batch as cells, and the number of missing values, which become the middle. Raises BadCell."""
         import polars as pl
 
         if self.dtype == "int8" and all(dtype == pl.Int8 for dtype in frame.dtypes) and not any(frame.null_count().row(0)):
@@ -62,9 +61,9 @@ class CellEncoding:
 
 @dataclass(frozen=True)
 class _Notation:
-    """How a file writes some of its features.
+    """The notation of features in a file.
 
-    is_float: one a column. in_bins: whether floats count bins; None where there are none, or 0 and 1 are all they hold.
+    is_float: one per column. in_bins: whether floats are bins; None without floats, or where they hold 0 and 1 alone.
     odd: columns that hold neither bins nor quarters.
     """
 
@@ -74,11 +73,11 @@ class _Notation:
 
 
 def encodings_of(table: Table, columns: Sequence[str]) -> list[CellEncoding]:
-    """An encoding for each file: int8 if every column of every file holds bins 0..4 or 0, .25 … 1; else float32 on 0..1.
+    """An encoding per file: int8 if every column of every file holds bins 0..4 or 0, .25 … 1; else float32 on 0..1.
 
-    Each file is looked at for itself: one may hold bins and another the same features as quarters. Integers count bins. In which
-    of the two floats are written, their largest value tells. Where they hold 0 and 1 alone, the file's other features tell, then
-    the other files, so that the stores of a run read a file in one way.
+    Files may differ: one may hold bins and another the same features as quarters. Integers are bins. The largest value tells
+    floats in bins from floats in quarters. Where floats hold 0 and 1 alone, the file's other features decide, then the other
+    files, so that all stores of a run read a file alike. Raises NlabError for a column whose type holds no numbers.
     """
     files = zip(table.tournament.tables, table.scans, strict=True)
     notations = [_notation_of_file(table, path, lazy, columns) for path, lazy in files]
@@ -92,7 +91,7 @@ def encodings_of(table: Table, columns: Sequence[str]) -> list[CellEncoding]:
 
 
 def _notation_of_file(table: Table, path: Path, lazy: "pl.LazyFrame", columns: Sequence[str]) -> _Notation:
-    """The notation of some columns of a file; where they leave it open, the file's other features decide."""
+    """The notation of some columns of a file; where it is ambiguous, the file's other features decide."""
     schema = schema_of(lazy, path)
     refuse_other_than_numbers(path, schema, columns, "feature")
     notation = _notation(path, lazy, columns)
@@ -127,7 +126,7 @@ def _notation(path: Path, lazy: "pl.LazyFrame", columns: Sequence[str]) -> _Nota
 
 
 def _encoding(notation: _Notation, otherwise: bool, dtype: str, top: float, note: str = "") -> CellEncoding:
-    """The encoding of a file; otherwise: whether floats are bins where the file leaves it open."""
+    """The encoding of a file; otherwise: whether floats are bins where the notation is ambiguous."""
     in_bins = (otherwise if notation.in_bins is None else notation.in_bins) and not notation.odd
     largest = np.where(notation.is_float & (not in_bins), 1, BINS - 1)
     floats_in_bins = in_bins if notation.is_float.any() else None

@@ -1,4 +1,4 @@
-"""One file fetched from a server that may misbehave: complete and checked under its name, or absent."""
+"""Downloads a file from an unreliable server: afterwards it is complete and checked, or absent."""
 
 import json
 import logging
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("nlab")
 ATTEMPTS, SPOILT_RETRIES = 6, 2
-TIMEOUT = (10.0, 60.0)  # seconds to connect, seconds between two reads
+TIMEOUT = (10.0, 60.0)  # seconds: to connect, between two reads
 CHUNK = 1 << 16
 LONGEST_WAIT = 120.0
-RESUME, RESTART, SPOILT, REFUSED = "resume", "afresh", "spoilt", "refused"  # what follows from a failure
+RESUME, RESTART, SPOILT, REFUSED = "resume", "afresh", "spoilt", "refused"  # consequences of a failure
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,14 @@ class Remote:
 
 
 class _Failure(Exception):
-    """An attempt's end; args: the reason, what follows from it, and the seconds that the server asks to wait."""
+    """A failed attempt; args: the reason, its consequence, and the seconds that the server asks to wait."""
 
 
 def download(url: str, path: Path, progress: Progress = no_progress, pause: Callable[[float], None] = time.sleep) -> Remote:
-    """The server's file at `path`, fetched unless that version is there; what broke off is resumed where versions are named."""
+    """Downloads a file to `path` unless this version is there; resumes where the server names versions.
+
+    Raises NlabError where the server refuses or keeps failing, and where the file can't be written.
+    """
     from filelock import FileLock
 
     part = Path(f"{path}.part")
@@ -58,13 +61,13 @@ def download(url: str, path: Path, progress: Progress = no_progress, pause: Call
 
 
 def remote_state(url: str, pause: Callable[[float], None] = time.sleep) -> Remote:
-    """The version that the server has now."""
+    """The version on the server. Raises NlabError where the server refuses or keeps failing."""
 
     return _persist(lambda: _asked(url), url, None, pause)
 
 
 def glimpse(url: str) -> Remote | None:
-    """The version that the server has now, asked once; None without an answer."""
+    """The version on the server, from a single request; None without an answer."""
     try:
         return _asked(url)
     except _Failure:
@@ -72,7 +75,7 @@ def glimpse(url: str) -> Remote | None:
 
 
 def changed(path: Path, remote: Remote) -> bool:
-    """Whether the file at `path` may be another version than `remote`; true when nothing tells."""
+    """Whether the file at `path` may differ from `remote`; true where nothing tells."""
     recorded = _read(Path(f"{path}.meta.json"))
     if recorded is None or not path.is_file() or not path.stat().st_size == recorded.size == remote.size:
         return True
@@ -95,7 +98,7 @@ def _persist(attempt: Callable[[], Remote], url: str, path: Path | None, pause: 
     SPOILT_RETRIES more tries of a file that arrives spoilt.
     """
     part = Path(f"{path}.part") if path else None
-    label = f"{urlsplit(url).hostname}: {urlsplit(url).path.rsplit('/', 1)[-1]}"  # queries and user names can be credentials
+    label = f"{urlsplit(url).hostname}: {urlsplit(url).path.rsplit('/', 1)[-1]}"  # queries and user names may be credentials
     known, done = _prefix(part)
     furthest = {known: done} if known else {}
     n_idle = n_spoilt = 0
@@ -122,7 +125,7 @@ def _persist(attempt: Callable[[], Remote], url: str, path: Path | None, pause: 
 def _attempt(url: str, path: Path, progress: Progress) -> Remote:
     part, meta = Path(f"{path}.part"), Path(f"{path}.meta.json")
     known, done = _prefix(part)
-    offset = min(done, known.size - 1) if known else 0  # of a whole part the last byte, to have its version confirmed
+    offset = min(done, known.size - 1) if known else 0  # at a complete part, ask for its last byte, to confirm the version
     headers = {"Range": f"bytes={offset}-", "If-Range": known.etag or known.modified or ""} if known else {}
     with _answer("GET", url, headers) as response:
         remote = _described(response, offset)
@@ -136,7 +139,7 @@ def _attempt(url: str, path: Path, progress: Progress) -> Remote:
             raise _Failure("the file changed meanwhile", RESTART)
         _receive(response, part, offset, remote.size, progress)
     _check(part, path.name)
-    meta.unlink(missing_ok=True)  # never the new record beside the old file
+    meta.unlink(missing_ok=True)  # the new record must never stand beside the old file
     os.replace(part, path)
     meta.write_text(json.dumps(asdict(remote)), encoding="utf-8")
     _discard(part)
@@ -145,7 +148,7 @@ def _attempt(url: str, path: Path, progress: Progress) -> Remote:
 
 @contextmanager
 def _answer(method: str, url: str, headers: dict[str, str] | None = None) -> Iterator["requests.Response"]:
-    """A response whose body is still to come. Of errors only the kind is passed on: their texts hold the URL."""
+    """A response whose body is not read yet. Failures name only the kind of an error, since its text holds the URL."""
     import requests
     import urllib3
 
@@ -180,9 +183,9 @@ def _described(response: "requests.Response", offset: int = 0) -> Remote:
 
 
 def _begin(part: Path, remote: Remote, date: str) -> None:
-    """An empty part, and beside it the strong validator it can be resumed by, if there is one."""
-    _discard(part)  # a validator never stands beside bytes of another version
-    try:  # after a minute a Last-Modified names one version only (RFC 7232, 2.2.2)
+    """Begins an empty part, and a record of the strong validator that it can be resumed by, if there is one."""
+    _discard(part)  # a validator must never stand beside bytes of another version
+    try:  # after a minute a Last-Modified names a single version (RFC 7232, 2.2.2)
         settled = (parsedate_to_datetime(date) - parsedate_to_datetime(remote.modified or "")).total_seconds() >= 60
     except (ValueError, TypeError):
         settled = False
@@ -194,7 +197,7 @@ def _receive(response: "requests.Response", part: Path, offset: int, size: int, 
     done = offset
     with part.open("r+b" if offset else "wb") as file:
         file.seek(offset)
-        # Undecoded reads hand out what came before a connection broke; iter_content drops it.
+        # Undecoded reads return the bytes before a broken connection; iter_content drops them.
         while done <= size and (chunk := response.raw.read(CHUNK, decode_content=False)):
             file.write(chunk)
             done += len(chunk)
@@ -206,7 +209,7 @@ def _receive(response: "requests.Response", part: Path, offset: int, size: int, 
 
 
 def _check(part: Path, name: str) -> None:
-    """Refuses what came whole and is not what its name says."""
+    """Refuses a complete file whose content does not fit its name."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

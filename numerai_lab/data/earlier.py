@@ -1,4 +1,4 @@
-"""Rows of a file that did not change are copied from an older store instead of being read again."""
+"""Copies rows of unchanged files from an older store, instead of reading the files again."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,10 +20,10 @@ from numerai_lab.storage.folders import in_use
 
 @dataclass(frozen=True)
 class FileRows:
-    """What a store of rows records of a file, and what has to agree for its rows to be copied.
+    """Facts of a file that a store of rows records; they must agree for rows to be copied.
 
-    content: a name for the file's bytes. in_bins: how its floats are read. eras: the file's eras, none of which has rows of
-    another file; empty where one has. n_missing: cells that became the middle bin.
+    content: a hash of the file's bytes. in_bins: whether its floats are bins. eras: the file's eras; empty where another file
+    has rows of one of them. n_missing: number of missing cells, which became the middle bin.
     """
 
     content: str
@@ -40,8 +40,8 @@ class FileRows:
 class Earlier:
     """Older stores of rows.
 
-    folder: where they lie. files: a name for the content of each file that is read now. reading: a name for how files are read:
-    columns, parameters, code and libraries.
+    folder: the folder of the stores. files: a hash of the content of each file to read now. reading: a hash of how files are
+    read: columns, parameters, code and libraries.
     """
 
     folder: Path
@@ -51,7 +51,7 @@ class Earlier:
     def copied(self, file_rows: FileRows, rows: Rows, features: Array, top: float) -> int | None:
         """Copies the rows of a file from an older store into `features`.
 
-        Returns how many cells of the file were missing; None where no store has the file.
+        Returns the number of missing cells of the file; None where no store has the file.
         """
         if not file_rows.eras:
             return None
@@ -67,7 +67,7 @@ class Earlier:
 
 
 def eras_of_files(rows: Rows, places: Sequence[Int64]) -> list[tuple[int, ...]]:
-    """The eras of each file; nothing where another file has rows of one of them. places: the store's rows of each file."""
+    """The eras of each file; empty where another file has rows of one of them. places: rows of each file in the store."""
     owner = np.full(len(rows.ids), -1, np.int16)
     for file, to in enumerate(places):
         owner[to[to >= 0]] = file
@@ -82,7 +82,7 @@ def eras_of_files(rows: Rows, places: Sequence[Int64]) -> list[tuple[int, ...]]:
 
 @contextmanager
 def _readable(store: Store) -> Iterator[dict[str, Any]]:
-    """The store's meta while nobody may remove it; empty where it can't be read."""
+    """The meta of a store, locked against removal; empty where it can't be read."""
     with in_use(store.folder):
         try:
             meta = store.meta
@@ -92,7 +92,7 @@ def _readable(store: Store) -> Iterator[dict[str, Any]]:
 
 
 def _copy(store: Store, eras: tuple[int, ...], rows: Rows, features: Array) -> bool:
-    """Copies eras whose ids are the same; False where one's are not, or where the older store is damaged."""
+    """Copies eras; False where the ids of one differ, or where the older store is damaged."""
     try:
         old, sums = store.features(), store.era_sums()
         ids, known, bounds = (mapped(store.folder / f"{name}.npy") for name in ("ids", "eras", "bounds"))
@@ -106,6 +106,6 @@ def _copy(store: Store, eras: tuple[int, ...], rows: Rows, features: Array) -> b
             features[here] = block
             release_pages(old)
             release_pages(features)
-    except (OSError, ValueError, KeyError):  # a store that breaks off: the file is read instead
+    except (OSError, ValueError, KeyError):  # a truncated store: read the file instead
         return False
     return True

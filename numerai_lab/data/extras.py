@@ -1,4 +1,4 @@
-"""Joins the meta model and benchmark models to the rows of the data: by era and id."""
+"""Joins the meta model and benchmark models to the rows of the data, by era and id."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 500_000
 NO_MODELS = ("id", "era", "date", "data_type", "split", "target")
-"""Columns beside predictions that are known to hold something else; so is each that begins with `target`."""
+"""Columns beside predictions that hold something else, together with all that begin with `target`."""
 
 
 @dataclass(frozen=True)
 class RowIndex:
     """Finds rows of the data by id.
 
-    ids: bytes, sorted within each era. eras: one an era. bounds: eras × 2. dates: ISO date by era, empty for plain numbers.
+    ids: bytes, sorted within each era. eras: one per era. bounds: eras × 2. dates: ISO date by era, empty for plain numbers.
     """
 
     ids: NDArray[np.bytes_]
@@ -36,7 +36,7 @@ class RowIndex:
     dates: Mapping[int, str]
 
     def by_era(self, ids: NDArray[np.bytes_], eras: Int32) -> Int64:
-        """The row of each id in its era, −1 where there is none."""
+        """The row of each id within its era, −1 where there is none."""
         place = np.full(len(ids), -1, np.int64)
         order = np.argsort(eras, kind="stable")
         named, starts = np.unique(eras[order], return_index=True)
@@ -48,34 +48,34 @@ class RowIndex:
         return place
 
     def by_id(self, ids: NDArray[np.bytes_]) -> Int64 | None:
-        """The row of each id, −1 where there is none; None where an id stands in several eras of the data."""
+        """The row of each id, −1 where there is none; None where an id occurs in several eras of the data."""
         order, known, unique = self._sorted
         at = _positions(known, ids, 0)
         return np.where(at >= 0, order[at], -1) if unique else None
 
     def era_of(self, row: int) -> str:
-        """The era that a row lies in, as the user knows it."""
+        """The era of a row, as the user's files name it."""
         return era_name(int(self.eras[np.searchsorted(self.bounds[:, 1], row, side="right")]), self.dates)
 
     @cached_property
     def _sorted(self) -> tuple[Int64, NDArray[np.bytes_], bool]:
-        """Rows by id, their ids, and whether each id stands in one era alone."""
+        """Rows sorted by id, their ids, and whether each id occurs in a single era."""
         order = np.argsort(self.ids, kind="stable")
         known = self.ids[order]
         return order, known, not np.any(known[1:] == known[:-1])
 
 
 def model_columns(path: Path, names: Sequence[str]) -> list[str]:
-    """The columns of a file that may hold predictions: not ids, eras, targets, nor an index that pandas wrote."""
+    """The columns of a file that may hold predictions: no ids, eras, targets, or index columns of pandas."""
     known = {*NO_MODELS, *index_columns(path, names)}
     return [name for name in names if name not in known and not name.startswith("target")]
 
 
 def read_extras(paths: Sequence[Path], rows: Rows) -> dict[str, Float32]:
-    """Columns of numbers of these files, one value a row of the data, NaN where the files have none.
+    """Columns of numbers from these files, one value per row of the data, NaN where the files have none.
 
-    Rows are joined by era and id; in a file without eras by id. Raises NlabError where ids of such a file stand in several
-    eras of the data, where an id stands in another era than in the data, and where a row has two values of one column.
+    Rows are joined by era and id; in a file without eras by id. Raises NlabError where ids of such a file occur in several
+    eras of the data, where an id occurs in another era than in the data, and where a row has two values of one column.
     """
     columns: dict[str, Float32] = {}
     index = RowIndex(rows.ids, rows.eras, rows.bounds, rows.dates)
@@ -98,9 +98,9 @@ def read_extras(paths: Sequence[Path], rows: Rows) -> dict[str, Float32]:
 
 
 def find_rows(path: Path, index: RowIndex, ids: NDArray[np.bytes_], eras: Int32 | None) -> Int64:
-    """The data's row of each row of a file, −1 where there is none. eras: of the file's rows, None where it names none.
+    """The data's row of each row of a file, −1 where there is none. eras: of the file's rows, None where it has none.
 
-    Raises NlabError where ids alone do not tell a row, and where the file has an id in another era than the data.
+    Raises NlabError where ids alone are ambiguous, and where the file has an id in another era than the data.
     """
     if eras is None:
         by_id = index.by_id(ids)
@@ -121,7 +121,10 @@ def find_rows(path: Path, index: RowIndex, ids: NDArray[np.bytes_], eras: Int32 
 
 
 def numbered(path: Path, labels: "pl.Series", dates: Mapping[int, str]) -> Int32:
-    """The era number of each label of a file; −1 for live rows and for dates that the data lack. Raises NlabError."""
+    """The era number of each label of a file; −1 for live rows and for dates that the data lack.
+
+    Raises NlabError for a label that is no era, and where one side has dates and the other numbers.
+    """
     import polars as pl
 
     try:
@@ -133,7 +136,7 @@ def numbered(path: Path, labels: "pl.Series", dates: Mapping[int, str]) -> Int32
 
 
 def _batches(path: Path, lazy: "pl.LazyFrame", has_era: bool, names: Sequence[str]) -> Iterator["pl.DataFrame"]:
-    """Yields id, era label (null in a file without eras) and models of some rows at a time."""
+    """Yields id, era label (null in a file without eras) and models, some rows at a time."""
     import polars as pl
 
     id_name = id_column(path, lazy)
@@ -155,6 +158,6 @@ def _refuse_twice(path: Path, name: str, place: Int64, there: Array, index: RowI
 
 
 def _positions(known: NDArray[np.bytes_], ids: NDArray[np.bytes_], first: int) -> Int64:
-    """Places of ids among sorted ones, counted from `first`; −1 where absent."""
+    """Positions of ids among sorted ones, counted from `first`; −1 where absent."""
     place = np.minimum(np.searchsorted(known, ids), len(known) - 1)
     return np.where(known[place] == ids, place + first, -1)

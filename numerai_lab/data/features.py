@@ -1,4 +1,4 @@
-"""Which columns are features, and which never are, whatever a feature set says."""
+"""Tells feature columns from columns that are never features."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ NEVER = {
     "numerai_meta_model": "the meta model",
 }
 BENCHMARK = re.compile(r"v\d+_lgbm")
-"""How names of the tournament's benchmark models begin."""
+"""The beginning of names of the tournament's benchmark models."""
 
 
 def groups_of(features: Sequence[str]) -> dict[str, list[str]]:
@@ -26,7 +26,7 @@ def groups_of(features: Sequence[str]) -> dict[str, list[str]]:
 
 
 def refuse_other_columns(names: Sequence[str], other_columns: Mapping[str, str]) -> None:
-    """Raises NlabError when a name is no feature; other_columns: what each other column of the data is, by name."""
+    """Raises NlabError when a name is no feature; other_columns: description of each other column, by name."""
     for name in names:
         what = other_columns.get(name) or NEVER.get(name)
         if what is None and name.startswith("target"):

@@ -18,7 +18,7 @@ EXTRAS = ("meta_model.parquet", "train_benchmark_models.parquet", "validation_be
 
 @dataclass(frozen=True)
 class Layout:
-    """How a release of the tournament names its files. horizon_days: of its targets, where their names don't tell."""
+    """File names of a release of the tournament. horizon_days: of its targets, where their names don't tell."""
 
     tables: tuple[str, str]
     horizon_days: int | None = None
@@ -32,15 +32,15 @@ LAYOUTS = (
     Layout(("numerai_training_data.csv", "numerai_tournament_data.csv"), 20),
     Layout(("numerai_training_data.csv.gz", "numerai_tournament_data.csv.gz"), 20),
 )
-"""v5 and v4; their int8 twins; v3 and its; the CSVs of 2019 to 2021. A folder is read by the first that it holds a file of."""
+"""v5 and v4, their int8 twins, v3 and its twin, the CSVs of 2019 to 2021. The first one found in a folder is read."""
 
 
 class Files(Source):
     """Parquet or CSV files with id, era, target and feature columns; also a folder of downloaded tournament files.
 
-    A folder's layout is told by its file names (v5, v4, v3, or the CSVs of 2019 to 2021), the values of features by what
-    they hold: bins 0..4 and 0, .25 … 1 become int8, continuous features on 0..1 stay float32. In files that list no feature
-    sets, `feature_charisma7` belongs to the set `charisma`.
+    File names tell the layout of a folder (v5, v4, v3, or the CSVs of 2019 to 2021). Features with bins 0..4 or 0, .25 … 1
+    become int8; continuous features on 0..1 stay float32. In files without a list of feature sets, `feature_charisma7`
+    belongs to the set `charisma`.
 
     Source: the layout of numer.ai's data API (`numerapi download-dataset v5.0/train.parquet`).
     """

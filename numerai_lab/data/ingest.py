@@ -1,4 +1,4 @@
-"""Fills stores from parquet and CSV files: rows with their features, targets, scoring features, other models' predictions."""
+"""Fills stores from parquet and CSV files: features, targets, scoring features and other models' predictions."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
     import polars as pl
 
 BATCH_CELLS = 40_000_000
-"""Cells decoded at a time: bounds the reader's memory whatever the size of the file."""
+"""Most cells to decode at a time, which bounds the memory of the reader whatever the size of a file."""
 
 
 @dataclass(frozen=True)
 class Filling:
-    """What stores are filled with.
+    """Inputs of filling stores.
 
-    columns: to read. earlier: older stores, which rows of unchanged files are copied from. refuse_changed: raises NlabError where
-    the files changed; called before each store takes its final name.
+    columns: columns to read. earlier: older stores to copy rows of unchanged files from. refuse_changed: is called before each
+    store takes its final name, and raises NlabError where the files have changed.
     """
 
     columns: FeatureColumns
@@ -47,7 +47,7 @@ class Filling:
 
 @dataclass(frozen=True)
 class _File:
-    """A file to read. to: the store's row for each of the file's rows, −1 for live ones."""
+    """A file to read. to: the store's row for each row of the file, −1 for live rows."""
 
     path: Path
     lazy: "pl.LazyFrame"
@@ -56,11 +56,11 @@ class _File:
 
 
 def ingest(tables: Sequence[Table], stores: Stores, missing: Sequence[Path], filling: Filling, progress: Progress) -> None:
-    """Fills the stores that are missing.
+    """Fills the missing stores. Raises NlabError for invalid data, and where a file changes meanwhile.
 
     Parameters
     ----------
-    tables: with the target in place, then with each auxiliary one in its place.
+    tables: the table of the target, then one per auxiliary target.
     missing: folders of the stores to fill.
     """
     table, rows, columns = tables[0], tables[0].rows(), filling.columns
@@ -89,7 +89,7 @@ def _label(table: Table, values: Float32, folder: Path) -> None:
 
 
 def _ingest(table: Table, rows: Rows, filling: Filling, folder: Path, progress: Progress) -> None:
-    """A store of rows."""
+    """Writes a store of rows."""
     features, facts = _features(table, rows, filling.columns.raw, folder, progress, filling.earlier)
     facts["reading"] = filling.earlier.reading
     of_eras = [_of_era(features, rows.ids, slice(first, last), facts["top"]) for first, last in rows.bounds]
@@ -104,7 +104,7 @@ def _ingest(table: Table, rows: Rows, filling: Filling, folder: Path, progress: 
 
 
 def _ingest_further(table: Table, rows: Rows, columns: list[str], folder: Path, progress: Progress) -> None:
-    """A store of scoring features."""
+    """Writes a store of scoring features."""
     features, facts = _features(table, rows, columns, folder, progress)
     del features
     write_store(folder, {}, facts)
@@ -113,7 +113,7 @@ def _ingest_further(table: Table, rows: Rows, columns: list[str], folder: Path, 
 def _features(
     table: Table, rows: Rows, columns: list[str], folder: Path, progress: Progress, earlier: Earlier | None = None
 ) -> tuple[Array, dict[str, Any]]:
-    """Fills the features file of a store; returns it with the facts that the store's meta.json records."""
+    """Fills the features file of a store; returns it with facts for the store's meta.json."""
     encodings = encodings_of(table, columns)
     features = create_features(folder, len(rows.ids), len(columns), encodings[0].dtype)
     files = _files(table, rows, encodings)
@@ -135,7 +135,7 @@ def _features(
 
 
 def _counting(progress: Progress, done: int, total: int) -> Callable[[int], None]:
-    """Progress of one file among others: rows of it → rows of all."""
+    """A progress callback for one of several files, which takes the number of its rows."""
     return lambda n: progress(done + n, total)
 
 
@@ -154,7 +154,7 @@ def _files(table: Table, rows: Rows, encodings: Sequence[CellEncoding]) -> list[
 
 
 def _read_file(file: _File, columns: list[str], rows: Rows, features: Array, progress: Callable[[int], None]) -> int:
-    """Streams a file into `features`, row by row to its place; returns how many cells were missing."""
+    """Streams a file into `features`, each row to its place in the store; returns the number of missing cells."""
     import polars as pl
 
     chunk = max(1, BATCH_CELLS // len(columns))
@@ -180,7 +180,7 @@ def _read_file(file: _File, columns: list[str], rows: Rows, features: Array, pro
 
 
 def _place(cells: Array, to: Int64, features: Array) -> None:
-    """Rows to their places; rows that stay together, as in the tournament's own files, are copied as a slice."""
+    """Writes rows to their places; consecutive rows, as in the tournament's own files, are copied as a slice."""
     if len(to) and to[0] >= 0 and np.all(np.diff(to) == 1):
         features[to[0] : to[0] + len(to)] = cells
     else:
@@ -188,7 +188,7 @@ def _place(cells: Array, to: Int64, features: Array) -> None:
 
 
 def _of_era(features: Array, ids: NDArray[np.bytes_], rows: slice, top: float) -> tuple[NDArray[np.bool_], tuple[int, int]]:
-    """Which features are the middle bin for every row of an era, not there yet; CRC-32 of its features and of its ids."""
+    """The absent features of an era, with the middle bin in every row; and CRC-32 of its features and of its ids."""
     block = features[rows]
     absent: NDArray[np.bool_] = (block == np.asarray(top / 2, features.dtype)).all(0)
     sums = row_sums(block, ids[rows])
@@ -197,6 +197,6 @@ def _of_era(features: Array, ids: NDArray[np.bytes_], rows: slice, top: float) -
 
 
 def _write_extras(table: Table, rows: Rows, folder: Path) -> None:
-    """A store of extras."""
+    """Writes a store of extras."""
     extras = table.tournament.extras
     write_extras(folder, read_extras(extras, rows), {"synthetic": any(map(is_marked, extras))})

@@ -1,4 +1,4 @@
-"""What a panel holds, counted era by era: for `nlab data info`."""
+"""Counts the content of a panel, era by era, for `nlab data info`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,8 +18,8 @@ from numerai_lab.data.reader import Loaded
 class Inventory:
     """Counts of a panel.
 
-    eras, n_rows: one entry an era; absent: eras × features, true where a feature is all middle bin; dates: ISO date by era,
-    empty where eras are plain numbers.
+    eras, n_rows: one entry per era; absent: eras × features, true where a feature is the middle bin in every row; dates: ISO
+    date by era, empty where eras are plain numbers.
     """
 
     eras: list[int]
@@ -58,7 +58,7 @@ def inventory(loaded: Loaded) -> Inventory:
 
 
 def _eras(panel: Panel) -> str:
-    """`1 to 100`, or `20200103 to 20201225, weeks 1 to 52`."""
+    """Text such as `1 to 100`, or `20200103 to 20201225, weeks 1 to 52`."""
     first, last = panel.eras[[0, -1]].tolist()
     step = "weeks" if panel.days_per_era == DAYS_PER_ERA else f"steps of {panel.days_per_era} business days"
     return (

@@ -1,4 +1,4 @@
-"""Which stores files are read into. Their names are hashes of the files' content, of what is read, and of the code that reads."""
+"""Names of stores: hashes of the content of files, the columns to read, and the code that reads them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ class StoreKeys:
 
     Parameters
     ----------
-    tables, extras: names for the content of the files with rows, and of those with predictions (meta model, benchmarks).
-    files: a name for the content of each file with rows.
-    reader: a name for the code and the libraries that read them.
+    tables, extras: hashes of the content of files with rows, and of files with predictions (meta model, benchmarks).
+    files: a hash of the content of each file with rows.
+    reader: a hash of the code and libraries that read them.
     """
 
     tables: str
@@ -36,7 +36,10 @@ class StoreKeys:
 
     @classmethod
     def of(cls, tournament: Tournament, known: KnownChecksums, reader: type) -> "StoreKeys":
-        """reader: a class whose module, with all it imports, does the reading. Raises NlabError for a file that can't be read."""
+        """The names for these files. Raises NlabError for a file that can't be read.
+
+        reader: a class whose module, with all its imports, reads the files.
+        """
         files = tuple(content_of([path], known) for path in tournament.tables)
         return cls(content_of(tournament.tables, known), content_of(tournament.extras, known), _version_of(reader), files)
 
@@ -45,15 +48,15 @@ class StoreKeys:
         return key_of("rows", self._order(source), list(columns), source.feature_prefix)
 
     def reading(self, source: Source, columns: Sequence[str]) -> str:
-        """A name for how rows with these feature columns are read, whatever the files."""
+        """A hash of how rows with these feature columns are read, whatever the files."""
         return key_of("reading", self._how(source), list(columns), source.feature_prefix)
 
     def labels(self, source: Source, target: str, horizon_days: int | None) -> str:
-        """Name of the store of a target column; horizon_days: as the config or the files' format tell it."""
+        """Name of the store of a target column; horizon_days: as declared by the config or the files' format."""
         return key_of("labels", self._order(source), target, horizon_days)
 
     def scoring_features(self, source: Source, columns: Sequence[str]) -> str:
-        """Name of the store of these further feature columns."""
+        """Name of the store of scoring features with these columns."""
         return key_of("scoring features", self._order(source), list(columns), source.feature_prefix)
 
     def extra_columns(self, source: Source) -> str:
@@ -61,19 +64,19 @@ class StoreKeys:
         return key_of("extras", self._order(source), self.extras)
 
     def _order(self, source: Source) -> list[object]:
-        """What the order of rows depends on."""
+        """The facts that the order of rows depends on."""
         return [self._how(source), self.tables]
 
     def _how(self, source: Source) -> list[object]:
-        """What turns files into rows in order."""
+        """The facts that decide how files become rows, beside their content."""
         return [STORE_VERSION, self.reader, source.model_dump(include={"id_column", "era_column", "days_per_era"})]
 
 
 @dataclass(frozen=True)
 class Stores:
-    """Everything that a panel is a view on. labels: of the target, then of auxiliary ones.
+    """The stores that a panel is a view of. labels: of the target, then of auxiliary targets.
 
-    scoring_features, extras: None where the run needs no further columns, or the files hold no predictions.
+    scoring_features, extras: None where the run needs no scoring features, or the files hold no predictions.
     """
 
     rows: Store
@@ -83,7 +86,7 @@ class Stores:
 
     @classmethod
     def of(cls, cache: Path, tables: Sequence[Table], columns: FeatureColumns, keys: StoreKeys) -> "Stores":
-        """The stores of some tables: the table of the target first, then that of each auxiliary target."""
+        """The stores of some tables: the table of the target first, then one per auxiliary target."""
         source = tables[0].source
         labels = [keys.labels(source, table.target_column, table.declared_horizon_days) for table in tables]
         scoring = keys.scoring_features(source, columns.scoring) if columns.scoring else ""
@@ -97,12 +100,15 @@ class Stores:
 
     @property
     def all(self) -> tuple[Store, ...]:
-        """All stores, without those that these data do not need."""
+        """The stores that these data have."""
         return tuple(store for store in (self.rows, *self.labels, self.scoring_features, self.extras) if store is not None)
 
 
 def content_of(paths: Iterable[Path], known: KnownChecksums) -> str:
-    """A name for the content of files: sizes and CRC-32, in order; neither names nor folders."""
+    """A hash of the content of files: sizes and CRC-32, in order, without names and folders.
+
+    Raises NlabError for a file that can't be read.
+    """
     facts = []
     for path in paths:
         try:

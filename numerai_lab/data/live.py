@@ -1,4 +1,4 @@
-"""The rows of today, which have no target and no era yet: the store leaves them out, exports want them."""
+"""The live rows, without target or era, which exports transform and stores leave out."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     import polars as pl
 
 FILES = ("live.parquet", "live_int8.parquet", "numerai_live_data_int8.parquet", "numerai_live_data.parquet")
-"""v5 and v4; the int8 twins; v3. The CSVs of 2019 to 2021 hold live rows among those of the tournament."""
+"""v5 and v4, their int8 twins, v3. The CSVs of 2019 to 2021 hold live rows in the tournament file."""
 
 
 @dataclass(frozen=True)
 class Live:
-    """Ids, sorted, and the rows as a block whose era follows the last one of the panel."""
+    """Ids, sorted, and the live rows as a block whose era follows the last era of the panel."""
 
     ids: list[str]
     block: Block
@@ -75,7 +75,7 @@ def _cells(path: Path, frame: "pl.DataFrame", encoding: CellEncoding, features: 
 
 
 def _rows(table: Table, features: list[str], everything: bool) -> "list[pl.DataFrame]":
-    """Id and features of live rows, one frame a file; everything: the table holds live rows only."""
+    """Ids and features of live rows, one frame per file; everything: whether the table holds live rows only."""
     import polars as pl
 
     is_live = pl.lit(True) if everything else era_label(table.era_column).str.strip_chars().is_in(LIVE)

@@ -1,4 +1,4 @@
-"""The live tournament: numerapi says where a file is, the download is ours; files already there are used as they are."""
+"""The live tournament: downloads its files, unless they are in the folder already."""
 
 import time
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ A_DAY = 86_400.0
 ADDRESS = """query ($filename: String! $round: Int $tournament: Int) {
     dataset(filename: $filename round: $round tournament: $tournament)
 }"""
-"""The query that numerapi's own download_dataset sends; numerapi has no call that gives the address alone."""
+"""The query of numerapi's own download_dataset; numerapi has no call that returns the address alone."""
 
 
 GROWN = "validation has grown at the source since it was downloaded; `nlab data update` fetches it"
@@ -30,9 +30,9 @@ GROWN = "validation has grown at the source since it was downloaded; `nlab data 
 class Numerai(Source):
     """The files of a tournament version, downloaded once, verified, and kept; no account is needed.
 
-    Files that lie in the folder already are used as they are. Once a day a run asks whether the validation that was
-    downloaded has grown at the source and says so; only `nlab data update` fetches what has changed. Of files put there by
-    hand nothing is asked.
+    Files that lie in the folder already are used as they are. Once a day a run asks the server whether the downloaded
+    validation file has grown, and says so; only `nlab data update` fetches changes. Files that you put there by hand are not
+    checked.
 
     Source: numer.ai's data API by the PyPI package `numerapi`; the data's licence forbids passing it on.
     """
@@ -43,7 +43,7 @@ class Numerai(Source):
 
     @property
     def folder(self) -> Path:
-        """Where the files lie; put them there by hand where there is no network."""
+        """The folder of the files; without a network, put them there by hand."""
         return user_path(self.path) if self.path else cache_dir() / "numerai" / self.version
 
     @property
@@ -67,7 +67,7 @@ class Numerai(Source):
 
     @property
     def _tables(self) -> tuple[str, str] | None:
-        """The two tables that lie in the folder."""
+        """The two table files of the same format in the folder; None where either is absent."""
         pairs = (layout.tables for layout in LAYOUTS)
         return next((pair for pair in pairs if all((self.folder / name).is_file() for name in pair)), None)
 
@@ -80,7 +80,7 @@ class Numerai(Source):
         return replace(tournament, notes=(GROWN,)) if self._has_grown() else tournament
 
     def _has_grown(self) -> bool:
-        """Whether validation is larger at the source than here; checked once a day, False where the server does not answer."""
+        """Whether validation is larger on the server than here; asked once a day, False where the server does not answer."""
         path = self.folder / (self._tables or REQUIRED[1:])[1]
         record, stamp = Path(f"{path}.meta.json"), self.folder / ".asked"
         times = [file.stat().st_mtime for file in (record, stamp) if file.is_file()]
@@ -99,7 +99,7 @@ class Numerai(Source):
         return grown
 
     def update(self, progress: Progress = no_progress) -> list[str]:
-        """Downloads what is missing or has changed at the source; returns the names of the files that are new."""
+        """Downloads missing and changed files; returns the names of the new files. Raises NlabError where the server fails."""
         renewed = []
         for name in self._published():
             path, address = self.folder / name, self._address(name)
@@ -109,7 +109,7 @@ class Numerai(Source):
         return renewed
 
     def _published(self) -> list[str]:
-        """Names of this version's files that we use, required ones first."""
+        """Names of this version's files to use, required ones first."""
         with self._asking():
             names: list[str] = _client().list_datasets()
         versions = sorted({name.split("/")[0] for name in names if "/" in name})
@@ -129,7 +129,7 @@ class Numerai(Source):
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
-        """numerapi logs what went wrong and answers nothing, or raises; either way the user hears one sentence."""
+        """Turns failures of numerapi, which it raises or only logs, into one NlabError."""
         try:
             yield
         except (KeyError, TypeError, ValueError, OSError) as error:

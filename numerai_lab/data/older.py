@@ -1,4 +1,4 @@
-"""A synthetic tournament in the formats of older releases, column for column: for those who hold such files, and for tests."""
+"""A synthetic tournament in the formats of older releases, for users with such files and for tests."""
 
 import gzip
 import io
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 LAYOUTS = ("kazutsugi", "nomi", "v3", "v4", "2018")
 ROWS = {"tiny": 40, "small": 400, "medium": 2000, "full": 4200, "control": 1600}
-"""Rows an era."""
+"""Rows per era."""
 LAST_ERA = 216
 ERAS_A_GROUP = 20
-"""Eras of a parquet file's row group."""
+"""Eras per row group of a parquet file."""
 TRAIN, VALIDATION = range(1, 121), (*range(121, 133), *range(197, 213))
-"""As from 2019 to 2021; the eras between and after them are `test`, without a target."""
+"""Eras of both as from 2019 to 2021; eras between and after them are `test`, without a target."""
 GROUPS = {"intelligence": 12, "charisma": 86, "strength": 38, "dexterity": 14, "constitution": 114, "wisdom": 46}
 BINARY = ("bernie", "elizabeth", "jordan", "ken", "charles", "frank", "hillary")
 
@@ -36,7 +36,7 @@ BINARY = ("bernie", "elizabeth", "jordan", "ken", "charles", "frank", "hillary")
 def write_older(
     folder: Path, layout: str, size: str, seed: int, progress: Progress = no_progress, world: str = "default"
 ) -> None:
-    """Writes train and later rows of a synthetic world into `folder`, as that release named and typed them.
+    """Writes a synthetic world into `folder`, with the file names and types of an older release.
 
     kazutsugi, nomi: CSVs of 310 features in quarters (2019–20, 2020–21). v3: parquet, float32 quarters; v4: the same as
     int8 bins, with an index of ids. 2018: one CSV.gz of 50 continuous features and seven binary targets. Eras 1–120 train,
@@ -54,7 +54,7 @@ def write_older(
 
 
 def _frames(layout: str, world: World, progress: Progress) -> Iterator["pd.DataFrame"]:
-    """An era's rows at a time: id, era, data_type, features, targets."""
+    """Yields the rows of one era at a time: id, era, data_type, features, targets."""
     import pandas as pd
 
     names = feature_names(layout)
@@ -150,7 +150,7 @@ def _write_parquet(folder: Path, layout: str, frames: Iterator["pd.DataFrame"]) 
 
 
 def _together(frames: Iterator["pd.DataFrame"], parts: tuple[str, str]) -> Iterator[tuple[str, "pd.DataFrame"]]:
-    """A row group at a time: some eras of the same file, and which file; live rows are in none."""
+    """Yields the name of a file and the rows of one of its row groups, without live rows."""
     import pandas as pd
 
     def place(frame: "pd.DataFrame") -> tuple[str, int]:

@@ -34,27 +34,27 @@ class Rows:
     dates: Mapping[int, str] = field(default_factory=dict)
 
     def era_table(self, days_per_era: int) -> EraTable:
-        """What splitting needs to know."""
+        """The facts for splits."""
         table = EraTable.of(self.eras, self.bounds, self.data_types, self.target)
         return replace(table, dates=self.dates, days_per_era=days_per_era)
 
     def ordered(self, values: Float32) -> Float32:
-        """Values of file rows in store order; those of rows that are left out go."""
+        """Values of file rows in store order, without rows that are left out."""
         stored, there = np.empty(len(self.ids), np.float32), self.destination >= 0
         stored[self.destination[there]] = values[there]
         return stored
 
 
 def rows_in_order(frame: "pl.DataFrame", path: Path, dates: Mapping[int, str]) -> Rows:
-    """Rows sorted by era and id, without those that have no era (live).
+    """Rows sorted by era and id, without live rows.
 
     frame: row (in the files), id, era, data_type, target. path: the file that errors name. Raises NlabError where no row is
-    left, for an id that stands twice in an era, and for an era of several data_types.
+    left, for an id that occurs twice in an era, and for an era of several data_types.
     """
     import polars as pl
 
     ordered, n_rows = frame.filter(pl.col("era").is_not_null()).sort("era", "id"), len(frame)
-    del frame  # ids of all rows are gigabytes, and no caller holds them
+    del frame  # free the ids of all rows, which are gigabytes
     _refuse_odd_rows(ordered, path, dates)
     destination = np.full(n_rows, -1, np.int64)
     destination[ordered["row"].to_numpy()] = np.arange(len(ordered))
@@ -86,7 +86,7 @@ def _refuse_odd_rows(rows: "pl.DataFrame", path: Path, dates: Mapping[int, str])
 
 
 def _refuse_mixed_types(path: Path, rows: "pl.DataFrame", dates: Mapping[int, str]) -> None:
-    """Raises NlabError for an era of several data_types: an era is trained on or scored as a whole."""
+    """Raises NlabError for an era of several data_types, since an era is trained on or scored as a whole."""
     import polars as pl
 
     mixed = rows.group_by("era", maintain_order=True).agg(kinds=pl.col("data_type").unique(maintain_order=True))

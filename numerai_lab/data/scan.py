@@ -1,4 +1,4 @@
-"""Opens one parquet or CSV file that a user named, and guesses no types: every column of a CSV is text."""
+"""Opens a user's parquet or CSV file without guessing types: every column of a CSV is text."""
 
 import csv
 import gzip
@@ -20,17 +20,20 @@ if TYPE_CHECKING:
 SEPARATORS = (",", ";", "\t")
 ID_PIECE = 200_000
 LONGEST_HEADER = 50_000_000
-"""Bytes of a header that are read at most."""
+"""Most bytes of a header to read."""
 LONGEST_LINE = 1_000_000
-"""Bytes at the end of a file among which its last line is looked for."""
+"""Bytes at the end of a file in which its last line is searched for."""
 MISSING = ("", "nan", "na", "n/a", "#n/a", "<na>", "null", "none", "-nan")
 """Lower-case texts that stand for a missing number, as pandas, R and spreadsheets write them."""
 UNNAMED_INDEX = re.compile(r"(__index_level_\d+__|Unnamed: \d+|level_\d+|index)?")
-"""Names that pandas gives to an index without a name: in parquet, read back from CSV, after reset_index; none in CSV."""
+"""Names that pandas gives to an unnamed index: in parquet, read back from CSV, after reset_index; empty in CSV."""
 
 
 def scan(path: Path) -> "pl.LazyFrame":
-    """A parquet or CSV file, read when asked. The path is taken as it is; columns of a CSV are String."""
+    """A lazy scan of a parquet or CSV file. No wildcards in the path; columns of a CSV are String.
+
+    Raises NlabError for a CSV with two columns of one name, or a last line that is cut off.
+    """
     import polars as pl
 
     with reading(path):
@@ -46,7 +49,7 @@ def schema_of(lazy: "pl.LazyFrame", path: Path) -> "dict[str, pl.DataType]":
 
 
 def index_columns(path: Path, names: Collection[str]) -> list[str]:
-    """The columns that hold an index which pandas wrote: by the file's own metadata, else by their names."""
+    """The columns of an index that pandas wrote, by the file's own metadata, else by their names."""
     listed: list[Any] = []
     if path.suffix == ".parquet":
         import polars as pl
@@ -61,9 +64,9 @@ def index_columns(path: Path, names: Collection[str]) -> list[str]:
 
 
 def id_column(path: Path, lazy: "pl.LazyFrame", column: str = "id") -> str | None:
-    """The column that holds row ids: `column`, or, where that is `id`, the index that pandas wrote.
+    """The column of row ids: `column`, or, where that is `id`, the index that pandas wrote.
 
-    None where there is neither. Raises NlabError where the index merely numbers the rows.
+    None where there is neither. Raises NlabError where the index only numbers the rows.
     """
     import polars as pl
 
@@ -87,7 +90,7 @@ def id_column(path: Path, lazy: "pl.LazyFrame", column: str = "id") -> str | Non
 
 
 def id_text(path: Path, lazy: "pl.LazyFrame", name: str) -> "pl.Expr":
-    """A column of ids as text. Whole floats, which integers become beside a missing value, are written as integers.
+    """A column of ids as text. Whole floats, as pandas makes of integers beside a missing value, become integers.
 
     Raises NlabError for other floats, which two ids may share.
     """
@@ -105,7 +108,7 @@ def id_text(path: Path, lazy: "pl.LazyFrame", name: str) -> "pl.Expr":
 
 
 def as_bytes(names: "pl.Series") -> NDArray[np.bytes_]:
-    """Strings as fixed-width bytes, piece by piece: millions of Python strings at once would take gigabytes."""
+    """Strings as fixed-width bytes, in pieces: millions of Python strings at once would take gigabytes."""
     widest = names.str.len_bytes().max()
     width = widest if isinstance(widest, int) and widest > 0 else 1
     out = np.empty(len(names), dtype=f"S{width}")
@@ -116,14 +119,14 @@ def as_bytes(names: "pl.Series") -> NDArray[np.bytes_]:
 
 
 def number(name: str, dtype: "type[pl.DataType] | None" = None) -> "pl.Expr":
-    """A column as numbers, Float32 unless told otherwise; null where it holds none."""
+    """A column as numbers, Float32 by default; null where it holds none."""
     import polars as pl
 
     return pl.col(name).cast(dtype or pl.Float32, strict=False)
 
 
 def is_no_number(name: str) -> "pl.Expr":
-    """Where a column holds something that is neither a finite number nor missing."""
+    """An expression that is true where a column holds neither a finite number nor a missing value."""
     import polars as pl
 
     value = number(name, pl.Float64)
@@ -132,13 +135,13 @@ def is_no_number(name: str) -> "pl.Expr":
 
 
 def decimal_advice(value: object) -> str:
-    """What to add to the message about `0,5`, as spreadsheets of many countries write it; empty for anything else."""
+    """Advice for `0,5`, a decimal comma as in spreadsheets of many countries; empty for anything else."""
     comma = isinstance(value, str) and re.fullmatch(r"\s*[-+]?\d*,\d+\s*", value)
     return "; write decimals with a point (pandas: `decimal=','` reads the file)" if comma else ""
 
 
 def may_be_number(dtype: "pl.DataType") -> bool:
-    """Whether a column of this type can hold numbers: text can."""
+    """Whether a column of this type can hold numbers; text can."""
     import polars as pl
 
     return dtype.is_numeric() or dtype in (pl.String, pl.Null)
@@ -152,7 +155,7 @@ def refuse_other_than_numbers(path: Path, schema: "dict[str, pl.DataType]", name
 
 
 class reading:
-    """Turns polars' errors about a file into one sentence for the user."""
+    """A context that turns polars' errors about a file into an NlabError of one sentence."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -168,7 +171,7 @@ class reading:
 
 
 def _separator(path: Path) -> str:
-    """What stands between the columns, told by the header. Raises NlabError where two columns have one name."""
+    """The separator of the header. Raises NlabError where two columns have one name."""
     try:
         with path.open("rb") as file:
             zipped = file.read(2) == b"\x1f\x8b"
@@ -187,12 +190,12 @@ def _separator(path: Path) -> str:
 
 
 def _refuse_cut_off(path: Path, separator: str, n_columns: int) -> None:
-    """Raises NlabError for a last line with too few fields, which polars would take for missing values."""
+    """Raises NlabError for a last line with too few fields, which polars would read as missing values."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - LONGEST_LINE))
         tail = file.read().rstrip(b"\r\n")
     last = tail.rpartition(b"\n")[2].decode("utf-8", "replace")
-    if b"\n" not in tail or last.count('"') % 2:  # a line that does not fit, or a field of several lines
+    if b"\n" not in tail or last.count('"') % 2:  # a line with other fields, or a field of several lines
         return
     n_fields = len(next(csv.reader([last], delimiter=separator), []))
     if n_fields < n_columns:

@@ -1,4 +1,4 @@
-"""What a source of data is: it names files; one reader turns them into a store."""
+"""The base class of data sources, which provide files for the reader."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -18,8 +18,8 @@ class Tournament:
     """Files in the tournament's layout.
 
     tables: rows with id, era, features and targets; extras: meta model and benchmark predictions, joined by id;
-    feature_sets: names → feature names, as features.json holds them, empty when there is none. horizon_days: of every
-    target, where the format alone tells it. notes: what a user should know of the files.
+    feature_sets: names → feature names as in features.json, empty without one. horizon_days: of every target, where the
+    format alone tells it. notes: remarks for the user.
     """
 
     tables: tuple[Path, ...]
@@ -31,7 +31,7 @@ class Tournament:
 
 @dataclass(frozen=True)
 class Outline:
-    """What is known of the data before it is ingested: eras, rows an era, columns, target and its horizon.
+    """Facts of the data before it is ingested: eras, rows per era, columns, target and its horizon.
 
     reach_days: the longest horizon of all targets, auxiliary ones included.
     """
@@ -46,7 +46,7 @@ class Outline:
 
 
 class Source(Component):
-    """Where panels come from."""
+    """A source of data."""
 
     feature_set: str = Field("medium", description="the features that generators and models read, by name of the set")
     target: str = Field("target", description="the target to learn and to be scored on, by column name")
@@ -92,12 +92,12 @@ class Source(Component):
 
     @abstractmethod
     def files(self, progress: Progress = no_progress) -> Tournament:
-        """The files, made or fetched if they are not there yet."""
+        """The files, made or downloaded where they are missing. Raises NlabError where they can't be."""
 
     @abstractmethod
     def version_label(self) -> str:
-        """The data's version, by which `compare` tells whether two runs saw the same data."""
+        """The data's version; `compare` shows it to tell whether two runs saw the same data."""
 
     def planned(self) -> Outline | None:
-        """What the files will hold, where that is known without making them; else None."""
+        """The facts of the files, where they are known before the files are made; else None."""
         return None

@@ -1,4 +1,4 @@
-"""The rows of one or several files as polars sees them: which columns, which order, which target."""
+"""A lazy table of the rows of one or several files: its columns, order of rows and target."""
 
 import re
 from collections.abc import Sequence
@@ -42,9 +42,8 @@ TARGET_KEYS = ("data.target", "data.auxiliary_targets")
 class FeatureColumns:
     """The feature columns that a run needs.
 
-    raw: of the source's feature set. scoring: further ones, for scoring and neutralisation, sorted by name. sets: feature set →
-    positions in `raw` and `scoring` together; of sets that nobody asked for, such as the tournament's groups, those that are
-    there.
+    raw: of the source's feature set. scoring: further ones for scoring and neutralisation, sorted by name. sets: feature set →
+    positions in `raw` and `scoring` together, as far as its columns are among them.
     """
 
     raw: list[str]
@@ -53,7 +52,10 @@ class FeatureColumns:
 
 
 class Table:
-    """The rows of one or several files as polars sees them, scanned lazily."""
+    """The rows of one or several files, scanned lazily by polars.
+
+    Raises NlabError for a file that can't be read, has no ids, or lacks columns of the first file.
+    """
 
     def __init__(self, source: Source, tournament: Tournament) -> None:
         self.source, self.tournament = source, tournament
@@ -71,7 +73,10 @@ class Table:
                 raise NlabError(f"{path}: lacks {len(missing)} columns of {tournament.tables[0].name}, such as {min(missing)!r}")
 
     def of_auxiliary(self, name: str) -> "Table":
-        """The same rows with an auxiliary target in the target's place; its horizon is the one that its name tells."""
+        """The same rows with an auxiliary target in place of the target; its name decides its horizon.
+
+        Raises NlabError where the data lack the column.
+        """
         other = copy(self)
         column = self._named(name, "data.auxiliary_targets")
         other.source = self.source.model_copy(update={"target": column, "horizon_days": None})
@@ -79,16 +84,19 @@ class Table:
 
     @property
     def declared_horizon_days(self) -> int | None:
-        """The horizon that the config or the files' format tell, in business days; None where the target's name has to."""
+        """The horizon that the config or the files' format declares, in business days; None where the target's name decides."""
         return self.source.horizon_days or self.tournament.horizon_days
 
     @property
     def feature_columns(self) -> list[str]:
-        """All columns that begin as features do."""
+        """All columns with the prefix of features."""
         return [name for name in self.schema if name.startswith(self.source.feature_prefix)]
 
     def columns(self, also: Sequence[str]) -> "FeatureColumns":
-        """The feature columns to store; also: feature sets that scoring and neutralisation need."""
+        """The feature columns to store; also: feature sets that scoring and neutralisation need.
+
+        Raises NlabError for a feature set that is unknown, empty, partly absent, or holds other columns than features.
+        """
         known = {name: list(names) for name, names in self.tournament.feature_sets.items()} or groups_of(self.feature_columns)
         known.setdefault("all", self.feature_columns)
         for name, where in ((self.source.feature_set, "data.feature_set"), *((name, "feature set") for name in also)):
@@ -124,17 +132,17 @@ class Table:
 
     @property
     def era_column(self) -> str:
-        """The column that holds era labels."""
+        """The column of era labels. Raises NlabError where the data lack it."""
         return self._named(self.source.era_column, "data.era_column")
 
     @property
     def target_column(self) -> str:
-        """The column of the chosen target. Raises NlabError where the data lack it: no other target is taken in its stead."""
+        """The column of the target. Raises NlabError where the data lack it, and for a horizon shorter than its name's."""
         refuse_shorter_horizon(self.source.target, self.source.horizon_days)
         return self._named(self.source.target, "data.target")
 
     def _named(self, name: str, where: str) -> str:
-        """`name`, which must be a column. Raises NlabError with what there is instead."""
+        """`name`, checked to be a column. Raises NlabError with the nearest column names."""
         if name in self.schema:
             return name
         candidates = [column for column in self.schema if not column.startswith(self.source.feature_prefix)]
@@ -151,7 +159,10 @@ class Table:
             )
 
     def resolved_target(self) -> tuple[str, int | None]:
-        """The named target that the chosen one equals, and its horizon in business days."""
+        """The named target that the chosen one equals in every row, and its horizon in business days.
+
+        Raises NlabError where the data lack the target, and where the config's horizon is shorter than its name's.
+        """
         name = self.target_column
         candidates = [c for c, dtype in self.schema.items() if c.startswith("target") and c != name and may_be_number(dtype)]
         if candidates and horizon_in(name) is None:
@@ -162,7 +173,7 @@ class Table:
         return name, self.source.horizon_days or horizon_in(name) or self.tournament.horizon_days
 
     def alias_note(self, resolved: str, horizon_days: int | None) -> str:
-        """What to stamp on tables when `target` no longer means the 20-day target; empty otherwise."""
+        """A note for tables when `target` no longer means the 20-day target; empty otherwise."""
         shorter = re.sub(r"_\d+d?$", f"_{ALIAS_DAYS}", resolved)
         if self.source.target != ALIAS or horizon_days == ALIAS_DAYS or shorter == resolved or shorter not in self.schema:
             return ""
@@ -171,7 +182,7 @@ class Table:
     def rows(self) -> Rows:
         """Order, eras and targets of all rows.
 
-        Raises NlabError for an id that stands twice in an era, eras that can't be read, an era of several data_types, and a
+        Raises NlabError for an id that occurs twice in an era, eras that can't be read, an era of several data_types, and a
         target that is no number.
         """
         import polars as pl
@@ -190,7 +201,7 @@ class Table:
         return rows_in_order(self.collect(*columns).with_row_index("row"), self.tournament.tables[0], eras.dates)
 
     def target_of(self, rows: Rows) -> Float32:
-        """The target of rows that were put in order with another one."""
+        """The target in the order of `rows`. Raises NlabError for a target that is no number."""
         self._refuse_odd_target()
         return rows.ordered(self.collect(self._target().alias("target"))["target"].to_numpy())
 
@@ -211,7 +222,7 @@ class Table:
                 raise NlabError(f"{path}: target {name!r} holds {value!r} for id {row!r}, not a number{decimal_advice(value)}")
 
     def eras(self) -> EraNumbers:
-        """Numbers for the era labels of all files together. Raises NlabError that names file and row."""
+        """Numbers for the era labels of all files together. Raises NlabError with file and row for a label that is no era."""
         label = era_label(self.era_column)
         labels: dict[str | None, Path] = {}
         for lazy, path in zip(self.scans, self.tournament.tables, strict=True):
@@ -224,7 +235,7 @@ class Table:
             raise NlabError(self._placed(error, labels.get(error.label, self.tournament.tables[0]))) from error
 
     def _placed(self, error: EraError, path: Path) -> str:
-        """The error with the file, and the id of the first row that has the label."""
+        """The text of the error with the file, and the id of the first row with the label."""
         import polars as pl
 
         lazy = self.scans[self.tournament.tables.index(path)]

@@ -1,4 +1,4 @@
-"""What the name of a target tells of its horizon, and what to say where the config tells another one."""
+"""Horizons in the names of targets."""
 
 import re
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ HORIZONS = (20, 60)
 
 
 def horizon_in(name: str) -> int | None:
-    """Business days that a target's name ends in: `target_ender_20` → 20, `target_10d` → 10; `target_mine_2` → None."""
+    """The business days at the end of a target's name: `target_ender_20` → 20, `target_10d` → 10, `target_mine_2` → None."""
     match = re.search(r"_(\d{1,3})(d?)$", name)
     days = int(match[1]) if match else 0
     return days if match and days and (match[2] or days in HORIZONS) else None
 
 
 def refuse_shorter_horizon(target: str, horizon_days: int | None) -> None:
-    """Raises NlabError where the config's horizon is shorter than the one in the target's name: the embargo would leak."""
+    """Raises NlabError where the config's horizon is shorter than the one in the target's name, as its embargo would leak."""
     named = horizon_in(target)
     if horizon_days and named and horizon_days < named:
         raise NlabError(
@@ -27,7 +27,7 @@ def refuse_shorter_horizon(target: str, horizon_days: int | None) -> None:
 
 
 def horizon_note(target: str, horizon_days: int | None) -> str:
-    """What to say where the config's horizon is longer than the one in the target's name; empty otherwise."""
+    """A note where the config's horizon is longer than the one in the target's name; empty otherwise."""
     named = horizon_in(target)
     if not horizon_days or not named or horizon_days <= named:
         return ""
@@ -35,7 +35,7 @@ def horizon_note(target: str, horizon_days: int | None) -> str:
 
 
 def targets_there(name: str, columns: Sequence[str]) -> str:
-    """The targets among columns, the nearest first; empty where there are none."""
+    """A text of the targets among columns, the nearest first; empty where there are none."""
     targets = [column for column in columns if column.startswith("target")]
     if len(targets) < 2:
         return f"its only target is {targets[0]!r}" if targets else ""

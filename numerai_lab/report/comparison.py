@@ -1,4 +1,4 @@
-"""Runs side by side: ranked only with runs of the same data, target, validation eras and definitions of scores."""
+"""Compares runs: ranks the variants of runs with the same data, target, validation eras and scoring."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     import polars as pl
 
 Name = tuple[str, str]
-"""Run and variant."""
+"""Name of a run, and name of a variant."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that may be ranked together. table: a row a run × variant × split; reference: `run/variant`."""
+    """Runs that may be ranked together. table: one row per run × variant × split; reference: `run/variant`."""
 
     runs: tuple[str, ...]
     members: tuple[Run, ...]
@@ -49,7 +49,7 @@ def compare(paths: Sequence[Path], sort: str = "corr_mean", reference: str | Non
     """Reads run folders and ranks their variants, best first by `sort` over val1 and val2 together.
 
     reference: a variant name, or `run/variant`; by default the reference variant of each group's first run. Differences
-    are paired by era; adjusted p-values and the confidence set are over all variants of all runs of a group. Raises
+    are paired by era; adjusted p-values and the confidence set cover all variants of all runs of a group. Raises
     NlabError when no folder can be read, two have the same name, or a name is unknown.
     """
     runs, skipped = _read(paths)
@@ -74,7 +74,7 @@ def compare(paths: Sequence[Path], sort: str = "corr_mean", reference: str | Non
 def _read(paths: Sequence[Path]) -> tuple[list[Run], list[str]]:
     runs, skipped = [], []
     folders: dict[str, Path] = {}
-    for path in {path.resolve(): path for path in paths if path.name != LEDGER}.values():  # one that is named twice is one
+    for path in {path.resolve(): path for path in paths if path.name != LEDGER}.values():  # a folder counts once
         if path.name in folders:
             raise NlabError(f"{folders[path.name]} and {path} have the same name, which is what tables call them; rename one")
         folders[path.name] = path
@@ -93,7 +93,7 @@ def _differ(first: Run, other: Run) -> str:
 
 
 def _other_code(runs: Sequence[Run]) -> Iterator[str]:
-    """A line for each run that other code or libraries computed than the first one, and one for those that don't say."""
+    """Yields a line for each run whose code or libraries differ from the first run's, and one for runs without this record."""
     older = [run.name for run in runs if FINGERPRINT not in run.manifest]
     known = [run for run in runs if FINGERPRINT in run.manifest]
     for run in known[1:]:
@@ -122,7 +122,7 @@ def _ranked(runs: Sequence[Run], sort: str, reference: str | None) -> Group:
 
 
 def _with_changes(runs: Sequence[Run], reference: tuple[str, str]) -> "pl.DataFrame":
-    """The scores of comparable runs, their changes taken against one variant of one of them."""
+    """The scores of comparable runs, with changes against one variant of one run."""
     import polars as pl
 
     block = block_of(runs[0].manifest)
@@ -152,7 +152,7 @@ def _with_changes(runs: Sequence[Run], reference: tuple[str, str]) -> "pl.DataFr
 
 
 def _placebos(runs: Sequence[Run]) -> dict[str, dict[Name, Name]]:
-    """Kind → run and variant → its placebo, which is of the same run."""
+    """Kind → (run, variant) → its placebo in the same run."""
     out: dict[str, dict[Name, Name]] = {kind: {} for kind in KINDS}
     for run in runs:
         for kind, pairs in Placebos.of_manifest(run.manifest).as_dict().items():
@@ -161,7 +161,7 @@ def _placebos(runs: Sequence[Run]) -> dict[str, dict[Name, Name]]:
 
 
 def _named(row: Mapping[str, object]) -> dict[str, object]:
-    """A row of changes with what was compared as text: the reference as `run/variant`, placebos of the same run by variant."""
+    """A row of changes with the reference as `run/variant` and placebos by variant name."""
     named = dict(row)
     for name in ("reference", *KINDS):
         if isinstance(key := row[name], tuple):
@@ -170,7 +170,7 @@ def _named(row: Mapping[str, object]) -> dict[str, object]:
 
 
 def _noted(run: Run) -> "pl.DataFrame":
-    """A run's scores; where a sweep chose the run, its variants' notes say so."""
+    """The scores of a run; where a sweep chose the run, notes of its variants say so."""
     import polars as pl
 
     choice = chosen(run.manifest)

@@ -1,4 +1,4 @@
-"""Many runs on one page: a table to sort and filter, who may be the best, and every pair against each other."""
+"""The page of a comparison: a table to sort and filter, intervals against the reference, and pairwise differences."""
 
 import math
 import os
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     import polars as pl
 
 MOST = 40
-"""Variants that the plot of intervals shows."""
+"""Most variants in the plot of intervals."""
 PAIRED = 20
-"""Variants that are set against each other in pairs."""
+"""Most variants in the plot of pairwise differences."""
 
 Name = tuple[str, str]
-"""Run and variant."""
+"""Name of a run, and name of a variant."""
 
 
 def comparison_page(comparison: Comparison, out: Path) -> str:
-    """The page that will lie at `out`: links to the runs' reports are relative to it."""
+    """The HTML of a page to lie at `out`; links to the runs' reports are relative to it."""
     sections, figures = [], []
     for number, group in enumerate(comparison.groups, start=1):
         best = [_best(group, number), *_pairs(group, number)]
@@ -48,7 +48,7 @@ def comparison_page(comparison: Comparison, out: Path) -> str:
 
 
 def _table(group: Group, out: Path) -> dict[str, Any]:
-    """Columns, and rows of cells by split; runs link to their reports."""
+    """Columns, and rows of cells by split; names of runs link to their reports."""
     table, keys = with_config(with_interval(group.table), group.members)
     columns = [*with_values(table, (*summary_columns(False), NOTES)), *(TableColumn(key, key, "s") for key in keys)]
     links = {run.name: _link(run.path / REPORT, out) for run in group.members}
@@ -69,7 +69,7 @@ def _link(report: Path, out: Path) -> str:
 
 
 def _best(group: Group, number: int) -> Figure:
-    """Points with intervals, best at the top: who is in the model confidence set."""
+    """A plot of points with intervals, best at the top, that shows the model confidence set."""
     rows = [row for row in group.table.to_dicts() if row["split"] == "val"][:MOST]
     names = [_variant_label((row["run"], row["variant"]), group) for row in rows]
     base = next(row["corr_mean"] for row in group.table.to_dicts() if row["split"] == "val" and _is_reference(row, group))
@@ -103,7 +103,7 @@ def _best(group: Group, number: int) -> Figure:
 
 
 def _pairs(group: Group, number: int) -> list[Figure]:
-    """Differences of every pair of the best variants, with a mark where an unadjusted p is below .05."""
+    """Heatmaps of differences between every pair of the best variants, marked where an unadjusted p is below .05."""
     rows = [row for row in group.table.to_dicts() if row["split"] == "val"]
     chosen: list[Name] = [(row["run"], row["variant"]) for row in rows[:PAIRED]]
     if len(chosen) < 2:
@@ -134,7 +134,7 @@ def _pairs(group: Group, number: int) -> list[Figure]:
 
 
 def _corr(group: Group, chosen: Sequence[Name]) -> Float64:
-    """Per-era corr of both halves, averaged over seeds: eras × chosen."""
+    """Per-era corr on val1 and val2, averaged over seeds: eras × variants."""
     runs = {run.name: _validation(run.per_era) for run in group.members if run.name in {name for name, _ in chosen}}
     eras = np.unique(np.concatenate([table["era"].to_numpy() for table in runs.values()])).tolist()
     return np.column_stack([series_of(runs[run].filter(variant=variant), eras)["corr"].mean(0) for run, variant in chosen])

@@ -1,4 +1,4 @@
-"""Which keys of their configs tell runs apart."""
+"""Config keys whose values differ between runs."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     import polars as pl
 
 KEYS = ("name",)
-"""Keys that differ without meaning."""
+"""Keys whose differences mean nothing."""
 
 
 def differing(runs: Sequence[Run]) -> "pl.DataFrame":
-    """A row a run: `run`, then a column of text for each dotted key whose value is not the same in all; "" where it is absent.
+    """One row per run: `run`, then a column of text for each dotted key whose values differ; "" where a run lacks it.
 
-    Numbers are rounded to what tells them apart.
+    Numbers have as few digits as tell them apart.
     """
     import polars as pl
 
@@ -29,7 +29,7 @@ def differing(runs: Sequence[Run]) -> "pl.DataFrame":
 
 
 def with_config(table: "pl.DataFrame", runs: Sequence[Run]) -> tuple["pl.DataFrame", list[str]]:
-    """The table of a comparison with those columns at its end, and their names."""
+    """The table of a comparison with a column at its end for each config key that differs, and these keys."""
     configs = differing(runs)
     keys = configs.columns[1:]
     return table.join(configs, on="run", how="left", maintain_order="left"), keys
@@ -40,7 +40,7 @@ def _config(run: Run) -> Any:
 
     path = run.path / CONFIG
     try:
-        # The C loader is ten times as quick and as safe; what the strict one adds was seen to when the run began.
+        # The C loader is ten times as fast and as safe; the run itself was loaded by the strict one.
         return yaml.load(path.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (OSError, yaml.YAMLError):
         return {}

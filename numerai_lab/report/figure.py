@@ -1,4 +1,4 @@
-"""A figure as plotly.js reads it: a plain dict that becomes JSON; nothing is drawn here."""
+"""Figures for plotly.js as plain dicts that become JSON."""
 
 import html
 import math
@@ -8,17 +8,17 @@ from typing import Any
 
 COLOURS = ("#4c78a8", "#f58518", "#54a24b", "#e45756", "#72b7b2", "#b279a2", "#c9a227", "#9d755d", "#ff9da6", "#6b8e23")
 GREY = "#8a8a8a"
-"""The reference's colour, readable on white and on black."""
+"""The colour of the reference, readable on white and on black."""
 
 SCALE = [[0, "#b2182b"], [0.25, "#ef8a62"], [0.5, "#f7f7f7"], [0.75, "#67a9cf"], [1, "#2166ac"]]
-"""Red below 0, blue above."""
+"""Colours of heatmaps: red below 0, blue above."""
 
 Trace = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A plot of a page. says: its caption; alt: what it shows, in words; choices: name → traces shown when it is chosen."""
+    """A plot of a page. says: its caption; alt: its content in words; choices: name → traces shown when it is chosen."""
 
     key: str
     title: str
@@ -31,7 +31,7 @@ class Figure:
     choosing: str = "variant"
 
     def as_dict(self) -> dict[str, Any]:
-        """What the page's script reads."""
+        """The figure as plain values for the script of the page."""
         return {"data": self.data, "layout": {"height": self.height, **self.layout}, "choices": self.choices}
 
 
@@ -42,7 +42,7 @@ def line(name: str, x: Iterable[float], y: Iterable[float], colour: str, dash: s
 
 
 def bars(name: str, places: Iterable[Any], values: Iterable[float], colour: str, *, across: bool = False) -> Trace:
-    """Bars at names or numbers; `across`: lying, one below the other."""
+    """Bars at names or numbers; across: horizontal bars."""
     at, marker = [label(place) if isinstance(place, str) else place for place in places], {"color": colour}
     if across:
         return {"type": "bar", "orientation": "h", "name": label(name), "y": at, "x": numbers(values), "marker": marker}
@@ -50,7 +50,7 @@ def bars(name: str, places: Iterable[Any], values: Iterable[float], colour: str,
 
 
 def heat(rows: Sequence[str], columns: Sequence[str], values: Iterable[Iterable[float]], texts: Sequence[Sequence[str]]) -> Trace:
-    """A heatmap around 0 with a text in every cell, blue where values are high."""
+    """A heatmap around 0 with a text in every cell; high values are blue."""
     return {
         "type": "heatmap",
         "x": [label(name) for name in columns],
@@ -70,7 +70,7 @@ def titled(text: str, **more: Any) -> dict[str, Any]:
 
 
 def marked(layout: Mapping[str, Any], at: float | None, text: str) -> dict[str, Any]:
-    """The layout with a dashed upright line and a word at its top; as it is where there is no place."""
+    """The layout with a dashed vertical line at `at` and a word at its top; unchanged where `at` is None."""
     if at is None:
         return dict(layout)
     upright = {
@@ -87,16 +87,16 @@ def marked(layout: Mapping[str, Any], at: float | None, text: str) -> dict[str, 
 
 
 def palette(names: Iterable[str], reference: str) -> dict[str, str]:
-    """A colour a variant, by its place; grey is the reference's."""
+    """Variant → colour, by its position; the reference is grey."""
     coloured = [name for name in names if name != reference]
     return {reference: GREY, **{name: COLOURS[i % len(COLOURS)] for i, name in enumerate(coloured)}}
 
 
 def numbers(values: Iterable[float], digits: int = 6) -> list[float | None]:
-    """As JSON has them: rounded, null for what is not finite."""
+    """Numbers for JSON: rounded, None where they are not finite."""
     return [round(float(value), digits) if math.isfinite(value) else None for value in values]
 
 
 def label(name: str) -> str:
-    """A name as plotly's pseudo-HTML shows it, whatever it holds."""
+    """A name escaped for plotly's pseudo-HTML."""
     return html.escape(name, quote=False)

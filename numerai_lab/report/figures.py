@@ -1,4 +1,4 @@
-"""Figures of a run's scores: what every era adds, what predictions lean on, how alike they are."""
+"""Figures of a run's scores: cumulative curves, differences, exposures, likeness."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     import polars as pl
 
 CHOICES = 30
-"""Variants that can be looked at one by one: more would make a page of 600 eras too large."""
+"""Most variants to choose from in a figure; more would make the page of 600 eras too large."""
 BAND = "rgba(138, 138, 138, 0.25)"
 
 
 def over_eras(curves: Curves, colours: Mapping[str, str], val2_starts: int | None, *, key: str, title: str, says: str) -> Figure:
-    """Cumulative curves, with gaps where eras are left out, such as the embargo."""
+    """A figure of cumulative curves, with gaps where eras are left out, such as the embargo."""
     layout = {"xaxis": titled("era"), "yaxis": titled("sum of per-era corr"), "hovermode": "x unified"}
     ends = ", ".join(f"{name} {values[-1]:+.3f}" for name, (_, values) in curves.items() if len(values))
     return Figure(
@@ -36,7 +36,7 @@ def over_eras(curves: Curves, colours: Mapping[str, str], val2_starts: int | Non
 
 
 def differences(curves: Curves, reference: str, colours: Mapping[str, str], block: int) -> Figure:
-    """One variant at a time: its cumulative improvement inside what luck alone would do, and the difference of every era.
+    """A figure of one variant at a time: cumulative improvement within the band of chance, and the difference of every era.
 
     curves: variant → eras and per-era corr.
     """
@@ -80,7 +80,7 @@ def _difference(eras: Sequence[int], own: Float64, reach: Float64, colour: str) 
 
 
 def exposures(scores: "pl.DataFrame", names: Sequence[str]) -> Figure:
-    """Bars of the largest and the root mean square exposure."""
+    """A bar chart of the largest and the root mean square exposure of each variant."""
     largest, spread = (column(scores, name, names) for name in ("max_feature_exposure_mean", "feature_exposure_mean"))
     words = ", ".join(f"{name} {value:.3f}" for name, value in zip(names, largest, strict=True))
     return Figure(
@@ -94,7 +94,7 @@ def exposures(scores: "pl.DataFrame", names: Sequence[str]) -> Figure:
 
 
 def matrix(likeness: Likeness) -> Figure:
-    """Heatmap of how alike predictions are."""
+    """A heatmap of correlations between predictions."""
     texts = [[f"{value:.2f}" if math.isfinite(value) else "" for value in row] for row in likeness.values]
     few = len(likeness.names) <= 12
     scale = {
@@ -115,7 +115,7 @@ def matrix(likeness: Likeness) -> Figure:
 
 
 def halves(scores: "pl.DataFrame", names: Sequence[str], colours: Mapping[str, str]) -> Figure:
-    """Mean corr in val1 against val2, a point a variant."""
+    """A scatter plot of mean corr on val1 against val2, one point per variant."""
     first, second = (column(scores, "corr_mean", names, split) for split in ("val1", "val2"))
     points = [
         {
@@ -141,7 +141,7 @@ def halves(scores: "pl.DataFrame", names: Sequence[str], colours: Mapping[str, s
 
 
 def column(scores: "pl.DataFrame", name: str, variants: Sequence[str], split: str = "val") -> list[float]:
-    """A column of the score table for these variants, NaN where there is nothing."""
+    """A column of the score table for these variants; NaN where it has no value."""
     rows = {row["variant"]: row.get(name) for row in scores.to_dicts() if row["split"] == split}
     values = [rows.get(variant) for variant in variants]
     return [math.nan if value is None else float(value) for value in values]

@@ -1,4 +1,4 @@
-"""What a report needs beyond the tables, read off a run folder: how alike variants are, what models use, how networks trained."""
+"""Diagnostics read from a run folder: likeness of predictions, importance of inputs, training curves."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,14 +33,14 @@ class Likeness:
 
 @dataclass(frozen=True)
 class Share:
-    """What a block of inputs adds to a model: its share of the importance, and of the columns."""
+    """The share of a block of inputs: in a model's importance, and in its columns."""
 
     importance: float
     columns: float
 
 
 def likeness(predictions: Path, eras: "pl.DataFrame", variants: Sequence[str]) -> Likeness:
-    """Of all variants with each other, and with the meta model where there is one (over its eras)."""
+    """Correlations between all variants, and with the meta model over its eras where there is one."""
     import polars as pl
 
     lazy = pl.scan_parquet(predictions, glob=False, hive_partitioning=False)
@@ -63,9 +63,9 @@ def likeness(predictions: Path, eras: "pl.DataFrame", variants: Sequence[str]) -
 
 
 def importances(run: Run, config: Config, n_raw: int) -> dict[str, dict[str, Share]]:
-    """Variant → block (`raw` and generators) → share, averaged over seeds; variants whose saved model can tell.
+    """Variant → block (`raw` and generators) → share, averaged over seeds; only variants whose saved model has importances.
 
-    An ensemble has no model of its own, and variants that differ after prediction alone share the first one's.
+    Ensembles have no model, and variants that differ only after prediction share the model of the first of them.
     """
     orders = _orders(run)
     out = {}
@@ -89,7 +89,10 @@ def importances(run: Run, config: Config, n_raw: int) -> dict[str, dict[str, Sha
 
 
 def training_curves(run: Run) -> dict[str, Float64]:
-    """Name of a saved network → its curve, a row a look: step, training loss, loss on held-out eras; of several fits, each."""
+    """Name of a saved network → its curve, one row per evaluation: step, training loss, loss on held-out eras.
+
+    A network of several fits has a curve for each of them.
+    """
     out = {}
     for model in model_files(run.path, "*.safetensors"):
         name = name_in_file(model)
@@ -102,10 +105,10 @@ def training_curves(run: Run) -> dict[str, Float64]:
 
 
 def _orders(run: Run) -> dict[str, tuple[str, ...]]:
-    """Variant → the order in which its model reads its inputs: as config.yaml says, which in older runs is not canonical."""
+    """Variant → the input order of its model, from config.yaml; the order of older runs is not canonical."""
     try:
         written = read_yaml(run.path / CONFIG)
-    except NlabError:  # a config that is no longer there or was edited: the order is that of new runs
+    except NlabError:  # config.yaml is gone or was edited: take the order of new runs
         return {}
     variants = mapping(written, "variants") if isinstance(written, Mapping) else {}
     listed = {name: variant.get("features") for name, variant in variants.items() if isinstance(variant, Mapping)}
@@ -123,7 +126,7 @@ def _with_meta_model(eras: "pl.DataFrame", variant: str) -> float:
 
 
 def _correlations(values: Float64) -> Float64:
-    """Of rows with each other; NaN where one is constant."""
+    """Correlations between rows; NaN where a row is constant."""
     centred = values - values.mean(1, keepdims=True)
     spread = np.sqrt((centred**2).sum(1))
     unit = centred / np.where(spread > 0, spread, np.nan)[:, None]

@@ -1,4 +1,4 @@
-"""A generator as `nlab inspect` found it."""
+"""The results of `nlab inspect` for one generator."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from numerai_lab.report.findings import Share
 
 @dataclass(frozen=True)
 class Inspected:
-    """What an inspection measures of a fitted generator.
+    """Measurements of a fitted generator.
 
     r2: of each column on the raw features, fitted on training eras and measured on later ones;
     NaN for constants. neighbours_kept: share of neighbours that the columns keep; chance: the
-    share that luck alone keeps. stable: mean canonical correlation between seeds; None with one
-    seed, or where nothing is random. shift: Kolmogorov–Smirnov distance of each column between
+    share that random columns keep. stable: mean canonical correlation between seeds; None with one
+    seed, or for a deterministic generator. shift: Kolmogorov–Smirnov distance of each column between
     training and later rows. drift: eras × columns, the mean of the era in standard deviations of
     the training rows. shares: of importance, in the variants that read it beside other columns.
     """
@@ -37,7 +37,7 @@ class Inspected:
     shares: Mapping[str, Share]
 
     def row(self) -> dict[str, object]:
-        """A line of the table."""
+        """A row of the inspection table."""
         known = self.r2[np.isfinite(self.r2)]
         used = list(self.shares.values())
         return {

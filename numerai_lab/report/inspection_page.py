@@ -1,4 +1,4 @@
-"""What the generators of a run learned, as a table and as a page with pictures."""
+"""The table and the page of `nlab inspect`: diagnostics of a run's generators."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -34,18 +34,18 @@ LEGEND = (
     "importance: what models that read these columns beside others make of them; of columns: the share of columns that they are",
 )
 SHOWN = 60
-"""Columns that a picture shows."""
+"""Most columns in a picture."""
 
 
 def inspection_table(generators: Sequence[Inspected]) -> "pl.DataFrame":
-    """A row a generator."""
+    """One row per generator."""
     import polars as pl
 
     return pl.DataFrame([generator.row() for generator in generators], infer_schema_length=None)
 
 
 def inspection_page(title: str, head: Sequence[str], generators: Sequence[Inspected], realism: Any = None) -> str:
-    """The page: the table, then the pictures of each generator. realism: what `realism_cells` gives."""
+    """The page: the table, then the pictures of each generator. realism: the result of `realism_cells`."""
     table = inspection_table(generators)
     columns = with_values(table, COLUMNS)
     groups = {generator.name: [_picture(generator), _newness(generator), _drift(generator)] for generator in generators}
@@ -102,7 +102,7 @@ def _newness(generator: Inspected) -> Figure:
 
 def _drift(generator: Inspected) -> Figure:
     order = np.argsort(-generator.shift)[:SHOWN]
-    names = [f"{generator.names[i]} " for i in order]  # a name that is a number would become one on the axis
+    names = [f"{generator.names[i]} " for i in order]  # plotly takes a name that is a number for one
     eras = [str(era) for era in generator.eras]
     values = generator.drift[:, order].T
     texts = [["" for _ in eras] for _ in order]

@@ -1,4 +1,4 @@
-"""What runs there are: a row each, finished, failed or unfinished."""
+"""The table of runs in a folder: finished, failed and unfinished."""
 
 import math
 from pathlib import Path
@@ -28,7 +28,7 @@ COLUMNS = (
 
 
 def columns(sort: str | None = None) -> list[TableColumn]:
-    """`COLUMNS`, with what the best variant of a run is chosen by in place of corr."""
+    """`COLUMNS`, with the column that selects the best variant of a run in place of corr."""
     if sort in (None, "corr_mean"):
         return list(COLUMNS)
     best = {"best": TableColumn("best", f"best by {sort}", "s"), "corr": TableColumn("value", str(sort))}
@@ -36,9 +36,9 @@ def columns(sort: str | None = None) -> list[TableColumn]:
 
 
 def listing(runs_dir: Path, sort: str | None = None) -> list[dict[str, Any]]:
-    """Rows of `columns(sort)`; the status of a finished run is None. What is no run folder is left out.
+    """Rows of `columns(sort)`; the status of a finished run is None. Other folders are left out.
 
-    Newest first; with `sort`, a column of score tables, the run whose best variant by it is best comes first. Raises NlabError
+    Newest first; with `sort`, a column of score tables, the run with the best variant by that column first. Raises NlabError
     when no run has such a column.
     """
     folders = [path for path in runs_dir.iterdir() if path.is_dir()] if runs_dir.is_dir() else []

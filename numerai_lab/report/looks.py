@@ -1,4 +1,4 @@
-"""Looks at holdouts, as `nlab ledger` lists them: a row each."""
+"""The table of looks at holdouts, for `nlab ledger`."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ LOOKS = (
 
 
 def look_row(look: Look) -> dict[str, Any]:
-    """A row of `LOOKS`, and what else the ledger keeps of a look; the status of one that was scored is None."""
+    """A row of `LOOKS`, with the other facts of the ledger; the status of a scored look is None."""
     names = ["delta_validation", "delta_holdout", "delta_holdout_low", "delta_holdout_high", "gain_retained"]
     for kind in KINDS:
         names += [kind, *(f"delta_{kind}_holdout{end}" for end in ("", "_low", "_high"))]
@@ -51,5 +51,5 @@ def look_row(look: Look) -> dict[str, Any]:
 
 
 def _eras_text(eras: tuple[int, ...]) -> str:
-    """`81-96 (16 eras)`, `81 (1 era)`."""
+    """Text such as `81-96 (16 eras)` or `81 (1 era)`."""
     return f"{spans_text(shortened(stretches(eras)))} ({len(eras)} era{'s' * (len(eras) != 1)})"

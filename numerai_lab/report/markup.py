@@ -1,4 +1,4 @@
-"""Self-contained pages: templates with everything escaped, the plotting library inside, cells that sort."""
+"""Self-contained HTML pages: escaping templates, the plotting library, cells that sort."""
 
 import base64
 import gzip
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     import polars as pl
 
 SORTED_BY = {"interval": "delta_corr_mean_sim_low"}
-"""Columns of text that sort by a number of another column."""
+"""Columns of text → the column of numbers that they sort by."""
 SINGLED_OUT = ("run", "variant", "corr_mean")
-"""Columns that are bold where one row is the only one that may be the best."""
+"""Columns in bold where a single row is in the model confidence set."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What a table shows, and the number behind it: None for text, "" for nothing."""
+    """The text of a table cell, and the number that it sorts by: None for text, "" for nothing."""
 
     text: str
     value: float | str | None
@@ -33,13 +33,13 @@ class Cell:
 
 
 def render(template: str, figures: Sequence[Figure], **values: Any) -> str:
-    """A page from a template of this package; everything given is escaped."""
+    """A page from a template of this package; all values are escaped."""
     described = {figure.key: figure.as_dict() for figure in figures}
     return fragment(template, figures=described, library=_library() if figures else "", version=__version__, **values)
 
 
 def fragment(template: str, **values: Any) -> str:
-    """What a template makes of these values; all of them are escaped."""
+    """The text of a template with these values, which are all escaped."""
     from jinja2 import Environment, PackageLoader
 
     loader = PackageLoader("numerai_lab.report", "")
@@ -49,7 +49,7 @@ def fragment(template: str, **values: Any) -> str:
 
 
 def cells(table: "pl.DataFrame", columns: Sequence[TableColumn]) -> list[list[Cell]]:
-    """Rows of a score table. Bold: the variant that the model confidence set of these rows singles out, and its corr."""
+    """The cells of a score table by row. Bold: the variant that is alone in the model confidence set, and its corr."""
     within = table["in_mcs"].to_list() if "in_mcs" in table.columns else []
     single = within.index(True) if within.count(True) == 1 else None
     by_column = [_column(table, column, single if column.name in SINGLED_OUT else None) for column in columns]
@@ -69,6 +69,6 @@ def _column(table: "pl.DataFrame", column: TableColumn, single: int | None) -> l
 
 @lru_cache(maxsize=1)
 def _library() -> str:
-    """plotly.js as the PyPI package `plotly` ships it, packed: a third of its size in every report."""
+    """plotly.js from the PyPI package `plotly`, as base64 of its gzip: a third of its size in every report."""
     script = files("plotly").joinpath("package_data", "plotly.min.js").read_bytes()
     return base64.b64encode(gzip.compress(script, 9, mtime=0)).decode()

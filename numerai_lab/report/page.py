@@ -1,4 +1,4 @@
-"""The files of a run that people read: scores.md, plots and report.html."""
+"""The pages of a run: scores.md, plots and report.html."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 INSPECTION = "inspection.html"
 """The page that `nlab inspect` writes beside the report."""
 DEAREST = 12
-"""Steps whose seconds a report shows."""
+"""Number of the slowest phases that a report shows."""
 
 
 def write_report(folder: RunFolder, config: Config, eras: "pl.DataFrame", scores: "pl.DataFrame") -> None:
-    """scores.md, plots/*.svg and report.html into the run folder."""
+    """Writes scores.md, plots/*.svg and report.html into the run folder."""
     folder.write_text(SCORES_PAGE, scores_page(config.name, heading(folder.manifest), scores, config.scoring.legacy))
     scored, order = validation(eras), list(config.variants)
     starts = val2_starts(scored)
@@ -42,7 +42,10 @@ def write_report(folder: RunFolder, config: Config, eras: "pl.DataFrame", scores
 
 
 def redrawn(run: Run) -> None:
-    """Draws report.html of a finished run anew, and writes scores.md."""
+    """Writes report.html and scores.md of a finished run again.
+
+    Raises NlabError where the run folder holds values that this version can't draw.
+    """
     config = load_recorded(run.path / CONFIG)
     try:
         page = report_page(run, config)
@@ -54,7 +57,7 @@ def redrawn(run: Run) -> None:
 
 
 def scores_page(title: str, head: Sequence[str], scores: "pl.DataFrame", legacy: bool) -> str:
-    """The score table as Markdown, with what stands above and below it."""
+    """The score table as Markdown, with the lines above and below it."""
     table = with_interval(scores)
     columns = with_values(table, (*summary_columns(legacy), NOTES))
     lines = [*coverage(scores), "", *(f"- {line}" for line in verdicts(scores)), "", resolution(scores)]
@@ -62,7 +65,7 @@ def scores_page(title: str, head: Sequence[str], scores: "pl.DataFrame", legacy:
 
 
 def heading(manifest: dict[str, Any]) -> list[str]:
-    """What has to stand above every table: the data, said to be synthetic if it is, target, splits, leaks."""
+    """Lines above every table: the data and whether it is synthetic, target, splits, leaks."""
     data, comparable = manifest["data"], manifest["comparable"]
     horizon = f"{data['horizon_days']}-day" if data["horizon_days"] else "unknown horizon"
     lines = [
@@ -77,7 +80,7 @@ def heading(manifest: dict[str, Any]) -> list[str]:
 
 
 def chosen(manifest: Mapping[str, Any]) -> str:
-    """What has to stand beside the scores of a run that a sweep chose; empty for others."""
+    """A note for scores of a run that a sweep chose; empty for other runs."""
     choice = manifest.get("chosen")
     if not isinstance(choice, Mapping):
         return ""
@@ -89,7 +92,7 @@ def chosen(manifest: Mapping[str, Any]) -> str:
 
 
 def _of_holdout(manifest: Mapping[str, Any]) -> list[str]:
-    """That a holdout is sealed, or how often it was looked at through this run."""
+    """A line that the holdout is sealed, or the number of looks at it through this run; none without a holdout."""
     eras, looks = manifest.get("holdout"), manifest.get("looks", 0)
     if not eras:
         return []
@@ -99,7 +102,7 @@ def _of_holdout(manifest: Mapping[str, Any]) -> list[str]:
 
 
 def report_page(run: Run, config: Config) -> str:
-    """report.html of a run folder, from what the folder holds."""
+    """The HTML of report.html, from the run folder."""
     table = with_interval(run.scores)
     columns = with_values(table, (*summary_columns(config.scoring.legacy), NOTES))
     groups = {split: cells(table.filter(split=split), columns) for split in dict.fromkeys(table["split"].to_list())}
@@ -125,7 +128,7 @@ def report_page(run: Run, config: Config) -> str:
 
 
 def _facts(manifest: Mapping[str, Any]) -> dict[str, object]:
-    """The data's identity, and what made the run, as terms and what stands behind them."""
+    """Facts of the data and of the run, by term."""
     data, machine, hits = manifest["data"], manifest["machine"], manifest["cache_hits"]
     gpu = [machine["gpu"]] if machine.get("gpu") else []
     saved = sum(hit["seconds_saved"] for hit in hits)

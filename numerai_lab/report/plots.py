@@ -32,7 +32,7 @@ def cumulative(eras: "pl.DataFrame") -> Curves:
 
 
 def improvement(eras: "pl.DataFrame", reference: str) -> Curves:
-    """Variant → scored eras and the cumulative sum of what its corr is above the reference's, in eras that both have one."""
+    """Variant → scored eras and the cumulative difference of its corr from the reference's, in eras where both have one."""
     curves = by_era(eras)
     base = dict(zip(*curves[reference], strict=True))
     return {
@@ -43,7 +43,7 @@ def improvement(eras: "pl.DataFrame", reference: str) -> Curves:
 
 
 def drawn(curves: Curves, title: str, order: Sequence[str], val2_starts: int | None) -> str:
-    """Curves over eras as an SVG; a variant's colour follows its place in `order`, a grey line marks where val2 begins."""
+    """Curves over eras as SVG text. A variant's colour follows its position in `order`; a grey line marks where val2 begins."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -76,7 +76,7 @@ def drawn(curves: Curves, title: str, order: Sequence[str], val2_starts: int | N
 
 def broken(eras: Sequence[int], values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The curve with a gap wherever eras are left out, such as the embargo."""
-    # Months are 4 or 5 weeks apart: half as much again as usual is no gap yet.
+    # Months are 4 or 5 weeks apart: one and a half times the usual step is no gap yet.
     gaps = np.flatnonzero(np.diff(eras) > 1.5 * np.median(np.diff(eras))) + 1 if len(eras) > 1 else np.array([], int)
     return np.insert(np.asarray(eras, float), gaps, np.nan), np.insert(values, gaps, np.nan)
 

@@ -1,4 +1,4 @@
-"""Progress of long work: bars on a terminal, a line now and then otherwise; always on stderr."""
+"""Progress of long work on stderr: bars on a terminal, lines elsewhere."""
 
 import logging
 import time
@@ -23,13 +23,13 @@ from numerai_lab.core.progress import Progress
 
 log = logging.getLogger("nlab")
 WIDE = 110
-"""Columns of a terminal from which on a bar has room for losses."""
+"""Least width of a terminal, in characters, at which a bar also shows losses."""
 LINE_EVERY = 30.0
 """Seconds between two lines where there is no terminal."""
 
 
 class Memory(ProgressColumn):
-    """What the process holds now."""
+    """Memory that the process holds now."""
 
     max_refresh = 0.5
 
@@ -40,7 +40,7 @@ class Memory(ProgressColumn):
 
 
 class Bars:
-    """One bar a task, gone when the task is done."""
+    """A progress bar for each task, removed when the task ends."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -68,7 +68,7 @@ class Bars:
 
 
 class Lines:
-    """A line when a task has taken a while, with the time left as far as it can be told."""
+    """A line every LINE_EVERY seconds of a task, with an estimate of the time left."""
 
     @contextmanager
     def task(self, label: str) -> Iterator[Progress]:

@@ -1,4 +1,4 @@
-"""Which column a score table is ranked by, and the table in that order."""
+"""The column that a score table is ranked by, and the ranked table."""
 
 from typing import TYPE_CHECKING
 
@@ -15,10 +15,10 @@ HALVES = ("val1", "val2", "val", "cv")
 
 
 def sort_column(text: str, table: "pl.DataFrame") -> str:
-    """The column of numbers with this name.
+    """The numeric column with this name.
 
-    Raises NlabError with the most likely one otherwise: `sharpe` means corr_sharpe, `bmc` bmc_mean, `p adj` what stands
-    under this heading.
+    Raises NlabError with the most likely column otherwise: `sharpe` means corr_sharpe, `bmc` bmc_mean, `p adj` the column
+    with this heading.
     """
     numeric = [name for name in table.columns if table[name].dtype.is_numeric()]
     if text in numeric:
@@ -31,12 +31,12 @@ def sort_column(text: str, table: "pl.DataFrame") -> str:
 
 
 def ranked(table: "pl.DataFrame", column: str) -> "pl.DataFrame":
-    """Variants best first by a column over the whole validation period, each with its splits together."""
+    """The table with variants best first by a column over val1 and val2 together; rows of a variant stay together."""
     import polars as pl
 
     keys = [name for name in ("run", "variant") if name in table.columns]
     both = table.filter(pl.col("split") == "val").with_columns(pl.col(column).cast(pl.Float64).fill_null(np.nan).alias("place"))
-    # NaN sorts last whichever way is best.
+    # NaN sorts last whether high or low is best.
     best_first = pl.col("place") if best_is_high(column) is False else -pl.col("place")
     place = pl.when(pl.col("place").is_nan()).then(np.inf).otherwise(best_first)
     order = pl.col("split").replace_strict(HALVES, range(len(HALVES)), return_dtype=pl.Int8)

@@ -1,4 +1,4 @@
-"""How real invented rows are, as tables in the run folder and as sentences."""
+"""Realism of synthetic eras: tables in the run folder and remarks."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -39,7 +39,7 @@ LEGEND = (
 
 
 def write_realism(folder: RunFolder, judged: Sequence[Judged]) -> None:
-    """realism.csv, realism.md and, a row a feature, realism_bins.parquet into the run folder; nothing for nothing."""
+    """Writes realism.csv, realism.md and realism_bins.parquet (one row per feature); nothing where `judged` is empty."""
     import polars as pl
 
     if not judged:
@@ -54,7 +54,10 @@ def write_realism(folder: RunFolder, judged: Sequence[Judged]) -> None:
 
 
 def realism_table(run: Run) -> "pl.DataFrame":
-    """The table of a finished run. Raises NlabError when none of its augmenters invents rows, or the file is damaged."""
+    """The realism table of a finished run.
+
+    Raises NlabError when no augmenter of the run invents eras, or the file is damaged.
+    """
     import polars as pl
 
     if not (run.path / REALISM).is_file():
@@ -67,7 +70,7 @@ def realism_table(run: Run) -> "pl.DataFrame":
 
 
 def realism_cells(run: Run) -> dict[str, Any] | None:
-    """What pages show of it: columns, rows, legend; None where no augmenter invents rows."""
+    """Columns, rows and legend of the table for pages; None where no augmenter invents eras."""
     if not (run.path / REALISM).is_file():
         return None
     table = realism_table(run)
@@ -76,7 +79,7 @@ def realism_cells(run: Run) -> dict[str, Any] | None:
 
 
 def realism_lines(run: Run, augmenter: str) -> list[str]:
-    """What a finished run found of an augmenter, as Markdown; nothing where it found nothing."""
+    """The realism of an augmenter's rows in a finished run, as Markdown; nothing where the run did not measure it."""
     if not (run.path / REALISM).is_file():
         return []
     table = realism_table(run).filter(augmenter=augmenter)
@@ -86,7 +89,7 @@ def realism_lines(run: Run, augmenter: str) -> list[str]:
 
 
 def remarks(table: "pl.DataFrame") -> list[str]:
-    """What should make one doubt an augmenter's rows, a sentence each."""
+    """A sentence for each reason to doubt an augmenter's rows."""
     lines = []
     for row in table.to_dicts():
         who = f"augmenter {row['augmenter']}"

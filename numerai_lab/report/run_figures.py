@@ -1,4 +1,4 @@
-"""The figures of a run's report. A new one is a function of `RunData` and one line in FIGURES."""
+"""The figures of a run's report. A new one is a function of `RunData` and a line in FIGURES."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ IMPROVEMENT = "What each variant has earned beyond the reference since validatio
 
 @dataclass(frozen=True)
 class RunData:
-    """What the figures of a report are drawn from."""
+    """The run and config that a report's figures are drawn from."""
 
     run: Run
     config: Config
 
     @cached_property
     def eras(self) -> "pl.DataFrame":
-        """Per-era scores of validation."""
+        """Per-era scores of val1 and val2."""
         return validation(self.run.per_era)
 
     @cached_property
@@ -54,7 +54,7 @@ def cumulative_corr(data: RunData) -> Figure:
 
 
 def cumulative_improvement(data: RunData) -> Figure | None:
-    """The sum of what every variant earned beyond the reference."""
+    """The cumulative difference of every variant from the reference."""
     if len(data.names) == 1:
         return None
     reference = data.config.reference
@@ -63,19 +63,19 @@ def cumulative_improvement(data: RunData) -> Figure | None:
 
 
 def differences(data: RunData) -> Figure | None:
-    """The difference of one variant to the reference, inside what luck alone does."""
+    """The difference of one variant from the reference, within the band of chance."""
     if len(data.names) == 1:
         return None
     return figures.differences(by_era(data.eras), data.config.reference, data.colours, block_of(data.run.manifest))
 
 
 def halves(data: RunData) -> Figure:
-    """val1 against val2."""
+    """Mean corr on val1 against val2."""
     return figures.halves(data.run.scores, data.names, data.colours)
 
 
 def likeness(data: RunData) -> Figure:
-    """How alike the predictions of variants are."""
+    """Correlations between the predictions of variants."""
     return figures.matrix(findings.likeness(data.run.path / PREDICTIONS, data.run.per_era, data.names))
 
 
@@ -85,7 +85,7 @@ def exposures(data: RunData) -> Figure:
 
 
 def importance(data: RunData) -> Figure | None:
-    """What models use of each block of inputs."""
+    """Importance of each block of inputs in the models."""
     gains = findings.importances(data.run, data.config, data.run.manifest["data"]["features"])
     return workings.importance(gains) if gains else None
 
@@ -106,7 +106,7 @@ FIGURES: Mapping[str, tuple[Callable[[RunData], Figure | None], ...]] = {
     "predictions": (halves, likeness, exposures, importance),
     "costs": (training, phases),
 }
-"""Section of the report → the figures it shows, in order; a function gives None where there is nothing to draw."""
+"""Section of the report → functions of its figures, in order; a function returns None where there is nothing to draw."""
 
 
 def run_figures(run: Run, config: Config) -> dict[str, list[Figure]]:
@@ -117,7 +117,7 @@ def run_figures(run: Run, config: Config) -> dict[str, list[Figure]]:
 
 
 def validation(eras: "pl.DataFrame") -> "pl.DataFrame":
-    """The rows of a per-era table that are of val1 and val2."""
+    """The rows of val1 and val2 of a per-era table."""
     import polars as pl
 
     return eras.filter(pl.col("split").is_in(("val1", "val2")))

@@ -1,4 +1,4 @@
-"""The leaderboard of a sweep: a table, and a page that shows what the search saw and what it did not."""
+"""The leaderboard of a sweep as a table and a page."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     import polars as pl
 
 NUMBERS = ("value", "delta", "low", "high")
-"""Columns of numbers: the objective; and its change against the reference, with the ends of the 95 % interval of that."""
+"""Numeric columns: the objective, its change against the reference, and the ends of the change's 95 % interval."""
 
 
 def leaderboard(rows: Sequence[Mapping[str, Any]], column: str) -> tuple["pl.DataFrame", list[TableColumn]]:
-    """A row a trial, best first: number, its value (of the objective `column`), the change against the reference of its run,
-    what the trial changed, its run; and how that is shown.
+    """The leaderboard, best first, and how its columns are shown.
 
-    rows: dicts of `trial`, `values` (a mapping), `value`, `delta`, `low`, `high`, `run`, `error`.
+    Columns: number of the trial, its value (of the objective `column`), the change against its run's reference, the values
+    that it sets, its run. rows: dicts of `trial`, `values` (a mapping), `value`, `delta`, `low`, `high`, `run`, `error`.
     """
     import polars as pl
 
@@ -54,7 +54,7 @@ def leaderboard(rows: Sequence[Mapping[str, Any]], column: str) -> tuple["pl.Dat
 
 
 def readable(table: "pl.DataFrame", rows: Sequence[Mapping[str, Any]]) -> "pl.DataFrame":
-    """A leaderboard of these rows with the values of trials rounded to what tells them apart."""
+    """The leaderboard with values of trials rounded to the digits that tell them apart."""
     import polars as pl
 
     keys = dict.fromkeys(key for row in rows for key in row["values"])
@@ -62,7 +62,7 @@ def readable(table: "pl.DataFrame", rows: Sequence[Mapping[str, Any]]) -> "pl.Da
 
 
 def sweep_page(title: str, says: Sequence[str], rows: Sequence[Mapping[str, Any]], column: str) -> str:
-    """The page that lies in the sweep's folder, beside the run folders. says: lines for the top; rows: best first."""
+    """The page beside the run folders. says: lines for its top; rows: trials, best first."""
     exact, columns = leaderboard(rows, column)
     table = readable(exact, rows)
     filled = {name for name in table.columns if any(value not in (None, "") for value in table[name].to_list())}
@@ -86,7 +86,7 @@ def sweep_page(title: str, says: Sequence[str], rows: Sequence[Mapping[str, Any]
 
 
 def chosen(run: Run, variant: str) -> list[str]:
-    """What val2 says of the trial that was chosen without it."""
+    """Lines about the chosen trial's scores on val2, which did not choose it."""
     verdicts = judged(run.scores, "val2")
     rows = [row for row in run.scores.to_dicts() if row["variant"] == variant and row["split"] == "val2"]
     return [
@@ -98,7 +98,7 @@ def chosen(run: Run, variant: str) -> list[str]:
 
 
 def _axis(places: Sequence[Any]) -> str:
-    """Numbers over several powers of ten lie on a logarithmic axis."""
+    """The type of an axis: logarithmic where numbers span several powers of ten."""
     if not all(isinstance(place, int | float) and not isinstance(place, bool) for place in places):
         return "category"
     return "log" if min(places) > 0 and max(places) >= 50 * min(places) else "linear"
@@ -124,7 +124,7 @@ def _history(rows: Sequence[Mapping[str, Any]], column: str) -> Figure:
 
 
 def _effects(rows: Sequence[Mapping[str, Any]], column: str) -> list[Figure]:
-    """The value over each key that took several."""
+    """Figures of the value over each key that takes several values."""
     keys = dict.fromkeys(key for row in rows for key in row["values"])
     out = []
     for i, key in enumerate(keys):

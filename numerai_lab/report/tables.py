@@ -1,4 +1,4 @@
-"""Tables in four formats: for the terminal, JSON, CSV and Markdown."""
+"""Score tables for the terminal, and as JSON, CSV and Markdown."""
 
 import json
 import math
@@ -18,7 +18,7 @@ Format = Literal["table", "json", "csv", "md"]
 
 @dataclass(frozen=True)
 class TableColumn:
-    """A column as people see it: where its values come from, its heading, and how numbers are written."""
+    """A column of a printed table: the name of its values, its heading, and the format of its numbers."""
 
     name: str
     heading: str
@@ -65,15 +65,15 @@ LEGACY = (
 NOTES = TableColumn("notes", "notes", "s")
 MARKS = "†‡§¶*"
 WRAPPING = ("run", "gives", "type", "says", "check", "numbers")
-"""Columns of prose, which may take several lines."""
+"""Columns of prose, which may wrap over several lines."""
 FOLDED = 16
-"""Characters of such a column that a narrow table has room for."""
+"""Width in characters that a narrow table needs for such a column."""
 KEPT = ("run", "variant", "split", "corr_mean", "verdict", "delta_corr_mean_p_adjusted")
-"""What a narrow terminal shows before anything else."""
+"""Columns that a narrow terminal shows first."""
 
 
 def summary_columns(legacy: bool, keys: Sequence[str] = ()) -> tuple[TableColumn, ...]:
-    """What the printed score table shows, most wanted first; the forum's set with `scoring.legacy`. keys: of the config."""
+    """Columns of the printed score table, most important first. legacy: as `scoring.legacy`; keys: config keys to add."""
     config_columns = [TableColumn(key, key, "s") for key in keys]
     return (*LABELS, *config_columns, *LEGACY, *CORR, *SURE) if legacy else (*LABELS, *config_columns, *CORR, *SURE, *REST)
 
@@ -93,7 +93,7 @@ def with_interval(scores: "pl.DataFrame") -> "pl.DataFrame":
 
 
 def coverage(scores: "pl.DataFrame") -> list[str]:
-    """Lines where mmc or bmc is over fewer eras than the other scores, and where a variant has no corr in some eras."""
+    """Lines where mmc or bmc covers fewer eras than the other scores, and where a variant has no corr in some eras."""
     lines = []
     for name in ("mmc", "bmc"):
         columns = ("split", f"{name}_n_eras", "n_eras")
@@ -111,7 +111,7 @@ def coverage(scores: "pl.DataFrame") -> list[str]:
 
 
 def footnoted(table: "pl.DataFrame") -> tuple["pl.DataFrame", list[str]]:
-    """The table with a mark behind each variant that has notes, and lines to stand below it: the notes, and `coverage`."""
+    """The table with a mark behind each variant that has notes, and the lines below it: the notes, and `coverage`."""
     import polars as pl
 
     notes = table["notes"].fill_null("").to_list()
@@ -124,7 +124,7 @@ def footnoted(table: "pl.DataFrame") -> tuple["pl.DataFrame", list[str]]:
 
 
 def rendered(table: "pl.DataFrame", columns: Sequence[TableColumn], width: int | None = None) -> "Table":
-    """A rich table of the columns that the data has and that fit the width, notes last where there are any."""
+    """A rich table of the columns that the data has and that fit the width."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -142,12 +142,12 @@ def rendered(table: "pl.DataFrame", columns: Sequence[TableColumn], width: int |
             overflow="fold",
         )
     for i in range(len(table)):
-        out.add_row(*[Text(cells[column.name][i]) for column in visible])  # texts are no markup
+        out.add_row(*[Text(cells[column.name][i]) for column in visible])  # Text, so that names are not read as markup
     return out
 
 
 def with_values(table: "pl.DataFrame", columns: Sequence[TableColumn]) -> list[TableColumn]:
-    """The columns that have something to show."""
+    """The columns that have a value to show."""
     return [c for c in columns if c.name in table.columns and any(formatted(v, c.style) for v in table[c.name].to_list())]
 
 
@@ -161,7 +161,7 @@ def best_is_high(column: str) -> bool | None:
 
 
 def left_out(table: "pl.DataFrame", columns: Sequence[TableColumn], width: int) -> str:
-    """A line that names the columns for which a terminal of this width has no room; empty where there are none."""
+    """A line with the columns that do not fit a terminal of this width; empty where all fit."""
     visible = with_values(table, columns)
     cells = {column.name: [formatted(value, column.style) for value in table[column.name].to_list()] for column in visible}
     fitting = _fitting(visible, cells, width)
@@ -170,9 +170,9 @@ def left_out(table: "pl.DataFrame", columns: Sequence[TableColumn], width: int) 
 
 
 def _fitting(columns: list[TableColumn], cells: dict[str, list[str]], width: int) -> list[TableColumn]:
-    """The columns for which there is room: first those of `KEPT`, then the others in their order."""
+    """The columns that fit: those of `KEPT` first, then the others in their order."""
     fitting, used = [], 0
-    for column in sorted(columns, key=lambda column: column.name not in KEPT):  # which keeps the order otherwise
+    for column in sorted(columns, key=lambda column: column.name not in KEPT):  # a stable sort: the others keep their order
         wide = max(map(len, [column.heading, *cells[column.name]]))
         used += min(wide, FOLDED if column.name in WRAPPING else wide) + 2
         if used <= width:
@@ -201,14 +201,14 @@ def markdown(table: "pl.DataFrame", columns: Sequence[TableColumn]) -> str:
 
 
 def formatted(value: Any, style: str) -> str:
-    """A cell: empty for nothing and NaN."""
+    """The text of a cell; empty for None, NaN and infinity."""
     if _blank(value):
         return ""
     return str(value) if isinstance(value, str) or style == "s" else format(value, style)
 
 
 def short(values: Sequence[Any]) -> list[str]:
-    """Values as people read them: floats with the fewest digits, four at least, that tell different ones apart."""
+    """Values as text: floats with the fewest digits, at least four, that tell different ones apart."""
     numbers = {value for value in values if isinstance(value, float) and math.isfinite(value)}
     for digits in range(4, 18):
         texts = {value: _digits(value, digits) for value in numbers}

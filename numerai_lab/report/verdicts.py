@@ -1,4 +1,4 @@
-"""One sentence a variant: is the gain real?"""
+"""Verdicts on variants in sentences: is the gain real?"""
 
 import math
 from collections import Counter
@@ -14,34 +14,34 @@ if TYPE_CHECKING:
 
 Outcome = Literal["better", "placebo not beaten", "untrained not beaten", "worse", "no gain", "undecided", "same", "too few eras"]
 ONE_SEED = "of these two trained models, not of the method"
-"""What a verdict without seeds to compare is about."""
+"""The limit of a verdict where there is one seed."""
 OPEN = ("no gain", "undecided", "same", "too few eras")
 MANY = 20
-"""Variants of a comparison whose verdicts are all said one by one."""
+"""Most variants of a comparison whose verdicts are all printed."""
 CALLED = {"placebo": "its placebo", "untrained": "an untrained network"}
-"""Kinds of placebos in sentences."""
+"""Kinds of placebos as sentences name them."""
 
 
 def verdicts(scores: "pl.DataFrame") -> list[str]:
-    """A sentence for each variant that was compared, over val1 and val2 together."""
+    """One sentence per compared variant, over val1 and val2 together."""
     return [sentence for _, sentence in judged(scores).values()]
 
 
 def judged(scores: "pl.DataFrame", split: str = "val") -> dict[str, tuple[Outcome, str]]:
-    """Kind and sentence of the verdict on each variant that was compared in a split."""
+    """Variant → kind and sentence of its verdict on a split."""
     rows = compared(scores, split)
     return {row["variant"]: (outcome(row), verdict(row, _members(rows))) for row in rows}
 
 
 def lines_below(scores: "pl.DataFrame") -> list[str]:
-    """What stands below a printed score table: the verdicts, and what these eras can see."""
+    """Lines below a printed score table: the verdicts and the resolution."""
     return [*verdicts(scores), *filter(None, [resolution(scores)])]
 
 
 def lines_of_comparison(table: "pl.DataFrame") -> list[str]:
-    """What stands below the table of several runs: verdicts in its order, how many were judged together, what these eras see.
+    """Lines below a table of several runs: verdicts in its order, the number of compared variants, the resolution.
 
-    Of many variants only those whose verdict is no open question are said one by one, and the others counted.
+    Beyond MANY variants, undecided ones are counted instead of listed.
     """
     rows = compared(table)
     if not rows:
@@ -57,24 +57,24 @@ def lines_of_comparison(table: "pl.DataFrame") -> list[str]:
 
 
 def _names(row: Mapping[str, Any], several: bool) -> dict[str, str]:
-    """Variant and reference, with their runs where there are several."""
+    """Names of variant and reference for a sentence; with the run where there are several runs."""
     if several:
         return {"variant": f"{row['run']}/{row['variant']}"}
     return {"reference": str(row.get("reference") or "").removeprefix(f"{row['run']}/")}
 
 
 def compared(scores: "pl.DataFrame", split: str = "val") -> list[dict[str, Any]]:
-    """The rows of a split that were compared with the reference."""
+    """Rows of a split with a change against the reference."""
     if "delta_corr_mean" not in scores.columns:
         return []
     return [row for row in scores.to_dicts() if row["split"] == split and row["delta_corr_mean"] is not None]
 
 
 def verdict(row: Mapping[str, Any], n_compared: int = 1) -> str:
-    """What a row of the score table says of its change of corr, such as
+    """The verdict on a row of the score table as a sentence, such as
 
     `raw+umap: corr +0.0012 [-0.0003, +0.0027] against baseline, undecided; against its placebo noise -0.0001 [-0.0017, +0.0015]`.
-    The intervals are the simultaneous ones, by which the verdict goes. n_compared: variants that were judged together.
+    Intervals are simultaneous, and the verdict follows them. n_compared: variants that were judged together.
     """
     change, low, high = _ends(row, "delta")
     if math.isnan(change):
@@ -88,7 +88,7 @@ def verdict(row: Mapping[str, Any], n_compared: int = 1) -> str:
 
 
 def _finding(row: Mapping[str, Any], result: Outcome, n_compared: int) -> str:
-    """What comes of the comparison with the reference."""
+    """The outcome of the comparison with the reference, as part of a sentence."""
     if result in ("same", "too few eras"):
         return "the same scores as the reference" if result == "same" else "too few eras or seeds to say"
     alone, adjusted = (_number(row, f"delta_corr_mean_p{end}") for end in ("", "_adjusted"))
@@ -102,7 +102,7 @@ def _finding(row: Mapping[str, Any], result: Outcome, n_compared: int) -> str:
 
 
 def _beside(row: Mapping[str, Any], kind: str) -> str:
-    """The comparison with a placebo; empty where there is none."""
+    """The comparison with a placebo, as part of a sentence; empty where there is none."""
     change, low, high = _ends(row, f"delta_{kind}")
     if not row.get(kind) or math.isnan(change):
         return ""
@@ -112,17 +112,17 @@ def _beside(row: Mapping[str, Any], kind: str) -> str:
 
 
 def outcome(row: Mapping[str, Any]) -> Outcome:
-    """The kind of a row's verdict."""
+    """The kind of the verdict on a row."""
     text = str(row.get("verdict") or verdict_of(*_ends(row, "delta")))
     kinds: tuple[Outcome, ...] = get_args(Outcome)
     return next(kind for kind in kinds if text.startswith(kind))
 
 
 def resolution(scores: "pl.DataFrame", split: str = "val") -> str:
-    """What the eras of a split can see, once for the whole table; empty where nothing was compared.
+    """A line with the smallest difference that the eras of a split can detect; empty where nothing was compared.
 
-    `These 60 eras tell differences of .0067 corr apart (80 % power, among 6 variants).` That holds for the variant in the
-    middle; where a larger difference is undecided, the one with the widest interval is named beside it.
+    `these 60 eras tell differences of .0067 corr apart (80 % power, among 6 variants)`. The number is that of the median
+    variant; where a larger difference is undecided, the line also names the variant with the widest interval.
     """
     rows = compared(scores, split)
     seen = [_number(row, "delta_corr_mean_resolution") for row in rows]
@@ -140,7 +140,7 @@ def resolution(scores: "pl.DataFrame", split: str = "val") -> str:
 
 
 def _wider(rows: list[dict[str, Any]], seen: float) -> str:
-    """Of variants that differ by more than the resolution and are undecided, the one with the widest interval."""
+    """The end of a sentence on the undecided variant with the widest interval, of those with a difference above `seen`."""
     open_ones = [row for row in rows if outcome(row) == "undecided" and abs(_ends(row, "delta")[0]) > seen]
     halves = {row["variant"]: (_ends(row, "delta")[2] - _ends(row, "delta")[1]) / 2 for row in open_ones}
     if not halves:
@@ -150,12 +150,12 @@ def _wider(rows: list[dict[str, Any]], seen: float) -> str:
 
 
 def _members(rows: list[dict[str, Any]]) -> int:
-    """How many rows were judged together: copies of the reference and those with too few eras were not."""
+    """Number of variants judged together: without copies of the reference and variants of too few eras."""
     return sum(outcome(row) not in ("same", "too few eras") for row in rows)
 
 
 def _ends(row: Mapping[str, Any], prefix: str) -> tuple[float, float, float]:
-    """The change of mean corr and its simultaneous interval."""
+    """The change of mean corr, and the low and high end of its simultaneous interval."""
     value, low, high = (_number(row, f"{prefix}_corr_mean{end}") for end in ("", "_sim_low", "_sim_high"))
     return value, low, high
 

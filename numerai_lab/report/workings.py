@@ -1,4 +1,4 @@
-"""Figures of how a run was made: what models use, how networks trained, what it cost."""
+"""Figures of a run's models and costs: importance of inputs, training curves, seconds and memory."""
 
 import math
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from numerai_lab.report.findings import Share
 
 
 def importance(importances: Mapping[str, Mapping[str, Share]]) -> Figure:
-    """Stacked bars: what raw features and each generator's columns add to the models."""
+    """Stacked bars: the share of importance of raw features and of each generator's columns in each model."""
     blocks = dict.fromkeys(block for shares in importances.values() for block in shares)
     data = [_block(block, importances, GREY if block == RAW else COLOURS[i % len(COLOURS)]) for i, block in enumerate(blocks)]
     parts = {
@@ -43,7 +43,7 @@ def _block(block: str, importances: Mapping[str, Mapping[str, Share]], colour: s
 
 
 def training(curves: Mapping[str, Float64]) -> Figure:
-    """Loss over steps of every network: while training, and on held-out eras."""
+    """Training and held-out loss over steps for every network."""
     data = []
     for i, (name, curve) in enumerate(curves.items()):
         colour = COLOURS[i % len(COLOURS)]
@@ -62,7 +62,7 @@ def training(curves: Mapping[str, Float64]) -> Figure:
 
 
 def stages(costs: Mapping[str, Mapping[str, float]]) -> Figure:
-    """Seconds and peak memory of every stage, each on its own axis. costs: by name of the stage."""
+    """Seconds and peak memory of every phase, each on its own axis. costs: by name of the phase."""
     seconds, memory = [stage["seconds"] for stage in costs.values()], [stage["peak_bytes"] / 1e9 for stage in costs.values()]
     return Figure(
         key="stages",

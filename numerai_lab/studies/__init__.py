@@ -1,1 +1,1 @@
-"""What is done with experiments besides running one: audits, sweeps, exports, rescoring, inspections, tables of methods."""
+"""Studies beside a single run: audits, sweeps, exports, rescoring, inspections, tables of methods."""

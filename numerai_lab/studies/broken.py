@@ -1,4 +1,4 @@
-"""Data broken on purpose: what is in its place tells nothing, or something else."""
+"""Data broken on purpose for audits: permuted targets, reordered rows, replaced features."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from numerai_lab.storage.scratch import Scratch
 
 
 def permuted_targets(panel: Panel, rng: np.random.Generator, eras: tuple[int, ...] | None = None) -> Panel:
-    """The panel with the targets of each era's rows (or of some eras'), auxiliary ones with them, in random order."""
+    """The panel with main and auxiliary targets permuted within each era; eras: the eras to permute, None for all."""
     whose = np.arange(len(panel.ids))
     for era in panel.eras.tolist() if eras is None else eras:
         whose[panel.rows(era)] = rng.permutation(whose[panel.rows(era)])
@@ -20,7 +20,7 @@ def permuted_targets(panel: Panel, rng: np.random.Generator, eras: tuple[int, ..
 
 
 def reordered_rows(panel: Panel, splits: Splits, space: Scratch, rng: np.random.Generator) -> Panel:
-    """The panel with the rows of each validation era, everything of them, in random order."""
+    """The panel with whole rows permuted within each validation era."""
     whose = np.arange(len(panel.ids))
     features = space.copy_of(panel.features)
     for era in splits.validation:
@@ -32,7 +32,7 @@ def reordered_rows(panel: Panel, splits: Splits, space: Scratch, rng: np.random.
 
 
 def replaced_features(panel: Panel, splits: Splits, space: Scratch, rng: np.random.Generator) -> Array:
-    """The features with the rows of every validation era drawn from a training era instead."""
+    """The features, with rows of every validation era replaced by rows drawn from a training era."""
     features = space.copy_of(panel.features)
     for era in splits.validation:
         to, of = panel.rows(era), panel.rows(int(rng.choice(splits.train)))
@@ -42,10 +42,10 @@ def replaced_features(panel: Panel, splits: Splits, space: Scratch, rng: np.rand
 
 
 def without_block(panel: Panel, fold: Fold, *, later: bool, space: Scratch, rng: np.random.Generator) -> tuple[Panel, int]:
-    """The panel with a fold's block hidden from whom it is predicted by, and how many eras that changes.
+    """The panel with a fold's validation block and its embargo broken, and the number of broken eras.
 
-    Targets of the block, of eras within the embargo of it, and with `later` of all that follow, are permuted; but for those
-    of the block itself, features of these eras are replaced by those of eras that the fold trains on.
+    Targets are permuted in the block, in the eras within its embargo and, with `later`, in all eras after it. Features are
+    replaced by those of training eras of the fold in all of these eras except the block.
     """
     first, last = fold.val1[0] - fold.embargo_eras, fold.val1[-1] + fold.embargo_eras
     hidden = tuple(era for era in panel.eras.tolist() if first <= era and (later or era <= last))

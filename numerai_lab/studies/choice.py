@@ -1,4 +1,4 @@
-"""What a sweep's choice is worth: its run folder says that it was chosen, on what and among how many."""
+"""Marks the run that a sweep chose: by which objective, on which split and among how many trials."""
 
 import logging
 from pathlib import Path
@@ -13,9 +13,9 @@ log = logging.getLogger("nlab")
 
 
 def stamp(run: Path, objective: SweepObjective, n_trials: int) -> None:
-    """Writes into a run's manifest, report.html and scores.md that it is the best of so many trials by an objective.
+    """Writes into a run's manifest, report.html and scores.md that it is the best of `n_trials` by an objective.
 
-    A stamp stays when a later sweep of the folder chooses another trial: this one was looked at all the same.
+    The mark stays when a later sweep of the folder chooses another trial, since this run was still selected once.
     """
     chosen = {"split": objective.split, "by": f"{objective.column} of {objective.variant}", "trials": n_trials}
     if read_run(run).manifest.get("chosen") == chosen:
@@ -23,5 +23,5 @@ def stamp(run: Path, objective: SweepObjective, n_trials: int) -> None:
     note_in_manifest(run, "chosen", chosen)
     try:
         redrawn(read_run(run))
-    except NlabError as error:  # of a run that an older version made: its manifest says it all the same
+    except NlabError as error:  # the run of an older version can't be redrawn; its manifest has the mark
         log.warning("%s", error)

@@ -1,4 +1,4 @@
-"""Checks of an audit that ask the data alone: nothing is trained."""
+"""Checks of an audit on the data alone, without any training."""
 
 import itertools
 import re
@@ -17,28 +17,28 @@ from numerai_lab.metrics.single_features import ColumnScores, column_scores, kno
 from numerai_lab.studies.twins import twins
 
 FALSE_ALARM = 0.001
-"""Chance that an honest config fails any of its checks; the data's and the training's have half of it each."""
+"""Probability that a config without leaks fails any check: half of it for checks of data, half for those of training."""
 N_STATISTICAL = 5
-"""Checks here that chance may fail: features, pairs, order, other models, the target's horizon."""
+"""Number of checks of data that can fail by chance: features, pairs, order, other models, the target's horizon."""
 EACH = FALSE_ALARM / 2 / N_STATISTICAL
 POSITIONS = 10
 JUMP = 0.05
-"""An honest model may be this much better in validation than in training eras."""
+"""Corr by which a model without leaks may be better on validation eras than on training eras."""
 REPEATED = 0.5
-"""Share of an era's rows that the next one must hold for names to say which stock a row is."""
+"""Share of an era's ids that must come again in the next era for ids to name stocks."""
 STILL_ALIKE = 0.1
-"""A target may correlate with itself one horizon later by this much more than far later."""
+"""Excess of a target's correlation with itself one horizon later over the one far later that is still allowed."""
 PAIRS_OF_ERAS = 30
 UNEVEN = 0.05
-"""Change of a target's share that rows dropped at random don't make."""
+"""Change of a target value's share between training and validation that rows dropped at random don't cause."""
 
 Stocks = Callable[[int], dict[bytes, int]]
-"""Era → row by the name of its stock."""
+"""Maps an era to its rows by stock name."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One question, what it was asked of, whether the answer is as it must be, and the numbers."""
+    """The result of one check: its name, its subject, whether it passed, and the numbers."""
 
     check: str
     subject: str
@@ -47,7 +47,7 @@ class Check:
 
 
 def data_checks(loaded: Loaded, splits: Splits) -> Iterator[Check]:
-    """Horizon, embargo, ids, features, pairs, order of rows, copies, other models, and counts of targets."""
+    """Yields the checks of horizon, embargo, ids, features, pairs, row order, copies, other models and target shares."""
     panel = loaded.panel
     overlap = overlap_of(panel)
     horizon = f"{loaded.horizon_days} days" if loaded.horizon_days else "unknown: the embargo is what the config says"
@@ -65,7 +65,7 @@ def data_checks(loaded: Loaded, splits: Splits) -> Iterator[Check]:
 
 
 def overlap_of(panel: Panel) -> int:
-    """Eras that the furthest-looking target looks ahead."""
+    """Eras that the target with the longest horizon looks ahead, at least 1."""
     return max(1, -(-(panel.reach_days or 0) // panel.days_per_era))
 
 
@@ -107,7 +107,7 @@ def _strongest_features(panel: Panel, scores: ColumnScores, limit: float) -> str
 
 
 def _order_check(panel: Panel, splits: Splits, overlap: int) -> Check:
-    """Rows of an era stand in the order of their ids: an order by target would be handed to everything that counts rows."""
+    """Checks that the order of ids within an era does not predict the target."""
 
     def places(era: int) -> Array:
         rows = panel.rows(era)
@@ -122,7 +122,7 @@ def _order_check(panel: Panel, splits: Splits, overlap: int) -> Check:
 
 
 def _model_check(panel: Panel, splits: Splits, name: str, overlap: int) -> Check:
-    """Scores of a meta or benchmark model: none that no model has, no jump from training to validation eras."""
+    """Checks a meta or benchmark model: no implausible corr, and no jump of corr from training to validation eras."""
     check = "a model beside the data was not fitted on validation"
     later, n_rows = _model_corr(panel, splits.scored, name)
     if not len(later):
@@ -141,7 +141,7 @@ def _model_check(panel: Panel, splits: Splits, name: str, overlap: int) -> Check
 
 
 def _model_corr(panel: Panel, eras: tuple[int, ...], name: str) -> tuple[Float64, int]:
-    """Corr of each era that the model covers, and its rows."""
+    """Corr of each era that the model covers, and the number of rows they have in total."""
     scores, n_rows = [], 0
     for era in eras:
         known, target = known_target(panel, era)
@@ -155,7 +155,7 @@ def _model_corr(panel: Panel, eras: tuple[int, ...], name: str) -> tuple[Float64
 
 
 def _horizon_check(panel: Panel, target: str) -> Iterator[Check]:
-    """Targets of a stock overlap for one horizon, after which they must be as unlike as far later ones."""
+    """Checks that a stock's target correlates one horizon later no more with itself than far later."""
     check = "the target looks no further than its horizon"
     if panel.horizon_days is None:
         return
@@ -174,7 +174,7 @@ def _horizon_check(panel: Panel, target: str) -> Iterator[Check]:
 
 
 def _stocks(panel: Panel) -> Stocks | None:
-    """Where ids, or their part before a date, come again from era to era: that part; None where they don't."""
+    """A function that gives an era's rows by stock name (ids, or their part before a date); None where ids don't repeat."""
     for strip in (None, re.compile(rb"[^A-Za-z0-9][^A-Za-z]*$")):
 
         def stocks(era: int, strip: re.Pattern[bytes] | None = strip) -> dict[bytes, int]:
@@ -194,7 +194,7 @@ def _neighbours(panel: Panel) -> list[tuple[int, int]]:
 
 
 def _with_itself(panel: Panel, stocks: Stocks, lag: int) -> tuple[float, int]:
-    """Mean corr of targets of the same stocks `lag` eras apart, over some pairs of eras, and how many rows those have."""
+    """Mean corr of a stock's target with itself `lag` eras later, over a sample of eras, and the number of rows behind it."""
     assert panel.target is not None
     eras = set(panel.eras.tolist())
     pairs = [(era, era + lag) for era in sorted(eras) if era + lag in eras]
@@ -213,7 +213,7 @@ def _with_itself(panel: Panel, stocks: Stocks, lag: int) -> tuple[float, int]:
 
 
 def _spread_check(panel: Panel, splits: Splits) -> Check:
-    """Where every training era has the same shares of targets, validation must have them too: rows may be missing."""
+    """Checks that shares of target values are the same in validation as in training; a difference hints at missing rows."""
     check = "targets are spread in validation as in training"
     values = np.unique(np.concatenate([known_target(panel, era)[1] for era in splits.train[:: max(1, len(splits.train) // 20)]]))
     if len(values) > 10:

@@ -1,4 +1,4 @@
-"""Generated columns as files for others: train, validation and live rows with id and era, and a card that explains them."""
+"""Exports generated columns of train, validation and live rows to a parquet file with a data card."""
 
 import hashlib
 import inspect
@@ -49,7 +49,7 @@ TRAIN, VALIDATION, LIVE = "train", "validation", "live"
 
 @dataclass(frozen=True)
 class Exported:
-    """The parquet file, the card beside it, rows by split, and remarks that the user should read."""
+    """An export: the parquet file, its data card, the number of rows by split, and remarks for the user."""
 
     path: Path
     card: Path
@@ -59,9 +59,9 @@ class Exported:
 
 @dataclass(frozen=True)
 class Subject:
-    """A fitted generator and what its card says of it. train: the eras of the training side; fitted_on: those its fit saw.
+    """A fitted generator to export. train: training eras; fitted_on: eras that its fit saw; facts: lines of its card.
 
-    columns: its columns as far as they are known, one row a row of the panel, NaN elsewhere.
+    columns: float32 [rows of the panel, columns] as far as they are computed, NaN elsewhere; None where none are.
     """
 
     name: str
@@ -75,9 +75,9 @@ class Subject:
 
 
 def export_run(run: Path, name: str, out: Path, display: ProgressDisplay, seed: int | None = None) -> Exported:
-    """The columns of a generator of a finished run, rebuilt from what the run folder keeps.
+    """Writes the columns of a generator of a finished run, computed with the fit that the run folder keeps.
 
-    Raises NlabError for an unknown generator or seed, and where `out` is there already.
+    Raises NlabError for an unknown generator or seed, where the run folder lacks the fit, and where `out` exists.
     """
     refuse_existing(out)
     done = read_run(run)
@@ -110,7 +110,10 @@ def export_run(run: Path, name: str, out: Path, display: ProgressDisplay, seed: 
 
 
 def transform(config: Config, out: Path, display: ProgressDisplay) -> list[Exported]:
-    """Fits every generator of a config but placebos and writes its columns into the new folder `out`; no model is trained."""
+    """Fits every generator of a config but placebos and writes its columns into the new folder `out`.
+
+    No model is trained. Raises NlabError where the config has no such generator, and where `out` exists.
+    """
     names = [name for name, generator in config.generators.items() if generator.kind not in (NOISE, UNTRAINED)]
     if not names:
         raise NlabError(f"{config.name}: the config has no generators to transform with")
@@ -150,12 +153,12 @@ def _sealed(splits: Splits, dates: Mapping[int, str]) -> tuple[str, ...]:
 
 
 def config_hash(config: Config) -> str:
-    """A short name for a config with all its defaults."""
+    """The first 16 hex digits of the SHA-256 of a config with all its defaults."""
     return hashlib.sha256(config.to_yaml().encode()).hexdigest()[:16]
 
 
 def refuse_existing(out: Path) -> None:
-    """Raises NlabError where the file or folder is there already."""
+    """Raises NlabError where the file or folder exists."""
     if out.exists():
         raise NlabError(f"--out: {out} exists already; name a new one")
 
@@ -196,9 +199,9 @@ def _write(subject: Subject, config: Config, loaded: Loaded, out: Path, display:
 
 
 def _eras(subject: Subject, panel: Panel, live: Live | None) -> Iterator[tuple[int | None, str, list[str], Float32]]:
-    """era (None for live), split, ids and columns, era by era: the way live data arrives.
+    """Yields era (None for live), split, ids and columns, one era at a time as live data arrives.
 
-    Eras that no honest fit speaks for are left out.
+    Eras that no honest fit serves are left out.
     """
     train = set(subject.train)
     for era in filter(subject.fits.has_fit_for, panel.eras.tolist()):
@@ -253,7 +256,7 @@ def _card(subject: Subject, config: Config, loaded: Loaded, rows: Mapping[str, i
 
 
 def of_method(method: Component, facts: Mapping[str, object]) -> list[str]:
-    """The end of a card: facts as a table, the source of the method, its parameters."""
+    """The end of a card: a table of facts, the source of the method, its parameters."""
     says = inspect.getdoc(type(method)) or ""
     return [
         "",

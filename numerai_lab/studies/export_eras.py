@@ -1,4 +1,4 @@
-"""Synthetic eras as a file in the tournament's own layout, and a card that explains it."""
+"""Exports synthetic eras to a parquet file in the tournament's layout with a data card."""
 
 import inspect
 from collections.abc import Iterator, Mapping
@@ -34,10 +34,10 @@ SYNTHETIC = "synthetic"
 
 
 def export_eras(run: Path, name: str, n_eras: int, out: Path, display: ProgressDisplay, seed: int | None = None) -> Exported:
-    """Rows that an augmenter of a finished run makes, as eras of their own numbered beyond all data.
+    """Writes the rows that an augmenter of a finished run makes, as new eras numbered beyond all real ones.
 
-    As far as the run made them they are the rows that variants trained on which had all training eras. Raises NlabError for
-    an unknown augmenter or seed, one that only learned from fewer eras, fewer than one era, and where `out` is there already.
+    Eras that the run itself made are the rows that its variants with all training eras learned from. Raises NlabError for an
+    unknown augmenter or seed, an augmenter that only learned from fewer eras, `n_eras` below 1, and where `out` exists.
     """
     refuse_existing(out)
     if n_eras < 1:
@@ -91,7 +91,7 @@ def _fitted(run: Run, config: Config, name: str, seed: int) -> Augmenter:
 
 
 def _fits(run: Run, name: str, seed: int) -> str:
-    """What there is of an augmenter that no variant had learn from all training eras."""
+    """The end of an error message: the fits that the run keeps where none is on all training eras."""
     firsts = _firsts(run, name, seed)
     if not firsts:
         return "no variant of the run uses it"
@@ -100,7 +100,7 @@ def _fits(run: Run, name: str, seed: int) -> str:
 
 
 def _firsts(run: Run, name: str, seed: int) -> list[int]:
-    """Where training begins of each fit on fewer than all training eras."""
+    """First training eras of the fits on fewer than all training eras, rising."""
     start, end = augmenter_file(name, seed, "*").split("*")
     first_eras = [
         str(path.relative_to(run.path)).removeprefix(start).removesuffix(end) for path in run.path.glob(f"{start}*{end}")
@@ -118,7 +118,7 @@ def _learned_from(run: Run, config: Config, name: str, seed: int, dates: Mapping
 
 
 def _stream(augmenter: Augmenter, name: str, loaded: Loaded, train: tuple[int, ...], seed: int, n_eras: int) -> TrainingStream:
-    """The training rows with as many copies of the augmenter's as give so many eras."""
+    """A training stream with enough copies of the augmenter to give `n_eras` synthetic eras."""
     panel = loaded.panel.only(train)
     last_era = int(loaded.panel.eras[-1])
     known = sum(n > 0 for n in TrainingStream(panel, (RAW,), panel.raw_names, seed).n_known.values())
@@ -155,7 +155,7 @@ def _table(block: Block, era: int, loaded: Loaded, seed: int) -> "pa.Table":
     features = block.features
     if loaded.panel.features.dtype == np.int8 and features.dtype != np.int8:
         like = loaded.panel.block(int(loaded.panel.eras[0]))
-        features = rebinned(features, like, rng_for(seed, "export", era))  # rows between bins: the layout knows bins only
+        features = rebinned(features, like, rng_for(seed, "export", era))  # interpolated rows lie between bins
     cells = [pa.array(column, schema.field(3).type) for column in features.T.astype(loaded.panel.features.dtype)]
     head = [pa.array([f"s{era:07x}{row:08x}" for row in range(n)]), pa.array([f"{era:04d}"] * n), pa.array([SYNTHETIC] * n)]
     return pa.table([*head, *cells, pa.array(block.target, pa.float32())], schema=schema)

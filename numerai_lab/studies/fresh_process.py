@@ -1,4 +1,4 @@
-"""A function call in a process of its own, which remembers nothing of earlier calls."""
+"""Function calls in a fresh process that shares no state with earlier calls."""
 
 import signal
 import traceback
@@ -14,13 +14,14 @@ from numerai_lab.fitting.run_context import ProgressDisplay
 
 Result = TypeVar("Result")
 PRELOADED = ("numerai_lab.studies.trials", "polars", "scipy.stats")
-"""Imported once by the process that all calls are forked from; it never calls anything."""
+"""Modules that the fork server imports once; it calls none of their functions."""
 
 
 def in_fresh_process(display: ProgressDisplay, function: Callable[..., Result], *arguments: object) -> Result:
-    """`function(display, *arguments)`, with its progress shown here. Function, arguments and result must pickle.
+    """Calls `function(display, *arguments)` in a fresh process and shows its progress in this one.
 
-    Raises the NlabError that the function raises, and NlabFailure with the traceback of any other error.
+    Function, arguments and result must be picklable. Raises the NlabError that the function raises, and NlabFailure with the
+    traceback of any other error, or where the process dies.
     """
     context: Any = get_context("spawn")
     if "forkserver" in get_all_start_methods():
@@ -47,7 +48,7 @@ def in_fresh_process(display: ProgressDisplay, function: Callable[..., Result], 
 
 
 def _relayed(display: ProgressDisplay, receiver: Connection) -> Any:
-    """What the call gave or raised; its tasks are shown as they come."""
+    """The outcome of the call, a result or an exception; shows its tasks as they come."""
     while True:
         kind, content = receiver.recv()
         if kind == "task":
@@ -64,7 +65,7 @@ def _relayed(display: ProgressDisplay, receiver: Connection) -> Any:
 
 
 class _Sent:
-    """Progress that is sent to the parent; of tasks within tasks the outer one."""
+    """A progress display that sends progress to the parent process; of nested tasks the outer one alone."""
 
     def __init__(self, sender: Connection) -> None:
         self.sender, self.depth = sender, 0

@@ -1,4 +1,4 @@
-"""What the generators of a finished run learned, looked at on a sample of its eras: `nlab inspect`."""
+"""`nlab inspect`: diagnostics of a finished run's generators on a sample of eras."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -23,24 +23,24 @@ from numerai_lab.runs.layout import CONFIG, generator_file
 from numerai_lab.runs.reading import Run
 
 ROWS = 20_000
-"""Rows that are transformed, about: whole eras, spread evenly."""
+"""Approximate number of rows to transform: whole eras, evenly spread."""
 ERAS = (6, 40)
-"""Fewest and most eras that are looked at."""
+"""Fewest and most eras in the sample."""
 AN_ERA = 500
-"""Rows of an era that are kept."""
+"""Most rows of an era in the sample."""
 NEAR, NEIGHBOURS = 2_000, 15
-"""Rows whose neighbours are looked at, and how many of them."""
+"""Number of rows whose neighbours are compared, and number of neighbours of a row."""
 POINTS = 2_500
-"""Rows in a picture."""
+"""Number of rows in a scatter plot."""
 
 
 Key = tuple[str, int]
-"""Generator and seed."""
+"""Name of a generator, and its seed."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Rows of some eras. raw: bins or 0..1; later: rows of validation eras; columns: by generator and seed."""
+    """Rows of a sample of eras. raw: bins or 0..1; later: true for rows of validation eras; columns: by generator and seed."""
 
     eras: Int32
     later: np.ndarray
@@ -50,7 +50,10 @@ class Sample:
 
 
 def inspected(run: Run, display: ProgressDisplay) -> list[Inspected]:
-    """Every generator whose fit the run folder keeps; nothing is fitted again. Raises NlabError where data or fits are gone."""
+    """An inspection of every generator whose fit the run folder keeps, without fitting anything.
+
+    Raises NlabError where the data lacks the run's eras, or no training era has columns that are honest for all generators.
+    """
     config = load_recorded(run.path / CONFIG)
     fits = {key: restored_generator(run, config, *key) for key in _keys(config) if (run.path / generator_file(*key)).is_file()}
     if not fits:
@@ -71,9 +74,9 @@ def _keys(config: Config) -> list[Key]:
 
 
 def _sample(panel: Panel, run: Run, fits: Mapping[Key, FittedGenerator], display: ProgressDisplay) -> Sample:
-    """Whole eras are transformed, the way live data arrives; some rows of each are kept.
+    """Transforms whole eras, as live data arrives, and keeps some rows of each.
 
-    Of training eras those are taken that every generator has an honest fit for: one that did not see their targets.
+    The training eras in the sample are eras whose targets no generator's fit for them saw.
     """
     splits = run.manifest["splits"]
     later = [*splits["val1"], *splits["val2"]]
@@ -138,7 +141,7 @@ def _inspect(
 
 
 def _drift(Z: Float64, sample: Sample) -> tuple[tuple[int, ...], Float64]:
-    """The mean of every era in standard deviations of the training rows, away from their mean."""
+    """Eras, and the deviation of each era's mean from the training mean in standard deviations: eras × columns."""
     train = Z[~sample.later]
     spread = train.std(0)
     eras = np.unique(sample.eras)
@@ -147,5 +150,5 @@ def _drift(Z: Float64, sample: Sample) -> tuple[tuple[int, ...], Float64]:
 
 
 def _evenly(eras: Sequence[int], n: int) -> list[int]:
-    """n of the eras, the first and the last among them."""
+    """n eras, evenly spread, with the first and the last."""
     return [eras[i] for i in np.unique(np.linspace(0, len(eras) - 1, min(n, len(eras))).astype(int))] if eras else []

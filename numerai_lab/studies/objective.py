@@ -1,4 +1,4 @@
-"""What the trials of a sweep are ranked by: a score of one variant in a split that a search may see."""
+"""The objective of a sweep: a score of one variant on a split that the search may see."""
 
 import math
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from numerai_lab.report.tables import best_is_high
 from numerai_lab.runs.reading import Run
 
 SEEN = ("val1", "cv")
-"""Splits that a search may see; val2 is kept for the one trial that it chooses."""
+"""Splits that a search may see; val2 judges the chosen trial alone."""
 DEFAULT = "val1.corr.mean"
 CHANGE = "delta_"
 NAN = math.nan
 
 
 class Change(NamedTuple):
-    """A value less the reference's in the same run, and the 95 % interval of that where it is tested; NaN otherwise."""
+    """Difference of a value from the reference's in the same run, with its 95 % interval where it is tested; else NaN."""
 
     value: float = NAN
     low: float = NAN
@@ -32,7 +32,7 @@ NO_CHANGE = Change()
 
 @dataclass(frozen=True)
 class SweepObjective:
-    """What trials are ranked by: a column of the score table, of one variant and split."""
+    """The column of the score table that trials are ranked by, for one variant and split."""
 
     variant: str
     split: str
@@ -40,15 +40,15 @@ class SweepObjective:
 
     @property
     def high(self) -> bool:
-        """Whether more is better."""
+        """Whether larger values are better."""
         return best_is_high(self.column) is not False
 
     def of(self, done: Run) -> float:
-        """Its value in a run, NaN where there is none; reads no other row."""
+        """The objective's value in a run; NaN where there is none. Reads the row of its variant and split alone."""
         return self._cell(done, self.variant, self.column)
 
     def change(self, done: Run) -> Change:
-        """Its value less that of the run's reference, in the same split."""
+        """The difference of the value from that of the run's reference on the same split."""
         column, reference = self.column.removeprefix(CHANGE), done.manifest["scoring"]["reference"]
         if reference == self.variant:
             return NO_CHANGE
@@ -58,7 +58,7 @@ class SweepObjective:
         return Change(self._cell(done, self.variant, column) - self._cell(done, reference, column))
 
     def lacks(self, done: Run) -> str:
-        """Whose predictions the data lack in this split, so that no trial can have a value; empty where it is not the data."""
+        """The predictions that the data lack on this split, so that no trial has a value; empty where none are lacking."""
         import polars as pl
 
         name = max((name for name in METRICS if self._plain.startswith(f"{name}_")), key=len)
@@ -82,9 +82,10 @@ class SweepObjective:
 
 
 def objective_of(text: str, config: Config) -> SweepObjective:
-    """`[VARIANT:]SPLIT.METRIC.STAT`, such as `raw+umap:val1.corr.sharpe`; by default the first variant beside the reference.
+    """Parses `[VARIANT:]SPLIT.METRIC.STAT`, such as `raw+umap:val1.corr.sharpe`.
 
-    `delta_METRIC` is the change against the reference. Raises NlabError for val2: it is what the chosen trial is judged by.
+    The default variant is the first beside the reference. `delta_METRIC` is the change against the reference. Raises NlabError
+    for an unknown variant or score, for val2, which judges the chosen trial, and for a change of the reference itself.
     """
     variant, _, rest = text.rpartition(":")
     parts = rest.split(".")

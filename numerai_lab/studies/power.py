@@ -1,4 +1,4 @@
-"""`nlab power`: what a run of a config would resolve, before it is made."""
+"""`nlab power`: the smallest difference that a run of a config can detect, estimated before the run."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,22 +21,25 @@ from numerai_lab.metrics.significance import MIN_BLOCKS, block_length
 from numerai_lab.runs.reading import Run, asked_config, read_run
 
 PILOT_ERAS, PILOT_SHARE, PILOT_SEEDS = 160, 0.6, 3
-"""The last training eras that the pilot takes; what share of them it learns from; how often it learns each model."""
+"""The pilot's last training eras, the share of them that it learns from, and the number of its fits per model."""
 KEPT_FEATURES = 0.75
-"""Of the features, those that the pilot's second model reads."""
+"""Share of the features that the pilot's second model reads."""
 SEEDS = (1, 2, 3, 5)
 
 
 @dataclass(frozen=True)
 class Power:
-    """lines: where the noise comes from and what is at hand; rows: a number of seeds each."""
+    """lines: the source of the noise and the eras at hand; rows: one per number of seeds."""
 
     lines: tuple[str, ...]
     rows: tuple[dict[str, Any], ...]
 
 
 def power(config: Config, gain: float, display: ProgressDisplay, run: Run | None = None) -> Power:
-    """What n eras × seeds would resolve. Noise comes from a finished run, else from a pilot on training eras."""
+    """Smallest differences that n eras × seeds can detect, by the noise of a finished run or else a pilot on training eras.
+
+    Raises NlabError where the run has one variant, where eras are too few to measure noise, or training eras for a pilot.
+    """
     with display.task("data") as progress:
         loaded, splits = load_sealed(config, progress)
     block = block_length(loaded.horizon_days, loaded.panel.days_per_era)
@@ -70,7 +73,7 @@ def power(config: Config, gain: float, display: ProgressDisplay, run: Run | None
 
 
 def run_of(config: Config, runs_dir: Path) -> Run | None:
-    """The newest finished run of this config, but for its seeds, with more than one variant."""
+    """The newest finished run of this config, seeds aside, with more than one variant; None where there is none."""
     resolved = {**config.resolved(), "seeds": None}
     for path in sorted(runs_dir.glob("*/manifest.json"), key=lambda path: path.parent.name, reverse=True):
         try:
@@ -100,7 +103,7 @@ def _of_run(run: Run, block: int) -> tuple[Noise, str]:
 
 
 def _of_pilot(panel: Panel, splits: Splits, block: int) -> tuple[Noise, str]:
-    """Ridge on all features against ridge on three quarters of them, each on resampled eras: within the training eras."""
+    """Noise between two ridge models on resampled training eras: one reads all features, the other three quarters of them."""
     eras = splits.train[-PILOT_ERAS:]
     n_fit = int(PILOT_SHARE * len(eras))
     fitted, scored = eras[:n_fit], eras[n_fit + splits.required_eras :]
@@ -121,7 +124,7 @@ def _of_pilot(panel: Panel, splits: Splits, block: int) -> tuple[Noise, str]:
 
 
 def _rows(panel: Panel, era: int) -> tuple[Float64, Float64]:
-    """Centred raw features and target of the rows whose target is known."""
+    """Centred raw features and the target, for rows whose target is known."""
     assert panel.target is not None
     place = panel.rows(era)
     known = np.isfinite(panel.target[place])

@@ -1,4 +1,4 @@
-"""What a sweep tries next: the values of a grid's axes, or proposals of optuna."""
+"""The trials that a sweep proposes: values of a grid's axes, or proposals of optuna."""
 
 import math
 import re
@@ -28,7 +28,10 @@ def axis(text: str) -> tuple[str, list[Any]]:
 
 
 def study_of(ranges: Sequence[str], high: bool) -> tuple["optuna.Study", dict[str, "optuna.distributions.BaseDistribution"]]:
-    """A seeded study without storage, and what it draws from: ranges `key=low:high[:log]` or `key=a,b,c`."""
+    """A seeded optuna study without storage, and its distributions by key, from `key=low:high[:log]` or `key=a,b,c`.
+
+    Raises NlabError where optuna is missing, there are no ranges, or a range has another form.
+    """
     try:
         import optuna
     except ImportError as error:
@@ -61,7 +64,7 @@ def _range(text: str) -> tuple[str, "optuna.distributions.BaseDistribution"]:
 
 
 def tell(study: "optuna.Study", trial: "optuna.trial.Trial", value: float) -> None:
-    """Tells what came of a proposal; NaN: nothing."""
+    """Reports the value of a proposal to optuna; NaN counts as failed."""
     import optuna
 
     failed = math.isnan(value)

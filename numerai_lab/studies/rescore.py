@@ -1,4 +1,4 @@
-"""`nlab score`: the tables of a run for predictions that somebody else made, joined to the data by id."""
+"""`nlab score`: scores predictions made outside this package, joined to the data by id."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,7 +41,7 @@ ROW = "number of the row"
 
 @dataclass(frozen=True)
 class Scored:
-    """Per-era scores, the score table, and lines that belong above it."""
+    """Per-era scores, the score table, and lines to print above it."""
 
     eras: "pl.DataFrame"
     scores: "pl.DataFrame"
@@ -52,8 +52,8 @@ def score_predictions(path: Path, config: Config, display: ProgressDisplay, refe
     """Scores every numeric column of a .parquet or .csv file (id, optional era) as a variant of its own.
 
     reference: the column that others are compared with, by default the first. Rows without a prediction are left out of
-    their era, and counted. Raises NlabError when fewer than 80 % of the file's ids are in the data, when ids repeat, when an
-    era contradicts the data, or when no scored era has predictions.
+    their era, and counted. Raises NlabError when the file can't be read as such, when fewer than 80 % of its ids are in the
+    data, when ids repeat, when an era contradicts the data, or when no scored era has predictions.
     """
     frame, names, left_out = _read(path, config)
     if reference is not None and reference not in names:
@@ -87,9 +87,9 @@ def score_predictions(path: Path, config: Config, display: ProgressDisplay, refe
 
 
 def _read(path: Path, config: Config) -> tuple["pl.DataFrame", list[str], list[str]]:
-    """id, era as text (null where the file has none) and predictions; the names of the predictions; what was left out.
+    """A table of id, era as text (null where the file has none) and predictions; names of predictions and of other columns.
 
-    Raises NlabError for a column that is neither numbers nor known to be something else.
+    Raises NlabError for a column that is neither numeric nor known to be no prediction.
     """
     import polars as pl
 
@@ -127,9 +127,9 @@ def _read(path: Path, config: Config) -> tuple["pl.DataFrame", list[str], list[s
 
 
 def _joined(path: Path, frame: "pl.DataFrame", panel: Panel, version: str) -> tuple[Int64, list[str]]:
-    """The panel row of every row of the file, −1 where there is none, and what to say of those.
+    """The panel row of every row of the file, −1 where there is none, and notes on rows that are not joined.
 
-    Rows are found by era and id, or by id alone in a file without eras.
+    Rows are joined by era and id, or by id alone in a file without eras.
     """
     live = frame["era"].str.strip_chars().is_in(LIVE).fill_null(False).to_numpy()
     ids, eras = as_bytes(frame["id"]), None
@@ -150,7 +150,7 @@ def _joined(path: Path, frame: "pl.DataFrame", panel: Panel, version: str) -> tu
 
 
 def _held_out(rows: Int64, panel: Panel, splits: Splits) -> list[str]:
-    """A line where the file has predictions for rows of the holdout. rows: as `_joined` gives them."""
+    """A note where the file has predictions for rows of the holdout. rows: panel rows, as `_joined` returns them."""
     n = sum(int(((rows >= place.start) & (rows < place.stop)).sum()) for place in map(panel.rows, splits.holdout))
     eras = span_text(splits.holdout, panel.dates)
     message = f"{n:,} rows of the holdout (eras {eras}) are not scored; `nlab unseal` scores a run's variant there"
@@ -158,7 +158,7 @@ def _held_out(rows: Int64, panel: Panel, splits: Splits) -> list[str]:
 
 
 def _on_scored_eras(path: Path, given: Float64, rows: Int64, panel: Panel, splits: Splits) -> tuple[Splits, Float64]:
-    """The splits without the eras that have no prediction, and values by panel row, NaN where there is none."""
+    """The splits without eras that have no prediction, and values by panel row, NaN where there is none."""
     values = np.full((len(panel.ids), given.shape[1]), np.nan)
     values[rows[rows >= 0]] = given[rows >= 0]
 
@@ -174,7 +174,7 @@ def _on_scored_eras(path: Path, given: Float64, rows: Int64, panel: Panel, split
 
 
 def _more(names: list[str], n_shown: int) -> str:
-    """` and 3 more` when not all names are shown, else nothing."""
+    """` and 3 more` when some names are not shown, else nothing."""
     return f" and {len(names) - n_shown} more" if len(names) > n_shown else ""
 
 

@@ -1,4 +1,4 @@
-"""The generators and models of a finished run, from what its folder keeps: they predict other eras as they did in the run."""
+"""Generators and models of a finished run, loaded from its folder; they predict as they did in the run."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -26,7 +26,7 @@ from numerai_lab.runs.reading import Run
 
 @dataclass(frozen=True)
 class Restored:
-    """Some variants of a run. splits: those of the run; names: of the variants that are predicted."""
+    """Variants of a finished run. splits: those of the run; names: variants to predict."""
 
     run: Run
     config: Config
@@ -35,14 +35,17 @@ class Restored:
 
     @cached_property
     def partial_config(self) -> Config:
-        """The config of these variants alone, and of those that ensembles among them average."""
+        """The config with these variants and the members of ensembles among them, without other variants."""
         every = self.config.variants
         members = {member for name in self.names for member in every[name].ensemble or ()}
         chosen = {name: variant for name, variant in every.items() if name in {*self.names, *members}}
         return self.config.model_copy(update={"variants": chosen})
 
     def predictions(self, panel: Panel, eras: tuple[int, ...], display: ProgressDisplay) -> Predictions:
-        """Predictions for some eras by the very models of the run, era by era as the run made them."""
+        """Predictions for some eras by the saved models of the run, one era at a time as in the run.
+
+        Raises NlabFailure where a saved model is missing or can't be loaded.
+        """
         future = panel.only(eras).without_target()
         shared = FitPlan.of(self.config, self.splits).shared_models
         with display.task(f"predict eras {span_text(eras)}"):

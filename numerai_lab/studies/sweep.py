@@ -1,4 +1,4 @@
-"""Many trials of one config: a grid or a search, each a run folder, ranked by what the search may see, which never is val2."""
+"""Sweeps: many trials of one config by grid or search, ranked by an objective that never sees val2."""
 
 import contextlib
 import itertools
@@ -34,17 +34,18 @@ from numerai_lab.studies.proposals import axis, study_of, tell
 
 log = logging.getLogger("nlab")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-"""What says how many threads the libraries take; trials side by side share the cores."""
+"""Variables that set the number of threads of libraries; parallel trials share the cores."""
 
 Values = Mapping[str, Any]
-"""Key of the config → the value that a trial gives it."""
+"""Config key → the value that a trial gives it."""
 
 
 @dataclass(frozen=True)
 class SweepTrial:
-    """One config of a sweep. path: its run folder; error: why there is none; reused: it was there before.
+    """One config of a sweep, and its run.
 
-    value: of the objective; change: of that against the reference of the run.
+    path: the run folder; error: the reason where it has none; reused: whether the run existed before. value: the objective's
+    value; change: its difference from the run's reference.
     """
 
     number: int
@@ -58,7 +59,7 @@ class SweepTrial:
 
 @dataclass(frozen=True)
 class Sweep:
-    """Trials in the order they were made. searched: whether a trial depended on the values of those before it."""
+    """Trials in the order they ran. searched: whether trials depend on the values of earlier ones."""
 
     objective: SweepObjective
     trials: tuple[SweepTrial, ...]
@@ -66,20 +67,20 @@ class Sweep:
 
     @property
     def ranked(self) -> list[SweepTrial]:
-        """Best first; those without a value last."""
+        """Trials, best first; those without a value last."""
         sign = -1 if self.objective.high else 1
         return sorted(self.trials, key=lambda trial: math.inf if math.isnan(trial.value) else sign * trial.value)
 
     @property
     def best(self) -> SweepTrial | None:
-        """The trial that is chosen; None where none has a value."""
+        """The trial with the best value; None where none has a value."""
         first = self.ranked[0] if self.trials else None
         return first if first is not None and not math.isnan(first.value) else None
 
 
 @dataclass
 class Rules:
-    """What holds for all trials. terms: what they have to agree in to be ranked: as the first one's data is now."""
+    """Settings that all trials share. terms: the terms of scoring of the first trial, in which all must agree."""
 
     objective: SweepObjective
     n_trials: int
@@ -89,7 +90,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class SweepSpec:
-    """A config file with overrides, where run folders go, and how many trials run side by side."""
+    """A config file with overrides, the folder for run folders, and the number of parallel trials."""
 
     path: Path
     overrides: Sequence[str]
@@ -97,14 +98,17 @@ class SweepSpec:
     jobs: int = 1
 
     def config(self, values: Values) -> Config:
-        """The config of a trial; `seed` stands for `seeds` of one."""
+        """The config of a trial; `seed` stands for `seeds` with one value. Raises NlabError for an invalid config."""
         given = {("seeds" if key == "seed" else key): ([value] if key == "seed" else value) for key, value in values.items()}
         texts = [f"{key}={yaml.safe_dump(value, default_flow_style=True, width=10_000).strip()}" for key, value in given.items()]
         return load_config(self.path, [*self.overrides, *(text.removesuffix("\n...") for text in texts)])[0]
 
 
 def grid(spec: SweepSpec, axes: Sequence[str], objective: str, display: ProgressDisplay) -> Sweep:
-    """Every combination of the axes `key=1,2,3` or `key=0:5` (0 to 4). All are checked before the first is run."""
+    """Runs every combination of the axes `key=1,2,3` or `key=0:5` (0 to 4).
+
+    Raises NlabError, before the first trial runs, for an invalid axis, config or objective, and for a repeated key.
+    """
     named = dict(axis(text) for text in axes)
     if len(named) < len(axes):
         raise NlabError("--grid: a key stands twice; give all its values at once")
@@ -121,10 +125,10 @@ def grid(spec: SweepSpec, axes: Sequence[str], objective: str, display: Progress
 
 
 def search(spec: SweepSpec, ranges: Sequence[str], n_trials: int, objective: str, display: ProgressDisplay) -> Sweep:
-    """Trials proposed by optuna's TPE from the values of those before them, within `key=low:high[:log]` or `key=a,b,c`.
+    """Runs trials that optuna's TPE proposes from the values of earlier ones, within `key=low:high[:log]` or `key=a,b,c`.
 
-    Proposals depend on nothing but the ranges, the number of jobs and the values, so that a sweep that is called again
-    proposes the same trials, and takes those that are done from their run folders.
+    Proposals depend on the ranges, the number of jobs and the values alone: a repeated sweep proposes the same trials, and
+    takes finished ones from their run folders. Raises NlabError for an invalid range, config or objective.
     """
     sweep_objective = objective_of(objective, spec.config({}))
     study, space = study_of(ranges, sweep_objective.high)
@@ -141,7 +145,7 @@ def search(spec: SweepSpec, ranges: Sequence[str], n_trials: int, objective: str
 
 
 def summary(done: Sweep) -> tuple[list[dict[str, Any]], list[str]]:
-    """Rows for the leaderboard, best first, and lines to stand by it: what the search saw, and what val2 says of its choice."""
+    """Rows of the leaderboard, best first, and lines to print beside it: the objective, the choice, and its score on val2."""
     rows = [
         {
             "trial": trial.number,
@@ -172,9 +176,9 @@ def summary(done: Sweep) -> tuple[list[dict[str, Any]], list[str]]:
 
 
 def write_leaderboard(folder: Path, name: str, done: Sweep) -> Path:
-    """leaderboard.csv and .html beside the run folders, of a search leaderboard-optuna; gives the page.
+    """Writes leaderboard.csv and .html beside the run folders (leaderboard-optuna for a search); returns the page's path.
 
-    The folder of the chosen trial says that it was chosen.
+    Marks the run folder of the best trial as chosen.
     """
     rows, says = summary(done)
     if done.best is not None and done.best.path is not None:
@@ -187,7 +191,7 @@ def write_leaderboard(folder: Path, name: str, done: Sweep) -> Path:
 
 
 def _run_batch(spec: SweepSpec, trials: Sequence[SweepTrial], configs: Sequence[Config], rules: Rules) -> list[SweepTrial]:
-    """Runs what is not done yet, side by side where asked for, and reads the value of each that may be ranked."""
+    """Runs the trials that are not finished yet, up to `jobs` in parallel, and reads the value of every trial."""
     there = _finished(spec.folder, rules, configs)
     known = [there.get(config.to_yaml()) for config in configs]
     missing = [config for config, earlier in zip(configs, known, strict=True) if earlier is None]
@@ -204,7 +208,7 @@ def _run_batch(spec: SweepSpec, trials: Sequence[SweepTrial], configs: Sequence[
 
 
 def _judged(trial: SweepTrial, rules: Rules) -> SweepTrial:
-    """The trial with its value, or an error where it is not of the terms that the others have."""
+    """The trial with its value, or with an error where its terms of scoring differ from the first trial's."""
     if trial.path is None:
         return trial
     done = read_run(trial.path)
@@ -221,20 +225,20 @@ def _judged(trial: SweepTrial, rules: Rules) -> SweepTrial:
 
 
 def values_text(values: Values) -> str:
-    """`model.max_depth 5, seed 0`."""
+    """Text such as `model.max_depth 5, seed 0`."""
     return ", ".join(f"{key} {short([value])[0]}" for key, value in values.items())
 
 
 def _finished(folder: Path, rules: Rules, configs: Sequence[Config]) -> dict[str, Run]:
-    """Resolved config → its run, where a whole one is there that was made from the same data by the same code and libraries.
+    """Resolved config → its finished run, where data, code and libraries are the same as now.
 
-    A line says why another is not taken; its trial is run anew.
+    Logs a warning with the reason for every other run; its trial runs again.
     """
     paths = [path.parent for path in sorted(folder.glob("*/manifest.json")) if not path.parent.name.startswith(".")]
     if not paths:
         return {}
     if rules.terms is None:
-        with contextlib.suppress(NlabError):  # its trial will say why it fails
+        with contextlib.suppress(NlabError):  # the trial itself reports the error
             rules.terms = terms(facts_now(configs[0]))
     by_text = {config.to_yaml(): config for config in configs}
     runs = {}
@@ -254,7 +258,7 @@ def _finished(folder: Path, rules: Rules, configs: Sequence[Config]) -> dict[str
 
 
 def _run_all(spec: SweepSpec, configs: Sequence[Config], display: ProgressDisplay) -> Iterator[tuple[Path | None, str]]:
-    """Run folder, or why there is none, of each config."""
+    """Yields for each config its run folder and "", or None and the error."""
     if len(configs) <= 1:
         for config in configs:
             yield _attempt(config, spec.folder, display)
@@ -276,7 +280,7 @@ def _run_all(spec: SweepSpec, configs: Sequence[Config], display: ProgressDispla
 
 
 def _alone(text: str, folder: Path, memory: int) -> tuple[Path | None, str]:
-    """A trial in a process of its own, which may take so many bytes of memory."""
+    """Runs a trial in a process of its own, with at most so many bytes of memory."""
     from numerai_lab.config.loading import parse_config
 
     log.addHandler(logging.NullHandler())
@@ -284,7 +288,7 @@ def _alone(text: str, folder: Path, memory: int) -> tuple[Path | None, str]:
 
 
 def _attempt(config: Config, folder: Path, display: ProgressDisplay, memory: int | None = None) -> tuple[Path | None, str]:
-    """A trial that fails is no reason to stop: its folder is kept as `…-failed`, the next one may be well."""
+    """Runs a trial: its run folder and "", or None and the error. A failed trial does not stop the sweep."""
     unfinished = unfinished_runs(folder, config) if folder.is_dir() else []
     try:
         return run(

@@ -1,4 +1,4 @@
-"""Runs of a config on data as it is and on data broken on purpose, each in a process of its own."""
+"""Runs of a config on intact and broken data for audits, each in a fresh process."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
@@ -40,11 +40,11 @@ BREAKS: Mapping[str, Break] = {
 
 @dataclass(frozen=True)
 class AuditTrial:
-    """A run of the config on some panel, with its first seed.
+    """Results of one run of the config, with its first seed, on intact or broken data.
 
-    corr: of each variant, scored eras; true_corr: the same against the targets of the data as it is. in_training, everywhere,
-    rows: digests of columns by generator and of rows by augmenter. column_corr: mean corr of each column, by generator.
-    copies: rows of augmenters that stand in validation.
+    corr: variant → corr of every scored era; true_corr: the same against the targets of the intact data. in_training,
+    everywhere: digests of columns by generator. rows: digests of rows by augmenter. column_corr: mean corr of each column, by
+    generator. copies: synthetic rows that copy validation rows, by augmenter.
     """
 
     corr: Mapping[str, Float64]
@@ -57,17 +57,17 @@ class AuditTrial:
 
 
 def run_trial(config: Config, broken: str, display: ProgressDisplay) -> AuditTrial:
-    """The config on data that is broken as BREAKS says, in a fresh process, which opens the data anew."""
+    """Runs the config on data broken by one of BREAKS, in a fresh process that reads the data again."""
     return in_fresh_process(display, _trial, config, broken)
 
 
 def fold_digests(config: Config, fold: Fold, broken: bool, display: ProgressDisplay) -> tuple[dict[str, str], int]:
-    """Digests of a fold's predictions, by variant, and how many eras were broken; in a fresh process."""
+    """Digests of a fold's predictions by variant, and the number of broken eras, from a fresh process."""
     return in_fresh_process(display, _fold, config, fold, broken)
 
 
 def label_digests(config: Config, name: str, display: ProgressDisplay) -> tuple[str, str]:
-    """Digests of a generator's columns before and after targets that their fit must not see are permuted."""
+    """Digests of a generator's columns before and after permuting the targets that its fit must not see."""
     return (
         in_fresh_process(display, _columns_of_part, config, name, False),
         in_fresh_process(display, _columns_of_part, config, name, True),
@@ -101,7 +101,7 @@ def _trial(display: ProgressDisplay, config: Config, broken: str) -> AuditTrial:
 
 @contextmanager
 def _temporary_context(config: Config, panel: Panel, plan: FitPlan, display: ProgressDisplay) -> Iterator[RunContext]:
-    """A run of which nothing stays."""
+    """A run context in a temporary folder, without a cache."""
     with scratch() as space:
         yield RunContext(config, panel, plan, space, display, lambda name, content: None)
 
@@ -111,7 +111,7 @@ def _augmenters(config: Config) -> list[str]:
 
 
 def _digest_and_copies(context: RunContext, name: str) -> tuple[str, Twins]:
-    """Of the rows that an augmenter makes, a digest, and which stand in validation."""
+    """A digest of the rows that an augmenter makes, and the copies of validation rows among them."""
     seed = context.config.seeds[0]
     stream = rows_stream(context, {name: fitted_augmenter(context, name, seed)}, seed)
     digest = hashlib.sha256()
@@ -147,7 +147,7 @@ def _digests(panel: Panel, eras: tuple[int, ...], fitted: Mapping[tuple[str, int
 
 
 def _mean_corr(panel: Panel, splits: Splits, fitted: Fitted) -> Float64:
-    """Mean over scored eras of each column's corr with the target."""
+    """Mean corr of each column with the target over scored eras."""
     scores = []
     for era in splits.scored:
         known, target = known_target(panel, era)

@@ -1,4 +1,4 @@
-"""Rows that stand on both sides of the border: the same features and, more often than chance has it, the same target."""
+"""Finds copies of training rows among validation rows: equal features, with equal targets more often than by chance."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,19 +12,18 @@ from numerai_lab.metrics.single_features import known_target
 
 FEATURES_A_HASH = 32
 MOST_HASHES = 4
-"""Groups of features that rows are compared by, so that a copy with some changed cells is still found."""
+"""Most feature groups that rows are compared by, so that a copy with some changed cells is found too."""
 LEAST_TWINS = 10
 LEAST_AGREEMENT = 0.1
-"""Targets of twins agree by chance, and a little more where features are few and say something; from here on they are copies."""
+"""Least agreement of targets, beyond chance, at which twins count as copies; few informative features agree a little."""
 SIGMAS = 5.0
 
 
 @dataclass(frozen=True)
 class Twins:
-    """n_rows: validation rows with a target. n_twins: of these, rows whose features stand in training too.
+    """Counts of twins. n_rows: validation rows with a target; n_twins: those whose features occur in training too.
 
-    agreement: how much more often their targets are equal than by chance, as a share of what chance leaves. error: its
-    standard error where chance alone decides.
+    agreement: share of equal targets beyond chance, 1 where all are equal. error: its standard error under chance.
     """
 
     n_rows: int
@@ -34,12 +33,12 @@ class Twins:
 
     @property
     def copied(self) -> bool:
-        """Whether rows were copied: chance and persistent features give twins too, but those have targets of their own."""
+        """Whether twins are copies: chance and persistent features give twins too, but with targets that differ."""
         return self.n_twins >= LEAST_TWINS and self.agreement > max(LEAST_AGREEMENT, SIGMAS * self.error)
 
     @property
     def numbers(self) -> str:
-        """What was found, in words."""
+        """The counts as text."""
         if not self.n_twins:
             return f"none of {self.n_rows:,} validation rows has the features of a training row"
         share = self.n_twins / self.n_rows
@@ -50,7 +49,7 @@ class Twins:
 
 
 def twins(panel: Panel, train: Iterable[Block], validation: Iterable[int]) -> Twins:
-    """Validation rows of the panel among training blocks, by the group of features in which most are copies."""
+    """Twins between training blocks and validation eras of the panel, by the feature group with the most copies."""
     groups, multipliers = _groups(panel.n_raw)
     seen = [(_hashes(features, groups, multipliers), target) for features, target in _labelled(train)]
     later = []
@@ -69,7 +68,7 @@ def twins(panel: Panel, train: Iterable[Block], validation: Iterable[int]) -> Tw
 
 
 def _labelled(blocks: Iterable[Block]) -> Iterator[tuple[Array, Float32]]:
-    """Features and targets of the rows that have one, block by block."""
+    """Yields features and targets of rows with a target, block by block."""
     for block in blocks:
         assert block.target is not None
         known = np.isfinite(block.target)
@@ -77,7 +76,7 @@ def _labelled(blocks: Iterable[Block]) -> Iterator[tuple[Array, Float32]]:
 
 
 def _groups(n_features: int) -> tuple[list[Int64], list[Int64]]:
-    """Which features each hash is of, spread over all of them, and the odd numbers that they are multiplied by."""
+    """Feature positions of each hash, spread over all features, and the odd multiplier of each feature."""
     n_hashes = min(MOST_HASHES, max(1, n_features // FEATURES_A_HASH))
     width = n_features if n_hashes == 1 else FEATURES_A_HASH
     spread = np.linspace(0, n_features, n_hashes * width, endpoint=False).astype(np.int64)
@@ -87,11 +86,11 @@ def _groups(n_features: int) -> tuple[list[Int64], list[Int64]]:
 
 
 def _hashes(features: Array, groups: list[Int64], multipliers: list[Int64]) -> Int64:
-    """rows × groups. Features in float32, so that those of made rows compare with the panel's."""
+    """Hashes, rows × groups. Features become float32, so that synthetic rows compare with the panel's."""
     columns = []
     for group, factors in zip(groups, multipliers, strict=True):
         bits = np.ascontiguousarray(features[:, group], np.float32).view(np.int32).astype(np.int64)
-        columns.append((bits * factors).sum(1))  # wraps around, as hashes do
+        columns.append((bits * factors).sum(1))  # overflow wraps around, as hashes do
     return np.column_stack(columns)
 
 
@@ -115,7 +114,7 @@ def _agreement(seen: Int64, seen_targets: Array, hashes: Int64, targets: Array) 
 
 
 def _mean_by_group(values: Float64, variances: Float64, groups: Int64) -> tuple[float, float]:
-    """The mean of values and its standard error by chance; rows of a group are one observation."""
+    """The mean of values, and its standard error by chance; rows of a group count as one observation."""
     _, at, n = np.unique(groups, return_inverse=True, return_counts=True)
     weights = n / n.sum()
     by_chance = np.bincount(at, variances) / n

@@ -1,4 +1,4 @@
-"""`nlab unseal`: a variant of a finished run on the holdout, once, and what is left there of its gain on validation."""
+"""`nlab unseal`: scores a variant of a finished run on the holdout, once, and the share of its gain that remains."""
 
 import io
 import json
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     import polars as pl
 
 VALIDATION = "val"
-"""What looks leave in the run folder."""
+"""Name of the split of val1 and val2 together."""
 
 
 class HoldoutSplits(Splits):
-    """Splits whose scored eras, held as `val1`, are the holdout."""
+    """Splits whose scored eras are the holdout, stored as `val1`."""
 
     def name_of(self, era: int) -> str:
         return HOLDOUT
@@ -51,8 +51,10 @@ class HoldoutSplits(Splits):
 
 @dataclass(frozen=True)
 class HoldoutScores:
-    """A look and its result. scores: the variant, the reference and the variant's placebos over validation and over the holdout;
-    lines: the result in sentences; remarks: what else the user should read.
+    """The result of a look at the holdout.
+
+    scores: rows of the variant, the reference and the variant's placebos on validation and on the holdout; lines: the result
+    in sentences; remarks: further notes for the user.
     """
 
     run: Run
@@ -65,11 +67,11 @@ class HoldoutScores:
 def unseal(
     path: Path, variant: str, display: ProgressDisplay, *, again: bool = False, runs_dir: Path | None = None
 ) -> HoldoutScores:
-    """Scores a variant, its placebos and the reference of a finished run on the run's holdout; writes the look down before.
+    """Scores a variant, its placebos and the reference of a finished run on its holdout. Records the look before scoring.
 
     runs_dir: the folder whose ledger counts looks; by default that of the run. Raises NlabError for a run without a holdout,
-    an unknown variant, a holdout that was looked at before (unless `again`), and where the models in the run folder no longer
-    predict what the run predicted, byte by byte, or no era of the holdout has enough rows; none of these counts as a look.
+    an unknown variant, a holdout that was looked at before (unless `again`), data that changed, no era of the holdout with
+    enough rows, and saved models that do not predict the run's predictions byte by byte. None of these counts as a look.
     """
     run = read_run(path)
     config = load_recorded(path / CONFIG)
@@ -116,13 +118,13 @@ def _asked(run: Run, config: Config, variant: str) -> Look:
 
 
 def _placebos(run: Run, variant: str) -> dict[str, dict[str, str]]:
-    """Kind → the variant → its placebo, as the run had it; kinds without one are left out."""
+    """Kind → the variant → its placebo in the run; kinds without one are left out."""
     pairs_of = Placebos.of_manifest(run.manifest).as_dict()
     return {kind: {variant: pairs[variant]} for kind, pairs in pairs_of.items() if variant in pairs}
 
 
 def _splits(run: Run, config: Config, loaded: Loaded) -> Splits:
-    """The run's own splits, which the data must still have. Raises NlabError."""
+    """The run's splits. Raises NlabError where the data lacks their eras or has other features."""
     splits = splits_of_run(run.manifest, config, loaded.panel)
     there = set(loaded.panel.eras.tolist())
     lost = [era for era in (*splits.validation, *splits.holdout) if era not in there]
@@ -134,7 +136,7 @@ def _splits(run: Run, config: Config, loaded: Loaded) -> Splits:
 
 
 def _check_same(run: Run, loaded: Loaded, splits: Splits, predictions: Predictions) -> None:
-    """Raises NlabFailure unless ids, targets and predictions of validation are those in the run folder, byte by byte."""
+    """Raises NlabFailure unless validation ids, targets and predictions equal those in the run folder, byte by byte."""
     import polars as pl
 
     with io.BytesIO(run.content(PREDICTIONS)) as file:
@@ -156,7 +158,7 @@ def _check_same(run: Run, loaded: Loaded, splits: Splits, predictions: Predictio
 def _scores(
     restored: Restored, variant: str, loaded: Loaded, predictions: Predictions, display: ProgressDisplay
 ) -> "pl.DataFrame":
-    """Rows of the score table of the restored variants: `val` as the run has it, and `holdout`, where one alone is judged."""
+    """Score table rows of the restored variants: `val` from the run, and `holdout`, where the variant alone is judged."""
     import polars as pl
 
     config, splits, names = restored.config, restored.splits, restored.names
@@ -174,7 +176,7 @@ def _held_out(splits: Splits) -> HoldoutSplits:
 
 
 def _result(scores: "pl.DataFrame", variant: str) -> dict[str, Any]:
-    """What the ledger keeps of a look: the change of mean corr against the reference and placebos; None where there is none."""
+    """The ledger's record of a look: changes of mean corr against reference and placebos; None for unknown numbers."""
     before, after = (_row(scores, variant, split) for split in (VALIDATION, HOLDOUT))
     numbers = {
         "delta_validation": before["delta_corr_mean"],
@@ -194,7 +196,7 @@ def _result(scores: "pl.DataFrame", variant: str) -> dict[str, Any]:
 def retained(before: Mapping[str, Any], after: Mapping[str, Any]) -> float:
     """Δ corr on the holdout over Δ corr on validation; NaN where validation showed no gain. before, after: score table rows.
 
-    The gain is that over the reference, whether or not a placebo has it too.
+    The gain is that over the reference, also where a placebo has it too.
     """
     if outcome(before) not in ("better", *NOT_BEATEN.values()) or after["delta_corr_mean"] is None:
         return math.nan
@@ -207,7 +209,7 @@ def _row(scores: "pl.DataFrame", variant: str, split: str) -> dict[str, Any]:
 
 
 def _stamped(scores: "pl.DataFrame", look: Look) -> "pl.DataFrame":
-    """The scores with the number of the look and the gain retained, in the rows of the holdout."""
+    """The scores with the look's number and the gain retained in rows of the holdout."""
     import polars as pl
 
     held_out = pl.col("split") == HOLDOUT
@@ -217,7 +219,7 @@ def _stamped(scores: "pl.DataFrame", look: Look) -> "pl.DataFrame":
 
 
 def _earlier_looks(run: Run) -> list[dict[str, Any]]:
-    """What looks left in the run folder. Raises NlabError where it is not what was written."""
+    """Earlier looks through this run folder. Raises NlabError where their record is damaged."""
     if not (run.path / HOLDOUT_LOOKS).is_file():
         return []
     looks: list[dict[str, Any]] = json.loads(run.content(HOLDOUT_LOOKS))["looks"]
@@ -225,7 +227,7 @@ def _earlier_looks(run: Run) -> list[dict[str, Any]]:
 
 
 def _written(path: Path, config: Config, stamped: "pl.DataFrame", look: Look) -> Run:
-    """The run, with holdout.csv and holdout.json, which keep all looks through it, and pages that say that it is unsealed."""
+    """Writes holdout.csv and holdout.json with all looks so far, and marks the run's pages as unsealed; returns the run."""
     import polars as pl
 
     scores = json.loads(exported(stamped, "json"))
@@ -240,7 +242,7 @@ def _written(path: Path, config: Config, stamped: "pl.DataFrame", look: Look) ->
 
 
 def _lines(run: Run, scores: "pl.DataFrame", look: Look) -> tuple[str, ...]:
-    """The verdict of validation, which is that of the run's own table; that of the holdout, on this variant alone; the share."""
+    """Verdict sentences: of validation from the run's table, of the holdout for this variant alone, and the gain retained."""
     before, after = judged(run.scores)[look.variant][1], judged(scores, HOLDOUT)[look.variant][1]
     result, share = look.result, look.result["gain_retained"]
     if share is not None:
@@ -255,7 +257,7 @@ def _lines(run: Run, scores: "pl.DataFrame", look: Look) -> tuple[str, ...]:
 
 
 def stamp(look: Look) -> str:
-    """What has to stand beside the scores of a look: its number, and whose looks came before."""
+    """Text to print beside the scores of a look: its number and the earlier looks."""
     if look.number == 1:
         return "look 1 at this holdout"
     return f"look {look.number} at this holdout, after {', '.join(look.before)}: it is no longer out of sample"
