@@ -31,8 +31,8 @@ ENFORCED = (
 """Rules that `make check` fails on."""
 WORST = 5
 ERRORS_OF_USERS = ("NlabError", "NlabFailure")
-NAMES_ERRORS = re.compile(r"\b(Raises|[Rr]efuses)\b")
-"""What a docstring says of the errors that its function raises."""
+NAMES_ERRORS = re.compile(r"\b(Raises|[Rr]efuses|[Ee]xit code)\b")
+"""What a docstring says of the errors that its function raises. Users of a command see its docstring, and an exit code."""
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 

@@ -29,7 +29,7 @@ def synth(
 ) -> None:
     """Write a synthetic tournament in the files of the real one.
 
-    Called again after an interruption, it goes on where it stopped.
+    Called again after an interruption, it goes on where it stopped. Refuses a folder that exists.
     """
     from numerai_lab.core.errors import NlabError, nearest
     from numerai_lab.data.older import LAYOUTS, write_older
@@ -121,7 +121,7 @@ def download(config: ConfigFile = None, settings: Settings = None) -> None:
 
 @data_app.command()
 def update(config: ConfigFile = None, settings: Settings = None) -> None:
-    """Download files that have changed, such as validation."""
+    """Download files that have changed, such as validation. Refuses other sources than numerai."""
     from numerai_lab.config.loading import load_data
     from numerai_lab.core.errors import NlabError
     from numerai_lab.data.numerai import Numerai

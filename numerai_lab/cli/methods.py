@@ -22,7 +22,8 @@ def methods(
     """Run every generator and augmenter there is under one config's data, splits and model.
 
     Each has a run of its own, with raw features and against its placebo: the config's methods with their parameters there,
-    all others with their defaults. Stages come from the cache, and the table gains a row after each method.
+    all others with their defaults. Stages come from the cache, and the table gains a row after each method. Exit code 1 if a
+    method fails.
     """
     from numerai_lab.config.loading import load_config
     from numerai_lab.core.errors import NlabFailure

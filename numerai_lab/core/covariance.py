@@ -21,7 +21,10 @@ class Moments:
 
 
 def moments(panel: Panel, covariance: Literal["pooled", "era_mean"]) -> Moments:
-    """One pass over the panel, era by era; memory for one era's float32 block and up to five matrices of features × features."""
+    """The moments of a panel in one pass, era by era. Raises NlabError for fewer than two rows.
+
+    Memory: one era's float32 block and up to five matrices of features × features.
+    """
     p = panel.n_raw
     n, total, summed = 0, np.zeros(p), np.zeros((p, p))
     for block in panel.blocks():

@@ -216,7 +216,7 @@ class TrainingStream:
         return replace(rows, columns={name: self._columns(name, origin, rows) for name in self.inputs if name != "raw"})
 
     def rows_of(self, origin: Origin) -> Block:
-        """The rows of one batch, without generated columns."""
+        """The rows of one batch, without generated columns. Raises NlabFailure for invalid rows of an augmenter."""
         if not origin.augmenter:
             return self._known(origin.era)
         block = replace(self._augmented(origin), era=origin.era)

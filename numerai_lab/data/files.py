@@ -53,6 +53,7 @@ class Files(Source):
     feature_set: str = Field("all", description="a set of the folder's features.json; `all` = every feature column")
 
     def files(self, progress: Progress = no_progress) -> Tournament:
+        """The file, or the files of the folder. Raises NlabError where there are none, or features.json is invalid."""
         path = user_path(self.path)
         if path.is_dir():
             return _folder(path)

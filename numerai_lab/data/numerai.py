@@ -54,6 +54,7 @@ class Numerai(Source):
         return f"numerai {self.version}, {Files(path=str(self.folder)).version_label()}"
 
     def planned(self) -> Outline | None:
+        """None. Raises NlabError where the files are not downloaded yet."""
         if not self._complete:
             raise NlabError(
                 f"data.source: {', '.join(REQUIRED)} of {self.version} are not in {self.folder} yet, and a plan fetches "

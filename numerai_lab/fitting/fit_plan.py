@@ -72,7 +72,7 @@ class FitPlan:
 
 
 def folds_of(config: "Config", panel: Panel, splits: Splits) -> tuple[Fold, ...]:
-    """The folds of cross-validation inside the training eras; none where the config asks for none."""
+    """The folds of cross-validation inside the training eras; none without `cv`. Raises NlabError as `make_folds` does."""
     return make_folds(config.cv, splits.train, panel.reach_days, panel.days_per_era) if config.cv else ()
 
 

@@ -68,7 +68,7 @@ def with_hidden_targets(panel: Panel, eras: Sequence[int]) -> Panel:
 
 
 def splits_of(config: Config, panel: Panel) -> Splits:
-    """The splits of a panel. Their embargo follows the target of the longest horizon, auxiliary ones included."""
+    """The splits of a panel, with the embargo of the longest horizon of all targets. Raises NlabError as `make_splits` does."""
     return make_splits(config.splits, era_table(panel), panel.reach_days)
 
 

@@ -8,7 +8,7 @@ from numerai_lab.metrics.scoring import Scoring
 
 
 def scoring_of(config: Config, loaded: Loaded, reference: str | None = None) -> Scoring:
-    """The terms of scoring for this data. Raises NlabError when the data lacks a model that the config names."""
+    """The terms of scoring for this data. Raises NlabError when the data lack a model that the config names."""
     extras = loaded.panel.extras
     wanted = config.scoring
     for key in ("meta_model", "benchmark"):

@@ -81,7 +81,7 @@ def with_materialized_rows(context: RunContext, stream: TrainingStream, seed: in
 def trained(name: str, context: RunContext, future: Panel, fitted: Mapping[str, Fitted], seed: int) -> Float32:
     """Two stages: the trained model of a variant, and its predictions for the rows of `future`.
 
-    The context must be that of the variant (`RunContext.for_variant`).
+    The context must be that of the variant (`RunContext.for_variant`). Raises NlabFailure for predictions that are not finite.
     """
     inputs = context.config.variants[name].inputs
     model = _fitted_model(name, context, fitted, seed)

@@ -146,7 +146,7 @@ class Ledger:
         return opened
 
     def close(self, look: Look, result: Mapping[str, Any]) -> Look:
-        """Writes down what an opened look saw."""
+        """Records the result of an opened look."""
         with self.owned():
             time = datetime.now(UTC).isoformat(timespec="seconds")
             self._append({"event": SCORED, "id": look.id, "time": time, "result": dict(result)})

@@ -31,7 +31,10 @@ def write_scores(folder: Path, per_era: "pl.DataFrame", scores: "pl.DataFrame", 
 
 @contextmanager
 def growing_table(path: Path, schema: "pa.Schema") -> Iterator[Callable[["pa.Table"], None]]:
-    """A parquet file that grows by a row group a call, and has its name only when the block ends well."""
+    """A parquet file that gains a row group per call, and takes its name when the block ends without an error.
+
+    Raises NlabError where the file can't be written.
+    """
     import pyarrow.parquet as pq
 
     work = path.with_name(f".{path.name}.part")
@@ -47,7 +50,7 @@ def growing_table(path: Path, schema: "pa.Schema") -> Iterator[Callable[["pa.Tab
 
 
 def write_page(path: Path, text: str) -> None:
-    """A text for people, such as a card or a page, where the user wants it."""
+    """Writes a card or page where the user wants it. Raises NlabError where it can't be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, text.encode())
@@ -63,7 +66,7 @@ def check_writable(path: Path) -> None:
 
 
 def replace_page(run: Path, name: str, text: str, **changes: object) -> None:
-    """A file of a finished run, written anew or added, whose checksum the manifest holds. changes: of the manifest."""
+    """Writes a file of a finished run and its checksum in the manifest. changes: further changes of the manifest."""
     write_page(run / name, text)
     facts = read_mapping(run / MANIFEST)
     if FILES in facts:  # old runs have no checksums
@@ -72,7 +75,7 @@ def replace_page(run: Path, name: str, text: str, **changes: object) -> None:
 
 
 def note_in_manifest(run: Path, key: str, value: Any) -> None:
-    """A fact about a finished run that was not known when it was written."""
+    """Adds a fact to the manifest of a finished run."""
     facts = read_mapping(run / MANIFEST)
     facts = read_stamped(run / MANIFEST) if FILES in facts else facts
     write_page(run / MANIFEST, with_stamp({**facts, key: value}))

@@ -117,7 +117,8 @@ def new_run(runs_dir: Path, config: Config, unfinished: Path | None = None) -> I
     """A run folder that takes its final name when the block ends without an error.
 
     unfinished: the folder of a killed run to go on in. After an error the folder is kept as `…-failed` with its log and
-    failed.txt; it is removed where the input was bad and no data had been read yet.
+    failed.txt; it is removed where the input was bad and no data had been read yet. Raises NlabError where no folder can be
+    made, and where another process works on `unfinished`.
     """
     lock = Lock(unfinished / LOCK) if unfinished else _begun(runs_dir, config.name)
     work = lock.path.parent
