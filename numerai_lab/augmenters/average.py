@@ -14,11 +14,12 @@ from numerai_lab.core.panel import Block
 
 
 class Average(Augmenter):
-    """Means of two training rows, features and target alike: λ of the one and 1 − λ of the other.
+    """Means of two training rows, features and target alike, with weights λ and 1 − λ.
 
-    Source: [jefferythewind, Numerai forum]: (x + x_π) / 2 and (y + y_π) / 2 with one permutation π of all training rows
-    (`within_era: false`); a mean of two markets is no market, so the default pairs rows of one era. With `alpha` mixup,
-    Zhang et al. 2018 (arXiv:1710.09412); with `partner: nearest` after SMOTE, Chawla et al. 2002.
+    Source: [jefferythewind, Numerai forum]: (x + x_π) / 2 and (y + y_π) / 2 with one permutation π
+    of all training rows (`within_era: false`). The default pairs rows of one era, because a mean of
+    two markets is no market. With `alpha` mixup, Zhang et al. 2018 (arXiv:1710.09412); with
+    `partner: nearest` after SMOTE, Chawla et al. 2002.
     """
 
     control: ClassVar[Control] = Control(
@@ -76,7 +77,7 @@ def _between(share: Array, values: Array, partners: Array) -> Array:
 
 
 def _near(x: Array, k: int, rng: np.random.Generator) -> Int64:
-    """For every row the place of one of its k nearest other rows."""
+    """For every row the position of another row, drawn from its k nearest."""
     from sklearn.neighbors import NearestNeighbors
 
     k = min(k, len(x) - 1)

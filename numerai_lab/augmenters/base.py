@@ -11,24 +11,24 @@ from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
 
 AMOUNTS = ("copies", "ratio", "mode", "weight", "materialize")
-"""Parameters that no `fit` reads: they say how many rows are made of what was learned, and what becomes of them."""
+"""Parameters that no `fit` reads: the number of new rows, their weight, and how they are stored."""
 
 
 class Augmenter(Component):
-    """Makes training rows on the fly, from training eras only; validation rows are never touched.
+    """Makes synthetic training rows, from training eras only; validation rows are never touched.
 
-    Most make an era's rows out of its own: they implement `augment`. One whose rows have a second parent anywhere in the
-    training eras says `crosses_eras` and implements `blend`; one that makes eras of its own says `invents_eras` and
-    implements `invent`. learns: it has a `fit`. stochastic: another seed gives other rows. invents_rows: no row is a changed
-    copy of a real one, so that a run reports how real they are. expensive: its rows are made once and kept,
-    whatever `materialize` says.
+    Most augmenters make an era's new rows from its real rows: they implement `augment`. With
+    `crosses_eras`, rows have a second parent from any training era: `blend`. With `invents_eras`,
+    rows form new eras: `invent`. learns: it has a `fit`. stochastic: another seed gives other rows.
+    invents_rows: no row is a changed copy of a real one, so a run reports how realistic they are.
+    expensive: rows are always made once and stored, as with `materialize`.
     """
 
     if TYPE_CHECKING:
 
         @property
         def kind(self) -> str:
-            """What configs call it; every subclass declares it as a field."""
+            """The name in configs; every subclass declares it as a field."""
 
     learns: ClassVar[bool] = False
     stochastic: ClassVar[bool] = True
@@ -55,49 +55,55 @@ class Augmenter(Component):
 
     @property
     def replaces(self) -> bool:
-        """The era's own rows are left out."""
+        """Whether models learn from the new rows only."""
         return self.mode == "replace"
 
     @property
     def keeps_rows(self) -> bool:
-        """Rows are made once and read from files."""
+        """Whether rows are made once and read from files."""
         return self.expensive or self.materialize
 
     @property
     def between_bins(self) -> bool:
-        """Features lie between bins: float32 even where real rows hold small integers."""
+        """Whether features lie between bins: float32 even where real rows hold small integers."""
         return False
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """The parameters that rows, and what is learned from them, hang on: all but where the rows are kept."""
+        """The parameters that new rows depend on: all but `materialize`."""
         return self.model_dump(exclude={"materialize"})
 
     @property
     def crosses_eras(self) -> bool:
-        """Rows have a second parent that may come from another training era."""
+        """Whether rows have a second parent, which may come from another training era."""
         return False
 
     @property
     def whole_era(self) -> bool:
-        """Rows depend on all rows of the era, so that a `ratio` is taken of what was made, not of the parents."""
+        """Whether rows depend on all rows of the era; then `ratio` selects from the new rows, not from the parents."""
         return False
 
     @property
     def growth(self) -> float:
-        """New rows as a multiple of the real ones."""
+        """The number of new rows as a multiple of the real rows."""
         return self.copies * self.ratio
 
     def n_of(self, n: int) -> int:
-        """How many of n rows (of n eras, for one that invents eras) a copy makes: at least one."""
+        """The number of rows (of eras, if it invents eras) that a copy makes of n: at least one."""
         return max(1, round(exact_share(self.ratio, n)))
 
     def refusal(self, panel: Panel) -> str:
-        """Why it can't be fitted on these training eras, in a sentence; empty where it can. A run asks before any fit."""
+        """A sentence that says why `fit` refuses these training eras; empty where it does not.
+
+        A run calls it before any fit.
+        """
         return ""
 
     def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
-        """Learns from the training eras with their target, NaN where unknown."""
+        """Learns from the training eras with their target, NaN where unknown.
+
+        Raises NlabError for eras with a `refusal`.
+        """
         return self
 
     def augment(self, block: Block, rng: np.random.Generator) -> Block:
@@ -105,9 +111,9 @@ class Augmenter(Component):
         raise NotImplementedError
 
     def blend(self, block: Block, partners: Block, rng: np.random.Generator) -> Block:
-        """New rows from those of the block and as many partners, row by row, from any training era."""
+        """New rows from the rows of a block and their partners, row by row; partners come from any training era."""
         raise NotImplementedError
 
     def invent(self, number: int, n_rows: int, rng: np.random.Generator) -> Block:
-        """The rows of a new era; number: which one, counted over all copies from 0."""
+        """The rows of a new era. number: counts new eras over all copies, from 0."""
         raise NotImplementedError

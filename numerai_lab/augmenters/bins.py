@@ -1,4 +1,4 @@
-"""From continuous values to the bins of the tournament, and back: what several augmenters share."""
+"""Maps continuous values to the tournament's bins and back, for several augmenters."""
 
 import math
 from collections.abc import Iterator
@@ -21,17 +21,17 @@ N_TERMS = 9
 
 @dataclass(frozen=True)
 class Marginals:
-    """Which values columns take and how often: values and shares, columns × values, shares of a column summing to 1."""
+    """The distribution of each column: values and their shares, columns × values; a column's shares sum to 1."""
 
     values: Float64
     shares: Float64
 
     @property
     def series(self) -> Float64:
-        """Columns × N_TERMS: Hermite coefficients of the steps from a standard normal variable to these values.
+        """Hermite coefficients of the steps from a standard normal variable to these values: columns × N_TERMS.
 
-        Two columns cut from normal variables of correlation r correlate by Σ aₖ bₖ rᵏ, k from 1; the first coefficient is the
-        correlation of a column with the variable behind it.
+        Two columns cut from normal variables of correlation r have the correlation Σ aₖ bₖ rᵏ, k
+        from 1. The first coefficient is the correlation of a column with its normal variable.
         """
         from scipy.stats import norm
 
@@ -49,7 +49,7 @@ class Marginals:
         return series
 
     def cut(self, normal: Float32, dtype: np.dtype[np.generic]) -> Array:
-        """Standard normal values, rows × columns, as values of these columns at these shares."""
+        """Standard normal values, rows × columns, cut into the values of these columns at their shares."""
         from scipy.stats import norm
 
         thresholds = norm.ppf(np.cumsum(self.shares, axis=1)[:, :-1].clip(0, 1)).astype(np.float32)
@@ -61,7 +61,7 @@ class Marginals:
         return np.take_along_axis(self.values.T, places.astype(np.intp), axis=0).astype(dtype)
 
     def ranked(self, values: Float32, dtype: np.dtype[np.generic]) -> Array:
-        """Every column ranked within these rows and given the values of a feature at its shares, rounded to whole rows."""
+        """Every column ranked within the rows and cut into its feature's values at their shares, to whole rows."""
         n = len(values)
         columns = np.ascontiguousarray(values.T)
         bounds = np.rint(np.cumsum(self.shares, axis=1)[:, :-1] * n).astype(np.int64)
@@ -73,7 +73,7 @@ class Marginals:
 
 
 def rebinned(values: Float32, block: Block, rng: np.random.Generator) -> Array:
-    """Features clipped to the block's range and, where it is binned, rounded to the nearest bin, halves at random."""
+    """Features clipped to the block's range and, if it is binned, rounded to the nearest bin, halves at random."""
     if block.features.dtype != np.int8:
         return np.clip(values, 0, block.top)
     nudged = values + rng.uniform(-1e-3, 1e-3, size=values.shape).astype(np.float32)
@@ -81,7 +81,7 @@ def rebinned(values: Float32, block: Block, rng: np.random.Generator) -> Array:
 
 
 def by_rank(scores: Float64, values: Float64, shares: Float64, rng: np.random.Generator) -> Float32:
-    """The values at exactly these shares (rounded to whole rows), low scores first, ties in random order."""
+    """One of the values per score, higher for higher scores, at exactly these shares (to whole rows), ties at random."""
     n = len(scores)
     order = rng.permutation(n)
     order = order[np.argsort(scores[order], kind="stable")]
@@ -92,20 +92,20 @@ def by_rank(scores: Float64, values: Float64, shares: Float64, rng: np.random.Ge
 
 
 def known_blocks(panel: Panel) -> Iterator[Block]:
-    """Every era without its rows whose target is unknown, which may leave none."""
+    """The block of every era without rows whose target is unknown; it may be empty."""
     for block in panel.blocks():
         assert block.target is not None
         yield block.take(np.isfinite(block.target))
 
 
 def varies(block: Block) -> NDArray[np.bool_]:
-    """Which features take more than one value in an era."""
-    there: NDArray[np.bool_] = (block.features != block.features[:1]).any(0)
-    return there
+    """Whether each feature takes more than one value in an era: bool, features."""
+    varying: NDArray[np.bool_] = (block.features != block.features[:1]).any(0)
+    return varying
 
 
 def target_values(panel: Panel) -> tuple[Float64, Float64]:
-    """Values and shares of the known targets of a panel: the distinct ones, or so many quantiles of a continuous target."""
+    """Values and shares of a panel's known targets: the distinct values, or quantiles of a continuous target."""
     assert panel.target is not None
     known = np.concatenate([panel.target[panel.rows(era)] for era in panel.eras.tolist()]).astype(np.float64)
     known = known[np.isfinite(known)]
@@ -118,19 +118,20 @@ def target_values(panel: Panel) -> tuple[Float64, Float64]:
 def feature_marginals(panel: Panel, rng: np.random.Generator) -> Marginals:
     """Values and shares of every raw feature, pooled over the panel: its bins, or quantiles of continuous features.
 
-    Binned features are counted in eras in which they vary: where one is absent it is the middle bin throughout.
+    Binned features are counted in eras in which they vary, because an absent feature is the middle
+    bin in every row.
     """
     if panel.features.dtype != np.int8:
         share = -(-SAMPLE_ROWS // len(panel.eras))
-        parts = [block.features[_some(len(block), share, rng)] for block in known_blocks(panel)]
+        parts = [block.features[_sampled(len(block), share, rng)] for block in known_blocks(panel)]
         values = np.apply_along_axis(_quantiles, 0, np.concatenate(parts).astype(np.float64)).T
         return Marginals(values, np.full(values.shape, 1 / N_QUANTILES))
     n_bins = int(panel.top) + 1
     counts, absent = np.zeros((panel.n_raw, n_bins), np.int64), np.zeros((panel.n_raw, n_bins), np.int64)
     for block in known_blocks(panel):
-        own, there = np.stack([(block.features == i).sum(0) for i in range(n_bins)], axis=1), varies(block)
-        counts[there] += own[there]
-        absent[~there] += own[~there]
+        in_era, varying = np.stack([(block.features == i).sum(0) for i in range(n_bins)], axis=1), varies(block)
+        counts[varying] += in_era[varying]
+        absent[~varying] += in_era[~varying]
     never = counts.sum(1) == 0
     counts[never] = absent[never]
     values = np.broadcast_to(np.arange(n_bins, dtype=np.float64), counts.shape)
@@ -142,5 +143,5 @@ def _quantiles(x: Float64) -> Float64:
     return quantiles
 
 
-def _some(n: int, most: int, rng: np.random.Generator) -> Int64:
+def _sampled(n: int, most: int, rng: np.random.Generator) -> Int64:
     return np.sort(rng.permutation(n)[:most])

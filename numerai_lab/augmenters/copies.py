@@ -1,4 +1,4 @@
-"""Augmenters that change copies of real rows one by one: cutout, noise, swapped and reversed cells, and nothing at all."""
+"""Augmenters that change copies of real rows: cutout, noise, swapped cells, reversed features, and plain copies."""
 
 from dataclasses import replace
 from typing import ClassVar, Literal
@@ -14,10 +14,10 @@ from numerai_lab.core.panel import Block
 
 
 class Duplicate(Augmenter):
-    """The same rows again: the placebo of augmenters that append rows.
+    """Unchanged copies of the rows: the placebo of augmenters that append rows.
 
-    More rows alone change bagging, the least number of rows in a leaf and every penalty; what does not beat this has shown
-    nothing. Source: this project.
+    More rows alone change bagging, the weight of the least number of rows in a leaf, and every
+    penalty. An augmenter has to beat that. Source: this project.
     """
 
     control: ClassVar[Control] = Control(why="it is a placebo")

@@ -1,4 +1,4 @@
-"""Rows from normal variables with the right correlations, cut into the bins of the training eras."""
+"""Rows drawn from a Gaussian copula and cut into the bins of the training eras."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Self
@@ -20,13 +20,14 @@ FLOOR = 1e-3
 
 
 class Copula(Proportioned):
-    """Rows drawn anew from a Gaussian copula of an era's features and target: its correlations, and nothing else of it.
+    """Rows drawn from a Gaussian copula with the correlations of an era's features and target.
 
-    Correlations of bins are turned into those of the normal variables behind them, features are cut at the proportions of all
-    training rows, the target's counts are exact. A feature that is constant in the era stays so. It is the cheap baseline
-    of every method that invents rows.
+    Correlations of bins are converted to those of the normal variables behind them. Features are
+    cut at the proportions of all training rows; the target's counts are exact. A feature that is
+    constant in the era stays constant. It is the cheap baseline of every method that invents rows.
 
-    Source: Sklar 1959; Nelsen 2006, An Introduction to Copulas; binned margins after Olsson 1979 (polyserial correlation).
+    Source: Sklar 1959; Nelsen 2006, An Introduction to Copulas; binned margins after Olsson 1979
+    (polyserial correlation).
     """
 
     control: ClassVar[Control] = Control(
@@ -43,7 +44,7 @@ class Copula(Proportioned):
 
     def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         self._learn_proportions(panel, rng)
-        pooled = _Sums.none(panel.n_raw + 1)
+        pooled = _Sums.empty(panel.n_raw + 1)
         if self.scope == "pooled":
             for done, block in enumerate(known_blocks(panel), start=1):
                 pooled = pooled.plus(joint(block))
@@ -52,7 +53,7 @@ class Copula(Proportioned):
         return self
 
     def augment(self, block: Block, rng: np.random.Generator) -> Block:
-        root = self._root(_Sums.none(block.features.shape[1] + 1).plus(joint(block))) if self.scope == "era" else self.root_
+        root = self._root(_Sums.empty(block.features.shape[1] + 1).plus(joint(block))) if self.scope == "era" else self.root_
         normal = rng.standard_normal((len(block), len(root)), dtype=np.float32) @ root.T
         features = self._marginals.cut(normal[:, :-1], block.features.dtype)
         constant = (block.features == block.features[:1]).all(0)
@@ -60,21 +61,21 @@ class Copula(Proportioned):
         return replace(block, features=features, target=self._target(normal[:, -1], rng), columns={})
 
     def _root(self, sums: "_Sums") -> Float32:
-        """A matrix whose product with its transpose is the correlation matrix of features and target behind their bins."""
+        """The root of the correlation matrix of the normal variables behind features and target."""
         series = series_of(self._marginals, self.target_values_, self.target_shares_)
         return root_of(behind_bins(sums.correlation, series)).astype(np.float32)
 
 
 @dataclass(frozen=True)
 class _Sums:
-    """Rows, sums and cross products of features and target."""
+    """Number of rows, sums and cross products of features and target."""
 
     n: int
     total: Float64
     products: Float64
 
     @classmethod
-    def none(cls, p: int) -> "_Sums":
+    def empty(cls, p: int) -> "_Sums":
         return cls(0, np.zeros(p), np.zeros((p, p)))
 
     def plus(self, x: Float32) -> "_Sums":
@@ -83,7 +84,7 @@ class _Sums:
 
     @property
     def correlation(self) -> Float64:
-        """Correlations; 0 with what does not vary."""
+        """The correlation matrix: 0 for what does not vary, 1 on the whole diagonal."""
         mean = self.total / max(self.n, 1)
         covariance = self.products / max(self.n, 1) - np.outer(mean, mean)
         return as_correlation(covariance)
@@ -96,7 +97,7 @@ def joint(block: Block) -> Float32:
 
 
 def as_correlation(covariance: Float64) -> Float64:
-    """Its correlation matrix, with a unit diagonal throughout; 0 with what does not vary."""
+    """The correlation matrix of a covariance: 0 for what does not vary, 1 on the whole diagonal."""
     variance = np.diag(covariance)
     inverse = np.where(variance > 1e-7, 1 / np.sqrt(np.maximum(variance, 1e-7)), 0)
     correlation: Float64 = covariance * np.outer(inverse, inverse)
@@ -110,12 +111,12 @@ def series_of(features: Marginals, target: Float64, shares: Float64) -> Float64:
 
 
 def behind_bins(correlation: Float64, series: Float64) -> Float64:
-    """Correlations of the normal variables whose bins, of these Hermite coefficients, have these correlations."""
+    """Correlations of the normal variables behind bins. correlation: of the bins; series: their Hermite coefficients."""
     loading = series[:, 0]
     inverse = np.divide(1, loading, out=np.zeros_like(loading), where=loading > 0)
     powers = [np.zeros_like(correlation), *(np.outer(term, term) for term in series.T)]
     out: Float64 = np.clip(correlation * np.outer(inverse, inverse), -MOST, MOST)
-    for _ in range(3):  # Newton's method; the first order above is right for small correlations
+    for _ in range(3):  # Newton's method; the first order above is exact for small correlations
         value, slope = powers[-1], np.zeros_like(out)
         for power in powers[-2::-1]:
             slope = slope * out + value
@@ -126,7 +127,7 @@ def behind_bins(correlation: Float64, series: Float64) -> Float64:
 
 
 def positive(correlation: Float64, floor: float = FLOOR) -> Float64:
-    """The matrix with eigenvalues raised to a floor, scaled back to a unit diagonal."""
+    """A correlation matrix with eigenvalues raised to a floor, scaled back to a unit diagonal."""
     values, vectors = np.linalg.eigh(correlation)
     if values[0] >= floor:
         return correlation
@@ -134,7 +135,7 @@ def positive(correlation: Float64, floor: float = FLOOR) -> Float64:
 
 
 def root_of(correlation: Float64) -> Array:
-    """A lower triangular root of a correlation matrix, made positive definite where it is not."""
+    """The Cholesky factor of a correlation matrix, which is first made positive definite where it is not."""
     try:
         root: Array = np.linalg.cholesky(correlation)
     except np.linalg.LinAlgError:

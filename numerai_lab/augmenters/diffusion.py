@@ -1,4 +1,4 @@
-"""New eras from noise: a diffusion model of rows and of what kind of era they stand in."""
+"""New eras from a diffusion model of rows, conditioned on their era."""
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field, PrivateAttr
 
 from numerai_lab.augmenters.bins import known_blocks
-from numerai_lab.augmenters.latent import Latent, Pooled, learned
+from numerai_lab.augmenters.latent import Latent, Pooled, fit_latent
 from numerai_lab.augmenters.mixture import inertia_of
 from numerai_lab.augmenters.path import walk
 from numerai_lab.augmenters.proportions import Proportioned
@@ -24,16 +24,18 @@ ROWS_A_PASS = 4096
 
 
 class Diffusion(Proportioned, Training):
-    """New eras, rows and target, that a diffusion model makes out of noise.
+    """New eras that a diffusion model makes from noise: rows and their targets.
 
-    A row is its scores on factors behind the bins (or its features, if they are few) and its target. A network learns to
-    take noise out of it, told what kind of era it stands in: by the era's descriptor (principal components of the
-    covariances of its scores and of their correlations with the target), from which new eras are drawn by an AR(1). Heun's
-    method leads from noise to rows; features get the noise that the factors leave, and are ranked within the era to the
-    proportions of the training rows, the target likewise. `structure: set` models rows of an era jointly.
+    A row is its scores on factors behind the bins (or its features, if they are few) and its
+    target. A network learns to remove noise from it, conditioned on the era's descriptor: principal
+    components of the covariances of the era's scores and of their correlations with the target.
+    Descriptors of new eras follow an AR(1). Heun's method turns noise into rows; features get the
+    noise that the factors leave, and are ranked within the era to the proportions of the training
+    rows, as is the target. `structure: set` models the rows of an era jointly.
 
-    Source: the idea of [richai, Numerai forum]; EDM, Karras et al. 2022 (arXiv:2206.00364), with its settings; guidance:
-    Ho & Salimans 2022 (arXiv:2207.12598); sets: Lee et al. 2019 (arXiv:1810.00825).
+    Source: the idea of [richai, Numerai forum]; EDM, Karras et al. 2022 (arXiv:2206.00364), with
+    its settings; guidance: Ho & Salimans 2022 (arXiv:2207.12598); sets: Lee et al. 2019
+    (arXiv:1810.00825).
     """
 
     control: ClassVar[Control] = Control(
@@ -46,8 +48,8 @@ class Diffusion(Proportioned, Training):
 
     condition: Literal["none", "era", "descriptor"] = Field(
         "descriptor",
-        description="what the network is told of the era: nothing, a vector learned for it (new eras are like one of them each), "
-        "or its descriptor (new eras walk on)",
+        description="what the network knows of the era: nothing, a vector learned for it (each new era takes one of them), "
+        "or its descriptor (new eras continue its path)",
     )
     structure: Literal["rows", "set"] = Field(
         "rows", description="rows: each row is alone; set: attention between the rows that a batch has of an era"
@@ -58,10 +60,10 @@ class Diffusion(Proportioned, Training):
     inertia: float | None = Field(None, ge=0, lt=1, description="how much of the last era's descriptor stays; none = estimated")
     hidden: int = Field(256, ge=8, le=4096, description="width of the network, a multiple of 4")
     n_layers: int = Field(3, gt=0, le=16, description="residual layers")
-    drop_condition: float = Field(0.1, ge=0, lt=1, description="share of rows (or sets) that are shown no condition in training")
+    drop_condition: float = Field(0.1, ge=0, lt=1, description="share of rows (or sets) that get no condition in training")
     guidance: float = Field(1.0, ge=0, le=10, description="above 1 exaggerates the condition, 0 ignores it")
     n_steps: int = Field(18, gt=1, le=1000, description="steps from noise to a row")
-    ema: float = Field(0.999, ge=0, lt=1, description="decay of the running mean of the weights, which is what is kept")
+    ema: float = Field(0.999, ge=0, lt=1, description="decay of the running mean of the weights, which is kept")
     max_steps: int = Field(
         4000, gt=0, le=10_000_000, description="steps at most; the learning rate falls to 0 along a cosine until there"
     )
@@ -83,13 +85,14 @@ class Diffusion(Proportioned, Training):
         return self.no_training(known)
 
     def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
+        """Learns proportions, latent columns and the denoiser. Raises NlabError for eras that `refusal` refuses."""
         if message := self.refusal(panel):
             raise NlabError(message)
         panel = panel.only(panel.eras[panel.n_known > 1].tolist())
         features, pooled = self._learn_proportions(panel, rng), Pooled.of(panel)
         scored = panel.n_raw > self.most_features
         k = min(self.factors, panel.n_raw // 3)
-        latent = learned(panel, pooled, features, k, rng) if scored else Latent.features(pooled)
+        latent = fit_latent(panel, pooled, features, k, rng) if scored else Latent.features(pooled)
         for name, values in latent.state().items():
             setattr(self, name, values)
         mean = float(self.target_values_ @ self.target_shares_)
@@ -100,26 +103,29 @@ class Diffusion(Proportioned, Training):
         return self
 
     def walk(self, n: int, rng: np.random.Generator) -> Float64:
-        """Descriptors of n new eras in a row, begun from their stationary distribution."""
+        """Descriptors of n consecutive new eras, n × components, from their stationary distribution on."""
         return walk(n, self.inertia_, self.sd_, rng)
 
     def invent(self, number: int, n_rows: int, rng: np.random.Generator) -> Block:
-        own = np.random.default_rng(int(self.path_seed_))
+        path_rng = np.random.default_rng(int(self.path_seed_))
         if self.condition == "era":
             learned = self.learned_from_
-            orders = [own.permutation(learned) for _ in range(number // len(learned) + 1)]
+            orders = [path_rng.permutation(learned) for _ in range(number // len(learned) + 1)]
             return self.draw(orders[-1][number % len(learned)], n_rows, rng)
-        return self.draw(self.walk(number + 1, own)[number], n_rows, rng)
+        return self.draw(self.walk(number + 1, path_rng)[number], n_rows, rng)
 
     def draw(self, place: Array, n_rows: int, rng: np.random.Generator) -> Block:
-        """A new era; place: its descriptor, or which training era's vector it takes."""
+        """The rows of a new era. place: its descriptor, or the position of the training era whose vector it takes."""
         condition = self.conditions_[place] if self.condition == "era" else np.asarray(place, np.float32)
         values = self._sampled(condition.astype(np.float32), n_rows, rng)
         y = values[:, -1] - values[:, -1].mean()
         return self._era_of(self.latent.values(values[:, :-1], y, rng), values[:, -1], rng)
 
     def _conditions(self, panel: Panel, latent: Latent) -> Float32:
-        """One a training era, standardised: descriptors; zeros to begin an era's vector with; or nothing."""
+        """The condition of every training era, eras × values.
+
+        They are standardised descriptors, zeros to begin learned vectors with, or no values.
+        """
         n = len(panel.eras)
         if self.condition != "descriptor":
             q = self.n_components if self.condition == "era" else 0
@@ -149,7 +155,7 @@ class Diffusion(Proportioned, Training):
 
     @property
     def latent(self) -> Latent:
-        """The way between rows and what the network sees of them."""
+        """The map between features and the latent columns that the network sees."""
         return Latent.from_state(self.state())
 
     def _learn(self, panel: Panel, latent: Latent, conditions: Float32, rng: np.random.Generator, context: FitContext) -> None:
@@ -166,19 +172,19 @@ class Diffusion(Proportioned, Training):
         objective = Denoising(denoiser, encoding, era_conditions, self.structure, self.drop_condition)
         self._train(objective, panel, rng, context)
         self.conditions_ = objective.conditions.detach().cpu().numpy().copy()
-        learned_from, _ = held_out(panel, HELD_OUT, self.held_out_eras)  # eras to stop on keep the vector they began with
+        learned_from, _ = held_out(panel, HELD_OUT, self.held_out_eras)  # held-out eras keep their first vector
         self.learned_from_ = np.flatnonzero(np.isin(panel.eras, learned_from.eras))
         for name, values in denoiser.arrays().items():
             setattr(self, name, values)
 
     def _denoiser(self, init: Any) -> "Denoiser":
-        from numerai_lab.neural.diffusion import Denoiser, Shape
+        from numerai_lab.neural.diffusion import Denoiser, DenoiserShape
 
         heads = 4 if self.structure == "set" else 0
-        return Denoiser(Shape(self.latent.width + 1, self.conditions_.shape[1], self.hidden, self.n_layers, heads), init)
+        return Denoiser(DenoiserShape(self.latent.width + 1, self.conditions_.shape[1], self.hidden, self.n_layers, heads), init)
 
     def _sampled(self, condition: Float32, n_rows: int, rng: np.random.Generator) -> Float32:
-        """Latent columns and target of new rows, made of noise."""
+        """Latent columns and target of new rows, rows × values, from noise."""
         import torch
 
         from numerai_lab.neural.networks import device_for, generator_for

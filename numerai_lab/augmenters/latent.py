@@ -1,4 +1,4 @@
-"""Rows as points of a space small enough to model, and points as rows: factors behind the bins, or the features themselves."""
+"""Maps rows to a small latent space and back: factors behind the bins, or the features themselves."""
 
 from dataclasses import dataclass, fields
 from typing import Self
@@ -13,7 +13,7 @@ from numerai_lab.core.panel import Block, Panel
 from numerai_lab.neural.settings import SIGMA
 
 MOST_UNKNOWN = 0.8
-"""A factor of which bins leave more of the variance than this unknown is no latent column."""
+"""A factor is no latent column if bins leave a larger share of its variance unknown."""
 CALIBRATION_ROWS = 100_000
 N_CALIBRATIONS = 2
 
@@ -30,9 +30,9 @@ class Pooled:
         p = panel.n_raw
         total, products, n = np.zeros(p), np.zeros((p, p)), np.zeros((p, p))
         for block in known_blocks(panel):
-            there = varies(block)
-            x = (block.unit() - np.float32(0.5)) * there
-            total, products, n = total + x.sum(0, dtype=np.float64), products + x.T @ x, n + len(x) * np.outer(there, there)
+            varying = varies(block)
+            x = (block.unit() - np.float32(0.5)) * varying
+            total, products, n = total + x.sum(0, dtype=np.float64), products + x.T @ x, n + len(x) * np.outer(varying, varying)
         mean, n = total / np.maximum(np.diag(n), 1), np.maximum(n, 1)
         return cls(mean, np.where(n > 1, products / n - np.outer(mean, mean), 0))
 
@@ -50,19 +50,20 @@ def factors_behind(correlations: Float64, k: int) -> tuple[Float64, Float64]:
 
 
 def bin_noise(noise: Float64, loading: Float64) -> Float64:
-    """Variance of what a feature's bins, divided by their loading, hold beside the factors: cutting into bins adds to it."""
+    """The noise variance of a feature's bins over their loading: that of the factors, and that of cutting into bins."""
     out: Float64 = noise + 1 / np.maximum(loading, 0.1) ** 2 - 1
     return out
 
 
 @dataclass(frozen=True)
 class Latent:
-    """An affine map from features on 0..1 to latent columns of standard deviation ½, and the way back.
+    """An affine map from features on 0..1 to latent columns of standard deviation ½, and its inverse.
 
-    projection: features × columns; offset: columns. weights: features × factors, of the normal variable behind each feature
-    on its factors, the first of which are the latent columns; noise: its variance that they leave; root: factors × factors,
-    of the covariance of what rows leave unknown of their factors. Without factors the last three are empty, and a latent
-    column is a feature.
+    projection: features × columns; offset: columns. weights: features × factors, the loadings of
+    the normal variable behind each feature; the first factors are the latent columns. noise:
+    features, the variance that factors leave. root: factors × factors, of the covariance of a row's
+    factors given its bins. Without factors the last three are empty, and the latent columns are the
+    features.
     """
 
     projection: Float64
@@ -73,15 +74,16 @@ class Latent:
 
     @classmethod
     def features(cls, pooled: Pooled) -> Self:
-        """Every feature is a column."""
+        """The map whose latent columns are the features themselves."""
         scale = SIGMA / pooled.deviation
         return cls(np.diag(scale), -(pooled.mean + 0.5) * scale, np.zeros((0, 0)), np.zeros(0), np.zeros((0, 0)))
 
     @classmethod
     def factors(cls, behind: Float64, pooled: Pooled, loading: Float64, k: int) -> Self:
-        """Posterior means of up to k factors of variables with the correlations `behind` the bins.
+        """The map to posterior means of up to k factors. behind: correlations of the normal variables behind the bins.
 
-        Factors of which a row's bins tell next to nothing are no columns; they are drawn anew for every row.
+        Factors that a row's bins hardly determine are no latent columns; they are drawn for every
+        row.
         """
         weights, noise = factors_behind(behind, k)
         weighted = weights / bin_noise(noise, loading)[:, None]
@@ -104,11 +106,11 @@ class Latent:
 
     @property
     def width(self) -> int:
-        """Latent columns."""
+        """The number of latent columns."""
         return len(self.offset)
 
     def state(self) -> dict[str, Array]:
-        """Learned arrays for a component."""
+        """The arrays of the map, by the names that a component learns them under."""
         return {f"latent_{field.name}_": getattr(self, field.name) for field in fields(self)}
 
     def of(self, block: Block) -> Float32:
@@ -116,10 +118,10 @@ class Latent:
         return block.unit() @ self.projection.astype(np.float32) + self.offset.astype(np.float32)
 
     def values(self, latent: Float32, y: Float32, rng: np.random.Generator) -> Float32:
-        """Rows × features, to be cut into bins: of rows with these latent columns and this target (mean 0).
+        """Features that are to be cut into bins, rows × features, of rows with these latent columns and this target.
 
-        What the latent columns leave unknown is drawn: of the factors given the target too, which tells of them beyond
-        what the columns do; without it features would hang on the target less than they should.
+        y: the target, of mean 0. What the latent columns leave unknown is drawn: factors given the
+        target too, because features would else depend on it too little.
         """
         if not self.weights.size:
             return latent
@@ -130,7 +132,7 @@ class Latent:
         return values
 
     def _implied_by_target(self, latent: Float32, y: Float32) -> Array:
-        """What the target implies of the latent columns beyond their own values: rows × columns."""
+        """The shift of the factors that the target implies beyond the latent columns: rows × columns."""
         centred = (latent - latent.mean(0)).astype(np.float64)
         within = centred.T @ centred / len(latent) + 1e-3 * np.eye(latent.shape[1])
         slope = np.linalg.solve(within, centred.T @ y / len(latent))
@@ -141,11 +143,12 @@ class Latent:
         return shift
 
 
-def learned(panel: Panel, pooled: Pooled, marginals: Marginals, k: int, rng: np.random.Generator) -> Latent:
-    """Factors whose rows, once cut into bins, have the correlations of the training rows.
+def fit_latent(panel: Panel, pooled: Pooled, marginals: Marginals, k: int, rng: np.random.Generator) -> Latent:
+    """The map to factors whose rows, once cut into bins, have the correlations of the training rows.
 
-    Factors are no normal variables, so that bins of what they make do not correlate as those of normal variables would:
-    what is found behind the bins is moved by what training rows, made anew from their own factors, lack.
+    Factors are not normal, so bins of their values do not correlate as those of normal variables
+    would. The correlations behind the bins are therefore moved by the error that training rows show
+    when they are made anew from their own factors.
     """
     series, correlations = marginals.series, as_correlation(pooled.covariance)
     behind = behind_bins(correlations, series)

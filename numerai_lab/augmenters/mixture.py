@@ -1,4 +1,4 @@
-"""Targets from regimes: what linear relation between features and target each era had, and what else it could have been."""
+"""Targets from regimes: a mixture over the eras' linear relations between features and target."""
 
 import warnings
 from dataclasses import dataclass, replace
@@ -17,19 +17,22 @@ from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
 
 MOST_FEATURES = 500
-"""With more than these the relation is one of principal components."""
+"""With more features than this, relations are those of principal components."""
 PATH_COMPONENTS = 8
 
 
 class GMMTargets(Augmenter):
-    """An era's own rows with a new target, made by a linear relation drawn from a mixture over the eras' own.
+    """An era's rows with a new target, by a linear relation from a mixture over those of the training eras.
 
-    Ridge without intercept gives every training era its β (of y − ½ on x − ½); a Gaussian mixture over them is drawn from
-    with equal weights, so that rare regimes count; one β an era and copy; xβ is ranked, ties at random, and cut at exact
-    counts. Learned: `regimes_` (component of each of `eras_`), and `dispersion_`, the spread of what is drawn within a
-    component relative to that of the eras' β: the Bayesian mixture shrinks it where features outnumber eras.
+    Ridge without intercept gives the β of every training era (y − ½ on x − ½). A Gaussian mixture
+    is fitted to them, and components are drawn with equal weights, so that rare regimes count.
+    Every era and copy gets one β; xβ is ranked, ties at random, and cut at exact counts. Learned:
+    `regimes_` (the component of each of `eras_`), and `dispersion_`, the spread of draws within a
+    component relative to that of the eras' β; the Bayesian mixture shrinks it where features
+    outnumber eras.
 
-    Source: [mdo, Numerai forum], who drew from scikit-learn's BayesianGaussianMixture with 6 components.
+    Source: [mdo, Numerai forum], who drew from scikit-learn's BayesianGaussianMixture with 6
+    components.
     """
 
     control: ClassVar[Control] = Control(
@@ -67,6 +70,7 @@ class GMMTargets(Augmenter):
         return message if n_eras < max(2, self.n_components) else ""
 
     def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
+        """Learns the eras' β and their mixture. Raises NlabError for eras that `refusal` refuses."""
         if message := self.refusal(panel):
             raise NlabError(message)
         values, shares = target_values(panel) if self.bins == "train" else (NUMERAI_VALUES, NUMERAI_SHARES)
@@ -86,15 +90,15 @@ class GMMTargets(Augmenter):
         return replace(block, target=by_rank(raw, self.values_, self.shares_, rng), columns={})
 
     def beta(self, era: int, rng: np.random.Generator) -> Float64:
-        """A relation that an era could have had: features (or scores)."""
+        """A random relation for an era, float64: features (or scores)."""
         if self.draw == "mixture":
-            which = rng.integers(len(self.means_))
-            drawn: Float64 = self.means_[which] + self.factors_[which] @ rng.standard_normal(self.factors_.shape[2])
+            component = rng.integers(len(self.means_))
+            drawn: Float64 = self.means_[component] + self.factors_[component] @ rng.standard_normal(self.factors_.shape[2])
             return drawn
         before = int(np.searchsorted(self.eras_, era)) - 1
         last = self.path_scores_[before] if before >= 0 else self.path_sd_ * rng.standard_normal(len(self.path_sd_))
-        fresh = np.sqrt(1 - self.path_inertia_**2) * self.path_sd_ * rng.standard_normal(len(self.path_sd_))
-        beta: Float64 = self.path_mean_ + (self.path_inertia_ * last + fresh) @ self.path_directions_
+        innovation = np.sqrt(1 - self.path_inertia_**2) * self.path_sd_ * rng.standard_normal(len(self.path_sd_))
+        beta: Float64 = self.path_mean_ + (self.path_inertia_ * last + innovation) @ self.path_directions_
         return beta
 
     def _inputs(self, block: Block) -> Float32:
@@ -141,27 +145,30 @@ class _Mixture:
     converged: bool
 
 
-def _mixture(betas: Float64, how: str, n: int, n_axes: int, rng: np.random.Generator) -> _Mixture:
-    """Fitted in units of the β's own spread, in float64: covariances of float32 data can't always be drawn from."""
+def _mixture(betas: Float64, method: str, n: int, n_axes: int, rng: np.random.Generator) -> _Mixture:
+    """The mixture of the β, fitted in float64 and in units of their spread.
+
+    Covariances of float32 data can't always be drawn from.
+    """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import BayesianGaussianMixture, GaussianMixture
 
-    # Eras of one and the same relation have no spread but rounding, which must not pass for one.
+    # Where all eras have the same relation, their spread is rounding, which must not be scaled up.
     scale = max(float(np.sqrt(betas.var(0).mean())), 1e-6 * float(np.sqrt((betas**2).mean())), 1e-12)
     lift, origin = np.eye(betas.shape[1]), np.zeros(betas.shape[1])
     points = betas / scale
-    if how == "pca_gmm":
+    if method == "pca_gmm":
         origin = points.mean(0)
         lift = np.linalg.svd(points - origin, full_matrices=False)[2][:n_axes]
         points = (points - origin) @ lift.T
     seed = int(rng.integers(2**31 - 1))
-    if how == "bayes":
+    if method == "bayes":
         model = BayesianGaussianMixture(n_components=n, max_iter=500, random_state=seed)
     else:
-        kind = "diag" if how == "gmm_diag" else "full"
-        model = GaussianMixture(n, covariance_type=kind, reg_covar=1e-3, max_iter=500, n_init=5, random_state=seed)
+        covariance_type = "diag" if method == "gmm_diag" else "full"
+        model = GaussianMixture(n, covariance_type=covariance_type, reg_covar=1e-3, max_iter=500, n_init=5, random_state=seed)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # it is kept as `converged_`
+        warnings.simplefilter("ignore", ConvergenceWarning)  # `converged_` says so
         model.fit(points)
     labels = model.predict(points)
     used = np.unique(labels)

@@ -1,4 +1,4 @@
-"""New eras: a path through the space of covariance matrices, and rows drawn along it."""
+"""New eras along a path through the space of covariance matrices."""
 
 from typing import ClassVar, Literal, Self
 
@@ -21,14 +21,16 @@ FLOOR = 0.02
 
 
 class CovariancePath(Proportioned):
-    """New eras whose covariance of features and target walks on from where those of the training eras have been.
+    """New eras whose covariance of features and target follows an AR(1) of the training eras' covariances.
 
-    Each era's matrix (of the normal variables behind the bins; of factor scores where there are more than `most_features`) is
-    shrunk towards the mean by d / (d + rows) and its logarithm taken; principal components of the logarithms follow an
-    AR(1); the exponential of a point of the path is positive definite by construction. Rows of a new era are normal, cut at
-    the proportions of the training rows, the target's counts exact.
+    Each era's matrix (of the normal variables behind the bins; of factor scores where there are
+    more than `most_features`) is shrunk towards the mean by d / (d + rows), and its logarithm
+    taken. Principal components of the logarithms follow the AR(1); the exponential of every point
+    of the path is positive definite. Rows of a new era are normal and cut at the proportions of the
+    training rows; the target's counts are exact.
 
-    Source: [slowmoe, Numerai forum] (per-era covariance of features and target); log-Euclidean: Arsigny et al. 2007.
+    Source: [slowmoe, Numerai forum] (per-era covariance of features and target); log-Euclidean:
+    Arsigny et al. 2007.
     """
 
     control: ClassVar[Control] = Control(
@@ -50,6 +52,7 @@ class CovariancePath(Proportioned):
         return "" if n_eras >= 3 else f"covariance_path: a path needs at least 3 eras to learn from, got {n_eras}"
 
     def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
+        """Learns the path of the eras' covariances. Raises NlabError for eras that `refusal` refuses."""
         if message := self.refusal(panel):
             raise NlabError(message)
         features = self._learn_proportions(panel, rng)
@@ -66,11 +69,11 @@ class CovariancePath(Proportioned):
         return self
 
     def walk(self, n: int, rng: np.random.Generator) -> Float64:
-        """n places on a path, n × components, begun from the stationary distribution."""
+        """n points of a path, n × components, from the stationary distribution on."""
         return walk(n, self.inertia_, self.sd_, rng)
 
     def covariance(self, place: Float64) -> Float64:
-        """The covariance of features (or factors) and target at a place, positive definite."""
+        """The covariance of features (or factors) and target at a point of the path, positive definite."""
         return _exp(self.mean_log_ + place @ self.directions_)
 
     def invent(self, number: int, n_rows: int, rng: np.random.Generator) -> Block:
@@ -111,7 +114,7 @@ class CovariancePath(Proportioned):
         return np.array(sizes, np.float64), np.array(out)
 
     def _learn_factors(self, panel: Panel, series: Float64) -> tuple[Float64, Float64]:
-        """From standardised features and target to factors (Bartlett's estimates) and target; the covariance of their error."""
+        """The map from standardised features and target to factors (Bartlett's estimates) and target; its error covariance."""
         p = panel.n_raw
         loading = series[:, 0]
         correlations = as_correlation(Pooled.of(panel).covariance)
@@ -128,9 +131,9 @@ class CovariancePath(Proportioned):
 
 
 def walk(n: int, inertia: Float64, sd: Float64, rng: np.random.Generator) -> Float64:
-    """n places of an AR(1) in every component, n × components, begun from the stationary distribution.
+    """n points of an AR(1) in every component, n × components, from the stationary distribution on.
 
-    A longer walk with the same stream begins with the shorter one.
+    With the same stream, a longer walk begins with the shorter one.
     """
     steps: Float64 = rng.standard_normal((n, len(sd))) * sd
     for i in range(1, n):
@@ -145,7 +148,7 @@ def _shrunk(own: Float64, pooled: Float64, n_rows: float) -> Float64:
 
 
 def _log(covariance: Float64) -> Float64:
-    """The matrix logarithm as a vector whose length is that of the matrix."""
+    """The matrix logarithm as a vector whose length is the matrix's norm."""
     values, vectors = np.linalg.eigh(covariance)
     matrix = (vectors * np.log(np.maximum(values, FLOOR))) @ vectors.T
     rows, columns = np.triu_indices(len(matrix))

@@ -1,4 +1,4 @@
-"""What augmenters share that write rows in the values of the training rows, as often as these have them."""
+"""The base of augmenters whose rows have the values of the training rows, at their shares."""
 
 from typing import ClassVar
 
@@ -16,7 +16,7 @@ class Proportioned(Augmenter):
     learns: ClassVar[bool] = True
 
     def _learn_proportions(self, panel: Panel, rng: np.random.Generator) -> Marginals:
-        """Of the features; it keeps them, the target's, and what kind of cells features are."""
+        """Learns the values and shares of features and target. Returns those of the features."""
         features = feature_marginals(panel, rng)
         self.feature_values_, self.feature_shares_ = features.values, features.shares
         self.target_values_, self.target_shares_ = target_values(panel)
@@ -32,13 +32,13 @@ class Proportioned(Augmenter):
         return np.dtype(np.int8 if self.binned_ else np.float32)
 
     def _era_of(self, features: Float32, target: Float32, rng: np.random.Generator) -> Block:
-        """A new era of rows, features and target ranked within it."""
+        """The block of a new era, features and target each ranked within it."""
         return Block(-1, self._features(features), float(self.top_), self._target(target, rng))
 
     def _features(self, values: Float32) -> Array:
-        """Ranked within these rows to the proportions of the training rows."""
+        """Features ranked within these rows to the proportions of the training rows."""
         return self._marginals.ranked(values, self._dtype)
 
     def _target(self, values: Float32, rng: np.random.Generator) -> Float32:
-        """Ranked within these rows to the proportions of the training rows, ties at random."""
+        """Targets ranked within these rows to the proportions of the training rows, ties at random."""
         return by_rank(values.astype(np.float64), self.target_values_, self.target_shares_, rng)

@@ -1,4 +1,4 @@
-"""Rows by plain networks: out of noise, dreamt, and given back through a bottleneck."""
+"""Rows by plain networks: from random features, moved along a gradient, or passed through a bottleneck."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -19,23 +19,24 @@ from numerai_lab.neural.settings import Training
 if TYPE_CHECKING:
     import torch
 
-    from numerai_lab.neural.stocks import Stocks
+    from numerai_lab.neural.stocks import RowNetwork
 
 N_LAYERS = 2
-"""Of the networks of noise_to_stock and dream."""
+"""Hidden layers of the networks of noise_to_stock and dream."""
 
 
 def _known(panel: Panel) -> Panel:
-    """The eras in which a target is known."""
+    """The panel of eras in which a target is known."""
     return panel.only(panel.eras[panel.n_known > 0].tolist())
 
 
 class Networked(Proportioned, Training):
-    """A network of features and target, and the bins that its values are ranked into."""
+    """Trains a network of features and target, whose outputs are ranked into the bins of the training rows."""
 
     _network: Any = PrivateAttr(None)
 
     def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
+        """Trains the network. Raises NlabError for eras that `refusal` refuses."""
         from numerai_lab.neural.networks import generator_for
 
         if message := self.refusal(panel):
@@ -53,7 +54,7 @@ class Networked(Proportioned, Training):
         return self.no_training(_known(panel))
 
     @abstractmethod
-    def _objective(self, n_features: int, init: "torch.Generator") -> "Stocks":
+    def _objective(self, n_features: int, init: "torch.Generator") -> "RowNetwork":
         """The untrained network."""
 
     def _ready(self) -> Any:
@@ -68,11 +69,11 @@ class Networked(Proportioned, Training):
 
 
 class NoiseToStock(Networked):
-    """New eras that a network makes out of uniform random features, after it learned to give real rows back.
+    """New eras from uniform random features, passed through a network that learned to restore real rows.
 
-    A residual network with dropout learns features and target of the row it is shown; shown random bins, and with dropout
-    still on, it answers with what it takes them for. Features and target are ranked within the era to the proportions of
-    the training rows: its answers crowd around the mean.
+    A residual network with dropout learns to give back features and target of its input row. For a
+    new era its inputs are random bins, with dropout still on. Its outputs crowd around the mean, so
+    features and target are ranked within the era to the proportions of the training rows.
 
     Source: [preparedzebra, Numerai forum], synthetic stocks: dropout .5, targets weighing 10 times.
     """
@@ -101,7 +102,7 @@ class NoiseToStock(Networked):
             values = network(torch.from_numpy(random_rows).to(device), dropout).cpu().numpy()
         return self._era_of(values[:, :-1], values[:, -1], rng)
 
-    def _objective(self, n_features: int, init: "torch.Generator") -> "Stocks":
+    def _objective(self, n_features: int, init: "torch.Generator") -> "RowNetwork":
         from numerai_lab.neural.stocks import NoiseToStockNetwork as Network
 
         rates = (self.dropout, self.target_weight)
@@ -109,12 +110,13 @@ class NoiseToStock(Networked):
 
 
 class Dream(Networked):
-    """Real rows moved a little towards what excites a network that was trained on the target; the target is kept.
+    """Real rows moved a little towards what excites a network trained on the target; the target is kept.
 
-    Some steps along the gradient of the mean activation of the last hidden layer, each divided by the gradient's standard
-    deviation over the row's features, clipped to the features' range.
+    Every step follows the gradient of the mean activation of the last hidden layer, divided by its
+    standard deviation over the row's features, and is clipped to the features' range.
 
-    Source: [nyuton, Numerai forum]: 5 steps of .01 for a sample of 5 % of the rows; DeepDream, Mordvintsev et al. 2015.
+    Source: [nyuton, Numerai forum]: 5 steps of .01 for a sample of 5 % of the rows; DeepDream,
+    Mordvintsev et al. 2015.
     """
 
     removed: ClassVar[Mapping[str, Any]] = {**Training.removed, "n_layers": N_LAYERS}
@@ -147,20 +149,20 @@ class Dream(Networked):
         features = (dreamt + np.float32(0.5)) * np.float32(block.top)
         return replace(block, features=rebinned(features, block, rng) if self.rebin else features, columns={})
 
-    def _objective(self, n_features: int, init: "torch.Generator") -> "Stocks":
+    def _objective(self, n_features: int, init: "torch.Generator") -> "RowNetwork":
         from numerai_lab.neural.stocks import Dreaming
 
         return Dreaming(n_features, float(self.top_), [self.hidden] * N_LAYERS, init)
 
 
 class UNet(Networked):
-    """An era's rows as a network with a bottleneck and a bridge around it gives them back.
+    """An era's rows, restored by a network with a bottleneck and a bridge around it.
 
-    Features are ranked within the era to the proportions of the training rows. The target is the row's own, or what the
-    network's head says of it, ranked likewise.
+    Features are ranked within the era to the proportions of the training rows. The target is the
+    row's own, or the prediction of the network's head, ranked likewise.
 
-    Source: [nyuton, Numerai forum]: p → 128 → 16 → target; 16 → 128, beside the first 128, → p; losses weighing 1 : 3. U-Net:
-    Ronneberger et al. 2015 (arXiv:1505.04597).
+    Source: [nyuton, Numerai forum]: p → 128 → 16 → target; 16 → 128, beside the first 128, → p;
+    losses weighing 1 : 3. U-Net: Ronneberger et al. 2015 (arXiv:1505.04597).
     """
 
     control: ClassVar[Control] = Control(
@@ -187,7 +189,7 @@ class UNet(Networked):
         target = block.target if self.target == "own" else self._target(values[:, -1], rng)
         return replace(block, features=self._features(values[:, :-1]), target=target, columns={})
 
-    def _objective(self, n_features: int, init: "torch.Generator") -> "Stocks":
+    def _objective(self, n_features: int, init: "torch.Generator") -> "RowNetwork":
         from numerai_lab.neural.stocks import UNetNetwork as Network
 
         weights = (self.target_weight, self.feature_weight)

@@ -1,4 +1,4 @@
-"""Rows out of the plane: points of a UMAP embedding of features and target, turned back into rows."""
+"""Rows by UMAP's inverse transform of points in an embedding of features and target."""
 
 import warnings
 from collections.abc import Mapping
@@ -17,13 +17,16 @@ from numerai_lab.core.progress import NO_CONTEXT, FitContext
 
 
 class UMAPInverse(Proportioned):
-    """New eras of rows that umap-learn makes out of points drawn evenly from an embedding of features and target.
+    """New eras of rows by umap-learn's inverse transform of points drawn evenly from an embedding.
 
-    The embedding has two dimensions and is fitted on a sample of rows; points come from within the hull of theirs, beyond
-    which umap-learn's way back gives nonsense. The way back takes milliseconds a row: `pool` rows are made once, and
-    an era is a draw from them (with repetition where it wants more), ranked to the proportions of the training rows.
+    The embedding of features and target has two dimensions and is fitted on a sample of rows.
+    Points lie in the convex hull of the sample, outside of which umap-learn's inverse gives
+    nonsense. The inverse takes milliseconds per row, so `pool` rows are made once; an era is drawn
+    from them (with repetition where it is larger) and ranked to the proportions of the training
+    rows.
 
-    Source: [jefferythewind, Numerai forum]; McInnes, Healy, Melville 2018 (arXiv:1802.03426), PyPI `umap-learn`.
+    Source: [jefferythewind, Numerai forum]; McInnes, Healy, Melville 2018 (arXiv:1802.03426), PyPI
+    `umap-learn`.
     """
 
     removed: ClassVar[Mapping[str, Any]] = {"min_dist": 0.1}
@@ -39,18 +42,19 @@ class UMAPInverse(Proportioned):
     pool: int = Field(5000, gt=0, le=1_000_000, description="rows to make")
 
     def refusal(self, panel: Panel) -> str:
-        return self._of_rows(min(int(panel.n_known.sum()), self.landmarks))
+        return self._too_few(min(int(panel.n_known.sum()), self.landmarks))
 
-    def _of_rows(self, n: int) -> str:
-        """What is wrong with n rows to fit on."""
+    def _too_few(self, n: int) -> str:
+        """A sentence that says why n rows to fit on are too few; empty where they suffice."""
         if n > self.n_neighbors:
             return ""
         return f"umap_inverse: {n} rows to fit on, n_neighbors {self.n_neighbors} needs more"
 
     def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
+        """Makes the pool of rows. Raises NlabError where there are too few rows to fit on."""
         self._learn_proportions(panel, rng)
         rows = self._landmarks(panel, rng)
-        if message := self._of_rows(len(rows)):
+        if message := self._too_few(len(rows)):
             raise NlabError(message)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # numba and scikit-learn deprecations inside umap-learn
@@ -61,12 +65,12 @@ class UMAPInverse(Proportioned):
         return self
 
     def invent(self, number: int, n_rows: int, rng: np.random.Generator) -> Block:
-        again = n_rows > len(self.pool_)
-        rows = self.pool_[rng.choice(len(self.pool_), size=n_rows, replace=again)]
+        repeats = n_rows > len(self.pool_)
+        rows = self.pool_[rng.choice(len(self.pool_), size=n_rows, replace=repeats)]
         return self._era_of(rows[:, :-1], rows[:, -1], rng)
 
     def _landmarks(self, panel: Panel, rng: np.random.Generator) -> Float32:
-        """Features and target on 0..1 of some rows, the same number an era, give or take one."""
+        """The rows to fit on, features and target on 0..1: the same number per era, give or take one."""
         parts = []
         shares = np.diff(np.linspace(0, self.landmarks, len(panel.eras) + 1).astype(int))
         for block in known_blocks(panel):
@@ -84,7 +88,7 @@ class UMAPInverse(Proportioned):
 
 
 def _within(points: Array, n: int, rng: np.random.Generator) -> Float32:
-    """n points drawn evenly from the convex hull of others, points × 2."""
+    """n points drawn evenly from the convex hull of points, n × 2."""
     from scipy.spatial import Delaunay
 
     corners = points[Delaunay(points).simplices]

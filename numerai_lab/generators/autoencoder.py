@@ -1,4 +1,4 @@
-"""Autoencoders that undo noise, and the placebo beside every network: the same encoder, never trained."""
+"""Denoising autoencoders, and the placebo of all networks: the same encoder without training."""
 
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
@@ -15,15 +15,16 @@ if TYPE_CHECKING:
 
 
 class Autoencoder(EncoderGenerator, TrainedGenerator):
-    """What a denoising autoencoder's hidden layers say of a row.
+    """Activations of a denoising autoencoder's hidden layers.
 
-    swap: a share of a row's cells is taken from other rows of its era, and the network gives the row back (squared error
-    of standardised features). masked: a share of the cells is hidden, and it says which of the five bins they are in
-    (cross-entropy). It stops on held-out eras.
+    swap: a share of a row's cells is replaced by those of other rows of the era, and the network
+    restores the row (squared error of standardised features). masked: a share of the cells is
+    hidden, and the network predicts which of the five bins they are in (cross-entropy). Training
+    stops early on held-out eras.
 
-    Source: [danzell, gbrecht, Numerai forum]; Vincent et al. 2008; swap noise: Michael Jahrer, Porto Seguro 2017; masked
-    values: BERT, Devlin et al. 2019 (arXiv:1810.04805). danzell adds such columns to every model; gbrecht found them
-    instead of the raw features very bad.
+    Source: [danzell, gbrecht, Numerai forum]; Vincent et al. 2008; swap noise: Michael Jahrer,
+    Porto Seguro 2017; masked values: BERT, Devlin et al. 2019 (arXiv:1810.04805). danzell adds such
+    columns to every model; gbrecht found models on such columns alone very bad.
     """
 
     control: ClassVar[Control] = Control(
@@ -70,10 +71,10 @@ class Autoencoder(EncoderGenerator, TrainedGenerator):
 
 
 class RandomEncoder(EncoderGenerator):
-    """The placebo of every network: an encoder of the same shape with its random start, never trained.
+    """Columns of an encoder with random weights, never trained: the placebo of every network.
 
-    It learns from the rows only each feature's mean and standard deviation. What a trained encoder does not do better
-    than this, its training has not done.
+    It learns only the mean and standard deviation of each feature. Where a trained encoder is no
+    better than this, its training has no effect.
 
     Source: this project.
     """

@@ -19,10 +19,13 @@ from numerai_lab.generators.select import Select
 class FitScope:
     """Eras that a fit may learn from.
 
-    train, all: features of training eras, or of validation eras too. cross_fit: features and targets; of training rows
-    by fits that saw neither their block of eras nor its neighbours. early: features and targets of the first `share` of
-    the training eras, which no model may then learn from. per_era: features of training eras, then each era's own.
-    blocks, share: of cross_fit and early alone.
+    kind: `train` learns from features of training eras, `all` from those of validation eras too.
+    `cross_fit` learns from features and targets; the columns of a block of training eras come from
+    a fit without the block and its neighbours. `early` learns from features and targets of the
+    first `share` of the training eras, from which no model then learns. `per_era` learns from
+    features of training eras, then from those of each era.
+
+    blocks: of `cross_fit`. share: of `early`.
     """
 
     kind: Literal["train", "all", "cross_fit", "early", "per_era"]
@@ -31,24 +34,24 @@ class FitScope:
 
     @property
     def labelled(self) -> bool:
-        """It sees targets."""
+        """Whether the fit sees targets."""
         return self.kind in ("cross_fit", "early")
 
 
 class Generator(Component):
-    """Learns from the features of the eras it is given and emits float32 columns; from targets only if `uses_labels`.
+    """Learns from features, and from targets if `uses_labels`, and emits float32 columns.
 
-    stochastic: another seed gives other columns. learns: the values of features in `fit` matter to the columns. per_era: all
-    rows of an era get the same columns. wide_by_data: how many columns there are is known after `fit` alone. several_targets:
-    it is shown auxiliary targets beside the target, if it uses labels. reads_feature_sets: it is shown the panel's feature sets;
-    others find none there.
+    stochastic: another seed gives other columns. learns: `fit` reads the values of features.
+    per_era: all rows of an era get the same columns. wide_by_data: the number of columns is known
+    after `fit` only. several_targets: `fit` gets auxiliary targets beside the target, if it uses
+    labels. reads_feature_sets: `fit` gets the panel's feature sets; other generators get none.
     """
 
     if TYPE_CHECKING:
 
         @property
         def kind(self) -> str:
-            """What configs call it; every subclass declares it as a field."""
+            """The name in configs; every subclass declares it as a field."""
 
     stochastic: ClassVar[bool] = False
     learns: ClassVar[bool] = True
@@ -71,47 +74,54 @@ class Generator(Component):
 
     @property
     def whole_era(self) -> bool:
-        """A row's columns depend on which rows come with it: `transform`, always called era by era, is repeatable only so."""
+        """Whether a row's columns depend on the other rows of the block; then they are repeatable for whole eras only."""
         return False
 
     @property
     def untrained(self) -> dict[str, Any] | None:
-        """Of a network that is trained: the parameters of one of about its size, with as many columns, that is not."""
+        """Parameters of an untrained network of about this size, with as many columns; None if nothing is trained."""
         return None
 
     @property
     def fit_scope(self) -> FitScope:
-        """What `fit` is shown."""
+        """The eras and targets that `fit` gets."""
         return FitScope(self.fit_on)
 
     def settled(self, n_rows: int) -> "Generator":
-        """The generator with every choice made that depends on the number of rows to learn from.
+        """The generator with all parameters chosen that depend on the number of rows to learn from.
 
-        A run asks once, so that all its fits agree.
+        A run calls it once, so that all its fits agree.
         """
         return self
 
     def sized(self, widths: Mapping[str, int]) -> Self:
-        """Itself, knowing how many columns the generators emit that were fitted before it."""
+        """The generator, with its number of columns set where that depends on generators above it.
+
+        widths: number of columns of each of them.
+        """
         return self
 
     def refusal(self, panel: Panel) -> str:
-        """Why it can't be fitted on this panel, in a sentence; empty where it can. A run asks before it fits anything.
+        """A sentence that says why `fit` refuses this panel; empty where it does not. A run calls it before any fit.
 
-        panel: as `fit` is shown it, but for the features: their names, number and dtype are right, their values may not be.
+        panel: as `fit` gets it, with the names, number and dtype of its features; their values may
+        differ.
         """
         return ""
 
     @abstractmethod
     def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
-        """Learns from every era of the panel; its target is hidden unless the generator uses labels."""
+        """Learns from every era of the panel, whose target is hidden unless the generator uses labels.
+
+        Raises NlabError for a panel with a `refusal`.
+        """
 
     @abstractmethod
     def transform(self, block: Block) -> Float32:
-        """Columns for the rows of a block of the features that `fit` saw: float32, rows × len(names_out()), no NaN."""
+        """The columns of a block with the features that `fit` saw: float32, rows × len(names_out()), no NaN."""
 
     def columns_for(self, block: Block) -> Float32:
-        """`transform` of a block of all raw features: those that are not selected are left out first."""
+        """The columns of a block with all raw features: `transform` of the selected ones."""
         selected = self.state().get("selected_")
         return self.transform(block if selected is None else replace(block, features=block.features[:, selected]))
 
@@ -120,12 +130,13 @@ class Generator(Component):
         """Names of the emitted columns, without the generator's own name."""
 
     def seconds(self, n_fitted: int, n_rows: int, n_columns: int, flops: float) -> float | None:
-        """An estimate of the time that fit and columns take on a core that does so many floating-point operations a second.
+        """Estimated seconds that `fit` and columns take on a core; None where they are few.
 
-        n_fitted: rows to learn from; n_rows: rows that get columns. None where nobody waits long enough to ask.
+        n_fitted: rows to learn from; n_rows: rows that get columns; n_columns: raw features; flops:
+        floating-point operations of the core per second.
         """
         return None
 
     def fitting_bytes(self, n_rows: int, n_columns: int) -> int:
-        """An estimate of the memory that fitting takes beyond one era's block, the libraries it loads included."""
+        """Estimated bytes of memory that `fit` takes beyond one era's block, loaded libraries included."""
         return 8 * 8 * n_columns**2  # matrices of features × features, at the end of eigh

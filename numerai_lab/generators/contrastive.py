@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 
 class ContrastiveBase(EncoderGenerator, TrainedGenerator):
-    """A row's representation by an encoder that learned what survives when cells are replaced.
+    """A row's representation by an encoder that was trained on views of rows with replaced cells.
 
-    The encoder's output is emitted; heads are thrown away. Replaced cells come from rows of the
-    same era unless `draws_from` says otherwise; in the papers they come from any row.
+    The encoder's output is emitted; heads are discarded. Replaced cells come from rows of the same
+    era unless `draws_from` says otherwise; in the papers they come from any row.
 
-    Source: SCARF, Bahri et al. 2022 (arXiv:2106.15147); VIME, Yoon et al. 2020; SubTab, Ucar et
-    al. 2021; VICReg, Bardes et al. 2022; Barlow Twins, Zbontar et al. 2021; SimSiam, Chen & He
-    2021; SwitchTab, Wu et al. 2024; LFR, Sui et al. 2024; era: this project.
+    Source: SCARF, Bahri et al. 2022 (arXiv:2106.15147); VIME, Yoon et al. 2020; SubTab, Ucar et al.
+    2021; VICReg, Bardes et al. 2022; Barlow Twins, Zbontar et al. 2021; SimSiam, Chen & He 2021;
+    SwitchTab, Wu et al. 2024; LFR, Sui et al. 2024; era: this project.
     """
 
     chosen_by: ClassVar[str] = "method"
@@ -63,7 +63,7 @@ class ContrastiveBase(EncoderGenerator, TrainedGenerator):
 
     @abstractmethod
     def _objective(self, frame: "EncoderFrame") -> "ContrastiveObjective":
-        """What the encoder is trained on."""
+        """The training objective of the frame's encoder."""
 
 
 def _replaced(usual: float, where: str = "a view") -> Any:
@@ -97,7 +97,7 @@ class InfoNCEContrastive(CorruptingContrastive):
         0.1,
         gt=0,
         le=10,
-        description="of InfoNCE; the paper's is 1.0, which tells less of planted factors in binned data",
+        description="of InfoNCE; with the paper's 1.0, columns follow planted factors in binned data less",
     )
 
 
@@ -109,7 +109,7 @@ class Scarf(InfoNCEContrastive):
 
     usual_corruption: ClassVar[float] = 0.6
 
-    method: Literal["scarf"] = Field("scarf", description="what is learned from")
+    method: Literal["scarf"] = Field("scarf", description="training objective")
     corruption: float | None = _replaced(usual_corruption)
 
     @classmethod
@@ -140,7 +140,7 @@ class EraContrastive(InfoNCEContrastive):
 
     usual_corruption: ClassVar[float] = 0.3
 
-    method: Literal["era"] = Field("era", description="what is learned from")
+    method: Literal["era"] = Field("era", description="training objective")
     corruption: float | None = _replaced(usual_corruption, "both views")
     eras_per_batch: int = Field(4, gt=0, le=1_000_000, description="not read: a batch is of one era")
 
@@ -154,14 +154,14 @@ class EraContrastive(InfoNCEContrastive):
 
 
 class Vime(CorruptingContrastive):
-    """Tell which cells changed, and what they were.
+    """Predict which cells changed, and their values.
 
     Source: VIME, Yoon et al. 2020.
     """
 
     usual_corruption: ClassVar[float] = 0.3
 
-    method: Literal["vime"] = Field("vime", description="what is learned from")
+    method: Literal["vime"] = Field("vime", description="training objective")
     corruption: float | None = _replaced(usual_corruption)
 
     def _objective(self, frame: "EncoderFrame") -> "ContrastiveObjective":
@@ -178,7 +178,7 @@ class VicReg(CorruptingContrastive):
 
     usual_corruption: ClassVar[float] = 0.3
 
-    method: Literal["vicreg"] = Field("vicreg", description="what is learned from")
+    method: Literal["vicreg"] = Field("vicreg", description="training objective")
     corruption: float | None = _replaced(usual_corruption, "both views")
 
     def _objective(self, frame: "EncoderFrame") -> "ContrastiveObjective":
@@ -195,7 +195,7 @@ class BarlowTwins(CorruptingContrastive):
 
     usual_corruption: ClassVar[float] = 0.3
 
-    method: Literal["barlow"] = Field("barlow", description="what is learned from")
+    method: Literal["barlow"] = Field("barlow", description="training objective")
     corruption: float | None = _replaced(usual_corruption, "both views")
 
     def _objective(self, frame: "EncoderFrame") -> "ContrastiveObjective":
@@ -212,7 +212,7 @@ class SimSiam(CorruptingContrastive):
 
     usual_corruption: ClassVar[float] = 0.3
 
-    method: Literal["simsiam"] = Field("simsiam", description="what is learned from")
+    method: Literal["simsiam"] = Field("simsiam", description="training objective")
     corruption: float | None = _replaced(usual_corruption, "both views")
 
     def _objective(self, frame: "EncoderFrame") -> "ContrastiveObjective":
@@ -222,14 +222,14 @@ class SimSiam(CorruptingContrastive):
 
 
 class SwitchTab(CorruptingContrastive):
-    """Give rows back when halves of their representations are switched.
+    """Restore rows after halves of their representations are switched.
 
     Source: SwitchTab, Wu et al. 2024 (arXiv:2401.02013).
     """
 
     usual_corruption: ClassVar[float] = 0.3
 
-    method: Literal["switchtab"] = Field("switchtab", description="what is learned from")
+    method: Literal["switchtab"] = Field("switchtab", description="training objective")
     corruption: float | None = _replaced(usual_corruption)
 
     def _objective(self, frame: "EncoderFrame") -> "ContrastiveObjective":
@@ -244,7 +244,7 @@ class LearnedFromRandomness(ContrastiveBase):
     Source: LFR, Sui et al. 2024.
     """
 
-    method: Literal["lfr"] = Field("lfr", description="what is learned from")
+    method: Literal["lfr"] = Field("lfr", description="training objective")
 
     def _objective(self, frame: "EncoderFrame") -> "ContrastiveObjective":
         from numerai_lab.neural.contrastive import RandomProjectorsObjective
@@ -253,21 +253,21 @@ class LearnedFromRandomness(ContrastiveBase):
 
 
 class SubTab(CorruptingContrastive):
-    """Give all columns back from each of some overlapping subsets; emits the mean over them.
+    """Restore all columns from each of several overlapping subsets; emits the mean over subsets.
 
     Source: SubTab, Ucar et al. 2021.
     """
 
     usual_corruption: ClassVar[float] = 0.15
 
-    method: Literal["subtab"] = Field("subtab", description="what is learned from")
+    method: Literal["subtab"] = Field("subtab", description="training objective")
     corruption: float | None = _replaced(usual_corruption)
     subsets: int = Field(4, gt=1, le=32, description="subsets of columns")
     overlap: float = Field(
         0.75,
         ge=0,
         le=1,
-        description="by how much of its size a subset reaches into its neighbour",
+        description="share of its size that a subset reaches into its neighbour",
     )
 
     def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:

@@ -1,4 +1,4 @@
-"""How crowded the place of a row is among training rows."""
+"""The density of training rows around a row."""
 
 from typing import ClassVar, Literal, Self
 
@@ -14,17 +14,18 @@ from numerai_lab.generators.base import Generator
 from numerai_lab.generators.landmarks import landmarks
 
 TILE_CELLS = 4_000_000
-"""Distances held at a time: bounds the memory whatever the size of an era."""
+"""Distances in memory at a time, whatever the size of an era."""
 SAME = 1e-9
-"""Squared distance a feature, on 0..1, below which two rows count as the same."""
+"""Squared distance per feature, on 0..1, below which two rows count as equal."""
 
 
 class LocalDensity(Generator):
     """Mean log distance of a row to its nearest landmarks: low in crowded regions, high for unusual rows.
 
-    Landmarks are rows drawn evenly from the eras that are learned from; distances are Euclidean on features of 0..1. A
-    landmark equal to the row in all features is passed over, or the rows that were drawn would find themselves and look
-    crowded. Rows are compared in tiles by matrix products, so memory does not grow with their number.
+    Landmarks are rows drawn evenly from the eras of the fit; distances are Euclidean on features of
+    0..1. Landmarks equal to the row in all features are skipped: a landmark would else be its own
+    neighbour, and look crowded. Rows are compared in tiles by matrix products, so memory does not
+    grow with their number.
 
     Source: Loftsgaarden & Quesenberry 1965 (nearest-neighbour density); this project.
     """
@@ -37,30 +38,31 @@ class LocalDensity(Generator):
     landmarks: int = Field(2000, ge=10, le=50_000, description="rows to measure distances to; cost grows in proportion")
 
     def refusal(self, panel: Panel) -> str:
-        return self._of_rows(min(panel.n_rows, self.landmarks))
+        return self._too_few(min(panel.n_rows, self.landmarks))
 
-    def _of_rows(self, n: int) -> str:
-        """What is wrong with n rows to measure distances to."""
+    def _too_few(self, n: int) -> str:
+        """A sentence that says why n landmarks are too few; empty where they suffice."""
         message = f"local_density: {n} rows to measure distances to, n_neighbors {self.n_neighbors} needs more"
         return message if n <= self.n_neighbors else ""
 
     def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
+        """Draws the landmarks. Raises NlabError where they are too few."""
         self.landmarks_ = landmarks(panel, self.landmarks, rng)
-        if message := self._of_rows(len(self.landmarks_)):
+        if message := self._too_few(len(self.landmarks_)):
             raise NlabError(message)
         return self
 
     def transform(self, block: Block) -> Float32:
-        # Bins are small integers: float32 products are exact, whatever the batching. Else float64 hides it in rounding.
+        # Bins are small integers: float32 products are exact, whatever the batching. Other values need float64 for that.
         exact = block.features.dtype == np.int8 and self.landmarks_.dtype == np.int8 and block.features.shape[1] * 16 < 2**22
-        kind = np.dtype(np.float32 if exact else np.float64)
-        points = self.landmarks_.astype(kind)
+        dtype = np.dtype(np.float32 if exact else np.float64)
+        points = self.landmarks_.astype(dtype)
         lengths = (points**2).sum(1)
         points_t = np.ascontiguousarray(points.T)
         step = max(1, TILE_CELLS // len(points))
         out = np.empty((len(block), 1), np.float32)
         for start in range(0, len(block), step):
-            x = block.features[start : start + step].astype(kind)
+            x = block.features[start : start + step].astype(dtype)
             squared = x @ points_t
             squared *= -2
             squared += lengths
@@ -72,7 +74,7 @@ class LocalDensity(Generator):
         return ["log_distance"]
 
     def _crowding(self, squared: Array, n_features: int, top: float) -> Array:
-        """Mean log distance to the nearest landmarks that differ; a row that differs from none gets the least there can be."""
+        """Mean log distance to the nearest landmarks that differ from the row; the lowest value where none differs."""
         floor = SAME * n_features
         squared[squared <= floor * top**2] = np.inf
         nearest = np.sort(np.partition(squared, self.n_neighbors - 1, axis=1)[:, : self.n_neighbors], axis=1).astype(np.float64)

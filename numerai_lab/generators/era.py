@@ -1,4 +1,4 @@
-"""When a row was seen."""
+"""The era of a row as a column."""
 
 from typing import ClassVar, Literal, Self
 
@@ -13,9 +13,10 @@ from numerai_lab.generators.base import Generator
 
 
 class EraCode(Generator):
-    """The era's number, 0 for the first era that is learned from and those before it, 1 for the last.
+    """The era's number on a scale: 0 for the first era of the fit and all before it, 1 for the last.
 
-    Later eras get 1 as well, since a model has seen nothing beyond; `emit_era: own` lets them go on beyond 1.
+    Later eras get 1 too, since a model has seen nothing beyond; with `emit_era: own` they go beyond
+    1.
 
     Source: [preparedzebra, Numerai forum], who emitted every row with the last training era.
     """

@@ -1,4 +1,4 @@
-"""preparedzebra's autoencoder that knows the era, and forgets it when its latents are emitted."""
+"""preparedzebra's era-conditioned autoencoder, whose latents are emitted for the latest era."""
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -18,18 +18,20 @@ if TYPE_CHECKING:
     from numerai_lab.neural.era import EraEncoder
 
 N_LAYERS = {"frozen": 2, "layers": 3}
-"""Of the frozen network, and of the encoder."""
+"""Layers of the frozen network and of the encoder."""
 PRESETS: dict[str, dict[str, Any]] = {"cpu": {}, "original": {"hidden": 1000, "frozen_hidden": 100, "frozen_width": 1000}}
 
 
 class EraAutoencoder(TrainedGenerator):
-    """Twelve latents of an autoencoder that was told each row's era, emitted as if every row were of the latest one.
+    """Twelve latents of an era-conditioned autoencoder, emitted as if every row were of the latest era.
 
-    The encoder sees the features with dropout, the era's code (0 … levels − 1 over the eras of fit) and what a frozen
-    random network (ReLU, then sigmoid; weights N(0, .05²)) makes of the whole features; two sigmoid layers, the sigmoid
-    latents, and a mirror of it that gives the features back. Latents then explain a row without what the code explains.
+    The encoder gets the features with dropout, the era's code (0 … levels − 1 over the eras of fit)
+    and the output of a frozen random network (ReLU, then sigmoid; weights N(0, .05²)) on the whole
+    features. It has two sigmoid layers and sigmoid latents; the decoder mirrors it and restores the
+    features. So latents explain the part of a row that the era's code does not.
 
-    Source: [preparedzebra, Numerai forum]. `preset: original` has the sizes of the post; defaults train on a CPU.
+    Source: [preparedzebra, Numerai forum]. `preset: original` has the sizes of the post; defaults
+    train on a CPU.
     """
 
     control: ClassVar[Control] = Control(why="no published theory says where latents without the era's part do better")
@@ -92,7 +94,7 @@ class EraAutoencoder(TrainedGenerator):
     def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         self.eras_ = np.array(panel.eras)
         if self.emit == ["era"]:
-            return self  # nothing of the network is asked for
+            return self  # the era's code needs no network
         from numerai_lab.neural.era import EraAutoencoding
         from numerai_lab.neural.networks import generator_for
 
@@ -122,7 +124,7 @@ class EraAutoencoder(TrainedGenerator):
         return [name for part in self.emit for name in names[part]]
 
     def code(self, era: int | None) -> float:
-        """An era's code: that of its place among the eras of fit; None and later eras: the largest."""
+        """The code of an era by its place among the eras of fit; the largest for None and later eras."""
         last = len(self.eras_) - 1
         place = last if era is None else int(np.clip(np.searchsorted(self.eras_, era, side="right") - 1, 0, last))
         code = place * ((self.era_levels - 1) / max(1, last))

@@ -35,11 +35,13 @@ NO_SPREAD = 1e-12
 class GroupStats(Generator):
     """Mean, standard deviation and skewness of a row's features, over each group of features.
 
-    Groups are the feature sets named `groups`; where that is not set, those of the tournament's groups that the data names,
-    else features that share the word after `feature_`, else all features as one group. A group of fewer than two of the
-    features that are read is left out. Skewness is 0 where a group's features are all equal.
+    `groups` names the feature sets to use. By default they are those of the tournament's groups
+    that the data has, else features that share the word after `feature_`, else all features as one
+    group. A group with fewer than two of the features read is left out. Skewness is 0 where a
+    group's features are all equal.
 
-    Source: [Numerai forum, notebooks on the data of 2019 to 2021 with its six groups]; this project.
+    Source: [Numerai forum, notebooks on the data of 2019 to 2021 with its six groups]; this
+    project.
     """
 
     learns: ClassVar[bool] = False
@@ -62,6 +64,7 @@ class GroupStats(Generator):
         return f"group_stats: no group holds two of the {panel.n_raw} features; name other feature sets in `groups`"
 
     def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
+        """Learns the members of groups. Raises NlabError for a panel that `refusal` refuses."""
         if message := self.refusal(panel):
             raise NlabError(message)
         groups = {name: at for name, at in self._groups(panel).items() if len(at) >= 2}
@@ -74,9 +77,9 @@ class GroupStats(Generator):
 
     def transform(self, block: Block) -> Float32:
         # Sums of centred bins and of their cubes are small integers: float32 is exact, whatever the batching.
-        kind = np.dtype(np.float32 if block.features.dtype == np.int8 else np.float64)
-        members = self.members_.astype(kind)
-        x = block.features.astype(kind)
+        dtype = np.dtype(np.float32 if block.features.dtype == np.int8 else np.float64)
+        members = self.members_.astype(dtype)
+        x = block.features.astype(dtype)
         x -= block.top / 2
         n = self.members_.sum(0, dtype=np.float64)
         first, second, third = ((power @ members).astype(np.float64) / n for power in (x, x * x, x * x * x))
@@ -107,7 +110,7 @@ def _by_word(names: tuple[str, ...]) -> dict[str, list[int]]:
 
 
 def _moments(first: Float64, second: Float64, third: Float64, top: float) -> tuple[Float64, Float64, Float64]:
-    """Mean and standard deviation on 0..1 and skewness, of the means of x − top/2 and of its square and cube."""
+    """Mean and standard deviation on 0..1, and skewness, from the means of x − top/2, its square and its cube."""
     variance = second - first**2
     spread = np.where(variance > NO_SPREAD * top**2, variance, 0)
     central = third - 3 * first * second + 2 * first**3

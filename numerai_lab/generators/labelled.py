@@ -1,4 +1,4 @@
-"""The contract of generators that learn from targets: what keeps their columns honest is chosen here, and done elsewhere."""
+"""The contract of generators that learn from targets. They choose a scheme against leaks; `fitting` applies it."""
 
 from typing import ClassVar, Literal, Self
 
@@ -8,10 +8,10 @@ from numerai_lab.generators.base import FitScope, Generator
 
 
 class Labelled(Generator):
-    """Learns from the target too. Its fits and their columns follow `scheme`, which the program carries out for all alike.
+    """Learns from the target too. `scheme` says which fit computes the columns of which rows.
 
-    What such a generator says of the very rows it learned from is a memory of their targets: a model that reads it believes
-    it, and is wrong everywhere else.
+    On rows that it learned from, such a generator has memorised the targets. A model that learned
+    from those columns would trust them, and be wrong on all other rows.
     """
 
     uses_labels: ClassVar[bool] = True
@@ -32,7 +32,7 @@ class Labelled(Generator):
 
     @property
     def comparable(self) -> bool:
-        """A column means the same in every fit, so that columns of several fits may stand in one."""
+        """Whether a column means the same in every fit, so that columns of several fits can be joined."""
         return True
 
     @model_validator(mode="after")

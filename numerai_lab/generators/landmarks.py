@@ -1,4 +1,4 @@
-"""Some rows that stand for all."""
+"""A sample of rows, drawn evenly from the eras."""
 
 import numpy as np
 

@@ -16,11 +16,11 @@ from numerai_lab.generators.base import Generator
 
 log = logging.getLogger("nlab")
 NO_SPREAD = 1e-10
-"""Share of the largest component's variance below which another has none."""
+"""Components with less than this share of the largest one's variance count as constant."""
 
 
 class _Linear(Generator):
-    """What both share: how many columns, and which covariance they are computed from."""
+    """Parameters of linear generators: the number of columns, and the covariance that they come from."""
 
     n_components: int = Field(16, gt=0, le=10_000, description="columns to emit")
     covariance: Literal["pooled", "era_mean"] = Field(
@@ -34,6 +34,7 @@ class _Linear(Generator):
         return f"{self.kind}: n_components is {self.n_components}, but the feature set has {panel.n_raw} features"
 
     def _moments(self, panel: Panel) -> Moments:
+        """Moments of the panel's features. Raises NlabError for a panel that `refusal` refuses."""
         if message := self.refusal(panel):
             raise NlabError(message)
         return moments(panel, self.covariance)
@@ -61,9 +62,9 @@ class PCA(_Linear):
         values, vectors = values[::-1][: self.n_components], vectors[:, ::-1][:, : self.n_components]
         loadings = signed(vectors)
         if self.whiten:
-            # A direction without spread in training may have some later: whitened by rounding errors it would be all there is.
-            real = values > NO_SPREAD * values[0]
-            loadings = np.divide(loadings, np.sqrt(np.where(real, values, 1)), out=np.zeros_like(loadings), where=real)
+            # A direction that is constant in training may vary later: divided by a rounding error, it would dominate.
+            varies = values > NO_SPREAD * values[0]
+            loadings = np.divide(loadings, np.sqrt(np.where(varies, values, 1)), out=np.zeros_like(loadings), where=varies)
         self.mean_ = moments.mean
         self.loadings_ = inverse[:, None] * loadings
         self.explained_variance_ = values
@@ -79,11 +80,12 @@ class PCA(_Linear):
 class FactorAnalysis(_Linear):
     """Posterior means of latent factors, and how unusual a row is under the factor model.
 
-    Maximum likelihood on the covariance alone (x = μ + Wf + ε, diagonal noise ψ), by the fixed point
-    W = ψ^½ U (Λ − I)_+^½ of the eigenvectors of ψ^−½ S ψ^−½, ψ = diag S − rowsum W².
-    `unusual` is where the ψ-weighted residual norm stands among the training rows', 0 to 1.
+    Maximum likelihood on the covariance alone (x = μ + Wf + ε, diagonal noise ψ), by the fixed
+    point W = ψ^½ U (Λ − I)_+^½ of the eigenvectors of ψ^−½ S ψ^−½, ψ = diag S − rowsum W².
+    `unusual` is the quantile of the row's ψ-weighted residual norm among training rows, 0 to 1.
 
-    Source: [katsu1110, Numerai forum, legacy data]; Jöreskog 1967; Barber 2012, §21; scikit-learn's FactorAnalysis.
+    Source: [katsu1110, Numerai forum, legacy data]; Jöreskog 1967; Barber 2012, §21; scikit-learn's
+    FactorAnalysis.
     """
 
     control: ClassVar[Control] = Control(
@@ -106,8 +108,8 @@ class FactorAnalysis(_Linear):
         weights, psi, steps = factor_analysis(correlation, factors, self.tolerance, self.max_iterations)
         if steps == self.max_iterations:
             log.warning(
-                "factor_analysis: stopped after %d iterations, before its noise variances stood still; features that are copies "
-                "of each other do that: leave one out, or take another tolerance or max_iterations",
+                "factor_analysis: stopped after %d iterations, before its noise variances converged; features that are copies "
+                "of each other cause that: leave one out, or take another tolerance or max_iterations",
                 steps,
             )
         if self.rotation == "varimax":
@@ -132,8 +134,8 @@ class FactorAnalysis(_Linear):
         scores = (x - self.mean_) @ self.projection_
         if not self.unusual:
             return scores.astype(np.float32)
-        place = np.interp(self._residual_norm(x), self.norm_quantiles_, np.linspace(0, 1, 1001))
-        return np.column_stack([scores, place]).astype(np.float32)
+        quantile = np.interp(self._residual_norm(x), self.norm_quantiles_, np.linspace(0, 1, 1001))
+        return np.column_stack([scores, quantile]).astype(np.float32)
 
     def names_out(self) -> list[str]:
         return [f"factor{i + 1}" for i in range(self.n_components)] + ["unusual"] * self.unusual
@@ -160,5 +162,5 @@ def varimax(loadings: Float64, max_iterations: int = 500) -> Float64:
 
 
 def _centred(block: Block) -> Float64:
-    # float64, so that a row's columns do not depend on how BLAS cuts the batch: what differs is lost in rounding to float32.
+    # float64: how BLAS cuts the batch then changes nothing that is left after rounding to float32.
     return block.features.astype(np.float64) / block.top - 0.5

@@ -1,4 +1,4 @@
-"""What generators with a network share: its shape, its training, and applying it to blocks.
+"""Base classes of generators with a network: its parameters, its training, and its columns of blocks.
 
 No torch at import.
 """
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 class NetworkGenerator(Generator, OnDevice):
-    """Columns by a network on a device.
+    """Emits the columns of a network that runs on a device.
 
-    torch's form of the learned arrays is built when it is first needed, and never saved.
+    The torch network is built from the learned arrays when it is first needed, and never saved.
     """
 
     stochastic: ClassVar[bool] = True
@@ -45,11 +45,11 @@ class NetworkGenerator(Generator, OnDevice):
 
     @abstractmethod
     def _built(self, device: "torch.device") -> Any:
-        """What `_columns` applies, made from the learned arrays."""
+        """The network that `_columns` applies, built from the learned arrays."""
 
     @abstractmethod
     def _columns(self, cells: "torch.Tensor", block: Block) -> "torch.Tensor":
-        """The emitted columns of some rows of a block."""
+        """The columns of some rows of a block. cells: the features of these rows."""
 
 
 class EncoderGenerator(NetworkGenerator):
@@ -65,11 +65,11 @@ class EncoderGenerator(NetworkGenerator):
 
     @property
     def _widths(self) -> list[int]:
-        """Of every layer."""
+        """The width of every layer, in order."""
         return [self.hidden] * self.n_layers + [self.n_components]
 
     def _encoder(self, panel: Panel, rng: np.random.Generator, n_in: int | None = None) -> "Encoder":
-        """An untrained encoder; n_in: columns it reads at a time, default all."""
+        """An untrained encoder. n_in: columns that it reads at a time, default all."""
         from numerai_lab.neural.networks import Encoder, generator_for
         from numerai_lab.neural.rows import column_moments
 
@@ -97,7 +97,7 @@ class EncoderGenerator(NetworkGenerator):
 
 
 class TrainedGenerator(NetworkGenerator, Training):
-    """Columns by a network that is trained."""
+    """Emits the columns of a trained network."""
 
     def refusal(self, panel: Panel) -> str:
         return self.no_training(panel)

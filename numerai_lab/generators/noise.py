@@ -19,9 +19,10 @@ UInt64 = NDArray[np.uint64]
 class RandomColumns(Generator):
     """Independent standard normal noise: the placebo that every other generator has to beat.
 
-    A block holds no row ids, and the same row must get the same noise however it is batched; so the noise follows from a
-    64-bit hash of the row's features, its era, the seed and the number of columns. Rows of one era with the same features get
-    the same noise, and so do two placebos of as many columns: another seed gives other noise.
+    A row must get the same noise in every batch, and blocks hold no row ids. So the noise comes
+    from a 64-bit hash of the row's features, its era, the seed and the number of columns. Rows of
+    one era with the same features get the same noise, and so do two placebos with as many columns;
+    another seed gives other noise.
 
     Source: this project; Steele, Lea, Flood 2014 (SplitMix64) for the mixing.
     """
@@ -34,7 +35,7 @@ class RandomColumns(Generator):
     kind: Literal["random_columns"] = "random_columns"
     n_columns: int = Field(16, gt=0, le=10_000, description="columns to emit")
     like: str | None = Field(
-        None, description="a generator above it: as many columns as that one turns out to have when a variant makes it be fitted"
+        None, description="a generator above this one: as many columns as it has, where a variant fits it; else n_columns"
     )
 
     def sized(self, widths: Mapping[str, int]) -> Self:

@@ -17,20 +17,20 @@ from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.generators.base import Generator
 
 SPREAD = 4
-"""A feature stands in at most about this many times as many pairs as an even spread would give it."""
+"""A feature is in at most about this many times as many pairs as in an even spread."""
 
 SLICE = 10_000
-"""Pairs that are Python's at a time: thousands of features make millions."""
+"""Pairs converted to Python objects at a time; thousands of features make millions of pairs."""
 
 
 class LogRatioPairs(Generator):
     """log((x_i + c) / (x_j + c)) of pairs of features on 0..1.
 
-    Pairs are chosen without labels from the covariance over the eras that are learned from: those whose difference
-    x_i − x_j varies most, or those that are least correlated. They are taken best first; a feature is passed over once it
-    stands in many pairs already, so that a few odd features do not make up all of them.
+    Pairs are chosen without labels, by the covariance over the eras of the fit: the largest
+    variance of x_i − x_j, or the smallest |correlation|. The best come first. A feature that is in
+    many pairs already is skipped, so that a few odd features do not make up all pairs.
 
-    Source: [liz, Numerai forum]; how pairs were chosen there is unpublished.
+    Source: [liz, Numerai forum]; the choice of pairs there is unpublished.
     """
 
     control: ClassVar[Control] = Control(why="no published theory says where ratios of features add to trees")
@@ -47,6 +47,7 @@ class LogRatioPairs(Generator):
         return message if self.n_pairs > most else ""
 
     def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
+        """Chooses the pairs. Raises NlabError where the features make fewer than `n_pairs`."""
         p = panel.n_raw
         if message := self.refusal(panel):
             raise NlabError(message)
@@ -66,7 +67,7 @@ class LogRatioPairs(Generator):
         return [f"ratio{i + 1}" for i in range(self.n_pairs)]
 
     def _score(self, covariance: Float64) -> Float64:
-        """Of every pair, the larger the better; pairs with a constant feature come last."""
+        """The score of every pair, features × features: higher is better, −inf with a constant feature."""
         variance = np.diag(covariance)
         alive = variance > 0
         if self.pairs == "most_variable":
@@ -74,20 +75,20 @@ class LogRatioPairs(Generator):
         else:
             deviation = np.sqrt(np.where(alive, variance, 1))
             score = -np.abs(covariance / np.outer(deviation, deviation))
-        return np.where(np.outer(alive, alive), np.round(score, 12), -np.inf)  # equal ones must not be told apart by rounding
+        return np.where(np.outer(alive, alive), np.round(score, 12), -np.inf)  # rounding must not rank equal scores
 
 
 def _spread_out(pairs: Iterable[tuple[int, int]], n: int, at_most: int) -> NDArray[np.int32]:
-    """The first n pairs in which no feature stands more than `at_most` times; where they do not suffice, the first others too."""
+    """The first n pairs that use no feature more than `at_most` times, then the first skipped ones: n × 2."""
     uses: Counter[int] = Counter()
     chosen: list[tuple[int, int]] = []
-    passed: list[tuple[int, int]] = []
+    skipped: list[tuple[int, int]] = []
     for i, j in pairs:
         if len(chosen) == n:
             break
         if uses[i] < at_most and uses[j] < at_most:
             uses.update((i, j))
             chosen.append((i, j))
-        elif len(passed) < n:
-            passed.append((i, j))
-    return np.array((chosen + passed)[:n], np.int32)
+        elif len(skipped) < n:
+            skipped.append((i, j))
+    return np.array((chosen + skipped)[:n], np.int32)

@@ -1,4 +1,4 @@
-"""Which raw features a generator reads: declared here, carried out by the program, which alone may look at labels."""
+"""The raw features that a generator reads. They are declared here; `fitting`, which may look at labels, selects them."""
 
 from typing import Literal, Self
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 
 class Select(BaseModel):
-    """The raw features that a generator reads: those of some feature sets, and of them the best by a statistic.
+    """The raw features that a generator reads: those of some feature sets, or the best of them by a statistic.
 
     Source: [sunkay, Numerai forum]: select features first, then embed them.
     """

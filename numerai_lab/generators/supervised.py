@@ -21,22 +21,24 @@ PRESETS: dict[str, dict[str, Any]] = {
     "original": {"n_components": 96, "hidden": [896, 448, 448, 256], "batch_size": 4096},
 }
 BOUNDS = (0.05, 0.25, 0.75, 0.95)
-"""Ranks within the era where one group of targets ends and the next begins: the proportions of Numerai's five."""
+"""Ranks within the era that separate five groups of targets, in the proportions of Numerai's five values."""
 CENTRE_ROWS = 50_000
 
 
 class SupervisedAutoencoder(Labelled, TrainedGenerator):
-    """What a network that rebuilds the features and predicts the target at once makes of a row: its prediction, or latents.
+    """The prediction or the latents of a network that restores the features and predicts the target.
 
-    x0 = batch norm of x; latents z = swish of a layer over x0 with noise; features come back from z, the target from that
-    reconstruction, and the target from [x0, z] through hidden layers with batch norm, swish and dropout. Loss: squared
-    errors of all three; early stopping goes by the last. Noise and dropout are off when columns are made.
+    x0 = batch norm of x; latents z = swish of a layer over x0 with noise. Three heads restore the
+    features from z, predict the target from these, and predict the target from [x0, z] through
+    hidden layers with batch norm, swish and dropout. The loss is the sum of their squared errors;
+    early stopping uses that of the last. Columns are computed without noise and dropout.
 
-    `data.auxiliary_targets` are learned beside the target, on rows whose target is known: both heads tell all of them, errors
-    are means over all that are known, early stopping goes by all of the last head. The emitted prediction is the target's.
+    `data.auxiliary_targets` are learned beside the target, on rows whose target is known: both
+    target heads predict all of them, and errors are means over the known ones. The emitted
+    prediction is that of the target.
 
-    Source: Yirun Zhang, Kaggle Jane Street 2021, first place; ported to Numerai by jrai. `preset: original` has his sizes;
-    the defaults train on a CPU.
+    Source: Yirun Zhang, Kaggle Jane Street 2021, first place; ported to Numerai by jrai. `preset:
+    original` has his sizes; the defaults train on a CPU.
     """
 
     several_targets: ClassVar[bool] = True
@@ -60,7 +62,7 @@ class SupervisedAutoencoder(Labelled, TrainedGenerator):
         0.035, ge=0, le=10, description="standard deviation of noise on normed features; also dropout of latents"
     )
     dropout_input: float = Field(0.1, ge=0, lt=1, description="of features and latents together")
-    dropout_auxiliary: float = Field(0.4, ge=0, lt=1, description="of the layer that tells the target from the reconstruction")
+    dropout_auxiliary: float = Field(0.4, ge=0, lt=1, description="of the layer that predicts the target from the reconstruction")
     max_steps: int = Field(
         1000, gt=0, le=10_000_000, description="steps at most; the learning rate falls to 0 along a cosine until there"
     )
@@ -83,7 +85,7 @@ class SupervisedAutoencoder(Labelled, TrainedGenerator):
 
     @property
     def _shape(self) -> dict[str, int]:
-        if self.emit == "latent":  # of one layer; an encoder has one more
+        if self.emit == "latent":  # these come from one layer; an encoder has two at least
             return {"hidden": self.n_components, "n_layers": 1}
         return {"hidden": self.hidden[0], "n_layers": min(8, len(self.hidden))}
 
@@ -122,19 +124,21 @@ class SupervisedAutoencoder(Labelled, TrainedGenerator):
         return Supervised(state["encoding_weights_"], state["encoding_biases_"], prediction, device)
 
     def _columns(self, cells: "torch.Tensor", block: Block) -> "torch.Tensor":
-        apply = self._network.predicted if self.emit == "prediction" else self._network.latents
-        columns: torch.Tensor = apply(cells.float())
+        output = self._network.predicted if self.emit == "prediction" else self._network.latents
+        columns: torch.Tensor = output(cells.float())
         return columns
 
 
 class Siamese(Labelled, EncoderGenerator, TrainedGenerator):
-    """How far a row is from low, middling and high targets, where distances between rows were made those of their targets.
+    """Distances of a row's embedding to five centres, from rows with low targets to rows with high ones.
 
-    An encoder learns (|f(x) − f(x')| − scale · |y − y'|)² over all pairs of rows of an era. Emitted are the distances to five
-    centres, the mean places of rows whose target was among the lowest 5 % of their era, the next 20, 50, 20 and 5 %; or the
-    place itself, whose axes mean another thing in every fit.
+    The encoder is trained so that distances between rows of an era are those of their targets:
+    (|f(x) − f(x')| − scale · |y − y'|)² over all pairs. The centres are mean embeddings of rows
+    whose target was among the lowest 5 % of their era, the next 20, 50, 20 and 5 %. `emit: latent`
+    emits the embedding itself, whose axes mean something else in every fit.
 
-    Source: [nyuton, Numerai forum]; Hadsell, Chopra, LeCun 2006 for the net of two twins. The centres are this project's.
+    Source: [nyuton, Numerai forum]; Hadsell, Chopra, LeCun 2006 for Siamese networks. The centres
+    are this project's.
     """
 
     control: ClassVar[Control] = Control(why="no published theory says where distances learned from targets help trees")
@@ -167,7 +171,10 @@ class Siamese(Labelled, EncoderGenerator, TrainedGenerator):
         return [f"distance{i + 1}" for i in range(len(BOUNDS) + 1)]
 
     def _centres(self, panel: Panel, rng: np.random.Generator) -> Float32:
-        """Mean places of the five groups of targets, from about 50,000 rows, the same number an era; an empty group: of all."""
+        """Mean embeddings of the five groups of targets, groups × components; for an empty group that of all rows.
+
+        They come from about 50,000 rows, the same number per era.
+        """
         from numerai_lab.neural.networks import device_for, in_tiles
 
         device = device_for(self.device)
@@ -191,7 +198,7 @@ class Siamese(Labelled, EncoderGenerator, TrainedGenerator):
 
 
 def _groups(target: Float64) -> Int64:
-    """Which of the five groups of its era each target belongs to, by its mean rank."""
+    """The group, 0 to 4, of each target of an era, by its mean rank."""
     from scipy.stats import rankdata
 
     return np.searchsorted(BOUNDS, (rankdata(target) - 0.5) / max(1, len(target))).astype(np.int64)

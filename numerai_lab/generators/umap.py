@@ -18,18 +18,18 @@ from numerai_lab.generators.umap_parametric import EncoderParameters, UMAPParame
 from numerai_lab.generators.umap_placed import UMAPPlaced
 
 EXACT_ROWS = 100_000
-"""Rows to learn from up to which `mode: auto` is exact."""
+"""Up to this many rows to learn from, `mode: auto` is exact."""
 PLACED_COLUMNS = 3
-"""Columns up to which `mode: auto` is placed above these rows."""
+"""With more rows, `mode: auto` is placed up to this many columns."""
 
 
 class UMAPAuto(EncoderParameters, LayoutParameters, GraphParameters, UMAPBase):
-    """Columns of the mode that the number of rows to learn from decides.
+    """UMAP in the mode that suits the number of rows to learn from.
 
-    It has the parameters of all modes; `settled` gives the decided mode those that it uses.
+    It has the parameters of all modes; `settled` gives the chosen mode those that it uses.
     """
 
-    library_bytes: ClassVar[int] = 0  # the decided mode's `fitting_bytes` counts them
+    library_bytes: ClassVar[int] = 0  # `fitting_bytes` of the chosen mode counts them
 
     mode: Literal["auto"] = Field(
         "auto",
@@ -48,7 +48,7 @@ class UMAPAuto(EncoderParameters, LayoutParameters, GraphParameters, UMAPBase):
 
     @property
     def whole_era(self) -> bool:
-        return True  # of exact, which it may become
+        return True  # as in mode: exact, which it may choose
 
     def settled(self, n_rows: int) -> UMAPBase:
         return self._in(self._mode(n_rows))
@@ -59,10 +59,11 @@ class UMAPAuto(EncoderParameters, LayoutParameters, GraphParameters, UMAPBase):
     def fit(  # type: ignore[override]
         self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT
     ) -> UMAPBase:
-        """Fits the mode that the panel's rows decide. Returns that generator, not itself."""
+        """Fits the mode that suits the panel's number of rows. Returns that generator, not itself."""
         return self.settled(panel.n_rows).fit(panel, rng, context)
 
     def transform(self, block: Block) -> Float32:
+        """Raises NlabError: only the generator that `fit` returned has columns."""
         raise NlabError("umap: mode: auto has no columns of its own; take what `fit` returned")
 
     def restored(self, state: dict[str, Array]) -> UMAPBase:  # type: ignore[override]
@@ -89,6 +90,6 @@ class UMAPAuto(EncoderParameters, LayoutParameters, GraphParameters, UMAPBase):
         return UMAPPlaced if self.n_components <= PLACED_COLUMNS else UMAPParametric
 
     def _in(self, mode: type[UMAPBase]) -> UMAPBase:
-        """A generator of this mode with those of the parameters that it has."""
+        """A generator of this mode, with the parameters that both have."""
         values = self.model_dump(exclude={"mode"})
         return mode.model_validate({name: values[name] for name in mode.model_fields if name in values})

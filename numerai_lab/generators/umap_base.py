@@ -1,4 +1,4 @@
-"""What every mode of `umap` shares: its parameters, its columns, and its sample of rows."""
+"""The base of all modes of `umap`: parameters, names of columns and the sample of landmarks."""
 
 from typing import ClassVar, Literal
 
@@ -17,9 +17,9 @@ from numerai_lab.generators.landmarks import landmarks
 class UMAPBase(Generator):
     """Coordinates in a low-dimensional embedding of the rows' neighbourhood graph.
 
-    Every mode is fitted on a sample of rows, the landmarks: the same number an era. A row's
-    columns never come from the fitted layout, so that training and later rows do not differ.
-    The modes have these parameters in common; each has others of its own.
+    Every mode is fitted on a sample of rows, the landmarks: the same number per era. A row's
+    columns never come from the fitted layout, so that training and later rows do not differ. These
+    are the parameters that all modes have; each has others of its own.
 
     Source: McInnes, Healy, Melville 2018 (arXiv:1802.03426), PyPI `umap-learn`; Sainburg, McInnes,
     Gentner 2021 (arXiv:2009.12981) for the encoder; settings of [nyuton, Numerai forum]:
@@ -58,7 +58,7 @@ class UMAPBase(Generator):
         return self._too_few(self._n_landmarks(panel.n_rows))
 
     def _n_landmarks(self, n_rows: int) -> int:
-        """Rows to fit on, of n rows to learn from."""
+        """The number of landmarks among n rows to learn from."""
         return min(self.landmarks or self.usual_landmarks, n_rows)
 
     def _sample(self, panel: Panel, rng: np.random.Generator) -> Array:
@@ -69,7 +69,7 @@ class UMAPBase(Generator):
         return rows
 
     def _too_few(self, n: int) -> str:
-        """What is wrong with n rows to fit on, in a sentence; empty where nothing is."""
+        """A sentence that says why n landmarks are too few; empty where they suffice."""
         if n <= self.n_neighbors:
             return f"umap: {n} rows to fit on, n_neighbors {self.n_neighbors} needs more"
         if self.n_components > n - 2 and self._begins_with_layout:
@@ -79,7 +79,7 @@ class UMAPBase(Generator):
 
     @property
     def _begins_with_layout(self) -> bool:
-        """The fit computes umap-learn's layout of the landmarks."""
+        """Whether the fit computes umap-learn's layout of the landmarks."""
         return True
 
 

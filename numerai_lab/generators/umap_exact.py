@@ -42,6 +42,7 @@ class UMAPExact(LayoutParameters, UMAPBase):
         return self
 
     def transform(self, block: Block) -> Float32:
+        """Columns of an era's rows. Raises NlabError where umap-learn gives NaN."""
         if self._reducer is None:
             self._reducer = self._restored_reducer()
         with umap_learn():
@@ -57,7 +58,7 @@ class UMAPExact(LayoutParameters, UMAPBase):
         return 400_000_000 + self._n_landmarks(n_rows) * a_row
 
     def seconds(self, n_fitted: int, n_rows: int, n_columns: int, flops: float) -> float:
-        # As umap-learn was measured; it multiplies no matrices, so flops do not count.
+        # Measured with umap-learn. It multiplies no matrices, so flops do not count.
         d, n = self.n_components, self._n_landmarks(n_fitted)
         return n * (7e-4 + 4e-5 * d) + n_rows * (6e-4 + 3e-5 * d)
 

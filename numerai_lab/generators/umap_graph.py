@@ -1,4 +1,4 @@
-"""What `umap` shares in its modes that search the neighbours themselves: placed and parametric."""
+"""The base of the modes of `umap` that search the nearest neighbours themselves: placed and parametric."""
 
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from numerai_lab.neural.umap_graph import LandmarkSpace, ScoreMap
 
 START_SECONDS = 6.0
-"""numba's compilation."""
+"""Time of numba's compilation."""
 DISTANCE_FLOPS = 200
-"""What reading one distance costs, as measured."""
+"""Measured cost of reading one distance."""
 
 
 class GraphParameters(OnDevice):
@@ -56,9 +56,9 @@ class GraphUMAP(UMAPBase, GraphParameters, NetworkGenerator):
         rows = self._sample(panel, rng)
         self._network = None
         cells = torch.from_numpy(rows).to(device_for(self.device))
-        searched = self._share_of_search(len(rows))
-        space = landmark_space(cells, self.metric, self.principal, self.n_neighbors, sub_progress(context.progress, 0, searched))
-        # Row after row, as they are read back: a GPU multiplies another order in another way.
+        share = self._share_of_search(len(rows))
+        space = landmark_space(cells, self.metric, self.principal, self.n_neighbors, sub_progress(context.progress, 0, share))
+        # In the order of memory that a saved array is read back in: a GPU's products depend on it.
         self.projection_, self.shift_ = (np.ascontiguousarray(values.cpu().numpy()) for values in (space.projection, space.shift))
         self._learn(space, rng, context)
         return self

@@ -17,11 +17,11 @@ from numerai_lab.neural.layer_state import keep_layers, layers_in
 if TYPE_CHECKING:
     import torch
 
-    from numerai_lab.neural.umap_encoder import ScoreEncoder, TrainingSchedule
+    from numerai_lab.neural.umap_encoder import EncoderSchedule, ScoreEncoder
     from numerai_lab.neural.umap_graph import LandmarkSpace
 
 STEP_FLOPS, FORWARD_FLOPS = 15, 8
-"""What a training step and a forward pass cost for a row and weight, as measured."""
+"""Measured costs of a training step and of a forward pass, per row and weight."""
 
 
 class EncoderParameters(Component):
@@ -61,7 +61,7 @@ class EncoderParameters(Component):
 class UMAPParametric(EncoderParameters, LayoutParameters, GraphUMAP):
     """Columns of an encoder trained on UMAP's cross-entropy between graph and columns.
 
-    A row's columns are the encoder's, whatever comes with the row.
+    A row's columns do not depend on the rows that come with it, unless `fit_on` is per_era.
 
     Source: Sainburg, McInnes, Gentner 2021 (arXiv:2009.12981).
     """
@@ -110,10 +110,10 @@ class UMAPParametric(EncoderParameters, LayoutParameters, GraphUMAP):
         self.seed_ = np.array(rng.integers(2**62))
         seed, encoder = int(self.seed_), self._encoder(space)
         if self.warm_start and context.load_checkpoint() is None:
-            drawn = int(rng.integers(2**31 - 1))
-            layout = space.layout(self.n_components, self.min_dist, self.n_epochs, drawn)
-            begin = self._schedule(self.steps // 2, self.learning_rate)
-            fit_layout(encoder, space.scores, layout, begin, seed)
+            layout_seed = int(rng.integers(2**31 - 1))
+            layout = space.layout(self.n_components, self.min_dist, self.n_epochs, layout_seed)
+            warm_up = self._schedule(self.steps // 2, self.learning_rate)
+            fit_layout(encoder, space.scores, layout, warm_up, seed)
         schedule = self._schedule(self.steps, self.learning_rate)
         membership = membership_curve(self.min_dist)
         self.curve_ = train(encoder, space, membership, schedule, seed, context)
@@ -128,11 +128,11 @@ class UMAPParametric(EncoderParameters, LayoutParameters, GraphUMAP):
         encoder = ScoreEncoder(space.scores.shape[1], widths, self.n_components, init)
         return encoder.to(space.scores.device)
 
-    def _schedule(self, steps: int, learning_rate: float) -> "TrainingSchedule":
-        from numerai_lab.neural.umap_encoder import TrainingSchedule
+    def _schedule(self, steps: int, learning_rate: float) -> "EncoderSchedule":
+        from numerai_lab.neural.umap_encoder import EncoderSchedule
 
         negatives = min(self.negatives, self.batch_size)
-        return TrainingSchedule(steps, self.batch_size, negatives, learning_rate, self.global_weight)
+        return EncoderSchedule(steps, self.batch_size, negatives, learning_rate, self.global_weight)
 
     def _trained_on_era(self, block: Block) -> Float32:
         """Columns of the shared encoder after `era_steps` on this era's own graph."""

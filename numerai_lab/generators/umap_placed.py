@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class UMAPPlaced(LayoutParameters, GraphUMAP):
-    """Places of rows among the landmarks of umap-learn's layout, each row for itself.
+    """Places of rows among the landmarks of umap-learn's layout, each row on its own.
 
     For two or three columns: their layout is torn in a way that no encoder learns. A row costs
     twenty times as much as with an encoder.

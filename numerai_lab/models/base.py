@@ -18,11 +18,11 @@ class Model(Component):
 
         @property
         def kind(self) -> str:
-            """What configs call it; every subclass declares it as a field."""
+            """The name in configs; every subclass declares it as a field."""
 
     @abstractmethod
     def fit(self, stream: TrainingStream, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
-        """Learns from every batch of the stream; never holds them all as floats."""
+        """Learns from every batch of the stream, without holding all of them as floats."""
 
     @abstractmethod
     def predict(self, X: Float32) -> Float32:
@@ -37,17 +37,17 @@ class Model(Component):
         """A fitted model with these parameters; the inverse of `saved`."""
 
     def importance(self) -> Float64 | None:
-        """What each input adds to the fitted model, in the model's own measure, none below 0; None where it can't tell."""
+        """The importance of each input in the model's own measure, ≥ 0: float64, inputs; None where it has none."""
         return None
 
     def saved_bytes(self, n_columns: int) -> int:
-        """An estimate of what `saved` gives."""
+        """Estimated bytes of the content of `saved`."""
         return 1000 + 8 * n_columns
 
     def training_disk_bytes(self, n_rows: int, n_columns: int) -> int:
-        """An estimate of the disk that training takes until it ends."""
+        """Estimated bytes of disk that training takes until it ends."""
         return 0
 
     @abstractmethod
     def training_bytes(self, n_rows: int, n_columns: int) -> int:
-        """An estimate of the memory that training takes beyond one era's block."""
+        """Estimated bytes of memory that training takes beyond one era's block."""

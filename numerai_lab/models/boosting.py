@@ -15,15 +15,15 @@ from numerai_lab.models.base import Model
 
 BINS_FOR_BINNED = 16
 SAMPLED = 50_000
-"""Rows that LightGBM looks at for cuts; each costs 20 bytes a column, and its own 200,000 would cost more than the training."""
+"""Rows that LightGBM takes cuts from, at 20 bytes per column; its default 200,000 cost more than training."""
 ROUNDS = 100
 """XGBoost trains this many trees at a time."""
 KEEP_EVERY = 60.0
-"""Seconds of training that a kill may cost, beside those of the trees of one go."""
+"""Seconds between two checkpoints at least; they are taken every `ROUNDS` trees."""
 
 
 class _Boosting(Model):
-    """Parameters that both libraries call the same."""
+    """Parameters that both libraries have under the same name."""
 
     n_estimators: int = Field(1000, gt=0, le=1_000_000, description="trees")
     learning_rate: float = Field(0.01, gt=0, le=1, description="weight of each tree")
@@ -47,11 +47,12 @@ class _Boosting(Model):
 class XGBoost(_Boosting):
     """Gradient-boosted trees by XGBoost (`hist`), fed batch by batch into a QuantileDMatrix.
 
-    Trained 100 trees at a time: XGBoost's random state can't be saved, so each go starts a new one, with its own seed, from
-    the trees so far. A killed training goes on from the last go that was kept (at most once a minute), to the same bytes.
+    It trains 100 trees at a time. XGBoost's random state can't be saved, so each time starts a new
+    one, with a seed of its own, from the trees so far. A killed training goes on from its last
+    checkpoint (at most one per minute), to the same bytes.
 
-    Source: Chen & Guestrin 2016 (arXiv:1603.02754), PyPI `xgboost`; defaults of [nyuton, Numerai forum]: 1000 × .01,
-    depth 5, colsample .1.
+    Source: Chen & Guestrin 2016 (arXiv:1603.02754), PyPI `xgboost`; defaults of [nyuton, Numerai
+    forum]: 1000 × .01, depth 5, colsample .1.
     """
 
     library_bytes: ClassVar[int] = 150_000_000
@@ -61,7 +62,7 @@ class XGBoost(_Boosting):
     min_child_weight: float = Field(1.0, ge=0, description="least number of rows in a leaf")
     external_memory: bool = Field(
         False,
-        description="the binned rows lie on disk, two bytes a cell, while trees are grown: the same trees, in memory that rows "
+        description="binned rows lie on disk, two bytes a cell, while trees are grown: the same trees, in memory that rows "
         "hardly add to; a fifth slower, or more with eras of some hundred rows",
     )
 
@@ -75,7 +76,7 @@ class XGBoost(_Boosting):
         return self
 
     def _grown(self, stream: TrainingStream, seed: int, context: FitContext, pages: str | None) -> Any:
-        """The trees. pages: a folder for binned rows, which XGBoost removes when the matrix ends with this call."""
+        """The trained booster. pages: a folder for binned rows, whose files XGBoost removes when this call ends."""
         import xgboost
 
         parameters = {
@@ -85,9 +86,9 @@ class XGBoost(_Boosting):
             **self.model_dump(exclude={"kind", "n_estimators", "n_jobs", "external_memory"}),
             "max_bin": self._bins(stream),
         }
-        how = {"max_bin": self._bins(stream), "nthread": self.n_jobs or None}
-        kind = xgboost.QuantileDMatrix if pages is None else xgboost.ExtMemQuantileDMatrix
-        matrix = kind(_iterator(stream, pages), ref=_cuts(stream, how), **how)
+        cutting = {"max_bin": self._bins(stream), "nthread": self.n_jobs or None}
+        matrix_type = xgboost.QuantileDMatrix if pages is None else xgboost.ExtMemQuantileDMatrix
+        matrix = matrix_type(_iterator(stream, pages), ref=_cuts(stream, cutting), **cutting)
         model = (context.load_checkpoint() or {}).get("model")
         booster = xgboost.Booster(parameters, [matrix], None if model is None else bytearray(model))
         saved_at = time.monotonic()
@@ -201,9 +202,9 @@ class LightGBM(_Boosting):
 
 
 def _iterator(stream: TrainingStream, pages: str | None) -> Any:
-    """An xgboost.DataIter over the stream; XGBoost walks it four times, three times where the cuts are known.
+    """An xgboost.DataIter over the stream; XGBoost reads it four times, three times where the cuts are known.
 
-    pages: a folder that binned rows are kept in between the passes over them; None: in memory.
+    pages: a folder for binned rows; None keeps them in memory.
     """
     import xgboost
 
@@ -229,18 +230,18 @@ def _iterator(stream: TrainingStream, pages: str | None) -> Any:
     return BatchIterator()
 
 
-def _cuts(stream: TrainingStream, how: dict[str, Any]) -> Any:
-    """A matrix of one row a bin, whose cuts are those of bins wherever they occur; None where that is not how to cut."""
+def _cuts(stream: TrainingStream, cutting: dict[str, Any]) -> Any:
+    """A matrix with a row per bin, whose cuts are those between bins; None where inputs are not cut by bins."""
     import xgboost
 
-    if not stream.binned or how["max_bin"] <= stream.panel.top:
+    if not stream.binned or cutting["max_bin"] <= stream.panel.top:
         return None
     bins = np.arange(int(stream.panel.top) + 1, dtype=np.float32)
-    return xgboost.QuantileDMatrix(np.repeat(bins[:, None], len(stream.input_names), axis=1), label=bins, **how)
+    return xgboost.QuantileDMatrix(np.repeat(bins[:, None], len(stream.input_names), axis=1), label=bins, **cutting)
 
 
 def _sequences(stream: TrainingStream) -> list[Any]:
-    """One lightgbm.Sequence a batch; the batch in hand is kept until another is asked for."""
+    """One lightgbm.Sequence per batch. The last batch read stays in memory until another one is read."""
     import lightgbm
 
     current: dict[int, Float32] = {}
@@ -262,6 +263,7 @@ def _sequences(stream: TrainingStream) -> list[Any]:
     return [BatchSequence(i) for i in range(len(stream))]
 
 
-def _after_each(call: Callable[[Any], None]) -> Callable[[Any], None]:
-    call.order = 0  # type: ignore[attr-defined]
-    return call
+def _after_each(callback: Callable[[Any], None]) -> Callable[[Any], None]:
+    """A callback that LightGBM calls after each tree."""
+    callback.order = 0  # type: ignore[attr-defined]
+    return callback

@@ -24,7 +24,7 @@ N_MAPS = 16
 
 
 @dataclass(frozen=True)
-class Shape:
+class DenoiserShape:
     """Sizes. width: values a row; n_condition: values a condition; heads: of attention between the rows of a set, 0 = none."""
 
     width: int
@@ -43,7 +43,7 @@ class Denoiser(nn.Module):
 
     frequencies: Tensor
 
-    def __init__(self, shape: Shape, init: torch.Generator) -> None:
+    def __init__(self, shape: DenoiserShape, init: torch.Generator) -> None:
         super().__init__()
         self.register_buffer("frequencies", torch.logspace(-1, 1, N_FREQUENCIES))
         self.level = linear(2 * N_FREQUENCIES, shape.hidden, init)
@@ -156,10 +156,10 @@ class Denoising(TrainingObjective):
     def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
         clean, era = self._sets(batch)
         sets, rows, _ = clean.shape
-        of_a_set = (sets, 1, 1) if self.structure == "set" else (sets, rows, 1)
-        level = (LOG_LEVEL[0] + LOG_LEVEL[1] * _normals(of_a_set, noise)).exp()
-        condition_mask = (torch.rand(of_a_set, generator=noise, device=noise.device) >= self.drop).float()
-        values = self.conditions[torch.searchsorted(self.known, era[:, : of_a_set[1]].contiguous())]
+        level_shape = (sets, 1, 1) if self.structure == "set" else (sets, rows, 1)
+        level = (LOG_LEVEL[0] + LOG_LEVEL[1] * _normals(level_shape, noise)).exp()
+        condition_mask = (torch.rand(level_shape, generator=noise, device=noise.device) >= self.drop).float()
+        values = self.conditions[torch.searchsorted(self.known, era[:, : level_shape[1]].contiguous())]
         condition = functional.pad(values, (0, 1), value=1) * condition_mask
         denoised = self.denoiser(clean + level * _normals(clean.shape, noise), level, condition)
         weight = (level**2 + SIGMA**2) / (level * SIGMA) ** 2

@@ -12,7 +12,7 @@ from numerai_lab.neural.rows import RowBatch
 from numerai_lab.neural.training import TrainingObjective
 
 
-class Stocks(TrainingObjective):
+class RowNetwork(TrainingObjective):
     """A network of rows; `forward` maps features on −½ … ½ to features and target on −½ … ½, side by side."""
 
     def __init__(self, top: float) -> None:
@@ -34,7 +34,7 @@ class Stocks(TrainingObjective):
         self.eval()
 
 
-class NoiseToStockNetwork(Stocks):
+class NoiseToStockNetwork(RowNetwork):
     """A residual network with dropout that gives back features and target of the row it is shown.
 
     sizes: width, layers. rates: of dropout, and the weight of the target's error.
@@ -63,7 +63,7 @@ class NoiseToStockNetwork(Stocks):
         return functional.mse_loss(values[:, :-1], x) + self.weight * functional.mse_loss(values[:, -1:], y)
 
 
-class Dreaming(Stocks):
+class Dreaming(RowNetwork):
     """A plain network from features to the target, whose activations are to be raised."""
 
     def __init__(self, n_features: int, top: float, sizes: Sequence[int], init: torch.Generator) -> None:
@@ -84,7 +84,7 @@ class Dreaming(Stocks):
         return x.detach()
 
 
-class UNetNetwork(Stocks):
+class UNetNetwork(RowNetwork):
     """p → wide → narrow → target, and narrow → wide, beside the first wide layer, → p.
 
     sizes: wide, narrow. weights: of the errors of target and features.

@@ -32,7 +32,7 @@ CHECKPOINT_EVERY = 100
 
 
 @dataclass(frozen=True)
-class TrainingSchedule:
+class EncoderSchedule:
     """How long and in what steps to train. The generator's parameters describe the fields."""
 
     steps: int
@@ -119,7 +119,7 @@ def train(
     encoder: ScoreEncoder,
     space: LandmarkSpace,
     membership: MembershipCurve,
-    schedule: TrainingSchedule,
+    schedule: EncoderSchedule,
     seed: int,
     context: FitContext,
 ) -> Float32:
@@ -151,7 +151,7 @@ def fit_layout(
     encoder: ScoreEncoder,
     scores: Tensor,
     layout: Float32,
-    schedule: TrainingSchedule,
+    schedule: EncoderSchedule,
     seed: int,
 ) -> None:
     """Trains an encoder in place to give the rows' places in a layout.
@@ -217,7 +217,7 @@ class _TrainingLoop:
         encoder: ScoreEncoder,
         space: LandmarkSpace,
         membership: MembershipCurve,
-        schedule: TrainingSchedule,
+        schedule: EncoderSchedule,
         seed: int,
     ) -> None:
         self.encoder, self.scores = encoder, space.scores

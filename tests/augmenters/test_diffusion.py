@@ -9,10 +9,10 @@ import torch
 
 from numerai_lab.augmenters.bins import Marginals
 from numerai_lab.augmenters.diffusion import Diffusion
-from numerai_lab.augmenters.latent import Pooled, learned
+from numerai_lab.augmenters.latent import Pooled, fit_latent
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block, Panel
-from numerai_lab.neural.diffusion import Denoiser, Shape
+from numerai_lab.neural.diffusion import Denoiser, DenoiserShape
 from numerai_lab.neural.sampling import Denoise, heun, noise_levels, start
 from tests.conftest import make_panel
 
@@ -75,7 +75,7 @@ def test_heun_beats_euler_and_its_error_falls_with_the_square_of_the_steps() -> 
 @pytest.mark.parametrize("heads", [0, 2])
 def test_a_denoiser_changes_nothing_where_there_is_no_noise(heads: int) -> None:
     init = torch.Generator().manual_seed(0)
-    network = Denoiser(Shape(5, 3, 16, 2, heads), init)
+    network = Denoiser(DenoiserShape(5, 3, 16, 2, heads), init)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, generator=init)
     x = torch.randn((2, 7, 5), generator=init)
@@ -87,7 +87,7 @@ def test_a_denoiser_changes_nothing_where_there_is_no_noise(heads: int) -> None:
 def test_rows_of_a_set_see_each_other_and_lone_rows_do_not() -> None:
     init = torch.Generator().manual_seed(0)
     for heads, moved in ((0, False), (2, True)):
-        network = Denoiser(Shape(5, 3, 16, 2, heads), init)
+        network = Denoiser(DenoiserShape(5, 3, 16, 2, heads), init)
         for parameter in network.parameters():
             torch.nn.init.normal_(parameter, std=0.3, generator=init)
         x = torch.randn((1, 7, 5), generator=init)
@@ -112,7 +112,7 @@ def test_rows_decoded_from_their_own_factors_keep_their_correlations_with_each_o
     panel = make_panel(n_eras=20, n_rows=1000)
     block = Block(0, panel.features, panel.top, panel.target)
     marginals = Marginals(np.tile(np.arange(5.0), (12, 1)), np.full((12, 5), 0.2))
-    latent = learned(panel, Pooled.of(panel), marginals, 4, rng())
+    latent = fit_latent(panel, Pooled.of(panel), marginals, 4, rng())
     assert panel.target is not None
     y = panel.target - panel.target.mean()
     codes = latent.of(block)
