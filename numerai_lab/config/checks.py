@@ -10,20 +10,31 @@ from numerai_lab.config.default_variants import RAW, mapping
 from numerai_lab.config.schema import NAME, Config, Variant
 from numerai_lab.core.era_ranges import parse_era_range
 from numerai_lab.core.errors import nearest
+from numerai_lab.data.synthetic_files import ORACLE
 from numerai_lab.generators.base import Generator
 
 
 def cross_checks(raw: Mapping[str, Any]) -> list[str]:
     """Problems across fields of unchecked values, so that they are found even when single fields are wrong."""
     generators, augmenters = mapping(raw, "generators"), mapping(raw, "augmenters")
+    sets = [ORACLE] if mapping(raw, "data").get(ORACLE) is True else []
     variants = {name: v for name, v in mapping(raw, "variants").items() if isinstance(v, Mapping)}
     problems = _bad_names(generators, augmenters, mapping(raw, "variants"))
+    problems += [
+        f"generators.{name}: this name stands for a feature set of the data; choose another"
+        for name in sets
+        if name in generators
+    ]
     for i, (name, values) in enumerate(generators.items()):
         like = values.get("like") if isinstance(values, Mapping) else None
         problems += _unknown(f"generators.{name}.like", like and [like], list(generators)[:i], "generator above it")
     for name, variant in variants.items():
         where = f"variants.{name}"
-        problems += _unknown(f"{where}.features", variant.get("features"), [RAW, *generators], "generator")
+        read = variant.get("features")
+        if isinstance(read, list) and ORACLE in read and ORACLE not in (*sets, *generators):
+            problems.append(f"{where}.features: {ORACLE!r} is read of a synthetic world with data.oracle: true; set it")
+        else:
+            problems += _unknown(f"{where}.features", read, [RAW, *generators, *sets], "generator")
         problems += _unknown(f"{where}.after", variant.get("after"), list(generators), "generator")
         problems += _unknown(f"{where}.augment", variant.get("augment"), list(augmenters), "augmenter")
         plain = [other for other, v in variants.items() if v.get("ensemble") is None]
@@ -50,6 +61,11 @@ def scope_checks(config: Config) -> list[str]:
             f"variants.{name}.augment: rows of {other!r} come from several eras, and no fit of a cross-fit generator may speak "
             "for them; give that generator scheme: early"
             for other in _unfit_augmenters(used, chosen)
+        ]
+        problems += [
+            f"variants.{name}.augment: rows that an augmenter makes have no columns of the set {read!r}; leave one of them out"
+            for read in variant.inputs
+            if read in config.data.input_sets and variant.augment
         ]
         problems += [
             f"variants.{name}.after: {g!r} takes no training eras from models; only generators of the scheme early do"

@@ -51,7 +51,7 @@ def placebos_of(config: Config) -> Placebos:
     in width and shape, or in number and weight of rows. Names do not matter.
     """
     recipes = {name: _Recipe.of(config, name) for name in config.variants if config.variants[name].ensemble is None}
-    reference = recipes.get(config.reference, _Recipe(frozenset({RAW})))
+    reference = recipes.get(config.reference, _Recipe(frozenset(), frozenset({RAW})))
     return Placebos(**{kind: _with_ensembles(config, _nearest(config, recipes, reference, kind)) for kind in PLACEBOS})
 
 
@@ -72,9 +72,14 @@ def unequal(config: Config, placebos: Placebos) -> list[str]:
 
 @dataclass(frozen=True)
 class _Recipe:
-    """The parts of a variant. early_share: largest share of the training eras that its generators keep for themselves."""
+    """The parts of a variant.
+
+    inputs: generators. given: `raw` and feature sets. early_share: largest share of the training eras that its generators
+    keep for themselves.
+    """
 
     inputs: frozenset[str]
+    given: frozenset[str]
     augment: frozenset[str] = frozenset()
     early_share: float = 0.0
     neutralize: str = ""
@@ -84,12 +89,14 @@ class _Recipe:
         variant = config.variants[name]
         scopes = [config.generators[read].fit_scope for read in variant.reads if read in config.generators]
         early_share = max((scope.share for scope in scopes if scope.kind == "early"), default=0.0)
-        return cls(frozenset(variant.inputs), frozenset(variant.augment), early_share, repr(variant.neutralize))
+        inputs = frozenset(variant.inputs)
+        generated = inputs & config.generators.keys()
+        return cls(generated, inputs - generated, frozenset(variant.augment), early_share, repr(variant.neutralize))
 
     @property
     def parts(self) -> frozenset[tuple[str, str]]:
         """Generators and augmenters as pairs of family and name."""
-        named = (("generators", self.inputs - {RAW}), ("augmenters", self.augment))
+        named = (("generators", self.inputs), ("augmenters", self.augment))
         return frozenset((family, name) for family, names in named for name in names)
 
 
@@ -114,7 +121,7 @@ def _replaced(config: Config, own: _Recipe, other: _Recipe, kind: str) -> frozen
     """The methods of a variant that placebos replace in another one, alike in all else; empty where it is no placebo."""
     gone, new = own.parts - other.parts, other.parts - own.parts
     same_rest = own.early_share == other.early_share and own.neutralize == other.neutralize
-    fixed = same_rest and (RAW in own.inputs) == (RAW in other.inputs)
+    fixed = same_rest and own.given == other.given
     if not fixed or {family for family, _ in gone} != {family for family, _ in new}:
         return frozenset()
     every = {placebo for kinds in PLACEBOS.values() for placebo in kinds}
@@ -146,7 +153,7 @@ def _distance(config: Config, own: _Recipe, other: _Recipe, kind: str) -> float:
 def _width(config: Config, names: frozenset[str]) -> int:
     """Number of columns of these generators; an estimate where only the fit decides it."""
     total = 0
-    for name in names - {RAW}:
+    for name in names:
         generator = config.generators[name]
         like = generator.model_dump().get("like")
         total += len(config.generators.get(str(like), generator).names_out())

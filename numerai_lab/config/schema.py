@@ -67,7 +67,9 @@ class Variant(_Strict):
     Lists are sorted, whatever their order in the config: `raw` first, then by name. Models read columns and rows in it.
     """
 
-    features: list[str] | None = Field(None, min_length=1, description="`raw` and generators, by name; default [raw]")
+    features: list[str] | None = Field(
+        None, min_length=1, description="`raw`, generators, and `oracle` of data with it, by name; default [raw]"
+    )
     augment: list[str] = Field(default_factory=list, description="augmenters, by name")
     ensemble: list[str] | None = Field(None, min_length=2, description="variants whose per-era ranks are averaged")
     neutralize: Neutralize | None = Field(None, description="neutralise the predictions of this variant")
@@ -170,9 +172,16 @@ class Config(_Strict):
         return self.scoring.fnc_features or str(self.data.feature_set)
 
     @property
+    def input_sets(self) -> tuple[str, ...]:
+        """Feature sets beyond the models' own that some variant reads by name."""
+        read = {name for variant in self.variants.values() for name in variant.inputs}
+        return tuple(name for name in self.data.input_sets if name in read)
+
+    @property
     def extra_sets(self) -> tuple[str, ...]:
-        """Feature sets that scoring and neutralisation read beyond those of the models."""
-        named = [self.fnc_features, *(v.neutralize.features for v in self.variants.values() if v.neutralize)]
+        """Feature sets that scoring, neutralisation and variants read beyond those of the models."""
+        neutralized = [v.neutralize.features for v in self.variants.values() if v.neutralize]
+        named = [self.fnc_features, *neutralized, *self.input_sets]
         return tuple(name for name in dict.fromkeys(named) if name != self.data.feature_set)
 
     def resolved(self) -> dict[str, Any]:

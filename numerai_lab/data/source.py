@@ -86,6 +86,11 @@ class Source(Component):
         return names
 
     @property
+    def input_sets(self) -> tuple[str, ...]:
+        """Feature sets that a variant may read by name, as it reads a generator's columns."""
+        return ()
+
+    @property
     def cache_folders(self) -> tuple[Path, ...]:
         """Folders of the cache that hold the files; empty where the files are the user's."""
         return ()

@@ -11,7 +11,7 @@ from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.core.splits import EraTable
 from numerai_lab.data.files import Files
 from numerai_lab.data.source import Outline, Source, Tournament
-from numerai_lab.data.synthetic_files import TARGETS, VERSION, data_type, feature_sets, resolved, write_tournament
+from numerai_lab.data.synthetic_files import ORACLE, TARGETS, VERSION, data_type, feature_sets, resolved, write_tournament
 from numerai_lab.data.world import World
 from numerai_lab.data.world_size import SIZES
 from numerai_lab.data.worlds import WORLDS
@@ -47,7 +47,8 @@ class Synthetic(Source):
     )
     seed: int = Field(0, ge=0, lt=2**32, description="seed of the world")
     oracle: bool = Field(
-        False, description="add the feature set `oracle`, which shows the latents behind the world; no other set holds it"
+        False,
+        description="add the feature set `oracle`: the latents of the world, read by variants with `features: [raw, oracle]`",
     )
 
     @field_validator("world")
@@ -56,6 +57,10 @@ class Synthetic(Source):
         if world not in WORLDS:
             raise ValueError(f"no world {world!r}; {nearest(world, WORLDS)}")
         return world
+
+    @property
+    def input_sets(self) -> tuple[str, ...]:
+        return (ORACLE,) if self.oracle else ()
 
     @property
     def drawn(self) -> World:

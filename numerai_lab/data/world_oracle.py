@@ -3,9 +3,12 @@
 import numpy as np
 
 from numerai_lab.core.arrays import Float64, Int8
+from numerai_lab.core.panel import BIN_TOP
 from numerai_lab.data.world import World
 from numerai_lab.data.world_state import State
 
+N_COPIES = 4
+"""Columns that show a cluster, so that trees which look at a tenth of the columns find it."""
 N_STAGGERED = 5
 """Columns that show a coordinate together."""
 
@@ -20,7 +23,8 @@ def oracle_columns(world: World, state: State, bins: Int8) -> dict[str, Int8]:
     """The columns of the feature set `oracle`, bins 0 to 4, by name without its prefix. bins: the era's features."""
     columns: dict[str, Int8] = {}
     if "member" in world.description.oracle:
-        columns |= {f"cluster_{i}": column for i, column in enumerate((4 * state.members).astype(np.int8).T)}
+        members = (BIN_TOP * state.members).astype(np.int8).T
+        columns |= {f"cluster_{i}_{copy}": column for copy in range(N_COPIES) for i, column in enumerate(members)}
     if "torus" in world.description.oracle:
         columns |= _staggered(state.v)
     at = [world.features.blocks[i].at for i in world.description.lasting]

@@ -1,7 +1,7 @@
 """Memory and disk that a run needs, from its config and rows by era; refuses a run that does not fit."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ class EstimateInputs:
     new_stores: the run writes a store.
     folds: the plans of cross-validation, each with columns, rows and predictions of its own.
     cell_bytes: bytes of a raw feature of a row in the store.
+    set_widths: features of each set that variants read by name.
     """
 
     plan: FitPlan
@@ -54,6 +55,7 @@ class EstimateInputs:
     new_stores: bool = False
     folds: Sequence[FitPlan] = ()
     cell_bytes: int = 1
+    set_widths: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, loaded: Loaded, plan: FitPlan, folds: Sequence[FitPlan]) -> "EstimateInputs":
@@ -61,7 +63,8 @@ class EstimateInputs:
         panel = loaded.panel
         n_rows = (panel.bounds[:, 1] - panel.bounds[:, 0]).tolist()
         rows = dict(zip(panel.eras.tolist(), n_rows, strict=True))
-        return cls(plan, rows, panel.n_raw, loaded.new_stores, folds, panel.features.dtype.itemsize)
+        widths = {name: len(panel.feature_sets[name]) for name in plan.config.input_sets}
+        return cls(plan, rows, panel.n_raw, loaded.new_stores, folds, panel.features.dtype.itemsize, widths)
 
     @property
     def config(self) -> Config:
@@ -97,7 +100,7 @@ class EstimateInputs:
     def trainings(self) -> set[tuple[int, int]]:
         """Rows × inputs of every training."""
         config = self.config
-        widths = {RAW: self.n_features, **{name: len(g.names_out()) for name, g in config.generators.items()}}
+        widths = {RAW: self.n_features, **self.set_widths, **{name: len(g.names_out()) for name, g in config.generators.items()}}
         out = set()
         for name, variant in config.variants.items():
             if variant.ensemble is None:
@@ -114,7 +117,8 @@ def need(task: EstimateInputs) -> ResourceNeeds:
     Memory is the larger of the reader's, and libraries with the largest fit and the largest training or scoring. Disk holds
     generated columns, materialized rows, predictions, models and pages.
     """
-    used = {name for v in task.config.variants.values() if v.ensemble is None for name in v.inputs if name != RAW}
+    read = {name for v in task.config.variants.values() if v.ensemble is None for name in v.inputs}
+    used = read & task.config.generators.keys()
     ingest = INGEST_BYTES + INGESTED_BYTES * sum(task.n_rows.values()) if task.new_stores else 0
     return ResourceNeeds(max(ingest, _memory(task, used)), _disk(task, used))
 

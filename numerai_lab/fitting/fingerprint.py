@@ -6,7 +6,6 @@ from types import ModuleType
 from typing import Any
 
 from numerai_lab.augmenters import Augmenter
-from numerai_lab.config.default_variants import RAW
 from numerai_lab.config.schema import Config
 from numerai_lab.core import folds, splits, training_stream
 from numerai_lab.data import reader
@@ -58,7 +57,7 @@ def mismatch(manifest: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 def _parts(config: Config) -> dict[str, tuple[type | ModuleType, ...]]:
     """Name → classes and modules. Components are named by kind: their own names mean nothing."""
     trained = [variant for variant in config.variants.values() if variant.ensemble is None]
-    generators = [config.generators[name] for variant in trained for name in variant.inputs if name != RAW]
+    generators = [config.generators[name] for variant in trained for name in variant.inputs if name in config.generators]
     augmenters = [config.augmenters[name] for variant in trained for name in variant.augment]
     named: list[tuple[str, Generator | Augmenter | Model]] = [
         *(("generator", generator) for generator in generators),

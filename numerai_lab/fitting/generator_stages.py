@@ -46,6 +46,11 @@ class Fitted:
         """The facts that the columns of these eras depend on beside their rows."""
         return {**self.recipe, "fit of era": [self.fits.of_era.get(era, -1) for era in eras]}
 
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns."""
+        return self.fits.names
+
     @cached_property
     def state(self) -> bytes:
         """The learned arrays of all fits as bytes, as the run folder keeps them."""

@@ -18,6 +18,7 @@ def notes_of(plan: FitPlan, alias: str) -> dict[str, str]:
         inputs = [name for variant in variants for name in config.variants[variant].inputs]
         used = [config.generators[name] for name in inputs if name in config.generators]
         scopes = {generator.fit_scope.kind for generator in used}
+        yield from (f"reads the feature set {name}" for name in config.input_sets if name in inputs)
         yield "transductive" if "all" in scopes else ""
         yield "columns learn from the features of their own era" if "per_era" in scopes else ""
         yield LABELLED if any(each.select is not None and each.select.by is not None for each in used) else ""

@@ -58,6 +58,7 @@ def _data_facts(config: Config, loaded: Loaded, splits: Splits) -> dict[str, Any
         "rows": len(panel.ids),
         "train_rows": panel.only(splits.train).n_rows,
         "features": panel.n_raw,
+        "input_sets": {name: len(panel.feature_sets[name]) for name in config.input_sets},
         "target": config.data.target,
         "auxiliary_targets": config.data.auxiliary_targets,
         "resolved_target": loaded.target,

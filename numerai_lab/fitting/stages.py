@@ -18,8 +18,8 @@ from numerai_lab.core.panel import Panel
 from numerai_lab.core.seeding import rng_for
 from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.fitting import materialized
-from numerai_lab.fitting.generator_stages import Fitted
 from numerai_lab.fitting.run_context import RunContext
+from numerai_lab.fitting.set_columns import InputColumns
 from numerai_lab.fitting.stage_facts import STATE, component_facts, read_array, training_facts
 from numerai_lab.runs.layout import augmenter_file, model_file
 from numerai_lab.storage.code_version import code_version
@@ -78,7 +78,7 @@ def with_materialized_rows(context: RunContext, stream: TrainingStream, seed: in
     return replace(stream, kept=sources)
 
 
-def trained(name: str, context: RunContext, future: Panel, fitted: Mapping[str, Fitted], seed: int) -> Float32:
+def trained(name: str, context: RunContext, future: Panel, fitted: Mapping[str, InputColumns], seed: int) -> Float32:
     """Two stages: the trained model of a variant, and its predictions for the rows of `future`.
 
     The context must be that of the variant (`RunContext.for_variant`). Raises NlabFailure for predictions that are not finite.
@@ -108,7 +108,7 @@ def trained(name: str, context: RunContext, future: Panel, fitted: Mapping[str, 
     return np.array(read_array(entry, PREDICTIONS, future.n_rows))
 
 
-def _fitted_model(name: str, context: RunContext, fitted: Mapping[str, Fitted], seed: int) -> Entry:
+def _fitted_model(name: str, context: RunContext, fitted: Mapping[str, InputColumns], seed: int) -> Entry:
     """Stage: the model of a variant, in its own format."""
     variant, model = context.config.variants[name], context.config.model
     augmenters = {augmenter: fitted_augmenter(context, augmenter, seed) for augmenter in variant.augment}
@@ -139,7 +139,7 @@ def _first_invented(context: RunContext) -> int:
     return int(10 ** len(str(context.panel.eras[-1])))
 
 
-def _input_facts(inputs: Iterable[str], fitted: Mapping[str, Fitted], eras: Iterable[int]) -> list[Any]:
+def _input_facts(inputs: Iterable[str], fitted: Mapping[str, InputColumns], eras: Iterable[int]) -> list[Any]:
     """The facts of a model's inputs of these eras: raw, or those of the generator's columns."""
     eras = list(eras)
     return [RAW if name == RAW else fitted[name].facts_for(eras) for name in inputs]
@@ -151,12 +151,16 @@ def rows_stream(context: RunContext, augmenters: Mapping[str, Augmenter], seed: 
 
 
 def _stream(
-    context: RunContext, inputs: tuple[str, ...], fitted: Mapping[str, Fitted], augmenters: Mapping[str, Augmenter], seed: int
+    context: RunContext,
+    inputs: tuple[str, ...],
+    fitted: Mapping[str, InputColumns],
+    augmenters: Mapping[str, Augmenter],
+    seed: int,
 ) -> TrainingStream:
     eras = context.train
     train = _with_columns(context.panel.labelled(eras).only(eras).for_fitting(), inputs, fitted)
     generators = {name: fitted[name] for name in inputs if name != RAW}
-    names = {RAW: train.raw_names, **{n: tuple(f"{n}_{c}" for c in g.fits.names) for n, g in generators.items()}}
+    names = {RAW: train.raw_names, **{n: tuple(f"{n}_{c}" for c in g.names) for n, g in generators.items()}}
     return TrainingStream(
         panel=train,
         inputs=inputs,
@@ -169,7 +173,7 @@ def _stream(
     )
 
 
-def _with_columns(panel: Panel, inputs: tuple[str, ...], fitted: Mapping[str, Fitted]) -> Panel:
+def _with_columns(panel: Panel, inputs: tuple[str, ...], fitted: Mapping[str, InputColumns]) -> Panel:
     for name in inputs:
         if name != RAW:
             panel = panel.with_columns(name, fitted[name].columns)

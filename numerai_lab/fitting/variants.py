@@ -16,6 +16,7 @@ from numerai_lab.fitting.feature_selection import outline
 from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.fitting.generator_stages import Fitted, fitted_generator
 from numerai_lab.fitting.run_context import RunContext
+from numerai_lab.fitting.set_columns import set_columns
 from numerai_lab.fitting.stages import trained
 from numerai_lab.metrics.era import gauss, rank
 from numerai_lab.metrics.exposures import Exposures
@@ -69,7 +70,7 @@ def fit_generators(context: RunContext) -> dict[tuple[str, int], Fitted]:
             sized = config.model_copy(update={"generators": {**config.generators, name: template.sized(widths)}})
             out[name, seed] = fitted_generator(replace(context, config=sized), name, seed)
             context.save(generator_file(name, seed), out[name, seed].state)
-        widths[name] = len(out[name, config.seeds[0]].fits.names)
+        widths[name] = len(out[name, config.seeds[0]].names)
     return out
 
 
@@ -100,10 +101,11 @@ def train_and_predict(context: RunContext, fitted: Mapping[tuple[str, int], Fitt
     """Predictions of every variant and seed for every validation era; targets of those eras are hidden from all of it."""
     config = context.config
     future = context.panel.only(context.splits.validation).without_target()
+    given = {name: set_columns(context.panel, name, context.scratch) for name in config.input_sets}
 
     def values_of(name: str, seed: int) -> Float32:
         generators = {generator: fit for (generator, of_seed), fit in fitted.items() if of_seed == seed}
-        return trained(name, context.for_variant(name), future, generators, seed)
+        return trained(name, context.for_variant(name), future, {**generators, **given}, seed)
 
     return predicted(config, context.plan.shared_models, future, values_of)
 

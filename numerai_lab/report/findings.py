@@ -141,8 +141,9 @@ def _mean(parts: Float64) -> Float64:
 
 
 def _width(run: Run, config: Config, block: str, seed: int, n_raw: int) -> int:
-    if block == RAW:
-        return n_raw
+    of_sets = {RAW: n_raw, **run.manifest["data"].get("input_sets", {})}
+    if block in of_sets:
+        return int(of_sets[block])
     template = config.generators[block]
     return len(restored_generator(run, config, block, seed if template.stochastic else config.seeds[0]).names)
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from numerai_lab.config.default_variants import RAW
 from numerai_lab.config.schema import Config
 from numerai_lab.core.arrays import Float32
 from numerai_lab.core.era_ranges import span_text
@@ -17,6 +16,7 @@ from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.fitting.fitted import FittedGenerator
 from numerai_lab.fitting.restoring import restored_generator
 from numerai_lab.fitting.run_context import ProgressDisplay
+from numerai_lab.fitting.set_columns import unit_columns
 from numerai_lab.fitting.variants import predicted
 from numerai_lab.metrics.scoring import Predictions
 from numerai_lab.models import Model
@@ -54,10 +54,12 @@ class Restored:
     def _values(self, future: Panel, name: str, seed: int) -> Float32:
         inputs = self.config.variants[name].inputs
         model = self._model(name, seed)
-        fits = {generator: self._fits(generator, seed) for generator in inputs if generator != RAW}
+        fits = {name: self._fits(name, seed) for name in inputs if name in self.config.generators}
+        sets = [name for name in inputs if name in self.config.input_sets]
         parts = []
         for block in future.blocks():
             columns = {generator: fit.columns_for(block) for generator, fit in fits.items()}
+            columns |= {name: unit_columns(future, name, block.era) for name in sets}
             parts.append(model.predict(replace(block, columns=columns).matrix(inputs)))
         return np.concatenate(parts)
 
