@@ -128,8 +128,8 @@ def median_docstring_line(root: Path, trees: dict[str, ast.Module]) -> Rule:
 
 
 def words_retired(root: Path) -> Rule:
-    found = retired_words(root, read_list(LIST.read_text(encoding="utf-8")))
-    return Rule("retired words", 0, len(found), tuple((1, str(each)) for each in found))
+    places = retired_words(root, read_list(LIST.read_text(encoding="utf-8")))
+    return Rule("retired words", 0, len(places), tuple((1, str(each)) for each in places))
 
 
 def errors_named(trees: dict[str, ast.Module]) -> Rule:

@@ -57,10 +57,10 @@ def test_a_run_comes_back_as_dataframes(done: Any) -> None:
 
 
 def test_comparisons_too_and_both_show_themselves(done: Any) -> None:
-    found = numerai_lab.compare([done, done.path])
-    assert found.table.index.names == ["run", "variant", "split"]
-    assert found.remarks == []
-    for shown in (done._repr_html_(), found._repr_html_()):
+    comparison = numerai_lab.compare([done, done.path])
+    assert comparison.table.index.names == ["run", "variant", "split"]
+    assert comparison.remarks == []
+    for shown in (done._repr_html_(), comparison._repr_html_()):
         assert "<table>" in shown
         assert "95 % of Δ" in shown
     assert "SYNTHETIC data" in done._repr_html_()

@@ -99,9 +99,9 @@ def test_a_file_of_predictions_is_matched_by_date_or_by_number(done: Run, path: 
         "text": pl.col("date").dt.strftime("%Y-%m-%d 00:00:00"),
         "date": pl.col("date"),
     }
-    found = scored(predictions.select("id", eras[notation].alias("era"), "baseline"), path, tmp_path)
+    rescored = scored(predictions.select("id", eras[notation].alias("era"), "baseline"), path, tmp_path)
     wanted = done.per_era.filter(variant="baseline")
-    np.testing.assert_allclose(found.eras["corr"].to_numpy(), wanted["corr"].to_numpy(), atol=1e-12)
+    np.testing.assert_allclose(rescored.eras["corr"].to_numpy(), wanted["corr"].to_numpy(), atol=1e-12)
 
 
 def test_a_file_whose_dates_are_not_those_of_the_data_does_not_match(done: Run, path: Path, tmp_path: Path) -> None:
@@ -118,8 +118,8 @@ def test_eras_of_seven_digits_are_told_apart_where_ids_repeat(tmp_path: Path) ->
     path = tmp_path / "data.parquet"
     long = table([1_000_000 + week for week in range(N_ERAS)])
     long.write_parquet(path)
-    found = scored(long.select("id", "era", guess="feature_0"), path, tmp_path)
-    assert found.eras["era"].to_list() == [*range(1_000_038, 1_000_045), *range(1_000_053, 1_000_060)]
+    rescored = scored(long.select("id", "era", guess="feature_0"), path, tmp_path)
+    assert rescored.eras["era"].to_list() == [*range(1_000_038, 1_000_045), *range(1_000_053, 1_000_060)]
 
 
 def test_exported_columns_carry_the_date(done: Run, tmp_path: Path) -> None:

@@ -79,8 +79,8 @@ def test_a_denoiser_changes_nothing_where_there_is_no_noise(heads: int) -> None:
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, generator=init)
     x = torch.randn((2, 7, 5), generator=init)
-    told = network(x, torch.full((1, 1, 1), 1e-8), torch.zeros(4))
-    torch.testing.assert_close(told, x, atol=1e-3, rtol=0)
+    predicted = network(x, torch.full((1, 1, 1), 1e-8), torch.zeros(4))
+    torch.testing.assert_close(predicted, x, atol=1e-3, rtol=0)
     assert (network(x, torch.full((1, 1, 1), 2.0), torch.zeros(4)) - x).abs().max() > 0.5
 
 

@@ -29,12 +29,12 @@ def test_every_shipped_config_passes_its_audit(path: Path, tmp_path: Path) -> No
     shipped, _ = load_config(path)
     config, _ = load_config(path, [*quicker(shipped), *data_of(path.stem, shipped, tmp_path)])
     start = time.perf_counter()
-    found = audit(config, Quiet())
+    report = audit(config, Quiet())
     seconds = time.perf_counter() - start
-    print(f"\n{path.stem}: {len(found.checks) - len(found.failed)} of {len(found.checks)} checks passed, {seconds:.0f} s")
-    for row in found.rows():
+    print(f"\n{path.stem}: {len(report.checks) - len(report.failed)} of {len(report.checks)} checks passed, {seconds:.0f} s")
+    for row in report.rows():
         print(f"  {row['verdict']} {row['check']} ({row['subject']}): {row['numbers']}")
-    assert not found.failed
+    assert not report.failed
 
 
 def quicker(config: Config) -> Iterator[str]:

@@ -96,10 +96,10 @@ def measured(name: str, way: str, folder: Path, augmented: Augmented = CUTOUT, *
     given = json.dumps([SETTINGS | settings, *augmented])
     command = [sys.executable, "-c", MEASURED.format(way=way), str(folder), str(ROWS_AN_ERA), given]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    spent = f"{found['seconds']:.0f} s ({found['cpu']:.0f} of CPU), peak {found['bytes'] / 1e9:.2f} GB"
-    print(f"\n{name}: {found['rows']:,.0f} rows, {spent}", end="")
-    return found
+    content: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    spent = f"{content['seconds']:.0f} s ({content['cpu']:.0f} of CPU), peak {content['bytes'] / 1e9:.2f} GB"
+    print(f"\n{name}: {content['rows']:,.0f} rows, {spent}", end="")
+    return content
 
 
 def test_three_streamed_copies_take_a_quarter_of_the_memory_and_no_more_than_a_fifth_more_time(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ def test_two_hundred_runs_are_compared_in_three_seconds(tmp_path: Path) -> None:
     runs = make_runs(tmp_path / "runs", 200)
     comparison_page(compare(runs[:2]), tmp_path / "page.html")  # imports
     start = time.perf_counter()
-    found = compare(runs)
+    comparison = compare(runs)
     compared = time.perf_counter()
-    page = comparison_page(found, tmp_path / "page.html")
+    page = comparison_page(comparison, tmp_path / "page.html")
     end = time.perf_counter()
     print(f"\n200 runs × 3 variants × 100 eras: compared in {compared - start:.1f} s, page in {end - compared:.1f} s")
     print(f"{len(page) / 1e6:.1f} MB; {end - start:.1f} s of 3 s")

@@ -95,7 +95,7 @@ def bare_products(products: Iterable[Product]) -> Callable[[], object]:
 def test_a_training_step_takes_at_most_twice_its_matrix_products(panel: Panel, model: Generator, products: list[Product]) -> None:
     process, clock, memory = psutil.Process(), [], []
 
-    def progress(done: int, total: int, said: str = "") -> None:
+    def progress(done: int, total: int, note: str = "") -> None:
         clock.append(time.process_time())
         memory.append(anonymous(process))
 

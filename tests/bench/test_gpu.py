@@ -31,7 +31,7 @@ def panel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Panel]:
 
 @pytest.mark.parametrize("kind", ["autoencoder", "contrastive", "era_autoencoder", "supervised_autoencoder", "siamese"])
 def test_a_gpu_is_no_slower(panel: Panel, kind: str) -> None:
-    told: dict[str, tuple[float, float]] = {}
+    measured: dict[str, tuple[float, float]] = {}
     panel.features.max()  # reads the file into the page cache, or the first of both would pay for that
     for device in ("cpu", "cuda"):
         seconds = []
@@ -44,8 +44,8 @@ def test_a_gpu_is_no_slower(panel: Panel, kind: str) -> None:
         fitted.transform(panel.block(30))
         start = time.perf_counter()
         fitted.transform(panel.block(30))
-        told[device] = ((seconds[1] - seconds[0]) / (MANY - FEW), len(panel.block(30)) / (time.perf_counter() - start))
-        step, rate = told[device]
+        measured[device] = ((seconds[1] - seconds[0]) / (MANY - FEW), len(panel.block(30)) / (time.perf_counter() - start))
+        step, rate = measured[device]
         print(f"\n{kind} on {device}, {P} features: {step * 1e3:.2f} ms a step, transform {rate:,.0f} rows a second")
-    assert told["cuda"][0] <= 1.2 * told["cpu"][0]
-    assert told["cuda"][1] >= told["cpu"][1] / 1.2
+    assert measured["cuda"][0] <= 1.2 * measured["cpu"][0]
+    assert measured["cuda"][1] >= measured["cpu"][1] / 1.2

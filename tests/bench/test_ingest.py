@@ -72,8 +72,8 @@ def measured(script: str, folder: Path, cache: Path) -> dict[str, float]:
     done = subprocess.run(
         [sys.executable, "-c", HEAD + script + TAIL, str(folder)], check=True, capture_output=True, text=True, env=environment
     )
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
+    content: dict[str, float] = json.loads(done.stdout)
+    return content
 
 
 def test_the_store_is_built_at_half_the_speed_of_decoding_in_a_quarter_of_the_memory(folder: Path, tmp_path: Path) -> None:

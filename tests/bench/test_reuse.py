@@ -19,8 +19,8 @@ def manifest(runs: Path, cache: Path, *settings: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "numerai_lab", "run", "configs/umap_medium.yaml", "--runs-dir", str(runs), *overrides]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "NLAB_CACHE": str(cache)})
     (folder,) = runs.iterdir()
-    found: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
-    return found
+    content: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+    return content
 
 
 def test_another_model_reuses_the_generators(tmp_path: Path) -> None:

@@ -144,8 +144,8 @@ def test_from_store_to_columns_it_is_many_times_as_fast_as_umap_learn(n_rows: in
     columns_of(ours.generator, all_rows)
     row = (time.process_time() - start) / len(all_rows)
     took, would = ours.fit + row * n_rows, theirs.fit + theirs.row * (n_rows - LANDMARKS)
-    said = f"{n_rows:,} rows, d = 60, {LANDMARKS:,} landmarks: {took:.0f} s; umap-learn, extrapolated: {would:.0f} s"
-    print(f"\n{said}; ratio {would / took:.1f}")
+    message = f"{n_rows:,} rows, d = 60, {LANDMARKS:,} landmarks: {took:.0f} s; umap-learn, extrapolated: {would:.0f} s"
+    print(f"\n{message}; ratio {would / took:.1f}")
     assert would >= {300_000: 10, 2_700_000: 40}[n_rows] * took
 
 

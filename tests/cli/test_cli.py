@@ -44,29 +44,29 @@ def test_help_comes_in_under_half_a_second() -> None:
 )
 def test_importing_loads_no_heavy_library(module: str) -> None:
     code = f"import sys, {module}; print([name for name in {HEAVY} if name in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
 
 
 def test_run_prints_the_table_on_stdout_and_progress_on_stderr(config: Path, tmp_path: Path) -> None:
-    found = nlab("run", config, "--runs-dir", tmp_path / "runs")
-    assert found.returncode == 0, found.stderr
+    result = nlab("run", config, "--runs-dir", tmp_path / "runs")
+    assert result.returncode == 0, result.stderr
     (folder,) = (tmp_path / "runs").iterdir()
-    assert "SYNTHETIC data" in found.stdout
-    assert all(name in found.stdout for name in ("baseline", "raw+pca", "cut", "val1", "val2"))
-    assert "\ncut: corr " in found.stdout
-    assert "\nraw+pca: corr " in found.stdout
-    assert f"run folder: {folder}" in found.stderr
-    assert "train:" in found.stderr
-    assert "\x1b" not in found.stdout + found.stderr
+    assert "SYNTHETIC data" in result.stdout
+    assert all(name in result.stdout for name in ("baseline", "raw+pca", "cut", "val1", "val2"))
+    assert "\ncut: corr " in result.stdout
+    assert "\nraw+pca: corr " in result.stdout
+    assert f"run folder: {folder}" in result.stderr
+    assert "train:" in result.stderr
+    assert "\x1b" not in result.stdout + result.stderr
 
 
 @pytest.mark.parametrize("how", ["json", "csv", "md"])
 def test_stdout_holds_the_data_alone_in_other_formats(config: Path, tmp_path: Path, how: str) -> None:
-    found = nlab("run", config, "--runs-dir", tmp_path / "runs", "--format", how)
-    lines = found.stdout.strip().splitlines()
+    result = nlab("run", config, "--runs-dir", tmp_path / "runs", "--format", how)
+    lines = result.stdout.strip().splitlines()
     if how == "json":
-        assert len(json.loads(found.stdout)) == 18  # 6 variants, placebos among them, on 3 splits
+        assert len(json.loads(result.stdout)) == 18  # 6 variants, placebos among them, on 3 splits
     else:
         assert len(lines) == {"csv": 1, "md": 2}[how] + 18
 
@@ -76,10 +76,10 @@ def test_compare_ranks_skips_and_writes(config: Path, tmp_path: Path) -> None:
     for alpha in ("1", "100"):
         nlab("run", config, "--runs-dir", runs, "--set", f"model.alpha={alpha}")
     (runs / "broken").mkdir()
-    found = nlab("compare", *sorted(runs.iterdir()), "--sort", "corr_sharpe")
-    assert found.returncode == 0, found.stderr
-    assert "skipped" in found.stderr
-    assert found.stdout.count("baseline") >= 6
+    result = nlab("compare", *sorted(runs.iterdir()), "--sort", "corr_sharpe")
+    assert result.returncode == 0, result.stderr
+    assert "skipped" in result.stderr
+    assert result.stdout.count("baseline") >= 6
     out = tmp_path / "table.csv"
     assert nlab("compare", *sorted(runs.iterdir()), "--out", out).returncode == 0
     assert len(out.read_text().splitlines()) == 1 + 2 * 18
@@ -91,12 +91,12 @@ def test_a_bad_config_is_one_message_exit_code_2_and_creates_nothing(tmp_path: P
     path = tmp_path / "bad.yaml"
     path.write_text("name: bad\nmodle: {kind: ridge}\ndata: {source: synthetic, sise: tiny}\n")
     cache = tmp_path / "cache"
-    found = nlab(*arguments, path, cwd=tmp_path, NLAB_CACHE=str(cache))
-    assert found.returncode == 2
-    assert found.stdout == ""
-    assert "modle: unknown key, did you mean 'model'?" in found.stderr
-    assert "data.sise: unknown key, did you mean 'size'?" in found.stderr
-    assert "Traceback" not in found.stderr
+    result = nlab(*arguments, path, cwd=tmp_path, NLAB_CACHE=str(cache))
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert "modle: unknown key, did you mean 'model'?" in result.stderr
+    assert "data.sise: unknown key, did you mean 'size'?" in result.stderr
+    assert "Traceback" not in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["bad.yaml"]
 
 
@@ -104,22 +104,22 @@ def test_an_output_that_cant_be_written_is_refused_before_hours_are_spent(config
     (tmp_path / "file").touch()
     for command in ("audit", "methods"):
         for place in (tmp_path / "file" / "inside.md", tmp_path):
-            found = nlab(command, config, "--out", place, cwd=tmp_path, NLAB_CACHE=str(tmp_path / "cache"))
-            assert found.returncode == 2
-            assert found.stderr.splitlines()[-1].endswith(f"{place}: can't be written; name another file")
+            result = nlab(command, config, "--out", place, cwd=tmp_path, NLAB_CACHE=str(tmp_path / "cache"))
+            assert result.returncode == 2
+            assert result.stderr.splitlines()[-1].endswith(f"{place}: can't be written; name another file")
     assert not (tmp_path / "cache").exists()
 
 
 def test_dry_run_shows_config_splits_and_costs_and_creates_nothing(config: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    found = nlab("run", config, "--dry-run", cwd=tmp_path, NLAB_CACHE=str(cache))
-    assert found.returncode == 0, found.stderr
-    assert "min_child_weight" not in found.stdout
-    assert "alpha: 1.0" in found.stdout
-    assert "train        4,800 rows, eras 1-60 (60 eras)" in found.stdout
-    assert "embargo      1,280 rows, eras 61-68, 79-86 (16 eras)" in found.stdout
-    assert "memory   about" in found.stdout
-    assert "not in cache" in found.stdout
+    result = nlab("run", config, "--dry-run", cwd=tmp_path, NLAB_CACHE=str(cache))
+    assert result.returncode == 0, result.stderr
+    assert "min_child_weight" not in result.stdout
+    assert "alpha: 1.0" in result.stdout
+    assert "train        4,800 rows, eras 1-60 (60 eras)" in result.stdout
+    assert "embargo      1,280 rows, eras 61-68, 79-86 (16 eras)" in result.stdout
+    assert "memory   about" in result.stdout
+    assert "not in cache" in result.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
     plan = json.loads(nlab("run", config, "--dry-run", "--format", "json", cwd=tmp_path, NLAB_CACHE=str(cache)).stdout)
     assert plan["splits"]["train"]["rows"] == 4800
@@ -129,9 +129,9 @@ def test_dry_run_shows_config_splits_and_costs_and_creates_nothing(config: Path,
 
 def test_a_runs_folder_that_cannot_be_made_is_bad_input(config: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    found = nlab("run", config, "--runs-dir", tmp_path / "file" / "runs")
-    assert found.returncode == 2
-    assert "choose another with --runs-dir" in found.stderr
+    result = nlab("run", config, "--runs-dir", tmp_path / "file" / "runs")
+    assert result.returncode == 2
+    assert "choose another with --runs-dir" in result.stderr
 
 
 @pytest.mark.parametrize("family", ["generators", "augmenters", "models", "metrics", "sources"])
@@ -139,10 +139,10 @@ def test_list_gives_objects_with_names_and_describe_explains_each(family: str) -
     entries = json.loads(nlab("list", family, "--format", "json").stdout)
     assert len(entries) >= 2
     for entry in entries[:3]:
-        found = json.loads(nlab("describe", entry["name"], "--format", "json").stdout)
-        assert found["family"] == family
-        assert "Source:" in found["text"]
-        assert all(parameter["says"] for parameter in found["parameters"])
+        content = json.loads(nlab("describe", entry["name"], "--format", "json").stdout)
+        assert content["family"] == family
+        assert "Source:" in content["text"]
+        assert all(parameter["says"] for parameter in content["parameters"])
 
 
 def test_describe_prints_what_a_reader_of_each_format_can_use() -> None:
@@ -160,9 +160,9 @@ def test_unknown_names_are_answered_with_the_nearest() -> None:
         (["describe", "umpa"], "did you mean 'umap'?"),
         (["list", "generator"], "did you mean 'generators'?"),
     ):
-        found = nlab(*arguments)
-        assert found.returncode == 2
-        assert said in found.stderr
+        result = nlab(*arguments)
+        assert result.returncode == 2
+        assert said in result.stderr
     assert nlab("frobnicate").returncode == 2
     assert nlab("run").returncode == 2
 
@@ -174,9 +174,9 @@ def test_a_bug_keeps_its_traceback_and_exits_with_1(config: Path, tmp_path: Path
         "m.Ridge.fit = broken\nfrom numerai_lab.cli.app import main\nmain()"
     )
     command = [sys.executable, "-c", code, "run", str(config), "--runs-dir", str(tmp_path / "runs")]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert found.returncode == 1
-    assert "Traceback" in found.stderr
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "Traceback" in result.stderr
     assert "a bug" in next((tmp_path / "runs").glob("*-failed/failed.txt")).read_text()
 
 

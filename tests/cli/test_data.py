@@ -14,22 +14,22 @@ def test_synth_writes_a_tournament_that_files_reads(tmp_path: Path) -> None:
     assert made.stdout.strip() == str(tmp_path / "world")
     assert pl.read_parquet(tmp_path / "world" / "train.parquet").height == 4800
     settings = ["--set", "data.source=files", "--set", f"data.path={tmp_path / 'world'}", "--set", "data.feature_set=small"]
-    found = json.loads(nlab("data", "info", *settings, "--format", "json").stdout)
-    assert found["features"] == "42 (int8)"
-    assert len(found["by_era"]) == 100
-    assert found["by_era"][0]["rows"] == 80
-    assert found["by_era"][0]["absent_features"] > 0
-    assert found["by_era"][99]["absent_features"] == 0
-    assert found["target"] == "target_ender_20 (20 days)"
-    assert "made up" in found["SYNTHETIC"]
+    content = json.loads(nlab("data", "info", *settings, "--format", "json").stdout)
+    assert content["features"] == "42 (int8)"
+    assert len(content["by_era"]) == 100
+    assert content["by_era"][0]["rows"] == 80
+    assert content["by_era"][0]["absent_features"] > 0
+    assert content["by_era"][99]["absent_features"] == 0
+    assert content["target"] == "target_ender_20 (20 days)"
+    assert "made up" in content["SYNTHETIC"]
 
 
 def test_info_reads_a_configs_data_and_draws(tmp_path: Path) -> None:
     picture = tmp_path / "eras.png"
-    found = nlab("data", "info", "configs/quickstart.yaml", "--set", "data.size=tiny", "--plot", picture)
-    assert found.returncode == 0, found.stderr
-    assert "0: 5.0%, 0.25: 20.0%, 0.5: 50.0%, 0.75: 20.0%, 1: 5.0%; missing 4.0%" in found.stdout
-    assert "eras 85 to 100 (16), 16.0% of all rows" in found.stdout
+    result = nlab("data", "info", "configs/quickstart.yaml", "--set", "data.size=tiny", "--plot", picture)
+    assert result.returncode == 0, result.stderr
+    assert "0: 5.0%, 0.25: 20.0%, 0.5: 50.0%, 0.75: 20.0%, 1: 5.0%; missing 4.0%" in result.stdout
+    assert "eras 85 to 100 (16), 16.0% of all rows" in result.stdout
     assert picture.read_bytes()[:4] == b"\x89PNG"
 
 
@@ -53,7 +53,7 @@ def test_path_and_list_tell_where_data_lies(tmp_path: Path) -> None:
     ],
 )
 def test_bad_input_is_one_message(arguments: list[str], said: str) -> None:
-    found = nlab("data", *arguments)
-    assert found.returncode == 2
-    assert said in found.stderr
-    assert "Traceback" not in found.stderr
+    result = nlab("data", *arguments)
+    assert result.returncode == 2
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr

@@ -13,38 +13,38 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def test_without_a_page_all_are_listed_with_a_line_each() -> None:
-    found = nlab("docs")
-    assert found.returncode == 0
-    assert [line.split("  ")[0].strip() for line in found.stdout.splitlines()] == list(ORDER)
-    assert summary("trust") in found.stdout
+    result = nlab("docs")
+    assert result.returncode == 0
+    assert [line.split("  ")[0].strip() for line in result.stdout.splitlines()] == list(ORDER)
+    assert summary("trust") in result.stdout
 
 
 def test_a_page_goes_into_a_pipe_as_it_is_without_the_markers_of_generated_sections() -> None:
-    found = nlab("docs", "methods")
-    assert found.stdout.startswith("# Methods\n\n")
-    assert "| `n_components` |" in found.stdout
+    result = nlab("docs", "methods")
+    assert result.stdout.startswith("# Methods\n\n")
+    assert "| `n_components` |" in result.stdout
     assert "<!-- generated" in source("methods")
-    assert "<!--" not in found.stdout
+    assert "<!--" not in result.stdout
 
 
 def test_an_unknown_page_is_one_sentence_with_the_nearest_name_and_exit_code_2() -> None:
-    found = nlab("docs", "quikstart")
-    assert found.returncode == 2
-    assert found.stderr == "nlab: docs: no page 'quikstart'; did you mean 'quickstart'?\n"
-    assert found.stdout == ""
+    result = nlab("docs", "quikstart")
+    assert result.returncode == 2
+    assert result.stderr == "nlab: docs: no page 'quikstart'; did you mean 'quickstart'?\n"
+    assert result.stdout == ""
 
 
 def test_search_names_page_and_heading_of_every_line_with_the_word_whatever_its_case() -> None:
-    found = nlab("docs", "--search", "EMBARGO")
-    assert "configs · Splits\n    - `embargo` is left out before val1 and before val2." in found.stdout
-    assert all("embargo" in line.casefold() for line in found.stdout.splitlines() if line.startswith("    "))
+    result = nlab("docs", "--search", "EMBARGO")
+    assert "configs · Splits\n    - `embargo` is left out before val1 and before val2." in result.stdout
+    assert all("embargo" in line.casefold() for line in result.stdout.splitlines() if line.startswith("    "))
     of_page = nlab("docs", "trust", "--search", "embargo").stdout
     assert {line.split(" · ")[0] for line in of_page.splitlines() if not line.startswith(" ")} == {"trust"}
 
 
 def test_a_search_without_a_match_says_so_and_fails() -> None:
-    found = nlab("docs", "--search", "xyzzy")
-    assert (found.returncode, found.stderr) == (1, "nlab: docs: nothing in the manual contains 'xyzzy'\n")
+    result = nlab("docs", "--search", "xyzzy")
+    assert (result.returncode, result.stderr) == (1, "nlab: docs: nothing in the manual contains 'xyzzy'\n")
 
 
 @pytest.mark.parametrize("page", ORDER)

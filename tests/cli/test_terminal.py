@@ -51,11 +51,11 @@ def test_a_run_at_80_columns_shows_progress_and_ends_with_table_verdicts_and_pat
 
 
 def test_show_prints_the_newest_run_as_it_ended(done: Run) -> None:
-    found = nlab("show", "--runs-dir", done.path.parent)
-    assert found.returncode == 0, found.stderr
-    assert found.stdout.startswith(f"{done.name}\nSYNTHETIC data")
-    assert "\ncut: corr " in found.stdout
-    assert "LEAK" in found.stderr
+    result = nlab("show", "--runs-dir", done.path.parent)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith(f"{done.name}\nSYNTHETIC data")
+    assert "\ncut: corr " in result.stdout
+    assert "LEAK" in result.stderr
     assert json.loads(nlab("show", done.path, "--format", "json").stdout)[0]["variant"] == "baseline"
 
 
@@ -82,10 +82,10 @@ def test_list_runs_has_a_row_each_whatever_became_of_it(done: Run, tmp_path: Pat
 
 def test_open_prints_the_path_and_hands_it_to_the_browser(done: Run, tmp_path: Path) -> None:
     (done.path / "report.html").unlink()
-    found = nlab(
+    result = nlab(
         "open", done.path, BROWSER=f'{sys.executable} -c \'import sys; open("{tmp_path}/asked", "w").write(sys.argv[1])\' %s'
     )
-    assert found.stdout.strip() == str(done.path / "report.html")
+    assert result.stdout.strip() == str(done.path / "report.html")
     assert (tmp_path / "asked").read_text() == (done.path / "report.html").as_uri()
     assert (done.path / "report.html").stat().st_size > 1e6
     assert nlab("open", "--runs-dir", tmp_path).returncode == 2
@@ -94,5 +94,5 @@ def test_open_prints_the_path_and_hands_it_to_the_browser(done: Run, tmp_path: P
 @pytest.mark.parametrize(("words", "wanted"), [("nlab describe um", "umap"), ("nlab list ru", "runs"), ("nlab sho", "show")])
 def test_the_shell_completes_commands_and_names(words: str, wanted: str) -> None:
     count = str(len(words.split()) - 1)
-    found = nlab(_NLAB_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=count)
-    assert wanted in found.stdout.split()
+    result = nlab(_NLAB_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=count)
+    assert wanted in result.stdout.split()

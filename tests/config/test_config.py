@@ -46,7 +46,7 @@ def broken(**changes: Any) -> str:
 
 
 def test_every_problem_is_said_in_one_message() -> None:
-    said = broken(
+    message = broken(
         nmae="x",
         seeds=[1, "two"],
         generators={"p": {"kind": "umpa"}, "q": {"kind": "pca", "n_components": -1, "whitn": True}},
@@ -54,7 +54,7 @@ def test_every_problem_is_said_in_one_message() -> None:
         variants={"a": {"features": ["raw", "pp"]}, "b": {"neutralize": {"featurs": "x"}}},
         splits={"train": "1-100", "val1": "90-120", "embargo": -1},
     )
-    assert said.splitlines()[0] == "x.yaml: 11 problems"
+    assert message.splitlines()[0] == "x.yaml: 11 problems"
     for line in (
         "nmae: unknown key, did you mean 'name'?",
         "seeds[1]: got 'two', wanted a valid integer",
@@ -68,7 +68,7 @@ def test_every_problem_is_said_in_one_message() -> None:
         "splits.embargo: got -1, wanted greater than or equal to 0",
         "splits.val1: 90-120 must begin after train (1-100) ends",
     ):
-        assert f"  {line}" in said.splitlines()
+        assert f"  {line}" in message.splitlines()
 
 
 def test_an_unknown_key_is_answered_with_the_nearest_known_one() -> None:
@@ -83,8 +83,8 @@ def test_an_unknown_key_is_answered_with_the_nearest_known_one() -> None:
 def test_a_kind_that_is_missing_or_no_mapping_is_told_from_an_unknown_one() -> None:
     assert "model.kind: missing, known: xgboost, lightgbm, ridge" in broken(model={"alpha": 1.0})
     assert "model: got 'xgboost', wanted a mapping with the key kind" in broken(model="xgboost")
-    said = "data.source: unknown 'web', known: synthetic, numerai, files; `nlab list sources` lists all"
-    assert said in broken(data={"source": "web"})
+    message = "data.source: unknown 'web', known: synthetic, numerai, files; `nlab list sources` lists all"
+    assert message in broken(data={"source": "web"})
 
 
 def test_variants_are_checked_against_what_they_name() -> None:
@@ -218,10 +218,10 @@ def test_a_config_with_a_placebo_of_its_own_or_with_variants_gets_none() -> None
 def test_the_same_rows_again_stand_beside_augmenters_that_add_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("numerai_lab.config.default_variants.AUGMENTERS", {**AUGMENTERS, "duplicate": AUGMENTERS["cutout"]})
     augmenters = {"a": {"kind": "cutout"}, "b": {"kind": "cutout", "copies": 3}, "r": {"kind": "cutout", "mode": "replace"}}
-    found = with_variants({"augmenters": augmenters})
-    assert found["augmenters"]["duplicate_1"] == {"kind": "duplicate", "copies": 1}
-    assert found["augmenters"]["duplicate_3"] == {"kind": "duplicate", "copies": 3}
-    assert list(found["variants"]) == ["baseline", "a", "b", "r", "duplicate_1", "duplicate_3"]
+    values = with_variants({"augmenters": augmenters})
+    assert values["augmenters"]["duplicate_1"] == {"kind": "duplicate", "copies": 1}
+    assert values["augmenters"]["duplicate_3"] == {"kind": "duplicate", "copies": 3}
+    assert list(values["variants"]) == ["baseline", "a", "b", "r", "duplicate_1", "duplicate_3"]
     replacing = with_variants({"augmenters": {"r": augmenters["r"]}})
     assert list(replacing["variants"]) == ["baseline", "r"]
 
@@ -309,11 +309,11 @@ deep: {<<: [*nested, *base], fraction: 0.75}
 
 
 def test_merge_keys_are_read_and_what_is_written_beside_them_counts() -> None:
-    found = parse_yaml(MERGED, "x")
-    assert found["half"] == found["above"] == {"kind": "cutout", "fraction": 0.5}
-    assert found["both"] == {"kind": "cutout", "fraction": 0.25, "copies": 2}
-    assert found["nested"] == {"kind": "cutout", "fraction": 0.25, "weight": 0.5}
-    assert found["deep"] == {"kind": "cutout", "fraction": 0.75, "weight": 0.5}
+    values = parse_yaml(MERGED, "x")
+    assert values["half"] == values["above"] == {"kind": "cutout", "fraction": 0.5}
+    assert values["both"] == {"kind": "cutout", "fraction": 0.25, "copies": 2}
+    assert values["nested"] == {"kind": "cutout", "fraction": 0.25, "weight": 0.5}
+    assert values["deep"] == {"kind": "cutout", "fraction": 0.75, "weight": 0.5}
 
 
 @pytest.mark.parametrize(

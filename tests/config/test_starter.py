@@ -18,9 +18,9 @@ CONFIGS = sorted(Path("configs").glob("*.yaml"))
 
 @pytest.fixture(scope="module")
 def validator() -> Any:
-    found = schema()
-    jsonschema.Draft202012Validator.check_schema(found)
-    return jsonschema.Draft202012Validator(found)
+    json_schema = schema()
+    jsonschema.Draft202012Validator.check_schema(json_schema)
+    return jsonschema.Draft202012Validator(json_schema)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -95,19 +95,21 @@ def test_no_training_targets_window_holds_a_scored_date(tmp_path: Path, kind: st
     notation = data.draw(st.sampled_from(["integers", "text", "dates", "datetimes"]))
     horizon, share = data.draw(st.sampled_from([1, 5, 20, 33, 60])), data.draw(st.integers(30, 60))
     days = calendar(kind, n_eras, seed)
-    found = outlined(tmp_path, days, notation, horizon, STEPS[kind])
-    assert list(found.table.dates.values()) == days.astype(str).tolist()
+    planned = outlined(tmp_path, days, notation, horizon, STEPS[kind])
+    assert list(planned.table.dates.values()) == days.astype(str).tolist()
     try:
-        splits = make_splits(SplitsConfig(train=f"{share}%"), found.table, found.reach_days)
+        splits = make_splits(SplitsConfig(train=f"{share}%"), planned.table, planned.reach_days)
     except NlabError as error:
         assert "no era with a known target is left" in str(error)
         assume(False)
     for scheme in ("expanding", "blocked"):
         try:
-            folds = make_folds(CrossValidation(folds=2, scheme=scheme), splits.train, found.reach_days, found.table.days_per_era)
+            folds = make_folds(
+                CrossValidation(folds=2, scheme=scheme), splits.train, planned.reach_days, planned.table.days_per_era
+            )
         except NlabError:
             continue
         for fold in folds:
-            assert overlapping(found, fold.train, fold.val1, horizon) == []
+            assert overlapping(planned, fold.train, fold.val1, horizon) == []
     for one, other in pairs(splits):
-        assert overlapping(found, one, other, horizon) == []
+        assert overlapping(planned, one, other, horizon) == []

@@ -9,9 +9,9 @@ from numerai_lab.core.eras import EraError, date_of, is_live, match_eras, number
 
 @pytest.mark.parametrize("label", ["0007", "7", "era7", "era 7", "era0007", "7.0", "week 0007", "week7", "Week_7", " 7 "])
 def test_an_integer_is_read_in_every_notation(label: str) -> None:
-    found = number_eras([label, "12"])
-    assert found.numbers == {label: 7, "12": 12}
-    assert (found.dates, found.calendar) == ({}, None)
+    numbering = number_eras([label, "12"])
+    assert numbering.numbers == {label: 7, "12": 12}
+    assert (numbering.dates, numbering.calendar) == ({}, None)
 
 
 def test_integers_stay_the_numbers_they_are() -> None:
@@ -40,9 +40,9 @@ def test_live_labels_have_no_number(label: str) -> None:
 )
 def test_dates_are_numbered_by_the_weeks_that_passed(written: str) -> None:
     days = [date(2020, 1, 3), date(2020, 1, 10), date(2020, 1, 16), date(2020, 2, 14), date(2021, 1, 1)]
-    found = number_eras([day.strftime(written) for day in days])
-    assert list(found.numbers.values()) == [1, 2, 3, 7, 53]  # the 16th is a Thursday before a holiday
-    assert found.dates == {1: "2020-01-03", 2: "2020-01-10", 3: "2020-01-16", 7: "2020-02-14", 53: "2021-01-01"}
+    numbering = number_eras([day.strftime(written) for day in days])
+    assert list(numbering.numbers.values()) == [1, 2, 3, 7, 53]  # the 16th is a Thursday before a holiday
+    assert numbering.dates == {1: "2020-01-03", 2: "2020-01-10", 3: "2020-01-16", 7: "2020-02-14", 53: "2021-01-01"}
 
 
 def test_months_are_four_or_five_weeks_apart() -> None:
@@ -56,8 +56,8 @@ def test_the_week_of_a_lone_monday_is_a_week_of_its_own() -> None:
 
 
 def test_the_same_dates_in_several_notations_are_the_same_eras() -> None:
-    found = number_eras(["20200103", "2020-01-03", "2020-01-03 00:00:00", "2020/01/10"])
-    assert found.numbers == {"20200103": 1, "2020-01-03": 1, "2020-01-03 00:00:00": 1, "2020/01/10": 2}
+    numbering = number_eras(["20200103", "2020-01-03", "2020-01-03 00:00:00", "2020/01/10"])
+    assert numbering.numbers == {"20200103": 1, "2020-01-03": 1, "2020-01-03 00:00:00": 1, "2020/01/10": 2}
 
 
 def test_daily_dates_are_numbered_by_business_days() -> None:

@@ -71,9 +71,9 @@ def test_explicit_ranges_one_era_too_near_are_refused_with_the_first_allowed_era
 
 
 def test_overlaps_and_wrong_order_are_refused() -> None:
-    said = complaint(SplitsConfig(train="1-60", val1="50-70", val2="65-90"), table(60, 40))
-    assert "splits.val1" in said
-    assert "splits.val2" in said
+    message = complaint(SplitsConfig(train="1-60", val1="50-70", val2="65-90"), table(60, 40))
+    assert "splits.val1" in message
+    assert "splits.val2" in message
 
 
 def test_a_number_may_raise_the_embargo_but_lowering_it_must_be_said_and_is_stamped() -> None:
@@ -110,8 +110,8 @@ def test_daily_eras_leave_out_40_before_val1_and_before_val2() -> None:
     splits = make_splits(SplitsConfig(), replace(table(100, 200), days_per_era=1), 20)
     assert splits.val1[0] == 100 + 40 + 1
     assert splits.val2[0] - splits.val1[-1] - 1 == splits.required_eras == 40
-    said = complaint(SplitsConfig(embargo=8), replace(table(100, 200), days_per_era=1))
-    assert "splits.embargo: 8 eras, but a 20-day target needs 40" in said
+    message = complaint(SplitsConfig(embargo=8), replace(table(100, 200), days_per_era=1))
+    assert "splits.embargo: 8 eras, but a 20-day target needs 40" in message
 
 
 MONTHLY = EraTable(
@@ -135,14 +135,14 @@ def test_a_range_of_dated_eras_is_given_by_dates_or_by_week_numbers(text: str) -
 
 def test_what_is_wrong_with_dated_splits_is_said_in_dates() -> None:
     near = SplitsConfig(train="1-10", val1="20200401-20200430", val2="20200801-20200831")
-    said = complaint(near, MONTHLY)
-    assert "splits.val1: starts 3 eras after train ends (era 20200328), the embargo is 8; start it at era 20200628" in said
+    message = complaint(near, MONTHLY)
+    assert "splits.val1: starts 3 eras after train ends (era 20200328), the embargo is 8; start it at era 20200628" in message
     assert "(eras 20200128-20200828 have one)" in complaint(SplitsConfig(train="2019-01-01..2019-02-01"), MONTHLY)
 
 
 def test_dates_for_eras_that_are_numbers_are_refused() -> None:
-    said = complaint(SplitsConfig(train="2020-01-03..2020-12-25"), table(60, 40))
-    assert "splits.train: '2020-01-03..2020-12-25' is a range of dates, and eras of this data are numbers (eras 1-100" in said
+    message = complaint(SplitsConfig(train="2020-01-03..2020-12-25"), table(60, 40))
+    assert "splits.train: '2020-01-03..2020-12-25' is a range of dates, and eras of this data are numbers (eras 1-100" in message
 
 
 def test_eras_are_counted_by_number_not_by_place() -> None:

@@ -38,14 +38,14 @@ def test_they_stand_beside_the_target_in_a_store_of_their_own(tmp_path: Path, su
 def test_the_longest_horizon_counts_and_is_told(tmp_path: Path) -> None:
     table = frame(target_x_60=OTHER, target_y_20=OTHER)
     for names, reach in ((["target_y_20"], 20), (["target_y_20", "target_x_60"], 60)):
-        found = loaded(tmp_path, table, auxiliary_targets=names)
-        assert (found.horizon_days, found.panel.horizon_days, found.panel.reach_days) == (20, 20, reach)
+        data = loaded(tmp_path, table, auxiliary_targets=names)
+        assert (data.horizon_days, data.panel.horizon_days, data.panel.reach_days) == (20, 20, reach)
         assert (
             outline(Files(path=str(tmp_path / "data.parquet"), target="target_ender_20", auxiliary_targets=names)).reach_days
             == reach
         )
-        told = ("embargo and purge are those of 60 days, which target_x_60 looks ahead; the target looks 20 ahead",)
-        assert found.notes == (told if reach == 60 else ())
+        notes = ("embargo and purge are those of 60 days, which target_x_60 looks ahead; the target looks 20 ahead",)
+        assert data.notes == (notes if reach == 60 else ())
 
 
 def test_horizons_that_no_name_tells_are_those_of_the_config_or_all_unknown(tmp_path: Path) -> None:
@@ -141,8 +141,8 @@ def test_an_embargo_that_is_long_enough_for_the_target_alone_is_refused(tmp_path
 
 
 def test_data_info_tells_how_far_they_look_and_how_much_is_missing(tmp_path: Path) -> None:
-    found = inventory(loaded(tmp_path, frame(target_x_60=OTHER), auxiliary_targets=["target_x_60"]))
-    assert found.facts["auxiliary target_x_60"] == "60 days; missing 33.3%"
+    counts = inventory(loaded(tmp_path, frame(target_x_60=OTHER), auxiliary_targets=["target_x_60"]))
+    assert counts.facts["auxiliary target_x_60"] == "60 days; missing 33.3%"
 
 
 def test_a_run_in_which_nothing_learns_them_says_so(tmp_path: Path) -> None:

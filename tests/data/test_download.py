@@ -67,11 +67,11 @@ class Handler(BaseHTTPRequestHandler):
         """The file or the range asked for, cut off after `most` bytes; `changes` replace headers, None removes one."""
         content, etag = self.server.content, changes.get("ETag", self.server.etag)
         headers = {"ETag": self.server.etag, "Content_Range": None, **changes}
-        found = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        if not found or self.headers.get("If-Range") not in (etag, headers.get("Last_Modified")):
+        match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        if not match or self.headers.get("If-Range") not in (etag, headers.get("Last_Modified")):
             self.send(200, content[:most], len(content), **(headers | {"Content_Range": None}))
             return
-        start = int(found[1])
+        start = int(match[1])
         if start >= len(content):
             self.send(416, Content_Range=f"bytes */{len(content)}")
             return
@@ -162,8 +162,8 @@ def break_off(target: Target, site: Site, least: int = 100_000) -> int:
 
 def test_a_file_arrives_whole_and_its_version_is_recorded(site: Site, target: Target) -> None:
     ticks: list[tuple[int, int]] = []
-    found = target.fetch(site.url, lambda done, total: ticks.append((done, total)))
-    assert found == Remote('"one"', len(OLD), None)
+    result = target.fetch(site.url, lambda done, total: ticks.append((done, total)))
+    assert result == Remote('"one"', len(OLD), None)
     assert target.holds(OLD)
     assert site.asked[0]["Accept-Encoding"] == "identity"
     assert ticks == sorted(set(ticks))
@@ -332,8 +332,8 @@ def test_server_errors_are_waited_out(site: Site, target: Target) -> None:
 
 def test_server_errors_without_end_are_one_sentence(site: Site, target: Target) -> None:
     site.script = lambda handler, number: handler.send(500)
-    said = target.refusal(site.url)
-    assert said == (
+    message = target.refusal(site.url)
+    assert message == (
         f"127.0.0.1: train.parquet can't be fetched (it answered 500); put the file at {target.path} by hand "
         "or use --set data.source=synthetic"
     )
@@ -441,9 +441,9 @@ def test_a_refusal_keeps_what_can_be_resumed(site: Site, target: Target) -> None
 def test_a_server_that_is_not_there_is_one_sentence_with_the_way_out(site: Site, target: Target) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    said = target.refusal(f"http://127.0.0.1:{port}/train.parquet")
-    assert "127.0.0.1: train.parquet can't be fetched (connection failed: NewConnectionError)" in said
-    assert f"put the file at {target.path} by hand or use --set data.source=synthetic" in said
+    message = target.refusal(f"http://127.0.0.1:{port}/train.parquet")
+    assert "127.0.0.1: train.parquet can't be fetched (connection failed: NewConnectionError)" in message
+    assert f"put the file at {target.path} by hand or use --set data.source=synthetic" in message
     assert (len(target.pauses), target.names()) == (5, [".lock"])
 
 
@@ -497,8 +497,8 @@ def test_a_signature_is_told_to_nobody(site: Site, target: Target, failure: str,
     url = {"connection": f"http://user:{SECRET}@127.0.0.1:1/train.parquet?{SECRET}", "scheme": f"none://host/x?{SECRET}"}
     with caplog.at_level(logging.DEBUG, logger="nlab"), pytest.raises(NlabError) as caught:
         target.fetch(url.get(failure, site.url))
-    said = [str(caught.value), *(record.getMessage() for record in caplog.records if record.name == "nlab")]
-    assert SECRET not in "\n".join(said)
+    messages = [str(caught.value), *(record.getMessage() for record in caplog.records if record.name == "nlab")]
+    assert SECRET not in "\n".join(messages)
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
     assert target.names() == [".lock"]

@@ -58,11 +58,11 @@ def refusal(folder: Path, table: pl.DataFrame, **parameters: Any) -> str:
 )
 def test_numbers_are_read_from_every_dtype(tmp_path: Path, eras: pl.Series) -> None:
     table = frame([1, 2, 5]).with_columns(pl.concat([eras[2:], eras[2:], eras[:1], eras[:1], eras[1:2], eras[1:2]]).alias("era"))
-    found = loaded(tmp_path, table)
-    assert found.panel.eras.tolist() == [1, 2, 5]
-    assert found.panel.ids.tolist() == [b"a", b"b", b"c", b"d", b"e", b"f"]
-    assert found.panel.dates == {}
-    assert "era_dates" not in found.store.meta
+    data = loaded(tmp_path, table)
+    assert data.panel.eras.tolist() == [1, 2, 5]
+    assert data.panel.ids.tolist() == [b"a", b"b", b"c", b"d", b"e", b"f"]
+    assert data.panel.dates == {}
+    assert "era_dates" not in data.store.meta
 
 
 @pytest.mark.parametrize(
@@ -79,13 +79,13 @@ def test_numbers_are_read_from_every_dtype(tmp_path: Path, eras: pl.Series) -> N
 )
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])
 def test_dates_become_weeks_and_are_kept(tmp_path: Path, suffix: str, eras: list[Any]) -> None:
-    found = loaded(tmp_path, frame(eras), suffix)
-    assert found.panel.eras.tolist() == [1, 2, 5]
-    assert found.panel.eras.dtype == np.int32
-    assert found.panel.ids.tolist() == [b"a", b"b", b"c", b"d", b"e", b"f"]
-    assert found.panel.dates == ISO
+    data = loaded(tmp_path, frame(eras), suffix)
+    assert data.panel.eras.tolist() == [1, 2, 5]
+    assert data.panel.eras.dtype == np.int32
+    assert data.panel.ids.tolist() == [b"a", b"b", b"c", b"d", b"e", b"f"]
+    assert data.panel.dates == ISO
     assert outline(Files(path=str(tmp_path / f"data{suffix}"), target="target_x_20")).table.dates == ISO
-    facts = inventory(found)
+    facts = inventory(data)
     assert facts.facts["eras"].startswith("20200103 to 20200131, weeks 1 to 5 (3)")
     assert [era["date"] for era in facts.as_dict()["by_era"]] == list(ISO.values())
 
@@ -99,8 +99,8 @@ def test_a_time_zone_keeps_its_own_days(tmp_path: Path, zone: str) -> None:
 def test_daily_data_need_their_step_and_get_it(tmp_path: Path) -> None:
     days = [20200102, 20200103, 20200107]
     assert "eras 2020-01-02 and 2020-01-03 fall into one week; set data.days_per_era" in refusal(tmp_path, frame(days))
-    found = loaded(tmp_path, frame(days), days_per_era=1)
-    assert (found.panel.eras.tolist(), found.panel.days_per_era) == ([1, 2, 4], 1)
+    data = loaded(tmp_path, frame(days), days_per_era=1)
+    assert (data.panel.eras.tolist(), data.panel.days_per_era) == ([1, 2, 4], 1)
 
 
 def test_another_step_does_not_take_the_store_of_the_first(tmp_path: Path) -> None:
@@ -110,9 +110,9 @@ def test_another_step_does_not_take_the_store_of_the_first(tmp_path: Path) -> No
 
 
 def test_live_rows_of_dated_data_are_left_out_and_follow_the_last_week(tmp_path: Path) -> None:
-    found = loaded(tmp_path, frame(["2020-01-03", "2020-01-10", "X"]))
-    assert found.panel.eras.tolist() == [1, 2]
-    live = live_rows(Files(path=str(tmp_path / "data.parquet"), target="target_x_20"), found.panel)
+    data = loaded(tmp_path, frame(["2020-01-03", "2020-01-10", "X"]))
+    assert data.panel.eras.tolist() == [1, 2]
+    live = live_rows(Files(path=str(tmp_path / "data.parquet"), target="target_x_20"), data.panel)
     assert live is not None
     assert (live.ids, live.block.era) == (["e", "f"], 3)
 

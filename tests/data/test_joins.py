@@ -73,14 +73,16 @@ def test_two_values_for_a_row_are_refused_in_one_file_and_in_two(tmp_path: Path)
     twice = {"id": ["a", "b", "a"], "era": ["0001", "0001", "0001"], "numerai_meta_model": [0.1, 0.2, 0.3]}
     assert "id 'a' of era 1 has two values of 'numerai_meta_model'" in refusal(tmp_path, twice)
     once, model = {"id": ["a"], "era": ["0010"]}, {"v53_lgbm_ender20": [0.5]}
-    said = refusal(tmp_path, once | {"m": [1.0]}, train_benchmark_models=once | model, validation_benchmark_models=once | model)
-    assert "validation_benchmark_models.parquet: id 'a' of era 10 has two values of 'v53_lgbm_ender20'" in said
+    message = refusal(
+        tmp_path, once | {"m": [1.0]}, train_benchmark_models=once | model, validation_benchmark_models=once | model
+    )
+    assert "validation_benchmark_models.parquet: id 'a' of era 10 has two values of 'v53_lgbm_ender20'" in message
 
 
 def test_an_id_in_another_era_than_in_the_data_is_refused(tmp_path: Path) -> None:
     own = [f"n{i}" for i in range(12)]
-    said = refusal(tmp_path, {"id": ["n0"], "era": ["0002"], "numerai_meta_model": [0.5]}, own)
-    assert said.endswith("meta_model.parquet: id 'n0' stands in era 2, in the data in era 1")
+    message = refusal(tmp_path, {"id": ["n0"], "era": ["0002"], "numerai_meta_model": [0.5]}, own)
+    assert message.endswith("meta_model.parquet: id 'n0' stands in era 2, in the data in era 1")
 
 
 def test_neither_an_index_nor_an_era_nor_a_target_is_another_model(tmp_path: Path) -> None:

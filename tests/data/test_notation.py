@@ -51,21 +51,21 @@ def test_zeros_and_ones_are_read_as_the_files_other_features_tell(
 ) -> None:
     switch = [float(value) for value in SWITCH]
     other = [value if in_bins else value / 4 for value in map(float, BINS)]
-    found = two_sets(tmp_path, *((switch, other) if switch_first else (other, switch)), suffix)
-    assert found.panel.features.dtype == np.int8
+    loaded = two_sets(tmp_path, *((switch, other) if switch_first else (other, switch)), suffix)
+    assert loaded.panel.features.dtype == np.int8
     wanted = [[value if in_bins else 4 * value for value in SWITCH], BINS]
-    np.testing.assert_array_equal(of_set(found, "both").T, wanted if switch_first else wanted[::-1])
+    np.testing.assert_array_equal(of_set(loaded, "both").T, wanted if switch_first else wanted[::-1])
 
 
 def test_features_that_no_store_holds_tell_too(tmp_path: Path) -> None:
     switch = [float(value) for value in SWITCH]
-    found = two_sets(tmp_path, switch, switch, feature_z=[float(value) for value in BINS])
-    np.testing.assert_array_equal(of_set(found, "both").T, [SWITCH, SWITCH])
+    loaded = two_sets(tmp_path, switch, switch, feature_z=[float(value) for value in BINS])
+    np.testing.assert_array_equal(of_set(loaded, "both").T, [SWITCH, SWITCH])
 
 
 def test_floats_tell_before_integers_do(tmp_path: Path) -> None:
-    found = two_sets(tmp_path, [float(value) for value in SWITCH], [value / 4 for value in BINS], feature_z=BINS)
-    np.testing.assert_array_equal(of_set(found, "both").T, [[4 * value for value in SWITCH], BINS])
+    loaded = two_sets(tmp_path, [float(value) for value in SWITCH], [value / 4 for value in BINS], feature_z=BINS)
+    np.testing.assert_array_equal(of_set(loaded, "both").T, [[4 * value for value in SWITCH], BINS])
     alone = two_sets(tmp_path, [float(value) for value in SWITCH], BINS)
     np.testing.assert_array_equal(of_set(alone, "both").T, [SWITCH, BINS])
 
@@ -81,15 +81,15 @@ def test_two_notations_in_the_stores_of_one_file_are_refused(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("bins_first", [True, False])
 def test_bins_and_continuous_features_are_scored_on_one_scale(tmp_path: Path, bins_first: bool) -> None:
-    found = two_sets(tmp_path, *((BINS, SHARES) if bins_first else (SHARES, BINS)))
-    scoring = found.panel.scoring_features
+    loaded = two_sets(tmp_path, *((BINS, SHARES) if bins_first else (SHARES, BINS)))
+    scoring = loaded.panel.scoring_features
     assert scoring is not None
-    assert {found.panel.features.dtype, scoring.dtype} == {np.dtype(np.int8), np.dtype(np.float32)}
+    assert {loaded.panel.features.dtype, scoring.dtype} == {np.dtype(np.int8), np.dtype(np.float32)}
     wanted = np.float32([[value / 4 for value in BINS], SHARES])
-    both = of_set(found, "both")
+    both = of_set(loaded, "both")
     assert both.dtype == np.float32
     np.testing.assert_array_equal(both.T, wanted if bins_first else wanted[::-1])
-    np.testing.assert_array_equal(of_set(found, "two")[:, 0], np.float32(SHARES if bins_first else BINS))
+    np.testing.assert_array_equal(of_set(loaded, "two")[:, 0], np.float32(SHARES if bins_first else BINS))
 
     exposures = Exposures.of(both)
     predictions = np.random.default_rng(0).normal(size=(N, 1))

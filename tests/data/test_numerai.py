@@ -125,11 +125,11 @@ def test_grown_validation_is_noticed_once_a_day_and_fetched_only_when_asked(serv
     os.utime(source.folder / ".asked", (1, 1))
     path = server.folder / "validation.parquet"
     path.write_bytes(path.read_bytes() + b"more")
-    found = load(source)
-    assert found.notes == ("validation has grown at the source since it was downloaded; `nlab data update` fetches it",)
-    assert found.identity == identity
+    loaded = load(source)
+    assert loaded.notes == ("validation has grown at the source since it was downloaded; `nlab data update` fetches it",)
+    assert loaded.identity == identity
     server.asked.clear()
-    assert load(source).notes == found.notes
+    assert load(source).notes == loaded.notes
     assert server.asked == []
 
 
@@ -144,8 +144,8 @@ def test_a_run_goes_on_where_nobody_answers_whether_validation_has_grown(server:
 def test_a_version_of_older_file_names_is_read_too(server: Server) -> None:
     for part in ("train", "validation"):
         (server.folder / f"{part}.parquet").rename(server.folder / f"{part}_int8.parquet")
-    found = load(Numerai(version="v5.3", feature_set="medium"))
-    assert (found.panel.n_raw, len(found.panel.eras)) == (12, 40)
+    loaded = load(Numerai(version="v5.3", feature_set="medium"))
+    assert (loaded.panel.n_raw, len(loaded.panel.eras)) == (12, 40)
 
 
 def test_a_version_without_tables_that_the_reader_knows_says_so(server: Server) -> None:

@@ -51,14 +51,14 @@ def test_the_legacy_csv_is_written_as_numerai_wrote_it(folders: dict[str, Path])
 def test_legacy_folders_are_read_as_bins_with_the_horizon_of_their_time(
     folders: dict[str, Path], layout: str, target: str, horizon: int
 ) -> None:
-    found = read(folders[layout], target=target)
-    assert (found.target, found.horizon_days) == (target, horizon)
-    assert (found.panel.features.dtype, found.panel.n_raw) == (np.int8, 310)
-    assert found.panel.eras.tolist() == list(range(1, LAST_ERA + 1))
+    loaded = read(folders[layout], target=target)
+    assert (loaded.target, loaded.horizon_days) == (target, horizon)
+    assert (loaded.panel.features.dtype, loaded.panel.n_raw) == (np.int8, 310)
+    assert loaded.panel.eras.tolist() == list(range(1, LAST_ERA + 1))
     truth = pl.read_csv(folders[layout] / "numerai_training_data.csv").filter(era="era7").sort("id")
-    rows = found.panel.rows(7)
-    np.testing.assert_array_equal(found.panel.features[rows], (truth[list(found.panel.raw_names)].to_numpy() * 4).astype(int))
-    np.testing.assert_array_equal(found.panel.target[rows], truth[target].to_numpy())
+    rows = loaded.panel.rows(7)
+    np.testing.assert_array_equal(loaded.panel.features[rows], (truth[list(loaded.panel.raw_names)].to_numpy() * 4).astype(int))
+    np.testing.assert_array_equal(loaded.panel.target[rows], truth[target].to_numpy())
 
 
 def test_feature_sets_of_the_legacy_data_follow_from_the_names(folders: dict[str, Path]) -> None:
@@ -84,14 +84,14 @@ def test_v3_floats_and_v4_bins_hold_the_same(folders: dict[str, Path]) -> None:
 
 
 def test_fifty_continuous_features_stay_float32(folders: dict[str, Path]) -> None:
-    found = read(folders["2018"] / "numerai_2018.csv.gz", target="target_bernie", horizon_days=20)
+    loaded = read(folders["2018"] / "numerai_2018.csv.gz", target="target_bernie", horizon_days=20)
     frame = pl.read_csv(folders["2018"] / "numerai_2018.csv.gz", infer_schema_length=None)
     assert frame.columns[-7:] == [f"target_{name}" for name in BINARY]
-    assert (found.panel.features.dtype, found.panel.n_raw, found.panel.top) == (np.float32, 50, 1.0)
-    truth = frame.filter(era="era3").sort("id")[list(found.panel.raw_names)].to_numpy()
-    np.testing.assert_allclose(found.panel.features[found.panel.rows(3)], truth, atol=1e-7)
-    assert set(np.unique(found.panel.target[found.panel.rows(3)])) == {0.0, 1.0}
-    assert "50 of 50 features, such as feature1, are no bins" in found.notes[0]
+    assert (loaded.panel.features.dtype, loaded.panel.n_raw, loaded.panel.top) == (np.float32, 50, 1.0)
+    truth = frame.filter(era="era3").sort("id")[list(loaded.panel.raw_names)].to_numpy()
+    np.testing.assert_allclose(loaded.panel.features[loaded.panel.rows(3)], truth, atol=1e-7)
+    assert set(np.unique(loaded.panel.target[loaded.panel.rows(3)])) == {0.0, 1.0}
+    assert "50 of 50 features, such as feature1, are no bins" in loaded.notes[0]
 
 
 def test_floats_counted_in_whole_bins_are_told_by_the_largest_value(tmp_path: Path) -> None:

@@ -67,15 +67,15 @@ def test_live_rows_are_left_out(tmp_path: Path) -> None:
 
 def test_quarters_become_bins_and_missing_values_the_middle_one(tmp_path: Path) -> None:
     values = [0, 0.25, 0.5, 0.75, 1, None, float("nan"), 0, 1]
-    found = loaded(tmp_path, frame(feature_x=pl.Series(values, dtype=pl.Float32)))
-    assert found.panel.features.dtype == np.int8
-    np.testing.assert_array_equal(found.panel.features[:, 0], [2, 4, 3, 1, 2, 0, 4, 0, 2])
-    assert found.notes == ("2 missing feature values were set to the middle bin",)
+    data = loaded(tmp_path, frame(feature_x=pl.Series(values, dtype=pl.Float32)))
+    assert data.panel.features.dtype == np.int8
+    np.testing.assert_array_equal(data.panel.features[:, 0], [2, 4, 3, 1, 2, 0, 4, 0, 2])
+    assert data.notes == ("2 missing feature values were set to the middle bin",)
 
 
 def test_missing_integers_become_the_middle_bin_too(tmp_path: Path) -> None:
-    found = loaded(tmp_path, frame(feature_x=pl.Series([0, None, 2, 3, 4, 0, 1, 2, 3], dtype=pl.Int8)))
-    assert found.panel.features[:, 0].tolist() == [0, 4, 3, 2, 2, 0, 3, 2, 1]
+    data = loaded(tmp_path, frame(feature_x=pl.Series([0, None, 2, 3, 4, 0, 1, 2, 3], dtype=pl.Int8)))
+    assert data.panel.features[:, 0].tolist() == [0, 4, 3, 2, 2, 0, 3, 2, 1]
 
 
 def test_continuous_features_stay_float32(tmp_path: Path) -> None:
@@ -122,8 +122,8 @@ def test_an_alias_is_resolved_to_the_target_it_equals(tmp_path: Path) -> None:
     same = pl.Series(known, dtype=pl.Float32)
     words = {"target_name": ["unrelated"] * ROWS}
     other = pl.Series([0.0, 1.0, 0.5] * 3, dtype=pl.Float32)
-    found = loaded(tmp_path, frame(target=same, target_other_60=other, target_ender_20=same, **words), target="target")
-    assert (found.target, found.horizon_days) == ("target_ender_20", 20)
+    data = loaded(tmp_path, frame(target=same, target_other_60=other, target_ender_20=same, **words), target="target")
+    assert (data.target, data.horizon_days) == ("target_ender_20", 20)
     longer = loaded(tmp_path, frame(target=other, target_other_60=other), target="target")
     assert (longer.target, longer.horizon_days) == ("target_other_60", 60)
     assert longer.panel.horizon_days == 60
@@ -173,8 +173,8 @@ def test_a_store_is_reused_until_the_file_or_the_features_change(tmp_path: Path,
 def test_the_outline_tells_eras_and_rows_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     frame().write_parquet(tmp_path / "data.parquet")
     monkeypatch.setenv("NLAB_CACHE", str(tmp_path / "cache"))
-    found = outline(Files(path=str(tmp_path / "data.parquet"), target="target_ender_20"))
-    assert (found.table.eras, found.n_rows, found.n_columns, found.horizon_days) == ((1, 2, 10), (3, 3, 3), 2, 20)
+    planned = outline(Files(path=str(tmp_path / "data.parquet"), target="target_ender_20"))
+    assert (planned.table.eras, planned.n_rows, planned.n_columns, planned.horizon_days) == ((1, 2, 10), (3, 3, 3), 2, 20)
     assert not (tmp_path / "cache").exists()
 
 

@@ -155,11 +155,11 @@ def test_what_is_planned_is_what_is_made(tmp_path: Path, monkeypatch: pytest.Mon
     for target in ("target", "target_ender_60"):
         source = Synthetic(size="tiny", target=target, auxiliary_targets=["target_cyrusd_60"], seed=5)
         planned = source.planned() or outline(source)
-        found = load(source)
+        loaded = load(source)
         made = outline(source)
         assert (planned.table, planned.n_rows, planned.n_columns) == (made.table, made.n_rows, made.n_columns)
-        assert (planned.target, planned.horizon_days) == (found.target, found.horizon_days)
-        assert planned.reach_days == found.panel.reach_days == 60
+        assert (planned.target, planned.horizon_days) == (loaded.target, loaded.horizon_days)
+        assert planned.reach_days == loaded.panel.reach_days == 60
         monkeypatch.setenv("NLAB_CACHE", str(tmp_path / "other"))
 
 

@@ -65,8 +65,8 @@ def test_a_numbered_target_has_the_horizon_that_the_config_says(tmp_path: Path) 
 def test_a_horizon_shorter_than_the_name_says_is_refused_and_a_longer_one_noted(tmp_path: Path) -> None:
     columns = {"target": OTHER, "target_x_60": OTHER, "target_y_20": OWN}
     for target in ("target_x_60", "target"):
-        said = refusal(tmp_path, columns, target=target, horizon_days=20)
-        assert said.startswith("data.horizon_days: 20, but 'target_x_60' looks 60 days ahead by its name")
+        message = refusal(tmp_path, columns, target=target, horizon_days=20)
+        assert message.startswith("data.horizon_days: 20, but 'target_x_60' looks 60 days ahead by its name")
     longer = read(tmp_path, columns, target="target_y_20", horizon_days=60)
     assert longer.horizon_days == 60
     assert "the horizon is 60 days, as data.horizon_days says; the name target_y_20 says 20" in longer.notes
@@ -95,8 +95,8 @@ def test_a_feature_set_never_holds_what_is_no_feature(tmp_path: Path, name: str,
     sets = {"feature_sets": {"small": ["feature_x", name], "clean": ["feature_x"]}}
     (tmp_path / "features.json").write_text(json.dumps(sets), encoding="utf-8")
     wanted = {"target": "label", "auxiliary_targets": ["further"], "horizon_days": 20}
-    said = refusal(tmp_path, columns, feature_set="small", **wanted)
-    assert f"feature set 'small' holds {name!r}, which is {what} and no feature; take it out of features.json" in said
+    message = refusal(tmp_path, columns, feature_set="small", **wanted)
+    assert f"feature set 'small' holds {name!r}, which is {what} and no feature; take it out of features.json" in message
     assert read(tmp_path, columns, feature_set="clean", **wanted).panel.raw_names == ("feature_x",)
     with pytest.raises(NlabError, match="and no feature"):
         load(Files(path=str(tmp_path), feature_set="clean", **wanted), ["small"])
@@ -105,5 +105,5 @@ def test_a_feature_set_never_holds_what_is_no_feature(tmp_path: Path, name: str,
 @pytest.mark.parametrize("prefix", ["", "t", "feature_"])
 def test_a_prefix_that_takes_a_target_for_a_feature_is_refused(tmp_path: Path, prefix: str) -> None:
     columns = {"target_x_20": OWN, "feature_label": OTHER}
-    said = refusal(tmp_path, columns, feature_prefix=prefix, target="feature_label" if prefix == "feature_" else "target_x_20")
-    assert f"data.feature_prefix {prefix!r} finds it" in said
+    message = refusal(tmp_path, columns, feature_prefix=prefix, target="feature_label" if prefix == "feature_" else "target_x_20")
+    assert f"data.feature_prefix {prefix!r} finds it" in message

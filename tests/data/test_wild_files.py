@@ -98,17 +98,17 @@ def test_dialects_of_csv_hold_the_same(tmp_path: Path, how: dict[str, Any], sepa
 @pytest.mark.parametrize("missing", ["", "NaN", "nan", "NA", "N/A", "null", "NULL", "None", "<NA>", "#N/A"])
 def test_missing_numbers_may_be_written_as_pandas_r_and_spreadsheets_do(tmp_path: Path, missing: str) -> None:
     lines = ["id,era,feature_x,target_a_20", "a,1,0,0", f"b,1,{missing},{missing}", "c,1,4,1", "d,2,1,0.25"]
-    found = csv(tmp_path, "\n".join(lines))
-    assert found.panel.features[:, 0].tolist() == [0, 2, 4, 1]
-    np.testing.assert_array_equal(found.panel.target, np.float32([0, np.nan, 1, 0.25]))
-    assert "1 missing feature values were set to the middle bin" in found.notes
+    loaded = csv(tmp_path, "\n".join(lines))
+    assert loaded.panel.features[:, 0].tolist() == [0, 2, 4, 1]
+    np.testing.assert_array_equal(loaded.panel.target, np.float32([0, np.nan, 1, 0.25]))
+    assert "1 missing feature values were set to the middle bin" in loaded.notes
 
 
 @pytest.mark.parametrize("value", ["abc", "0,5", "inf", "-inf", "1 000", "True", "0x1", "5"])
 def test_a_feature_that_is_none_is_named_with_its_row_and_value(tmp_path: Path, value: str) -> None:
     lines = ["id,era,feature_x,target_a_20", "a,1,0,0", f'b,1,"{value}",0.5', "c,2,4,1"]
-    said = refusal(lambda: csv(tmp_path, "\n".join(lines)))
-    assert f"feature 'feature_x' holds {value!r} in row 2 (id 'b'), wanted bins 0 to 4" in said
+    message = refusal(lambda: csv(tmp_path, "\n".join(lines)))
+    assert f"feature 'feature_x' holds {value!r} in row 2 (id 'b'), wanted bins 0 to 4" in message
 
 
 @pytest.mark.parametrize("value", ["abc", "0,5", "inf", "True"])
@@ -215,9 +215,9 @@ def test_an_index_that_merely_numbers_the_rows_is_no_id(tmp_path: Path) -> None:
     frame.to_parquet(tmp_path / "data.parquet")
     frame.to_csv(tmp_path / "data.csv")
     for name in ("data.parquet", "data.csv"):
-        said = refusal(lambda name=name: read(tmp_path / name))  # type: ignore[misc]
-        assert "has no column 'id', and its index" in said
-        assert "numbers the rows" in said
+        message = refusal(lambda name=name: read(tmp_path / name))  # type: ignore[misc]
+        assert "has no column 'id', and its index" in message
+        assert "numbers the rows" in message
     assert read(tmp_path / "data.parquet", id_column="__index_level_0__").panel.ids[0] == b"1"
 
 
@@ -225,8 +225,8 @@ def test_an_index_beside_ids_is_neither_id_nor_feature(tmp_path: Path) -> None:
     frame = table().to_pandas()
     frame.index = pd.Index([5, 3, 1, 0, 2, 4], name="feature_row")
     frame.to_parquet(tmp_path / "data.parquet")
-    said = refusal(lambda: read(tmp_path / "data.parquet"))
-    assert "feature set 'all' holds 'feature_row', which is an index that pandas wrote and no feature" in said
+    message = refusal(lambda: read(tmp_path / "data.parquet"))
+    assert "feature set 'all' holds 'feature_row', which is an index that pandas wrote and no feature" in message
 
 
 def test_the_same_rows_in_two_notations_are_the_same_cells(tmp_path: Path) -> None:
@@ -253,10 +253,10 @@ def test_the_same_rows_in_two_notations_are_the_same_cells(tmp_path: Path) -> No
 def test_continuous_rows_after_bins_are_kept_as_floats_on_one_scale(tmp_path: Path) -> None:
     table(era=["1"] * 6).write_parquet(tmp_path / "train.parquet")
     table(era=["2"] * 6, feature_x=[0.1, 0.9, 0.3, 0.5, 0.2, 0.7]).write_parquet(tmp_path / "validation.parquet")
-    found = read(tmp_path)
+    loaded = read(tmp_path)
     wanted = np.float32([0, 0.25, 0.5, 0.75, 1, 0, 0.1, 0.9, 0.3, 0.5, 0.2, 0.7])
-    np.testing.assert_array_equal(found.panel.features[:, 0], wanted)
-    assert "1 of 1 features, such as feature_x, are no bins" in found.notes[0]
+    np.testing.assert_array_equal(loaded.panel.features[:, 0], wanted)
+    assert "1 of 1 features, such as feature_x, are no bins" in loaded.notes[0]
 
 
 def test_zeros_and_ones_are_read_as_the_other_file_tells(tmp_path: Path) -> None:

@@ -44,9 +44,9 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def section(heading: str) -> str:
-    found = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", source("run-folder"), flags=re.DOTALL | re.MULTILINE)
-    assert found
-    return found[1]
+    match = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", source("run-folder"), flags=re.DOTALL | re.MULTILINE)
+    assert match
+    return match[1]
 
 
 def described(heading: str) -> list[re.Pattern[str]]:

@@ -70,10 +70,10 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_half_entry(tmp_path: Path, fi
     config = written(config_of(files, generators={"pca": {"kind": "pca", "n_components": 40}}), tmp_path)
     cache = tmp_path / "cache"
     command = [sys.executable, "-c", LIMITED, str(n_bytes), "run", str(config), "--runs-dir", str(tmp_path / "runs")]
-    found = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "NLAB_CACHE": str(cache)}, check=False)
-    assert found.returncode == 1, found.stderr
-    assert "File too large; make room" in found.stderr
-    assert "Traceback" not in found.stderr
+    result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "NLAB_CACHE": str(cache)}, check=False)
+    assert result.returncode == 1, result.stderr
+    assert "File too large; make room" in result.stderr
+    assert "Traceback" not in result.stderr
     assert final_names(tmp_path / "runs") == []
     assert [damage for _, damage in damaged_items(cache) if damage] == []
     assert nlab("run", config, "--runs-dir", tmp_path / "runs", NLAB_CACHE=str(cache)).returncode == 0
@@ -334,8 +334,8 @@ def test_five_thousand_run_folders_are_compared_one_by_one_and_stand_in_nobodys_
     for i in range(5000):
         (tmp_path / "runs" / f"20200101-000000_old-{i}").mkdir()
     again = run(make_config(), tmp_path / "runs", Quiet())
-    found = nlab("compare", *sorted((tmp_path / "runs").iterdir()), "--format", "json")
-    assert found.returncode == 0, found.stderr[-500:]
-    assert found.stderr.count("not a run folder") == 5000
-    assert done.name in found.stdout
-    assert again.name in found.stdout
+    result = nlab("compare", *sorted((tmp_path / "runs").iterdir()), "--format", "json")
+    assert result.returncode == 0, result.stderr[-500:]
+    assert result.stderr.count("not a run folder") == 5000
+    assert done.name in result.stdout
+    assert again.name in result.stdout

@@ -42,7 +42,7 @@ INPUTS = pytest.mark.parametrize("n_inputs", [2000, pytest.param(100_000, marks=
 def each(paths: list[Path], n_inputs: int, read: Callable[[Path], Any]) -> list[str]:
     """Mutates one file after the other, reads, and puts it right again; what was said of those that were refused."""
     whole = {path: path.read_bytes() for path in paths}
-    said = []
+    messages = []
     for i in range(n_inputs):
         path, rng = paths[i % len(paths)], np.random.default_rng(i)
         content = pickle.dumps(Attack()) if i % 500 < len(paths) else mutated(whole[path], rng)
@@ -51,10 +51,10 @@ def each(paths: list[Path], n_inputs: int, read: Callable[[Path], Any]) -> list[
             with soon(f"input {i}, {path.name}"):
                 read(path)
         except NlabError as error:
-            said.append(str(error))
+            messages.append(str(error))
         path.write_bytes(whole[path])
         assert DONE == [], (i, path)
-    return said
+    return messages
 
 
 @contextmanager
@@ -90,9 +90,9 @@ def finds_damage(what: Entry | Store) -> Callable[[Path], None]:
 @INPUTS
 def test_configs(n_inputs: int, tmp_path: Path) -> None:
     paths = [Path(shutil.copy(path, tmp_path)) for path in sorted(Path("configs").glob("*.yaml"))]
-    said = each(paths, n_inputs, load_config)
-    assert len(said) > n_inputs / 2
-    assert all(".yaml" in one for one in said)
+    messages = each(paths, n_inputs, load_config)
+    assert len(messages) > n_inputs / 2
+    assert all(".yaml" in one for one in messages)
 
 
 @pytest.fixture(scope="module")
@@ -115,9 +115,9 @@ def test_run_folders_that_broke_are_all_refused(n_inputs: int, finished: Path) -
         assert read_mapping(finished / MANIFEST) == honest  # a blank more or less
         assert path.name == MANIFEST
 
-    said = each(tables, n_inputs, read)
-    assert len(said) > 0.98 * n_inputs
-    assert all("damaged run folder" in one for one in said)
+    messages = each(tables, n_inputs, read)
+    assert len(messages) > 0.98 * n_inputs
+    assert all("damaged run folder" in one for one in messages)
 
 
 @INPUTS
@@ -200,8 +200,8 @@ def test_stores_that_broke_are_found_and_made_anew(n_inputs: int, tmp_path: Path
     loaded = load(make_config().data)
     wanted = np.array(loaded.panel.features)
     for store in (loaded.store, loaded.labels):
-        said = each(sorted(store.folder.iterdir()), n_inputs // 2, finds_damage(store))
-        assert len(said) > 0.98 * n_inputs // 2
+        messages = each(sorted(store.folder.iterdir()), n_inputs // 2, finds_damage(store))
+        assert len(messages) > 0.98 * n_inputs // 2
     (loaded.store.folder / "features.npy").write_bytes(b"broken")
     again = load(make_config().data)
     assert again.new_stores
@@ -222,5 +222,5 @@ def test_data_files_that_broke_are_read_or_refused(tmp_path: Path, monkeypatch: 
         load(Files(path=str(path)))
         shutil.rmtree(tmp_path / "cache")
 
-    said = each(paths, 500, read)  # in some thousands there is one with a page of -1 rows, of which polars dies
-    assert all(str(tmp_path) in one or one.startswith("data.") for one in said)
+    messages = each(paths, 500, read)  # in some thousands there is one with a page of -1 rows, of which polars dies
+    assert all(str(tmp_path) in one or one.startswith("data.") for one in messages)

@@ -150,8 +150,8 @@ def test_a_script_in_the_scores_of_a_foreign_run_is_data_and_the_report_escapes_
     facts = read_mapping(manifest)
     del facts["stamp"], facts["files"]  # somebody who forges tables forges checksums; a manifest without any is an old one
     manifest.write_text(json.dumps(facts).replace('"baseline"', f'"{hostile}"'))
-    found = compare([done.path], "corr_mean", None)
-    assert hostile in found.groups[0].table["variant"].to_list()
+    comparison = compare([done.path], "corr_mean", None)
+    assert hostile in comparison.groups[0].table["variant"].to_list()
 
     page = render("inspection.html", [], title=hostile, head=[hostile], columns=[], rows=[], legend=[hostile], groups={})
     assert hostile not in page

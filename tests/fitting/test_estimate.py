@@ -36,8 +36,8 @@ def test_memory_grows_with_rows_copies_and_inputs() -> None:
 
 def test_only_used_generators_take_disk_and_only_those_that_draw_a_share_a_seed() -> None:
     generators = {"pca": quick("pca"), "umap": quick("umap"), "idle": quick("pca")}
-    found = need(task(generators=generators, seeds=[1, 2], variants={"v": {"features": ["pca", "umap"]}}))
-    assert found.disk_bytes - need(task(seeds=[1, 2], variants={"v": {}})).disk_bytes == 4 * 550_000 * (3 + 2 * 2)
+    needs = need(task(generators=generators, seeds=[1, 2], variants={"v": {"features": ["pca", "umap"]}}))
+    assert needs.disk_bytes - need(task(seeds=[1, 2], variants={"v": {}})).disk_bytes == 4 * 550_000 * (3 + 2 * 2)
 
 
 def test_a_run_that_makes_its_store_counts_the_reader_and_folds_their_columns() -> None:
@@ -67,12 +67,12 @@ def test_a_refusal_says_by_how_much_and_what_would_fit(monkeypatch: pytest.Monke
     monkeypatch.setattr(estimate, "free_memory", lambda: int(0.8e9))
     with pytest.raises(NlabError) as refused:
         refuse_too_much(task(), tmp_path)
-    said = str(refused.value)
-    assert "about 1.1 GB of memory needed, 800.0 MB free: 280.0 MB too much" in said
-    assert "--set splits.train=41-100 (about 760.0 MB), the last 60 of 100 training eras" in said
-    assert "--set model.kind=ridge (about 238.1 MB)" in said
-    assert "--set model.external_memory=true (about 388.1 MB)" in said
-    assert "--force" in said
+    message = str(refused.value)
+    assert "about 1.1 GB of memory needed, 800.0 MB free: 280.0 MB too much" in message
+    assert "--set splits.train=41-100 (about 760.0 MB), the last 60 of 100 training eras" in message
+    assert "--set model.kind=ridge (about 238.1 MB)" in message
+    assert "--set model.external_memory=true (about 388.1 MB)" in message
+    assert "--force" in message
     monkeypatch.setattr(estimate, "free_memory", lambda: int(1.2e9))
     refuse_too_much(task(), tmp_path)
 

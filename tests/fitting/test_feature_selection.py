@@ -98,26 +98,26 @@ def test_features_that_are_dead_in_training_are_chosen_last(keep: Literal["lowes
 
 def test_a_generator_sees_the_selected_features_and_no_others(tmp_path: Path) -> None:
     panel = planted()
-    found = fitted(panel, tmp_path / "s", features=["first"])
+    fit = fitted(panel, tmp_path / "s", features=["first"])
     alone = PCA(n_components=2).fit(replace(panel, n_raw=6).only(SPLITS.train), np.random.default_rng(0))
     for era in (3, 20):
         wanted = alone.transform(replace(panel, n_raw=6).block(era))
-        np.testing.assert_allclose(found.columns[panel.rows(era)], wanted, rtol=0, atol=1e-6)
-        np.testing.assert_array_equal(found.fits.columns_for(panel.block(era)), found.columns[panel.rows(era)])
+        np.testing.assert_allclose(fit.columns[panel.rows(era)], wanted, rtol=0, atol=1e-6)
+        np.testing.assert_array_equal(fit.fits.columns_for(panel.block(era)), fit.columns[panel.rows(era)])
     garbage = panel.features.copy()
     garbage[:, 6:] = 4 - garbage[:, 6:]
     again = fitted(replace(panel, features=garbage), tmp_path / "g", features=["first"])
-    np.testing.assert_array_equal(found.columns, again.columns)
+    np.testing.assert_array_equal(fit.columns, again.columns)
 
 
 def test_a_restored_generator_knows_what_it_selected(tmp_path: Path) -> None:
     panel = planted()
     saved: dict[str, bytes] = {}
-    found = fitted(panel, tmp_path / "s", saved, by="variance", keep="highest", top_k=2)
+    fit = fitted(panel, tmp_path / "s", saved, by="variance", keep="highest", top_k=2)
     state = arrays_from_bytes(saved["models/generator-g@0.safetensors"])
     assert state["selected_"].tolist() == [2, 8]
-    restored = PCA.model_validate(found.fits.template.model_dump()).restored(state)
-    np.testing.assert_array_equal(restored.columns_for(panel.block(20)), found.columns[panel.rows(20)])
+    restored = PCA.model_validate(fit.fits.template.model_dump()).restored(state)
+    np.testing.assert_array_equal(restored.columns_for(panel.block(20)), fit.columns[panel.rows(20)])
 
 
 @pytest.mark.parametrize("fit_on", ["train", "all"])

@@ -186,8 +186,8 @@ def test_predictions_for_the_holdout_are_counted_and_not_scored(folder: Path, tm
     rows.with_columns(a=rng.uniform(size=len(rows)), b=rng.uniform(size=len(rows))).write_parquet(tmp_path / "mine.parquet")
 
     def scored() -> tuple[Any, Any, tuple[str, ...]]:
-        found = score_predictions(tmp_path / "mine.parquet", config(folder), Quiet())
-        return found.eras.to_dicts(), found.scores.write_csv(), found.head[1:]
+        rescored = score_predictions(tmp_path / "mine.parquet", config(folder), Quiet())
+        return rescored.eras.to_dicts(), rescored.scores.write_csv(), rescored.head[1:]
 
     eras, scores, head = scored()
     assert max(row["era"] for row in eras) == 72

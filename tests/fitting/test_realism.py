@@ -61,8 +61,8 @@ def test_inspect_prints_what_the_run_found(done: Run) -> None:
     shown = CliRunner().invoke(app, ["inspect", str(done.path), "--rows", "--format", "json"])
     assert shown.exit_code == 0
     assert '"augmenter": "law"' in shown.stdout
-    said = CliRunner().invoke(app, ["inspect", str(done.path)]).stdout
-    assert "0.5 = not at all" in said
+    output = CliRunner().invoke(app, ["inspect", str(done.path)]).stdout
+    assert "0.5 = not at all" in output
 
 
 def test_a_run_without_invented_rows_has_nothing_to_inspect(tmp_path: Path) -> None:
@@ -82,8 +82,8 @@ def test_another_model_takes_the_rows_from_the_cache_and_ratios_share_a_fit(tmp_
 
 
 def test_eras_are_exported_in_the_tournaments_layout_and_are_those_the_run_trained_on(done: Run, tmp_path: Path) -> None:
-    found = export_eras(done.path, "new", 70, tmp_path / "eras.parquet", Quiet())
-    table = pl.read_parquet(found.path)
+    exported = export_eras(done.path, "new", 70, tmp_path / "eras.parquet", Quiet())
+    table = pl.read_parquet(exported.path)
     features = [name for name, dtype in table.schema.items() if dtype == pl.Int8]
     assert table.columns == ["id", "era", "data_type", *features, "target"]
     assert len(features) == 42
@@ -96,16 +96,16 @@ def test_eras_are_exported_in_the_tournaments_layout_and_are_those_the_run_train
     written = table.filter(pl.col("era") == "1007")
     np.testing.assert_array_equal(written.select(features).to_numpy(), own.features)
     np.testing.assert_array_equal(written["target"].to_numpy(), own.target)
-    card = found.card.read_text()
+    card = exported.card.read_text()
     assert "5,600 in 70 eras" in card
     assert "| new |" in card  # its realism
 
 
 def test_rows_made_out_of_real_ones_are_exported_too(done: Run, tmp_path: Path) -> None:
-    found = export_eras(done.path, "cut", 61, tmp_path / "eras.parquet", Quiet())
-    table = pl.read_parquet(found.path)
+    exported = export_eras(done.path, "cut", 61, tmp_path / "eras.parquet", Quiet())
+    table = pl.read_parquet(exported.path)
     assert table["era"].n_unique() == 61
-    assert "out of training eras 1 to 60" in found.card.read_text()
+    assert "out of training eras 1 to 60" in exported.card.read_text()
 
 
 def test_averages_halfway_between_bins_are_exported_as_either_alike(done: Run, tmp_path: Path) -> None:
@@ -169,13 +169,13 @@ def test_fits_on_all_training_eras_and_on_fewer_are_both_kept_and_the_first_is_e
         assert fits[0] != fits[1]
         assert fits[0] == (first.path / "models" / FITS[0]).read_bytes()
         assert (done.path / "realism.csv").read_bytes() == (first.path / "realism.csv").read_bytes()
-    found = export_eras(swapped.path, "law", 3, tmp_path / "eras.parquet", Quiet())
+    exported = export_eras(swapped.path, "law", 3, tmp_path / "eras.parquet", Quiet())
     own = component("copula", scope="pooled").restored(arrays_from_bytes(fits[0]))
     panel = load(config().data).panel
     train = TrainingStream(panel.only(range(1, 61)), ("raw",), panel.raw_names, 3, {"law": own})
-    written = pl.read_parquet(found.path).filter(pl.col("era") == "1000").select(pl.col(pl.Int8)).to_numpy()
+    written = pl.read_parquet(exported.path).filter(pl.col("era") == "1000").select(pl.col(pl.Int8)).to_numpy()
     np.testing.assert_array_equal(written, train.rows_of(train.origins_of("law")[0]).features)
-    assert "1-60 (60 eras), features and target |" in found.card.read_text()
+    assert "1-60 (60 eras), features and target |" in exported.card.read_text()
     (swapped.path / "models" / FITS[1]).unlink()  # as runs were when the last fit took the place of the others
     card = export_eras(swapped.path, "law", 3, tmp_path / "old.parquet", Quiet()).card.read_text()
     assert "1-60 (60 eras), features and target; or of these eras those alone that a generator left" in card

@@ -52,9 +52,9 @@ def test_targets_that_share_a_factor_teach_each_other_where_rows_are_few(seed: i
 
     def found(shown: Panel) -> float:
         fitted = net.fresh().fit(shown.only(range(1, 11)), np.random.default_rng(0))
-        told = np.concatenate([fitted.transform(block) for block in panel.blocks()])
-        assert told.shape[1] == 1
-        return corr(told, truth, held)[0]
+        values = np.concatenate([fitted.transform(block) for block in panel.blocks()])
+        assert values.shape[1] == 1
+        return corr(values, truth, held)[0]
 
     both, alone = found(panel), found(replace(panel, auxiliary={}))
     assert both > 0.65
@@ -172,9 +172,9 @@ def test_eras_between_those_learned_from_and_those_stopped_on_follow_the_furthes
 def test_an_audit_of_several_targets_finds_nothing() -> None:
     data = {"source": "synthetic", "size": "tiny", "auxiliary_targets": ["target_cyrusd_20"]}
     generators: dict[str, Any] = {"g": quick("supervised_autoencoder")}
-    found = audit(make_config(data=data, splits={}, generators=generators), Quiet())
-    assert found.failed == ()
-    assert "columns do not change with targets that their fit must not see" in {check.check for check in found.checks}
+    report = audit(make_config(data=data, splits={}, generators=generators), Quiet())
+    assert report.failed == ()
+    assert "columns do not change with targets that their fit must not see" in {check.check for check in report.checks}
 
 
 def test_augmenters_learn_the_same_whatever_further_targets_there_are(tmp_path: Path) -> None:

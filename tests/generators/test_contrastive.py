@@ -26,9 +26,9 @@ def model(method: str, **changes: object) -> ContrastiveBase:
 
 
 def contrastive(**parameters: object) -> ContrastiveBase:
-    found = component_of(Scarf, parameters)
-    assert isinstance(found, ContrastiveBase)
-    return found
+    component = component_of(Scarf, parameters)
+    assert isinstance(component, ContrastiveBase)
+    return component
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -40,19 +40,19 @@ def test_planted_factors_are_found_far_better_than_by_an_untrained_encoder_and_n
     SimSiam alone has no term that spreads its columns: four directions of six stand out, and over five seeds it had 5.3 to
     6.0, no more after 800 steps; the others had 6.5 and more.
     """
-    found = planted.probe(model(method))
-    assert found.factors >= planted.untrained().factors + 0.2
-    assert found.least_deviation > 0.05
-    assert found.effective_rank >= (5 if method == "simsiam" else planted.N_FACTORS)
+    r2 = planted.probe(model(method))
+    assert r2.factors >= planted.untrained().factors + 0.2
+    assert r2.least_deviation > 0.05
+    assert r2.effective_rank >= (5 if method == "simsiam" else planted.N_FACTORS)
 
 
 @pytest.mark.parametrize("method", ["vicreg", "barlow"])
 def test_a_product_of_two_factors_is_told_better_than_by_factor_scores(method: str) -> None:
     linear = planted.probe(FactorAnalysis(n_components=planted.N_FACTORS, unusual=False))
-    found = planted.probe(model(method))
+    r2 = planted.probe(model(method))
     assert abs(linear.product) < 0.01
-    assert found.product >= linear.product + 0.05
-    assert found.product >= planted.untrained().product + 0.03
+    assert r2.product >= linear.product + 0.05
+    assert r2.product >= planted.untrained().product + 0.03
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -105,7 +105,7 @@ def test_the_era_column_alone_trains_no_network() -> None:
     ticks: list[int] = []
     panel = make_panel()
     model = quick(emit=["era"]).fit(
-        panel.only(range(1, 13)), np.random.default_rng(0), FitContext(lambda done, total, said="": ticks.append(done))
+        panel.only(range(1, 13)), np.random.default_rng(0), FitContext(lambda done, total, note="": ticks.append(done))
     )
     assert ticks == []
     assert [float(model.transform(panel.block(era))[0, 0]) for era in (1, 6, 12, 13, 30)] == [0, 5, 11, 11, 11]

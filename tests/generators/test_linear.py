@@ -43,18 +43,18 @@ def held_out_r2(columns: np.ndarray, factors: np.ndarray, n_train: int) -> float
 def test_streamed_moments_equal_those_of_the_whole_matrix() -> None:
     for binned in (True, False):
         panel = make_panel(binned=binned)
-        found = moments(panel, "pooled")
-        np.testing.assert_allclose(found.mean, unit(panel).mean(0), rtol=0, atol=1e-12)
-        np.testing.assert_allclose(found.covariance, np.cov(unit(panel).T, bias=True), rtol=0, atol=1e-12)
+        estimated = moments(panel, "pooled")
+        np.testing.assert_allclose(estimated.mean, unit(panel).mean(0), rtol=0, atol=1e-12)
+        np.testing.assert_allclose(estimated.covariance, np.cov(unit(panel).T, bias=True), rtol=0, atol=1e-12)
 
 
 def test_the_mean_of_eras_covariances_ignores_what_differs_between_eras() -> None:
     panel = make_panel(n_eras=4, n_rows=40)
     shifted = panel.features.copy()
     shifted[:80] = np.minimum(shifted[:80] + 1, 4)
-    found = moments(replace(panel, features=shifted), "era_mean")
+    estimated = moments(replace(panel, features=shifted), "era_mean")
     wanted = np.mean([np.cov((shifted[i * 40 : i * 40 + 40] / 4).T, bias=True) for i in range(4)], axis=0)
-    np.testing.assert_allclose(found.covariance, wanted, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(estimated.covariance, wanted, rtol=0, atol=1e-12)
 
 
 def test_pca_equals_scikit_learns_up_to_sign() -> None:
@@ -175,9 +175,9 @@ def test_unusual_ranks_the_residual_among_training_rows_uniformly_and_flags_stra
 def test_varimax_turns_towards_few_large_loadings_without_changing_the_fit() -> None:
     simple = np.kron(np.eye(3), np.ones((5, 1)))
     turn, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))
-    found = varimax(simple @ turn)
-    np.testing.assert_allclose(np.sort(np.abs(found), axis=1), np.sort(simple, axis=1), atol=1e-6)
-    np.testing.assert_allclose(found @ found.T, simple @ simple.T, atol=1e-9)
+    rotated = varimax(simple @ turn)
+    np.testing.assert_allclose(np.sort(np.abs(rotated), axis=1), np.sort(simple, axis=1), atol=1e-6)
+    np.testing.assert_allclose(rotated @ rotated.T, simple @ simple.T, atol=1e-9)
 
 
 def test_a_constant_feature_takes_no_part() -> None:

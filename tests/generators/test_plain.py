@@ -63,8 +63,8 @@ def test_a_generator_whose_width_the_data_decide_gets_a_placebo_that_follows_it(
     assert [name for name in config.variants if "placebo" in name] == ["raw+placebo_5", "raw+placebo_g"]
     saved: dict[str, bytes] = {}
     context = RunContext(config, make_panel(), FitPlan.of(config, SPLITS), Scratch(tmp_path), Quiet(), saved.__setitem__)
-    found = fit_generators(context)
-    assert found["g", 0].columns.shape == found["placebo_g", 0].columns.shape == (1200, 3)  # one group: mean, std, skew
+    fitted = fit_generators(context)
+    assert fitted["g", 0].columns.shape == fitted["placebo_g", 0].columns.shape == (1200, 3)  # one group: mean, std, skew
     again = FittedGenerator.restored(
         config.generators["placebo_g"], arrays_from_bytes(saved["models/generator-placebo_g@0.safetensors"])
     )

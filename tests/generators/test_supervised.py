@@ -85,9 +85,9 @@ def test_early_stopping_goes_by_the_prediction_alone() -> None:
     net = SupervisedAutoencoding(shape(), generator_for(0)).eval()
     batch = draw(world(), 64, 1, np.random.default_rng(0))
     assert batch.target is not None
-    told = net(batch.cells, generator_for(0))[3][:, 0]
+    predicted = net(batch.cells, generator_for(0))[3][:, 0]
     assert net.judged(batch, generator_for(0)).item() == pytest.approx(
-        (told + 0.5 - batch.target).square().mean().item(), rel=1e-5
+        (predicted + 0.5 - batch.target).square().mean().item(), rel=1e-5
     )
     assert net.loss(batch, generator_for(0)).item() > net.judged(batch, generator_for(0)).item()
 
@@ -193,11 +193,11 @@ def test_latents_remember_noise_on_their_own_rows_and_nothing_on_those_left_to_m
     panel = noise(6, make_panel(30, 60, 60))
     parameters = MEMORISING | PLAIN | {"max_steps": 200, "hidden": [8], "dropout": [0.0], "n_components": 16}
     latent = SupervisedAutoencoder.model_validate(parameters | {"emit": "latent", "scheme": "early"})
-    found = fitted_in(latent, panel, tmp_path, SPLITS)
+    fit = fitted_in(latent, panel, tmp_path, SPLITS)
     early, left = tuple(range(1, 11)), tuple(range(13, 21))
-    own = np.concatenate([found.fits.generators[0].columns_for(block) for block in panel.blocks()])
+    own = np.concatenate([fit.fits.generators[0].columns_for(block) for block in panel.blocks()])
     assert probed(own, panel, early)[0] > 0.05
-    honest, n = probed(found.columns, panel, left)
+    honest, n = probed(fit.columns, panel, left)
     assert abs(honest) <= 2 / np.sqrt(n)
 
 

@@ -209,7 +209,7 @@ def test_what_a_fit_will_take_is_told_before_it_starts_and_while_it_goes_on() ->
     fast, slow = (UMAPParametric().seconds(300_000, 300_000, 780, flops) for flops in (2e11, 1e11))
     assert fast < slow < UMAPExact().seconds(300_000, 300_000, 780, 1e11) / 10
     seen: list[tuple[int, int]] = []
-    context = FitContext(progress=lambda done, total, said="": seen.append((done, total)))
+    context = FitContext(progress=lambda done, total, note="": seen.append((done, total)))
     parametric(landmarks=300, steps=20).fit(world()[0].only(range(1, 5)), np.random.default_rng(0), context)
     assert {total for _, total in seen} == {1000}
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)

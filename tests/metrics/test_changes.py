@@ -120,11 +120,11 @@ def test_churn_is_one_less_spearman_over_pairs_of_seeds() -> None:
     rng = np.random.default_rng(1)
     values = rng.normal(size=(200, 6)).round(1)
     values[:, 1] += 2 * values[:, 0]
-    found = seed_churn(values, ["a", "a", "a", "b", "b", "c"])
+    churn = seed_churn(values, ["a", "a", "a", "b", "b", "c"])
     wanted = 1 - np.mean([spearmanr(values[:, i], values[:, j]).statistic for i, j in ((0, 1), (0, 2), (1, 2))])
-    np.testing.assert_allclose(found[:3], wanted, atol=1e-12)
-    np.testing.assert_allclose(found[3:5], 1 - spearmanr(values[:, 3], values[:, 4]).statistic, atol=1e-12)
-    assert np.isnan(found[5])
+    np.testing.assert_allclose(churn[:3], wanted, atol=1e-12)
+    np.testing.assert_allclose(churn[3:5], 1 - spearmanr(values[:, 3], values[:, 4]).statistic, atol=1e-12)
+    assert np.isnan(churn[5])
     np.testing.assert_allclose(seed_churn(np.column_stack([values[:, 0], np.exp(values[:, 0])]), ["a", "a"]), 0, atol=1e-12)
     assert np.isnan(seed_churn(np.ones((5, 2)), ["a", "a"])).all()
 

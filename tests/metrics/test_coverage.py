@@ -9,18 +9,20 @@ from numerai_lab.metrics.coverage import Coverage
 
 def counted(eras: dict[int, tuple[int, int, int]], least_rows: int = 20) -> Coverage:
     """era → rows, rows with a target, rows with a prediction of each of two columns."""
-    found = Coverage(least_rows)
+    coverage = Coverage(least_rows)
     for era, (n_rows, n_known, n_predicted) in eras.items():
         target, predictions = np.full(n_rows, np.nan, np.float32), np.full((n_rows, 2), np.nan)
         target[:n_known], predictions[:n_predicted, 0], predictions[:, 1] = 0.5, 0.1, 0.2
-        found.add(era, target, predictions)
-    return found
+        coverage.add(era, target, predictions)
+    return coverage
 
 
 def test_an_era_needs_20_rows_with_a_target_and_a_prediction_for_80_percent_of_them() -> None:
-    found = counted({1: (20, 20, 20), 2: (19, 19, 19), 3: (500, 12, 500), 4: (100, 100, 80), 5: (100, 100, 79), 6: (24, 24, 20)})
-    assert found.scored == [1, 4, 6]
-    assert found.lines() == [
+    coverage = counted(
+        {1: (20, 20, 20), 2: (19, 19, 19), 3: (500, 12, 500), 4: (100, 100, 80), 5: (100, 100, 79), 6: (24, 24, 20)}
+    )
+    assert coverage.scored == [1, 4, 6]
+    assert coverage.lines() == [
         "2 eras are left out of all variants: fewer than 20 rows with a target (scoring.least_rows); the first is era 2",
         "1 era is left out of all variants: under 80% of the rows with a target have a prediction; the first is era 5",
     ]

@@ -61,9 +61,9 @@ def test_the_last_eras_are_those_with_a_benchmark_and_the_same_for_everybody() -
     one, two = np.full((1, 260), 0.01), np.full((1, 260), 0.03)
     one[:, 250:] = two[:, 250:] = np.nan  # no benchmark yet
     two[:, 100] = np.nan  # a constant prediction
-    found = with_windows({"one": {"bmc": one}, "two": {"bmc": two}})
-    assert np.flatnonzero(np.isfinite(found["one"]["bmc_last200"])).tolist() == list(range(50, 250))
-    assert np.flatnonzero(np.isfinite(found["two"]["bmc_last200"])).tolist() == [i for i in range(50, 250) if i != 100]
+    windows = with_windows({"one": {"bmc": one}, "two": {"bmc": two}})
+    assert np.flatnonzero(np.isfinite(windows["one"]["bmc_last200"])).tolist() == list(range(50, 250))
+    assert np.flatnonzero(np.isfinite(windows["two"]["bmc_last200"])).tolist() == [i for i in range(50, 250) if i != 100]
     assert "bmc_last200" not in with_windows({"one": {"corr": one}})["one"]
 
 

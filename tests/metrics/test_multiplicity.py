@@ -28,9 +28,11 @@ def test_the_family_counts_resamples_in_which_any_member_is_as_rare() -> None:
     rarity = Rarity.of(draws)
     np.testing.assert_allclose(rarity(draws)[:, 0], rarity(draws)[::-1, 1], rtol=1e-6)
     assert rarity(np.array([[0.5, 500.0]]))[0] == pytest.approx(-np.log(0.5), abs=0.02)
-    found = Differences(np.ones(2), np.ones(2), np.zeros(2), np.zeros(2), np.zeros(2), np.array([0.9, 100.0]), draws, np.zeros(2))
+    differences = Differences(
+        np.ones(2), np.ones(2), np.zeros(2), np.zeros(2), np.zeros(2), np.array([0.9, 100.0]), draws, np.zeros(2)
+    )
     # At least .9 is reached by 11 draws of the first; 11 of the second (in other resamples) are as rare.
-    assert family_test(found).p[0] == pytest.approx(23 / 101)
+    assert family_test(differences).p[0] == pytest.approx(23 / 101)
 
 
 def test_rarity_rises_with_t_beyond_every_draw_and_its_inverse_gives_t_back() -> None:
@@ -46,10 +48,10 @@ def test_rarity_rises_with_t_beyond_every_draw_and_its_inverse_gives_t_back() ->
 
 def test_adjusted_is_never_below_raw_and_one_comparison_keeps_its_p_and_interval() -> None:
     x = overlapping_noise(np.random.default_rng(0), 100, 12) + np.linspace(-0.3, 0.3, 12)
-    found = mean_differences(x, 4)
-    p = family_test(found).p
-    assert (p >= found.p).all()
-    assert (p > found.p).sum() >= 10
+    differences = mean_differences(x, 4)
+    p = family_test(differences).p
+    assert (p >= differences.p).all()
+    assert (p > differences.p).sum() >= 10
     one = mean_differences(x[:, :1], 4)
     alone = family_test(one)
     assert alone.p[0] == one.p[0]
@@ -63,8 +65,8 @@ def test_the_better_ones_are_those_of_archs_step_m_in_clear_cases() -> None:
     for seed in range(5):
         scores = overlapping_noise(np.random.default_rng(seed), 200, 6) / 2 + gains
         reference = np.zeros(200)
-        found = mean_differences(scores, 4)
-        ours = np.flatnonzero((family_test(found).p < 0.05) & (found.value > 0))
+        differences = mean_differences(scores, 4)
+        ours = np.flatnonzero((family_test(differences).p < 0.05) & (differences.value > 0))
         theirs = StepM(-reference, -scores, size=0.025, block_size=4, reps=1000, seed=np.random.default_rng(seed))
         theirs.compute()
         assert ours.tolist() == list(theirs.superior_models) == [1, 4]
@@ -83,11 +85,11 @@ def test_a_copy_of_the_reference_is_no_discovery_and_too_few_eras_have_no_p() ->
     x = overlapping_noise(np.random.default_rng(2), 100, 3)
     x[:, 0] = 1e-16 * x[:, 1]  # rounding
     x[8:, 2] = np.nan
-    found = family_test(mean_differences(x, 4))
-    assert (found.p[0], found.low[0], found.high[0]) == (1, 0, 0)
-    assert np.isnan([found.p[2], found.low[2], found.high[2]]).all()
+    tested = family_test(mean_differences(x, 4))
+    assert (tested.p[0], tested.low[0], tested.high[0]) == (1, 0, 0)
+    assert np.isnan([tested.p[2], tested.low[2], tested.high[2]]).all()
     alone = family_test(mean_differences(x[:, 1:2], 4))
-    np.testing.assert_allclose((found.p[1], found.low[1], found.resolution), (alone.p[0], alone.low[0], alone.resolution))
+    np.testing.assert_allclose((tested.p[1], tested.low[1], tested.resolution), (alone.p[0], alone.low[0], alone.resolution))
 
 
 @pytest.mark.parametrize("n_eras_of_twin", [1, 2, 4])
@@ -96,10 +98,10 @@ def test_a_large_gain_is_found_beside_a_variant_that_differs_in_few_eras(n_eras_
     x[:, 0] += 8 / np.sqrt(60)
     x[:, 1] = 0
     x[10 : 10 + 7 * n_eras_of_twin : 7, 1] = 0.01
-    found = family_test(mean_differences(x, 4))
-    assert found.p[0] < 0.05 < found.p[1]
-    assert np.isfinite([found.low, found.high]).all()
-    assert found.high[1] < 0.02
+    tested = family_test(mean_differences(x, 4))
+    assert tested.p[0] < 0.05 < tested.p[1]
+    assert np.isfinite([tested.low, tested.high]).all()
+    assert tested.high[1] < 0.02
 
 
 @pytest.mark.parametrize("n_equal", [3, MAX_PAIRWISE + 2])
@@ -145,10 +147,10 @@ def test_an_interval_wider_than_any_difference_of_an_era_is_none_and_costs_the_o
     x = overlapping_noise(rng, 60, 3)
     few = np.array([[0.0, 9.0], [0.0, 0.0], [0.0, 0.0]])  # scores of two seeds each: those of the first lie far apart
     noise = seed_noise(Trained([*few], [1, 2, 3]), Trained([np.zeros(2)] * 3, [0, 0, 0]), RESAMPLES)
-    found = mean_differences(x, 4, noise=noise)
-    tested = family_test(found)
+    differences = mean_differences(x, 4, noise=noise)
+    tested = family_test(differences)
     assert np.isnan([tested.p[0], tested.low[0], tested.high[0]]).all()
-    assert found.high[0] - found.value[0] > np.abs(x).max()
+    assert differences.high[0] - differences.value[0] > np.abs(x).max()
     alone = family_test(mean_differences(x[:, 1:], 4))
     assert np.isfinite(tested.low[1:]).all()
     assert alone.resolution < tested.resolution < 5 * np.abs(x).max()

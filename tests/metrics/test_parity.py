@@ -68,60 +68,60 @@ seeds = pytest.mark.parametrize("seed", range(5))
 @seeds
 def test_every_score_agrees_with_numerai_tools(case: str, seed: int) -> None:
     predictions, target, features, meta = era(case, seed)
-    found = score_era(predictions, EraData(target, features, meta, None, [0, 0, 0]))
+    scores = score_era(predictions, EraData(target, features, meta, None, [0, 0, 0]))
     index = [f"n{i:05d}" for i in range(len(target))]
     frame = pd.DataFrame(predictions, index=index, columns=list("abc"))
     truth = pd.Series(target, index=index, name="target")
     known = truth.dropna().index
     factors = pd.DataFrame(features.astype(float), index=index)
 
-    np.testing.assert_allclose(found["corr"], official(scoring.numerai_corr, frame, truth), rtol=0, atol=1e-9)
+    np.testing.assert_allclose(scores["corr"], official(scoring.numerai_corr, frame, truth), rtol=0, atol=1e-9)
     ranks = [official(scoring.tie_broken_rank_correlation, truth[known], frame.loc[known, name]) for name in "ab"]
-    np.testing.assert_allclose(found["rank_corr"][:2], ranks, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(scores["rank_corr"][:2], ranks, rtol=0, atol=1e-9)
     wanted = official(scoring.correlation_contribution, frame, pd.Series(meta, index=index, name="meta"), truth)
-    np.testing.assert_allclose(found["mmc"][:2], wanted[:2], rtol=0, atol=1e-9)
-    assert np.isnan([found["mmc"][2], found["rank_corr"][2], found["fnc"][2], found["max_feature_exposure"][2]]).all()
+    np.testing.assert_allclose(scores["mmc"][:2], wanted[:2], rtol=0, atol=1e-9)
+    assert np.isnan([scores["mmc"][2], scores["rank_corr"][2], scores["fnc"][2], scores["max_feature_exposure"][2]]).all()
 
     def correlations(column: str) -> np.ndarray:
         return official(lambda: factors.apply(lambda f: f.corr(frame[column])))
 
     for i, name in enumerate("ab"):
         wanted = np.abs(correlations(name))
-        np.testing.assert_allclose(found["max_feature_exposure"][i], np.nanmax(wanted), rtol=0, atol=1e-5)
-        np.testing.assert_allclose(found["feature_exposure"][i], np.sqrt(np.nanmean(wanted**2)), rtol=0, atol=1e-5)
-        assert wanted[int(found["max_feature"][i])] == pytest.approx(np.nanmax(wanted), abs=1e-9)
+        np.testing.assert_allclose(scores["max_feature_exposure"][i], np.nanmax(wanted), rtol=0, atol=1e-5)
+        np.testing.assert_allclose(scores["feature_exposure"][i], np.sqrt(np.nanmean(wanted**2)), rtol=0, atol=1e-5)
+        assert wanted[int(scores["max_feature"][i])] == pytest.approx(np.nanmax(wanted), abs=1e-9)
     if case != "two rows":  # two rows: the fit is exact and nothing is left to score
         neutral = official(scoring.feature_neutral_corr, frame[["a", "b"]], factors, truth)
-        np.testing.assert_allclose(found["fnc"][:2], neutral, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(scores["fnc"][:2], neutral, rtol=0, atol=1e-5)
     else:
-        assert np.isnan(found["fnc"]).all()
+        assert np.isnan(scores["fnc"]).all()
 
 
 @seeds
 def test_max_exposure_names_the_feature_numerai_tools_names(seed: int) -> None:
     predictions, target, features, _ = era("plain", seed)
-    found = score_era(predictions, EraData(target, features, None, None, [0, 0, 0]))
+    scores = score_era(predictions, EraData(target, features, None, None, [0, 0, 0]))
     index = [f"n{i:05d}" for i in range(len(target))]
     factors = pd.DataFrame(features.astype(float), index=index, columns=[str(i) for i in range(features.shape[1])])
     name, value = scoring.max_feature_correlation(pd.Series(predictions[:, 0], index=index), factors)
-    assert int(name) == found["max_feature"][0]
-    assert value == pytest.approx(found["max_feature_exposure"][0], abs=1e-12)
+    assert int(name) == scores["max_feature"][0]
+    assert value == pytest.approx(scores["max_feature_exposure"][0], abs=1e-12)
 
 
 def test_without_a_meta_model_or_with_too_little_of_it_mmc_is_missing_never_0() -> None:
     predictions, target, features, meta = era("plain", 0)
     meta[:100] = np.nan
-    found = score_era(predictions, EraData(target, features, meta, None, [0, 0, 0]))
-    assert np.isnan(found["mmc"]).all()
-    assert np.isnan(found["bmc"]).all()
-    assert np.isnan(found["corr_with_meta_model"]).all()
+    scores = score_era(predictions, EraData(target, features, meta, None, [0, 0, 0]))
+    assert np.isnan(scores["mmc"]).all()
+    assert np.isnan(scores["bmc"]).all()
+    assert np.isnan(scores["corr_with_meta_model"]).all()
 
 
 def test_more_features_than_rows_leave_nothing_to_score() -> None:
     rng = np.random.default_rng(0)
     predictions, target = rng.normal(size=(30, 1)), rng.uniform(size=30)
-    found = score_era(predictions, EraData(target, rng.integers(0, 5, (30, 50)).astype(np.int8), None, None, [0]))
-    assert np.isnan(found["fnc"][0])
+    scores = score_era(predictions, EraData(target, rng.integers(0, 5, (30, 50)).astype(np.int8), None, None, [0]))
+    assert np.isnan(scores["fnc"][0])
 
 
 @pytest.mark.parametrize("case", ["plain", "collinear", "constant feature", "continuous"])
@@ -173,6 +173,6 @@ def test_a_linear_combination_of_features_has_no_fnc_and_the_meta_model_no_mmc(s
     feature = gauss(rng.uniform(size=(200, 1)))
     features = np.column_stack([feature, rng.normal(size=(200, 3))]).astype(np.float64)
     target = rng.choice([0, 0.25, 0.5, 0.75, 1], 200)
-    found = score_era(feature, EraData(target, features, feature[:, 0], None, [0]))
-    assert np.isnan(found["fnc"][0])
-    assert found["mmc"][0] == pytest.approx(0, abs=1e-12)
+    scores = score_era(feature, EraData(target, features, feature[:, 0], None, [0]))
+    assert np.isnan(scores["fnc"][0])
+    assert scores["mmc"][0] == pytest.approx(0, abs=1e-12)

@@ -54,12 +54,12 @@ def test_ratios_do_not_depend_on_how_many_rows_were_made() -> None:
     panel = make_panel(n_eras=90, n_rows=300, n_features=30)
     train, held, other = (sample(panel, eras) for eras in (range(1, 31), range(31, 61), range(61, 91)))
     for n in (300, 900, 9000):
-        found = realism(train, held, other.take(np.arange(n)), 0)
-        assert found.eras == n // 300
-        assert 0.7 < found.corr_ratio < 1.4
-        assert 0.5 < found.target_corr_ratio < 2
-        assert 0.4 < found.auc < 0.65
-        assert n > 300 or np.isnan(found.diversity)
+        summary = realism(train, held, other.take(np.arange(n)), 0)
+        assert summary.eras == n // 300
+        assert 0.7 < summary.corr_ratio < 1.4
+        assert 0.5 < summary.target_corr_ratio < 2
+        assert 0.4 < summary.auc < 0.65
+        assert n > 300 or np.isnan(summary.diversity)
 
 
 def test_eras_that_are_all_the_same_have_no_diversity() -> None:

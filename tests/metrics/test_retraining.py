@@ -11,12 +11,12 @@ from tests.metrics.test_significance import overlapping_noise
 
 def test_the_variance_is_that_between_seeds_of_both_sides_over_their_number() -> None:
     one, two = np.array([0.01, 0.02, 0.03]), np.array([0.02, 0.02, 0.08])
-    found = seed_noise(Trained([one], [1]), Trained([two], [2]), 20_000)
-    assert found is not None
-    assert found.error[0] ** 2 == pytest.approx((one.var(ddof=1) + two.var(ddof=1)) / 3)
+    noise = seed_noise(Trained([one], [1]), Trained([two], [2]), 20_000)
+    assert noise is not None
+    assert noise.error[0] ** 2 == pytest.approx((one.var(ddof=1) + two.var(ddof=1)) / 3)
     for level in (0.8, 0.95, 0.99):
-        wanted = t.ppf((1 + level) / 2, 4) * found.error[0]
-        assert np.quantile(np.abs(found.draws[:, 0]), level) == pytest.approx(wanted, rel=0.06)
+        wanted = t.ppf((1 + level) / 2, 4) * noise.error[0]
+        assert np.quantile(np.abs(noise.draws[:, 0]), level) == pytest.approx(wanted, rel=0.06)
 
 
 def test_a_side_with_one_seed_varies_as_the_other_does_and_a_deterministic_side_does_not() -> None:
@@ -33,21 +33,21 @@ def test_a_side_with_one_seed_varies_as_the_other_does_and_a_deterministic_side_
 def test_a_lucky_reference_is_lucky_in_every_pair_and_a_copy_of_it_differs_by_nothing() -> None:
     rng = np.random.default_rng(0)
     values = [rng.normal(size=3) for _ in range(3)]
-    found = seed_noise(Trained(values, [1, 2, 0]), Trained([values[0]] * 3, [0, 0, 0]), 20_000)
-    assert found is not None
-    signs = np.sign(found.draws[:, :2])
+    noise = seed_noise(Trained(values, [1, 2, 0]), Trained([values[0]] * 3, [0, 0, 0]), 20_000)
+    assert noise is not None
+    signs = np.sign(noise.draws[:, :2])
     assert 0.2 < np.corrcoef(signs.T)[0, 1] < 0.5  # 1/3 for two t that share one of two parts
-    assert found.error[2] == 0
-    assert not found.draws[:, 2].any()
+    assert noise.error[2] == 0
+    assert not noise.draws[:, 2].any()
 
 
 def test_the_noise_of_the_set_is_pooled_over_members_that_vary() -> None:
     one, two, ridge = np.array([[0.0], [0.2]]), np.array([[0.1], [0.1 + 0.4]]), np.array([[0.3], [0.3]])
-    found = retraining([one, two, ridge, np.array([[0.7]])])
-    assert found is not None
+    noise = retraining([one, two, ridge, np.array([[0.7]])])
+    assert noise is not None
     variance = (0.02 + 0.08) / 2
-    np.testing.assert_allclose(found.error**2, [variance / 2, variance / 2, 0, variance])
-    assert found.degrees == 2
+    np.testing.assert_allclose(noise.error**2, [variance / 2, variance / 2, 0, variance])
+    assert noise.degrees == 2
     assert retraining([one[:1], two[:1]]) is None
 
 

@@ -41,7 +41,7 @@ def test_a_sharpe_moves_in_resamples_as_it_does_when_computed_from_them() -> Non
     rng = np.random.default_rng(2)
     own, reference = rng.normal(0.3, 1, (2, 60)), rng.normal(0.2, 1, (3, 60))
     drawn = draw(60, 4, seed=5, resamples=20)
-    found = sharpe_differences([own], reference, drawn)
+    differences = sharpe_differences([own], reference, drawn)
 
     def delta(at: np.ndarray) -> float:
         return float(np.mean([sharpe(s[at]) for s in own]) - np.mean([sharpe(s[at]) for s in reference]))
@@ -50,16 +50,16 @@ def test_a_sharpe_moves_in_resamples_as_it_does_when_computed_from_them() -> Non
 
     source = StationaryBootstrap(4, np.arange(60), seed=np.random.default_rng(5))
     wanted = [delta(source.update_indices()) for _ in range(20)]
-    assert found.value[0] == pytest.approx(delta(np.arange(60)), abs=1e-12)
-    assert found.moved is not None
-    np.testing.assert_allclose(found.moved[:, 0] + found.value[0], wanted, atol=1e-9)
+    assert differences.value[0] == pytest.approx(delta(np.arange(60)), abs=1e-12)
+    assert differences.moved is not None
+    np.testing.assert_allclose(differences.moved[:, 0] + differences.value[0], wanted, atol=1e-9)
 
 
 def test_p_is_below_5_percent_just_where_the_interval_leaves_out_0() -> None:
     rng = np.random.default_rng(3)
-    found = mean_differences(np.linspace(0, 0.6, 40) + overlapping_noise(rng, k=40), 4, resamples=400)
-    assert ((found.p < 0.05) == ((found.low > 0) | (found.high < 0))).all()
-    assert 5 < (found.p < 0.05).sum() < 35
+    differences = mean_differences(np.linspace(0, 0.6, 40) + overlapping_noise(rng, k=40), 4, resamples=400)
+    assert ((differences.p < 0.05) == ((differences.low > 0) | (differences.high < 0))).all()
+    assert 5 < (differences.p < 0.05).sum() < 35
 
 
 def test_identical_scores_differ_by_nothing_and_too_few_eras_settle_nothing() -> None:

@@ -37,8 +37,8 @@ def test_a_plain_percentile_interval_fails_that_band() -> None:
 
 
 def test_the_interval_holds_the_planted_gain_as_often_as_it_says() -> None:
-    found = mean_differences(0.5 + overlapping_noise(np.random.default_rng(5), 200, 2000), 4, resamples=RESAMPLES)
-    assert 0.94 <= ((found.low < 0.5) & (found.high > 0.5)).mean() <= 0.97
+    differences = mean_differences(0.5 + overlapping_noise(np.random.default_rng(5), 200, 2000), 4, resamples=RESAMPLES)
+    assert 0.94 <= ((differences.low < 0.5) & (differences.high > 0.5)).mean() <= 0.97
 
 
 def test_of_forty_null_variants_one_is_called_better_at_the_family_rate_though_raw_p_values_fail() -> None:
@@ -46,9 +46,9 @@ def test_of_forty_null_variants_one_is_called_better_at_the_family_rate_though_r
     raw, family = 0, 0
     for seed in range(TOURNAMENTS):
         scores = overlapping_noise(rng, 100, 41)
-        found = mean_differences(scores[:, 1:] - scores[:, :1], 4, seed=seed, resamples=RESAMPLES)
-        raw += (found.p < 0.05).any()
-        family += (family_test(found).p < 0.05).any()
+        differences = mean_differences(scores[:, 1:] - scores[:, :1], 4, seed=seed, resamples=RESAMPLES)
+        raw += (differences.p < 0.05).any()
+        family += (family_test(differences).p < 0.05).any()
     assert family <= AT_MOST
     assert raw > 0.4 * TOURNAMENTS  # far outside: the reference is shared, or it would be 1 − .95⁴⁰ = 87 %
 

@@ -28,7 +28,7 @@ def test_xgboost_killed_at_any_tree_ends_with_the_same_bytes(sampling: dict[str,
     whole = model.fresh().fit(STREAM, np.random.default_rng(0)).saved()
     kept: list[Mapping[str, Array]] = []
 
-    def dies(done: int, total: int, said: str = "") -> None:
+    def dies(done: int, total: int, note: str = "") -> None:
         if done == dies_at:
             raise KeyboardInterrupt
 
@@ -36,7 +36,7 @@ def test_xgboost_killed_at_any_tree_ends_with_the_same_bytes(sampling: dict[str,
         model.fresh().fit(STREAM, np.random.default_rng(0), FitContext(dies, save_checkpoint=kept.append))
     assert len(kept) == (dies_at - 1) // 5
     seen: list[int] = []
-    context = FitContext(lambda done, total, said="": seen.append(done), load_checkpoint=lambda: dict(kept[-1]) if kept else None)
+    context = FitContext(lambda done, total, note="": seen.append(done), load_checkpoint=lambda: dict(kept[-1]) if kept else None)
     again = model.fresh().fit(STREAM, np.random.default_rng(0), context)
     assert seen[0] == 5 * len(kept) + 1
     assert again.saved() == whole

@@ -76,7 +76,7 @@ def test_saved_and_loaded_it_predicts_the_same(kind: str, panel: Panel) -> None:
 def test_ticks_end_at_the_total(kind: str, panel: Panel) -> None:
     seen: list[tuple[int, int]] = []
     component(kind).fit(
-        stream(panel), np.random.default_rng(0), FitContext(lambda done, total, said="": seen.append((done, total)))
+        stream(panel), np.random.default_rng(0), FitContext(lambda done, total, note="": seen.append((done, total)))
     )
     assert seen[-1][0] == seen[-1][1]
 

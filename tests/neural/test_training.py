@@ -44,10 +44,10 @@ def small(**changes: object) -> Autoencoder:
 
 
 def test_progress_tells_the_losses() -> None:
-    told: list[str] = []
-    small().fit(make_panel(), np.random.default_rng(0), FitContext(lambda done, total, said="": told.append(said)))
-    assert all(re.fullmatch(r"loss [-\d.e]+(, held out [-\d.e]+)?", said) for said in told)
-    assert len(set(told)) > 2
+    notes: list[str] = []
+    small().fit(make_panel(), np.random.default_rng(0), FitContext(lambda done, total, note="": notes.append(note)))
+    assert all(re.fullmatch(r"loss [-\d.e]+(, held out [-\d.e]+)?", note) for note in notes)
+    assert len(set(notes)) > 2
 
 
 @pytest.mark.parametrize("objective", ["swap", "masked"])
@@ -59,7 +59,7 @@ def test_a_fit_killed_between_checkpoints_and_taken_up_again_ends_with_the_same_
     def keep(arrays: Mapping[str, Array]) -> None:
         array_cache.append(arrays_to_bytes(arrays))
 
-    def dies(done: int, total: int, said: str = "") -> None:
+    def dies(done: int, total: int, note: str = "") -> None:
         if done == 37:
             raise Killed
 
@@ -67,7 +67,7 @@ def test_a_fit_killed_between_checkpoints_and_taken_up_again_ends_with_the_same_
         small(objective=objective).fit(panel, np.random.default_rng(0), FitContext(dies, lambda: None, keep))
     assert len(array_cache) == 3  # after steps 10, 20 and 30
     seen: list[int] = []
-    context = FitContext(lambda done, total, said="": seen.append(done), lambda: arrays_from_bytes(array_cache[-1]))
+    context = FitContext(lambda done, total, note="": seen.append(done), lambda: arrays_from_bytes(array_cache[-1]))
     resumed = small(objective=objective).fit(panel, np.random.default_rng(0), context)
     assert seen[0] == 31
     assert resumed.state().keys() == undisturbed.state().keys()
@@ -85,7 +85,7 @@ def test_a_checkpoint_of_another_kind_of_device_is_begun_anew() -> None:
         "noise": np.zeros(16, np.uint8),
     }  # as long as the state of a GPU's stream
     seen: list[int] = []
-    context = FitContext(lambda done, total, said="": seen.append(done), lambda: foreign)
+    context = FitContext(lambda done, total, note="": seen.append(done), lambda: foreign)
     again = small(device="cpu").fit(panel, np.random.default_rng(0), context)
     assert seen[0] == 1
     for name, value in begun.state().items():
@@ -241,11 +241,11 @@ def test_columns_of_a_row_do_not_depend_on_where_it_stands_in_a_tile() -> None:
     rng = np.random.default_rng(0)
     layer = linear(300, 64, torch.Generator())
     rows = rng.integers(0, 5, (2 * TILE + 1, 300)).astype(np.int8)
-    found = in_tiles(lambda cells: layer(cells.float()), rows, 64, torch.device("cpu"))
+    tiled = in_tiles(lambda cells: layer(cells.float()), rows, 64, torch.device("cpu"))
     order = rng.permutation(len(rows))
     again = in_tiles(lambda cells: layer(cells.float()), rows[order], 64, torch.device("cpu"))
-    np.testing.assert_array_equal(found[order], again)
-    np.testing.assert_allclose(found, rows @ layer.weight.detach().numpy().T + layer.bias.detach().numpy(), atol=1e-4)
+    np.testing.assert_array_equal(tiled[order], again)
+    np.testing.assert_allclose(tiled, rows @ layer.weight.detach().numpy().T + layer.bias.detach().numpy(), atol=1e-4)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
@@ -267,7 +267,7 @@ def test_a_running_mean_of_the_weights_is_what_is_judged_and_kept_and_survives_a
     assert ((at - 1) ** 2) == pytest.approx(curve[:, 2].min(), rel=1e-5)
     array_cache: list[bytes] = []
 
-    def dies(done: int, total: int, said: str = "") -> None:
+    def dies(done: int, total: int, note: str = "") -> None:
         if done == 25:
             raise Killed
 

@@ -106,9 +106,9 @@ def test_another_reference_can_be_named(one: Path, two: Path) -> None:
 
 
 def test_runs_with_another_target_are_not_ranked_together_and_it_says_which(one: Path, other_target: Path, two: Path) -> None:
-    found = compare([one, other_target, two])
-    assert [group.runs for group in found.groups] == [(one.name, two.name), (other_target.name,)]
-    (line,) = found.differences
+    comparison = compare([one, other_target, two])
+    assert [group.runs for group in comparison.groups] == [(one.name, two.name), (other_target.name,)]
+    (line,) = comparison.differences
     assert line.startswith(
         f"not ranked together: {one.name} and {other_target.name} differ in target (target_ender_20 against target_cyrusd_20)"
     )
@@ -121,9 +121,9 @@ def test_any_other_difference_of_what_was_scored_separates_runs(one: Path, tmp_p
     manifest = read_stamped(changed / "manifest.json")
     manifest["comparable"][key] = "other"
     (changed / "manifest.json").write_text(with_stamp(manifest))
-    found = compare([one, changed])
-    assert len(found.groups) == 2
-    assert key in found.differences[0]
+    comparison = compare([one, changed])
+    assert len(comparison.groups) == 2
+    assert key in comparison.differences[0]
 
 
 def test_failed_and_damaged_folders_are_skipped_with_a_line(one: Path, tmp_path: Path) -> None:
@@ -133,11 +133,11 @@ def test_failed_and_damaged_folders_are_skipped_with_a_line(one: Path, tmp_path:
     shutil.copytree(one, damaged)
     (damaged / "per_era.parquet").write_bytes(b"not parquet")
     empty.mkdir()
-    found = compare([failed, one, damaged, empty])
-    assert [group.runs for group in found.groups] == [(one.name,)]
-    assert "this run failed (disk full)" in found.skipped[0]
-    assert "damaged run folder" in found.skipped[1]
-    assert "not a run folder" in found.skipped[2]
+    comparison = compare([failed, one, damaged, empty])
+    assert [group.runs for group in comparison.groups] == [(one.name,)]
+    assert "this run failed (disk full)" in comparison.skipped[0]
+    assert "damaged run folder" in comparison.skipped[1]
+    assert "not a run folder" in comparison.skipped[2]
     with pytest.raises(NlabError, match="no run to compare"):
         compare([failed])
 
@@ -160,9 +160,9 @@ def test_scores_of_another_definition_are_not_ranked_together(one: Path, tmp_pat
     manifest = read_stamped(other / "manifest.json")
     manifest["scoring"]["fnc"] = "fnc[large]@target"
     (other / "manifest.json").write_text(with_stamp(manifest))
-    found = compare([one, other])
-    assert [group.runs for group in found.groups] == [(one.name,), ("other",)]
-    assert "differ in fnc (fnc[" in found.differences[0]
+    comparison = compare([one, other])
+    assert [group.runs for group in comparison.groups] == [(one.name,), ("other",)]
+    assert "differ in fnc (fnc[" in comparison.differences[0]
 
 
 def test_each_method_stands_beside_the_placebo_of_its_own_run(one: Path, two: Path) -> None:

@@ -41,9 +41,9 @@ def shown(browser: Page, column: int) -> list[str]:
 
 
 def test_only_keys_that_differ_tell_runs_apart(found: Comparison) -> None:
-    told = differing(found.groups[0].members)
-    assert told.columns == ["run", "model.learning_rate"]
-    assert told["model.learning_rate"].to_list() == ["0.01", "0.0101", "0.0102", "0.0103"]
+    differing_keys = differing(found.groups[0].members)
+    assert differing_keys.columns == ["run", "model.learning_rate"]
+    assert differing_keys["model.learning_rate"].to_list() == ["0.01", "0.0101", "0.0102", "0.0103"]
     assert differing(found.groups[0].members[:1]).columns == ["run"]
 
 

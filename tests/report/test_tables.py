@@ -70,9 +70,9 @@ def test_a_table_of_runs_keeps_the_verdict_and_its_p_at_80_columns_and_says_what
     assert max(map(len, text.splitlines())) <= 80
     assert "no gain above +.0010" in text
     assert "0.600" in text
-    said = left_out(with_interval(runs), summary_columns(False), 80)
-    assert said.startswith("no room at 80 columns for: Δ corr, 95 % of Δ, sharpe, ")
-    assert said.endswith("(a wider terminal, or --format csv)")
+    message = left_out(with_interval(runs), summary_columns(False), 80)
+    assert message.startswith("no room at 80 columns for: Δ corr, 95 % of Δ, sharpe, ")
+    assert message.endswith("(a wider terminal, or --format csv)")
     assert left_out(with_interval(runs), summary_columns(False), 400) == ""
 
 
@@ -111,5 +111,5 @@ def test_cells_are_texts_and_no_markup() -> None:
     table = pl.DataFrame({"variant": ["list[int]", "[/x] bad", "[bold]x"]})
     console = Console(width=60, record=True, file=io.StringIO())
     console.print(rendered(table, [TableColumn("variant", "variant", "s")]))
-    said = console.export_text()
-    assert all(cell in said for cell in table["variant"])
+    output = console.export_text()
+    assert all(cell in output for cell in table["variant"])

@@ -77,8 +77,8 @@ def test_there_is_one_for_each_compared_variant_over_the_whole_period() -> None:
 def test_the_resolution_is_said_once_with_how_many_were_judged() -> None:
     rows = [{**row(0.0012, -0.0003, 0.0027, 0.3), "variant": name} for name in "abcdef"]
     copy = {**row(0.0, 0.0, 0.0, 1.0), "variant": "copy"}
-    said = resolution(pl.DataFrame([*rows, copy]))
-    assert said == "these 600 eras tell differences of .0067 corr apart (80 % power, among 6 variants; 3 seeds)"
+    message = resolution(pl.DataFrame([*rows, copy]))
+    assert message == "these 600 eras tell differences of .0067 corr apart (80 % power, among 6 variants; 3 seeds)"
     assert judged(pl.DataFrame([*rows, copy]))["copy"][0] == "same"
     wide = {**row(0.02, -0.01, 0.05, 0.5), "variant": "wide"}
     assert resolution(pl.DataFrame([*rows, wide])).endswith(
@@ -122,12 +122,12 @@ def test_a_sentence_says_what_the_method_does_against_the_reference_and_its_plac
 def test_below_a_comparison_stand_its_verdicts_and_how_many_were_judged_together() -> None:
     rows = [{**row(0.0012, -0.0003, 0.0027, 0.3), "run": run} for run in ("one", "two")]
     rows.append({**row(0.0012, 0.0003, 0.0021, 0.012), "run": "two", "variant": "best"})
-    said = lines_of_comparison(pl.DataFrame(rows))
-    assert said[0] == "one/raw+umap: corr +0.0012 [-0.0003, +0.0027], undecided"
-    assert said[2].startswith("two/best: corr +0.0012 [+0.0003, +0.0021], better")
-    assert said[3] == "p adj, verdicts and their intervals are adjusted over all 3 variants that were compared here"
+    lines = lines_of_comparison(pl.DataFrame(rows))
+    assert lines[0] == "one/raw+umap: corr +0.0012 [-0.0003, +0.0027], undecided"
+    assert lines[2].startswith("two/best: corr +0.0012 [+0.0003, +0.0021], better")
+    assert lines[3] == "p adj, verdicts and their intervals are adjusted over all 3 variants that were compared here"
     many = [{**rows[0], "run": f"r{i}"} for i in range(30)]
-    said = lines_of_comparison(pl.DataFrame([*many, rows[2]]))
-    assert [line.split(":")[0] for line in said[:2]] == ["two/best", "30 others"]
-    assert said[1] == "30 others: 30 undecided"
-    assert "over all 31 variants" in said[2]
+    lines = lines_of_comparison(pl.DataFrame([*many, rows[2]]))
+    assert [line.split(":")[0] for line in lines[:2]] == ["two/best", "30 others"]
+    assert lines[1] == "30 others: 30 undecided"
+    assert "over all 31 variants" in lines[2]

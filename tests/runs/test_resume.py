@@ -110,14 +110,14 @@ def test_the_commands_resume(tmp_path: Path) -> None:
     path.write_text(config.to_yaml())
     runs = tmp_path / "runs"
     left_unfinished(runs, config)
-    found = nlab("run", path, "--runs-dir", runs, "--resume")
-    assert found.returncode == 0, found.stderr
-    assert "going on with" in found.stderr
+    result = nlab("run", path, "--runs-dir", runs, "--resume")
+    assert result.returncode == 0, result.stderr
+    assert "going on with" in result.stderr
     folder = left_unfinished(runs, config)
-    found = nlab("resume", runs / folder.name.removeprefix(UNFINISHED), "--format", "json")
-    assert found.returncode == 0, found.stderr
+    result = nlab("resume", runs / folder.name.removeprefix(UNFINISHED), "--format", "json")
+    assert result.returncode == 0, result.stderr
     assert sorted(path.name for path in runs.iterdir()) == ["20260102-030405_small", "20260102-030405_small-2"]
-    found = nlab("run", path, "--runs-dir", runs, "--resume")
-    assert "no unfinished run of this config" in found.stderr
-    assert "stages from the cache" in found.stderr
+    result = nlab("run", path, "--runs-dir", runs, "--resume")
+    assert "no unfinished run of this config" in result.stderr
+    assert "stages from the cache" in result.stderr
     assert nlab("resume", runs / "x").returncode == 2

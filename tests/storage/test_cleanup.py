@@ -174,10 +174,10 @@ def test_the_commands_list_verify_repair_and_prune(tmp_path: Path) -> None:
     assert json.loads(nlab("cache", "info", "--format", "json", **place).stdout)[-1]["entries"] == 3
     assert nlab("cache", "verify", **place).stdout == "3 checked, 0 damaged\n"
     (first.folder / "file").write_text("wrong")
-    found = nlab("cache", "verify", **place)
-    assert found.returncode == 1
-    assert "fit 0: file is not what was written" in found.stdout
-    assert "--repair removes them" in found.stderr
+    result = nlab("cache", "verify", **place)
+    assert result.returncode == 1
+    assert "fit 0: file is not what was written" in result.stdout
+    assert "--repair removes them" in result.stderr
     assert nlab("cache", "verify", "--repair", **place).returncode == 0
     assert not first.folder.exists()
     assert [damage for _, damage in damaged_items(tmp_path)] == ["", ""]

@@ -306,9 +306,9 @@ def test_of_two_processes_that_want_the_same_entry_one_makes_it_and_the_other_wa
     count = tmp_path / "count"
     command = [sys.executable, "-c", PROGRAM, str(tmp_path / "cache"), str(count)]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    said = [process.communicate(timeout=60)[0].strip() for process in processes]
+    outputs = [process.communicate(timeout=60)[0].strip() for process in processes]
     assert count.read_text() == "made\n"
-    assert sorted(said) == ["0", "1", "1"]
+    assert sorted(outputs) == ["0", "1", "1"]
 
 
 def test_an_entry_whose_maker_was_killed_is_made_by_the_next(tmp_path: Path) -> None:

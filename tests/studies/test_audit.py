@@ -41,26 +41,26 @@ def failures(found: Audit) -> set[str]:
 
 def test_an_honest_config_passes_every_check() -> None:
     config, _ = load_config(Path("configs/quickstart.yaml"), ["data.size=tiny", "model.n_estimators=30"])
-    found = audit(config, Quiet())
-    assert failures(found) == set()
-    assert {check.subject for check in found.checks} >= {"baseline", "raw+pca", "cutout", "blend", "neutral", "pca", "factors"}
+    report = audit(config, Quiet())
+    assert failures(report) == set()
+    assert {check.subject for check in report.checks} >= {"baseline", "raw+pca", "cutout", "blend", "neutral", "pca", "factors"}
 
 
 def test_a_generator_that_reads_targets_off_the_disk_fails() -> None:
-    found = failures(audit(config_with(Peeking(n_components=3)), Quiet()))
-    assert f"{IN_TRAINING['a generator that reads targets off the disk']}: raw+g" in found
-    assert "columns correlate with the target as features do: g" in found
-    assert not any(said.endswith(": baseline") for said in found)
+    failed = failures(audit(config_with(Peeking(n_components=3)), Quiet()))
+    assert f"{IN_TRAINING['a generator that reads targets off the disk']}: raw+g" in failed
+    assert "columns correlate with the target as features do: g" in failed
+    assert not any(said.endswith(": baseline") for said in failed)
 
 
 def test_a_generator_that_learns_from_more_eras_than_it_says_fails() -> None:
-    found = failures(audit(config_with(Overreaching(n_components=3)), Quiet()))
-    assert found == {"columns of training eras do not change with validation features: g"}
+    failed = failures(audit(config_with(Overreaching(n_components=3)), Quiet()))
+    assert failed == {"columns of training eras do not change with validation features: g"}
 
 
 def test_a_generator_that_remembers_an_earlier_trial_in_its_module_fails() -> None:
-    found = failures(audit(config_with(Remembering(n_components=3)), Quiet()))
-    assert found == {f"{COLUMNS}: g"}
+    failed = failures(audit(config_with(Remembering(n_components=3)), Quiet()))
+    assert failed == {f"{COLUMNS}: g"}
 
 
 @pytest.mark.parametrize(
@@ -94,10 +94,10 @@ def test_a_fold_that_learns_from_what_it_predicts_or_from_a_neighbour_fails(
 
     monkeypatch.setattr(auditing, "folds_of", leaking)
     config = config_with(cv={"folds": 3, "scheme": scheme})
-    found = audit(config, Quiet())
-    assert {check.subject for check in found.checks if check.check == FOLDS} == set(config.variants)
+    report = audit(config, Quiet())
+    assert {check.subject for check in report.checks if check.check == FOLDS} == set(config.variants)
     named = {"embargo covers the horizon: cv", *(f"{FOLDS}: {name}" for name in config.variants)}
-    assert failures(found) == (set() if leak == "none" else named)
+    assert failures(report) == (set() if leak == "none" else named)
 
 
 def test_a_lowered_embargo_of_folds_fails() -> None:
@@ -115,9 +115,9 @@ def test_a_generator_that_counts_rows_in_the_order_of_their_targets_fails(tiny: 
         pl.format("n{}", pl.int_range(100_000, 100_000 + pl.len())).alias("id")
     ).write_parquet(tmp_path / "sorted.parquet")
     data = {"source": "files", "path": str(tmp_path / "sorted.parquet"), "horizon_days": 20}
-    found = failures(audit(config_with(Places(n_components=2), data=data, splits={"train": "60%"}), Quiet()))
-    assert f"{IN_TRAINING['a generator that counts rows, where ids follow the target']}: raw+g" in found
-    assert f"{IN_DATA['ids given in the order of targets']}: data" in found
+    failed = failures(audit(config_with(Places(n_components=2), data=data, splits={"train": "60%"}), Quiet()))
+    assert f"{IN_TRAINING['a generator that counts rows, where ids follow the target']}: raw+g" in failed
+    assert f"{IN_DATA['ids given in the order of targets']}: data" in failed
 
 
 def test_broken_data_is_broken_as_it_says(tmp_path: Path) -> None:

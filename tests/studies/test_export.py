@@ -56,8 +56,8 @@ def done(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_an_export_holds_the_columns_that_the_run_trained_on(
     done: Run, folder: Path, tmp_path: Path, name: str, seed: int
 ) -> None:
-    found = export_run(done.path, name, tmp_path / "out.parquet", Quiet(), seed)
-    table = pl.read_parquet(found.path)
+    exported = export_run(done.path, name, tmp_path / "out.parquet", Quiet(), seed)
+    table = pl.read_parquet(exported.path)
     loaded = load(config(folder).data, config(folder).extra_sets)
     panel, splits = loaded.panel, make_splits(config(folder).splits, era_table(loaded.panel), loaded.horizon_days)
     (tmp_path / "space").mkdir()
@@ -84,11 +84,11 @@ def test_an_export_holds_the_columns_that_the_run_trained_on(
 
 
 def test_live_rows_come_last_without_an_era_and_from_their_own_features(done: Run, folder: Path, tmp_path: Path) -> None:
-    found = export_run(done.path, "groups", tmp_path / "out.parquet", Quiet())
-    live = pl.read_parquet(found.path).filter(pl.col("split") == "live")
+    exported = export_run(done.path, "groups", tmp_path / "out.parquet", Quiet())
+    live = pl.read_parquet(exported.path).filter(pl.col("split") == "live")
     raw = pl.read_parquet(folder / "live.parquet").sort("id")
     assert live["id"].to_list() == raw["id"].to_list()
-    assert live["era"].null_count() == len(live) == found.rows["live"] > 0
+    assert live["era"].null_count() == len(live) == exported.rows["live"] > 0
     loaded = load(config(folder).data, config(folder).extra_sets)
     wisdom = [loaded.panel.raw_names[i] for i in loaded.panel.feature_sets["wisdom"] if i < loaded.panel.n_raw]
     wanted = raw.select(wisdom).to_numpy().mean(1) / 4
@@ -96,16 +96,16 @@ def test_live_rows_come_last_without_an_era_and_from_their_own_features(done: Ru
 
 
 def test_the_file_is_written_era_by_era(done: Run, tmp_path: Path) -> None:
-    found = export_run(done.path, "pca", tmp_path / "out.parquet", Quiet())
-    file = pq.ParquetFile(found.path)
+    exported = export_run(done.path, "pca", tmp_path / "out.parquet", Quiet())
+    file = pq.ParquetFile(exported.path)
     assert file.num_row_groups == SIZES["tiny"].n_eras + 1
     assert not list(tmp_path.glob(".*"))
 
 
 def test_the_card_says_what_was_fitted_on_what(done: Run, tmp_path: Path) -> None:
-    found = export_run(done.path, "pca", tmp_path / "out.parquet", Quiet())
-    card = found.card.read_text()
-    assert found.card.name == "out.parquet.md"
+    exported = export_run(done.path, "pca", tmp_path / "out.parquet", Quiet())
+    card = exported.card.read_text()
+    assert exported.card.name == "out.parquet.md"
     for said in (
         "| method | pca |",
         "(transductive); selected with training labels |",
@@ -147,9 +147,9 @@ def test_transform_writes_a_file_for_each_generator_but_the_placebo(folder: Path
     generators = {"pca": quick("pca"), "density": {"kind": "local_density", "landmarks": 50}}
     wanted = config(folder, generators=generators, variants={})
     assert "placebo_3" in wanted.generators
-    found = transform(wanted, tmp_path / "out", Quiet())
-    assert [each.path.name for each in found] == ["pca.parquet", "density@3.parquet", "density@4.parquet"]
-    one, other = (pl.read_parquet(each.path)["density_log_distance"] for each in found[1:])
+    exported = transform(wanted, tmp_path / "out", Quiet())
+    assert [each.path.name for each in exported] == ["pca.parquet", "density@3.parquet", "density@4.parquet"]
+    one, other = (pl.read_parquet(each.path)["density_log_distance"] for each in exported[1:])
     assert not one.equals(other)
 
 
@@ -169,19 +169,19 @@ def test_what_can_not_be_exported_is_one_sentence(done: Run, tmp_path: Path) -> 
 
 def test_a_planted_shift_shows_in_the_diagnosis() -> None:
     rng = np.random.default_rng(0)
-    found = Diagnosis(["still", "moved"])
+    diagnosis = Diagnosis(["still", "moved"])
     for era in range(60):
         split = "train" if era < 30 else "validation"
         values = rng.normal(size=(400, 2))
         values[:, 1] += split == "validation"
-        found.add(split, values.astype(np.float32))
-    still, moved = found.shift("train", "validation")
+        diagnosis.add(split, values.astype(np.float32))
+    still, moved = diagnosis.shift("train", "validation")
     assert still < 0.05  # 3,000 rows each: the 99.9 % point of the distance is .05
     assert moved == pytest.approx(0.383, abs=0.04)  # 2 Φ(½) − 1
-    mean, deviation = found.spread("validation")
+    mean, deviation = diagnosis.spread("validation")
     np.testing.assert_allclose(mean, [0, 1], atol=0.04)
     np.testing.assert_allclose(deviation, [1, 1], atol=0.04)
-    assert "0.38" in found.lines()[-1] or "0.39" in found.lines()[-1]
+    assert "0.38" in diagnosis.lines()[-1] or "0.39" in diagnosis.lines()[-1]
 
 
 def test_labelled_columns_are_exported_by_the_fit_that_may_speak_and_left_out_where_none_may(
@@ -197,8 +197,8 @@ def test_labelled_columns_are_exported_by_the_fit_that_may_speak_and_left_out_wh
     transformed = transform(asked, tmp_path / "out", Quiet())
     for other in transformed:
         name = other.path.stem
-        found = export_run(ran.path, name, tmp_path / f"{name}.parquet", Quiet())
-        assert pl.read_parquet(found.path).equals(pl.read_parquet(other.path))
+        exported = export_run(ran.path, name, tmp_path / f"{name}.parquet", Quiet())
+        assert pl.read_parquet(exported.path).equals(pl.read_parquet(other.path))
     fold, early = (pl.read_parquet(tmp_path / f"{name}.parquet") for name in generators)
     assert fold.filter(split="train")["era"].unique().sort().to_list() == list(range(1, 61))
     assert early.filter(split="train")["era"].unique().sort().to_list() == list(range(33, 61))

@@ -36,8 +36,8 @@ def test_methods_run_one_by_one_into_one_table_and_a_failure_stops_no_other(tmp_
             "many": {"kind": "pca", "select": {"by": "variance", "top_k": 999}},
         },
     )
-    said: list[str] = []
-    trials = list(run_each(config, tmp_path, said.append, 1, ["few", "many", "cutout"]))
+    messages: list[str] = []
+    trials = list(run_each(config, tmp_path, messages.append, 1, ["few", "many", "cutout"]))
     assert [(trial.name, trial.run is None) for trial in trials] == [("few", False), ("many", True), ("cutout", False)]
     assert "select.top_k: 999 of only" in trials[1].failure
     text = page(config, trials)

@@ -282,8 +282,8 @@ def test_honest_data_raises_no_alarm(tiny: Loaded, kind: str) -> None:
     ],
 )
 def test_real_rows_raise_no_alarm(tiny: Loaded, name: str, target: str, days: int | None) -> None:
-    found = load(Files(path=str(FOLDER / name), target=target, horizon_days=days))
-    assert failures(found, found.panel) == set()
+    loaded = load(Files(path=str(FOLDER / name), target=target, horizon_days=days))
+    assert failures(loaded, loaded.panel) == set()
 
 
 def test_the_manual_says_which_check_finds_which_leak() -> None:

@@ -37,9 +37,9 @@ def test_noise_is_measured_from_scores_whose_noise_is_known() -> None:
     rng = np.random.default_rng(0)
     seeds = rng.normal(0, 0.01, (40, 2, 1))
     members = {i: 0.03 * overlapping_noise(rng, 2000, 2).T + seeds[i] for i in range(40)}
-    found = noise_of(members, 0, 4)
-    assert found.era == pytest.approx(0.03, rel=0.1)  # √(2 sides / 2 seeds)
-    assert found.seed == pytest.approx(0.01, rel=0.25)
+    noise = noise_of(members, 0, 4)
+    assert noise.era == pytest.approx(0.03, rel=0.1)  # √(2 sides / 2 seeds)
+    assert noise.seed == pytest.approx(0.01, rel=0.25)
 
 
 def test_the_noise_comes_from_a_finished_run_of_the_config_whatever_its_seeds_else_from_a_pilot(tmp_path: Path) -> None:
@@ -52,14 +52,14 @@ def test_the_noise_comes_from_a_finished_run_of_the_config_whatever_its_seeds_el
     assert pilot.rows[0]["eras_for_gain"] == "more than 10 ×"
     done = run(config, tmp_path, Quiet())
     other_seeds = config.model_copy(update={"seeds": [4, 5]})
-    found = run_of(other_seeds, tmp_path)
-    assert found is not None
-    assert found.path == done.path
-    said = power(other_seeds, 0.002, Quiet(), found)
-    assert done.name in said.lines[0]
-    assert "unknown (one seed)" in said.lines[0]
-    assert [row["seeds"] for row in said.rows] == [1]
-    assert said.lines[-1].startswith("what more seeds would resolve needs a run of two seeds or more")
+    newest = run_of(other_seeds, tmp_path)
+    assert newest is not None
+    assert newest.path == done.path
+    estimate = power(other_seeds, 0.002, Quiet(), newest)
+    assert done.name in estimate.lines[0]
+    assert "unknown (one seed)" in estimate.lines[0]
+    assert [row["seeds"] for row in estimate.rows] == [1]
+    assert estimate.lines[-1].startswith("what more seeds would resolve needs a run of two seeds or more")
     alone = run(make_config(name="alone", splits={}, variants={"baseline": {}}), tmp_path, Quiet())
     with pytest.raises(NlabError, match="one variant shows no difference"):
         power(config, 0.002, Quiet(), alone)

@@ -51,32 +51,32 @@ def refusal(table: pl.DataFrame, folder: Path, reference: str | None = None) -> 
 def test_a_runs_own_predictions_get_the_runs_own_scores(
     done: Path, predictions: pl.DataFrame, tmp_path: Path, suffix: str
 ) -> None:
-    found = scored(predictions.sample(fraction=1, shuffle=True, seed=1), tmp_path, suffix)
+    rescored = scored(predictions.sample(fraction=1, shuffle=True, seed=1), tmp_path, suffix)
     wanted = pl.read_csv(done / "scores.csv", infer_schema_length=None)
-    assert_frame_equal(found.scores.drop("notes"), wanted.drop("notes"), check_dtypes=False, abs_tol=1e-9)
-    assert_frame_equal(found.eras, pl.read_parquet(done / "per_era.parquet"), abs_tol=1e-9)
-    assert "SYNTHETIC" in found.head[0]
+    assert_frame_equal(rescored.scores.drop("notes"), wanted.drop("notes"), check_dtypes=False, abs_tol=1e-9)
+    assert_frame_equal(rescored.eras, pl.read_parquet(done / "per_era.parquet"), abs_tol=1e-9)
+    assert "SYNTHETIC" in rescored.head[0]
 
 
 def test_only_id_and_a_column_are_needed(predictions: pl.DataFrame, tmp_path: Path) -> None:
-    found = scored(predictions.select("id", mine="baseline"), tmp_path)
-    assert found.scores["variant"].unique().to_list() == ["mine"]
-    assert found.scores["n_eras"].to_list() == [10, 10, 20]
+    rescored = scored(predictions.select("id", mine="baseline"), tmp_path)
+    assert rescored.scores["variant"].unique().to_list() == ["mine"]
+    assert rescored.scores["n_eras"].to_list() == [10, 10, 20]
 
 
 def test_eras_without_predictions_are_left_out(predictions: pl.DataFrame, tmp_path: Path) -> None:
-    found = scored(predictions.filter(pl.col("split") == "val2"), tmp_path)
-    assert found.scores["split"].unique(maintain_order=True).to_list() == ["val2", "val"]
-    assert "val1 eras none; val2 eras 87-96 (10 eras)" in found.head[1]
+    rescored = scored(predictions.filter(pl.col("split") == "val2"), tmp_path)
+    assert rescored.scores["split"].unique(maintain_order=True).to_list() == ["val2", "val"]
+    assert "val1 eras none; val2 eras 87-96 (10 eras)" in rescored.head[1]
 
 
 def test_rows_without_a_prediction_are_left_out_of_their_era_and_counted(
     predictions: pl.DataFrame, tmp_path: Path, tiny: "object"
 ) -> None:
     short = predictions.filter(~((pl.col("era") == 70) & (pl.int_range(pl.len()).over("era") < 16)))
-    found = scored(short, tmp_path)
-    assert "16 rows of scored eras have no prediction and are left out of their eras" in found.head
-    row = found.eras.filter(era=70, variant="baseline").row(0, named=True)
+    rescored = scored(short, tmp_path)
+    assert "16 rows of scored eras have no prediction and are left out of their eras" in rescored.head
+    row = rescored.eras.filter(era=70, variant="baseline").row(0, named=True)
     assert row["n_rows"] == 64
     panel: Panel = tiny.panel  # type: ignore[attr-defined]
     rows = panel.rows(70)
@@ -92,15 +92,15 @@ def test_an_era_with_a_prediction_for_under_80_percent_of_its_rows_is_scored_for
     predictions: pl.DataFrame, tmp_path: Path
 ) -> None:
     short = predictions.filter(~((pl.col("era") == 70) & (pl.int_range(pl.len()).over("era") < 17)))
-    found = scored(short, tmp_path)
-    assert found.eras.filter(era=70).is_empty()
-    assert any(line.startswith("1 era is left out of all variants: under 80% of the rows") for line in found.head)
+    rescored = scored(short, tmp_path)
+    assert rescored.eras.filter(era=70).is_empty()
+    assert any(line.startswith("1 era is left out of all variants: under 80% of the rows") for line in rescored.head)
 
 
 def test_ids_that_do_not_match_are_counted_and_named(predictions: pl.DataFrame, tmp_path: Path) -> None:
     strange = pl.when(pl.int_range(pl.len()) < 100).then(pl.lit("z") + pl.col("id")).otherwise("id").alias("id")
-    found = scored(predictions.with_columns(strange), tmp_path)
-    assert any(line.startswith("100 of 2,880 ids are not in the data, such as 'zn") for line in found.head)
+    rescored = scored(predictions.with_columns(strange), tmp_path)
+    assert any(line.startswith("100 of 2,880 ids are not in the data, such as 'zn") for line in rescored.head)
     lost = pl.when(pl.int_range(pl.len()) < 800).then(pl.lit("z") + pl.col("id")).otherwise("id").alias("id")
     assert "800 of 2,880 ids are not in the data" in (said := refusal(predictions.with_columns(lost), tmp_path))
     assert "fewer than 80% match" in said
@@ -117,9 +117,9 @@ def test_what_contradicts_the_data_is_refused(predictions: pl.DataFrame, tmp_pat
 
 def test_the_command_prints_the_tables_and_writes_them(done: Path, tmp_path: Path) -> None:
     path = done / "predictions.parquet"
-    found = nlab("score", path, "--set", "data.size=tiny", "--reference", "pca", "--out", tmp_path / "out", "--format", "json")
-    assert found.returncode == 0, found.stderr
-    rows = json.loads(found.stdout)
+    result = nlab("score", path, "--set", "data.size=tiny", "--reference", "pca", "--out", tmp_path / "out", "--format", "json")
+    assert result.returncode == 0, result.stderr
+    rows = json.loads(result.stdout)
     assert [row["delta_corr_mean"] is None for row in rows] == [False, True] * 3
     assert {name.name for name in (tmp_path / "out").iterdir()} == {"scores.csv", "scores.md", "per_era.parquet"}
     assert "Δ against pca" in (tmp_path / "out" / "scores.md").read_text()

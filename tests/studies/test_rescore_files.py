@@ -74,9 +74,9 @@ def test_every_format_of_one_table_gets_the_same_scores(tmp_path: Path) -> None:
 def test_a_model_without_values_in_the_first_rows_is_a_model(tmp_path: Path) -> None:
     data = tournament()
     late = guesses(data).with_columns(two=pl.when(pl.col("era") > "0030").then("two"))
-    found = scored(tmp_path, data, late, ".csv")
-    assert [name for name, _ in corr(found)] == ["one", "two"]
-    assert corr(found) == corr(scored(tmp_path, data, late, ".parquet"))
+    rescored = scored(tmp_path, data, late, ".csv")
+    assert [name for name, _ in corr(rescored)] == ["one", "two"]
+    assert corr(rescored) == corr(scored(tmp_path, data, late, ".parquet"))
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])
@@ -94,9 +94,9 @@ def test_an_index_that_pandas_wrote_is_no_model(tmp_path: Path, suffix: str) -> 
 
 def test_columns_that_are_no_predictions_are_named(tmp_path: Path) -> None:
     data = tournament()
-    found = scored(tmp_path, data, data.join(guesses(data).drop("era"), on="id"), ".csv")
-    assert [name for name, _ in corr(found)] == ["one", "two"]
-    assert "columns that are no predictions: feature_x, target_a_20" in found.head
+    rescored = scored(tmp_path, data, data.join(guesses(data).drop("era"), on="id"), ".csv")
+    assert [name for name, _ in corr(rescored)] == ["one", "two"]
+    assert "columns that are no predictions: feature_x, target_a_20" in rescored.head
 
 
 @pytest.mark.parametrize("value", ["high", "0,5", "inf", "TRUE"])
@@ -105,9 +105,9 @@ def test_a_prediction_that_is_no_number_is_named_with_column_row_and_value(tmp_p
     text = guesses(data).with_columns(
         two=pl.when(pl.int_range(pl.len()) == 6).then(pl.lit(value)).otherwise(pl.col("two").cast(str))
     )
-    said = refusal(tmp_path, data, text)
-    assert f"column 'two' holds {value!r} in row 7, which is no finite number" in said
-    assert ("write decimals with a point" in said) is (value == "0,5")
+    message = refusal(tmp_path, data, text)
+    assert f"column 'two' holds {value!r} in row 7, which is no finite number" in message
+    assert ("write decimals with a point" in message) is (value == "0,5")
 
 
 def test_a_column_that_holds_no_number_at_all_is_refused(tmp_path: Path) -> None:
@@ -130,9 +130,9 @@ def test_ids_that_repeat_are_told_apart_by_eras_of_any_number_of_digits(tmp_path
 def test_live_rows_are_left_out_and_counted(tmp_path: Path) -> None:
     data = tournament()
     live = guesses(data)[:5].with_columns(id=pl.lit("live") + pl.col("id"), era=pl.lit("X"))
-    found = scored(tmp_path, data, pl.concat([guesses(data), live]), ".csv")
-    assert "5 live rows are left out" in found.head
-    assert corr(found) == corr(scored(tmp_path, data, guesses(data), ".csv"))
+    rescored = scored(tmp_path, data, pl.concat([guesses(data), live]), ".csv")
+    assert "5 live rows are left out" in rescored.head
+    assert corr(rescored) == corr(scored(tmp_path, data, guesses(data), ".csv"))
 
 
 def test_what_matches_little_says_which_data_it_was_held_against(tmp_path: Path) -> None:

@@ -42,8 +42,8 @@ def test_every_combination_is_a_run_and_the_generator_is_fitted_once(spec: Sweep
     assert [tuple(trial.values.values()) for trial in done.trials] == [(1, 2), (1, 3), (10000.0, 2), (10000.0, 3)]
     for trial in done.trials:
         assert trial.path is not None
-        found = read_run(trial.path)
-        (value,) = found.scores.filter(variant="raw+pca", split="val1")["corr_mean"]
+        run = read_run(trial.path)
+        (value,) = run.scores.filter(variant="raw+pca", split="val1")["corr_mean"]
         assert trial.value == value
     last = done.trials[-1].path
     assert last is not None
@@ -282,9 +282,9 @@ def test_a_run_by_other_code_or_libraries_is_not_taken(
     assert f"other libraries: numpy {version('numpy')} against 1.0" in caplog.text
     assert [trial.reused for trial in (first, second, third)] == [False] * 3
     paths = [trial.path for trial in (first, second, third) if trial.path]
-    found = compare(paths)
-    assert len(found.groups) == 1
-    assert found.differences == (
+    comparison = compare(paths)
+    assert len(comparison.groups) == 1
+    assert comparison.differences == (
         f"{paths[0].name} and {paths[1].name} were computed by other code: model ridge",
         f"{paths[0].name} and {paths[2].name} were computed by other libraries: numpy {version('numpy')} against 1.0",
     )

@@ -62,13 +62,13 @@ def done(made: Run, tmp_path: Path) -> Run:
 
 
 def test_the_holdout_is_scored_as_a_run_that_validates_there_would_score_it(done: Run, tmp_path: Path) -> None:
-    found = unseal(done.path, "blend", Quiet())
+    look = unseal(done.path, "blend", Quiet())
     # The same models, fitted on the same training eras, in a run whose val2 is the holdout.
     later = config(splits={"train": "1-30", "val1": "39-51", "val2": "73-96"})
     later.generators["pca"] = later.generators["pca"].model_copy(update={"fit_on": "train"})
     wanted = run(later, tmp_path / "later", Quiet()).scores.filter(split="val2")
     for variant in ("blend", "baseline"):
-        own, other = (table.filter(variant=variant).row(0, named=True) for table in (held_out(found.scores), wanted))
+        own, other = (table.filter(variant=variant).row(0, named=True) for table in (held_out(look.scores), wanted))
         for name in ("corr_mean", "corr_sharpe", "fnc_mean", "mmc_mean", "max_feature_exposure_mean", "delta_corr_mean"):
             assert own[name] == other[name] or own[name] == pytest.approx(other[name], abs=1e-12)
     assert own["n_eras"] == 24
@@ -79,7 +79,7 @@ def held_out(scores: pl.DataFrame) -> pl.DataFrame:
 
 
 def test_a_transductive_generator_is_the_one_that_never_saw_the_holdout(done: Run) -> None:
-    found = held_out(unseal(done.path, "raw+pca", Quiet()).scores).filter(variant="raw+pca").row(0, named=True)
+    row = held_out(unseal(done.path, "raw+pca", Quiet()).scores).filter(variant="raw+pca").row(0, named=True)
     seen = unsealing.Restored(
         done, config(), unsealing.splits_of_run(done.manifest, config(), panel := load_panel()), ("raw+pca",)
     )
@@ -88,13 +88,13 @@ def test_a_transductive_generator_is_the_one_that_never_saw_the_holdout(done: Ru
     scores = [
         numerai_corr(predictions.at(panel, era).astype(float), panel.target[panel.rows(era)].astype(float)) for era in HOLDOUT
     ]
-    assert found["corr_mean"] == pytest.approx(np.mean(scores), abs=1e-12)
-    assert found["notes"].startswith("transductive")
+    assert row["corr_mean"] == pytest.approx(np.mean(scores), abs=1e-12)
+    assert row["notes"].startswith("transductive")
 
 
 def test_a_variant_is_compared_with_its_placebo_on_the_holdout_too(done: Run) -> None:
-    found = unseal(done.path, "raw+pca", Quiet())
-    table = held_out(found.scores)
+    look = unseal(done.path, "raw+pca", Quiet())
+    table = held_out(look.scores)
     assert table["variant"].to_list() == ["baseline", "raw+pca", "raw+noise"]
     reference, own, placebo = table.rows(named=True)
     assert (own["placebo"], own["untrained"]) == ("raw+noise", None)
@@ -105,11 +105,11 @@ def test_a_variant_is_compared_with_its_placebo_on_the_holdout_too(done: Run) ->
     assert own["delta_corr_mean_p_adjusted"] == own["delta_corr_mean_p"]
     assert placebo["delta_corr_mean"] is None
     result = read_run(done.path).content("holdout.json")
-    assert json.loads(result)["looks"][0]["result"] == found.look.result
-    assert found.look.result["placebo"] == "raw+noise"
+    assert json.loads(result)["looks"][0]["result"] == look.look.result
+    assert look.look.result["placebo"] == "raw+noise"
     for end, column in (("", ""), ("_low", "_sim_low"), ("_high", "_sim_high")):
-        assert found.look.result[f"delta_placebo_holdout{end}"] == own[f"delta_placebo_corr_mean{column}"]
-    validation, unsealed, _ = found.lines
+        assert look.look.result[f"delta_placebo_holdout{end}"] == own[f"delta_placebo_corr_mean{column}"]
+    validation, unsealed, _ = look.lines
     assert "; against its placebo raw+noise " in validation
     assert f"; against its placebo raw+noise {own['delta_placebo_corr_mean']:+.4f} [" in unsealed
 
@@ -119,12 +119,12 @@ def load_panel() -> Any:
 
 
 def test_a_look_is_in_the_ledger_the_run_folder_and_its_pages(done: Run) -> None:
-    found = unseal(done.path, "net", Quiet())
+    unsealed = unseal(done.path, "net", Quiet())
     (look,), remarks = Ledger(done.path.parent).looks()
-    assert (look, remarks) == (found.look, [])
+    assert (look, remarks) == (unsealed.look, [])
     assert (look.number, look.run, look.variant, look.reference, look.seeds) == (1, done.name, "net", "baseline", (1, 2, 3))
     assert look.holdout.eras == HOLDOUT
-    row = held_out(found.scores).filter(variant="net").row(0, named=True)
+    row = held_out(unsealed.scores).filter(variant="net").row(0, named=True)
     assert look.result["delta_holdout"] == row["delta_corr_mean"]
     written = read_run(done.path)
     table = pl.read_csv(written.content("holdout.csv"), infer_schema_length=None)
@@ -148,9 +148,9 @@ def test_a_second_look_is_refused_unless_asked_for_and_then_counted_everywhere(d
         with pytest.raises(NlabError, match=rf"has been looked at \(1 look, the last at {done.name}/net by .*--again") as caught:
             unseal(path, variant, Quiet())
         assert not isinstance(caught.value, NlabFailure)
-    found = unseal(other, "raw+pca", Quiet(), again=True)
-    assert stamp(found.look) == f"look 2 at this holdout, after {done.name}/net: it is no longer out of sample"
-    assert held_out(found.scores).select("variant", "look").rows() == [("baseline", 2), ("raw+pca", 2), ("raw+noise", 2)]
+    unsealed = unseal(other, "raw+pca", Quiet(), again=True)
+    assert stamp(unsealed.look) == f"look 2 at this holdout, after {done.name}/net: it is no longer out of sample"
+    assert held_out(unsealed.scores).select("variant", "look").rows() == [("baseline", 2), ("raw+pca", 2), ("raw+noise", 2)]
     third = unseal(done.path, "blend", Quiet(), again=True)
     assert third.look.before == (f"{done.name}/net", "other/raw+pca")
     kept = json.loads(read_run(done.path).content("holdout.json"))["looks"]
@@ -192,9 +192,9 @@ def test_what_can_not_be_unsealed_is_one_sentence(done: Run, tmp_path: Path) -> 
         config(splits={"train": "1-30"}, generators={}, variants={"baseline": {}, "two": {}}), tmp_path / "plain", Quiet()
     )
     assert plain.manifest["splits"].pop("holdout") == []  # older runs know of none
-    found = nlab("unseal", plain.path, "--variant", "two")
-    assert (found.returncode, found.stdout) == (2, "")
-    assert "this run has no holdout; one is set before a run, with splits.holdout" in found.stderr
+    result = nlab("unseal", plain.path, "--variant", "two")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "this run has no holdout; one is set before a run, with splits.holdout" in result.stderr
 
 
 def test_a_holdout_that_can_not_be_scored_is_no_look(tmp_path: Path) -> None:
