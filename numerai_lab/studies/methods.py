@@ -1,4 +1,4 @@
-"""Every method under the same data, splits and model: one run each, and one table of what they change. `nlab methods`."""
+"""`nlab methods`: one run per method under the same data, splits and model, and a table of their changes."""
 
 import math
 import subprocess
@@ -44,16 +44,16 @@ COLUMNS = (
 
 FAMILIES = ("generators", "augmenters")
 CONTROLS = (NOISE, SAME_ROWS, UNTRAINED)
-"""Kinds that are no method but what methods are compared with."""
+"""Kinds that methods are compared with."""
 SAID = "run folder: "
-"""Begins the line in which `nlab run` names what it made."""
+"""The start of the line in which `nlab run` names its run folder."""
 
 
 @dataclass(frozen=True)
 class MethodRun:
-    """One method and its run; None, and the last line of what it said, where it failed.
+    """A method and its run; where the run failed, None and the last line of its error.
 
-    variant: the one that is judged.
+    variant: the variant that is judged.
     """
 
     name: str
@@ -64,17 +64,17 @@ class MethodRun:
 
 
 def run_each(config: Config, place: Path, say: Callable[[str], None], jobs: int, only: Sequence[str]) -> Iterator[MethodRun]:
-    """Runs every method in a process of its own, so that its peak memory is its own; a failure is kept, and the next one begun.
+    """Runs every method in a process of its own, so that its peak memory is its own; goes on after a failure.
 
-    The config's own generators and augmenters run as they stand there; every other kind there is with its defaults. only: names
-    of methods, or `generators`, `augmenters`; none = all.
+    The config's generators and augmenters run with their parameters there, all other kinds with their defaults. only: names of
+    methods, or `generators`, `augmenters`; empty: all. Raises NlabError for an unknown name.
     """
     configs = {name: (family, method_config) for family, name, method_config in _configs(config)}
     for name in only:
         if name not in (*configs, *FAMILIES):
             raise NlabError(f"--only: no method {name!r}; {nearest(name, [*configs, *FAMILIES])}")
     chosen = {name: pair for name, pair in configs.items() if not only or {name, pair[0]} & {*only}}
-    load(config.data, config.extra_sets)  # here, so that no method's peak memory is that of reading files
+    load(config.data, config.extra_sets)  # here, so that reading files is in no method's peak memory
 
     def tried(name: str) -> MethodRun:
         family, method_config = chosen[name]
@@ -88,7 +88,7 @@ def run_each(config: Config, place: Path, say: Callable[[str], None], jobs: int,
 
 
 def _configs(config: Config) -> Iterable[tuple[str, str, Config]]:
-    """(family, name, config) of every method, with the variants that a config gets by default."""
+    """(family, name, config) of every method, with the default variants of a config."""
     shared = {key: value for key, value in config.resolved().items() if key not in ("generators", "augmenters", "variants")}
     shared["scoring"] = {**shared["scoring"], "reference": None}
     for family, registry, own in (
@@ -118,7 +118,7 @@ def _tried(name: str, family: str, config: Config, place: Path) -> MethodRun:
 
 
 def page(config: Config, trials: Sequence[MethodRun]) -> str:
-    """The table of all methods, and in sentences which of them did anything."""
+    """The table of all methods, and sentences on which of them help or harm."""
     import polars as pl
 
     done = [trial for trial in trials if trial.run is not None]
@@ -149,7 +149,7 @@ EXPLAINED = (
 
 
 def _rows(trials: Sequence[MethodRun], baseline: str) -> list[dict[str, Any]]:
-    """A row a method: everything against the baseline at once, and each against its own placebo."""
+    """A row per method: changes against the baseline adjusted over all methods, and changes against its own placebo."""
     paths = [trial.run.path for trial in trials if trial.run is not None]
     (group,) = compare(paths, reference=f"{paths[0].name}/{baseline}").groups
     rows = []
@@ -179,13 +179,13 @@ def _rows(trials: Sequence[MethodRun], baseline: str) -> list[dict[str, Any]]:
 
 
 def _row(table: "pl.DataFrame", run: str, variant: str) -> dict[str, Any]:
-    """Of a variant over val1 and val2 together; empty where there is none."""
+    """The row of a variant over val1 and val2 together; empty where there is none."""
     rows = table.filter(run=run, variant=variant, split="val")
     return rows.row(0, named=True) if len(rows) else {}
 
 
 def _interval(row: dict[str, Any], name: str, style: str = ".4f", of: str = "") -> str:
-    """A change and its interval; of: "_sim" for the one that holds for all variants together."""
+    """A change and its interval; of: "_sim" for the interval that is simultaneous over all variants."""
     value, low, high = (row.get(f"{name}{end}") for end in ("", f"{of}_low", f"{of}_high"))
     if value is None or math.isnan(value):
         return ""
@@ -211,7 +211,7 @@ def _costs(trial: MethodRun, n_seeds: int) -> dict[str, float]:
 
 
 def _findings(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Which methods are shown to help, to harm, or to do nothing that these eras can tell."""
+    """Sentences on the methods that are shown to help, to harm, or to change nothing that these eras can tell."""
     proved = [row for row in rows if row["outcome"] == "better" and row["has_placebo"]]
     unproved = [row for row in rows if row not in proved and row["outcome"] in ("better", *NOT_BEATEN.values())]
     worse = [row for row in rows if row["outcome"] == "worse"]
