@@ -1,4 +1,4 @@
-"""Scores, each computed era by era and then summarised: what they mean, and which summaries a table gives."""
+"""The registry of metrics: scores that are computed era by era, and their summaries over eras."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,10 @@ _SCORE = ("mean", "std", "sharpe", "max_drawdown", "max_drawdown_compound", "sha
 
 @dataclass(frozen=True)
 class Metric:
-    """A per-era score: what it says, its summaries over eras, and where its definition comes from.
+    """A per-era score: its meaning, its summaries over eras, and the source of its definition.
 
-    window: a metric and a number n: this one is that metric over the last n eras of a split that have it. needs: whose
-    predictions it takes, beside the variant's own.
+    window: (metric, n) makes it that metric over the last n eras of a split that have it. needs:
+    the predictions that it takes beside the variant's own.
     """
 
     says: str
@@ -33,7 +33,7 @@ METRICS: dict[str, Metric] = {
         "numerai_tools.scoring.tie_broken_rank_correlation",
     ),
     "fnc": Metric(
-        "corr of what is left of the gaussianised predictions after a least-squares fit on the scoring features",
+        "corr of the residuals of the gaussianised predictions after a least-squares fit on the scoring features",
         _SCORE,
         "numerai_tools.scoring.feature_neutral_corr; the closest local proxy of TC, which needs Numerai's own optimiser",
     ),
@@ -50,7 +50,7 @@ METRICS: dict[str, Metric] = {
         False,
     ),
     "mmc": Metric(
-        "meta model contribution: target times what of the predictions is orthogonal to the meta model; missing without one",
+        "meta model contribution: target times the part of the predictions orthogonal to the meta model; missing without one",
         ("mean", "std", "sharpe", "max_drawdown"),
         "numerai_tools.scoring.correlation_contribution",
         needs="meta model",
@@ -62,7 +62,7 @@ METRICS: dict[str, Metric] = {
         needs="benchmark model",
     ),
     "bmc_last200": Metric(
-        "bmc over the last 200 eras of a split that have a benchmark, or over all of them where there are fewer "
+        "bmc over the last 200 eras of a split that have a benchmark, or over all of them if there are fewer "
         "(how many: bmc_last200_n_eras)",
         ("mean",),
         "this project; Numerai's guides and modellers judge by recent eras",
@@ -93,4 +93,4 @@ METRICS: dict[str, Metric] = {
     ),
 }
 ERA_METRICS = tuple(name for name, metric in METRICS.items() if metric.window is None)
-"""Metrics that each era has of its own: columns of per_era.parquet."""
+"""Metrics with a value per era: columns of per_era.parquet."""

@@ -1,4 +1,4 @@
-"""What changes against the reference, and how sure that is: one computation for a run's table and for `nlab compare`."""
+"""Changes against the reference and their uncertainty, for a run's table and for `nlab compare`."""
 
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
@@ -8,7 +8,7 @@ import numpy as np
 from numerai_lab.core.arrays import Float64
 from numerai_lab.metrics import ERA_METRICS
 from numerai_lab.metrics.multiplicity import confidence_set, family_test
-from numerai_lab.metrics.retraining import SeedNoise, Trained, fingerprint, retraining, seed_noise
+from numerai_lab.metrics.retraining import PairSide, SeedNoise, retraining, scores_key, seed_noise
 from numerai_lab.metrics.significance import (
     RESAMPLES,
     Differences,
@@ -25,32 +25,32 @@ if TYPE_CHECKING:
     import polars as pl
 
 FAMILY = (("corr", "mean"), ("bmc", "mean"), ("bmc_last200", "mean"), ("payout_proxy", "mean"))
-"""The statistics that people decide by: each is judged together over everything that is compared."""
+"""The statistics that people decide by. Each is tested for all members together, as one family."""
 DELTAS = (*FAMILY, ("corr", "sharpe"), ("fnc", "mean"), ("max_feature_exposure", "mean"), ("mmc", "mean"))
 """The statistics whose change is tested."""
 PLACEBO = (("corr", "mean"),)
-"""Those that are compared with placebos too."""
+"""The statistics that are compared with placebos too."""
 KINDS = ("placebo", "untrained")
 """Kinds of placebos, and the columns that name them."""
-SURENESS = ("reference", *KINDS, "verdict", "in_mcs")
+VERDICT_COLUMNS = ("reference", *KINDS, "verdict", "in_mcs")
 """Columns about the change whose names do not begin with `delta_`."""
 
 Series = Mapping[str, Float64]
 """Metric name → seeds × eras, NaN where there is no score."""
 Pair = tuple[Float64, Float64]
-"""Scores of a member and of what it is compared with: seeds × eras each."""
+"""Scores of a member and of its opponent, seeds × eras each."""
 Key = TypeVar("Key", bound=Hashable)
 
 
 def series_of(table: "pl.DataFrame", eras: Sequence[int], names: Iterable[str] = ERA_METRICS) -> dict[str, Float64]:
-    """One variant's rows of a per-era table as seeds × eras for each of these metrics that the table has."""
+    """Scores of one variant's rows of a per-era table: seeds × eras, by those of the metrics that the table has."""
     seeds = np.unique(table["seed"].to_numpy())
-    at = np.searchsorted(seeds, table["seed"].to_numpy()), np.searchsorted(eras, table["era"].to_numpy())
+    places = np.searchsorted(seeds, table["seed"].to_numpy()), np.searchsorted(eras, table["era"].to_numpy())
     out = {}
     for name in names:
         if name in table.columns:
             out[name] = np.full((len(seeds), len(eras)), np.nan)
-            out[name][at] = table[name].to_numpy()
+            out[name][places] = table[name].to_numpy()
     return out
 
 
@@ -62,13 +62,14 @@ def changes(
     placebos: Mapping[str, Mapping[Key, Key]] | None = None,
     compared: Collection[Key] | None = None,
 ) -> dict[Key, dict[str, object]]:
-    """Columns for every member: what `pairs_against` says of it beside the reference and its placebos, `verdict`, and `in_mcs`.
+    """Columns for every member: its changes by `pairs_against`, its opponents, `verdict` and `in_mcs`.
 
-    `verdict` is `verdict_of` the simultaneous interval of mean corr, better only if `verdict_beside` its placebos says so too;
-    `in_mcs`: in the model confidence set of corr. The reference has neither a change against itself nor a verdict.
-    placebos: kind → member → its placebo; those of each kind are a family of their own, `delta_<kind>_corr_mean…`.
-    `reference`, `placebo` and `untrained` hold the keys of what the member was compared with.
-    compared: members that are compared with the reference, by default all others; only they are judged together.
+    `verdict` is `verdict_of` the simultaneous interval of mean corr, better only if
+    `verdict_beside` its placebos is better too. `in_mcs`: in the model confidence set of corr. The
+    reference has neither a change nor a verdict. placebos: kind → member → its placebo; each kind
+    is a family of its own, `delta_<kind>_corr_mean…`. `reference`, `placebo` and `untrained` hold
+    the keys of the opponents. compared: members that are compared with the reference, by default
+    all others; only they form the family.
     """
     family = [key for key in members if key != reference and (compared is None or key in compared)]
     against_reference = pairs_against(members, dict.fromkeys(family, reference), block)
@@ -85,15 +86,15 @@ def changes(
     corr = np.column_stack([series["corr"].mean(0) for series in members.values()])
     noise = retraining([series["corr"] for series in members.values()])
     for key, within in zip(members, confidence_set(corr, block, noise=noise), strict=True):
-        rows[key] = {**dict.fromkeys(SURENESS), **rows[key], "in_mcs": within}
+        rows[key] = {**dict.fromkeys(VERDICT_COLUMNS), **rows[key], "in_mcs": within}
     return rows
 
 
 def typed(table: "pl.DataFrame") -> "pl.DataFrame":
-    """A table of changes whose columns of text and truth have their types even where they are empty."""
+    """A table of changes with columns of text and truth cast to their types, even where all of them are missing."""
     import polars as pl
 
-    texts = [name for name in SURENESS if name != "in_mcs"]
+    texts = [name for name in VERDICT_COLUMNS if name != "in_mcs"]
     return table.with_columns(pl.col(texts).cast(pl.String), pl.col("in_mcs").cast(pl.Boolean))
 
 
@@ -110,36 +111,38 @@ def pairs_against(
     prefix: str = "delta",
     statistics: Sequence[tuple[str, str]] = DELTAS,
 ) -> dict[Key, dict[str, object]]:
-    """Columns for every key of `opponent_of` (a member → the member it is compared with), all pairs judged as one family.
+    """Columns for every key of `opponent_of` (member → its opponent); all pairs are tested as one family.
 
-    Each of the statistics gives `<prefix>_<metric>_<stat>` with `_low`, `_high` and `_p` of the pair alone; those of
-    `FAMILY` also `_p_adjusted`, `_sim_low` and `_sim_high` of all pairs together, and `_resolution`, the difference that the
-    family would find four times in five. `<prefix>_n_seeds`: of the side that has fewer; with one, errors hold no noise of
-    retraining. Pairs are compared era by era, over eras that both have (scores averaged over seeds; a Sharpe ratio is taken
-    for each seed). All differences come from the same resampled eras. Members have the same eras in the same order.
+    Each of the statistics gives `<prefix>_<metric>_<stat>` with `_low`, `_high` and `_p` of the
+    pair alone; those of `FAMILY` also `_p_adjusted`, `_sim_low` and `_sim_high` of all pairs
+    together, and `_resolution`, the difference that the family would find four times in five.
+    `<prefix>_n_seeds` is the smaller number of the two sides; with one seed, errors hold no noise
+    of retraining. Pairs are compared era by era, over eras that both have; scores are averaged over
+    seeds, but Sharpe ratios are taken for each seed. All differences come from the same resampled
+    eras. Members have the same eras in the same order.
     """
     rows: dict[Key, dict[str, object]] = {
         key: {f"{prefix}_n_seeds": min(len(members[side]["corr"]) for side in (key, other))} for key, other in opponent_of.items()
     }
-    done: dict[tuple[object, ...], dict[str, Float64]] = {}
+    computed: dict[tuple[object, ...], dict[str, Float64]] = {}
     for name, stat in statistics if rows else ():
         pairs = [(members[key][name], members[other][name]) for key, other in opponent_of.items()]
         family = (name, stat) in FAMILY
         same = (stat, family, *(id(side) for pair in pairs for side in pair))  # a window that holds all eras
-        if same not in done:
-            done[same] = _columns(_differences(pairs, stat, block), family)
+        if same not in computed:
+            computed[same] = _columns(_differences(pairs, stat, block), family)
         for i, row in enumerate(rows.values()):
-            row |= {f"{prefix}_{name}_{stat}{end}": float(values[i]) for end, values in done[same].items()}
+            row |= {f"{prefix}_{name}_{stat}{end}": float(values[i]) for end, values in computed[same].items()}
     return rows
 
 
 def _columns(differences: Differences, family: bool) -> dict[str, Float64]:
-    """What a table says of differences, by the end of the column's name; family: they are judged together too."""
+    """Columns of differences, by the end of their names. family: with those of the family test."""
     columns = {"": differences.value, "_low": differences.low, "_high": differences.high, "_p": differences.p}
     if family:
-        judged = family_test(differences)
-        columns |= {"_p_adjusted": judged.p, "_sim_low": judged.low, "_sim_high": judged.high}
-        columns["_resolution"] = np.full(len(differences.value), judged.resolution)
+        tested = family_test(differences)
+        columns |= {"_p_adjusted": tested.p, "_sim_low": tested.low, "_sim_high": tested.high}
+        columns["_resolution"] = np.full(len(differences.value), tested.resolution)
     return columns
 
 
@@ -147,31 +150,34 @@ def _differences(pairs: Sequence[Pair], stat: str, block: int) -> Differences:
     means = np.column_stack([own.mean(0) - other.mean(0) for own, other in pairs])
     scored = np.isfinite(means).any(1)  # MMC has scores in a part of the eras only; resamples are drawn from that part
     if not scored.any():
-        nothing = np.full(len(pairs), np.nan)
-        return Differences(nothing, nothing, nothing, nothing, nothing, nothing, np.empty((0, len(pairs))), nothing)
+        missing = np.full(len(pairs), np.nan)
+        return Differences(missing, missing, missing, missing, missing, missing, np.empty((0, len(pairs))), missing)
     noise = _noise(pairs, stat)
     if stat == "mean":
         return mean_differences(means[scored], block, noise=noise)
     drawn = draw(int(scored.sum()), block)
-    alike: dict[tuple[int, bytes], list[int]] = {}
+    same_eras: dict[tuple[int, bytes], list[int]] = {}
     for i, (own, other) in enumerate(pairs):
-        alike.setdefault((id(other), np.isfinite(np.concatenate([own, other])).all(0).tobytes()), []).append(i)
+        same_eras.setdefault((id(other), np.isfinite(np.concatenate([own, other])).all(0).tobytes()), []).append(i)
     statistics = []
-    for at in alike.values():
-        owns, reference = [pairs[i][0][:, scored] for i in at], pairs[at[0]][1][:, scored]
+    for places in same_eras.values():
+        owns, reference = [pairs[i][0][:, scored] for i in places], pairs[places[0]][1][:, scored]
         statistics.append(sharpe_differences(owns, reference, drawn))
-    order = np.argsort(np.concatenate(list(alike.values())))
+    order = np.argsort(np.concatenate(list(same_eras.values())))
     statistic = Statistic(*(np.concatenate(parts, axis=-1)[..., order] for parts in zip(*statistics, strict=True)))
     return studentised(statistic, drawn, noise)
 
 
 def _noise(pairs: Sequence[Pair], stat: str) -> SeedNoise | None:
-    """What retraining adds to the error of each pair, from its seeds' statistics over the eras that both sides have."""
+    """The noise of retraining of each pair, from its seeds' statistics over the eras that both sides have.
+
+    None where every side has one seed.
+    """
     if all(len(side) == 1 for pair in pairs for side in pair):
         return None
     whole = {id(side): side for pair in pairs for side in pair}
     known = {key: np.isfinite(side).all(0) for key, side in whole.items()}
-    prints = {key: fingerprint(side) for key, side in whole.items()}
+    keys = {key: scores_key(side) for key, side in whole.items()}
     statistics: dict[tuple[int, bytes], Float64] = {}
     values: tuple[list[Float64], list[Float64]] = ([], [])
     for pair in pairs:
@@ -181,5 +187,5 @@ def _noise(pairs: Sequence[Pair], stat: str) -> SeedNoise | None:
             if key not in statistics:
                 statistics[key] = np.array([summarise(seed, stat) for seed in side[:, both]])
             out.append(statistics[key])
-    own, other = (Trained(values[i], [prints[id(pair[i])] for pair in pairs]) for i in (0, 1))
+    own, other = (PairSide(values[i], [keys[id(pair[i])] for pair in pairs]) for i in (0, 1))
     return seed_noise(own, other, RESAMPLES)

@@ -1,4 +1,4 @@
-"""How far the predictions of two seeds differ."""
+"""Seed churn: the difference between predictions of two seeds."""
 
 from collections.abc import Hashable, Sequence
 

@@ -1,4 +1,4 @@
-"""What a stream of generated columns looks like: spread by split, and how far validation moved away from training."""
+"""Diagnostics of generated columns: their spread by split, and their shift from training to validation."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ import numpy as np
 from numerai_lab.core.arrays import Array, Float32, Float64
 
 SAMPLE = 100
-"""Rows an era that distributions are compared by."""
+"""Rows per era that distributions are compared on."""
 SHOWN = 200
 
 
@@ -20,7 +20,7 @@ class Diagnosis:
         self._samples: dict[str, list[Array]] = {}
 
     def add(self, split: str, values: Float32) -> None:
-        """The rows of one era."""
+        """Adds the rows of one era."""
         x = values.astype(np.float64)
         sums = np.vstack([np.full(x.shape[1], len(x)), x.sum(0), (x**2).sum(0)])
         self._sums[split] = self._sums.get(split, 0) + sums
@@ -40,7 +40,7 @@ class Diagnosis:
         return np.array([ks_2samp(a[:, i], b[:, i], method="asymp").statistic for i in range(a.shape[1])])
 
     def lines(self) -> list[str]:
-        """A Markdown table, a row a column."""
+        """Lines of Markdown: a table with a row per column, and the largest shift."""
         splits = [split for split in self._sums if self._sums[split][0, 0]]
         shift = self.shift("train", "validation") if {"train", "validation"} <= set(splits) else None
         head = ["column", *(f"{what} ({split})" for split in splits for what in ("mean", "sd"))]

@@ -1,11 +1,11 @@
-"""What generated columns are worth looking at for: what is new in them, what they keep, how steady they are."""
+"""Measures of generated columns: how new they are, what they keep of the rows, how alike two fits are."""
 
 import numpy as np
 
 from numerai_lab.core.arrays import Float64, Int64
 
 PENALTY = 1e-3
-"""Of the regression on raw features, as a share of the rows: enough to make it solvable."""
+"""Ridge penalty of the regression on raw features, as a share of the rows: enough to make it solvable."""
 
 
 def explained(X: Float64, Z: Float64, X_later: Float64, Z_later: Float64) -> Float64:
@@ -30,13 +30,16 @@ def neighbours_kept(X: Float64, Z: Float64, k: int) -> float:
 
     k / (rows − 1) by chance.
     """
-    near_by_X, near_by_Z = _nearest(_even(X), k), _nearest(_even(Z), k)
+    near_by_X, near_by_Z = _nearest(_scaled(X), k), _nearest(_scaled(Z), k)
     shared = [len(np.intersect1d(*rows)) / k for rows in zip(near_by_X, near_by_Z, strict=True)]
     return float(np.mean(shared))
 
 
 def alike(Z: Float64, other: Float64) -> float:
-    """Mean canonical correlation of two sets of columns: 1 where each is a linear function of the other, near 0 for noise."""
+    """Mean canonical correlation of two sets of columns: 1 for linear functions of each other, near 0 for noise.
+
+    NaN where all columns of a set are constant.
+    """
     basis, other_basis = _basis(Z), _basis(other)
     if not basis.shape[1] or not other_basis.shape[1]:
         return float("nan")
@@ -44,19 +47,19 @@ def alike(Z: Float64, other: Float64) -> float:
 
 
 def plane(Z: Float64) -> Float64:
-    """Rows on the two directions in which columns of the same spread vary most: rows × 2; signs are fixed."""
-    even = _even(Z)
-    _, _, directions = np.linalg.svd(even, full_matrices=False)
+    """The first two principal scores of columns scaled to the same spread: rows × 2, with fixed signs."""
+    scaled = _scaled(Z)
+    _, _, directions = np.linalg.svd(scaled, full_matrices=False)
     two = directions[:2]
     two = two * np.sign(two[np.arange(len(two)), np.abs(two).argmax(1)])[:, None]
-    placed = even @ two.T
+    placed = scaled @ two.T
     return placed if placed.shape[1] == 2 else np.column_stack([placed, np.zeros(len(Z))])
 
 
-def _even(Z: Float64) -> Float64:
+def _scaled(Z: Float64) -> Float64:
     spread = Z.std(0)
-    even: Float64 = (Z - Z.mean(0)) / np.where(spread > 0, spread, np.inf)
-    return even
+    scaled: Float64 = (Z - Z.mean(0)) / np.where(spread > 0, spread, np.inf)
+    return scaled
 
 
 def _nearest(Z: Float64, k: int) -> Int64:

@@ -1,4 +1,4 @@
-"""Which eras are scored at all: not those of a handful of rows, nor those that predictions hardly cover."""
+"""The eras that are scored: those with enough rows, and enough of them with predictions."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ LEAST_COVERAGE = 0.8
 
 
 class Coverage:
-    """Counts, era by era, and then says which eras no variant is scored on."""
+    """Counts the rows of eras, and lists the eras that no variant is scored on."""
 
     def __init__(self, least_rows: int) -> None:
         self.least_rows = least_rows
@@ -20,7 +20,10 @@ class Coverage:
         self.scored: list[int] = []
 
     def add(self, era: int, target: Float32, predictions: Float32 | Float64) -> None:
-        """An era: target, NaN where unknown; predictions, rows × columns, NaN where missing. It needs both in a row."""
+        """Adds an era. target: NaN where unknown; predictions: rows × columns, NaN where missing.
+
+        A row counts if it has both.
+        """
         known = np.isfinite(target)
         n_rows = int((known & np.isfinite(predictions).all(axis=1)).sum())
         self.most_rows = max(self.most_rows, n_rows)
@@ -32,7 +35,7 @@ class Coverage:
             self.scored.append(era)
 
     def lines(self) -> list[str]:
-        """What was left out, a line a reason. Raises NlabError when nothing is left."""
+        """A sentence on the eras left out for each reason. Raises NlabError when no era is left."""
         reasons = (
             (self.few, f"fewer than {self.least_rows} rows with a target (scoring.least_rows)"),
             (self.uncovered, f"under {LEAST_COVERAGE:.0%} of the rows with a target have a prediction"),
@@ -40,8 +43,8 @@ class Coverage:
         lines = [f"{_counted(eras)} left out of all variants: {why}; the first is era {eras[0]}" for eras, why in reasons if eras]
         if self.scored or not lines:
             return lines
-        way = f"; the largest has {self.most_rows}: set scoring.least_rows to {max(2, self.most_rows)} or less"
-        raise NlabError("no era can be scored. " + ". ".join(lines) + (way if self.few and self.most_rows >= 2 else ""))
+        advice = f"; the largest has {self.most_rows}: set scoring.least_rows to {max(2, self.most_rows)} or less"
+        raise NlabError("no era can be scored. " + ". ".join(lines) + (advice if self.few and self.most_rows >= 2 else ""))
 
 
 def _counted(eras: list[int]) -> str:

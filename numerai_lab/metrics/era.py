@@ -1,4 +1,4 @@
-"""Scores of one era: every prediction column at once against target, features and other people's predictions."""
+"""Scores of one era, of all prediction columns at once: against target, features and other models."""
 
 from dataclasses import dataclass
 
@@ -53,7 +53,7 @@ def numerai_corr(predictions: Float64, target: Float64) -> Float64:
 
 
 def _corr(normal: Float64, target: Float64) -> Float64:
-    """`numerai_corr` of predictions that are gaussianised already."""
+    """`numerai_corr` of gaussianised predictions."""
     if not len(target):
         return np.full(normal.shape[1], np.nan)
     return pearson(power15(normal), power15(target - target.mean()))
@@ -72,15 +72,16 @@ def rank_corr(predictions: Float64, target: Float64) -> Float64:
 
 
 def contribution(predictions: Float64, other: Float64, target: Float64) -> Float64:
-    """MMC of every column against another model's predictions (rows): what is orthogonal to it, times the target.
+    """MMC of every column against another model's predictions (rows): the part orthogonal to it, times the target.
 
-    Source: numerai_tools.scoring.correlation_contribution. NaN for constant predictions or a constant other model.
+    Source: numerai_tools.scoring.correlation_contribution. NaN for constant predictions or a
+    constant other model.
     """
     return _contribution(gauss(predictions), gauss(other[:, None])[:, 0], target)
 
 
 def _contribution(p: Float64, m: Float64, target: Float64) -> Float64:
-    """`contribution` of predictions that are gaussianised already."""
+    """`contribution` of gaussianised predictions."""
     if len(m) < 2 or np.ptp(m) == 0:
         return np.full(p.shape[1], np.nan)
     scaled = target * 4 if target.min() >= 0 and target.max() <= 1 else target
@@ -92,7 +93,7 @@ def _contribution(p: Float64, m: Float64, target: Float64) -> Float64:
 
 @dataclass(frozen=True)
 class EraData:
-    """What one era is scored on. target: rows, NaN where unknown; others: predictions by name, NaN where missing.
+    """The data that an era is scored on. target: rows, NaN where unknown; meta_model, benchmark: rows, NaN where missing.
 
     reference: for every prediction column, the column it is compared with.
     """
@@ -105,9 +106,10 @@ class EraData:
 
 
 def score_era(predictions: Float64, data: EraData) -> dict[str, Float64]:
-    """Every per-era metric of every prediction column (rows × m, no NaN) → name → m values, NaN where undefined.
+    """Every per-era metric by name: a value per prediction column, NaN where undefined.
 
-    As numerai-tools does, neutralisation and exposures use all rows of the era, scores those whose target is known.
+    predictions: rows × m, no NaN. As in numerai-tools, neutralisation and exposures use all rows of
+    the era, scores those with a known target.
     """
     known = np.isfinite(data.target)
     target = data.target[known]
@@ -130,7 +132,7 @@ def score_era(predictions: Float64, data: EraData) -> dict[str, Float64]:
 
 @dataclass(frozen=True)
 class _Ranked:
-    """Predictions and what they are gaussianised over all rows, so that only a subset of rows is ranked again."""
+    """Predictions, and their gaussianised values over all rows, so that only subsets of rows are ranked again."""
 
     predictions: Float64
     normal: Float64

@@ -1,4 +1,4 @@
-"""An era's scoring features: what predictions owe to each of them, and what is left without them."""
+"""Exposures of predictions to an era's scoring features, and neutralisation against them."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ RANK_TOLERANCE = 1e-11
 """Eigenvalues of the scaled Gram matrix below this share of the largest count as zero (singular values: its root)."""
 MIN_PIVOT = 1e-5
 NO_PIVOT = 1e-13
-"""A feature of length 1 whose squared rest is below this is a combination of others, to rounding."""
+"""A feature of length 1 is a combination of others, up to rounding, if its squared residual is below this."""
 NOTHING_LEFT = 1e-6
 """A residual below this share of what was neutralised is rounding, not a prediction."""
 CHUNK = 100_000
-"""Values of a float64 copy of the features at a time: small enough for a core's own cache."""
+"""Values of a float64 copy of the features at a time: they fit into a core's own cache."""
 
 Solver = Callable[[Float64], Float64]
 """Products with the features (q × m) → coefficients of the least-squares fit (q × m)."""
@@ -23,10 +23,11 @@ Solver = Callable[[Float64], Float64]
 
 @dataclass(frozen=True)
 class Exposures:
-    """An era's scoring features as what serves exposures and neutralisation: one Gram matrix for all predictions.
+    """An era's scoring features, with one Gram matrix for exposures and neutralisation of all predictions.
 
-    features: rows × q as stored, int8 or float, without the constant ones, which take no part; alive: their positions.
-    Centred and of length 1 they are read in chunks of float64; there is no float64 copy of them all.
+    features: rows × q as stored, int8 or float, without constant ones; alive: their positions among
+    all features. They are centred and scaled to length 1 in chunks of float64; there is no float64
+    copy of them all.
     """
 
     features: Array
@@ -59,28 +60,28 @@ class Exposures:
     def neutralised(self, values: Float64, proportion: float = 1.0) -> Float64:
         """Columns less `proportion` times their least-squares fit on the features and a constant (minimum norm).
 
-        With proportion 1, NaN where nothing but rounding is left: the features explain the column wholly.
+        With proportion 1, NaN where only rounding is left, because the features explain the column.
         Source: numerai_tools.scoring.neutralize.
         """
         mean = values.mean(0)
         centred = values - mean
         rest, products = self._without(centred, self.solve(self._products(centred)))
-        rest, _ = self._without(rest, self.solve(products))  # takes back what the Gram matrix's rounding cost
+        rest, _ = self._without(rest, self.solve(products))  # corrects the rounding of the Gram matrix
         if proportion != 1.0:
-            less: Float64 = values - proportion * (centred - rest + mean)
-            return less
+            neutral: Float64 = values - proportion * (centred - rest + mean)
+            return neutral
         lost = np.sqrt((rest**2).sum(0)) <= NOTHING_LEFT * np.sqrt((centred**2).sum(0))
         return np.where(lost, np.nan, rest)
 
     def _products(self, columns: Float64) -> Float64:
-        """Of the features with columns (rows × m): q × m."""
+        """Products of the features with columns (rows × m): q × m."""
         total = np.zeros((columns.shape[1], len(self.mean)))
         for rows, chunk in self._chunks():
             total += columns[rows].T @ chunk
         return self._scaled(total, columns.sum(0))
 
     def _without(self, columns: Float64, coefficients: Float64) -> tuple[Float64, Float64]:
-        """Columns less a combination of the features, and the features' products with what is left, in one pass."""
+        """Columns less a combination of the features, and the features' products with the rest, in one pass."""
         weights = coefficients / self.norms[:, None]
         rest = columns + self.mean @ weights
         total = np.zeros((columns.shape[1], len(self.mean)))
@@ -99,13 +100,13 @@ class Exposures:
             yield rows, chunk
 
     def _scaled(self, total: Float64, sums: Float64) -> Float64:
-        """Products with the features as stored (m × q) → with the centred features of length 1 (q × m)."""
+        """Products with the centred features of length 1 (q × m), from those with the features as stored (m × q)."""
         products: Float64 = ((total - np.outer(sums, self.mean)) / self.norms).T
         return products
 
 
 def _scatter(features: Array) -> tuple[Float64, Float64]:
-    """Column means and centred scatter matrix, of which the lower triangle alone is filled, in Fortran's order.
+    """Column means and centred scatter matrix, in Fortran order with the lower triangle filled alone.
 
     Products of int8 are summed by float32 BLAS, which is exact below 2²⁴.
     """
@@ -126,9 +127,10 @@ def _scatter(features: Array) -> tuple[Float64, Float64]:
 
 
 def _solver(scaled: Float64) -> Solver:
-    """Cholesky where the features are independent, or all but those that are combinations of others; else eigenvectors.
+    """Cholesky of all features, or of the independent ones where the rest are their combinations; else eigenvectors.
 
-    scaled: correlations, lower triangle. Fits are of minimum norm or have the same residual as the one that is.
+    scaled: correlations, lower triangle. Fits have minimum norm, or the same residual as the fit
+    that has.
     """
     from scipy.linalg import lapack
 
@@ -139,12 +141,12 @@ def _solver(scaled: Float64) -> Solver:
         return lambda products: np.asarray(lapack.dpotrs(lower, products, lower=1)[0], np.float64)
     lower, order, rank, _ = lapack.dpstrf(scaled, tol=NO_PIVOT, lower=1)
     if np.diag(lower)[:rank].min() > MIN_PIVOT:
-        return _of_some(np.asfortranarray(lower[:rank, :rank]), order[:rank] - 1)
+        return _of_independent(np.asfortranarray(lower[:rank, :rank]), order[:rank] - 1)
     return _by_eigenvectors(scaled)
 
 
-def _of_some(lower: Float64, independent: Array) -> Solver:
-    """Coefficients of the independent features, whose Cholesky factor is given, and 0 for the rest."""
+def _of_independent(lower: Float64, independent: Array) -> Solver:
+    """The solver that gives the independent features coefficients by their Cholesky factor, and the rest 0."""
     from scipy.linalg import lapack
 
     def solve(products: Float64) -> Float64:

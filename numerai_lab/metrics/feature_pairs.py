@@ -1,4 +1,4 @@
-"""What two features tell of the target together, where neither tells anything alone."""
+"""Scores of pairs of features, which may predict the target together where neither does alone."""
 
 from collections.abc import Sequence
 
@@ -10,19 +10,20 @@ from numerai_lab.metrics.single_features import Bins, ColumnScores, column_score
 
 N_BINS = 5
 N_PAIRS = 20
-"""Pairs that tell most of training targets, which are then scored on later eras."""
+"""Pairs that explain training targets best, which are then scored on later eras."""
 MOST_ROWS, LEAST_ROWS = 20_000, 1_000
 PRODUCT = 50_000_000_000
-"""Multiplications of the search among all pairs: with more features it sees fewer rows."""
+"""Multiplications of the search among all pairs: with more features it reads fewer rows."""
 COLUMNS_AT_A_TIME = 200
 
 
 def pair_scores(
     panel: Panel, train: Sequence[int], scored: Sequence[int], overlap: int, left_out: Sequence[int] = ()
 ) -> tuple[Int64, ColumnScores]:
-    """The pairs of raw features whose 25 cells tell most of training targets (pairs × 2), and their scores.
+    """The pairs of raw features whose 25 cells explain training targets best (pairs × 2), and their scores.
 
-    All pairs are searched, on a sample of training rows. left_out: features that tell too much alone.
+    All pairs are searched, on a sample of training rows. left_out: features that predict too well
+    alone.
     """
     train, scored = thinned(panel, train), thinned(panel, scored)
     fine = raw_bins(panel, train)
@@ -31,7 +32,7 @@ def pair_scores(
 
 
 def _coarse(bins: Array) -> Array:
-    """Sixteen bins as five."""
+    """Bins merged into five, where they are sixteen."""
     return bins if bins.max(initial=0) < N_BINS else bins.astype(np.int16) * N_BINS // 16
 
 
@@ -44,7 +45,7 @@ def _cells_of(bins: Bins, pairs: Int64) -> Bins:
 
 
 def _sample(panel: Panel, bins: Bins, train: Sequence[int]) -> tuple[Array, Float32]:
-    """Bins of some training rows, spread over all eras, and their targets less the mean of their era."""
+    """Bins of a sample of training rows, spread over all eras, and their targets less the mean of their era."""
     wide = (N_BINS * panel.n_raw) ** 2
     most = min(MOST_ROWS, max(LEAST_ROWS, PRODUCT // wide))
     step = max(1, sum(panel.rows(era).stop - panel.rows(era).start for era in train) // most)
@@ -58,18 +59,18 @@ def _sample(panel: Panel, bins: Bins, train: Sequence[int]) -> tuple[Array, Floa
 
 
 def _strongest(cells: Array, target: Float32, left_out: Sequence[int]) -> Int64:
-    """The N_PAIRS pairs by the share of the target's variance that lies between their cells."""
+    """The N_PAIRS pairs with the largest share of the target's variance between their cells: pairs × 2."""
     n, p = cells.shape
-    hot = (cells[:, :, None] == np.arange(N_BINS, dtype=cells.dtype)).reshape(n, p * N_BINS).astype(np.float32)
-    weighted = hot * target[:, None]
+    one_hot = (cells[:, :, None] == np.arange(N_BINS, dtype=cells.dtype)).reshape(n, p * N_BINS).astype(np.float32)
+    weighted = one_hot * target[:, None]
     best: list[tuple[float, int, int]] = []
     for start in range(0, p, COLUMNS_AT_A_TIME):
         block = slice(start * N_BINS, (start + COLUMNS_AT_A_TIME) * N_BINS)
-        counts, sums = hot[:, block].T @ hot, weighted[:, block].T @ hot
+        counts, sums = one_hot[:, block].T @ one_hot, weighted[:, block].T @ one_hot
         between = (sums**2 / np.maximum(counts, 1)).reshape(-1, N_BINS, p, N_BINS).sum((1, 3))
         first, second = np.meshgrid(start + np.arange(len(between)), np.arange(p), indexing="ij")
-        barred = (second <= first) | np.isin(first, left_out) | np.isin(second, left_out)
-        between[barred] = -1
+        excluded = (second <= first) | np.isin(first, left_out) | np.isin(second, left_out)
+        between[excluded] = -1
         top = np.argsort(between, axis=None)[::-1][:N_PAIRS]
         best += [(float(between.flat[i]), start + int(i) // p, int(i) % p) for i in top if between.flat[i] >= 0]
     chosen = sorted(best, reverse=True)[:N_PAIRS]

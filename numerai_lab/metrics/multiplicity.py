@@ -1,4 +1,4 @@
-"""Many variants at once: the best of forty tries is no discovery."""
+"""Tests of many variants at once: family-wise p-values, simultaneous intervals, the model confidence set."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from numerai_lab.metrics.significance import MIN_BLOCKS, Differences, critical_r
 POWER = 0.84
 """Standard errors beyond the critical value at which a difference is found four times in five."""
 SHARES = (1.0, 0.7, 0.5, 0.3, 0.2, 0.1, 0.05)
-"""Shares of the draws that the knots of `Rarity` leave above them."""
+"""Shares of the draws above the knots of `Rarity`."""
 STEEPEST, HILL_NOISE = 30.0, 0.3
-"""The largest power of a tail, and how far (in logs) indices of columns lie apart by chance."""
+"""The largest power of a tail, and how far (in logs) the powers of columns differ by chance."""
 MCS_SIZE = 0.05
 MCS_RESAMPLES = 1000
 MAX_PAIRWISE = 30
@@ -23,10 +23,11 @@ MAX_PAIRWISE = 30
 
 @dataclass(frozen=True)
 class FamilyTest:
-    """k differences judged as one family; NaN where one alone has no p, or its interval says nothing.
+    """k differences tested as one family; NaN where one alone has no p, or its interval is uninformative.
 
     p: adjusted; low, high: simultaneous 95 % intervals, which leave out 0 just where p < .05.
-    resolution: the true difference of one member that would be called different four times in five; NaN without members.
+    resolution: the true difference of one member that would be found four times in five; NaN
+    without members.
     """
 
     p: Float64
@@ -36,15 +37,16 @@ class FamilyTest:
 
 
 def family_test(differences: Differences) -> FamilyTest:
-    """Westfall and Young's min-P over everything compared at once, with the simultaneous intervals that belong to it.
+    """Westfall and Young's min-P test of all differences at once, and the simultaneous intervals that belong to it.
 
-    From the same resamples as each p alone. |t| of each member is turned into how rare it is among the member's own draws
-    (`Rarity`); in each resample the rarest of all members counts. So a member whose draws are huge (it differs from its
-    opponent in few eras) takes nothing from the others. One comparison keeps its p. An exact duplicate is no member of the
-    family: p 1, interval 0. Single-step: a step-down p has no two-sided interval of its own.
-    An interval that reaches further to either side than any member differs in any era says nothing: it is NaN, and so is its p.
-    The resolution is the median over members of the simultaneous half-width plus .84 standard errors, widened (`_power_margin`).
-    Source: Westfall & Young 1993.
+    It uses the resamples of each p alone. |t| of a member is converted into its rarity among the
+    member's own draws (`Rarity`); in each resample the rarest of all members counts. So a member
+    with huge draws, which differs from its opponent in few eras, costs the others nothing. One
+    comparison keeps its p. An exact duplicate is no member of the family: p 1, interval 0. The test
+    is single-step, because a step-down p has no two-sided interval of its own. An interval that
+    reaches further to either side than any member differs in any era is uninformative: it is NaN,
+    and so is its p. The resolution is the median over members of the simultaneous half-width plus
+    .84 standard errors, widened (`_power_margin`). Source: Westfall & Young 1993.
     """
     p, low, high = (np.full(len(differences.p), np.nan) for _ in range(3))
     same = np.isfinite(differences.p) & (differences.value == 0) & (differences.error == 0)
@@ -60,18 +62,19 @@ def family_test(differences: Differences) -> FamilyTest:
     low[at], high[at] = differences.value[at] - half, differences.value[at] + half
     resolved = half + _power_margin(half, differences.error[at], differences.error_spread[at])
     if differences.reach is not None:
-        says = half <= differences.reach[at].max() + np.abs(differences.value[at])
-        p[at[~says]], low[at[~says]], high[at[~says]] = np.nan, np.nan, np.nan
-        resolved = resolved[says]
+        informative = half <= differences.reach[at].max() + np.abs(differences.value[at])
+        p[at[~informative]], low[at[~informative]], high[at[~informative]] = np.nan, np.nan, np.nan
+        resolved = resolved[informative]
     return FamilyTest(p, low, high, float(np.median(resolved)) if len(resolved) else float("nan"))
 
 
 def _power_margin(half: Float64, error: Float64, error_spread: Float64) -> Float64:
-    """How far beyond the half-width a true difference has to lie to be called different four times in five.
+    """The distance beyond the half-width from which a true difference is found four times in five.
 
-    .84 errors if the error were known. It is not: a member's half-width is off by `error_spread`, which moves with the resolution
-    where the member is alone, and hardly where there are many. The weights are those at which simulated tournaments hold
-    75 to 85 % (60 and 300 eras, 1 to 5 seeds, 1 and 6 members).
+    It would be .84 errors if the error were known. But a member's half-width is off by
+    `error_spread`, which moves the resolution of a single member, and hardly that of many. The
+    weights are those at which simulated tournaments hold 75 to 85 % (60 and 300 eras, 1 to 5 seeds,
+    1 and 6 members).
     """
     weight = 1.5 - 1.35 / len(half)
     return np.asarray(POWER * np.sqrt(error**2 + weight * (half * error_spread) ** 2))
@@ -79,11 +82,11 @@ def _power_margin(half: Float64, error: Float64, error_spread: Float64) -> Float
 
 @dataclass(frozen=True)
 class Rarity:
-    """How rare a |t| is among the draws of its column: −log of the share of draws that are at least as large, made smooth.
+    """The rarity of a |t| among the draws of its column: −log of the share of draws at least as large, smoothed.
 
-    Between quantiles of the draws linear, beyond the last one a power law with the index that the largest draws show
-    (Hill's estimator, drawn towards the median of the columns): so there are no ties at p = 1 / draws.
-    places: knots × k, rising; index: k.
+    It is linear between quantiles of the draws. Beyond the last one it is a power law with the
+    index of the largest draws (Hill's estimator, shrunk to the median of the columns), so there are
+    no ties at p = 1 / draws. places: knots × k, rising; index: k.
     """
 
     places: Float64
@@ -91,7 +94,7 @@ class Rarity:
 
     @classmethod
     def of(cls, draws: Float64) -> "Rarity":
-        """From resamples × k."""
+        """The rarity among draws, resamples × k."""
         ranks = [int(np.ceil((1 - share) * len(draws))) - 1 for share in SHARES[1:]]
         parted = np.partition(np.ascontiguousarray(draws.T), ranks).T
         places = np.vstack([np.zeros(draws.shape[1]), parted[ranks]])
@@ -103,7 +106,7 @@ class Rarity:
         return cls(places, np.exp(middle + np.sign(away) * np.maximum(np.abs(away) - HILL_NOISE, 0)))
 
     def __call__(self, t: Float64) -> Float64:
-        """Of values rows × k."""
+        """The rarity of values, rows × k."""
         depth = -np.log(SHARES)
         rare = np.empty(t.shape[::-1])
         for out, values, places, index in zip(rare, np.ascontiguousarray(t.T), self.places.T, self.index, strict=True):
@@ -113,36 +116,37 @@ class Rarity:
         return rare.T
 
     def inverse(self, rare: float) -> Float64:
-        """The |t| of every column that is so rare."""
+        """The |t| of this rarity in every column: k."""
         depth = -np.log(SHARES)
         inside = np.array([np.interp(rare, depth, places) for places in self.places.T])
-        there: Float64 = inside * np.exp(max(0.0, rare - depth[-1]) / self.index)
-        return there
+        values: Float64 = inside * np.exp(max(0.0, rare - depth[-1]) / self.index)
+        return values
 
 
 def confidence_set(scores: Float64, block: int, seed: int = 0, noise: Retraining | None = None) -> list[bool | None]:
-    """Which columns (eras × k, higher is better) are in the 95 % model confidence set; None where it can't be told.
+    """Whether each column (eras × k, higher is better) is in the 95 % model confidence set; None where unknown.
 
-    The set holds the truly best with 95 % probability. Over eras that all have; equal columns stand or fall together.
-    Columns without any score are None, and all are where eras are too few or there is nothing to compare. noise: of
-    retraining, by which the truly best method is meant, not the best trained model.
-    Source: Hansen, Lunde & Nason 2011; the same sets as the PyPI package `arch`.
+    The set holds the truly best column with 95 % probability. It is computed over eras that all
+    columns have; equal columns share their result. Columns without any score are None, and all are
+    where eras are too few or there is nothing to compare. noise: of retraining; with it, the best
+    method is meant, not the best trained model. Source: Hansen, Lunde & Nason 2011; the same sets
+    as the PyPI package `arch`.
     """
     scored = np.flatnonzero(np.isfinite(scores).any(0))
     shared = scores[np.isfinite(scores[:, scored]).all(1)][:, scored]
-    out: list[bool | None] = [None] * scores.shape[1]
+    within: list[bool | None] = [None] * scores.shape[1]
     if len(scored) < 2 or len(shared) < MIN_BLOCKS * block:
-        return out
+        return within
     distinct, first, which = np.unique(np.round(shared, 12), axis=1, return_index=True, return_inverse=True)
-    again = None if noise is None else Retraining(noise.error[scored][first], noise.degrees)
-    within = _included(-distinct, block, seed, again) if distinct.shape[1] > 1 else np.array([True])
+    noise_of_distinct = None if noise is None else Retraining(noise.error[scored][first], noise.degrees)
+    included = _included(-distinct, block, seed, noise_of_distinct) if distinct.shape[1] > 1 else np.array([True])
     for column, place in zip(scored.tolist(), which.ravel().tolist(), strict=True):
-        out[column] = bool(within[place])
-    return out
+        within[column] = bool(included[place])
+    return within
 
 
 def _included(losses: Float64, block: int, seed: int, noise: Retraining | None) -> Array:
-    losses = losses - (1 - _due(losses, block)) * losses.mean(0)
+    losses = losses - (1 - _level_factor(losses, block)) * losses.mean(0)
     return surviving_columns(losses, block, seed, worst_pair if losses.shape[1] <= MAX_PAIRWISE else worst_against_mean, noise)
 
 
@@ -153,10 +157,10 @@ def surviving_columns(
     test: Callable[[Float64, Float64], tuple[int, float]],
     noise: Retraining | None = None,
 ) -> Array:
-    """Which columns (eras × k) stay: the worst leaves until a set is not rejected.
+    """Whether each column (eras × k) stays: the worst one leaves until the set is not rejected.
 
-    arch's own loop goes on to the last column for p-values that nobody asks for here, which takes minutes for thousands of
-    columns, and stumbles over columns that are nearly the same.
+    arch's own loop goes on to the last column for p-values that are not needed here. That takes
+    minutes for thousands of columns, and fails on columns that are nearly the same.
     """
     drawn, mean = draw(len(losses), block, seed, MCS_RESAMPLES), losses.mean(0)
     moved = drawn.total(drawn.blocks(losses - mean)) / len(losses)
@@ -173,14 +177,14 @@ def surviving_columns(
 
 
 def worst_pair(mean: Float64, moved: Float64) -> tuple[int, float]:
-    """The loser of the pair that lies furthest apart, and the chance of that: arch's method "R"."""
+    """The worse column of the pair with the largest distance, and the p-value of that: arch's method "R"."""
     moves = moved[:, :, None] - moved[:, None, :]
     apart, drawn = _in_errors(mean[:, None] - mean, moves)
     return int(apart.argmax()) // len(mean), float((apart.max() < drawn.max((1, 2))).mean())
 
 
 def worst_against_mean(mean: Float64, moved: Float64) -> tuple[int, float]:
-    """The one furthest above the mean of all, and the chance of that: arch's method "max", whose cost is not cubic."""
+    """The column furthest above the mean of all, and the p-value of that: arch's method "max", whose cost is not cubic."""
     apart, drawn = _in_errors(mean - mean.mean(), moved - moved.mean(1, keepdims=True))
     return int(apart.argmax()), float((apart.max() < drawn.max(1)).mean())
 
@@ -192,12 +196,13 @@ def _in_errors(value: Float64, moves: Float64) -> tuple[Float64, Float64]:
         return np.nan_to_num(value / error, nan=0, posinf=np.inf, neginf=-np.inf), np.nan_to_num(moves / error)
 
 
-def _due(losses: Float64, block: int) -> float:
-    """What is due of the differences of mean losses, so that arch's test, whose bootstrap is not studentised, keeps its level.
+def _level_factor(losses: Float64, block: int) -> float:
+    """The factor on differences of mean losses at which arch's test, which is not studentised, keeps its level.
 
-    The bootstrap shows too little variance (`seen_share`), and its tails lack what few blocks add: how much further the
-    largest of all moves goes in the errors of the resamples than in the one error of all. Both are over the same columns, so
-    columns that are nearly one, or of which one follows from the others, count once.
+    The bootstrap shows too little variance (`seen_share`), and its tails are too short where blocks
+    are few: by how much further the largest of all moves goes in the errors of the resamples than
+    in the one error of all. Both are over the same columns, so columns that are nearly one, or
+    follow from the others, count once.
     """
     centred = losses - losses.mean(1, keepdims=True)
     differences = mean_differences(centred, block, resamples=MCS_RESAMPLES)

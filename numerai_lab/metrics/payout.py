@@ -1,4 +1,4 @@
-"""What the tournament multiplies corr and mmc by, by date and horizon of the target."""
+"""The tournament's payout multipliers of corr and mmc, by date and horizon of the target."""
 
 from numerai_lab.core.errors import NlabError
 
@@ -9,7 +9,7 @@ MULTIPLIERS: tuple[tuple[str, int, tuple[float, float]], ...] = (
 )
 """First day, horizon in days, multipliers of corr and mmc; newest first."""
 USUAL = 20
-"""The horizon whose multipliers stand for horizons that the tournament did not pay at the time."""
+"""The horizon whose multipliers hold for horizons that the tournament did not pay at the time."""
 
 
 def multipliers(horizon_days: int | None, date: str | None = None) -> tuple[float, float]:

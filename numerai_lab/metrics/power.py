@@ -1,4 +1,4 @@
-"""What a comparison could see, before it is made: from how much differences vary between eras and between seeds."""
+"""The power of a comparison before it is made, from the noise of differences between eras and between seeds."""
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
@@ -12,13 +12,15 @@ from numerai_lab.metrics.significance import LEVEL, MIN_BLOCKS, mean_differences
 
 DRAWS = 100_000
 MOST = 10
-"""Times the eras at hand up to which a number of eras is given."""
+"""The largest number of eras that is searched, in multiples of the eras at hand."""
 
 
 @dataclass(frozen=True)
 class Noise:
-    """Of a difference of two variants. era: long-run standard deviation of one era; seed: standard deviation between seeds of
-    the mean score of a variant, NaN where it is not known. Both in corr.
+    """Noise of a difference of two variants, in corr.
+
+    era: long-run standard deviation of one era; seed: standard deviation between seeds of the mean
+    score of a variant, NaN where it is not known.
     """
 
     era: float
@@ -30,17 +32,18 @@ def noise_of(members: Mapping[Hashable, Float64], reference: Hashable, block: in
     means = np.column_stack([scores.mean(0) - members[reference].mean(0) for key, scores in members.items() if key != reference])
     error = mean_differences(means, block).error * np.sqrt(np.isfinite(means).sum(0))
     known = error[np.isfinite(error) & (error > 0)]
-    again = retraining(list(members.values()))
+    noise = retraining(list(members.values()))
     seeds = np.array([len(scores) for scores in members.values()])
-    between = float(np.max(again.error * np.sqrt(seeds))) if again else float("nan")
+    between = float(np.max(noise.error * np.sqrt(seeds))) if noise else float("nan")
     return Noise(float(np.median(known)) if len(known) else float("nan"), between)
 
 
 def resolution(noise: Noise, n_eras: int, n_seeds: int, n_variants: int, block: int) -> float:
-    """The true difference that would be called different four times in five; NaN where eras are too few.
+    """The true difference that would be found four times in five; NaN where eras are too few.
 
-    The critical value of one among `n_variants` (Bonferroni) plus .84 standard errors. Chance differences: Student's t with
-    as many degrees as there are blocks of eras, plus one with 2 seeds − 2; with one seed noise of retraining is left out.
+    The critical value of one among `n_variants` (Bonferroni) plus .84 standard errors. Chance
+    differences are Student's t with as many degrees as there are blocks of eras, plus one with 2
+    seeds − 2; with one seed, noise of retraining is left out.
     """
     if n_eras < MIN_BLOCKS * block:
         return float("nan")
@@ -48,8 +51,8 @@ def resolution(noise: Noise, n_eras: int, n_seeds: int, n_variants: int, block: 
     error = noise.era / np.sqrt(n_eras)
     chance = error * rng.standard_t(n_eras / block, DRAWS)
     if n_seeds > 1:
-        again = float(np.nan_to_num(noise.seed)) * np.sqrt(2 / n_seeds)
-        chance, error = chance + again * rng.standard_t(2 * n_seeds - 2, DRAWS), float(np.hypot(error, again))
+        seed_error = float(np.nan_to_num(noise.seed)) * np.sqrt(2 / n_seeds)
+        chance, error = chance + seed_error * rng.standard_t(2 * n_seeds - 2, DRAWS), float(np.hypot(error, seed_error))
     critical = np.quantile(np.abs(chance), 1 - (1 - LEVEL) / max(1, n_variants))
     return float(critical + POWER * error)
 

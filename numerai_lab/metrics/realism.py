@@ -1,4 +1,4 @@
-"""How real invented rows are: what they share with held-out rows, beside what other real rows share with those."""
+"""How realistic invented rows are: their statistics against held-out rows, beside those of real training rows."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,14 +10,14 @@ from numerai_lab.metrics.era import numerai_corr, pearson
 
 N_TREES = 100
 NEIGHBOUR_ROWS = 2000
-"""Rows whose nearest neighbour is looked for."""
+"""Rows whose nearest neighbour is searched."""
 MOST_VALUES = 8
 """A feature with more values than this is continuous, and cut into tenths of its range."""
 
 
 @dataclass(frozen=True)
 class RowSample:
-    """Rows with targets, whole eras or equal parts of them. features: rows × p; target, era: one a row."""
+    """Rows with targets, of whole eras or of equal parts of them. features: rows × p; target, era: rows."""
 
     features: Array
     target: Float32
@@ -31,20 +31,22 @@ class RowSample:
         return [self.take(self.era == era) for era in np.unique(self.era)]
 
     def take(self, rows: Array) -> "RowSample":
-        """Some of its rows."""
+        """The sample of some of the rows."""
         return RowSample(self.features[rows], self.target[rows], self.era[rows])
 
 
 @dataclass(frozen=True)
 class Realism:
-    """What is known of the rows of an augmenter. Ratios: 1 = as far from held-out eras as as many training eras and rows are.
+    """Statistics of an augmenter's rows. Ratios: 1 = as far from held-out eras as as many training rows and eras.
 
-    bins: largest and mean difference of a feature's bin proportions from the training rows' (half the sum of absolute
-    differences). corr, target_corr: rms difference of correlations, between features and of features with the target, to
-    held-out eras. auc: how well trees tell rows from held-out rows, eras apart; auc_real: training rows. memorised: median
-    distance to the nearest training row over that of held-out rows. tstr: corr on held-out eras of trees that learned from
-    these rows, trtr: from as many training rows. diversity: spread over eras of correlations with the target, beside that of
-    training eras; NaN where the sample is too small to tell these from chance. proportions: features × bins.
+    bins: largest and mean difference of a feature's bin proportions from the training rows' (half
+    the sum of absolute differences). corr, target_corr: rms difference of correlations, between
+    features and of features with the target, to held-out eras. auc: how well trees tell rows from
+    held-out rows, eras apart; auc_real: training rows. memorised: median distance to the nearest
+    training row over that of held-out rows. tstr: corr on held-out eras of trees that learned from
+    these rows, trtr: from as many training rows. diversity: spread over eras of correlations with
+    the target, beside that of training eras; NaN where the sample is too small to tell these from
+    chance. proportions: features × bins.
     """
 
     rows: int
@@ -72,7 +74,7 @@ class Realism:
         return self.target_corr / max(self.target_corr_floor, 1e-12)
 
     def row(self) -> dict[str, Any]:
-        """Plain values for a table."""
+        """Plain values by name, for a table."""
         names = [name for name in vars(self) if name != "proportions"]
         ratios = {"corr_ratio": self.corr_ratio, "target_corr_ratio": self.target_corr_ratio}
         return {name: getattr(self, name) for name in names} | ratios
@@ -85,18 +87,20 @@ def realism(train: RowSample, held: RowSample, generated: RowSample, seed: int) 
     """
     rng = np.random.default_rng(seed)
     alike = _as_many(train, generated, rng)
-    real, there, invented = (_correlations(sample) for sample in (alike, held, generated.take(_some(generated, len(alike), rng))))
+    real, held_out, invented = (
+        _correlations(sample) for sample in (alike, held, generated.take(_some(generated, len(alike), rng)))
+    )
     shares, generated_shares = (_proportions(sample.features, train.features) for sample in (train, generated))
-    off = np.abs(shares - generated_shares).sum(1) / 2
+    difference = np.abs(shares - generated_shares).sum(1) / 2
     return Realism(
         rows=len(generated),
         eras=len(np.unique(generated.era)),
-        bins_mean=float(off.mean()),
-        bins_max=float(off.max()),
-        corr=_rms(invented[0], there[0]),
-        corr_floor=_rms(real[0], there[0]),
-        target_corr=_rms(invented[1], there[1]),
-        target_corr_floor=_rms(real[1], there[1]),
+        bins_mean=float(difference.mean()),
+        bins_max=float(difference.max()),
+        corr=_rms(invented[0], held_out[0]),
+        corr_floor=_rms(real[0], held_out[0]),
+        target_corr=_rms(invented[1], held_out[1]),
+        target_corr_floor=_rms(real[1], held_out[1]),
         auc=classifier_auc(generated, held, rng),
         auc_real=classifier_auc(train, held, rng),
         memorised=_nearest(generated, train, rng) / max(_nearest(held, train, rng), 1e-12),
@@ -108,7 +112,7 @@ def realism(train: RowSample, held: RowSample, generated: RowSample, seed: int) 
 
 
 def classifier_auc(own: RowSample, other: RowSample, rng: np.random.Generator) -> float:
-    """Area under the curve of trees that tell two samples' rows apart, on eras they did not learn from."""
+    """Area under the ROC curve of trees that separate two samples' rows, on eras that the trees did not learn from."""
     import lightgbm
     from sklearn.metrics import roc_auc_score
 
@@ -126,7 +130,7 @@ def classifier_auc(own: RowSample, other: RowSample, rng: np.random.Generator) -
 
 
 def _correlations(sample: RowSample) -> tuple[Float64, Float64]:
-    """Between features, each pair once, and of features with the target; 0 with what does not vary."""
+    """Correlations between features, each pair once, and with the target; 0 for what does not vary."""
     x = np.column_stack([sample.features, sample.target]).astype(np.float64)
     x -= x.mean(0)
     deviation = x.std(0)
@@ -136,7 +140,7 @@ def _correlations(sample: RowSample) -> tuple[Float64, Float64]:
 
 
 def _proportions(features: Array, like: Array) -> Float64:
-    """Share of each value, features × values: those that `like` takes, or tenths of its range."""
+    """Share of each value of `like`, or of each tenth of its range: features × values."""
     values = np.unique(like[:1000])
     if len(values) > MOST_VALUES:
         low, high = float(like.min()), float(like.max())
@@ -155,7 +159,7 @@ def _nearest(sample: RowSample, train: RowSample, rng: np.random.Generator) -> f
 
 
 def _learned(learn: RowSample, held: RowSample, rng: np.random.Generator) -> float:
-    """Mean corr over held-out eras of trees that learned from some rows."""
+    """Mean corr over held-out eras of trees that learned from `learn`."""
     import lightgbm
 
     data = lightgbm.Dataset(learn.features.astype(np.float32), label=learn.target, params=_settings("regression", rng))
@@ -208,7 +212,7 @@ def _some(sample: RowSample, n: int, rng: np.random.Generator) -> Array:
 
 
 def _half(era: Array, rng: np.random.Generator) -> Array:
-    """Which rows are in one half of the eras; of a single era, in one half of the rows."""
+    """Whether each row is in a random half of the eras; of a single era, in a random half of its rows."""
     eras = np.unique(era)
     if len(eras) == 1:
         return rng.permutation(len(era)) < len(era) / 2
@@ -216,9 +220,9 @@ def _half(era: Array, rng: np.random.Generator) -> Array:
 
 
 def _as_many(train: RowSample, generated: RowSample, rng: np.random.Generator) -> RowSample:
-    """Training rows, as many and of as many eras as the generated rows, or all.
+    """As many training rows, of as many eras, as there are generated ones, or all.
 
-    Few rows are further from others by chance alone.
+    A smaller sample differs more from others by chance alone.
     """
     eras = np.unique(train.era)
     n_eras = min(len(eras), len(np.unique(generated.era)))

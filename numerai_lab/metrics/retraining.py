@@ -1,4 +1,4 @@
-"""Noise of retraining: how far scores of one method lie apart when nothing but the seed changes."""
+"""Noise of retraining: the spread of a method's scores when only the seed changes."""
 
 import zlib
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ NEGLIGIBLE = 1e-12
 
 @dataclass(frozen=True)
 class SeedNoise:
-    """What seeds alone add to k differences.
+    """The noise that seeds add to k differences.
 
-    error: k, their standard error; error_spread: k, how far that may be off, a share of it; draws: resamples × k, differences by
-    chance.
+    error: k, its standard error; error_spread: k, the standard deviation of the error as a share of
+    it; draws: resamples × k, differences by chance.
     """
 
     error: Float64
@@ -27,25 +27,25 @@ class SeedNoise:
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A side of k pairs. values: for each pair the statistic of every seed; key: for each pair whose it is."""
+class PairSide:
+    """One side of k pairs. values: the statistic of every seed, by pair; key: the number of the trained variant, by pair."""
 
     values: Sequence[Float64]
     key: Sequence[int]
 
     @property
     def freedom(self) -> Int64:
-        """Seeds less one, of each pair: k."""
+        """Degrees of freedom of each pair: seeds less one."""
         return np.array([len(values) - 1 for values in self.values])
 
     @property
     def squares(self) -> Float64:
-        """Sums of squares of the seeds' statistics around their mean: k."""
+        """Sums of squares of the seeds' statistics around their mean, by pair."""
         return np.array([((values - values.mean()) ** 2).sum() for values in self.values])
 
 
 class Retraining(NamedTuple):
-    """error: k, of each member's mean score, from training alone; degrees: of freedom of the variance behind them."""
+    """Noise of retraining in k members' mean scores. error: k, standard errors; degrees: of freedom of their variance."""
 
     error: Float64
     degrees: int
@@ -58,9 +58,10 @@ class Retraining(NamedTuple):
 
 
 def retraining(members: Sequence[Float64]) -> Retraining | None:
-    """What another seed would do to the mean of each member (seeds × eras, NaN without a score); None with one seed each.
+    """The noise that another seed adds to the mean score of each member; None where each has one seed.
 
-    The variance between seeds is pooled over members that have several and do not agree in all; those that agree do not vary.
+    members: seeds × eras, NaN without a score. The variance between seeds is pooled over members
+    with several seeds that differ; members whose seeds agree have no noise.
     """
     scored = [scores[:, np.isfinite(scores).all(0)] for scores in members]
     means = [np.nan_to_num(scores.sum(1) / max(1, scores.shape[1])) for scores in scored]
@@ -74,25 +75,26 @@ def retraining(members: Sequence[Float64]) -> Retraining | None:
     return Retraining(np.sqrt(np.where(varies | (seeds == 1), variance / seeds, 0.0)), degrees)
 
 
-def fingerprint(series: Float64) -> int:
-    """A number that stands for the scores of a trained variant (seeds × eras), so that its noise is the same in every pair."""
+def scores_key(series: Float64) -> int:
+    """A number for the scores of a trained variant (seeds × eras), by which its noise is the same in every pair."""
     return zlib.crc32(series[np.isfinite(series)].tobytes())
 
 
-def seed_noise(own: Trained, other: Trained, resamples: int) -> SeedNoise | None:
+def seed_noise(own: PairSide, other: PairSide, resamples: int) -> SeedNoise | None:
     """Error and chance differences of means over seeds; None where no side has two seeds.
 
-    The variance of a difference is s² (1/S_own + 1/S_other), s² pooled over both sides: (s²_own + s²_other) / S where both
-    have S seeds. Chance differences are that error times Student's t with S_own + S_other − 2 degrees of freedom. A side
-    takes part in each of its pairs with the same draws, so that a lucky reference is lucky for all. A side with one seed
-    is taken to vary as the other does; a deterministic side does not vary. Source: Fisher 1935 (Behrens–Fisher, pooled).
+    The variance of a difference is s² (1/S_own + 1/S_other), s² pooled over both sides: (s²_own +
+    s²_other) / S where both have S seeds. Chance differences are that error times Student's t with
+    S_own + S_other − 2 degrees of freedom. A side has the same draws in all of its pairs, so that a
+    lucky reference is lucky for all. A side with one seed is taken to vary as the other does; a
+    deterministic side does not vary. Source: Fisher 1935 (Behrens–Fisher, pooled).
     """
     freedom = own.freedom, other.freedom
     if not (freedom[0].any() or freedom[1].any()):
         return None
     squares = [np.nan_to_num(side.squares) for side in (own, other)]
-    two = np.array(own.key) != np.array(other.key)  # a variant differs from a copy of itself by nothing
-    part = [np.asarray(_varies(squares[i], freedom[i], squares[1 - i]) & two, dtype=float) for i in (0, 1)]
+    differ = np.array(own.key) != np.array(other.key)  # a variant differs from a copy of itself by nothing
+    part = [np.asarray(_varies(squares[i], freedom[i], squares[1 - i]) & differ, dtype=float) for i in (0, 1)]
     degrees = sum(part[i] * freedom[i] for i in (0, 1))
     with np.errstate(invalid="ignore", divide="ignore"):
         variance = np.where(degrees > 0, sum(part[i] * squares[i] for i in (0, 1)) / degrees, 0.0)
@@ -106,12 +108,12 @@ def seed_noise(own: Trained, other: Trained, resamples: int) -> SeedNoise | None
 
 
 def _varies(squares: Float64, freedom: Int64, of_opponent: Float64) -> Array:
-    """Whether a side may differ between seeds: not where it has several and they agree."""
+    """Whether a side may vary between seeds; it does not where it has several and they agree."""
     return np.asarray((freedom == 0) | (squares > NEGLIGIBLE * of_opponent))
 
 
-def _draws(side: Trained, resamples: int) -> tuple[Float64, Float64]:
-    """A standard normal and a chi-squared draw of each resample for every pair, resamples × k; the same for the same key."""
+def _draws(side: PairSide, resamples: int) -> tuple[Float64, Float64]:
+    """Standard normal and chi-squared draws for every pair, resamples × k each, the same for the same key."""
     place = {key: i for i, key in enumerate(dict.fromkeys(side.key))}
     normal, chi = np.empty((len(place), resamples)), np.zeros((len(place), resamples))
     freedom = dict(zip(side.key, side.freedom.tolist(), strict=True))

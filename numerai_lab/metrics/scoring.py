@@ -1,4 +1,4 @@
-"""From predictions to tables: per-era scores of every variant and seed, then a row a variant and split."""
+"""Score tables of predictions: scores of every variant, seed and era, then a row per variant and split."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.core.splits import Splits
 from numerai_lab.metrics import ERA_METRICS, METRICS
-from numerai_lab.metrics.changes import SURENESS, Series, changes, series_of, typed
+from numerai_lab.metrics.changes import VERDICT_COLUMNS, Series, changes, series_of, typed
 from numerai_lab.metrics.churn import seed_churn
 from numerai_lab.metrics.coverage import Coverage
 from numerai_lab.metrics.era import EraData, score_era
@@ -32,7 +32,7 @@ SPLITS = {"val1": ("val1",), "val2": ("val2",), "val": ("val1", "val2")}
 HOLDOUT = "holdout"
 """The split of eras that only `nlab unseal` scores."""
 FOLD = "cv"
-"""How the names of cross-validation folds begin; together they are the split `cv`, which is never mixed with validation."""
+"""Prefix of the names of cross-validation folds; together they are the split `cv`, apart from validation."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Predictions:
     values: Float32 | Float64
 
     def at(self, panel: Panel, era: int) -> Float32 | Float64:
-        """The rows of an era × columns."""
+        """The predictions of an era: rows × columns."""
         place = panel.rows(era)
         first, last = np.searchsorted(self.rows, [place.start, place.stop])
         return self.values[first:last]
@@ -60,7 +60,7 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Scoring:
-    """What scores are computed against. payout_date: ISO text, the day whose payout multipliers are taken if none are given."""
+    """The terms of scoring. payout_date: ISO day whose payout multipliers are taken if none are given."""
 
     reference: str
     fnc_features: str
@@ -75,23 +75,27 @@ class Scoring:
 
     @property
     def multipliers(self) -> tuple[float, float]:
-        """Of corr and mmc in `payout_proxy`: the ones asked for, else the tournament's for this horizon."""
+        """Multipliers of corr and mmc in `payout_proxy`: the given ones, else the tournament's for this horizon.
+
+        Raises NlabError for a payout_date before the first known day.
+        """
         return self.payout or multipliers(self.horizon_days, self.payout_date)
 
 
 def per_era(
     panel: Panel, predictions: Predictions, splits: Splits, scoring: Scoring, progress: Progress = no_progress
 ) -> "pl.DataFrame":
-    """A row a variant × seed × scored era, a column a metric; `max_feature` names the feature of the largest exposure.
+    """A row per variant, seed and scored era, and a column per metric. Raises NlabError when no era can be scored.
 
-    `date` is there where eras are dates. Eras that `covered` leaves out have no rows.
+    `max_feature` names the feature of the largest exposure; `date` is there where eras are dates.
+    Eras that `covered` leaves out have no rows.
     """
     import polars as pl
 
     columns = predictions.columns
     reference = [columns.index(Column(scoring.reference, column.seed)) for column in columns]
-    of_set = panel.feature_sets[scoring.fnc_features]
-    names = [panel.feature_names[i] for i in of_set]
+    exposed = panel.feature_sets[scoring.fnc_features]
+    names = [panel.feature_names[i] for i in exposed]
 
     def score(era: int) -> tuple[int, dict[str, Float64]]:
         return _scores_of(era, panel, predictions, scoring, reference)
@@ -123,7 +127,7 @@ def check_rows(panel: Panel, splits: Splits, scoring: Scoring) -> None:
 
 
 def covered(panel: Panel, predictions: Predictions, splits: Splits, scoring: Scoring) -> Coverage:
-    """Which of the scored eras have enough rows with a target and a prediction. Raises NlabError when none has."""
+    """The coverage of the scored eras: rows with a target and a prediction. Raises NlabError when no era has enough."""
     assert panel.target is not None
     coverage = Coverage(scoring.least_rows)
     for era in splits.scored:
@@ -137,8 +141,8 @@ def _scores_of(
 ) -> tuple[int, dict[str, Float64]]:
     """Rows with a known target, and the scores of every column. Safe to call from several threads."""
     place, values = panel.rows(era), predictions.at(panel, era).astype(np.float64)
-    there = np.asarray(np.isfinite(values).all(axis=1))
-    rows = slice(None) if there.all() else there
+    predicted = np.asarray(np.isfinite(values).all(axis=1))
+    rows = slice(None) if predicted.all() else predicted
     assert panel.target is not None
     data = EraData(
         target=panel.target[place][rows].astype(np.float64),
@@ -159,10 +163,10 @@ def _extra(panel: Panel, name: str | None, place: slice, rows: slice | Array) ->
 
 
 def split_names(table: "pl.DataFrame") -> dict[str, tuple[str, ...]]:
-    """The rows of the score table of these per-era scores: name → the splits of eras that it is over."""
-    there = set(table["split"].unique().to_list())
-    known = {**SPLITS, HOLDOUT: (HOLDOUT,), FOLD: tuple(sorted(name for name in there if name.startswith(FOLD)))}
-    return {name: parts for name, parts in known.items() if there.intersection(parts)}
+    """The splits of a score table by name, each with the splits of the per-era table that it covers."""
+    present = set(table["split"].unique().to_list())
+    known = {**SPLITS, HOLDOUT: (HOLDOUT,), FOLD: tuple(sorted(name for name in present if name.startswith(FOLD)))}
+    return {name: parts for name, parts in known.items() if present.intersection(parts)}
 
 
 def score_table(
@@ -172,13 +176,14 @@ def score_table(
     placebos: Mapping[str, Mapping[str, str]] | None = None,
     compared: Collection[str] | None = None,
 ) -> "pl.DataFrame":
-    """A row a variant × split (val1, val2, val; cv where there is one): `<metric>_<stat>`, then the change against the reference.
+    """A row per variant and split (val1, val2, val; cv where there is one): `<metric>_<stat>`, then the changes.
 
-    Statistics are taken over eras for each seed and then averaged over seeds; `corr_mean_seed_std` is their spread.
-    Eras without a score (constant predictions, no meta model) are left out and counted in `corr_n_missing`, `mmc_n_eras`,
-    `bmc_n_eras`, `bmc_last200_n_eras`; `corr_mean_mmc_eras` is corr over just the eras that mmc has. The change is as
-    `changes` says. placebos: kind → variant → its placebo, named in columns of their own. compared: variants that are compared
-    with the reference, by default all others.
+    Statistics are taken over eras for each seed and then averaged over seeds; `corr_mean_seed_std`
+    is their spread. Eras without a score (constant predictions, no meta model) are left out and
+    counted in `corr_n_missing`, `mmc_n_eras`, `bmc_n_eras`, `bmc_last200_n_eras`;
+    `corr_mean_mmc_eras` is corr over the eras that have mmc. Changes against the reference are
+    those of `changes`. placebos: kind → variant → its placebo, named in columns of their own.
+    compared: variants that are compared with the reference, by default all others.
     """
     import polars as pl
 
@@ -223,5 +228,5 @@ def mean_over_seeds(scores: Float64, stat: str) -> float:
 def _order(rows: Sequence[Mapping[str, object]]) -> list[str]:
     """Column names as they first appear, differences last."""
     names = list(dict.fromkeys(name for row in rows for name in row))
-    last = [name for name in names if name.startswith("delta_")] + list(SURENESS)
+    last = [name for name in names if name.startswith("delta_")] + list(VERDICT_COLUMNS)
     return [name for name in names if name not in last] + last

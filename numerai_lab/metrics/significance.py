@@ -1,4 +1,4 @@
-"""Is a difference real? Paired by era, resampled in blocks, because overlapping targets make eras dependent."""
+"""Significance of differences, paired by era and resampled in blocks: overlapping targets make eras dependent."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,16 +14,16 @@ from numerai_lab.metrics.retraining import SeedNoise
 RESAMPLES = 2000
 MIN_BLOCK = 4
 MIN_BLOCKS = 4
-"""Below this many blocks of eras, luck can't be told from anything else."""
+"""With fewer blocks of eras than this, nothing can be told from luck."""
 LEVEL = 0.95
 ROUNDING = 1e-12
 """Scores that differ by less are equal: what is left is rounding."""
 NARROWEST = 0.1
-"""Of the variance of a whole path, what is added at each era of the band of luck: or the first eras would decide its width."""
+"""Share of a whole path's variance that is added to the luck band at each era, so that the first do not set its width."""
 SMALLEST_ERROR = 0.1
-"""Of the error over all eras, the least that a resample may show: one that holds no era in which members differ knows nothing."""
+"""The least error of a resample, as a share of that over all eras: one without an era of difference would show none."""
 AT_ONCE = 32
-"""Differences whose resamples are worked on together: they stay in the processor's cache."""
+"""Differences that are resampled together, so that they stay in the processor's cache."""
 
 
 def block_length(horizon_days: int | None, days_per_era: int = DAYS_PER_ERA) -> int:
@@ -33,9 +33,10 @@ def block_length(horizon_days: int | None, days_per_era: int = DAYS_PER_ERA) -> 
 
 @dataclass(frozen=True)
 class Resamples:
-    """The eras of every resample, shared by all that is compared, as blocks of consecutive eras.
+    """The eras of every resample as blocks of consecutive eras, the same for all that is compared.
 
-    starts, lengths: of each distinct block; counts: resamples × blocks, how often a resample holds a block (sparse).
+    starts, lengths: of each distinct block; counts: resamples × blocks, how often a resample holds
+    a block (sparse).
     """
 
     n_eras: int
@@ -83,9 +84,10 @@ def _paths(n_eras: int, block: int, seed: int, resamples: int) -> Int64:
 
 
 class Statistic(NamedTuple):
-    """A statistic of k pairs. value: k; influence: eras × k, what each era adds to it, NaN where it has no score.
+    """A statistic of k pairs. value: k; influence: eras × k, the part that each era adds, NaN where it has no score.
 
-    moved: resamples × k, the statistic of the resample less `value`; None where that is the mean influence.
+    moved: resamples × k, the statistic of the resample less `value`; None where that is the mean
+    influence.
     """
 
     value: Float64
@@ -97,8 +99,9 @@ class Statistic(NamedTuple):
 class Differences:
     """k differences: value, standard error, 95 % interval, two-sided p; the last four NaN where eras are too few.
 
-    Each is taken alone. t: |value| / error. draws: resamples × k, |t| as it is where the truth is 0. error_spread: k,
-    the standard deviation of the error as a share of it. reach: k, the largest |difference| of one era, of means alone.
+    Each is tested alone. t: |value| / error. draws: resamples × k, |t| where the truth is 0.
+    error_spread: k, the standard deviation of the error as a share of it. reach: k, the largest
+    |difference| of one era, for means only.
     """
 
     value: Float64
@@ -124,11 +127,14 @@ def mean_differences(
 
 
 def sharpe_differences(owns: Sequence[Float64], reference: Float64, drawn: Resamples) -> Statistic:
-    """Differences of Sharpe ratios to the reference's, each the mean over its seeds: seeds × eras, over eras that all have."""
+    """Differences of Sharpe ratios from the reference's. Scores are seeds × eras.
+
+    A member's ratio is the mean over its seeds, over the eras that all members have.
+    """
     members = [*owns, reference]
     sizes = np.array([len(member) for member in members])
 
-    def less(values: Float64) -> Float64:
+    def against_reference(values: Float64) -> Float64:
         means: Float64 = np.add.reduceat(values, np.cumsum(sizes) - sizes, axis=-1) / sizes
         change: Float64 = means[..., :-1] - means[..., -1:]
         return change
@@ -143,24 +149,25 @@ def sharpe_differences(owns: Sequence[Float64], reference: Float64, drawn: Resam
         spread = np.sqrt(square - mean**2)
         sharpe = np.where(spread > 1e-9 * np.abs(mean), mean / spread, np.nan)
         away = (series - mean) / spread
-        influence = less(away - sharpe * (away**2 - 1) / 2)
-        moved = less(first / np.sqrt(np.maximum(second - first**2, 0)) - sharpe)
-    return Statistic(less(sharpe), np.where(known[:, None], influence, np.nan), moved)
+        influence = against_reference(away - sharpe * (away**2 - 1) / 2)
+        moved = against_reference(first / np.sqrt(np.maximum(second - first**2, 0)) - sharpe)
+    return Statistic(against_reference(sharpe), np.where(known[:, None], influence, np.nan), moved)
 
 
 def studentised(statistic: Statistic, drawn: Resamples, noise: SeedNoise | None = None) -> Differences:
     """Interval and p-value of each difference by a studentised stationary block bootstrap over eras.
 
-    In each resample the statistic's move is divided by the standard error that the resample itself shows (from sums over its
-    independent blocks), and |t| is compared with the distribution of that; symmetric, so p < .05 just where the interval
-    leaves out 0. Blocks cut the dependence at their ends: the error is widened by what they miss of targets that overlap by
-    a block (`_seen`), which a percentile interval does not do (there 11 of 100 equal variants differ at 200 eras, here 5).
-    noise: of retraining; its variance is added to that of eras, and its draws to the moves.
-    Source: Politis & Romano 1994; Götze & Künsch 1996.
+    The statistic's move in a resample is divided by the standard error of the resample itself (from
+    sums over its independent blocks). |t| is compared with the distribution of these,
+    symmetrically, so p < .05 just where the interval leaves out 0. Blocks cut the dependence at
+    their ends, so the error is widened by the variance that they miss where targets overlap by a
+    block (`_share_within_blocks`). A percentile interval does not do that: at 200 eras it calls 11 of 100 equal
+    variants different, this one 5. noise: of retraining; its variance is added to that of eras, and
+    its draws to the moves. Source: Politis & Romano 1994; Götze & Künsch 1996.
     """
     value, known = statistic.value, np.isfinite(statistic.influence)
     of_eras, error_spread, moves = _moves(statistic, drawn)
-    flat = of_eras <= 1e-12 * np.abs(value)  # the same difference in every era: eras leave no doubt about it
+    flat = of_eras <= 1e-12 * np.abs(value)  # the same difference in every era: eras add no error
     of_eras, moves[:, flat] = np.where(flat, 0.0, of_eras), 0.0
     error = of_eras if noise is None else np.hypot(of_eras, noise.error)
     if noise is not None:
@@ -180,17 +187,18 @@ def studentised(statistic: Statistic, drawn: Resamples, noise: SeedNoise | None 
 
 
 def critical_rank(n_draws: int) -> int:
-    """Which of so many sorted draws under the null bounds the interval: p < .05 just where |t| is beyond it."""
+    """The rank of the sorted draw under the null that bounds the interval: p < .05 just where |t| is beyond it."""
     return min(int(np.ceil(LEVEL * (n_draws + 1))), n_draws) - 1
 
 
 def luck(differences: Float64, block: int, seed: int = 0, resamples: int = RESAMPLES) -> Float64:
-    """How far from 0 luck alone carries a cumulative difference: eras (in order) × k → the same shape.
+    """The half-width of the band in which luck alone keeps a cumulative difference: eras (in order) × k, as given.
 
-    The whole path of the sum stays within ± this in 95 of 100 histories in which nothing but luck is at work: paths along
-    resampled eras, differences less their mean, each in the standard error that the resample shows, widened by what blocks
-    miss (`seen_share`). The band is as wide as paths spread at each era, and never narrower than about a third of its end.
-    An era without a score adds 0. NaN where eras are too few. Source: Politis & Romano 1994.
+    The whole path of the sum stays within the band in 95 of 100 histories without any effect. Paths
+    follow resampled eras, with differences less their mean, in the standard error of the resample,
+    widened by the variance that blocks miss (`seen_share`). The band is as wide as paths spread at
+    each era, and never narrower than about a third of its end. An era without a score adds 0. NaN
+    where eras are too few. Source: Politis & Romano 1994.
     """
     known = np.isfinite(differences)
     if len(known) < MIN_BLOCKS * block:
@@ -211,14 +219,14 @@ def luck(differences: Float64, block: int, seed: int = 0, resamples: int = RESAM
 
 
 def seen_share(n_eras: int, block: int) -> float:
-    """Share of the long-run variance that the spread of bootstrap means shows, where targets overlap by a block."""
-    return _seen(block) * _kept(n_eras, block)
+    """The share of the long-run variance that bootstrap means show, where targets overlap by a block."""
+    return _share_within_blocks(block) * _share_after_centring(n_eras, block)
 
 
 class _Moves(NamedTuple):
-    """error: k, of each difference; error_spread: k, how far that may be off, a share of it.
+    """Errors and moves of k differences. error: k; error_spread: k, its standard deviation as a share of it.
 
-    t: resamples × k, moves in the resamples in their own standard errors.
+    t: resamples × k, the moves in resamples in their own standard errors.
     """
 
     error: Float64
@@ -229,19 +237,19 @@ class _Moves(NamedTuple):
 def _moves(statistic: Statistic, drawn: Resamples) -> _Moves:
     parts = []
     for start in range(0, len(statistic.value), AT_ONCE):
-        some = slice(start, start + AT_ONCE)
-        moved = None if statistic.moved is None else statistic.moved[:, some]
-        parts.append(_moves_of(Statistic(statistic.value[some], statistic.influence[:, some], moved), drawn)[0])
+        columns = slice(start, start + AT_ONCE)
+        moved = None if statistic.moved is None else statistic.moved[:, columns]
+        parts.append(_moves_of(Statistic(statistic.value[columns], statistic.influence[:, columns], moved), drawn)[0])
     return _Moves(*(np.concatenate(values, axis=-1) for values in zip(*parts, strict=True)))
 
 
 def _moves_of(statistic: Statistic, drawn: Resamples) -> tuple[_Moves, Float64]:
-    """The moves, and the standard errors that the resamples show: resamples × k."""
+    """The moves, and the standard errors of the resamples: resamples × k."""
     known = np.isfinite(statistic.influence)
     alike = (known == known[:, :1]).all()  # then one column of counts will do
     n = drawn.blocks((known[:, :1] if alike else known).astype(float))
     sums = drawn.blocks(np.where(known, statistic.influence, 0))
-    variance_left = _kept(drawn.n_eras, drawn.block)
+    variance_left = _share_after_centring(drawn.n_eras, drawn.block)
     with np.errstate(invalid="ignore", divide="ignore"):
         n_drawn = drawn.total(n)
         mean = np.where(n_drawn > 0, drawn.total(sums) / n_drawn, 0)
@@ -250,19 +258,19 @@ def _moves_of(statistic: Statistic, drawn: Resamples) -> tuple[_Moves, Float64]:
         spread = mean.std(0)
         own = np.maximum(np.nan_to_num(own), SMALLEST_ERROR * spread)
         moved = (mean if statistic.moved is None else statistic.moved) / own
-    # A resample without a score, or of one block, says nothing: it counts as beyond nearly any difference.
+    # A resample without a score, or of one block, is uninformative: it counts as beyond nearly any difference.
     blocks = drawn.total(np.ones((len(drawn.starts), 1)))
     moved = np.where(np.isfinite(moved) & (blocks > 1), moved, 1 / SMALLEST_ERROR)
     error_spread = np.nan_to_num(own.std(0) / np.maximum(own.mean(0), np.finfo(float).tiny))
-    return _Moves(spread / np.sqrt(_seen(drawn.block) * variance_left), error_spread, moved), own
+    return _Moves(spread / np.sqrt(_share_within_blocks(drawn.block) * variance_left), error_spread, moved), own
 
 
-def _kept(n_eras: int, block: int) -> float:
-    """What is left of the variance of block sums when they are centred on the mean of few blocks."""
+def _share_after_centring(n_eras: int, block: int) -> float:
+    """The share of the variance of block sums that is left after they are centred on the mean of few blocks."""
     return max(0.1, 1 - (2 * block - 1) / n_eras)
 
 
-def _seen(block: int) -> float:
-    """What blocks of this mean length keep of the autocovariances 1 − i / block of a mean over `block` eras."""
+def _share_within_blocks(block: int) -> float:
+    """The share of the autocovariances 1 − i / block, of a mean over `block` eras, that blocks of this mean length keep."""
     lag = np.arange(1, block)
     return float(1 + 2 * ((1 - 1 / block) ** lag * (1 - lag / block)).sum()) / block

@@ -1,4 +1,4 @@
-"""What single features, or any columns in bins, tell of the target: fitted on training eras, scored on later ones."""
+"""Scores of single features, or of any columns in bins: fitted on training eras, scored on later ones."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from numerai_lab.metrics.era import pearson
 IMPLAUSIBLE_CORR = 0.15
 """No honest feature or model is known to have a mean corr this large on stock returns weeks ahead."""
 HONEST_CORR = 0.05
-"""What an honest feature may have; a larger corr must be told from it by more than chance."""
+"""A corr that an honest feature may have; a larger one must exceed it by more than chance."""
 CONTINUOUS_BINS, MOST_BINS = 16, 25
 MOST_CELLS = 200_000_000
 """Cells read of training and of scored eras each; with more, every k-th era stands for the rest."""
 EDGE_ROWS = 20_000
 LEAST_COLUMNS = 10
-"""Columns by which the dependence of eras is measured."""
+"""The least number of columns to measure the dependence of eras by."""
 
 Bins = Callable[[int], Array]
 """Era → rows × columns of bin numbers 0, 1, …"""
@@ -26,9 +26,10 @@ Bins = Callable[[int], Array]
 
 @dataclass(frozen=True)
 class ColumnScores:
-    """Corr of each column with the target: mean over scored eras, straight and by the mean training target of its bins.
+    """Mean corr of each column with the target over scored eras, linear and by the mean training target of its bins.
 
-    linear, binned: float64, a column each. noise: their standard error if they tell nothing. n_eras: that were scored.
+    linear, binned: float64, columns. noise: their standard error for a column without signal.
+    n_eras: scored eras.
     """
 
     linear: Float64
@@ -38,28 +39,28 @@ class ColumnScores:
 
     @property
     def largest(self) -> Float64:
-        """The larger of |linear| and binned, a column each."""
+        """The larger of |linear| and binned: columns."""
         return np.maximum(np.abs(self.linear), self.binned)
 
     def limit(self, false_alarm: float) -> float:
-        """The corr that honest columns stay below, all of them together but for a chance of `false_alarm`."""
+        """The corr that no honest column exceeds, but for a probability of `false_alarm` over all columns."""
         return max(IMPLAUSIBLE_CORR, HONEST_CORR + self.band(false_alarm))
 
     def band(self, false_alarm: float) -> float:
-        """How far chance takes the scores of columns that tell nothing, but for a chance of `false_alarm`."""
+        """The score that no column without signal exceeds, but for a probability of `false_alarm` over all columns."""
         from scipy.stats import norm
 
         return self.noise * float(norm.isf(false_alarm / (4 * max(1, len(self.linear)))))
 
 
 def raw_scores(panel: Panel, train: Sequence[int], scored: Sequence[int], overlap: int = 1) -> ColumnScores:
-    """Of each raw feature. overlap: eras that the target looks ahead, within which scores of eras depend on each other."""
+    """Scores of each raw feature. overlap: eras that the target looks ahead, within which eras are dependent."""
     train, scored = thinned(panel, train), thinned(panel, scored)
     return column_scores(panel, raw_bins(panel, train), train, scored, overlap)
 
 
 def column_scores(panel: Panel, bins: Bins, train: Sequence[int], scored: Sequence[int], overlap: int = 1) -> ColumnScores:
-    """Scores of any columns in bins, over the eras `scored`; bin means are learned from the eras `train`."""
+    """Scores of any columns in bins over the eras `scored`; bin means are learned from the eras `train`."""
     means = _bin_means(panel, bins, train)
     columns = np.arange(len(means))
     linear, binned, rows = [], [], 0
@@ -80,7 +81,7 @@ def column_scores(panel: Panel, bins: Bins, train: Sequence[int], scored: Sequen
 
 
 def raw_bins(panel: Panel, train: Sequence[int]) -> Bins:
-    """Raw features in bins: their own where they have any, else 16 with edges at quantiles of training rows."""
+    """Raw features in bins: their own where they are binned, else 16 with edges at quantiles of training rows."""
     if panel.features.dtype == np.int8:
         return lambda era: panel.features[panel.rows(era), : panel.n_raw]
     step = max(1, sum(panel.rows(era).stop - panel.rows(era).start for era in train) // EDGE_ROWS)
@@ -96,13 +97,13 @@ def raw_bins(panel: Panel, train: Sequence[int]) -> Bins:
 
 
 def thinned(panel: Panel, eras: Sequence[int], most_cells: int = MOST_CELLS) -> list[int]:
-    """Every k-th era, as many as have `most_cells` raw features' cells together."""
+    """Every k-th era, as many as have `most_cells` cells of raw features together."""
     cells = sum(panel.rows(era).stop - panel.rows(era).start for era in eras) * panel.n_raw
     return list(eras[:: max(1, -(-cells // most_cells))])
 
 
 def known_target(panel: Panel, era: int) -> tuple[Array, Float64]:
-    """Which rows of an era have a target (bool, rows), and the target of those."""
+    """(mask, target): whether each row of an era has a target (bool, rows), and the targets of those that have."""
     assert panel.target is not None
     target = panel.target[panel.rows(era)].astype(np.float64)
     known = np.isfinite(target)
@@ -110,18 +111,19 @@ def known_target(panel: Panel, era: int) -> tuple[Array, Float64]:
 
 
 def _inflation(scores: Float64, overlap: int) -> float:
-    """How much larger the variance of columns' mean scores is than if eras were independent. scores: eras × columns.
+    """The ratio of the variance of columns' mean scores to that of independent eras. scores: eras × columns.
 
-    Targets that overlap make the scores of persistent columns depend on each other: autocorrelation up to the overlap, pooled
-    over columns; of few columns the worst is taken, as if they never changed.
+    Overlapping targets make the scores of persistent columns dependent: autocorrelation up to the
+    overlap, pooled over columns. With few columns the worst case is taken, of columns that never
+    change.
     """
     n_eras, n_columns = scores.shape
     if n_columns < LEAST_COLUMNS or n_eras <= overlap:
         return float(overlap)
-    around = scores - scores.mean(0)
-    variance = (around**2).mean() or 1.0
+    centred = scores - scores.mean(0)
+    variance = (centred**2).mean() or 1.0
     lags = range(1, overlap)
-    pooled = [(around[lag:] * around[:-lag]).mean() / variance + 1 / n_eras for lag in lags]
+    pooled = [(centred[lag:] * centred[:-lag]).mean() / variance + 1 / n_eras for lag in lags]
     return float(min(overlap, 1 + 2 * sum(max(0.0, autocorrelation) for autocorrelation in pooled)))
 
 

@@ -24,7 +24,7 @@ def max_drawdown(scores: Float64) -> float:
 
 
 def max_drawdown_compound(scores: Float64) -> float:
-    """Minus the largest relative fall of cumprod(1 + score) from its running maximum: the forum's tables."""
+    """Minus the largest relative fall of cumprod(1 + score) from its running maximum, as in the forum's tables."""
     path = np.cumprod(1 + scores)
     return float((path / np.maximum.accumulate(path) - 1).min())
 

@@ -1,4 +1,4 @@
-"""Eras side by side: as many as BLAS would use threads, and one BLAS thread for each of them."""
+"""Scores eras in parallel: as many as BLAS would use threads, with one BLAS thread each."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +13,9 @@ MOST = 8
 def side_by_side(score: Callable[[int], T], eras: Sequence[int]) -> Iterator[T]:
     """`score` of every era, in their order; the results do not depend on the number of threads.
 
-    Factorising a matrix of some hundred features gains little from a second BLAS thread, and nothing where threads
-    wait for a busy core; whole eras share nothing. OMP_NUM_THREADS and the like hold: they set the number of eras.
+    A matrix of some hundred features gains little from a second BLAS thread, and nothing where
+    threads wait for a busy core; whole eras share nothing. OMP_NUM_THREADS and the like hold: they
+    set the number of eras in parallel.
     """
     import scipy.linalg
     from threadpoolctl import ThreadpoolController

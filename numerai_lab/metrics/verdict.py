@@ -1,20 +1,20 @@
-"""What an interval says of a change, in a few words."""
+"""The verdict on a change, in a few words, by its interval."""
 
 import math
 from collections.abc import Mapping
 
 SMALLEST_EFFECT = 0.002
-"""By default, the smallest gain of mean corr that anybody would act on."""
+"""The default of the smallest gain of mean corr that anybody would act on."""
 NO_GAIN = "no gain above"
 NOT_BEATEN = {"placebo": "placebo not beaten", "untrained": "untrained not beaten"}
-"""Kind of placebo → the verdict on what is better than the reference, and not shown to be better than that placebo."""
+"""Kind of placebo → the verdict on a method that beats the reference and not that placebo."""
 
 
 def verdict_of(value: float, low: float, high: float, smallest: float = SMALLEST_EFFECT) -> str:
-    """`better`, `worse`, `no gain above +.0013`, `undecided`, `same` or `too few eras`.
+    """The verdict: `better`, `worse`, `no gain above +.0013`, `undecided`, `same` or `too few eras`.
 
-    From the simultaneous interval alone, so the two never contradict each other. `same`: equal scores in every era. No gain:
-    the upper end is below `smallest`.
+    It follows from the simultaneous interval alone, so the two never contradict each other. `same`:
+    equal scores in every era. No gain: the upper end is below `smallest`.
     """
     if math.isnan(value) or math.isnan(low) or math.isnan(high):
         return "too few eras"
@@ -43,5 +43,5 @@ def verdict_beside(verdict: str, changes: Mapping[str, tuple[float, float, float
 
 
 def signed(value: float) -> str:
-    """`+.0047`."""
+    """A change with its sign: `+.0047`."""
     return f"{value:+.4f}".replace("0.", ".", 1)

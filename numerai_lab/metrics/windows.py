@@ -1,4 +1,4 @@
-"""Metrics over the last eras that have a score: what is taken of a longer series of eras."""
+"""Metrics over the last eras that have a score."""
 
 from collections.abc import Hashable, Mapping
 from typing import TypeVar
@@ -12,9 +12,10 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 def with_windows(members: Mapping[Key, Mapping[str, Float64]]) -> dict[Key, dict[str, Float64]]:
-    """Members (metric → seeds × eras, the same eras in order) with the metrics over the last eras: NaN in all earlier ones.
+    """Members with the metrics over the last eras added, NaN in all earlier eras.
 
-    The eras are the same for all members: the last ones in which any of them has the score that the window is taken of.
+    members: metric → seeds × eras, with the same eras in order. The last eras are the same for all
+    members: those in which any of them has the score of the whole metric.
     """
     out = {key: dict(series) for key, series in members.items()}
     for name, metric in METRICS.items():

@@ -1,4 +1,4 @@
-"""Objectives of self-supervised encoders in one frame: an encoder that is kept, and heads that are thrown away."""
+"""Training objectives of self-supervised encoders: an encoder that is kept, and heads that are discarded."""
 
 from dataclasses import dataclass
 
@@ -19,9 +19,10 @@ PROJECTED = 32
 
 @dataclass(frozen=True)
 class EncoderFrame:
-    """What every method is built from: an untrained encoder, and the sizes of its heads.
+    """The parts that every method begins with: an untrained encoder, and the sizes of its heads.
 
-    width, n_features: the columns that the encoder emits, and all features; hidden: width of heads.
+    width, n_features: the columns that the encoder emits, and all features; hidden: width of heads;
+    init: random stream of initial weights.
     """
 
     encoder: Encoder
@@ -33,7 +34,7 @@ class EncoderFrame:
 
 @dataclass(frozen=True)
 class CellReplacement:
-    """How views are corrupted: a share of a row's cells comes from rows of its era or of any era."""
+    """The corruption of views: a share of a row's cells is replaced by those of rows of its era or of any era."""
 
     share: float
     scope: Scope
@@ -44,7 +45,7 @@ class CellReplacement:
 
 
 class ContrastiveObjective(TrainingObjective):
-    """Keeps the frame's encoder."""
+    """An objective that trains the frame's encoder."""
 
     def __init__(self, frame: EncoderFrame) -> None:
         super().__init__()
@@ -52,7 +53,7 @@ class ContrastiveObjective(TrainingObjective):
 
 
 class ViewObjective(ContrastiveObjective):
-    """Learns from corrupted views."""
+    """An objective on corrupted views of rows."""
 
     def __init__(self, frame: EncoderFrame, replacement: CellReplacement) -> None:
         super().__init__(frame)
@@ -77,7 +78,7 @@ class ScarfObjective(ViewObjective):
 
 
 class EraObjective(ScarfObjective):
-    """InfoNCE between two corrupted views of a row; only rows of its own era stand against it (this project)."""
+    """InfoNCE between two corrupted views of a row, against rows of its era only (this project)."""
 
     def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
         first, second = (self.head(self.encoder(self.view(batch, noise))) for _ in range(2))
@@ -85,7 +86,7 @@ class EraObjective(ScarfObjective):
 
 
 class VimeObjective(ViewObjective):
-    """Which cells were changed, and what they were: cross-entropy + 2 · squared error (Yoon et al. 2020)."""
+    """Predicts changed cells and their values: cross-entropy + 2 · squared error (Yoon et al. 2020)."""
 
     def __init__(self, frame: EncoderFrame, replacement: CellReplacement) -> None:
         super().__init__(frame, replacement)
@@ -100,7 +101,7 @@ class VimeObjective(ViewObjective):
 
 
 class SubTabObjective(ViewObjective):
-    """From each of some overlapping subsets of columns, slightly corrupted, all columns (Ucar et al. 2021)."""
+    """Restores all columns from each of several overlapping, corrupted subsets of them (Ucar et al. 2021)."""
 
     columns: Tensor
 
@@ -116,7 +117,7 @@ class SubTabObjective(ViewObjective):
 
 
 class VicRegObjective(ViewObjective):
-    """Two corrupted views near each other, every dimension spread, none correlated (Bardes, Ponce, LeCun 2022)."""
+    """Brings two corrupted views together, with every dimension spread and none correlated (Bardes, Ponce, LeCun 2022)."""
 
     def __init__(self, frame: EncoderFrame, replacement: CellReplacement) -> None:
         super().__init__(frame, replacement)
@@ -128,7 +129,7 @@ class VicRegObjective(ViewObjective):
 
 
 class BarlowTwinsObjective(VicRegObjective):
-    """Two corrupted views correlated dimension by dimension, and not across (Zbontar et al. 2021)."""
+    """Correlates two corrupted views dimension by dimension, and not across dimensions (Zbontar et al. 2021)."""
 
     def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
         first, second = (self.head(self.encoder(self.view(batch, noise))) for _ in range(2))
@@ -136,7 +137,7 @@ class BarlowTwinsObjective(VicRegObjective):
 
 
 class SimSiamObjective(ViewObjective):
-    """A view predicts the other's projection, which gets no gradient (Chen, He 2021)."""
+    """Predicts a view's projection from the other view's; the predicted one gets no gradient (Chen, He 2021)."""
 
     def __init__(self, frame: EncoderFrame, replacement: CellReplacement) -> None:
         super().__init__(frame, replacement)
@@ -150,7 +151,7 @@ class SimSiamObjective(ViewObjective):
 
 
 class SwitchTabObjective(ViewObjective):
-    """A mutual and a salient half for each of two rows; each row comes back from its own salient half and either mutual one.
+    """Restores a row from its salient half and either its own mutual half or that of another row.
 
     Wu et al. 2024 (arXiv:2401.02013).
     """
@@ -171,9 +172,9 @@ class SwitchTabObjective(ViewObjective):
 
 
 class RandomProjectorsObjective(ContrastiveObjective):
-    """Linear heads say what frozen random networks say of the row: squared error of standardised outputs (Sui et al. 2024).
+    """Predicts the outputs of frozen random networks: squared error of standardised outputs (Sui et al. 2024).
 
-    The paper compares with Barlow Twins' loss across the batch.
+    The head is linear. The paper uses Barlow Twins' loss across the batch instead.
     """
 
     def __init__(self, frame: EncoderFrame) -> None:

@@ -1,4 +1,4 @@
-"""Cells of a batch replaced by those of other rows: what denoising and contrastive methods learn against."""
+"""Replaces cells of a batch by those of other rows, for denoising and contrastive objectives."""
 
 from typing import Literal
 
@@ -13,7 +13,7 @@ Scope = Literal["era", "global"]
 
 
 def chosen_cells(n_rows: int, n_columns: int, n_chosen: int, noise: torch.Generator) -> Tensor:
-    """bool, rows × columns: exactly `n_chosen` in every row, drawn evenly (but for ties of 16 random bits)."""
+    """A random mask of exactly `n_chosen` cells in every row: bool, rows × columns, even but for ties of 16 bits."""
     if n_chosen >= n_columns:
         return torch.ones((n_rows, n_columns), dtype=torch.bool, device=noise.device)
     draws = torch.empty(-(-n_rows * n_columns // 4), dtype=torch.int64, device=noise.device)
@@ -29,11 +29,12 @@ def chosen_cells(n_rows: int, n_columns: int, n_chosen: int, noise: torch.Genera
 
 
 def swapped(batch: RowBatch, fraction: float, scope: Scope, noise: torch.Generator) -> tuple[Tensor, Tensor]:
-    """(cells, which were replaced): in every row exactly ⌊fraction · columns⌋ cells come from other rows of the batch.
+    """(cells, mask): the batch with exactly ⌊fraction · columns⌋ cells of every row replaced from other rows.
 
-    The rows of an era (scope era) or of the batch (global) are put in a random circle; replaced cells of a column come
-    from the row so many places further, as many as is drawn for that column. So a row's cells have donors independent of
-    each other, never the row itself, and a column keeps its distribution. A row alone in its era keeps its own.
+    The rows of an era (scope era) or of the batch (global) are put in a random circle. For every
+    column a number of steps is drawn; its replaced cells come from the row that many steps further.
+    So the donors of a row's cells are independent and never the row itself, and a column keeps its
+    distribution. A row alone in its era keeps its cells.
     """
     n_rows, n_columns = batch.cells.shape
     mask = chosen_cells(n_rows, n_columns, int(exact_share(fraction, n_columns)), noise)

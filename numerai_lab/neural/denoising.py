@@ -1,4 +1,4 @@
-"""Objectives of autoencoders: say what was there before cells were swapped or masked."""
+"""Training objectives of denoising autoencoders: restore swapped cells, or predict masked ones."""
 
 from collections.abc import Sequence
 
@@ -49,7 +49,7 @@ class MaskedModelling(TrainingObjective):
 
 
 def decoder(encoder: Encoder, hidden: Sequence[int], outputs: int, init: torch.Generator) -> nn.Module:
-    """From the encoder's width over `hidden` to `outputs` a column; without `hidden` a ReLU and one layer."""
+    """Layers from the encoder's output over `hidden` to `outputs` a column; without `hidden`, a ReLU and one layer."""
     first, last = encoder.net[0], encoder.net[-1]
     assert isinstance(first, nn.Linear)
     assert isinstance(last, nn.Linear)

@@ -1,4 +1,4 @@
-"""A denoiser of rows, or of sets of rows of one era, under EDM's preconditioning, and its training."""
+"""A denoiser of rows, or of sets of rows of one era, with EDM's preconditioning, and its training objective."""
 
 import math
 from collections.abc import Mapping
@@ -17,15 +17,19 @@ from numerai_lab.neural.settings import SIGMA
 from numerai_lab.neural.training import TrainingObjective
 
 LOG_LEVEL = (-1.2, 1.2)
-"""Mean and standard deviation of the log noise levels that it is trained at."""
+"""Mean and standard deviation of the log noise levels in training."""
 N_FREQUENCIES = 16
 N_MAPS = 16
-"""Linear maps that noise level and condition mix: the best denoiser of rows that are normal given their era is one."""
+"""Linear maps that noise level and condition mix. The best denoiser of rows that are normal within an era is linear."""
 
 
 @dataclass(frozen=True)
 class DenoiserShape:
-    """Sizes. width: values a row; n_condition: values a condition; heads: of attention between the rows of a set, 0 = none."""
+    """Sizes of a denoiser.
+
+    width: values of a row; n_condition: values of a condition; heads: of attention between the rows
+    of a set, 0 = none.
+    """
 
     width: int
     n_condition: int
@@ -66,22 +70,22 @@ class Denoiser(nn.Module):
         return (SIGMA / total) ** 2 * x + level * SIGMA / total * output
 
     def arrays(self) -> dict[str, Array]:
-        """Learned arrays for a component."""
+        """The weights, by the names that a component learns them under."""
         return {array_name(name): value.detach().cpu().numpy().copy() for name, value in self.state_dict().items()}
 
     def load(self, arrays: Mapping[str, Array]) -> "Denoiser":
-        """Takes over what `arrays` gave."""
+        """Loads the weights that `arrays` returned."""
         self.load_state_dict({name: torch.from_numpy(arrays[array_name(name)].copy()) for name in self.state_dict()})
         return self.eval()
 
 
 def array_name(parameter: str) -> str:
-    """The array that keeps a parameter of the denoiser; `conditioning` is `told` there, as in older runs."""
+    """The array that holds a parameter of the denoiser; `conditioning` is `told` there, as in older runs."""
     return f"network_{parameter.replace('conditioning.', 'told.')}_"
 
 
 class _Layer(nn.Module):
-    """Attention between the rows of a set, if any, and a residual layer, both steered by noise level and condition."""
+    """Attention between the rows of a set, if any, and a residual layer, both scaled by noise level and condition."""
 
     def __init__(self, hidden: int, heads: int, init: torch.Generator) -> None:
         super().__init__()
@@ -106,7 +110,7 @@ class _Layer(nn.Module):
 
 @dataclass(frozen=True)
 class DiffusionEncoding:
-    """How a row of a batch becomes values of the denoiser: cells @ projection + offset, and (y − mean) × scale."""
+    """The map from a row to values of the denoiser: cells @ projection + offset, and (y − mean) × scale."""
 
     projection: Float64
     offset: Float64
@@ -116,7 +120,7 @@ class DiffusionEncoding:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What the denoiser is shown beside the noise level: a vector (float32) for every era, in the order of `eras`.
+    """The condition of every era: a vector, float32, in the order of `eras`.
 
     learned: whether the vectors are trained with the network, from the values given here.
     """
@@ -129,8 +133,8 @@ class Conditions:
 class Denoising(TrainingObjective):
     """The weighted squared error of rows predicted from noisy ones, at log-normal noise levels.
 
-    structure set: the rows that a batch has of an era are one set, with one noise level. drop: share of rows (sets) that are
-    shown no condition.
+    structure set: the rows that a batch has of an era are one set, with one noise level. drop:
+    share of rows (sets) that get no condition.
     """
 
     projection: Tensor
@@ -167,7 +171,7 @@ class Denoising(TrainingObjective):
         return loss
 
     def _sets(self, batch: RowBatch) -> tuple[Tensor, Tensor]:
-        """sets × rows × values, and sets × rows eras: one set for all, or one an era, of equal sizes."""
+        """(values, eras): sets × rows × values, and sets × rows. One set for all rows, or one per era, of equal sizes."""
         assert batch.target is not None
         y = (batch.target - self.y[0]) * self.y[1]
         with full_precision(y.device):

@@ -1,4 +1,4 @@
-"""The network of the era autoencoder: features, the era's code and a frozen random network in, features out."""
+"""The network of the era autoencoder: from features, era code and a frozen random network to features."""
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,7 @@ Drop = Callable[[Tensor, float], Tensor]
 
 @dataclass(frozen=True)
 class EraShape:
-    """Sizes and rates. frozen: widths of the random network's two layers."""
+    """Sizes and dropout rates of the era autoencoder. frozen: widths of the random network's two layers."""
 
     n_features: int
     top: float
@@ -44,7 +44,7 @@ class EraEncoder(nn.Module):
         self.layers = nn.ModuleList(_glorot(*pair, init) for pair in itertools.pairwise(sizes))
 
     def forward(self, cells: Tensor, codes: Tensor, drop: Drop) -> Tensor:
-        """rows × n_latent; codes: one a row."""
+        """Latents, rows × n_latent. codes: the era's code of every row; drop: the dropout."""
         x = self.bins(cells)
         random = self.frozen[1](self.frozen[0](x).relu()).sigmoid()
         hidden = torch.cat([drop(x, self.shape.drop_input), codes[:, None], random], dim=1)
@@ -62,7 +62,7 @@ class EraEncoder(nn.Module):
         return {"frozen": arrays_of(self.frozen), "layers": arrays_of(self.layers)}
 
     def load(self, arrays: dict[str, list[tuple[Float32, Float32]]]) -> "EraEncoder":
-        """Takes over what `arrays` gave."""
+        """Loads the weights that `arrays` returned."""
         with torch.no_grad():
             for name, pairs in arrays.items():
                 for layer, (weight, bias) in zip(self.get_submodule(name).children(), pairs, strict=True):
@@ -73,7 +73,7 @@ class EraEncoder(nn.Module):
 
 
 class EraAutoencoding(TrainingObjective):
-    """Mean squared error of the features in bins, from latents of features and era code. codes: of every era, eras rising."""
+    """Mean squared error of the features in bins, from latents of features and era code. codes: by era, eras rising."""
 
     known: Tensor
     codes: Tensor
@@ -98,12 +98,12 @@ class EraAutoencoding(TrainingObjective):
 
 
 def no_dropout(values: Tensor, rate: float) -> Tensor:
-    """No dropout."""
+    """The values unchanged: dropout that is switched off."""
     return values
 
 
 def dropping(noise: torch.Generator, shared: bool = False) -> Drop:
-    """Dropout drawn from `noise`; shared: the same units for every row, so that a row's values are its own."""
+    """Dropout drawn from `noise`. shared: drops the same units for all rows, so that no row depends on its batch."""
 
     def drop(values: Tensor, rate: float) -> Tensor:
         shape = (1, values.shape[1]) if shared else values.shape
@@ -113,7 +113,7 @@ def dropping(noise: torch.Generator, shared: bool = False) -> Drop:
 
 
 def mean_of_draws(encoder: EraEncoder, cells: Tensor, code: float, n_draws: int, seed: int) -> Tensor:
-    """The mean latents of networks thinned by dropout, the same ones for every row; 0 draws: of the whole network."""
+    """Mean latents over networks thinned by dropout, the same networks for all rows; 0 draws: of the whole network."""
     codes = torch.full((len(cells),), code, device=cells.device)
     if n_draws == 0:
         latents: Tensor = encoder(cells, codes, no_dropout)
@@ -123,7 +123,7 @@ def mean_of_draws(encoder: EraEncoder, cells: Tensor, code: float, n_draws: int,
 
 
 def emitted(latents: Tensor, code: float, parts: Sequence[str]) -> Tensor:
-    """Side by side, float32: raw = the latents, argmax and onehot = which is largest, era = the code."""
+    """Columns side by side, float32: raw = latents, argmax and onehot = the largest latent, era = the code."""
     largest = latents.argmax(dim=1)
     columns = {
         "raw": latents,
@@ -143,7 +143,7 @@ def _normal(n_in: int, n_out: int, init: torch.Generator) -> nn.Linear:
 
 
 def _glorot(n_in: int, n_out: int, init: torch.Generator) -> nn.Linear:
-    """Keras' start, which sigmoid layers need: uniform in ± √(6 / (in + out)), no bias."""
+    """A layer with Keras' initial weights, which sigmoid layers need: uniform in ± √(6 / (in + out)), no bias."""
     layer = _empty(n_in, n_out)
     bound = (6 / (n_in + n_out)) ** 0.5
     with torch.no_grad():

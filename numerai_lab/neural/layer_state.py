@@ -13,7 +13,7 @@ Layers = Sequence[tuple[Float32, Float32]]
 
 
 def keep_layers(component: Component, layers: Layers, prefix: str = "") -> None:
-    """Adds layers to what a component learned, under names that begin with `prefix`."""
+    """Stores layers as learned arrays of a component, under names that begin with `prefix`."""
     for i, (weights, biases) in enumerate(layers):
         setattr(component, f"{prefix}weights_{i}_", weights)
         setattr(component, f"{prefix}biases_{i}_", biases)

@@ -8,9 +8,9 @@ from numerai_lab.neural.networks import full_precision
 
 
 def info_nce(anchors: Tensor, positives: Tensor, temperature: float, era: Tensor | None = None) -> Tensor:
-    """Cross-entropy of finding an anchor's own positive by cosine among those of all rows, or of the rows of its era.
+    """Cross-entropy of finding an anchor's positive by cosine among those of all rows, or of the rows of its era.
 
-    ln(rows) where nothing is known. van den Oord, Li, Vinyals 2018 (arXiv:1807.03748).
+    ln(rows) at chance. van den Oord, Li, Vinyals 2018 (arXiv:1807.03748).
     """
     a, b = functional.normalize(anchors.float(), dim=1), functional.normalize(positives.float(), dim=1)
     with full_precision(a.device):

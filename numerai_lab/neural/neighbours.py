@@ -1,4 +1,4 @@
-"""Rows as points: a space where a metric is Euclidean, principal scores in it, and every row's nearest neighbours, exactly."""
+"""Exact nearest neighbours of rows by principal scores, in a space where their metric is Euclidean."""
 
 from typing import Literal
 
@@ -14,18 +14,19 @@ from numerai_lab.neural.umap_learn import umap_learn
 Metric = Literal["euclidean", "manhattan", "cosine", "correlation", "hamming"]
 
 DISTANCES, GPU_DISTANCES = 6_000_000, 200_000_000
-"""In memory at a time, 24 MB: above 32 the C library takes new pages for each block, and they are most of the time."""
+"""Distances in memory at a time. Above 32 MB (on a CPU they take 24) the C library maps new pages per block: slow."""
 CHUNK = 4096
 """Rows that are spread out at a time."""
 GROUPS = 32
 EXACT_POINTS = 100_000
-"""Points up to which all distances are looked at: 4 s for 50,000 on one thread, 16 s for these."""
+"""Up to this many points all distances are computed: 4 s for 50,000 on one thread, 16 s for these."""
 
 
 def spread_out(cells: Tensor, metric: Metric) -> Tensor:
-    """Rows in a space where `metric` is Euclidean: the distance itself, or (all but euclidean) in proportion to its square.
+    """Rows in a space whose squared Euclidean distances are proportional to `metric`; for euclidean the rows themselves.
 
-    manhattan and hamming count bins 0 to 4, to which other values are rounded, in one column for each bin or threshold.
+    manhattan and hamming count bins 0 to 4, to which other values are rounded, in one column for
+    each bin or threshold.
     """
     values = cells.float()
     if metric == "euclidean":
@@ -62,15 +63,16 @@ def _float64(values: Tensor) -> Float64:
 
 
 def scores_of(rows: Tensor, metric: Metric, projection: Tensor, shift: Tensor) -> Tensor:
-    """Principal scores, float32."""
+    """Principal scores of rows: float32, rows × components."""
     return torch.cat([torch.addmm(shift, spread_out(piece, metric), projection) for piece in torch.split(rows, CHUNK)])
 
 
 class Index:
-    """Points whose nearest are looked for.
+    """An index of points for their k nearest neighbours.
 
-    They are cut into strided groups. The k nearest lie in the k groups whose least distances are smallest, so only those are
-    searched: one pass of minima over a block of distances takes the place of sorting it.
+    Points are cut into strided groups. The k nearest lie in the k groups with the smallest minimum
+    of distances, so only those are searched: a pass of minima replaces sorting a block of
+    distances.
     """
 
     def __init__(self, points: Tensor, k: int) -> None:
@@ -84,7 +86,7 @@ class Index:
         self.members = self.width * torch.arange(self.n_groups, device=points.device)[:, None]
 
     def search(self, rows: Tensor, own: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(positions, squared distances), rows × k, nearest first. own: where the rows themselves are; they come first."""
+        """(positions, squared distances), rows × k, nearest first. own: positions of the rows themselves, which come first."""
         gaps = torch.addmm(self.norms, rows, self.transposed, alpha=-2)  # squared distances less the row's own norm
         if own is not None:
             gaps[torch.arange(len(rows), device=rows.device), own] = -torch.inf
@@ -100,7 +102,7 @@ class Index:
 def nearest(points: Tensor, k: int, progress: Progress = no_progress) -> tuple[Tensor, Tensor]:
     """(positions, squared distances), rows × k, nearest first; every row's first neighbour is itself, at 0."""
     index, n = Index(points, k), len(points)
-    # Made first: results kept between the blocks' own arrays would split the memory that these leave, gigabytes in the end.
+    # Allocated first: between the blocks' arrays, results would fragment the memory, by gigabytes in the end.
     positions, squared = torch.empty((n, k), dtype=torch.int64, device=points.device), points.new_empty((n, k))
     n_rows = max(64, (DISTANCES if points.device.type == "cpu" else GPU_DISTANCES) // n)
     for start in range(0, n, n_rows):
@@ -112,9 +114,10 @@ def nearest(points: Tensor, k: int, progress: Progress = no_progress) -> tuple[T
 
 
 def neighbours(points: Tensor, k: int, progress: Progress = no_progress) -> tuple[Int64, Float32]:
-    """(positions, squared distances), as `nearest` finds them, or, of more points than EXACT_POINTS on a CPU, nearly so.
+    """(positions, squared distances) as `nearest` finds them; approximate on a CPU beyond EXACT_POINTS points.
 
-    PyNNDescent (Dong, Moses, Li 2011) then: seconds instead of minutes, but some of the true neighbours are missed.
+    PyNNDescent (Dong, Moses, Li 2011) takes seconds instead of minutes then, and misses some of the
+    neighbours.
     """
     if len(points) <= EXACT_POINTS or points.device.type != "cpu":
         positions, squared = nearest(points, k, progress)

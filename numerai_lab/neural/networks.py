@@ -1,4 +1,4 @@
-"""Layers initialised from a given stream, and applying trained ones to any number of rows."""
+"""Layers with seeded initial weights, and trained networks applied to any number of rows."""
 
 import itertools
 import os
@@ -20,7 +20,7 @@ Device = Literal["auto", "cpu", "cuda"]
 
 
 def device_for(requested: Device) -> torch.device:
-    """The device that is asked for; auto = cuda where there is one. Raises NlabError for a cuda that is not there."""
+    """The torch device; auto = cuda where there is a GPU. Raises NlabError where cuda is requested and there is none."""
     if message := no_device(requested):
         raise NlabError(message)
     if not torch.cuda.is_available() or requested == "cpu":
@@ -30,14 +30,14 @@ def device_for(requested: Device) -> torch.device:
 
 
 def no_device(requested: Device) -> str:
-    """Why torch can't have the device that is asked for, in a sentence; empty where it can."""
+    """A sentence that says why torch can't use the device; empty where it can."""
     missing = requested == "cuda" and not torch.cuda.is_available()
     return "device: cuda is asked for, but torch sees no GPU; say auto or cpu" if missing else ""
 
 
 @contextmanager
 def repeatable(device: torch.device) -> Iterator[None]:
-    """On a GPU, only algorithms that give the same bytes every time; torch raises RuntimeError where it has none."""
+    """Only algorithms that give the same bytes every time, on a GPU; torch raises RuntimeError where it has none."""
     before = torch.are_deterministic_algorithms_enabled()
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a check of torch's own, which costs time
     torch.use_deterministic_algorithms(before or device.type != "cpu")
@@ -48,17 +48,17 @@ def repeatable(device: torch.device) -> Iterator[None]:
 
 
 def full_precision(device: torch.device) -> torch.autocast:
-    """No mixed precision inside: for products whose rounding the result hangs on, such as distances."""
+    """No mixed precision inside of the block: for products that rounding would spoil, such as distances."""
     return torch.autocast(device.type, enabled=False)
 
 
 def generator_for(seed: int, device: torch.device | None = None) -> torch.Generator:
-    """A random stream of torch's, apart from the global one."""
+    """A torch random stream with a seed, apart from the global one."""
     return torch.Generator(device or torch.device("cpu")).manual_seed(seed)
 
 
 def linear(n_in: int, n_out: int, init: torch.Generator) -> nn.Linear:
-    """A linear layer with torch's usual start, uniform in ± 1/√n_in, drawn from `init`."""
+    """A linear layer with torch's default initial weights, uniform in ± 1/√n_in, drawn from `init`."""
     layer: nn.Linear = nn.Linear(n_in, n_out, device="meta").to_empty(device="cpu")  # draws nothing from the global stream
     bound = n_in**-0.5
     with torch.no_grad():
@@ -68,7 +68,10 @@ def linear(n_in: int, n_out: int, init: torch.Generator) -> nn.Linear:
 
 
 def relu_net(sizes: Sequence[int], init: torch.Generator, norm: bool = False) -> nn.Sequential:
-    """Linear layers with ReLU between them, He's start for those that a ReLU follows; norm: batch norm before each ReLU."""
+    """Linear layers with ReLU between them; before a ReLU with He's initial weights.
+
+    norm: batch norm before each ReLU.
+    """
     layers: list[nn.Module] = []
     for i, (n_in, n_out) in enumerate(itertools.pairwise(sizes)):
         layer = linear(n_in, n_out, init)
@@ -83,7 +86,8 @@ def relu_net(sizes: Sequence[int], init: torch.Generator, norm: bool = False) ->
 class Encoder(nn.Module):
     """Cells in their own units → columns standardised by the training rows → linear layers with ReLU between them.
 
-    mean, deviation: float64, one a column; a column that is constant among the training rows is left out (0).
+    moments: mean and standard deviation, float64, columns. A column that is constant among the
+    training rows becomes 0.
     """
 
     scale: Tensor
@@ -98,7 +102,7 @@ class Encoder(nn.Module):
         self.net = relu_net(sizes, init)
 
     def standard(self, cells: Tensor) -> Tensor:
-        """Cells as standardised float32."""
+        """Standardised cells, float32."""
         return torch.addcmul(self.shift, cells.float(), self.scale)
 
     def forward(self, cells: Tensor) -> Tensor:
@@ -106,7 +110,7 @@ class Encoder(nn.Module):
         return encoded
 
     def stack(self, columns: Int64 | None = None) -> list[tuple[Float32, Float32]]:
-        """Weights and biases, layer after layer, with the standardisation of `columns` (default all) inside the first."""
+        """Weights and biases of every layer, the first with the standardisation of `columns` (default all) inside it."""
         layers = arrays_of(self.net)
         chosen = slice(None) if columns is None else columns
         scale, shift = (values.cpu().numpy().astype(np.float64)[chosen] for values in (self.scale, self.shift))
@@ -132,7 +136,7 @@ def swish(values: Tensor) -> Tensor:
 
 
 class Stack:
-    """Linear layers with ReLU (or another in-place function) between them, for applying what `Encoder.stack` gave."""
+    """Applies the layers of `Encoder.stack`, with ReLU (or another in-place function) between them."""
 
     def __init__(
         self,
@@ -147,11 +151,11 @@ class Stack:
         return self.activations(x)[-1]
 
     def all_activations(self, x: Tensor) -> Tensor:
-        """What every layer gives, side by side, each after a ReLU."""
+        """The outputs of all layers side by side, each after a ReLU."""
         return torch.cat(self.activations(x), dim=1).relu_()
 
     def activations(self, x: Tensor) -> list[Tensor]:
-        """What every layer gives, the last one as it is."""
+        """The output of every layer, that of the last without activation."""
         out = [x]
         for i, (weight, bias) in enumerate(self.layers):
             value = torch.addmm(bias, out[-1], weight)
@@ -160,7 +164,7 @@ class Stack:
 
 
 class SubsetStacks:
-    """The mean over subsets of the columns of what each subset's stack gives."""
+    """The mean output of stacks, each applied to its own subset of the columns."""
 
     def __init__(self, stacks: Sequence[Stack], subsets: Int64, device: torch.device) -> None:
         self.stacks, self.subsets = stacks, torch.from_numpy(subsets).to(device)
@@ -171,10 +175,10 @@ class SubsetStacks:
 
 
 def in_tiles(function: Callable[[Tensor], Tensor], features: Array, width: int, device: torch.device) -> Float32:
-    """function(cells) for all rows: float32, rows × width.
+    """function(cells) of all rows: float32, rows × width.
 
-    It is called with a tile of rows at a time, the last ones padded with zeros: matrix products of other shapes may add in
-    another order, and a row's columns must not depend on how many rows come with it.
+    The function gets tiles of one size, the last padded with zeros: matrix products of other shapes
+    may add in another order, and a row's columns must not depend on how many rows come with it.
     """
     out = np.empty((len(features), width), np.float32)
     size = TILE if device.type == "cpu" else GPU_TILE

@@ -1,4 +1,4 @@
-"""Batches of rows straight from the memory-map: only the batch is ever copied."""
+"""Batches of rows drawn from the memory-map, of which only the batch is copied."""
 
 import itertools
 from dataclasses import dataclass, replace
@@ -23,9 +23,10 @@ FEW_ERAS = "a network needs at least two eras: some to learn from, the rest to k
 class RowBatch:
     """Rows of some eras, era after era.
 
-    cells: rows × features, in the units and dtype of the panel. era: int64, one a row. groups: (first, one past the last)
-    row of each era in the batch. target: float32, one a row; None where the panel hides it. auxiliary: float32, rows × further
-    targets, NaN where unknown; None where the panel shows none.
+    cells: rows × features, in the units and dtype of the panel. era: int64, rows. groups: (first,
+    one past the last) row of each era in the batch. target: float32, rows; None where the panel
+    hides it. auxiliary: float32, rows × auxiliary targets, NaN where unknown; None where the panel
+    has none.
     """
 
     cells: Tensor
@@ -40,15 +41,15 @@ class RowBatch:
     def to(self, device: torch.device) -> "RowBatch":
         """The same batch on a device."""
         target = None if self.target is None else self.target.to(device)
-        further = None if self.auxiliary is None else self.auxiliary.to(device)
-        return replace(self, cells=self.cells.to(device), era=self.era.to(device), target=target, auxiliary=further)
+        auxiliary = None if self.auxiliary is None else self.auxiliary.to(device)
+        return replace(self, cells=self.cells.to(device), era=self.era.to(device), target=target, auxiliary=auxiliary)
 
 
 def draw(panel: Panel, size: int, n_eras: int, rng: np.random.Generator) -> RowBatch:
-    """About `size` rows, evenly from `n_eras` eras drawn in proportion to their rows; all rows of an era that has too few.
+    """A batch of about `size` rows: evenly from `n_eras` eras, which are drawn in proportion to their rows.
 
-    Where the panel shows its target, only rows that have one count, and eras with two of them or more. Raises NlabError
-    where no era is left.
+    An era with fewer rows gives all of them. Where the panel shows its target, only rows with a
+    known target count, and eras with at least two of them. Raises NlabError where no era is left.
     """
     counts = _drawable(panel)
     n_eras = min(n_eras, int(np.count_nonzero(counts)))
@@ -58,19 +59,19 @@ def draw(panel: Panel, size: int, n_eras: int, rng: np.random.Generator) -> RowB
     share = max(1, size // n_eras)
     drawn = [_rows_of(panel, era)[np.sort(rng.choice(counts[era], min(share, counts[era]), replace=False))] for era in eras]
     ends = itertools.accumulate(map(len, drawn))
-    every = np.concatenate(drawn)
-    further = [auxiliary.values[every] for auxiliary in panel.auxiliary.values()]
+    rows = np.concatenate(drawn)
+    auxiliary = [target.values[rows] for target in panel.auxiliary.values()]
     return RowBatch(
-        cells=torch.from_numpy(np.concatenate([panel.features[rows, : panel.n_raw] for rows in drawn])),
+        cells=torch.from_numpy(np.concatenate([panel.features[part, : panel.n_raw] for part in drawn])),
         era=torch.from_numpy(np.repeat(panel.eras[eras].astype(np.int64), list(map(len, drawn)))),
-        groups=tuple((end - len(rows), end) for end, rows in zip(ends, drawn, strict=True)),
-        target=None if panel.target is None else torch.from_numpy(panel.target[every]),
-        auxiliary=torch.from_numpy(np.stack(further, axis=1)) if further else None,
+        groups=tuple((end - len(part), end) for end, part in zip(ends, drawn, strict=True)),
+        target=None if panel.target is None else torch.from_numpy(panel.target[rows]),
+        auxiliary=torch.from_numpy(np.stack(auxiliary, axis=1)) if auxiliary else None,
     )
 
 
 def no_batch(panel: Panel, share: float, how: Literal["last", "spread"]) -> str:
-    """Why no network can be trained on a panel, in a sentence; empty where one can. share, how: as `held_out` takes them."""
+    """A sentence that says why no network can be trained on a panel; empty where one can. share, how: of `held_out`."""
     if len(panel.eras) < 2:
         return FEW_ERAS
     empty = (part for part in held_out(panel, share, how) if not _drawable(part).any())
@@ -78,7 +79,7 @@ def no_batch(panel: Panel, share: float, how: Literal["last", "spread"]) -> str:
 
 
 def _drawable(panel: Panel) -> Int64:
-    """Of each era the rows that a batch may be drawn from."""
+    """The number of rows of each era that a batch may be drawn from."""
     counts = panel.n_known
     return counts if panel.target is None else np.where(counts < 2, 0, counts)  # a lone row has no pair and no variance
 
@@ -88,11 +89,12 @@ def _nothing_to_draw(panel: Panel) -> str:
 
 
 def held_out(panel: Panel, share: float, how: Literal["last", "spread"]) -> tuple[Panel, Panel]:
-    """(eras to learn from, eras to stop on): the last `share` of the eras is held out, or every k-th but the last one.
+    """(panel to learn from, panel to stop on): holds out the last `share` of the eras, or every k-th but the last.
 
-    Where the panel shows its target, eras whose targets reach into those of the held-out eras behind them are neither: a
-    network would be judged on what it has memorised. At least half of the eras before the seam are learned from all the
-    same, and eras held out here and there have no seam.
+    Where the panel shows its target and the last eras are held out, eras whose targets overlap
+    theirs are in neither: early stopping would use memorised targets. At least half of the eras
+    before the held-out ones are learned from all the same. Raises NlabError for fewer than two
+    eras.
     """
     eras = panel.eras
     if len(eras) < 2:
@@ -110,7 +112,10 @@ def held_out(panel: Panel, share: float, how: Literal["last", "spread"]) -> tupl
 
 
 def column_moments(panel: Panel, rng: np.random.Generator) -> tuple[Float64, Float64]:
-    """Mean and standard deviation of every raw feature, from about 50,000 rows, the same number an era."""
+    """Mean and standard deviation of every raw feature, float64.
+
+    They come from about 50,000 rows, the same number per era.
+    """
     share = -(-MOMENT_ROWS // len(panel.eras))
     total, squares, n = np.zeros(panel.n_raw), np.zeros(panel.n_raw), 0
     for block in panel.blocks():
@@ -123,6 +128,6 @@ def column_moments(panel: Panel, rng: np.random.Generator) -> tuple[Float64, Flo
 
 
 def _rows_of(panel: Panel, era: int) -> Int64:
-    """Rows of the panel's n-th era; with a target, where the panel shows it."""
+    """Rows of the panel's n-th era, those with a known target where the panel shows it."""
     first, last = panel.bounds[era].tolist()
     return np.arange(first, last) if panel.target is None else first + np.flatnonzero(np.isfinite(panel.target[first:last]))

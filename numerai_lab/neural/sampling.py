@@ -1,4 +1,4 @@
-"""From noise to samples: the probability-flow equation of a denoiser, solved in a few steps."""
+"""Samples from a denoiser: its probability-flow equation, solved in a few steps."""
 
 import itertools
 import math
@@ -15,22 +15,24 @@ Denoise = Callable[[Tensor, float], Tensor]
 
 
 def noise_levels(n_steps: int, largest: float = 80.0, smallest: float = 0.002, rho: float = 7.0) -> list[float]:
-    """Standard deviations of noise, falling, and 0 last: n_steps + 1 of them, close together where they are small."""
+    """Standard deviations of noise: n_steps falling values, close together where they are small, then 0."""
     high, low = largest ** (1 / rho), smallest ** (1 / rho)
     return [(high + i / max(1, n_steps - 1) * (low - high)) ** rho for i in range(n_steps)] + [0.0]
 
 
 def start(shape: tuple[int, ...], level: float, seed: int, device: torch.device) -> Tensor:
-    """Nothing but noise."""
+    """Normal noise of standard deviation `level`."""
     return level * torch.randn(shape, generator=generator_for(seed, device), device=device)
 
 
 def heun(denoise: Denoise, x: Tensor, levels: list[float]) -> Tensor:
-    """Second order: the slope is the mean of those at both ends of a step, but for the last one, which ends without noise.
+    """Samples from noise by Heun's second-order method. x: noise of the first of the falling `levels`.
 
-    Solved for z = x / √(σ² + SIGMA²) along the angle atan(σ / SIGMA): there only what sets the data apart from independent
-    normal values of that deviation moves (dz = −F, EDM's network), and those come out exactly, whatever the steps. In x
-    itself, 18 steps make a normal variable too wide by 5 %.
+    The slope is the mean of those at both ends of a step; the last step, which ends without noise,
+    takes that of its start. The equation is solved for z = x / √(σ² + SIGMA²) along the angle
+    atan(σ / SIGMA), where dz = −F (EDM's network). So independent normal values of deviation SIGMA
+    come out exactly for any number of steps; solved for x, 18 steps make a normal variable 5 % too
+    wide.
     """
 
     def moved(z: Tensor, level: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""Parameters of whatever trains a network, and the way from them into the one training loop. No torch at import."""
+"""Parameters of components that train a network, and their way into the training loop. No torch at import."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numerai_lab.neural.training import TrainingObjective
 
 HELD_OUT = 0.1
-"""Share of the eras given to a fit that early stopping is judged on."""
+"""Share of the fit's eras that is held out for early stopping."""
 CLIP = 5.0
 """Largest norm of a gradient; a larger one is scaled down to it."""
 SIGMA = 0.5
@@ -22,13 +22,13 @@ SIGMA = 0.5
 
 
 class OnDevice(Component):
-    """A component with a network."""
+    """A component with a network that runs on a device."""
 
     library_bytes: ClassVar[int] = 270_000_000
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where the network runs; auto = cuda where there is one")
 
     def no_device(self) -> str:
-        """Why it can't run where it is asked to, in a sentence; empty where it can."""
+        """A sentence that says why the network can't run on the device; empty where it can."""
         if self.device != "cuda":
             return ""
         from numerai_lab.neural.networks import no_device
@@ -37,7 +37,7 @@ class OnDevice(Component):
 
 
 class Training(OnDevice):
-    """Training on rows drawn from eras, early stopping on eras held out of those that fit was given."""
+    """Parameters of training on rows drawn from eras, with early stopping on held-out eras."""
 
     removed: ClassVar[Mapping[str, Any]] = {"clip": CLIP, "held_out": HELD_OUT}
 
@@ -57,18 +57,18 @@ class Training(OnDevice):
         "before whose targets reach into theirs; spread: every tenth, so that the last one is learned from",
     )
     evaluate_every: int = Field(
-        100, gt=0, le=10_000_000, description="steps between two looks at the held-out eras (and checkpoints)"
+        100, gt=0, le=10_000_000, description="steps between two evaluations on the held-out eras (and checkpoints)"
     )
-    patience: int = Field(5, gt=0, description="looks without improvement before it stops; the best weights are kept")
+    patience: int = Field(5, gt=0, description="evaluations without improvement before training stops; the best weights are kept")
 
     def no_training(self, panel: Panel) -> str:
-        """Why its network can't be trained on this panel, in a sentence; empty where it can."""
+        """A sentence that says why the network can't be trained on this panel; empty where it can."""
         from numerai_lab.neural.rows import no_batch
 
         return self.no_device() or no_batch(panel, HELD_OUT, self.held_out_eras)
 
     def _train(self, objective: "TrainingObjective", panel: Panel, rng: np.random.Generator, context: FitContext) -> None:
-        """Trains in place; `curve_` is the training curve: step, training loss, loss on held-out eras, float32."""
+        """Trains in place. `curve_` becomes the training curve: step, training loss, loss on held-out eras, float32."""
         from dataclasses import fields
 
         from numerai_lab.neural.networks import device_for
@@ -79,5 +79,5 @@ class Training(OnDevice):
         self.curve_ = train(objective.to(device_for(self.device)), panel, plan, rng, context)
 
     def _batch_eras(self) -> int:
-        """Eras in a batch, where a method has no choice."""
+        """The number of eras in a batch, which a subclass may fix."""
         return self.eras_per_batch

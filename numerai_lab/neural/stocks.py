@@ -1,4 +1,4 @@
-"""Networks of augmenters that know features and target: noise to stocks, a net to dream with, a net that gives rows back."""
+"""Networks of the augmenters noise_to_stock, dream and unet."""
 
 from collections.abc import Mapping, Sequence
 
@@ -25,19 +25,19 @@ class RowNetwork(TrainingObjective):
         return batch.cells.float() / self.top - 0.5, batch.target[:, None] - 0.5
 
     def arrays(self) -> dict[str, Array]:
-        """Learned arrays for a component."""
+        """The weights, by the names that a component learns them under."""
         return {f"network_{name}_": value.detach().cpu().numpy().copy() for name, value in self.state_dict().items()}
 
     def load(self, arrays: Mapping[str, Array]) -> None:
-        """Takes over what `arrays` gave."""
+        """Loads the weights that `arrays` returned."""
         self.load_state_dict({name: torch.from_numpy(arrays[f"network_{name}_"].copy()) for name in self.state_dict()})
         self.eval()
 
 
 class NoiseToStockNetwork(RowNetwork):
-    """A residual network with dropout that gives back features and target of the row it is shown.
+    """A residual network with dropout that restores the features of a row and predicts its target.
 
-    sizes: width, layers. rates: of dropout, and the weight of the target's error.
+    sizes: width, number of layers. rates: of dropout, and the weight of the target's error.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class NoiseToStockNetwork(RowNetwork):
 
 
 class Dreaming(RowNetwork):
-    """A plain network from features to the target, whose activations are to be raised."""
+    """A network that predicts the target, and moves rows so that its activations rise."""
 
     def __init__(self, n_features: int, top: float, sizes: Sequence[int], init: torch.Generator) -> None:
         super().__init__(top)
@@ -85,7 +85,7 @@ class Dreaming(RowNetwork):
 
 
 class UNetNetwork(RowNetwork):
-    """p → wide → narrow → target, and narrow → wide, beside the first wide layer, → p.
+    """Features → wide → narrow → target, and narrow → wide, beside the first wide layer, → features.
 
     sizes: wide, narrow. weights: of the errors of target and features.
     """

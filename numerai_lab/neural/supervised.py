@@ -1,4 +1,4 @@
-"""Networks that learn from targets: the supervised autoencoder, and the Siamese net, whose distances are those of targets."""
+"""Networks that learn from targets: the supervised autoencoder and the Siamese net."""
 
 import itertools
 from dataclasses import dataclass
@@ -15,17 +15,18 @@ from numerai_lab.neural.rows import RowBatch
 from numerai_lab.neural.training import TrainingObjective
 
 MIDDLE = 0.5
-"""What targets are centred on."""
+"""The value that targets are centred on."""
 
 Affine = tuple[Float64, Float64]
-"""Scale and shift, one a column."""
+"""Scale and shift of every column."""
 
 
 @dataclass(frozen=True)
 class SupervisedShape:
-    """Sizes and rates. top: the largest value of a feature; drops: of the hidden layers, in their order.
+    """Sizes and dropout rates of a supervised autoencoder.
 
-    n_targets: the target and auxiliary ones.
+    top: the largest value of a feature; drops: of the hidden layers, in their order; n_targets:
+    auxiliary ones included.
     """
 
     n_features: int
@@ -52,11 +53,11 @@ class _Dense(nn.Module):
 
 
 class SupervisedAutoencoding(TrainingObjective):
-    """A denoising autoencoder whose latents stand beside the features in a network that predicts the targets.
+    """A denoising autoencoder, and a network that predicts the targets from features and latents.
 
-    Loss: squared error of the features on 0..1, of the targets predicted from the reconstruction, and of those predicted
-    by the network, each the mean over all that are known; early stopping goes by the last alone. Yirun Zhang 2021, first of
-    Kaggle's Jane Street competition.
+    The loss adds up the squared errors of the features on 0..1, of the targets predicted from the
+    reconstruction, and of those predicted by the network, each the mean over known values; early
+    stopping uses the last alone. Yirun Zhang 2021, first of Kaggle's Jane Street competition.
     """
 
     def __init__(self, shape: SupervisedShape, init: torch.Generator) -> None:
@@ -90,21 +91,24 @@ class SupervisedAutoencoding(TrainingObjective):
         x, restored, auxiliary, predicted = self(batch.cells, noise)
         targets = _targets(batch)
         rebuilt = functional.mse_loss(restored.float(), x)
-        return torch.stack([rebuilt, _missed(auxiliary, targets), _missed(predicted, targets)]).sum()
+        return torch.stack([rebuilt, _error_of_known(auxiliary, targets), _error_of_known(predicted, targets)]).sum()
 
-    def judged(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
-        return _missed(self(batch.cells, noise)[3], _targets(batch))
+    def validation_loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
+        return _error_of_known(self(batch.cells, noise)[3], _targets(batch))
 
     def _drop(self, noise: torch.Generator) -> Drop:
         return dropping(noise) if self.training else no_dropout
 
     def encoding(self) -> tuple[Float32, Float32]:
-        """Weights and biases from cells in their own units to what swish makes latents of; every norm is inside."""
+        """Weights and biases from cells in their own units to the input of the latents' swish, every norm inside."""
         scale, shift = _affine(self.norm)
         return _folded(self.encoder.linear, (scale / self.shape.top, shift), _affine(self.encoder.norm))
 
     def prediction(self) -> list[tuple[Float32, Float32]]:
-        """The layers from [cells, latents] to the target, auxiliary ones left out, swish between them; every norm is inside."""
+        """Layers from [cells, latents] to the target, with swish between them and every norm inside.
+
+        Auxiliary targets are left out.
+        """
         (scale, shift), (mixed, moved), p = _affine(self.norm), _affine(self.mixed), self.shape.n_features
         before = (
             np.concatenate([mixed[:p] * scale / self.shape.top, mixed[p:]]),
@@ -118,7 +122,7 @@ class SupervisedAutoencoding(TrainingObjective):
 
 
 class SiameseDistances(TrainingObjective):
-    """(|f(x) − f(x')| − scale · |y − y'|)², the mean over all pairs of rows of an era [nyuton, Numerai forum]."""
+    """The mean of (|f(x) − f(x')| − scale · |y − y'|)² over all pairs of rows of an era [nyuton, Numerai forum]."""
 
     def __init__(self, encoder: Encoder, scale: float) -> None:
         super().__init__()
@@ -132,8 +136,8 @@ class SiameseDistances(TrainingObjective):
             squares = z.square().sum(1)
             # The floor keeps the root's gradient finite where two rows coincide, a row with itself among them.
             with full_precision(z.device):
-                apart = (squares[:, None] + squares[None] - 2 * z @ z.T).clamp(min=1e-6).sqrt()
-            errors = (apart - self.scale * (y[:, None] - y[None]).abs()).square()
+                distances = (squares[:, None] + squares[None] - 2 * z @ z.T).clamp(min=1e-6).sqrt()
+            errors = (distances - self.scale * (y[:, None] - y[None]).abs()).square()
             total = total + errors.sum() - errors.diagonal().sum()
             pairs += (end - first) * (end - first - 1)
         mean: Tensor = total / max(1, pairs)
@@ -146,19 +150,19 @@ def _centred(batch: RowBatch) -> Tensor:
 
 
 def _targets(batch: RowBatch) -> Tensor:
-    """rows × targets, auxiliary ones behind the target, NaN where one is unknown."""
+    """Centred targets, rows × targets: the target, then auxiliary ones, NaN where unknown."""
     target = _centred(batch)[:, None]
     return target if batch.auxiliary is None else torch.cat([target, batch.auxiliary.float() - MIDDLE], dim=1)
 
 
-def _missed(predicted: Tensor, targets: Tensor) -> Tensor:
-    """The mean squared error over all targets that are known."""
+def _error_of_known(predicted: Tensor, targets: Tensor) -> Tensor:
+    """The mean squared error over known targets."""
     known = targets.isfinite()
     return functional.mse_loss(predicted.float()[known], targets[known])
 
 
 def _affine(norm: nn.BatchNorm1d) -> Affine:
-    """What a batch norm does once it is trained."""
+    """The scale and shift that a trained batch norm applies."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
     mean, variance, weight, bias = (
@@ -170,7 +174,7 @@ def _affine(norm: nn.BatchNorm1d) -> Affine:
 
 
 def _folded(layer: nn.Linear, before: Affine | None, after: Affine | None) -> tuple[Float32, Float32]:
-    """A linear layer with what scales and shifts its inputs and its outputs inside it."""
+    """Weight and bias of a linear layer with the scale and shift of its inputs and of its outputs inside."""
     weight, bias = (tensor.detach().cpu().numpy().astype(np.float64) for tensor in (layer.weight, layer.bias))
     if before is not None:
         weight, bias = weight * before[0], bias + weight @ before[1]
@@ -190,17 +194,17 @@ class Supervised:
         self.stack = Stack(prediction, device, swish) if prediction else None
 
     def latents(self, x: Tensor) -> Tensor:
-        """rows × latents, noise and dropout off."""
+        """Latents without noise and dropout: rows × latents."""
         return swish(torch.addmm(self.bias, x, self.weight))
 
     def predicted(self, x: Tensor) -> Tensor:
-        """rows × 1."""
+        """Predictions of the target: rows × 1."""
         assert self.stack is not None
         return self.stack(torch.cat([x, self.latents(x)], dim=1))
 
 
 class Places:
-    """A trained Siamese net: the places of cells, or, where there are centres, the distances from these."""
+    """A trained Siamese net: the embeddings of cells, or their distances from the centres where there are any."""
 
     def __init__(self, stack: Stack, centres: Float32 | None, device: torch.device) -> None:
         self.stack, self.centres = stack, None if centres is None else torch.from_numpy(centres).to(device)
@@ -209,5 +213,5 @@ class Places:
         places = self.stack(x)
         if self.centres is None:
             return places
-        # The other way of computing them loses small distances to rounding.
+        # Matrix products would lose small distances to rounding.
         return torch.cdist(places, self.centres, compute_mode="donot_use_mm_for_euclid_dist")

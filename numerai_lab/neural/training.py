@@ -20,24 +20,24 @@ from numerai_lab.neural.rows import RowBatch, draw, held_out
 
 VALIDATION_BATCHES = 8
 RELEASE_EVERY = 50
-"""Steps after which pages of the memory-map leave the process."""
+"""Steps between two releases of the memory-map's pages."""
 
 
 class TrainingObjective(nn.Module):
-    """What is trained: networks, and the loss of a batch, whose random draws are made by `noise` alone."""
+    """The networks to train, and their loss on a batch. All random draws come from `noise`."""
 
     @abstractmethod
     def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
-        """A scalar, to be made small."""
+        """The loss to minimise, a scalar."""
 
-    def judged(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
-        """What early stopping goes by: the loss, where a method says nothing else."""
+    def validation_loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
+        """The loss that early stopping uses; that of training unless a method has another."""
         return self.loss(batch, noise)
 
 
 @dataclass(frozen=True)
 class TrainingSchedule:
-    """How long and how to train; the fields are parameters of the components, which describe them."""
+    """Parameters of the training loop. Components describe them, where they are parameters too."""
 
     batch_size: int
     eras_per_batch: int
@@ -51,10 +51,10 @@ class TrainingSchedule:
     evaluate_every: int
     patience: int
     ema: float = 0.0
-    """Decay of the running mean of the weights that is judged and kept; 0 = the weights themselves."""
+    """Decay of the running mean of the weights, which is evaluated and kept; 0 = the weights themselves."""
 
     def steps(self, n_rows: int) -> int:
-        """Steps at most, for so many rows to learn from."""
+        """The number of steps at most, for `n_rows` rows to learn from."""
         n_steps = self.max_steps if self.epochs is None else math.ceil(self.epochs * n_rows / self.batch_size)
         return max(1, min(self.max_steps, n_steps))
 
@@ -62,11 +62,13 @@ class TrainingSchedule:
 def train(
     objective: TrainingObjective, panel: Panel, plan: TrainingSchedule, rng: np.random.Generator, context: FitContext
 ) -> Float32:
-    """Trains in place, ends with the weights that were best on held-out eras, and returns the curve.
+    """Trains in place, ends with the weights that were best on held-out eras, and returns the training curve.
 
-    curve: float32, a row an evaluation, the first before any step: step, mean training loss since the last one (NaN at
-    first), what is judged on the same batches of held-out eras with the same noise. The weights are the same bytes for the same
-    seed, device and number of threads; so they are after a checkpoint was taken up again, on a device of the same type.
+    The curve is float32 with a row per evaluation, the first before any step: step, mean training
+    loss since the last evaluation (NaN at first), loss on held-out eras, always on the same batches
+    with the same noise. The same seed, device and number of threads give the same bytes, also when
+    training goes on from a checkpoint on a device of the same type. Raises NlabFailure where the
+    loss is not finite.
     """
     loop = _Loop(objective, panel, plan, rng)
     with repeatable(loop.device):
@@ -86,7 +88,7 @@ def train(
 
 
 class _Loop:
-    """Everything that changes while training, and how it is written down."""
+    """The state of training, and its checkpoints."""
 
     def __init__(self, objective: TrainingObjective, panel: Panel, plan: TrainingSchedule, rng: np.random.Generator) -> None:
         self.objective, self.plan = objective, plan
@@ -108,7 +110,7 @@ class _Loop:
 
     @property
     def message(self) -> str:
-        """How far it has come: losses at the last evaluation."""
+        """The losses at the last evaluation, for progress."""
         _, trained, held_out_loss = self.curve[-1]
         return f"loss {held_out_loss:.3g}" if math.isnan(trained) else f"loss {trained:.3g}, held out {held_out_loss:.3g}"
 
@@ -129,7 +131,7 @@ class _Loop:
         self.optimiser.step()
         self.losses.append(loss.detach())
         self.step += 1
-        # A mean over the steps so far at first: it must not remember the random start.
+        # At first a mean over the steps so far, so that the random start is forgotten.
         decay = min(self.plan.ema, self.step / (self.step + 10))
         for name, value in self.objective.state_dict().items() if self.mean else ():
             self.mean[name].lerp_(value, 1 - decay) if value.is_floating_point() else self.mean[name].copy_(value)
@@ -137,17 +139,18 @@ class _Loop:
             self.panel.release()
 
     def evaluate(self) -> None:
-        """Adds a point to the curve, and keeps the weights if they are the best so far."""
+        """Adds a point to the curve, and keeps the weights if they are the best so far.
+
+        Raises NlabFailure where the loss is not finite.
+        """
         self.objective.eval()
         now = {name: value.detach().clone() for name, value in self.objective.state_dict().items()}
         self.objective.load_state_dict(self.mean or now)
         noise = generator_for(self.validation_seed, self.device)
         with torch.no_grad():
-            held_out_loss = (
-                torch.stack([self._cast(self.objective.judged, batch.to(self.device), noise) for batch in self.validation])
-                .mean()
-                .item()
-            )
+            batches = (batch.to(self.device) for batch in self.validation)
+            losses = [self._cast(self.objective.validation_loss, batch, noise) for batch in batches]
+        held_out_loss = torch.stack(losses).mean().item()
         trained = torch.stack(self.losses).mean().item() if self.losses else math.nan
         self.losses = []
         self.curve.append((self.step, trained, held_out_loss))
@@ -164,7 +167,7 @@ class _Loop:
             return loss(batch, noise)
 
     def arrays(self) -> dict[str, Array]:
-        """A checkpoint: all that `load` needs to go on as if nothing had happened."""
+        """A checkpoint: all that `load` needs to continue to the same bytes."""
         return {
             "counts": np.array([self.step, self.stale]),
             "best_loss": np.array(self.best_loss),
@@ -174,11 +177,11 @@ class _Loop:
             "rows": np.frombuffer(json.dumps(self.rows.bit_generator.state).encode(), np.uint8),
             **{f"best/{name}": _array(value) for name, value in self.best.items()},
             **{f"mean/{name}": _array(value) for name, value in self.mean.items()},
-            **written(self.objective, self.optimiser),
+            **training_state(self.objective, self.optimiser),
         }
 
     def load(self, arrays: Mapping[str, Array]) -> bool:
-        """Takes up a checkpoint; False for that of another kind of device, whose random stream is another one."""
+        """Continues from a checkpoint; False for one of another type of device, whose random stream differs."""
         if arrays["device"] != self.device.type:
             return False
         self.step, self.stale = arrays["counts"].tolist()
@@ -188,12 +191,12 @@ class _Loop:
         self.rows.bit_generator.state = json.loads(arrays["rows"].tobytes())
         self.best = _tensors(arrays, "best/", self.device)
         self.mean = _tensors(arrays, "mean/", self.device)
-        take_up(arrays, self.objective, self.optimiser)
+        load_training_state(arrays, self.objective, self.optimiser)
         return True
 
 
-def written(module: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Array]:
-    """Weights and the optimiser's moments, as a part of a checkpoint."""
+def training_state(module: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Array]:
+    """Weights and the optimiser's moments, as arrays of a checkpoint."""
     moments = optimiser.state_dict()["state"]
     return {
         **{f"now/{name}": _array(value) for name, value in module.state_dict().items()},
@@ -201,8 +204,8 @@ def written(module: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Ar
     }
 
 
-def take_up(arrays: Mapping[str, Array], module: nn.Module, optimiser: torch.optim.Optimizer) -> None:
-    """The inverse of `written`."""
+def load_training_state(arrays: Mapping[str, Array], module: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+    """Loads the weights and moments that `training_state` returned."""
     module.load_state_dict(_tensors(arrays, "now/", next(module.parameters()).device))
     moments: dict[int, dict[str, Tensor]] = {}
     for name, value in _tensors(arrays, "moment/", torch.device("cpu")).items():

@@ -15,14 +15,14 @@ from numerai_lab.core.arrays import Array, Float32, Int64
 from numerai_lab.core.errors import NlabFailure
 from numerai_lab.core.progress import FitContext
 from numerai_lab.neural.networks import Stack, arrays_of, linear, relu_net, repeatable
-from numerai_lab.neural.training import take_up, written
+from numerai_lab.neural.training import load_training_state, training_state
 from numerai_lab.neural.umap_graph import LandmarkSpace, MembershipCurve, ScoreMap
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 PER_EDGE = 5.0
-"""Rows that an edge is pushed away from, in weight; umap-learn's negative_sample_rate."""
+"""Weight of the rows that an edge is pushed away from; umap-learn's negative_sample_rate."""
 FLOOR = 1e-3
 """Added to squared distances, so that logarithms and the push between equal rows stay finite."""
 WARM_UP = 0.1
@@ -33,7 +33,7 @@ CHECKPOINT_EVERY = 100
 
 @dataclass(frozen=True)
 class EncoderSchedule:
-    """How long and in what steps to train. The generator's parameters describe the fields."""
+    """Parameters of an encoder's training; the generator's parameters describe them."""
 
     steps: int
     batch_size: int
@@ -64,7 +64,7 @@ class ScoreEncoder(nn.Module):
         return [*arrays_of(self.body), *arrays_of(self.straight)]
 
     def load(self, arrays: Sequence[tuple[Float32, Float32]]) -> None:
-        """Takes the weights that `arrays` gave."""
+        """Loads the weights that `arrays` returned."""
         layers = [layer for part in (self.body, self.straight) for layer in part.modules() if isinstance(layer, nn.Linear)]
         with torch.no_grad():
             for layer, (weight, bias) in zip(layers, arrays, strict=True):
@@ -81,7 +81,7 @@ class EncoderEmbedding:
         layers: Sequence[tuple[Float32, Float32]],
         device: torch.device,
     ) -> None:
-        """layers: as `ScoreEncoder.arrays` gives them."""
+        """layers: as `ScoreEncoder.arrays` returns them."""
         self.scores = scores
         self.body, self.straight = Stack(layers[:-1], device), Stack(layers[-1:], device)
 
@@ -106,10 +106,10 @@ def cross_entropy(
 
 
 def distance_correlation(columns: Tensor, scores: Tensor, partners: Tensor) -> Tensor:
-    """How far distances between rows in columns follow those in scores: their correlation.
+    """The correlation of distances between rows in columns with those in scores.
 
-    partners: the row that each row is measured against. Source: the global term of Sainburg et al.
-    2021.
+    partners: the row whose distance is taken from each row. Source: the global term of Sainburg et
+    al. 2021.
     """
     pairs = torch.stack([torch.sqrt((points - points[partners]).square().sum(1) + FLOOR) for points in (columns, scores)])
     return torch.corrcoef(pairs)[0, 1]
@@ -141,7 +141,7 @@ def train(
         while loop.step < schedule.steps:
             loop.learn()
             if loop.step % CHECKPOINT_EVERY == 0 or loop.step == schedule.steps:
-                loop.note()
+                loop.record()
                 context.save_checkpoint(loop.arrays())
             context.progress(loop.step, schedule.steps, f"loss {sum(loop.curve[-1][1:]):.4g}" if loop.curve else "")
     return np.array(loop.curve, np.float32)
@@ -154,7 +154,7 @@ def fit_layout(
     schedule: EncoderSchedule,
     seed: int,
 ) -> None:
-    """Trains an encoder in place to give the rows' places in a layout.
+    """Trains an encoder in place to predict the rows' places in a layout.
 
     Mean squared error, by Adam; the learning rate falls along half a cosine.
     """
@@ -193,8 +193,8 @@ class GraphEdges:
 
     def draw(self, n: int, rng: np.random.Generator) -> tuple[Int64, Int64]:
         """Heads and tails of n edges."""
-        at = np.searchsorted(self.until, rng.random(n) * self.until[-1], side="right")
-        return self.heads[at], self.tails[at]
+        positions = np.searchsorted(self.until, rng.random(n) * self.until[-1], side="right")
+        return self.heads[positions], self.tails[positions]
 
     def push_weights(self, heads: Int64, tails: Int64, n: int) -> Float32:
         """The weight of each push of a head from the first n tails: heads × n, summing to 1.
@@ -204,13 +204,13 @@ class GraphEdges:
         """
         weights = np.broadcast_to(1 / self.degree[tails[:n]], (len(heads), n)).copy()
         weights[heads[:, None] == tails[None, :n]] = 0
-        np.fill_diagonal(weights, 0)  # an edge's own tail was not drawn apart from its head
+        np.fill_diagonal(weights, 0)  # an edge's own tail was not drawn independently of its head
         shares: Float32 = (weights / weights.sum()).astype(np.float32)
         return shares
 
 
 class _TrainingLoop:
-    """Everything that changes in training, and how a checkpoint holds it."""
+    """The state of training, and its checkpoints."""
 
     def __init__(
         self,
@@ -259,8 +259,8 @@ class _TrainingLoop:
             push = push + self.schedule.global_weight * (1 - distance_correlation(columns[:n], scores, far))
         return pull, push
 
-    def note(self) -> None:
-        """Adds a point to the curve."""
+    def record(self) -> None:
+        """Adds a point to the curve. Raises NlabFailure where the loss is not finite."""
         pull, push = torch.stack(self.losses).mean(0).tolist()
         self.losses = []
         self.curve.append([self.step, pull, push])
@@ -269,10 +269,10 @@ class _TrainingLoop:
 
     def arrays(self) -> dict[str, Array]:
         """A checkpoint."""
-        return {"curve": np.array(self.curve), **written(self.encoder, self.optimiser)}
+        return {"curve": np.array(self.curve), **training_state(self.encoder, self.optimiser)}
 
     def load(self, arrays: Mapping[str, Array]) -> None:
-        """Goes on from a checkpoint."""
+        """Continues from a checkpoint."""
         self.curve = arrays["curve"].tolist()
         self.step = int(self.curve[-1][0])
-        take_up(arrays, self.encoder, self.optimiser)
+        load_training_state(arrays, self.encoder, self.optimiser)

@@ -1,4 +1,4 @@
-"""umap-learn, kept from warning, and from changing how many threads others use."""
+"""umap-learn without its warnings, and without its effect on other libraries' threads."""
 
 import ctypes
 import warnings
@@ -9,7 +9,10 @@ from typing import Any
 
 @contextmanager
 def umap_learn() -> Iterator[Any]:
-    """The module `umap.umap_`. numba sets the number of OpenMP threads of the whole process; afterwards it is what it was."""
+    """The module `umap.umap_`, for use inside of the block.
+
+    numba sets the number of OpenMP threads of the whole process; afterwards it is what it was.
+    """
     from threadpoolctl import threadpool_limits
 
     # numba loads this library when its threads start, and a torch that is imported later takes it over. Only what is loaded

@@ -1,4 +1,4 @@
-"""Rows placed among the landmarks of a layout, each for itself."""
+"""Places rows among the landmarks of a layout, each row on its own."""
 
 import torch
 from torch import Tensor

@@ -9,7 +9,7 @@ from numerai_lab.config.placebos import Placebos
 from numerai_lab.core.errors import NlabError, nearest
 from numerai_lab.fitting.fingerprint import FINGERPRINT, differences
 from numerai_lab.metrics import METRICS
-from numerai_lab.metrics.changes import DELTAS, KINDS, SURENESS, changes, series_of, typed
+from numerai_lab.metrics.changes import DELTAS, KINDS, VERDICT_COLUMNS, changes, series_of, typed
 from numerai_lab.metrics.scoring import FOLD, split_names
 from numerai_lab.metrics.verdict import SMALLEST_EFFECT
 from numerai_lab.metrics.windows import with_windows
@@ -143,9 +143,11 @@ def _with_changes(runs: Sequence[Run], reference: tuple[str, str]) -> "pl.DataFr
         changed += [{"run": run, "variant": variant, "split": split, **_named(row)} for (run, variant), row in rows.items()]
     every = pl.concat([_noted(run) for run in runs], how="diagonal_relaxed")
     names = pl.Series("run", [run.name for run in runs for _ in range(len(run.scores))])
-    plain = every.select(names, *[name for name in every.columns if not name.startswith("delta_") and name not in SURENESS])
+    plain = every.select(
+        names, *[name for name in every.columns if not name.startswith("delta_") and name not in VERDICT_COLUMNS]
+    )
     change_table = typed(pl.DataFrame(changed, infer_schema_length=None))
-    last = [name for name in change_table.columns if name.startswith("delta_")] + list(SURENESS)
+    last = [name for name in change_table.columns if name.startswith("delta_")] + list(VERDICT_COLUMNS)
     return plain.join(
         change_table.select("run", "variant", "split", *last), on=["run", "variant", "split"], how="left", maintain_order="left"
     )

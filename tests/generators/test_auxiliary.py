@@ -78,7 +78,7 @@ def test_errors_are_means_over_the_targets_that_are_known() -> None:
     def missed(found: torch.Tensor) -> float:
         return float(np.nansum((found.numpy() - wanted) ** 2) / n)
 
-    assert net.judged(batch, generator_for(0)).item() == pytest.approx(missed(told), rel=1e-5)
+    assert net.validation_loss(batch, generator_for(0)).item() == pytest.approx(missed(told), rel=1e-5)
     whole = float((restored - x).square().mean()) + missed(auxiliary) + missed(told)
     assert net.loss(batch, generator_for(0)).item() == pytest.approx(whole, rel=1e-5)
 

@@ -86,10 +86,10 @@ def test_early_stopping_goes_by_the_prediction_alone() -> None:
     batch = draw(world(), 64, 1, np.random.default_rng(0))
     assert batch.target is not None
     predicted = net(batch.cells, generator_for(0))[3][:, 0]
-    assert net.judged(batch, generator_for(0)).item() == pytest.approx(
+    assert net.validation_loss(batch, generator_for(0)).item() == pytest.approx(
         (predicted + 0.5 - batch.target).square().mean().item(), rel=1e-5
     )
-    assert net.loss(batch, generator_for(0)).item() > net.judged(batch, generator_for(0)).item()
+    assert net.loss(batch, generator_for(0)).item() > net.validation_loss(batch, generator_for(0)).item()
 
 
 def test_siamese_loss_is_the_mean_over_pairs_of_an_era() -> None:

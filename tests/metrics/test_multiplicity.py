@@ -16,7 +16,7 @@ from numerai_lab.metrics.multiplicity import (
     worst_against_mean,
     worst_pair,
 )
-from numerai_lab.metrics.retraining import Trained, seed_noise
+from numerai_lab.metrics.retraining import PairSide, seed_noise
 from numerai_lab.metrics.significance import RESAMPLES, Differences, mean_differences
 from tests.metrics.test_significance import overlapping_noise
 
@@ -146,7 +146,7 @@ def test_an_interval_wider_than_any_difference_of_an_era_is_none_and_costs_the_o
     rng = np.random.default_rng(3)
     x = overlapping_noise(rng, 60, 3)
     few = np.array([[0.0, 9.0], [0.0, 0.0], [0.0, 0.0]])  # scores of two seeds each: those of the first lie far apart
-    noise = seed_noise(Trained([*few], [1, 2, 3]), Trained([np.zeros(2)] * 3, [0, 0, 0]), RESAMPLES)
+    noise = seed_noise(PairSide([*few], [1, 2, 3]), PairSide([np.zeros(2)] * 3, [0, 0, 0]), RESAMPLES)
     differences = mean_differences(x, 4, noise=noise)
     tested = family_test(differences)
     assert np.isnan([tested.p[0], tested.low[0], tested.high[0]]).all()

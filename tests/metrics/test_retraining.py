@@ -5,13 +5,13 @@ import pytest
 from scipy.stats import binom, t
 
 from numerai_lab.metrics.changes import changes, pairs_against
-from numerai_lab.metrics.retraining import Trained, retraining, seed_noise
+from numerai_lab.metrics.retraining import PairSide, retraining, seed_noise
 from tests.metrics.test_significance import overlapping_noise
 
 
 def test_the_variance_is_that_between_seeds_of_both_sides_over_their_number() -> None:
     one, two = np.array([0.01, 0.02, 0.03]), np.array([0.02, 0.02, 0.08])
-    noise = seed_noise(Trained([one], [1]), Trained([two], [2]), 20_000)
+    noise = seed_noise(PairSide([one], [1]), PairSide([two], [2]), 20_000)
     assert noise is not None
     assert noise.error[0] ** 2 == pytest.approx((one.var(ddof=1) + two.var(ddof=1)) / 3)
     for level in (0.8, 0.95, 0.99):
@@ -21,19 +21,19 @@ def test_the_variance_is_that_between_seeds_of_both_sides_over_their_number() ->
 
 def test_a_side_with_one_seed_varies_as_the_other_does_and_a_deterministic_side_does_not() -> None:
     several, single, fixed = np.array([0.01, 0.02, 0.04]), np.array([0.02]), np.array([0.03, 0.03, 0.03])
-    lone = seed_noise(Trained([single], [1]), Trained([several], [2]), 100)
-    ridge = seed_noise(Trained([fixed], [1]), Trained([several], [2]), 100)
+    lone = seed_noise(PairSide([single], [1]), PairSide([several], [2]), 100)
+    ridge = seed_noise(PairSide([fixed], [1]), PairSide([several], [2]), 100)
     assert lone is not None
     assert ridge is not None
     assert lone.error[0] ** 2 == pytest.approx(several.var(ddof=1) * (1 + 1 / 3))
     assert ridge.error[0] ** 2 == pytest.approx(several.var(ddof=1) / 3)
-    assert seed_noise(Trained([single], [1]), Trained([single], [2]), 100) is None
+    assert seed_noise(PairSide([single], [1]), PairSide([single], [2]), 100) is None
 
 
 def test_a_lucky_reference_is_lucky_in_every_pair_and_a_copy_of_it_differs_by_nothing() -> None:
     rng = np.random.default_rng(0)
     values = [rng.normal(size=3) for _ in range(3)]
-    noise = seed_noise(Trained(values, [1, 2, 0]), Trained([values[0]] * 3, [0, 0, 0]), 20_000)
+    noise = seed_noise(PairSide(values, [1, 2, 0]), PairSide([values[0]] * 3, [0, 0, 0]), 20_000)
     assert noise is not None
     signs = np.sign(noise.draws[:, :2])
     assert 0.2 < np.corrcoef(signs.T)[0, 1] < 0.5  # 1/3 for two t that share one of two parts
