@@ -38,7 +38,7 @@ class Pooled:
 
     @property
     def deviation(self) -> Float64:
-        """Standard deviations; 1 where nothing varies."""
+        """Standard deviations; 1 for features that do not vary."""
         variance = np.diag(self.covariance)
         return np.where(variance > 1e-7, np.sqrt(np.maximum(variance, 1e-7)), 1)
 
@@ -147,8 +147,8 @@ def fit_latent(panel: Panel, pooled: Pooled, marginals: Marginals, k: int, rng: 
     """The map to factors whose rows, once cut into bins, have the correlations of the training rows.
 
     Factors are not normal, so bins of their values do not correlate as those of normal variables
-    would. The correlations behind the bins are therefore moved by the error that training rows show
-    when they are made anew from their own factors.
+    would. The correlations behind the bins are therefore corrected by the error that training rows
+    show when they are restored from their own factors.
     """
     series, correlations = marginals.series, as_correlation(pooled.covariance)
     behind = behind_bins(correlations, series)

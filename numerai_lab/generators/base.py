@@ -79,7 +79,7 @@ class Generator(Component):
 
     @property
     def untrained(self) -> dict[str, Any] | None:
-        """Parameters of an untrained network of about this size, with as many columns; None if nothing is trained."""
+        """Parameters of an untrained network of about this size and as many columns; None if nothing is trained."""
         return None
 
     @property

@@ -21,8 +21,8 @@ class RandomColumns(Generator):
 
     A row must get the same noise in every batch, and blocks hold no row ids. So the noise comes
     from a 64-bit hash of the row's features, its era, the seed and the number of columns. Rows of
-    one era with the same features get the same noise, and so do two placebos with as many columns;
-    another seed gives other noise.
+    one era with equal features get the same noise, and so do two placebos with equal numbers of
+    columns; another seed gives other noise.
 
     Source: this project; Steele, Lea, Flood 2014 (SplitMix64) for the mixing.
     """

@@ -17,7 +17,7 @@ from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.generators.base import Generator
 
 SPREAD = 4
-"""A feature is in at most about this many times as many pairs as in an even spread."""
+"""A feature is in at most this many times the pairs that it would have in an even spread."""
 
 SLICE = 10_000
 """Pairs converted to Python objects at a time; thousands of features make millions of pairs."""

@@ -37,7 +37,7 @@ class RowSample:
 
 @dataclass(frozen=True)
 class Realism:
-    """Statistics of an augmenter's rows. Ratios: 1 = as far from held-out eras as as many training rows and eras.
+    """Statistics of an augmenter's rows. Ratios: 1 = as far from held-out eras as equally many training rows and eras.
 
     bins: largest and mean difference of a feature's bin proportions from the training rows' (half
     the sum of absolute differences). corr, target_corr: rms difference of correlations, between
@@ -81,9 +81,9 @@ class Realism:
 
 
 def realism(train: RowSample, held: RowSample, generated: RowSample, seed: int) -> Realism:
-    """Statistics of generated rows beside real ones.
+    """Statistics of generated rows, and the same statistics of real ones.
 
-    train, held: real rows of different eras, best as many of each.
+    train, held: real rows of different eras, best in equal numbers.
     """
     rng = np.random.default_rng(seed)
     alike = _as_many(train, generated, rng)
@@ -220,7 +220,7 @@ def _half(era: Array, rng: np.random.Generator) -> Array:
 
 
 def _as_many(train: RowSample, generated: RowSample, rng: np.random.Generator) -> RowSample:
-    """As many training rows, of as many eras, as there are generated ones, or all.
+    """Training rows of equal number, and of equally many eras, as the generated ones, or all.
 
     A smaller sample differs more from others by chance alone.
     """

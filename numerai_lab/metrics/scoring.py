@@ -117,7 +117,7 @@ def per_era(
 
 
 def check_rows(panel: Panel, splits: Splits, scoring: Scoring) -> None:
-    """Raises NlabError when no scored era has as many rows with a target as `scoring.least_rows` asks for."""
+    """Raises NlabError when no scored era has `scoring.least_rows` rows with a target."""
     assert panel.target is not None
     coverage = Coverage(scoring.least_rows)
     for era in splits.scored:

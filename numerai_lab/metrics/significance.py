@@ -14,7 +14,7 @@ from numerai_lab.metrics.retraining import SeedNoise
 RESAMPLES = 2000
 MIN_BLOCK = 4
 MIN_BLOCKS = 4
-"""With fewer blocks of eras than this, nothing can be told from luck."""
+"""With fewer blocks of eras than this, effects can't be separated from luck."""
 LEVEL = 0.95
 ROUNDING = 1e-12
 """Scores that differ by less are equal: what is left is rounding."""

@@ -97,13 +97,13 @@ def raw_bins(panel: Panel, train: Sequence[int]) -> Bins:
 
 
 def thinned(panel: Panel, eras: Sequence[int], most_cells: int = MOST_CELLS) -> list[int]:
-    """Every k-th era, as many as have `most_cells` cells of raw features together."""
+    """Every k-th era, with about `most_cells` cells of raw features together at most."""
     cells = sum(panel.rows(era).stop - panel.rows(era).start for era in eras) * panel.n_raw
     return list(eras[:: max(1, -(-cells // most_cells))])
 
 
 def known_target(panel: Panel, era: int) -> tuple[Array, Float64]:
-    """(mask, target): whether each row of an era has a target (bool, rows), and the targets of those that have."""
+    """(mask, target): whether each row of an era has a known target (bool, rows), and the known targets."""
     assert panel.target is not None
     target = panel.target[panel.rows(era)].astype(np.float64)
     known = np.isfinite(target)

@@ -1,4 +1,4 @@
-"""Scores eras in parallel: as many as BLAS would use threads, with one BLAS thread each."""
+"""Scores eras in parallel: one per thread that BLAS would use, with one BLAS thread each."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +14,8 @@ def side_by_side(score: Callable[[int], T], eras: Sequence[int]) -> Iterator[T]:
     """`score` of every era, in their order; the results do not depend on the number of threads.
 
     A matrix of some hundred features gains little from a second BLAS thread, and nothing where
-    threads wait for a busy core; whole eras share nothing. OMP_NUM_THREADS and the like hold: they
-    set the number of eras in parallel.
+    threads wait for a busy core; whole eras are independent. OMP_NUM_THREADS and the like hold:
+    they set the number of eras in parallel.
     """
     import scipy.linalg
     from threadpoolctl import ThreadpoolController

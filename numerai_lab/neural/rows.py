@@ -93,8 +93,7 @@ def held_out(panel: Panel, share: float, how: Literal["last", "spread"]) -> tupl
 
     Where the panel shows its target and the last eras are held out, eras whose targets overlap
     theirs are in neither: early stopping would use memorised targets. At least half of the eras
-    before the held-out ones are learned from all the same. Raises NlabError for fewer than two
-    eras.
+    before the held-out ones are learned from in any case. Raises NlabError for fewer than two eras.
     """
     eras = panel.eras
     if len(eras) < 2:
