@@ -20,6 +20,7 @@ from numerai_lab.fitting.realism import realism_of
 from numerai_lab.fitting.run_context import ProgressDisplay, RunContext
 from numerai_lab.fitting.run_facts import run_facts, unlearned_targets
 from numerai_lab.fitting.scoring_terms import scoring_of
+from numerai_lab.fitting.truth import beside_truth_of_data
 from numerai_lab.fitting.variants import check_methods, fit_generators, resolved_config, train_and_predict
 from numerai_lab.metrics.scoring import Predictions, Scoring, check_rows, covered, per_era, score_table
 from numerai_lab.report import write_realism, write_report
@@ -150,9 +151,11 @@ def _score(
     with folder.phase("score"), display.task("score") as progress:
         eras = pl.concat([per_era(panel, predictions, part, scoring, progress) for part, predictions in predicted])
         scores = score_table(eras, scoring, notes_of(run.plan, run.loaded.alias), run.placebos.as_dict())
+    scores, facts, remarks = beside_truth_of_data(scores, eras, run.config, panel, scoring)
+    folder.manifest |= facts
     folder.write_table(PER_ERA, eras)
     folder.write_table(SCORES, scores)
-    for line in missing_scores(eras, panel.dates):
+    for line in (*remarks, *missing_scores(eras, panel.dates)):
         folder.warn(line)
     if leak := implausible(scores, run.config.scoring, panel, splits):
         folder.warn(leak)

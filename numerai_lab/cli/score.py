@@ -7,6 +7,11 @@ import typer
 
 from numerai_lab.cli.terminal import FormatOption, Set, expanded, print_table, stop
 
+TruthOption = Annotated[
+    Path | None,
+    typer.Option(callback=expanded, help="truth.parquet of a synthetic tournament, or its folder; default that of the data"),
+]
+
 
 def score(
     predictions: Annotated[
@@ -17,6 +22,8 @@ def score(
     ] = None,
     overrides: Set = None,
     reference: Annotated[str | None, typer.Option(help="the column others are compared with; default the first")] = None,
+    truth: TruthOption = None,
+    oracle: Annotated[str | None, typer.Option(help="the column of a model that reads the oracle")] = None,
     table_format: FormatOption = "table",
     out: Annotated[
         Path | None, typer.Option(callback=expanded, help="a new folder for scores.csv, scores.md and per_era.parquet")
@@ -32,12 +39,12 @@ def score(
     from numerai_lab.report.tables import summary_columns
     from numerai_lab.report.verdicts import lines_below
     from numerai_lab.runs.output_files import write_scores
-    from numerai_lab.studies.rescore import score_predictions
+    from numerai_lab.studies.rescore import Compared, score_predictions
 
     settings = load_part(config, overrides or [], ("data", "splits", "scoring"))
     if out is not None and out.exists():
         stop(f"--out: {out} exists already; name a new folder")
-    scored = score_predictions(predictions, settings, progress_display(), reference)
+    scored = score_predictions(predictions, settings, progress_display(), Compared(reference, truth, oracle))
     if out is not None:
         write_scores(
             out, scored.eras, scored.scores, scores_page(predictions.name, scored.head, scored.scores, settings.scoring.legacy)

@@ -12,7 +12,7 @@ from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.data.source import Source, Tournament
 from numerai_lab.storage.folders import user_path
 
-FEATURES = "features.json"
+FEATURES, TRUTH = "features.json", "truth.parquet"
 EXTRAS = ("meta_model.parquet", "train_benchmark_models.parquet", "validation_benchmark_models.parquet")
 
 
@@ -51,6 +51,11 @@ class Files(Source):
         "meta_model.parquet and *_benchmark_models.parquet as far as they exist, or with the files of an older release"
     )
     feature_set: str = Field("all", description="a set of the folder's features.json; `all` = every feature column")
+
+    @property
+    def truth(self) -> Path | None:
+        path = user_path(self.path) / TRUTH
+        return path if path.is_file() else None
 
     def files(self, progress: Progress = no_progress) -> Tournament:
         """The file, or the files of the folder. Raises NlabError where there are none, or features.json is invalid."""

@@ -86,6 +86,11 @@ class Source(Component):
         return names
 
     @property
+    def truth(self) -> Path | None:
+        """The file of expected returns, where the data are synthetic and it is there. No fit reads it."""
+        return None
+
+    @property
     def input_sets(self) -> tuple[str, ...]:
         """Feature sets that a variant may read by name, as it reads a generator's columns."""
         return ()

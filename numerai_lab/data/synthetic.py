@@ -74,6 +74,10 @@ class Synthetic(Source):
         return cache_dir() / "synthetic" / f"{self.world}-{self.size}-seed{self.seed}-v{VERSION}{oracle}"
 
     @property
+    def truth(self) -> Path | None:
+        return Files(path=str(self.folder)).truth
+
+    @property
     def cache_folders(self) -> tuple[Path, ...]:
         return (self.folder,)
 

@@ -29,7 +29,6 @@ VERSION = 3
 """Raised whenever the same seed would give other bytes. 3: worlds with known components, calibrated to the real tournament."""
 ORACLE = "oracle"
 """The feature set that shows latents. No other set holds its features."""
-TRUTH = "truth.parquet"
 GROUPS = ("intelligence", "charisma", "strength", "dexterity", "constitution", "wisdom")
 UNRESOLVED = {"20": 4, "60": 12}
 """Last validation eras whose 20- and 60-day targets are not known yet; without a 20-day target the data_type is `test`."""

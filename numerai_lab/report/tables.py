@@ -40,6 +40,8 @@ CORR = (
 SURE = (
     TableColumn("corr_sharpe", "sharpe", ".2f"),
     TableColumn("delta_placebo_corr_mean", "Δ placebo"),
+    TableColumn("share_of_truth", "of truth", ".0%"),
+    TableColumn("share_of_oracle", "of oracle", ".0%"),
     TableColumn("delta_bmc_mean", "Δ bmc"),
     TableColumn("delta_bmc_last200_mean", "Δ bmc 200"),
     TableColumn("delta_payout_proxy_mean", "Δ payout"),

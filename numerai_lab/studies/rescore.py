@@ -14,6 +14,7 @@ from numerai_lab.core.errors import NlabError, nearest
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.splits import Splits
 from numerai_lab.data.extras import RowIndex, find_rows, model_columns, numbered
+from numerai_lab.data.files import TRUTH
 from numerai_lab.data.reader import load
 from numerai_lab.data.scan import (
     as_bytes,
@@ -30,6 +31,7 @@ from numerai_lab.data.scan import (
 from numerai_lab.fitting.holdout import splits_of, with_hidden_targets
 from numerai_lab.fitting.run_context import ProgressDisplay
 from numerai_lab.fitting.scoring_terms import scoring_of
+from numerai_lab.fitting.truth import Truth, beside_truth
 from numerai_lab.metrics.scoring import Column, Predictions, covered, per_era, score_table
 
 if TYPE_CHECKING:
@@ -48,16 +50,31 @@ class Scored:
     head: tuple[str, ...]
 
 
-def score_predictions(path: Path, config: Config, display: ProgressDisplay, reference: str | None = None) -> Scored:
+@dataclass(frozen=True)
+class Compared:
+    """What predictions are compared with.
+
+    reference: a column, by default the first. truth: a file of expected returns, or the folder of one, by default that of
+    the data. oracle: the column of a model that reads the oracle.
+    """
+
+    reference: str | None = None
+    truth: Path | None = None
+    oracle: str | None = None
+
+
+def score_predictions(path: Path, config: Config, display: ProgressDisplay, compared: Compared = Compared()) -> Scored:
     """Scores every numeric column of a .parquet or .csv file (id, optional era) as a variant of its own.
 
-    reference: the column that others are compared with, by default the first. Rows without a prediction are left out of
-    their era, and counted. Raises NlabError when the file can't be read as such, when fewer than 80 % of its ids are in the
-    data, when ids repeat, when an era contradicts the data, or when no scored era has predictions.
+    Rows without a prediction are left out of their era, and counted. Raises NlabError when the file can't be read as such,
+    when fewer than 80 % of its ids are in the data, when ids repeat, when an era contradicts the data, when no scored era has
+    predictions, or when the truth can't be read.
     """
     frame, names, left_out = _read(path, config)
-    if reference is not None and reference not in names:
-        raise NlabError(f"--reference: {path} has no column {reference!r}; {nearest(reference, names)}")
+    reference = compared.reference
+    for option, name in (("--reference", reference), ("--oracle", compared.oracle)):
+        if name is not None and name not in names:
+            raise NlabError(f"{option}: {path} has no column {name!r}; {nearest(name, names)}")
     with display.task("data") as progress:
         loaded = load(config.data, config.extra_sets, progress)
     splits = splits_of(config, loaded.panel)
@@ -83,7 +100,24 @@ def score_predictions(path: Path, config: Config, display: ProgressDisplay, refe
     data = f"{'SYNTHETIC data' if loaded.synthetic else 'data'}: {version}; target {loaded.target}"
     head = [f"{data}; fnc[{scoring.fnc_features}]@{loaded.target}; Δ against {scoring.reference}"]
     head.append(f"val1 eras {span_text(scored.val1, panel.dates)}; val2 eras {span_text(scored.val2, panel.dates)}")
-    return Scored(eras, score_table(eras, scoring, dict.fromkeys(names, stamp)), (*head, *notes))
+    scores = score_table(eras, scoring, dict.fromkeys(names, stamp))
+    truth_path = _truth_path(config, compared)
+    if truth_path is not None:
+        truth = Truth.of(truth_path, panel, scoring.horizon_days)
+        scores, corr = beside_truth(scores, eras, truth, scoring.reference, compared.oracle)
+        head.append(f"truth {truth_path}: corr {corr:+.4f}")
+    return Scored(eras, scores, (*head, *notes))
+
+
+def _truth_path(config: Config, compared: Compared) -> Path | None:
+    """The file of expected returns, where there is one. Raises NlabError where one was named that is not there."""
+    path = compared.truth
+    if path is None:
+        return config.data.truth
+    path = path / TRUTH if path.is_dir() else path
+    if not path.is_file():
+        raise NlabError(f"--truth: no file {path}; a synthetic tournament has a truth.parquet in its folder")
+    return path
 
 
 def _read(path: Path, config: Config) -> tuple["pl.DataFrame", list[str], list[str]]:

@@ -13,7 +13,7 @@ from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Panel
 from numerai_lab.experiment import run
-from numerai_lab.studies.rescore import Scored, score_predictions
+from numerai_lab.studies.rescore import Compared, Scored, score_predictions
 from tests.conftest import Quiet, make_config, quick
 from tests.forks import nlab
 
@@ -34,7 +34,7 @@ def predictions(done: Path) -> pl.DataFrame:
 def scored(table: pl.DataFrame, folder: Path, suffix: str = ".parquet", reference: str | None = None) -> Scored:
     path = folder / f"predictions{suffix}"
     table.write_parquet(path) if suffix == ".parquet" else table.write_csv(path)
-    return score_predictions(path, config(), Quiet(), reference)
+    return score_predictions(path, config(), Quiet(), Compared(reference))
 
 
 def config() -> Config:
