@@ -74,7 +74,7 @@ class World:
             drivers = tuple(component.driver.of(state) for component in self.components)
             returns = rng.normal(size=len(state.cluster))
             for component, g in zip(self.components, drivers, strict=True):
-                returns += g @ component.paid[week]
+                returns += g @ component.paid(week)
             window.append(_Week(state, drivers, returns))
             if len(window) > LOOK_AHEAD:
                 yield self._era(week - LOOK_AHEAD, window)
@@ -86,7 +86,7 @@ class World:
         expected = np.zeros((n_rows, 2))
         components = {}
         for component, g in zip(self.components, now.drivers, strict=True):
-            own = component.expected(g[:n_rows], index + 1)
+            own = component.expected(g[:n_rows], index)
             components[component.name] = own[:, 0]
             expected += own
         returns = np.stack([np.sum(weeks[:4], axis=0), np.sum(weeks, axis=0)], axis=1)

@@ -152,19 +152,26 @@ def _wave(v: Float64) -> Float64:
 class Component:
     """A part of returns with a premium of its own.
 
-    paid: week × column of the driver, the weekly premia. foreseen: the same without the drift around
-    the mean premia, which no one can foresee.
+    mean: week × column of the driver, the mean weekly premia. drift: deviations from them, an AR process
+    of this `persistence`. Returns pay their sum; what is expected of the drift is what persists of its present value.
     """
 
     name: str
     driver: Driver
     decay: Float64
-    paid: Float64
-    foreseen: Float64
+    mean: Float64
+    drift: Float64
+    persistence: float
 
-    def expected(self, g: Float64, first: int) -> Float64:
-        """Expected returns over 20 and 60 days of stocks whose driver is g; first: the first week. rows × 2."""
-        ahead = self.decay[:, None] * self.foreseen[first : first + LOOK_AHEAD]
+    def paid(self, week: int) -> Float64:
+        """The premia of a week: one a column of the driver."""
+        premia: Float64 = self.mean[week] + self.drift[week]
+        return premia
+
+    def expected(self, g: Float64, week: int) -> Float64:
+        """Expected returns over the 20 and 60 days after a week, of stocks whose driver is g: rows × 2."""
+        persisting = _powers(self.persistence)[:, None] * self.drift[week]
+        ahead = self.decay[:, None] * (self.mean[week + 1 : week + 1 + LOOK_AHEAD] + persisting)
         return np.stack([g @ ahead[:4].sum(0), g @ ahead.sum(0)], axis=1)
 
 
@@ -174,17 +181,18 @@ def components_of(world: WorldDescription, features: Features, size: Size, seed:
     components = []
     for premium in world.premia:
         name = "factors" if isinstance(premium, DriftingPremium) else premium.kind
+        persistence = premium.persistence if isinstance(premium, DriftingPremium) else 0.0
         rng = rng_for(seed, "synthetic", "premia", name)
         if isinstance(premium, DriftingPremium):
             driver: Driver = Factors(np.eye(N_FACTORS))
-            foreseen, drift = _drifting(premium, weeks, size, rng)
+            mean, drift = _drifting(premium, weeks, size, rng)
         else:
             driver = DRIVERS[premium.kind](premium, features, rng)
             course = np.ones(len(weeks)) if premium.course is None else premium.course(size, weeks)
-            foreseen, drift = premium.rho * course[:, None], np.zeros((len(weeks), 1))
+            mean, drift = premium.rho * course[:, None], np.zeros((len(weeks), 1))
         decay = driver.decay
         weekly = decay[:4].sum() / 2  # of a 20-day return, whose noise has a standard deviation of 2
-        components.append(Component(name, driver, decay, (foreseen + drift) / weekly, foreseen / weekly))
+        components.append(Component(name, driver, decay, mean / weekly, drift / weekly, persistence))
     return tuple(components)
 
 
@@ -192,7 +200,7 @@ def _drifting(premium: DriftingPremium, weeks: Int64, size: Size, rng: np.random
     """Mean premia and deviations from them: weeks × factors."""
     mean = rng.normal(size=N_FACTORS)
     mean *= premium.mean / np.sqrt((mean**2).mean())
-    sd = premium.sd * rng.lognormal(0, premium.spread, N_FACTORS)
+    sd = premium.sd * rng.lognormal(-(premium.spread**2) / 2, premium.spread, N_FACTORS)
     steps = rng.normal(size=(len(weeks), N_FACTORS))
     drift = np.empty_like(steps)
     drift[0] = steps[0]

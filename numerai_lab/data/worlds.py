@@ -64,7 +64,7 @@ class DriftingPremium:
 
     mean: root mean square of the mean 20-day premia over factors. fall: the share that they lose from
     the first to the last era. sd: standard deviation of the weekly AR process around the mean, times
-    a lognormal number of each factor. persistence: its autocorrelation. spread: sd of the logarithm.
+    a lognormal number of mean 1 for each factor. persistence: its autocorrelation. spread: sd of the logarithm.
     """
 
     mean: float
@@ -128,7 +128,7 @@ WORLDS: Mapping[str, WorldDescription] = {
     "default": WorldDescription(
         blocks=(Block("base", 160, 0.95),),
         premia=(
-            DriftingPremium(mean=0.018, fall=0.3, sd=0.030, persistence=0.8, spread=0.5),
+            DriftingPremium(mean=0.018, fall=0.7, sd=0.030, persistence=0.8, spread=0.5),
             Premium("convex", 0.075, course=halving),
             Premium("products", 0.03, course=halving),
             Premium("membermean", 0.03, course=halving),
