@@ -17,20 +17,18 @@ from numerai_lab.config.loading import load_config
 from numerai_lab.config.schema import Config
 from numerai_lab.config.yaml_file import parse_yaml
 from numerai_lab.core.errors import NlabError
-from numerai_lab.experiment import RunOptions, run
-from numerai_lab.fitting.fingerprint import fingerprint, mismatch
 from numerai_lab.fitting.run_context import ProgressDisplay
 from numerai_lab.fitting.run_facts import facts_now
 from numerai_lab.report.progress import Lines
 from numerai_lab.report.sweep_page import chosen, leaderboard, sweep_page
 from numerai_lab.report.tables import short
 from numerai_lab.runs.output_files import write_page
-from numerai_lab.runs.reading import Run, asked_config, differing, read_run, terms
-from numerai_lab.runs.writing import unfinished_runs
+from numerai_lab.runs.reading import Run, differing, read_run, terms
 from numerai_lab.storage.machine import free_memory
 from numerai_lab.studies.choice import stamp
 from numerai_lab.studies.objective import NO_CHANGE, Change, SweepObjective, objective_of
 from numerai_lab.studies.proposals import axis, study_of, tell
+from numerai_lab.studies.repeated_runs import reusable_runs, run_folders, run_or_error
 
 log = logging.getLogger("nlab")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -230,38 +228,18 @@ def values_text(values: Values) -> str:
 
 
 def _finished(folder: Path, rules: Rules, configs: Sequence[Config]) -> dict[str, Run]:
-    """Resolved config → its finished run, where data, code and libraries are the same as now.
-
-    Logs a warning with the reason for every other run; its trial runs again.
-    """
-    paths = [path.parent for path in sorted(folder.glob("*/manifest.json")) if not path.parent.name.startswith(".")]
-    if not paths:
-        return {}
-    if rules.terms is None:
+    """Resolved config → its finished run, where data, code and libraries are the same as now."""
+    if rules.terms is None and run_folders(folder):
         with contextlib.suppress(NlabError):  # the trial itself reports the error
             rules.terms = terms(facts_now(configs[0]))
-    by_text = {config.to_yaml(): config for config in configs}
-    runs = {}
-    for path in paths:
-        with contextlib.suppress(NlabError, OSError, UnicodeDecodeError):
-            done = read_run(path)
-            text = asked_config(done)
-            if text not in by_text:
-                continue
-            why = differing(rules.terms or terms(done.manifest), terms(done.manifest))
-            why = why or mismatch(done.manifest, fingerprint(by_text[text]))
-            if why:
-                log.warning("%s: not taken, its trial is run anew (%s)", path.name, why)
-            else:
-                runs[text] = done
-    return runs
+    return reusable_runs(folder, configs, rules.terms)
 
 
 def _run_all(spec: SweepSpec, configs: Sequence[Config], display: ProgressDisplay) -> Iterator[tuple[Path | None, str]]:
     """Yields for each config its run folder and "", or None and the error."""
     if len(configs) <= 1:
         for config in configs:
-            yield _attempt(config, spec.folder, display)
+            yield run_or_error(config, spec.folder, display)
         return
     from multiprocessing import get_context
 
@@ -284,15 +262,4 @@ def _alone(text: str, folder: Path, memory: int) -> tuple[Path | None, str]:
     from numerai_lab.config.loading import parse_config
 
     log.addHandler(logging.NullHandler())
-    return _attempt(parse_config(parse_yaml(text, "trial"), "trial"), folder, Lines(), memory)
-
-
-def _attempt(config: Config, folder: Path, display: ProgressDisplay, memory: int | None = None) -> tuple[Path | None, str]:
-    """Runs a trial: its run folder and "", or None and the error. A failed trial does not stop the sweep."""
-    unfinished = unfinished_runs(folder, config) if folder.is_dir() else []
-    try:
-        return run(
-            config, folder, display, options=RunOptions(unfinished=unfinished[0] if unfinished else None, memory=memory)
-        ).path, ""
-    except NlabError as error:
-        return None, str(error)
+    return run_or_error(parse_config(parse_yaml(text, "trial"), "trial"), folder, Lines(), memory)
