@@ -3,7 +3,7 @@ VENV := .venv
 NLAB := $(VENV)/bin/nlab
 WORKERS ?= 2
 
-.PHONY: run test check bench bench-umap bench-umap-full bench-full same-predictions audit methods soak simulate docs docs-pages clean
+.PHONY: run test check bench bench-umap bench-umap-full bench-full same-predictions audit methods controls controls-faults soak simulate docs docs-pages clean
 
 run: $(VENV)/.installed
 	$(NLAB) run configs/quickstart.yaml
@@ -51,6 +51,14 @@ methods: $(VENV)/.installed
 ifdef CSI500
 	$(NLAB) methods configs/methods_csi500.yaml --set data.path=$(CSI500)
 endif
+
+# Every method in the synthetic worlds where it must help and where none may: half an hour on two cores. Writes configs/controls.md.
+controls: $(VENV)/.installed
+	$(NLAB) controls --out configs/controls.md
+
+# Broken methods at the full size of the controls, each of which must miss its own: minutes.
+controls-faults: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m pytest -s -m controls tests/studies
 
 # Thirty kills of a run of each generator and augmenter, 100,000 mutated files for each reader: hours.
 soak: $(VENV)/.installed-dev

@@ -10,6 +10,7 @@ import typer
 from numerai_lab.cli.audit import audit
 from numerai_lab.cli.cache import cache_app
 from numerai_lab.cli.compare import compare
+from numerai_lab.cli.controls import controls
 from numerai_lab.cli.data import data_app
 from numerai_lab.cli.describe import describe
 from numerai_lab.cli.docs import docs
@@ -47,6 +48,7 @@ app.command()(validate)
 app.command()(score)
 app.command()(audit)
 app.command()(methods)
+app.command()(controls)
 app.command()(export)
 app.command()(transform)
 app.command()(show)

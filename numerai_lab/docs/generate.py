@@ -33,6 +33,7 @@ READ_MORE = {
     "score": "your-own-data.md#score-predictions-from-elsewhere",
     "audit": "trust.md#the-audit",
     "methods": "methods.md#what-the-methods-do",
+    "controls": "trust.md#controls",
     "export": "your-own-data.md#export-columns-and-synthetic-eras",
     "transform": "your-own-data.md#export-columns-and-synthetic-eras",
     "inspect": "scores-and-verdicts.md#look-at-what-was-learned",

@@ -89,8 +89,7 @@ def run_each(config: Config, place: Path, say: Callable[[str], None], jobs: int,
 
 def _configs(config: Config) -> Iterable[tuple[str, str, Config]]:
     """(family, name, config) of every method, with the default variants of a config."""
-    shared = {key: value for key, value in config.resolved().items() if key not in ("generators", "augmenters", "variants")}
-    shared["scoring"] = {**shared["scoring"], "reference": None}
+    shared = without_methods(config)
     for family, registry, own in (
         ("generators", GENERATORS, config.generators),
         ("augmenters", AUGMENTERS, config.augmenters),
@@ -102,6 +101,12 @@ def _configs(config: Config) -> Iterable[tuple[str, str, Config]]:
         for name, values in listed.items():
             raw = {**shared, "name": f"{config.name}_{name}"[:80], family: {name: values}}
             yield family, name, parse_config(raw, f"methods: {name}")
+
+
+def without_methods(config: Config) -> dict[str, Any]:
+    """The resolved values of a config without generators, augmenters, variants and the reference among these."""
+    shared = {key: value for key, value in config.resolved().items() if key not in ("generators", "augmenters", "variants")}
+    return {**shared, "scoring": {**shared["scoring"], "reference": None}}
 
 
 def _tried(name: str, family: str, config: Config, place: Path) -> MethodRun:

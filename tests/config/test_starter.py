@@ -13,7 +13,7 @@ from numerai_lab.config.starter import SCHEMA_LINE, schema, starter
 from numerai_lab.core.component import Component
 from numerai_lab.core.errors import NlabError
 
-CONFIGS = sorted(Path("configs").glob("*.yaml"))
+CONFIGS = sorted(Path("configs").glob("**/*.yaml"))
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,8 @@ def test_a_wrong_name_is_answered_with_the_nearest_and_two_models_are_refused() 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_shipped_configs_name_the_schema_and_pass_it(path: Path, validator: Any) -> None:
-    assert path.read_text().splitlines()[0] == SCHEMA_LINE
+    above = "../" * (len(path.parts) - 2)
+    assert path.read_text().splitlines()[0] == SCHEMA_LINE.replace("schema.json", f"{above}schema.json")
     validator.validate(yaml.safe_load(path.read_text()))
 
 

@@ -110,6 +110,11 @@ def test_every_shipped_config_has_a_row_and_the_seconds_that_were_measured() -> 
     assert {seconds for _, _, seconds in rows if not seconds.endswith(" s")} <= {"–", "hours"}
 
 
+def test_every_config_of_the_controls_has_a_row() -> None:
+    rows = re.findall(r"^\| \[(\w+)\]\(controls/(\w+)\.yaml\) \|", SHIPPED.read_text(), flags=re.MULTILINE)
+    assert rows == [(path.stem, path.stem) for path in sorted((ROOT / "configs" / "controls").glob("*.yaml"))]
+
+
 def test_the_functions_of_a_notebook_are_described_with_their_parameters() -> None:
     described = re.findall(r"^\| `(\w+)\(([^)]*)\)` \|", source("python"), flags=re.MULTILINE)
     assert {name for name, _ in described} == set(numerai_lab.__all__)

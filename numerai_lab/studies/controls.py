@@ -1,0 +1,163 @@
+"""Runs methods through the synthetic worlds in which they must help, and those in which none may. `nlab controls`."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numerai_lab.augmenters import AUGMENTERS
+from numerai_lab.config.default_variants import RAW
+from numerai_lab.config.loading import load_config, parse_config
+from numerai_lab.config.plugins import plugin_error
+from numerai_lab.config.schema import Config
+from numerai_lab.core.errors import NlabError, nearest
+from numerai_lab.data.synthetic import Synthetic
+from numerai_lab.data.worlds import WORLDS
+from numerai_lab.fitting.run_context import ProgressDisplay
+from numerai_lab.fitting.run_facts import facts_now
+from numerai_lab.generators import GENERATORS
+from numerai_lab.runs.reading import read_run, terms
+from numerai_lab.studies.control_findings import control_of
+from numerai_lab.studies.control_outcomes import ControlRun
+from numerai_lab.studies.control_requirements import CONTRASTS, MUSTS, NEGATIVE
+from numerai_lab.studies.methods import without_methods
+from numerai_lab.studies.repeated_runs import reusable_runs, run_folders, run_or_error
+
+SEEDS = (11, 12, 13)
+"""World seeds of the shipped table."""
+Methods = Mapping[str, dict[str, Any]]
+"""Name of a generator or augmenter → its parameters."""
+
+
+@dataclass(frozen=True)
+class ControlSpec:
+    """Which worlds are run, with which seeds and methods.
+
+    configs: folder with a config for each world. runs_dir: for run folders. worlds: none = all, with
+    `only` those that can tell something of its methods. only: names or kinds of methods; none = those
+    of the configs. plugin: a file that was loaded, whose errors are told by line.
+    """
+
+    configs: Path
+    runs_dir: Path
+    seeds: tuple[int, ...] = SEEDS
+    worlds: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    plugin: Path | None = None
+
+
+def control_configs(spec: ControlSpec) -> dict[str, Config]:
+    """The config of each world that is to be run. Raises NlabError for unknown worlds and methods."""
+    shipped = shipped_configs(spec.configs)
+    for world in spec.worlds:
+        if world not in shipped:
+            raise NlabError(f"--world: no config of a world {world!r} in {spec.configs}; {nearest(world, shipped)}")
+    if not spec.only:
+        return {world: config for world, config in shipped.items() if not spec.worlds or world in spec.worlds}
+    methods = {world: _methods(shipped, world, spec.only) for world in shipped}
+    chosen = spec.worlds or [world for world in shipped if world in _telling(methods)]
+    return {world: _reduced(shipped[world], methods[world]) for world in shipped if world in chosen}
+
+
+def shipped_configs(folder: Path) -> dict[str, Config]:
+    """World → its config in a folder, in the order of `WORLDS`. Raises NlabError where one is of no synthetic world."""
+    paths = sorted(folder.glob("*.yaml"))
+    if not paths:
+        raise NlabError(f"{folder}: no configs there; run this in the repository's folder, or name theirs with --configs")
+    configs: dict[str, Config] = {}
+    for path in paths:
+        config, _ = load_config(path)
+        if not isinstance(config.data, Synthetic):
+            raise NlabError(f"{path}: a control is a synthetic world; set data.source: synthetic")
+        if config.data.world in configs:
+            raise NlabError(f"{path}: the second config of the world {config.data.world!r} in {folder}")
+        configs[config.data.world] = config
+    return {world: configs[world] for world in WORLDS if world in configs}
+
+
+def run_controls(
+    spec: ControlSpec, configs: Mapping[str, Config], display: ProgressDisplay, say: Callable[[str], None]
+) -> Iterator[ControlRun]:
+    """Runs every config with every world seed; a run that is there already is taken.
+
+    A run that fails stops no other. Raises NlabError where a line of the plug-in fails.
+    """
+    seeded = [(world, seed, _with_seed(config, seed)) for world, config in configs.items() for seed in spec.seeds]
+    for number, (world, seed, config) in enumerate(seeded, start=1):
+        say(f"{number} of {len(seeded)}: {world}, world seed {seed} …")
+        try:
+            yield _run(spec, ControlRun(world, seed, config, None), display)
+        except Exception as error:
+            message = None if spec.plugin is None or isinstance(error, NlabError) else plugin_error(spec.plugin, error)
+            raise message or error from error
+
+
+def _run(spec: ControlSpec, planned: ControlRun, display: ProgressDisplay) -> ControlRun:
+    """The run that is there, or a new one."""
+    folder, config = spec.runs_dir / "controls", planned.config
+    if run_folders(folder):
+        there = reusable_runs(folder, [config], terms(facts_now(config)))
+        if config.to_yaml() in there:
+            return ControlRun(planned.world, planned.seed, config, there[config.to_yaml()])
+    path, failure = run_or_error(config, folder, display)
+    return ControlRun(planned.world, planned.seed, config, read_run(path) if path else None, failure)
+
+
+def _with_seed(config: Config, seed: int) -> Config:
+    raw = config.resolved()
+    return parse_config({**raw, "name": f"{config.name}_{seed}", "data": {**raw["data"], "seed": seed}}, config.name)
+
+
+def _methods(shipped: Mapping[str, Config], world: str, only: Sequence[str]) -> dict[str, Methods]:
+    """Family → the chosen methods: as the world's config has them, else as another's, else with their defaults."""
+    chosen: dict[str, Methods] = {"generators": {}, "augmenters": {}}
+    for name in only:
+        for config in (shipped[world], *shipped.values()):
+            if there := _named(config, name):
+                break
+        else:
+            there = _by_default(name, shipped)
+        chosen = {family: {**chosen[family], **there.get(family, {})} for family in chosen}
+    return chosen
+
+
+def _named(config: Config, name: str) -> dict[str, Methods]:
+    """Family → the methods of a config that have this name or kind; empty where there is none."""
+    families: dict[str, Mapping[str, Any]] = {"generators": config.generators, "augmenters": config.augmenters}
+    there = {
+        family: {own: method.model_dump() for own, method in methods.items() if name in (own, method.kind)}
+        for family, methods in families.items()
+    }
+    return {family: methods for family, methods in there.items() if methods}
+
+
+def _by_default(name: str, shipped: Mapping[str, Config]) -> dict[str, Methods]:
+    family = next((family for family, registry in _REGISTRIES.items() if name in registry), "")
+    if not family:
+        own = [method for config in shipped.values() for method in (*config.generators, *config.augmenters)]
+        raise NlabError(f"--only: no method {name!r}; {nearest(name, dict.fromkeys([*own, *GENERATORS, *AUGMENTERS]))}")
+    return {family: {name: {"kind": name}}}
+
+
+_REGISTRIES: Mapping[str, Mapping[str, Any]] = {"generators": GENERATORS, "augmenters": AUGMENTERS}
+
+
+def _telling(methods: Mapping[str, Mapping[str, Methods]]) -> set[str]:
+    """Worlds in which something is asked of the methods: to help, or not to."""
+    chosen = [
+        (name, values["kind"])
+        for families in methods.values()
+        for members in families.values()
+        for name, values in members.items()
+    ]
+    names = {form for name, _ in chosen for form in (name, f"{RAW}+{name}")}
+    asked = {must.world for must in MUSTS if must.variant in names} | {control_of(kind).world for _, kind in chosen}
+    both = {world for pair in CONTRASTS.values() if {*pair} & asked for world in pair}
+    return {*NEGATIVE, *both, *(world for name in asked for world in CONTRASTS.get(name, (name,)))}
+
+
+def _reduced(config: Config, methods: Mapping[str, Methods]) -> Config:
+    """The config with these methods alone, each beside raw features or rows, and their placebos."""
+    parsed = parse_config({**without_methods(config), **methods}, config.name)
+    beside_raw = {name: variant for name, variant in parsed.variants.items() if RAW in variant.inputs}
+    return parsed.model_copy(update={"variants": beside_raw})
