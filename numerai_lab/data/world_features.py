@@ -26,6 +26,18 @@ class Signals(ABC):
         """The signals of stocks in this state."""
 
 
+class Sources(Signals):
+    """Signals with independent parts of their own, of which convex premia pay some."""
+
+    @abstractmethod
+    def squares(self, state: State) -> Array:
+        """Squares of the signals, each once, less their mean in the stock's cluster: rows × signals."""
+
+    @abstractmethod
+    def covariance(self) -> Float64:
+        """Covariances of the signals."""
+
+
 @dataclass(frozen=True)
 class FactorSignals(Signals):
     """Sums of factors. loadings: features × 8, each row of length 1."""
@@ -59,7 +71,7 @@ class TorusSignals(Signals):
 
 
 @dataclass(frozen=True)
-class OwnSignals(Signals):
+class OwnSignals(Sources):
     """Signals that no other feature shows. first, n: their place among the own signals of the state."""
 
     first: int
@@ -68,9 +80,15 @@ class OwnSignals(Signals):
     def of(self, state: State) -> Array:
         return state.own[:, self.first : self.first + self.n]
 
+    def squares(self, state: State) -> Array:
+        return self.of(state).astype(np.float64) ** 2 - 1
+
+    def covariance(self) -> Float64:
+        return np.eye(self.n)
+
 
 @dataclass(frozen=True)
-class BaseSignals(Signals):
+class BaseSignals(Sources):
     """Mixtures of latents, each shown by a few features. base: features → the base signal of each."""
 
     base: Int64
@@ -93,8 +111,11 @@ class BaseSignals(Signals):
         mixed: Array = np.sum([np.sqrt(SHARES[name]) * part for name, part in parts.items()], axis=0)
         return mixed
 
+    def squares(self, state: State) -> Array:
+        of_cluster = SHARES["cluster"] * (self.members.values**2 - 1)
+        return self.bases(state) ** 2 - 1 - of_cluster[state.cluster]
+
     def covariance(self) -> Float64:
-        """Covariances of the base signals."""
         of_clusters = self.members.values.T @ self.members.values / N_CLUSTERS
         parts = {
             "factor": self.factors.loadings @ self.factors.loadings.T,

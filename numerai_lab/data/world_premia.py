@@ -8,9 +8,9 @@ import numpy as np
 
 from numerai_lab.core.arrays import Array, Float64, Int64
 from numerai_lab.core.seeding import rng_for
-from numerai_lab.data.world_features import BaseSignals, Features, OwnSignals, cluster_values
+from numerai_lab.data.world_features import Features, Sources, cluster_values
 from numerai_lab.data.world_size import Size
-from numerai_lab.data.world_state import LOYALTY, N_CLUSTERS, N_FACTORS, PERSISTENCE, State
+from numerai_lab.data.world_state import LOYALTY, N_CLUSTERS, N_FACTORS, N_GROUPS, PERSISTENCE, State
 from numerai_lab.data.worlds import DriftingPremium, Premium, WorldDescription
 
 LOOK_AHEAD = 12
@@ -79,18 +79,15 @@ class Clusters(Driver):
 
 @dataclass(frozen=True)
 class Convex(Driver):
-    """The sum of (g² − 1)/√2 over four signals, of unit variance. at: which of the own or base signals."""
+    """The sum of squares of signals, of unit variance. at: which signals."""
 
-    signals: OwnSignals | BaseSignals
+    signals: Sources
     at: Int64
 
     def of(self, state: State) -> Float64:
-        if isinstance(self.signals, BaseSignals):
-            signals, covariance = self.signals.bases(state)[:, self.at], self.signals.covariance()[np.ix_(self.at, self.at)]
-        else:
-            signals, covariance = self.signals.of(state)[:, self.at], np.eye(len(self.at))
-        squares = (signals.astype(np.float64) ** 2 - 1) / np.sqrt(2)
-        unit: Float64 = squares.sum(1, keepdims=True) / np.sqrt((covariance**2).sum())
+        covariance = self.signals.covariance()[np.ix_(self.at, self.at)]
+        squares = self.signals.squares(state)[:, self.at].sum(1, keepdims=True)
+        unit: Float64 = squares / np.sqrt(2 * (covariance**2).sum())
         return unit
 
     @property
@@ -100,13 +97,13 @@ class Convex(Driver):
 
 @dataclass(frozen=True)
 class Products(Driver):
-    """The sum of products of two factors, of unit variance. pairs: n × 2 factors, no factor twice."""
+    """The sum of products of two group factors, of unit variance. pairs: n × 2, no group factor twice."""
 
     pairs: Int64
 
     def of(self, state: State) -> Float64:
-        factors = state.factors
-        products = factors[:, self.pairs[:, 0]] * factors[:, self.pairs[:, 1]]
+        groups = state.groups.astype(np.float64)
+        products = groups[:, self.pairs[:, 0]] * groups[:, self.pairs[:, 1]]
         unit: Float64 = products.sum(1, keepdims=True) / np.sqrt(len(self.pairs))
         return unit
 
@@ -234,13 +231,12 @@ def _cluster_sign(premium: Premium, features: Features, rng: np.random.Generator
 
 
 def _convex(premium: Premium, features: Features, rng: np.random.Generator) -> Driver:
-    signals = next(p.signals for p in features.blocks if isinstance(p.signals, OwnSignals | BaseSignals))
-    n = signals.n if isinstance(signals, OwnSignals) else len(signals.group)
-    return Convex(signals, rng.permutation(n)[:4])
+    signals = next(placed.signals for placed in features.blocks if isinstance(placed.signals, Sources))
+    return Convex(signals, rng.permutation(len(signals.covariance()))[:4])
 
 
 def _products(premium: Premium, features: Features, rng: np.random.Generator) -> Driver:
-    return Products(rng.permutation(N_FACTORS)[:6].reshape(3, 2))
+    return Products(rng.permutation(N_GROUPS).reshape(-1, 2))
 
 
 def _torus(premium: Premium, features: Features, rng: np.random.Generator) -> Driver:

@@ -48,8 +48,8 @@ class Premium:
     linear: a weighted sum of factors, of `factors` with equal weights, else of all with random ones.
     own: a weighted sum of the signals of the `own` features.
     membermean: a value of the cluster. member: factor 0, with a plus in four clusters and a minus in four.
-    convex: the mean of (g² − 1)/√2 over four own or base signals.
-    products: the sum of three products of two factors. torus: √2 cos 2π(v0 + .13).
+    convex: the sum of the squares of four own or base signals.
+    products: the sum of three products of two group factors. torus: √2 cos 2π(v0 + .13).
     """
 
     kind: Literal["linear", "own", "membermean", "member", "convex", "products", "torus"]

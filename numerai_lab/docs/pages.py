@@ -11,6 +11,7 @@ ORDER = (
     "your-own-data",
     "your-own-method",
     "data",
+    "worlds",
     "methods",
     "commands",
     "scores-and-verdicts",

@@ -1,4 +1,4 @@
-"""The five exercises of `contributing`, each done in a copy of the package, where it works."""
+"""The five exercises of `contributing` and that of `worlds`, each done in a copy of the package, where it works."""
 
 import json
 import os
@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from tests.docs.markdown import ROOT, blocks
@@ -77,7 +78,7 @@ def register(package: Path, name: str, line: str, *, before: str) -> None:
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the package with the five additions."""
+    """A copy of the package with the six additions."""
     package = tmp_path_factory.mktemp("copy") / "numerai_lab"
     shutil.copytree(ROOT / "numerai_lab", package, ignore=shutil.ignore_patterns("__pycache__"))
 
@@ -96,6 +97,11 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     generators = "from numerai_lab.generators."
     register(package, "generators/__init__.py", f"{generators}mean import Mean\n", before=f"{generators}noise")
     register(package, "generators/__init__.py", '    "mean": Mean,\n', before='    "pca": PCA,')
+
+    (example,) = blocks(ROOT / "numerai_lab/docs/worlds.md", "python")
+    description = re.search(r"^quiet = (WorldDescription\(.*?^\))", example.text, flags=re.DOTALL | re.MULTILINE)
+    assert description
+    register(package, "data/worlds.py", f'    "quiet": {description[1]},\n', before='    "unpaid": WorldDescription(')
 
     put(package, "data/from_environment.py", SOURCE)
     data = "from numerai_lab.data."
@@ -157,3 +163,10 @@ def test_a_new_source_is_read(package: Path, run_folder: Path) -> None:
     assert manifest["data"]["source"] == "from_environment"
     assert manifest["comparable"]["data version"] == "from the environment"
     assert "$NLAB_EXAMPLE" in nlab(package, "describe", "from_environment")
+
+
+def test_a_new_world_has_files_a_truth_and_an_oracle(package: Path) -> None:
+    nlab(package, "data", "synth", "--world", "quiet", "--size", "tiny", "--out", "quiet", "--oracle")
+    truth = pl.read_parquet_schema(package.parent / "quiet" / "truth.parquet")
+    assert {"component_linear", "component_membermean", "oracle_cluster_0_0"} <= truth.keys()
+    assert "quiet" in json.loads(nlab(package, "schema"))["$defs"]["Synthetic"]["properties"]["world"]["enum"]
