@@ -3,7 +3,7 @@ VENV := .venv
 NLAB := $(VENV)/bin/nlab
 WORKERS ?= 2
 
-.PHONY: run test check bench bench-umap bench-umap-full bench-full same-predictions audit methods controls controls-faults soak simulate docs docs-pages clean
+.PHONY: run test check bench bench-umap bench-umap-full bench-full same-predictions audit methods controls controls-faults soak simulate calibrate docs docs-pages clean
 
 run: $(VENV)/.installed
 	$(NLAB) run configs/quickstart.yaml
@@ -67,6 +67,10 @@ soak: $(VENV)/.installed-dev
 # What the statistics promise, on simulated tournaments and on 100 real runs: most of an hour. SIMULATED=FOLDER keeps the runs' scores.
 simulate: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -s -m simulate tests/simulate
+
+# The default synthetic world beside published facts of the real tournament: minutes.
+calibrate: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m pytest -s -m calibrate tests/calibrate
 
 # The manual as a site in build/site.
 docs: $(VENV)/.installed

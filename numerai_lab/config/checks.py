@@ -21,9 +21,7 @@ def cross_checks(raw: Mapping[str, Any]) -> list[str]:
     variants = {name: v for name, v in mapping(raw, "variants").items() if isinstance(v, Mapping)}
     problems = _bad_names(generators, augmenters, mapping(raw, "variants"))
     problems += [
-        f"generators.{name}: this name stands for a feature set of the data; choose another"
-        for name in sets
-        if name in generators
+        f"generators.{name}: the data have a feature set of this name; choose another" for name in sets if name in generators
     ]
     for i, (name, values) in enumerate(generators.items()):
         like = values.get("like") if isinstance(values, Mapping) else None
