@@ -51,6 +51,12 @@ class Synthetic(Source):
         description="add the feature set `oracle`: the latents of the world, read by variants with `features: [raw, oracle]`",
     )
 
+    @field_validator("world", mode="before")
+    @classmethod
+    def _null_is_a_name(cls, world: object) -> object:
+        """YAML reads `null` without quotes as nothing."""
+        return "null" if world is None else world
+
     @field_validator("world")
     @classmethod
     def _known(cls, world: str) -> str:

@@ -7,6 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from numerai_lab.config.loading import parse_config
+from numerai_lab.config.yaml_file import parse_yaml
 from numerai_lab.core.errors import NlabError
 from numerai_lab.data import synthetic_files
 from numerai_lab.data.reader import Loaded, load, outline
@@ -188,3 +190,10 @@ def test_the_meta_model_and_the_truth_know_what_they_are_said_to_know(tiny: Load
         scores["meta"].append(numerai_corr(meta, panel.target[rows].astype(float))[0])
     assert np.mean(scores["truth"]) > 0.05
     assert np.isfinite(scores["meta"]).all()
+
+
+def test_the_world_null_needs_no_quotes_in_yaml() -> None:
+    config = parse_config(parse_yaml("{name: x, data: {source: synthetic, world: null}, model: {kind: ridge}}", "x"), "x")
+    assert isinstance(config.data, Synthetic)
+    assert config.data.world == "null"
+    assert parse_config(parse_yaml(config.to_yaml(), "x"), "x").data == config.data
