@@ -76,4 +76,4 @@ def _end(broken: list[str], n_asked: int) -> None:
     if broken:
         problems = f"{len(broken)} problem{'s' * (len(broken) != 1)}"
         raise NlabFailure("\n".join([f"controls: {problems}, {n_asked} requirements", *broken]))
-    say(f"controls: all {n_asked} requirements hold")
+    say(f"controls: all {n_asked} requirements hold" if n_asked else "controls: nothing is required of these worlds")

@@ -64,7 +64,9 @@ def _imported(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        raise plugin_error(path, error) or error from error
+        if message := plugin_error(path, error):
+            raise message from error
+        raise
     return module
 
 

@@ -33,7 +33,7 @@ EXPLAINED = (
     "Δ corr is the change of mean corr against raw features alone, paired by era, over both halves of validation and all world "
     "seeds. Its interval holds for all methods together and for worlds like these, drawn anew. `resolved` counts the world "
     "seeds in which the interval of the run leaves out 0; that interval holds for all variants of the run together. Δ placebo is "
-    "the change against as many columns of noise, or the same rows again. In `missing − steady`, Δ is how much more a method "
+    "the change against columns of noise, or the same rows again. In `missing − steady`, Δ is how much more a method "
     "gains over its placebo in `missing` than in `steady`, and a placebo over raw features. Share of truth is Δ divided by what "
     "the truth has more of corr than raw features, the mean over world seeds. Expected: `+` a gain, `−` a loss, `0` no gain, "
     "empty: reported alone."
@@ -55,7 +55,7 @@ def page(runs: Sequence[ControlRun]) -> str:
     import polars as pl
 
     asked = pl.DataFrame([_asked(finding) for finding in findings(runs, outcomes_of(runs))])
-    parts = ["# Controls", _head(runs), "## What was asked", markdown(asked, ASKED)]
+    parts = ["# Controls", _head(runs), "## What was asked", markdown(asked, ASKED) if len(asked) else "Nothing."]
     parts += ["## What was measured", EXPLAINED, markdown(outcome_table(runs), COLUMNS)]
     parts += ["## What each method's class states", markdown(pl.DataFrame(_stated(runs)), STATED)]
     failed = failures(runs)
@@ -90,18 +90,24 @@ def _row(row: VariantOutcomes, expected: str, result: Result | None) -> dict[str
         "delta": row.pooled.value,
         "interval": _ends(row.pooled),
         "by_seed": " ".join(signed(change.value) for change in changes),
-        "resolved": _resolved(changes, row.n_seeds),
+        "resolved": _resolved(row),
         "delta_placebo": row.against_placebo.value,
         "interval_placebo": _ends(row.against_placebo),
         "share_of_truth": row.share_of_truth,
     }
 
 
-def _resolved(changes: Sequence[Interval], n_seeds: int) -> str:
-    """`2 of 3`, of losses `−1 of 3`, of both `+1 −1 of 3`."""
+def _resolved(row: VariantOutcomes) -> str:
+    """`+2 of 3`, of gains and losses `+1 −1 of 3`; with a placebo also `, placebo +3`."""
+    own = _signs([outcome.change for outcome in row.outcomes])
+    beside = [outcome.against["placebo"] for outcome in row.outcomes if "placebo" in outcome.against]
+    apart = bool(beside) and math.isfinite(row.against_placebo.value)
+    return f"{own} of {row.n_seeds}" + (f", placebo {_signs(beside)}" if apart else "")
+
+
+def _signs(changes: Sequence[Interval]) -> str:
     gains, losses = (sum(change.sign == sign for change in changes) for sign in (1, -1))
-    counts = ([f"+{gains}"] if gains else []) + ([f"−{losses}"] if losses else [])
-    return f"{' '.join(counts) or '0'} of {n_seeds}"
+    return " ".join(([f"+{gains}"] if gains else []) + ([f"−{losses}"] if losses else [])) or "0"
 
 
 def _ends(interval: Interval) -> str:

@@ -87,9 +87,12 @@ def run_controls(
         say(f"{number} of {len(seeded)}: {world}, world seed {seed} …")
         try:
             yield _run(spec, ControlRun(world, seed, config, None), display)
+        except NlabError:
+            raise
         except Exception as error:
-            message = None if spec.plugin is None or isinstance(error, NlabError) else plugin_error(spec.plugin, error)
-            raise message or error from error
+            if spec.plugin is not None and (message := plugin_error(spec.plugin, error)):
+                raise message from error
+            raise
 
 
 def _run(spec: ControlSpec, planned: ControlRun, display: ProgressDisplay) -> ControlRun:
