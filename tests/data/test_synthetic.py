@@ -182,13 +182,14 @@ def test_the_meta_model_and_the_truth_know_what_they_are_said_to_know(tiny: Load
     truth = pl.read_parquet(Synthetic(size="tiny").folder / "truth.parquet").filter(pl.col("era") != "X")
     expected = dict(truth.select("id", "expected_20").iter_rows())
     scores = {"truth": [], "meta": []}
-    for era in range(85, 97):
+    for era in range(1, 97):
         rows = panel.rows(era)
         attainable = np.array([expected[name.decode()] for name in panel.ids[rows]], float)[:, None]
-        meta = panel.extras["numerai_meta_model"][rows].astype(float)[:, None]
         scores["truth"].append(numerai_corr(attainable, panel.target[rows].astype(float))[0])
-        scores["meta"].append(numerai_corr(meta, panel.target[rows].astype(float))[0])
-    assert np.mean(scores["truth"]) > 0.05
+        if era >= 85:
+            meta = panel.extras["numerai_meta_model"][rows].astype(float)[:, None]
+            scores["meta"].append(numerai_corr(meta, panel.target[rows].astype(float))[0])
+    assert 0.03 < np.mean(scores["truth"]) < 0.13  # about .075, two standard errors are .025 in eras of 80 rows that overlap
     assert np.isfinite(scores["meta"]).all()
 
 
