@@ -17,7 +17,15 @@ def methods(
     runs_dir: Annotated[Path, typer.Option(callback=expanded, help="where run folders go, a folder a method")] = Path("runs"),
     jobs: Annotated[int, typer.Option(min=1, help="methods at a time; seconds and memory are best measured alone")] = 1,
     only: Annotated[list[str] | None, typer.Option(help="this method alone; repeatable")] = None,
-    out: Annotated[Path | None, typer.Option(callback=expanded, help="the table, as Markdown; default beside the config")] = None,
+    worlds: Annotated[
+        int, typer.Option(min=1, help="synthetic worlds: of data.seed and the seeds after it; several are pooled into one table")
+    ] = 1,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            callback=expanded, help="the table, as Markdown; default beside the config. Its numbers are put beside it as .json"
+        ),
+    ] = None,
 ) -> None:
     """Run every generator and augmenter there is under one config's data, splits and model.
 
@@ -28,7 +36,8 @@ def methods(
     from numerai_lab.config.loading import load_config
     from numerai_lab.core.errors import NlabFailure
     from numerai_lab.runs.output_files import check_writable, write_page
-    from numerai_lab.studies.methods import page, run_each
+    from numerai_lab.studies.method_worlds import page_over_worlds, results_text
+    from numerai_lab.studies.methods import MethodPlan, page, run_each, run_over_worlds
 
     loaded, remarks = load_config(config, overrides or [])
     for remark in remarks:
@@ -36,9 +45,12 @@ def methods(
     trials: list[MethodRun] = []
     place = out or config.with_suffix(".md")
     check_writable(place)
-    for trial in run_each(loaded, runs_dir / f"{loaded.name}_each", say, jobs, only or []):
+    folder, several = runs_dir / f"{loaded.name}_each", worlds > 1
+    planned = MethodPlan(folder, jobs, tuple(only or []))
+    for trial in run_over_worlds(loaded, planned, say, worlds) if several else run_each(loaded, planned, say):
         trials.append(trial)
-        write_page(place, page(loaded, trials))  # the table so far: all methods take hours
+        write_page(place, (page_over_worlds if several else page)(loaded, trials))  # the table so far: all methods take hours
+        write_page(place.with_suffix(".json"), results_text(loaded, trials))
     print(place)
     if failed := [trial for trial in trials if trial.run is None]:
         raise NlabFailure(f"methods: {len(failed)} of {len(trials)} failed, the first: {failed[0].name}: {failed[0].failure}")

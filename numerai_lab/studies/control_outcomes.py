@@ -8,32 +8,13 @@ import numpy as np
 
 from numerai_lab.config.placebos import placebos_of
 from numerai_lab.config.schema import Config
-from numerai_lab.core.arrays import Float64
-from numerai_lab.metrics.changes import KINDS, pairs_against, series_of
-from numerai_lab.metrics.significance import mean_differences
-from numerai_lab.metrics.worlds import world_effects
+from numerai_lab.metrics.changes import KINDS
 from numerai_lab.runs.reading import Run, block_of
 from numerai_lab.studies.control_requirements import CONTRASTS
+from numerai_lab.studies.world_pooling import Corr, Interval, compared, corr_of, interval_of, pooled
 
-HALVES = ("val1", "val2")
 SHARE = "share_of_truth"
 """The column of a synthetic run's score table."""
-Corr = Mapping[str, Float64]
-"""Variant → corr, seeds × eras."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A change of mean corr with its simultaneous 95 % interval; NaN where there are too few eras."""
-
-    value: float = math.nan
-    low: float = math.nan
-    high: float = math.nan
-
-    @property
-    def sign(self) -> int:
-        """1 or −1 where the interval leaves out 0, else 0."""
-        return int(self.low > 0) - int(self.high < 0)
 
 
 @dataclass(frozen=True)
@@ -103,41 +84,12 @@ def outcomes_of(runs: Sequence[ControlRun]) -> list[VariantOutcomes]:
     return rows
 
 
-def compared(corr: Corr, opponents: Mapping[str, str], block: int) -> dict[str, Interval]:
-    """The change of each variant against its opponent, all judged as one family."""
-    members = {name: {"corr": values} for name, values in corr.items()}
-    columns = pairs_against(members, opponents, block, statistics=(("corr", "mean"),))
-    return {name: _interval(row, "delta") for name, row in columns.items()}
-
-
-def pooled(tables: Sequence[Corr], opponents: Mapping[str, str], block: int) -> dict[str, Interval]:
-    """The mean change over drawn worlds of each variant against its opponent, for worlds like these.
-
-    The intervals hold for all variants together. Of one world alone they hold for that world.
-    """
-    if len(tables) == 1:
-        return compared(tables[0], opponents, block)
-    names = list(opponents)
-    series = [np.column_stack([table[name].mean(0) - table[opponents[name]].mean(0) for name in names]) for table in tables]
-    each = [mean_differences(differences, block) for differences in series]
-    values, errors = np.array([own.value for own in each]), np.array([own.error for own in each])
-    judged = np.isfinite(errors).all(0) & (errors > 0).all(0)
-    out = {name: Interval(float(value)) for name, value in zip(names, values.mean(0), strict=True)}
-    if judged.any():
-        centred = np.vstack([differences - np.nanmean(differences, axis=0) for differences in series])[:, judged]
-        correlation = np.atleast_2d(np.corrcoef(centred[np.isfinite(centred).all(1)], rowvar=False))
-        effects = world_effects(values[:, judged], errors[:, judged], correlation)
-        ends = zip(np.flatnonzero(judged), effects.value, effects.low, effects.high, strict=True)
-        out |= {names[i]: Interval(float(value), float(low), float(high)) for i, value, low, high in ends}
-    return out
-
-
 def _of_world(runs: Sequence[ControlRun]) -> list[VariantOutcomes]:
     config, done = runs[0].config, [member.run for member in runs if member.run is not None]
     if not done:
         return []
     placebos, names = _placebos(config), [name for name in config.variants if name != config.reference]
-    block, tables = block_of(done[0].manifest), [_corr(run) for run in done]
+    block, tables = block_of(done[0].manifest), [corr_of(run) for run in done]
     changes = pooled(tables, dict.fromkeys(names, config.reference), block)
     against_placebo = pooled(tables, placebos, block) if placebos else {}
     return [
@@ -165,7 +117,7 @@ def _of_contrast(name: str, first: Sequence[ControlRun], second: Sequence[Contro
     opponents = {variant: placebos.get(variant, config.reference) for variant in shared if variant != config.reference}
     if not pairs or not opponents:
         return []
-    differences = [_difference(_corr(run), _corr(other), shared) for run, other in pairs]
+    differences = [_difference(corr_of(run), corr_of(other), shared) for run, other in pairs]
     block = block_of(pairs[0][0].manifest)
     by_seed = [compared(corr, opponents, block) for corr in differences]
     over_worlds = pooled(differences, opponents, block)
@@ -189,26 +141,10 @@ def _of_contrast(name: str, first: Sequence[ControlRun], second: Sequence[Contro
 def _outcome(run: Run, variant: str) -> SeedOutcome:
     """What the run's own score table says, whose intervals hold for all its variants together."""
     row = run.scores.filter(variant=variant, split="val").row(0, named=True)
-    against = {"baseline": _interval(row, "delta")}
-    against |= {kind: _interval(row, f"delta_{kind}") for kind in KINDS if row.get(kind)}
+    against = {"baseline": interval_of(row, "delta")}
+    against |= {kind: interval_of(row, f"delta_{kind}") for kind in KINDS if row.get(kind)}
     share = row.get(SHARE)
     return SeedOutcome(against["baseline"], against, math.nan if share is None else float(share))
-
-
-def _interval(row: Mapping[str, object], prefix: str) -> Interval:
-    ends = (row.get(f"{prefix}_corr_mean{end}") for end in ("", "_sim_low", "_sim_high"))
-    return Interval(*(math.nan if value is None else float(str(value)) for value in ends))
-
-
-def _corr(run: Run) -> Corr:
-    """Corr of each variant over both halves of validation."""
-    import polars as pl
-
-    table: pl.DataFrame = run.per_era.filter(pl.col("split").is_in(HALVES))
-    eras = table["era"].unique().sort().to_list()
-    return {
-        str(name): series_of(own, eras, ["corr"])["corr"] for (name,), own in table.partition_by("variant", as_dict=True).items()
-    }
 
 
 def _difference(first: Corr, second: Corr, names: Sequence[str]) -> Corr:

@@ -9,7 +9,8 @@ from numerai_lab.generators import GENERATORS
 from numerai_lab.metrics.verdict import signed
 from numerai_lab.report.tables import TableColumn, markdown
 from numerai_lab.studies.control_findings import Finding, Result, expected_of, findings, musts_of, result_of
-from numerai_lab.studies.control_outcomes import ControlRun, Interval, VariantOutcomes, outcomes_of
+from numerai_lab.studies.control_outcomes import ControlRun, VariantOutcomes, outcomes_of
+from numerai_lab.studies.world_pooling import Interval
 
 if TYPE_CHECKING:
     import polars as pl

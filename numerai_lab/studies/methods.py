@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from numerai_lab.config.loading import parse_config
 from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError, nearest
 from numerai_lab.data.reader import load
+from numerai_lab.data.synthetic import Synthetic
 from numerai_lab.generators import GENERATORS
 from numerai_lab.metrics.changes import KINDS
 from numerai_lab.metrics.verdict import NOT_BEATEN
@@ -53,7 +54,7 @@ SAID = "run folder: "
 class MethodRun:
     """A method and its run; where the run failed, None and the last line of its error.
 
-    variant: the variant that is judged.
+    variant: the variant that is judged. world: the seed of its synthetic world, where methods run in several.
     """
 
     name: str
@@ -61,29 +62,54 @@ class MethodRun:
     variant: str
     run: Run | None
     failure: str = ""
+    world: int | None = None
+    kind: str = ""
 
 
-def run_each(config: Config, place: Path, say: Callable[[str], None], jobs: int, only: Sequence[str]) -> Iterator[MethodRun]:
+@dataclass(frozen=True)
+class MethodPlan:
+    """folder: for run folders. jobs: methods at a time. only: names of methods, or families; none = all."""
+
+    folder: Path
+    jobs: int = 1
+    only: tuple[str, ...] = ()
+
+
+def run_over_worlds(config: Config, plan: MethodPlan, say: Callable[[str], None], n_worlds: int) -> Iterator[MethodRun]:
+    """`run_each` in several synthetic worlds: those of `data.seed` and of the seeds that follow it.
+
+    Raises NlabError where the data is not synthetic.
+    """
+    if not isinstance(config.data, Synthetic):
+        raise NlabError("--worlds: only synthetic data is drawn anew; set data.source: synthetic, or leave --worlds out")
+    for seed in range(config.data.seed, config.data.seed + n_worlds):
+        drawn = config.model_copy(update={"data": config.data.model_copy(update={"seed": seed})})
+        say(f"world seed {seed}")
+        for trial in run_each(drawn, replace(plan, folder=plan.folder / f"world{seed}"), say):
+            yield replace(trial, world=seed)
+
+
+def run_each(config: Config, plan: MethodPlan, say: Callable[[str], None]) -> Iterator[MethodRun]:
     """Runs every method in a process of its own, so that its peak memory is its own; goes on after a failure.
 
     The config's generators and augmenters run with their parameters there, all other kinds with their defaults. only: names of
     methods, or `generators`, `augmenters`; empty: all. Raises NlabError for an unknown name.
     """
     configs = {name: (family, method_config) for family, name, method_config in _configs(config)}
-    for name in only:
+    for name in plan.only:
         if name not in (*configs, *FAMILIES):
             raise NlabError(f"--only: no method {name!r}; {nearest(name, [*configs, *FAMILIES])}")
-    chosen = {name: pair for name, pair in configs.items() if not only or {name, pair[0]} & {*only}}
+    chosen = {name: pair for name, pair in configs.items() if not plan.only or {name, pair[0]} & {*plan.only}}
     load(config.data, config.extra_sets)  # here, so that reading files is in no method's peak memory
 
     def tried(name: str) -> MethodRun:
         family, method_config = chosen[name]
         say(f"{name} …")
-        trial = _tried(name, family, method_config, place / name)
+        trial = _tried(name, family, method_config, plan.folder / name)
         say(f"{name}: {'done' if trial.run else trial.failure}")
-        return trial
+        return replace(trial, kind=str(getattr(method_config, family)[name].kind))
 
-    with ThreadPoolExecutor(jobs) as pool:
+    with ThreadPoolExecutor(plan.jobs) as pool:
         yield from pool.map(tried, chosen)
 
 
@@ -162,7 +188,7 @@ def _rows(trials: Sequence[MethodRun], baseline: str) -> list[dict[str, Any]]:
         assert trial.run is not None
         scores = _row(group.table, trial.run.name, trial.variant)
         alone = _row(group.table, trial.run.name, f"{trial.name}_only")
-        costs = _costs(trial, len(trial.run.manifest["seeds"]))
+        costs = costs_of(trial, len(trial.run.manifest["seeds"]))
         rows.append(
             {
                 "method": trial.name,
@@ -198,7 +224,7 @@ def _interval(row: dict[str, Any], name: str, style: str = ".4f", of: str = "") 
     return f"{value:+{style}}{between}"
 
 
-def _costs(trial: MethodRun, n_seeds: int) -> dict[str, float]:
+def costs_of(trial: MethodRun, n_seeds: int) -> dict[str, float]:
     assert trial.run is not None
     costs = trial.run.manifest["costs"]
     own = {

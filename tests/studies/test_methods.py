@@ -1,5 +1,6 @@
 """`nlab methods`: every method of the registries under one config, one table, and failures that stop nothing else."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.config.loading import load_config
 from numerai_lab.core.errors import NlabError
 from numerai_lab.generators import GENERATORS
-from numerai_lab.studies.methods import _configs, page, run_each
+from numerai_lab.studies.method_worlds import method_rows, page_over_worlds, results_text
+from numerai_lab.studies.methods import MethodPlan, _configs, page, run_each, run_over_worlds
 from tests.conftest import make_config
 
 
@@ -37,7 +39,7 @@ def test_methods_run_one_by_one_into_one_table_and_a_failure_stops_no_other(tmp_
         },
     )
     messages: list[str] = []
-    trials = list(run_each(config, tmp_path, messages.append, 1, ["few", "many", "cutout"]))
+    trials = list(run_each(config, MethodPlan(tmp_path, only=("few", "many", "cutout")), messages.append))
     assert [(trial.name, trial.run is None) for trial in trials] == [("few", False), ("many", True), ("cutout", False)]
     assert "select.top_k: 999 of only" in trials[1].failure
     text = page(config, trials)
@@ -54,4 +56,37 @@ def test_methods_run_one_by_one_into_one_table_and_a_failure_stops_no_other(tmp_
 def test_a_name_that_is_no_method_is_one_sentence(tmp_path: Path) -> None:
     for wrong, meant in (("cutuot", "cutout"), ("augmeters", "augmenters")):
         with pytest.raises(NlabError, match=f"no method '{wrong}'; did you mean '{meant}'"):
-            list(run_each(make_config(), tmp_path, print, 1, [wrong]))
+            list(run_each(make_config(), MethodPlan(tmp_path, only=(wrong,)), print))
+
+
+def test_methods_in_several_worlds_have_the_mean_of_their_changes_and_an_interval_for_worlds_like_these(tmp_path: Path) -> None:
+    config = make_config(name="each", generators={"few": {"kind": "group_stats"}})
+    trials = list(run_over_worlds(config, MethodPlan(tmp_path, only=("few", "cutout")), print, 2))
+    assert [(trial.name, trial.world) for trial in trials] == [("few", 0), ("cutout", 0), ("few", 1), ("cutout", 1)]
+    rows = {row["method"]: row for row in method_rows(trials)}
+    changes = {
+        trial.world: trial.run.scores.filter(variant="raw+few", split="val")["delta_corr_mean"].item()
+        for trial in trials
+        if trial.name == "few" and trial.run
+    }
+    few = rows["few"]
+    assert changes[0] != changes[1]
+    assert few["value"] == pytest.approx(sum(changes.values()) / 2)
+    assert few["low"] < few["value"] < few["high"]
+    assert few["by_world"] == " ".join(f"{change:+.4f}".replace("0.", ".", 1) for change in changes.values())
+    assert few["placebo"]
+    assert few["excluded"] == f"above {few['high']:+.4f}".replace("0.", ".", 1)
+    results = json.loads(results_text(config, trials))
+    assert results["worlds"] == [0, 1]
+    assert [(row["method"], row["kind"]) for row in results["methods"]] == [("few", "group_stats"), ("cutout", "cutout")]
+    assert results["methods"][0]["high"] == few["high"]
+    text = page_over_worlds(config, trials)
+    assert "world seeds 0, 1;" in text
+    assert "Gains above" in text
+    assert "Not in every world yet: cutout." in page_over_worlds(config, trials[:3])
+
+
+def test_several_worlds_need_synthetic_data(tmp_path: Path) -> None:
+    config = make_config(data={"source": "files", "path": str(tmp_path), "target": "target"})
+    with pytest.raises(NlabError, match="--worlds: only synthetic data"):
+        list(run_over_worlds(config, MethodPlan(tmp_path), print, 3))
