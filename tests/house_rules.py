@@ -27,6 +27,7 @@ ENFORCED = (
     "tuples for parameters",
     "median docstring line",
     "retired words",
+    "errors named",
 )
 """Rules that `make check` fails on."""
 WORST = 5

@@ -29,7 +29,7 @@ def controls(
         "configs/controls"
     ),
     runs_dir: Annotated[Path, typer.Option(callback=expanded, help="where run folders go")] = Path("runs"),
-    out: Annotated[Path | None, typer.Option(callback=expanded, help="write the whole result here too, as Markdown")] = None,
+    out: Annotated[Path | None, typer.Option(callback=expanded, help="write all of it as Markdown, its numbers beside it as .json")] = None,
     table_format: FormatOption = "table",
 ) -> None:
     """Run methods through worlds in which they must help, and worlds in which none may.
@@ -53,7 +53,7 @@ def _run(spec: "ControlSpec", out: Path | None, table_format: TableFormat) -> No
     from numerai_lab.runs.output_files import check_writable, write_page
     from numerai_lab.studies.control_findings import findings
     from numerai_lab.studies.control_outcomes import outcomes_of
-    from numerai_lab.studies.control_page import COLUMNS, failures, outcome_table, page
+    from numerai_lab.studies.control_page import COLUMNS, failures, outcome_table, page, results_text
     from numerai_lab.studies.controls import control_configs, run_controls
 
     chosen = control_configs(spec)
@@ -63,6 +63,7 @@ def _run(spec: "ControlSpec", out: Path | None, table_format: TableFormat) -> No
     results, failed = findings(runs, outcomes_of(runs)), failures(runs)
     if out:
         write_page(out, page(runs))
+        write_page(out.with_suffix(".json"), results_text(runs))
     print_table(outcome_table(runs), table_format, COLUMNS)
     if table_format == "table":
         print("", *results, sep="\n")

@@ -98,6 +98,7 @@ class Synthetic(Source):
         return f"synthetic {self.size}, world {self.world}{oracle}, seed {self.seed}, v{VERSION}"
 
     def planned(self) -> Outline | None:
+        """What the files will hold; None where they are there. Raises NlabError for an unknown target."""
         if self.folder.is_dir():
             return None
         size = SIZES[self.size]

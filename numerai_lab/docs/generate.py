@@ -18,6 +18,7 @@ from numerai_lab.config.catalogue import CATALOGUE, description, entries
 from numerai_lab.config.schema import SECTIONS, Config
 from numerai_lab.core.component import Component
 from numerai_lab.docs.pages import FOLDER, ORDER, source
+from numerai_lab.docs.what_works import sections
 from numerai_lab.generators import Generator
 from numerai_lab.metrics import METRICS
 
@@ -48,15 +49,16 @@ READ_MORE = {
 def generated(root: Any) -> dict[str, str]:
     """Page → its text with every generated section made anew.
 
-    root: the command group of the command line (click).
+    root: the command group of the command line (click). A section whose results are not there stays as it is.
     """
     makers: dict[str, Callable[[], str]] = {
         **{family: partial(_family, family) for family in CATALOGUE if family != "metrics"},
         "metrics": _metrics,
         "config keys": _config_keys,
         "commands": lambda: _commands(root),
+        **{name: partial(str, section) for name, section in sections().items()},
     }
-    return {page: SECTION.sub(lambda match: _filled(match[1], makers), source(page)) for page in ORDER}
+    return {page: SECTION.sub(partial(_filled, makers), source(page)) for page in ORDER}
 
 
 def write(root: Any) -> list[str]:
@@ -68,8 +70,10 @@ def write(root: Any) -> list[str]:
     return stale
 
 
-def _filled(name: str, makers: Mapping[str, Callable[[], str]]) -> str:
-    return f"{BEGIN.format(name)}\n{makers[name]().strip()}\n\n{END}"
+def _filled(makers: Mapping[str, Callable[[], str]], section: re.Match[str]) -> str:
+    if section[1] not in makers:
+        return section[0]
+    return f"{BEGIN.format(section[1])}\n{makers[section[1]]().strip()}\n\n{END}"
 
 
 def _family(family: str) -> str:

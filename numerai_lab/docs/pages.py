@@ -16,6 +16,7 @@ ORDER = (
     "commands",
     "scores-and-verdicts",
     "trust",
+    "what-works",
     "cache-and-resume",
     "run-folder",
     "python",

@@ -1,5 +1,6 @@
 """The tables and sentences of `nlab controls`."""
 
+import json
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from numerai_lab.metrics.verdict import signed
 from numerai_lab.report.tables import TableColumn, markdown
 from numerai_lab.studies.control_findings import Finding, Result, expected_of, findings, musts_of, result_of
 from numerai_lab.studies.control_outcomes import ControlRun, VariantOutcomes, outcomes_of
-from numerai_lab.studies.world_pooling import Interval
+from numerai_lab.studies.world_pooling import Interval, finite
 
 if TYPE_CHECKING:
     import polars as pl
@@ -61,6 +62,24 @@ def page(runs: Sequence[ControlRun]) -> str:
     parts += ["## What each method's class states", markdown(pl.DataFrame(_stated(runs)), STATED)]
     failed = failures(runs)
     return "\n\n".join([*parts, *(["\n".join(f"- {line}" for line in failed)] if failed else [])]) + "\n"
+
+
+def results_text(runs: Sequence[ControlRun]) -> str:
+    """The numbers of the table as JSON; a page of the manual is made from it."""
+    musts = musts_of(runs)
+    rows = [
+        {
+            "world": row.world,
+            "variant": row.variant,
+            "kinds": row.kinds,
+            "expected": expected_of(row, musts),
+            "result": result_of(row, musts) or "",
+            **{key: finite(getattr(row.pooled, key)) for key in ("value", "low", "high")},
+            "share_of_truth": finite(row.share_of_truth),
+        }
+        for row in outcomes_of(runs)
+    ]
+    return json.dumps({"seeds": list(dict.fromkeys(run.seed for run in runs)), "rows": rows}, indent=1) + "\n"
 
 
 def failures(runs: Sequence[ControlRun]) -> list[str]:

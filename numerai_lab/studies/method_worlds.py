@@ -13,7 +13,7 @@ from numerai_lab.report.page import heading
 from numerai_lab.report.tables import TableColumn, markdown
 from numerai_lab.runs.reading import Run, block_of
 from numerai_lab.studies.methods import FAMILIES, MethodRun, costs_of
-from numerai_lab.studies.world_pooling import Corr, Interval, corr_of, pooled
+from numerai_lab.studies.world_pooling import Corr, Interval, corr_of, finite, pooled
 
 BASELINE = "baseline"
 COLUMNS = (
@@ -97,14 +97,10 @@ def method_rows(trials: Sequence[MethodRun]) -> list[dict[str, Any]]:
             "excluded": f"above {signed(max(changes[name].high, 0.0001))}" if math.isfinite(changes[name].high) else "",
             **{kind: _text(beside[kind][name]) if name in beside.get(kind, {}) else "" for kind in KINDS},
             **costs_of(some[name], len(first.manifest["seeds"])),
-            **{key: _known(getattr(changes[name], key)) for key in ("value", "low", "high")},
+            **{key: finite(getattr(changes[name], key)) for key in ("value", "low", "high")},
         }
         for name in complete
     ]
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _ran(trial: MethodRun | None) -> bool:

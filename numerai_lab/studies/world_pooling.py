@@ -31,6 +31,11 @@ class Interval:
         return int(self.low > 0) - int(self.high < 0)
 
 
+def finite(value: float) -> float | None:
+    """The value, or None where it is NaN or infinite, which JSON can't write."""
+    return value if math.isfinite(value) else None
+
+
 def compared(corr: Corr, opponents: Mapping[str, str], block: int) -> dict[str, Interval]:
     """The change of each variant against its opponent, all judged as one family."""
     members = {name: {"corr": values} for name, values in corr.items()}

@@ -1,0 +1,111 @@
+"""Writes what is proven of each method, from the results of `nlab controls` and `nlab methods` that lie in `configs/`."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from numerai_lab.config.default_variants import NOISE, SAME_ROWS, UNTRAINED
+from numerai_lab.metrics.verdict import signed
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+CONTROLS, DEFAULT, REAL = "controls.json", "methods.json", "methods_csi500.json"
+NO_METHODS = {NOISE, SAME_ROWS, UNTRAINED}
+"""Kinds that are compared with and claim nothing."""
+CLAIM = re.compile(r"^\| \[(?P<config>\w+)\]\([^)]*\) \| (?P<claim>[\w.]+(?: [\w.]+)?: [^|]+?) \| (?P<source>[^|]+?) \|")
+"""A row of `configs/README.md` whose claim names its author."""
+Row = Mapping[str, Any]
+
+
+def sections(configs: Path = CONFIGS) -> dict[str, str]:
+    """Name of a generated section → its text. Sections whose results are not there are left out."""
+    results = {name: _read(configs / name) for name in (CONTROLS, DEFAULT, REAL)}
+    made: dict[str, str] = {}
+    if results[CONTROLS]:
+        made |= {"proven": _bullets(_proven(results[CONTROLS])), "not proven": _bullets(_not_proven(results[CONTROLS]))}
+    if results[DEFAULT]:
+        made["default world"] = _bullets(_measured(results[DEFAULT]))
+    if results[REAL]:
+        made["real market"] = _bullets(_measured(results[REAL]))
+    if all(results.values()):
+        made["claims"] = _claims(configs, results)
+    return made
+
+
+def _read(path: Path) -> Row:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _bullets(sentences: Iterator[str]) -> str:
+    return "\n".join(f"- {sentence}" for sentence in sentences) or "- Nothing."
+
+
+def _proven(results: Row) -> Iterator[str]:
+    """A sentence for each gain or loss that had to be found and was."""
+    for row in _asked(results, "found"):
+        share = row["share_of_truth"]
+        part = f" That is {share:.0%} of what the truth has more of than raw features." if share and row["value"] > 0 else ""
+        yield f"In `{row['world']}`, `{row['variant']}` changes corr by {_interval(row)}.{part}"
+
+
+def _not_proven(results: Row) -> Iterator[str]:
+    for row in _asked(results, "missed"):
+        yield f"In `{row['world']}`, `{row['variant']}` had to change corr and was not seen to: {_interval(row)}."
+    for row in results["rows"]:
+        if row["result"] == "gain":
+            yield f"In `{row['world']}`, `{row['variant']}` gains where nothing can be gained: {_interval(row)}."
+
+
+def _asked(results: Row, result: str) -> list[Row]:
+    return [row for row in results["rows"] if row["result"] == result]
+
+
+def _measured(results: Row) -> Iterator[str]:
+    """What the data are, what helps and harms, and which gains are excluded, the narrowest first."""
+    yield from results["data"]
+    methods = sorted(results["methods"], key=lambda row: row["high"] if row["high"] is not None else float("inf"))
+    for verdict, sentence in (("better", "Better than raw features and than the placebos"), ("worse", "Worse than raw features")):
+        named = ", ".join(f"`{row['method']}` {_interval(row)}" for row in methods if row["verdict"] == verdict)
+        yield f"{sentence}: {named or 'none'}."
+    for row in methods:
+        if row["verdict"] not in ("better", "worse") and row["high"] is not None:
+            yield f"`{row['method']}`: {_interval(row)}. A gain above {signed(max(row['high'], 0.0001))} is excluded."
+
+
+def _interval(row: Row) -> str:
+    """`+.0213 (+.0150 … +.0280)`."""
+    if row["value"] is None:
+        return "not known"
+    if row["low"] is None or row["high"] is None:
+        return signed(row["value"])
+    return f"{signed(row['value'])} ({signed(row['low'])} … {signed(row['high'])})"
+
+
+def _claims(configs: Path, results: Mapping[str, Row]) -> str:
+    """A table: who claimed what, and what the control, the default world and the real market say of it."""
+    lines = ["| claim | config | in its control | default world | CSI 500 |", "| --- | --- | --- | --- | --- |"]
+    for line in (configs / "README.md").read_text(encoding="utf-8").splitlines():
+        if row := CLAIM.match(line):
+            kinds = _kinds(configs / f"{row['config']}.yaml")
+            controls = [
+                own for own in results[CONTROLS]["rows"] if {*own["kinds"]} & kinds and own["result"] in ("found", "missed")
+            ]
+            shown = "; ".join(f"{own['variant']} {own['result']} in {own['world']}" for own in controls) or "has no control"
+            cells = [row["claim"], f"`{row['config']}`", shown, *(_of_kinds(results[name], kinds) for name in (DEFAULT, REAL))]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _kinds(path: Path) -> set[str]:
+    """Kinds of the generators and augmenters of a config, without those that only others are compared with."""
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    own = [*config.get("generators", {}).values(), *config.get("augmenters", {}).values()]
+    return {component["kind"] for component in own} - NO_METHODS
+
+
+def _of_kinds(results: Row, kinds: set[str]) -> str:
+    rows: Sequence[Row] = [row for row in results["methods"] if row["kind"] in kinds]
+    return "; ".join(f"{row['method']} {_interval(row)}" for row in rows) or "not measured"
