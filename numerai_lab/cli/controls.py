@@ -29,7 +29,7 @@ def controls(
         "configs/controls"
     ),
     runs_dir: Annotated[Path, typer.Option(callback=expanded, help="where run folders go")] = Path("runs"),
-    out: Annotated[Path | None, typer.Option(callback=expanded, help="write all of it as Markdown, its numbers beside it as .json")] = None,
+    out: Annotated[Path | None, typer.Option(callback=expanded, help="write it as Markdown too, and as .json")] = None,
     table_format: FormatOption = "table",
 ) -> None:
     """Run methods through worlds in which they must help, and worlds in which none may.

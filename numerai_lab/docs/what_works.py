@@ -23,24 +23,24 @@ Row = Mapping[str, Any]
 def sections(configs: Path = CONFIGS) -> dict[str, str]:
     """Name of a generated section → its text. Sections whose results are not there are left out."""
     results = {name: _read(configs / name) for name in (CONTROLS, DEFAULT, REAL)}
-    made: dict[str, str] = {}
+    texts: dict[str, str] = {}
     if results[CONTROLS]:
-        made |= {"proven": _bullets(_proven(results[CONTROLS])), "not proven": _bullets(_not_proven(results[CONTROLS]))}
+        texts |= {"proven": _bullets(_proven(results[CONTROLS])), "not proven": _bullets(_not_proven(results[CONTROLS]))}
     if results[DEFAULT]:
-        made["default world"] = _bullets(_measured(results[DEFAULT]))
+        texts["default world"] = _bullets(_measured(results[DEFAULT]))
     if results[REAL]:
-        made["real market"] = _bullets(_measured(results[REAL]))
+        texts["real market"] = _bullets(_measured(results[REAL]))
     if all(results.values()):
-        made["claims"] = _claims(configs, results)
-    return made
+        texts["claims"] = _claims(configs, results)
+    return texts
 
 
 def _read(path: Path) -> Row:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
-def _bullets(sentences: Iterator[str]) -> str:
-    return "\n".join(f"- {sentence}" for sentence in sentences) or "- Nothing."
+def _bullets(items: Iterator[str]) -> str:
+    return "\n".join(f"- {sentence}" for sentence in items) or "- Nothing."
 
 
 def _proven(results: Row) -> Iterator[str]:
