@@ -90,9 +90,7 @@ class SwapNoise(Augmenter):
     """
 
     control: ClassVar[Control] = Control(
-        "steady",
-        "cells replaced at random act as a ridge penalty, which a steady linear relation rewards",
-        "Wager, Wang & Liang 2013",
+        why="replaced cells act as a penalty (Wager, Wang & Liang 2013), yet the gain in `steady` is too small to be asked for"
     )
     kind: Literal["swap_noise"] = "swap_noise"
     share: float = Field(0.1, gt=0, lt=1, description="share of the cells that are swapped, drawn cell by cell")

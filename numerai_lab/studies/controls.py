@@ -155,7 +155,7 @@ def _telling(methods: Mapping[str, Mapping[str, Methods]]) -> set[str]:
     ]
     names = {form for name, _ in chosen for form in (name, f"{RAW}+{name}")}
     asked = {must.world for must in MUSTS if must.variant in names} | {control_of(kind).world for _, kind in chosen}
-    both = {world for pair in CONTRASTS.values() if {*pair} & asked for world in pair}
+    both = {world for pair in CONTRASTS.values() if pair[0] in asked for world in pair}
     return {*NEGATIVE, *both, *(world for name in asked for world in CONTRASTS.get(name, (name,)))}
 
 

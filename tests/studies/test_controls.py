@@ -115,9 +115,9 @@ def test_a_world_whose_runs_failed_misses_what_is_asked_of_it() -> None:
 
 
 def test_a_method_that_the_table_does_not_name_must_help_in_the_world_of_its_class() -> None:
-    config = make_config(augmenters={"swap": {"kind": "swap_noise"}})
+    config = make_config(augmenters={"noisy": {"kind": "gaussian_noise"}})
     (must,) = musts_of([ControlRun("steady", 11, config, None)])
-    assert (must.world, must.variant, must.than, must.share) == ("steady", "swap", ("placebo",), 2 / 3)
+    assert (must.world, must.variant, must.than, must.share) == ("steady", "noisy", ("placebo",), 2 / 3)
     assert musts_of([ControlRun("clusters", 11, config, None)]) == []
 
 
@@ -139,10 +139,11 @@ def test_pooled_changes_have_the_mean_over_worlds_and_wider_intervals_where_worl
 
 
 def test_only_runs_a_method_in_its_own_world_and_where_none_may_gain_beside_its_placebo() -> None:
-    chosen = control_configs(spec(only=("swap_noise",)))
-    assert {*chosen} == {"steady", "missing", *NEGATIVE}
-    assert {*chosen["steady"].variants} == {"baseline", "swap_noise", "duplicate"}
-    assert chosen["null"].augmenters["swap_noise"].model_dump()["share"] == 0.3
+    chosen = control_configs(spec(only=("gmm_targets",)))
+    assert {*chosen} == {"steady", *NEGATIVE}
+    assert {*chosen["steady"].variants} == {"baseline", "gmm_targets", "duplicate"}
+    assert chosen["null"].augmenters["gmm_targets"].model_dump()["alpha"] == 300
+    assert {*control_configs(spec(only=("cutout",)))} == {"steady", "missing", *NEGATIVE}
     assert {*control_configs(spec(only=("group_stats",)))} == {*NEGATIVE}
     assert {*control_configs(spec(only=("umap",), worlds=("clusters",)))["clusters"].variants} == {
         "baseline",
