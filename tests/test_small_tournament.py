@@ -18,9 +18,9 @@ from numerai_lab.metrics.era import numerai_corr
 from numerai_lab.storage.scratch import Scratch
 from tests.conftest import Quiet, make_config
 
-SMALL = Synthetic(size="small", world="unpaid")
+SMALL = Synthetic(size="small", world="unpaid", feature_set="all")
 CONFIG = make_config(
-    data={"source": "synthetic", "size": "small", "world": "unpaid"},
+    data={"source": "synthetic", "size": "small", "world": "unpaid", "feature_set": "all"},
     model={"kind": "xgboost", "n_estimators": 60, "learning_rate": 0.1},
     variants={"baseline": {}},
 )
@@ -60,8 +60,8 @@ def standard_error(scores: np.ndarray) -> float:
 
 
 def test_xgboost_is_clearly_above_0_and_below_what_the_truth_allows(small: Loaded, splits: Splits, space: Scratch) -> None:
-    scores = corr_by_era(small.panel, splits, splits.val1, small.panel, space)
-    best = attainable(SMALL, small.panel, splits.val1)
+    scores = corr_by_era(small.panel, splits, splits.scored, small.panel, space)
+    best = attainable(SMALL, small.panel, splits.scored)
     assert scores.mean() > 3 * standard_error(scores)
     assert scores.mean() < best.mean()
 
