@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from numerai_lab.config.default_variants import NOISE, SAME_ROWS, UNTRAINED
-from numerai_lab.metrics.verdict import signed
+from numerai_lab.metrics.verdict import signed, verdict_of
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 CONTROLS, DEFAULT, REAL = "controls.json", "methods.json", "methods_csi500.json"
@@ -22,17 +22,34 @@ Row = Mapping[str, Any]
 
 def sections(configs: Path = CONFIGS) -> dict[str, str]:
     """Name of a generated section → its text. Sections whose results are not there are left out."""
-    results = {name: _read(configs / name) for name in (CONTROLS, DEFAULT, REAL)}
+    controls, default, real = (_read(configs / name) for name in (CONTROLS, DEFAULT, REAL))
+    default = default or (_default_of(controls) if controls else {})
     texts: dict[str, str] = {}
-    if results[CONTROLS]:
-        texts |= {"proven": _bullets(_proven(results[CONTROLS])), "not proven": _bullets(_not_proven(results[CONTROLS]))}
-    if results[DEFAULT]:
-        texts["default world"] = _bullets(_measured(results[DEFAULT]))
-    if results[REAL]:
-        texts["real market"] = _bullets(_measured(results[REAL]))
-    if all(results.values()):
-        texts["claims"] = _claims(configs, results)
+    if controls:
+        texts |= {"proven": _bullets(_proven(controls)), "not proven": _bullets(_not_proven(controls))}
+    if default:
+        texts["default world"] = _bullets(_measured(default))
+    if real:
+        texts["real market"] = _bullets(_measured(real))
+    if controls and real:
+        texts["claims"] = _claims(configs, controls, [default, real])
     return texts
+
+
+def _default_of(controls: Row) -> Row:
+    """The methods that the controls ran in the default world, as results of `nlab methods`."""
+    rows = [row for row in controls["rows"] if row["world"] == "default"]
+    seeds = ", ".join(map(str, controls["seeds"]))
+    methods = [
+        {
+            "method": row["variant"],
+            "kind": next(iter(row["kinds"]), ""),
+            "verdict": verdict_of(*(float("nan") if row[key] is None else row[key] for key in ("value", "low", "high"))),
+            **{key: row[key] for key in ("value", "low", "high")},
+        }
+        for row in rows
+    ]
+    return {"data": [f"SYNTHETIC data, world seeds {seeds}, from `configs/controls.md`"], "methods": methods}
 
 
 def _read(path: Path) -> Row:
@@ -84,17 +101,15 @@ def _interval(row: Row) -> str:
     return f"{signed(row['value'])} ({signed(row['low'])} … {signed(row['high'])})"
 
 
-def _claims(configs: Path, results: Mapping[str, Row]) -> str:
+def _claims(configs: Path, controls: Row, measured: Sequence[Row]) -> str:
     """A table: who claimed what, and what the control, the default world and the real market say of it."""
     lines = ["| claim | config | in its control | default world | CSI 500 |", "| --- | --- | --- | --- | --- |"]
     for line in (configs / "README.md").read_text(encoding="utf-8").splitlines():
         if row := CLAIM.match(line):
             kinds = _kinds(configs / f"{row['config']}.yaml")
-            controls = [
-                own for own in results[CONTROLS]["rows"] if {*own["kinds"]} & kinds and own["result"] in ("found", "missed")
-            ]
-            shown = "; ".join(f"{own['variant']} {own['result']} in {own['world']}" for own in controls) or "has no control"
-            cells = [row["claim"], f"`{row['config']}`", shown, *(_of_kinds(results[name], kinds) for name in (DEFAULT, REAL))]
+            asked = [own for own in (*_asked(controls, "found"), *_asked(controls, "missed")) if {*own["kinds"]} & kinds]
+            shown = "; ".join(f"{own['variant']} {own['result']} in {own['world']}" for own in asked) or "not asked"
+            cells = [row["claim"], f"`{row['config']}`", shown, *(_of_kinds(results, kinds) for results in measured)]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

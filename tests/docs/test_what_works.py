@@ -17,7 +17,7 @@ def configs(tmp_path: Path) -> Path:
     missed = {**row, "variant": "raw+pca", "kinds": ["pca"], "result": "missed", **NOTHING}
     false = {**row, "world": "null", "result": "gain"}
     reported = {**row, "variant": "raw+scarf", "result": ""}
-    _write(tmp_path / "controls.json", {"rows": [row, missed, false, reported]})
+    _write(tmp_path / "controls.json", {"seeds": [11, 12], "rows": [row, missed, false, reported]})
     loss = {"method": "inverse", "kind": "umap_inverse", "verdict": "worse", "value": -0.02, "low": -0.03, "high": -0.01}
     unsure = {"method": "rare", "kind": "rare", "verdict": "too few eras", "value": None, "low": None, "high": None}
     equal = {"method": "umap", "kind": "umap", "verdict": "undecided", **NOTHING}
@@ -65,8 +65,23 @@ def test_claims_of_others_stand_beside_what_was_measured(configs: Path) -> None:
 
 
 def test_sections_without_results_are_left_as_they_are(configs: Path) -> None:
+    (configs / "methods_csi500.json").unlink()
+    assert set(sections(configs)) == {"proven", "not proven", "default world"}
+    (configs / "controls.json").unlink()
+    assert set(sections(configs)) == {"default world"}
+
+
+def test_without_all_methods_the_default_world_is_that_of_the_controls(configs: Path) -> None:
     (configs / "methods.json").unlink()
-    assert set(sections(configs)) == {"proven", "not proven", "real market"}
+    controls = json.loads((configs / "controls.json").read_text(encoding="utf-8"))
+    controls["rows"].append({**controls["rows"][1], "world": "default", "result": "no gain"})
+    _write(configs / "controls.json", controls)
+    assert sections(configs)["default world"].splitlines() == [
+        "- SYNTHETIC data, world seeds 11, 12, from `configs/controls.md`",
+        "- Better than raw features and than the placebos: none.",
+        "- Worse than raw features: none.",
+        "- `raw+pca`: +.0003 (-.0020 … +.0026). A gain above +.0026 is excluded.",
+    ]
 
 
 def test_the_claims_of_the_shipped_configs_are_read() -> None:
