@@ -18,6 +18,7 @@ Eras = Callable[[Size], range]
 """Some eras of a tournament of a size."""
 Course = Callable[[Size, Int64], Float64]
 """By the number of the week (that of the era that begins in it), what a premium is multiplied by."""
+WEEKS_OF_20_DAYS = 4
 TABLE_FEATURES = 160
 """Features of a world as `WORLDS` counts them; other sizes have blocks in proportion."""
 
@@ -109,9 +110,9 @@ def after_training(size: Size) -> range:
 
 
 def flipping(size: Size, weeks: Int64) -> Float64:
-    """−1 in an eighth of the training eras and in all later ones, else 1."""
+    """−1 in an eighth of the training weeks and in all weeks after the 20-day target of the last training era, else 1."""
     inside = (weeks > size.n_train // 4) & (weeks <= size.n_train * 3 // 8)
-    return np.where(inside | (weeks > size.n_train), -1.0, 1.0)
+    return np.where(inside | (weeks > size.n_train + WEEKS_OF_20_DAYS), -1.0, 1.0)
 
 
 def halving(size: Size, weeks: Int64) -> Float64:

@@ -135,11 +135,12 @@ def test_member_features_together_tell_the_cluster_and_none_does_alone() -> None
     assert max(share_found(features[:, [i]]) for i in range(0, 120, 8)) < 0.22
 
 
-def test_signs_flip_in_an_eighth_of_the_training_eras_and_after_them() -> None:
+def test_signs_flip_in_four_weeks_of_training_and_after_its_last_target() -> None:
     world = World(CONTROL, 0, WORLDS["flip"])
     signs = np.sign(world.components[0].mean[:, 0])
-    assert (np.flatnonzero(signs < 0) + 1).tolist()[:6] == [9, 10, 11, 12, 33, 34]
-    assert np.all(signs[32:] < 0)
+    assert (np.flatnonzero(signs < 0) + 1).tolist()[:6] == [9, 10, 11, 12, 37, 38]
+    assert np.all(signs[36:] < 0)
+    assert np.all(signs[CONTROL.n_train : CONTROL.n_train + 4] > 0)  # the weeks that the last training target is made of
 
 
 def test_nothing_is_found_in_null() -> None:
