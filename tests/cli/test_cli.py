@@ -151,7 +151,7 @@ def test_describe_prints_what_a_reader_of_each_format_can_use() -> None:
     assert table == explained["parameters"]
     title, *paragraphs, parameters = nlab("describe", "pca", "--format", "md").stdout.split("\n\n")
     assert title == "# pca (generators)"
-    assert "\n\n".join(paragraphs) == f"{explained['text']}\n\nEmits: {explained['emits']}."
+    assert "\n\n".join(paragraphs) == f"{explained['text']}\n\nEmits: {explained['emits']}.\n\nControl: {explained['control']}"
     assert [line.split(" | ")[0] for line in parameters.splitlines()[2:]] == [f"| {row['name']}" for row in table]
 
 
