@@ -1,4 +1,6 @@
-"""Bytes and seconds as people read them."""
+"""Bytes, seconds and parameters as people read them."""
+
+from collections.abc import Mapping
 
 
 def human_bytes(n_bytes: float) -> str:
@@ -15,3 +17,8 @@ def human_seconds(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def named_values(parameters: Mapping[str, object]) -> str:
+    """`max_depth 5, subsample 1.0`, without parameters that are None."""
+    return ", ".join(f"{name} {value}" for name, value in parameters.items() if value is not None)

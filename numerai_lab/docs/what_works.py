@@ -73,7 +73,7 @@ def _not_proven(results: Row) -> Iterator[str]:
         yield f"In `{row['world']}`, `{row['variant']}` had to change corr and was not seen to: {_interval(row)}."
     for row in results["rows"]:
         if row["result"] == "gain":
-            yield f"In `{row['world']}`, `{row['variant']}` gains where nothing can be gained: {_interval(row)}."
+            yield f"In `{row['world']}`, `{row['variant']}` gains where no gain is expected: {_interval(row)}."
 
 
 def _asked(results: Row, result: str) -> list[Row]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from numerai_lab.augmenters import AUGMENTERS
+from numerai_lab.core.formatting import named_values
 from numerai_lab.generators import GENERATORS
 from numerai_lab.metrics.verdict import signed
 from numerai_lab.report.tables import TableColumn, markdown
@@ -89,15 +90,11 @@ def failures(runs: Sequence[ControlRun]) -> list[str]:
 
 def _head(runs: Sequence[ControlRun]) -> str:
     seeds = dict.fromkeys(run.seed for run in runs)
-    models = {run.world: _values(run.config.model.model_dump()) for run in runs}
+    models = {run.world: named_values(run.config.model.model_dump()) for run in runs}
     worlds_of = {model: ", ".join(world for world, own in models.items() if own == model) for model in models.values()}
     lines = ["SYNTHETIC data; `nlab controls` writes this page", f"world seeds {', '.join(map(str, seeds))}"]
     lines += [f"model {model}: {worlds}" for model, worlds in worlds_of.items()]
     return "\n".join(f"- {line}" for line in lines)
-
-
-def _values(parameters: dict[str, Any]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in parameters.items() if value is not None)
 
 
 def _row(row: VariantOutcomes, expected: str, result: Result | None) -> dict[str, Any]:

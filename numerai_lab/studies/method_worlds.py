@@ -12,7 +12,7 @@ from numerai_lab.metrics.verdict import SMALLEST_EFFECT, signed, verdict_beside,
 from numerai_lab.report.page import heading
 from numerai_lab.report.tables import TableColumn, markdown
 from numerai_lab.runs.reading import Run, block_of
-from numerai_lab.studies.methods import FAMILIES, MethodRun, costs_of
+from numerai_lab.studies.methods import FAMILIES, MethodRun, costs_of, tried_with
 from numerai_lab.studies.world_pooling import Corr, Interval, corr_of, finite, pooled
 
 BASELINE = "baseline"
@@ -49,9 +49,7 @@ def page_over_worlds(config: Config, trials: Sequence[MethodRun]) -> str:
     if rows:
         first = next(trial.run for trial in trials if trial.run is not None)
         lines += [f"- {line}" for line in heading(first.manifest)]
-        model = ", ".join(f"{key} {value}" for key, value in config.model.model_dump().items() if value is not None)
-        lines += [f"- world seeds {', '.join(map(str, worlds))}; model {model}; seeds {', '.join(map(str, config.seeds))}", ""]
-        lines += [EXPLAINED, ""]
+        lines += [f"- world seeds {', '.join(map(str, worlds))}; {tried_with(config)}", "", EXPLAINED, ""]
         for family in FAMILIES:
             table = pl.DataFrame([row for row in rows if row["family"] == family], infer_schema_length=None)
             if len(table):

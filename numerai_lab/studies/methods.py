@@ -14,6 +14,7 @@ from numerai_lab.config.default_variants import NOISE, SAME_ROWS, UNTRAINED
 from numerai_lab.config.loading import parse_config
 from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError, nearest
+from numerai_lab.core.formatting import named_values
 from numerai_lab.data.reader import load
 from numerai_lab.data.synthetic import Synthetic
 from numerai_lab.generators import GENERATORS
@@ -46,7 +47,7 @@ COLUMNS = (
 FAMILIES = ("generators", "augmenters")
 CONTROLS = (NOISE, SAME_ROWS, UNTRAINED)
 """Kinds that methods are compared with."""
-SAID = "run folder: "
+RUN_FOLDER_LINE = "run folder: "
 """The start of the line in which `nlab run` names its run folder."""
 
 
@@ -144,7 +145,7 @@ def _tried(name: str, family: str, config: Config, place: Path) -> MethodRun:
     variant = f"raw+{name}" if family == "generators" else name
     if done.returncode:
         return MethodRun(name, family, variant, None, (done.stderr.strip().splitlines() or ["no word"])[-1])
-    folder = next(line.removeprefix(SAID) for line in reversed(done.stderr.splitlines()) if line.startswith(SAID))
+    folder = next(line.removeprefix(RUN_FOLDER_LINE) for line in reversed(done.stderr.splitlines()) if line.startswith(RUN_FOLDER_LINE))
     return MethodRun(name, family, variant, read_run(Path(folder)))
 
 
@@ -156,8 +157,7 @@ def page(config: Config, trials: Sequence[MethodRun]) -> str:
     lines = [f"# What each method does: {config.name}", ""]
     if done and done[0].run is not None:
         lines += [f"- {line}" for line in heading(done[0].run.manifest)]
-        model = ", ".join(f"{key} {value}" for key, value in config.model.model_dump().items() if value is not None)
-        lines += [f"- model {model}; seeds {', '.join(map(str, config.seeds))}", "", EXPLAINED, ""]
+        lines += [f"- {tried_with(config)}", "", EXPLAINED, ""]
         rows = _rows(done, str(done[0].run.manifest["scoring"]["reference"]))
         for family in FAMILIES:
             table = pl.DataFrame([row for row in rows if row["family"] == family], infer_schema_length=None)
@@ -167,6 +167,11 @@ def page(config: Config, trials: Sequence[MethodRun]) -> str:
         lines += ["## What they did", "", *(f"- {line}" for line in _findings(rows))]
     lines += [f"- Failed: {trial.name}: {trial.failure}" for trial in trials if trial.run is None]
     return "\n".join([*lines, ""])
+
+
+def tried_with(config: Config) -> str:
+    """The model and its seeds, in a line."""
+    return f"model {named_values(config.model.model_dump())}; seeds {', '.join(map(str, config.seeds))}"
 
 
 EXPLAINED = (
