@@ -119,7 +119,7 @@ class TrainingStream:
     def origins(self) -> tuple[Origin, ...]:
         """One entry a batch: every era's own rows, then each augmenter's eras, copy after copy."""
         eras = [era for era, n in self.n_known.items() if n]
-        origins = [] if any(each.replaces for each in self.augmenters.values()) else [Origin(era) for era in eras]
+        origins = [] if any(augmenter.replaces for augmenter in self.augmenters.values()) else [Origin(era) for era in eras]
         next_era = 10 ** len(str(max([self.last_era, *eras])))
         for name, augmenter in self.augmenters.items():
             if augmenter.invents_eras:

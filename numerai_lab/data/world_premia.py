@@ -127,8 +127,8 @@ class Wave(Driver):
         nodes, weights = np.polynomial.hermite_e.hermegauss(100)
         weights = weights / weights.sum()
         now = _wave(ndtr(nodes))
-        kept = _powers(PERSISTENCE)
-        later = kept[:, None, None] * nodes[:, None] + np.sqrt(1 - kept**2)[:, None, None] * nodes
+        persisting = _powers(PERSISTENCE)
+        later = persisting[:, None, None] * nodes[:, None] + np.sqrt(1 - persisting**2)[:, None, None] * nodes
         products = np.einsum("i,wij,i,j->w", now, _wave(ndtr(later)), weights, weights)
         autocorrelation: Float64 = products / ((now**2) @ weights)
         return autocorrelation

@@ -21,7 +21,7 @@ def notes_of(plan: FitPlan, alias: str) -> dict[str, str]:
         yield from (f"reads the feature set {name}" for name in config.input_sets if name in inputs)
         yield "transductive" if "all" in scopes else ""
         yield "columns learn from the features of their own era" if "per_era" in scopes else ""
-        yield LABELLED if any(each.select is not None and each.select.by is not None for each in used) else ""
+        yield LABELLED if any(generator.select is not None and generator.select.by is not None for generator in used) else ""
         yield from (label_note(generator, splits) for generator in used)
         left = min(len(plan.models[variant]) for variant in variants)
         yield f"trained on {left} of {len(splits.train)} eras" if left < len(splits.train) else ""

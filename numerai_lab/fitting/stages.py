@@ -128,7 +128,7 @@ def _fitted_model(name: str, context: RunContext, fitted: Mapping[str, InputColu
         "augmenters": [context.config.augmenters[name].recipe for name in variant.augment],
         "rows by": code_version(materialized, streaming),
         "trained on": ranges_text(train),
-        "invented eras": _first_invented(context) if any(each.invents_eras for each in augmenters.values()) else None,
+        "invented eras": _first_invented(context) if any(augmenter.invents_eras for augmenter in augmenters.values()) else None,
         "seed": seed,
     }
     return context.stages.obtain(Stage("models", f"train {name}@{seed}", facts), make)

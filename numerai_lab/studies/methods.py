@@ -47,7 +47,7 @@ COLUMNS = (
 FAMILIES = ("generators", "augmenters")
 CONTROLS = (NOISE, SAME_ROWS, UNTRAINED)
 """Kinds that methods are compared with."""
-RUN_FOLDER_LINE = "run folder: "
+FOLDER_LINE = "run folder: "
 """The start of the line in which `nlab run` names its run folder."""
 
 
@@ -145,7 +145,7 @@ def _tried(name: str, family: str, config: Config, place: Path) -> MethodRun:
     variant = f"raw+{name}" if family == "generators" else name
     if done.returncode:
         return MethodRun(name, family, variant, None, (done.stderr.strip().splitlines() or ["no word"])[-1])
-    folder = next(line.removeprefix(RUN_FOLDER_LINE) for line in reversed(done.stderr.splitlines()) if line.startswith(RUN_FOLDER_LINE))
+    folder = next(line.removeprefix(FOLDER_LINE) for line in reversed(done.stderr.splitlines()) if line.startswith(FOLDER_LINE))
     return MethodRun(name, family, variant, read_run(Path(folder)))
 
 

@@ -52,8 +52,8 @@ def pooled(tables: Sequence[Corr], opponents: Mapping[str, str], block: int) -> 
         return compared(tables[0], opponents, block)
     names = list(opponents)
     series = [np.column_stack([table[name].mean(0) - table[opponents[name]].mean(0) for name in names]) for table in tables]
-    each = [mean_differences(differences, block) for differences in series]
-    values, errors = np.array([own.value for own in each]), np.array([own.error for own in each])
+    by_world = [mean_differences(differences, block) for differences in series]
+    values, errors = np.array([own.value for own in by_world]), np.array([own.error for own in by_world])
     judged = np.isfinite(errors).all(0) & (errors > 0).all(0)
     out = {name: Interval(float(value)) for name, value in zip(names, values.mean(0), strict=True)}
     if judged.any():
