@@ -15,7 +15,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 CONTROLS, DEFAULT, REAL = "controls.json", "methods.json", "methods_csi500.json"
 NO_METHODS = {NOISE, SAME_ROWS, UNTRAINED}
 """Kinds that are compared with and claim nothing."""
-CLAIM = re.compile(r"^\| \[(?P<config>\w+)\]\([^)]*\) \| (?P<claim>[\w.]+(?: [\w.]+)?: [^|]+?) \| (?P<source>[^|]+?) \|")
+CLAIM = re.compile(r"^\| \[(?P<config>\w+)\]\([^)]*\) \| (?P<claim>(?!none:)[\w.]+(?: [\w.]+)?: [^|]+?) \| (?P<source>[^|]+?) \|")
 """A row of `configs/README.md` whose claim names its author."""
 Row = Mapping[str, Any]
 
@@ -102,15 +102,17 @@ def _interval(row: Row) -> str:
 
 
 def _claims(configs: Path, controls: Row, measured: Sequence[Row]) -> str:
-    """A table: who claimed what, and what the control, the default world and the real market say of it."""
-    lines = ["| claim | config | in its control | default world | CSI 500 |", "| --- | --- | --- | --- | --- |"]
+    """Who claimed what, and what the control, the default world and the real market say of it: a list, for narrow terminals."""
+    lines = []
     for line in (configs / "README.md").read_text(encoding="utf-8").splitlines():
         if row := CLAIM.match(line):
             kinds = _kinds(configs / f"{row['config']}.yaml")
             asked = [own for own in (*_asked(controls, "found"), *_asked(controls, "missed")) if {*own["kinds"]} & kinds]
-            shown = "; ".join(f"{own['variant']} {own['result']} in {own['world']}" for own in asked) or "not asked"
-            cells = [row["claim"], f"`{row['config']}`", shown, *(_of_kinds(results, kinds) for results in measured)]
-            lines.append(f"| {' | '.join(cells)} |")
+            shown = "; ".join(f"`{own['variant']}` {own['result']} in `{own['world']}`" for own in asked)
+            in_default, in_market = (_of_kinds(results, kinds) for results in measured)
+            results_of = {"In its control": shown, "Default world": in_default, "CSI 500": in_market}
+            known = [f"    - {where}: {what}." for where, what in results_of.items() if what]
+            lines += [f"- `{row['config']}`, {row['claim']}.", *(known or ["    - Not measured."])]
     return "\n".join(lines)
 
 
@@ -123,4 +125,4 @@ def _kinds(path: Path) -> set[str]:
 
 def _of_kinds(results: Row, kinds: set[str]) -> str:
     rows: Sequence[Row] = [row for row in results["methods"] if row["kind"] in kinds]
-    return "; ".join(f"{row['method']} {_interval(row)}" for row in rows) or "not measured"
+    return "; ".join(f"`{row['method']}` {_interval(row)}" for row in rows)
