@@ -103,7 +103,7 @@ def _of_must(must: Must, row: VariantOutcomes | None, n_seeds: int) -> Finding:
 def _of_must_not(must_not: MustNot, concerned: Sequence[VariantOutcomes]) -> Finding:
     gains = [f"{row.world} {row.variant} {signed(gain)}" for row in concerned for gain in _gains(row)]
     n_runs = sum({row.world: row.n_seeds for row in concerned}.values())
-    measured = f"{len(gains)} in {n_runs} runs" + (f" ({', '.join(gains)})" if gains else "")
+    measured = f"{len(gains)} in {n_runs} {'run' if n_runs == 1 else 'runs'}" + (f" ({', '.join(gains)})" if gains else "")
     needs = f"at most {must_not.allowed} resolved gain" if must_not.allowed else "no resolved gain"
     names = " or ".join(must_not.kinds)
     return Finding(" and ".join(must_not.worlds), names, needs, measured, len(gains) <= must_not.allowed)

@@ -191,5 +191,5 @@ def test_umap_gains_where_clusters_are_paid_and_not_where_they_are_not(
     controls(world=["clusters", "unpaid"], only=["umap"], seed=[11], configs=SHIPPED, runs_dir=tmp_path)
     printed = capsys.readouterr()
     assert "clusters raw+umap: better than baseline and placebo in 1 of 1 worlds" in printed.out
-    assert "unpaid and null: at most 1 resolved gain: 0 in 1 runs: holds" in printed.out
+    assert "unpaid and null: at most 1 resolved gain: 0 in 1 run: holds" in printed.out
     assert "requirements hold" in printed.err
