@@ -94,7 +94,7 @@ class Columns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 
 class Augmented(RegressorMixin, BaseEstimator):  # type: ignore[misc]
-    """A regressor that also learns from an augmenter's rows; it predicts real rows alone.
+    """A regressor that also learns from an augmenter's rows, or by its weights; it predicts real rows alone.
 
     The estimator may be a Pipeline that begins with `Columns` (keep_era=True here gives it the era): its generator then
     learns from synthetic rows too, unlike in `nlab run`. Eras as in `Columns`; the estimator receives their numbers.
@@ -131,7 +131,7 @@ class Augmented(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         if self.keep_era:
             rows.insert(0, self.era, np.concatenate([np.full(len(batch.y), batch.era) for batch in batches]))
         weights = np.concatenate([np.full(len(batch.y), batch.weight) for batch in batches])
-        given = {"sample_weight": weights} if fitted.weight != 1 else {}
+        given = {"sample_weight": weights} if stream.weighted else {}
         self.features_ = panel.feature_names
         self.estimator_ = clone(self.estimator).fit(rows, np.concatenate([batch.y for batch in batches]), **given)
         return self

@@ -125,7 +125,8 @@ def test_an_augmented_regressor_learns_from_the_rows_of_the_stream(kind: str) ->
     learner = Remember()
     Augmented(learner, component(kind)).fit(X, y)
     seen = Remember.rows
-    assert len(seen) == sum(len(batch.y) for batch in batches) > len(X)
+    assert len(seen) == sum(len(batch.y) for batch in batches)
+    assert (len(seen) > len(X)) == (not fitted.weighs)
     assert "era" not in seen.columns
 
 

@@ -1,4 +1,4 @@
-"""Augmenters: synthetic training rows. A new one is one file and one line here."""
+"""Augmenters: synthetic training rows, and weights of rows. A new one is one file and one line here."""
 
 from numerai_lab.augmenters.average import Average
 from numerai_lab.augmenters.base import AMOUNTS, Augmenter
@@ -7,6 +7,7 @@ from numerai_lab.augmenters.copula import Copula
 from numerai_lab.augmenters.diffusion import Diffusion
 from numerai_lab.augmenters.mixture import GMMTargets
 from numerai_lab.augmenters.path import CovariancePath
+from numerai_lab.augmenters.recency import Recency
 from numerai_lab.augmenters.stocks import Dream, NoiseToStock, UNet
 from numerai_lab.augmenters.umap_inverse import UMAPInverse
 
@@ -25,6 +26,7 @@ AUGMENTERS: dict[str, type[Augmenter]] = {
     "dream": Dream,
     "unet": UNet,
     "umap_inverse": UMAPInverse,
+    "recency": Recency,
 }
 
 __all__ = ["AMOUNTS", "AUGMENTERS", "Augmenter"]

@@ -1,4 +1,4 @@
-"""The contract of augmenters: they emit training rows."""
+"""The contract of augmenters: they emit training rows, or weigh them."""
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -9,18 +9,21 @@ from numerai_lab.core.component import Component
 from numerai_lab.core.era_ranges import exact_share
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
+from numerai_lab.core.row_weights import Weight
 
-AMOUNTS = ("copies", "ratio", "mode", "weight", "materialize")
-"""Parameters that no `fit` reads: the number of new rows, their weight, and how they are stored."""
+AMOUNTS = ("copies", "ratio", "mode", "weight", "materialize", "shuffle_eras")
+"""Parameters that no `fit` reads: the number of new rows, their weight, how they are stored, and the order of weights."""
 
 
 class Augmenter(Component):
-    """Makes synthetic training rows, from training eras only; validation rows are never touched.
+    """Makes synthetic training rows, or weighs rows, from training eras only; validation rows are never touched.
 
     Most augmenters make an era's new rows from its real rows: they implement `augment`. With
     `crosses_eras`, rows have a second parent from any training era: `blend`. With `invents_eras`,
-    rows form new eras: `invent`. learns: it has a `fit`. stochastic: another seed gives other rows.
+    rows form new eras: `invent`. One that only weighs derives from `Weigher`. learns: it has a
+    `fit`. stochastic: another seed gives other rows.
     invents_rows: no row is a changed copy of a real one, so a run reports how realistic they are.
+    weighs: it makes no rows, and weighs those there are.
     expensive: rows are always made once and stored, as with `materialize`.
     """
 
@@ -35,6 +38,7 @@ class Augmenter(Component):
     invents_eras: ClassVar[bool] = False
     invents_rows: ClassVar[bool] = False
     expensive: ClassVar[bool] = False
+    weighs: ClassVar[bool] = False
     unseeded: ClassVar[tuple[str, ...]] = ("device", *AMOUNTS)
 
     copies: int = Field(1, gt=0, le=10_000, description="blocks of new rows an era")
@@ -52,6 +56,11 @@ class Augmenter(Component):
         "four between bins) it saves making them anew on all passes but one (XGBoost takes 3 or 4, LightGBM 3, ridge 1) and for "
         "every other model and variant of the same seed and training eras",
     )
+
+    @property
+    def shuffles(self) -> bool:
+        """Whether it deals its weights to other eras, as a placebo."""
+        return False
 
     @property
     def replaces(self) -> bool:
@@ -92,6 +101,10 @@ class Augmenter(Component):
         """The number of rows (of eras, if it invents eras) that a copy makes of n: at least one."""
         return max(1, round(exact_share(self.ratio, n)))
 
+    def fitting_bytes(self, n_rows: int, n_columns: int) -> int:
+        """Estimated bytes of memory that `fit` takes beyond one era's block, where it is much."""
+        return 0
+
     def refusal(self, panel: Panel) -> str:
         """A sentence that says why `fit` refuses these training eras; empty where it does not.
 
@@ -116,4 +129,8 @@ class Augmenter(Component):
 
     def invent(self, number: int, n_rows: int, rng: np.random.Generator) -> Block:
         """The rows of a new era. number: counts new eras over all copies, from 0."""
+        raise NotImplementedError
+
+    def weigh(self, era: int, n_rows: int) -> Weight:
+        """The weights of a training era's rows with a target: float32 in the order of the rows, or a number for all of them."""
         raise NotImplementedError

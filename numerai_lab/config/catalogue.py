@@ -64,6 +64,8 @@ def _emits(entry: type[Component] | Metric) -> str:
         repeatable = "the same for a row whatever comes with it" if not default.whole_era else "repeatable for whole eras only"
         shape = "ranks within the era" if default.fit_scope.kind == "cross_fit" else repeatable
         return f"by default {len(names)} float32 columns ({names[0]} … {names[-1]}), {shape}"
+    if issubclass(entry, Augmenter) and entry.weighs:
+        return "weights of the training rows, of mean 1, and no rows"
     if issubclass(entry, Augmenter):
         amount = (
             "new eras, as many as there are training eras" if entry.invents_eras else "as many training rows an era as it has"

@@ -63,7 +63,7 @@ def scope_checks(config: Config) -> list[str]:
         problems += [
             f"variants.{name}.augment: rows that an augmenter makes have no columns of the set {read!r}; leave one of them out"
             for read in variant.inputs
-            if read in config.data.input_sets and variant.augment
+            if read in config.data.input_sets and any(not augmenter.weighs for augmenter in chosen.values())
         ]
         problems += [
             f"variants.{name}.after: {g!r} takes no training eras from models; only generators of the scheme early do"
@@ -133,5 +133,7 @@ def _unfit_augmenters(generators: Iterable[Generator], augmenters: Mapping[str, 
     if not any(generator.fit_scope.kind == "cross_fit" for generator in generators):
         return []
     return [
-        name for name, augmenter in augmenters.items() if augmenter.crosses_eras or augmenter.invents_eras or augmenter.learns
+        name
+        for name, augmenter in augmenters.items()
+        if not augmenter.weighs and (augmenter.crosses_eras or augmenter.invents_eras or augmenter.learns)
     ]

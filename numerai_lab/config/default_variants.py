@@ -14,6 +14,8 @@ RAW = "raw"
 C = TypeVar("C", bound=Component)
 NOISE, UNTRAINED, SAME_ROWS = "random_columns", "random_encoder", "duplicate"
 """Kinds of placebos: columns of noise, an untrained network of the same shape, and repeated real rows."""
+SHUFFLED = "shuffle_eras"
+"""The parameter that makes an augmenter which weighs its own placebo."""
 
 
 def with_variants(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -21,11 +23,11 @@ def with_variants(raw: Mapping[str, Any]) -> dict[str, Any]:
 
     For each generator NAME: NAME_only and raw+NAME; for each augmenter: real rows with its rows. Placebos: raw with noise
     columns, one per number of columns; untrained networks, one per shape, alone and with raw; repeated rows, as many and of
-    the same weight. Beside generators that keep the first training eras for themselves, raw and placebos also train on the
-    eras that these leave. Takes unchecked values; the checks report their problems.
+    the same weight; the same weights over shuffled eras. Beside generators that keep the first training eras for themselves, raw
+    and placebos also train on the eras that these leave. Takes unchecked values; the checks report their problems.
     """
     generators, augmenters = mapping(raw, "generators"), mapping(raw, "augmenters")
-    added, same = {**_noise(generators), **_untrained(generators)}, _same_rows(augmenters)
+    added, same = {**_noise(generators), **_untrained(generators)}, {**_same_rows(augmenters), **_shuffled(augmenters)}
     variants: dict[str, Any] = {"baseline": {"features": [RAW]}}
     for name, values in generators.items():
         if _kind(values) != NOISE:
@@ -91,6 +93,8 @@ def _same_rows(augmenters: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
     every = [augmenter for values in augmenters.values() if (augmenter := _checked(AUGMENTERS, values))]
     placebos = {}
     for augmenter in every:
+        if augmenter.weighs:
+            continue
         if augmenter.replaces and augmenter.copies == augmenter.ratio == 1:
             continue
         share: dict[str, Any] = {
@@ -100,6 +104,18 @@ def _same_rows(augmenters: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
         amount = "_".join([str(augmenter.copies), *(f"{name}_{value}" for name, value in share.items())])
         placebos[amount] = {"kind": SAME_ROWS, "copies": augmenter.copies, **share}
     return _named(SAME_ROWS, placebos, augmenters)
+
+
+def _shuffled(augmenters: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
+    """Placebos of augmenters that weigh: for each that has none in the config, the same weights over shuffled eras."""
+    placebos = {}
+    for name, values in augmenters.items():
+        augmenter = _checked(AUGMENTERS, values)
+        if augmenter is not None and augmenter.weighs and not augmenter.shuffles:
+            placebo = {**values, SHUFFLED: True}
+            if placebo not in augmenters.values():
+                placebos[f"shuffled_{name}"] = placebo
+    return {name: values for name, values in placebos.items() if name not in augmenters}
 
 
 def _named(name: str, placebos: Mapping[Any, dict[str, Any]], taken: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:

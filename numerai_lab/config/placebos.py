@@ -1,23 +1,23 @@
-"""The placebo of each variant of a config: noise columns, an untrained network, or repeated rows."""
+"""The placebo of each variant of a config: noise columns, an untrained network, repeated rows, or shuffled weights."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-from numerai_lab.config.default_variants import NOISE, RAW, SAME_ROWS, UNTRAINED
+from numerai_lab.config.default_variants import NOISE, RAW, SAME_ROWS, SHUFFLED, UNTRAINED
 from numerai_lab.config.schema import Config
 
-PLACEBOS = {"placebo": (NOISE, SAME_ROWS), "untrained": (UNTRAINED,)}
-"""Field of `Placebos` → the kinds of components that replace a method in a placebo."""
+PLACEBOS = {"placebo": (NOISE, SAME_ROWS, SHUFFLED), "untrained": (UNTRAINED,)}
+"""Field of `Placebos` → the kinds of components that replace a method in a placebo. SHUFFLED: any kind of shuffled weights."""
 
 
 @dataclass(frozen=True)
 class Placebos:
     """Variant → its placebo, a variant of the same run that it is compared with beside the reference.
 
-    placebo: has noise columns in place of learned ones, or repeated rows in place of new ones. untrained: has an untrained
-    network in place of a trained one.
+    placebo: has noise columns in place of learned ones, repeated rows in place of new ones, or the same weights over shuffled
+    eras. untrained: has an untrained network in place of a trained one.
     """
 
     placebo: Mapping[str, str] = field(default_factory=dict)
@@ -46,9 +46,10 @@ def placebos_of(config: Config) -> Placebos:
     """The placebos of every variant but the reference, as far as the config has them.
 
     A variant's placebo differs from it only in the methods that the reference lacks: noise columns replace generators (or
-    untrained networks replace networks), repeated rows replace augmenters. Raw features, other components, neutralisation and
-    training eras are the same. Of several candidates the one that replaces most of these methods is taken, then the nearest
-    in width and shape, or in number and weight of rows. Names do not matter.
+    untrained networks replace networks), repeated rows replace augmenters, shuffled weights replace weights of the same kind.
+    Raw features, other components, neutralisation and training eras are the same. Of several candidates the one that replaces
+    most of these methods is taken, then the nearest in width and shape, in number and weight of rows, or in parameters of
+    weights. Names do not matter.
     """
     recipes = {name: _Recipe.of(config, name) for name in config.variants if config.variants[name].ensemble is None}
     reference = recipes.get(config.reference, _Recipe(frozenset(), frozenset({RAW})))
@@ -74,13 +75,14 @@ def unequal(config: Config, placebos: Placebos) -> list[str]:
 class _Recipe:
     """The parts of a variant.
 
-    inputs: generators. given: `raw` and feature sets. early_share: largest share of the training eras that its generators
-    keep for themselves.
+    inputs: generators. given: `raw` and feature sets. augment: augmenters that make rows. weights: augmenters that weigh.
+    early_share: largest share of the training eras that its generators keep for themselves.
     """
 
     inputs: frozenset[str]
     given: frozenset[str]
     augment: frozenset[str] = frozenset()
+    weights: frozenset[str] = frozenset()
     early_share: float = 0.0
     neutralize: str = ""
 
@@ -91,12 +93,14 @@ class _Recipe:
         early_share = max((scope.share for scope in scopes if scope.kind == "early"), default=0.0)
         inputs = frozenset(variant.inputs)
         generated = inputs & config.generators.keys()
-        return cls(generated, inputs - generated, frozenset(variant.augment), early_share, repr(variant.neutralize))
+        weights = frozenset(name for name in variant.augment if config.augmenters[name].weighs)
+        augment = frozenset(variant.augment) - weights
+        return cls(generated, inputs - generated, augment, weights, early_share, repr(variant.neutralize))
 
     @property
     def parts(self) -> frozenset[tuple[str, str]]:
-        """Generators and augmenters as pairs of family and name."""
-        named = (("generators", self.inputs), ("augmenters", self.augment))
+        """Generators, augmenters and weights as pairs of family and name."""
+        named = (("generators", self.inputs), ("augmenters", self.augment), ("weights", self.weights))
         return frozenset((family, name) for family, names in named for name in names)
 
 
@@ -129,12 +133,13 @@ def _replaced(config: Config, own: _Recipe, other: _Recipe, kind: str) -> frozen
     stands_in = all(_kind(config, family, name) in PLACEBOS[kind] for family, name in new) and not from_placebo
     replaces = {config.augmenters[name].replaces for family, name in gone | new if family == "augmenters"}
     networks = [config.generators[name].untrained for family, name in gone if family == "generators"]
-    fits = len(replaces) < 2 and (kind != "untrained" or None not in networks)
+    weights = [sorted(config.augmenters[name].kind for family, name in part if family == "weights") for part in (gone, new)]
+    fits = len(replaces) < 2 and weights[0] == weights[1] and (kind != "untrained" or None not in networks)
     return gone if stands_in and fits else frozenset()
 
 
 def _distance(config: Config, own: _Recipe, other: _Recipe, kind: str) -> float:
-    """The distance of a placebo from the methods it replaces: in columns, rows and weight; for networks also in parameters."""
+    """The distance of a placebo from the methods it replaces: in columns, rows and weight, or in parameters."""
     gone, new = own.inputs - other.inputs, other.inputs - own.inputs
     distance = abs(math.log(_width(config, new) / _width(config, gone))) if new else 0.0
     if kind == "untrained":
@@ -147,7 +152,14 @@ def _distance(config: Config, own: _Recipe, other: _Recipe, kind: str) -> float:
     if again:
         distance += abs(math.log(_rows(config, again) / _rows(config, rows)))
         distance += abs(math.log(_weight(config, again) / _weight(config, rows)))
-    return distance
+    return distance + _apart(config, own.weights - other.weights, other.weights - own.weights)
+
+
+def _apart(config: Config, gone: frozenset[str], new: frozenset[str]) -> int:
+    """The number of parameters in which the nearest of the shuffled weights differ, summed over the weights they replace."""
+    recipes = [config.augmenters[name].model_dump(exclude={SHUFFLED}) for name in new]
+    mine = [config.augmenters[name].model_dump() for name in gone]
+    return sum(min(sum(values.get(key) != value for key, value in other.items()) for other in recipes) for values in mine)
 
 
 def _width(config: Config, names: frozenset[str]) -> int:
@@ -171,6 +183,8 @@ def _weight(config: Config, names: frozenset[str]) -> float:
 
 
 def _kind(config: Config, family: str, name: str) -> str:
+    if family == "weights":
+        return SHUFFLED if config.augmenters[name].shuffles else config.augmenters[name].kind
     return config.generators[name].kind if family == "generators" else config.augmenters[name].kind
 
 

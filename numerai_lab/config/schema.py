@@ -70,7 +70,7 @@ class Variant(_Strict):
     features: list[str] | None = Field(
         None, min_length=1, description="`raw`, generators, and `oracle` of data with it, by name; default [raw]"
     )
-    augment: list[str] = Field(default_factory=list, description="augmenters, by name")
+    augment: list[str] = Field(default_factory=list, description="augmenters, by name; several that weigh rows multiply")
     ensemble: list[str] | None = Field(None, min_length=2, description="variants whose per-era ranks are averaged")
     neutralize: Neutralize | None = Field(None, description="neutralise the predictions of this variant")
     after: list[str] = Field(
@@ -153,7 +153,7 @@ class Config(_Strict):
         None, description="cross-validation inside the training eras, scored apart from validation"
     )
     generators: dict[str, AnyGenerator] = Field(default_factory=dict, description="columns to learn, by name")
-    augmenters: dict[str, AnyAugmenter] = Field(default_factory=dict, description="rows to make, by name")
+    augmenters: dict[str, AnyAugmenter] = Field(default_factory=dict, description="rows to make, or weights of rows, by name")
     model: AnyModel
     variants: dict[str, Variant] = Field(
         default_factory=dict,

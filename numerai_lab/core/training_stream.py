@@ -3,25 +3,28 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from numerai_lab.core.arrays import Float32, Int8, Int64
 from numerai_lab.core.errors import NlabFailure
 from numerai_lab.core.panel import Block, Panel
+from numerai_lab.core.row_weights import Weight, relative_weights
 from numerai_lab.core.seeding import rng_for
+from numerai_lab.core.stream_parts import ArrayCache, AugmenterLike, GeneratorLike, RowSource
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Training rows of one era. X: float32, rows × inputs; y: float32, rows, no NaN; weight: the same for each row."""
+    """Training rows of one era.
+
+    X: float32, rows × inputs. y: float32, rows, no NaN. weight: float32, rows, or a number that all rows have.
+    """
 
     era: int
     X: Float32
     y: Float32
-    weight: float = 1.0
+    weight: Weight = 1.0
 
 
 @dataclass(frozen=True)
@@ -37,62 +40,6 @@ class Origin:
     number: int | None = None
 
 
-class AugmenterLike(Protocol):
-    """The part of a fitted augmenter that the stream uses."""
-
-    @property
-    def copies(self) -> int: ...
-
-    @property
-    def weight(self) -> float: ...
-
-    @property
-    def replaces(self) -> bool: ...
-
-    @property
-    def crosses_eras(self) -> bool: ...
-
-    @property
-    def whole_era(self) -> bool: ...
-
-    @property
-    def invents_eras(self) -> bool: ...
-
-    @property
-    def seed_key(self) -> str: ...
-
-    def n_of(self, n: int) -> int: ...
-
-    def augment(self, block: Block, rng: np.random.Generator) -> Block: ...
-
-    def blend(self, block: Block, partners: Block, rng: np.random.Generator) -> Block: ...
-
-    def invent(self, number: int, n_rows: int, rng: np.random.Generator) -> Block: ...
-
-
-class GeneratorLike(Protocol):
-    """The part of a fitted generator that the stream uses: columns for synthetic rows."""
-
-    def transform(self, block: Block) -> Float32: ...
-
-
-class RowSource(Protocol):
-    """The materialized rows of an augmenter: one block for each of its entries in `origins`, in order."""
-
-    def block(self, i: int) -> Block: ...
-
-
-class ArrayCache(Protocol):
-    """Keeps arrays that are expensive to make between two passes."""
-
-    @property
-    def folder(self) -> Path: ...
-
-    def fetch(self, key: str) -> Float32 | None: ...
-
-    def keep(self, key: str, values: Float32) -> None: ...
-
-
 @dataclass(frozen=True)
 class TrainingStream:
     """A sequence of batches; `stream[i]` gives the same bytes on every pass, in whatever order it is asked.
@@ -101,7 +48,8 @@ class TrainingStream:
     left out before any augmenter sees them. `inputs` names what a model reads: `raw` and generators. Synthetic rows are
     drawn from the seed, the augmenter's `seed_key`, era and copy, invented eras by their number, whatever other augmenters
     invent, and they get their generated columns from the fitted generators. Invented eras have ids from the power of ten above
-    `last_era`, which is the last era of all data (by default the panel's).
+    `last_era`, which is the last era of all data (by default the panel's). Weights of augmenters that weigh are multiplied and
+    have mean 1 over the real rows. A synthetic row weighs the `weight` of its augmenter, times the mean of its era.
     kept: materialized rows, by augmenter.
     """
 
@@ -178,20 +126,27 @@ class TrainingStream:
         """The target of every row, batch after batch, float32."""
         return np.concatenate([self.rows_of(origin).target for origin in self.origins])
 
-    def weight_of(self, i: int) -> float:
-        """The weight of every row of a batch."""
+    def weight_of(self, i: int) -> Weight:
+        """The weight of each row of a batch, or a number that all of them have."""
         return self._weight(self.origins[i])
 
     @cached_property
     def weighted(self) -> bool:
         """Some rows have another weight than 1."""
-        return any(self._weight(origin) != 1 for origin in self.origins)
+        return any(np.any(self._weight(origin) != 1) for origin in self.origins)
 
     def weights(self) -> Float32 | None:
         """The weight of every row, batch after batch, float32; None where all weigh 1."""
         if not self.weighted:
             return None
-        return np.repeat(np.array([self._weight(origin) for origin in self.origins], np.float32), self.n_rows)
+        sizes = zip(self.origins, self.n_rows, strict=True)
+        return np.concatenate([np.full(n, self._weight(origin), np.float32) for origin, n in sizes])
+
+    @cached_property
+    def _relative(self) -> dict[int, Weight]:
+        """The weights of each era's real rows by the augmenters that weigh; empty without any."""
+        weighers = {name: augmenter for name, augmenter in self.augmenters.items() if augmenter.weighs}
+        return relative_weights(weighers, {era: n for era, n in self.n_known.items() if n}, self.seed)
 
     @cached_property
     def _sizes(self) -> tuple[int, ...]:
@@ -205,8 +160,12 @@ class TrainingStream:
             return self._sizes[origin.number % len(self._sizes)]
         return self.augmenters[origin.augmenter].n_of(self.n_known[origin.era])
 
-    def _weight(self, origin: Origin) -> float:
-        return self.augmenters[origin.augmenter].weight if origin.augmenter else 1.0
+    def _weight(self, origin: Origin) -> Weight:
+        own = self.augmenters[origin.augmenter].weight if origin.augmenter else 1.0
+        if not self._relative or origin.number is not None:
+            return own
+        factor = self._relative[origin.era]
+        return own * float(np.mean(factor)) if origin.augmenter else factor
 
     def _block(self, origin: Origin) -> Block:
         """The rows with the columns that the model reads."""

@@ -24,6 +24,8 @@ from numerai_lab.metrics import METRICS
 
 BEGIN, END = "<!-- generated: {} -->\n", "<!-- end of generated -->\n"
 SECTION = re.compile(r"<!-- generated: ([a-z ]+) -->\n.*?<!-- end of generated -->\n", flags=re.DOTALL)
+TAKES = {"generators": "Every one of these generators takes:", "augmenters": "Every augmenter that makes rows takes:"}
+"""The line above the parameters that a family shares."""
 FAMILY_BASES: Mapping[str, type[Component]] = {"generators": Generator, "augmenters": Augmenter}
 READ_MORE = {
     "run": "quickstart.md",
@@ -84,7 +86,7 @@ def _family(family: str) -> str:
     parts = [_table(("kind", "gives"), [(f"[`{row['name']}`](#{row['name']})", row["gives"]) for row in entries(family)])]
     if base is not None:
         rows = [row for row in description(next(iter(members)))["parameters"] if row["name"] in shared]
-        parts += [f"Every one of these {family} takes:", _parameters(rows)]
+        parts += [TAKES[family], _parameters(rows)]
     for name in members:
         parts += _member(name, shared)
     return "\n\n".join(parts)

@@ -130,6 +130,7 @@ def _memory(task: EstimateInputs, used: set[str]) -> int:
     largest_library = max((method.library_bytes for method in (*learn, *augment)), default=0)
     libraries = LIBRARIES_BYTES + config.model.library_bytes + largest_library
     fits = [generator.fitting_bytes(task.rows_of(splits.train), task.n_features) for generator in learn]
+    fits += [augmenter.fitting_bytes(task.rows_of(splits.train), task.n_features) for augmenter in augment]
     further = len(config.data.auxiliary_targets)
     targets = max((generator.uses_labels * (1 + further * generator.several_targets) for generator in learn), default=0)
     labels = 4 * sum(task.n_rows.values()) * targets  # a fit is shown copies, NaN where it must not see

@@ -28,7 +28,13 @@ class Ridge(Model):
         for i, batch in enumerate(stream):
             x, y = batch.X.astype(np.float64), batch.y.astype(np.float64)
             weight = batch.weight
-            n, sum_x, sum_y = n + weight * len(y), sum_x + weight * x.sum(0), sum_y + weight * y.sum()
+            if isinstance(weight, np.ndarray):
+                n, sum_x, sum_y = n + float(weight.sum(dtype=np.float64)), sum_x + weight @ x, sum_y + float(weight @ y)
+                root = np.sqrt(weight.astype(np.float64))
+                x, y = x * root[:, None], y * root
+                weight = 1.0
+            else:
+                n, sum_x, sum_y = n + weight * len(y), sum_x + weight * x.sum(0), sum_y + weight * y.sum()
             xx += weight * (x.T @ x)
             xy += weight * (x.T @ y)
             context.progress(i + 1, len(stream))

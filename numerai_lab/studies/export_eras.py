@@ -77,6 +77,8 @@ def _fitted(run: Run, config: Config, name: str, seed: int) -> Augmenter:
     if name not in config.augmenters:
         raise NlabError(f"--augmenter: the run has no augmenter {name!r}; {nearest(name, config.augmenters)}")
     template = config.augmenters[name]
+    if template.weighs:
+        raise NlabError(f"--augmenter: {name!r} weighs rows and makes none to export; name one that makes rows")
     if seed not in config.seeds:
         raise NlabError(f"--seed: the run has no seed {seed}; it has {', '.join(map(str, config.seeds))}")
     if not template.learns:

@@ -178,9 +178,9 @@ EXPLAINED = (
     "One run a method. Δ is the change over val1 and val2 together against the baseline of raw features, paired by era, with its "
     "95 % interval; of a generator for raw features and its columns, of an augmenter for real and new rows. `p adj` and the "
     "intervals of Δ corr hold for all variants of all these runs together. The placebo of a generator is as many columns of "
-    "noise, that of an augmenter the same rows again; beside a network stands one of about its size that was never trained, "
-    "too. Seconds: fit, columns and "
-    "training of one seed; peak memory of the process that did that first."
+    "noise, that of an augmenter the same rows again, or the same weights over shuffled eras; beside a network stands one of "
+    "about its size that was never trained, too. Seconds: fit, columns and training of one seed; peak memory of the process "
+    "that did that first."
 )
 
 

@@ -123,6 +123,36 @@ def test_rows_that_replace_real_ones_are_beside_the_same_rows_in_their_place() -
     assert placebos == {"half": "duplicate_1_ratio_0.5_mode_replace", "more": "duplicate_1_ratio_0.5"}
 
 
+def test_weights_are_beside_the_same_weights_over_shuffled_eras_and_never_beside_repeated_rows() -> None:
+    recent = {"kind": "recency", "half_life": 20.0}
+    config = make_config(augmenters={"new": recent, "newer": {**recent, "half_life": 5.0}, "cut": {"kind": "cutout"}})
+    assert config.augmenters["shuffled_newer"].model_dump() == {"kind": "recency", "half_life": 5.0, "shuffle_eras": True}
+    placebos = placebos_of(config)
+    assert placebos.placebo == {"new": "shuffled_new", "newer": "shuffled_newer", "cut": "duplicate"}
+    assert unequal(config, placebos) == []
+    own = make_config(augmenters={"a": recent, "dealt": {**recent, "shuffle_eras": True}})
+    assert list(own.augmenters) == ["a", "dealt"]
+    assert placebos_of(own).placebo == {"a": "dealt"}
+
+
+def test_rows_and_weights_together_are_beside_the_variant_that_replaces_most_of_them() -> None:
+    placebos = found(
+        augmenters={
+            "cut": {"kind": "cutout"},
+            "again": {"kind": "duplicate"},
+            "new": {"kind": "recency"},
+            "dealt": {"kind": "recency", "shuffle_eras": True},
+        },
+        variants={
+            "baseline": {},
+            "both": {"augment": ["cut", "new"]},
+            "rows": {"augment": ["again", "new"]},
+            "neither": {"augment": ["again", "dealt"]},
+        },
+    )
+    assert placebos["placebo"] == {"both": "neither", "rows": "neither"} or placebos["placebo"] == {"both": "neither"}
+
+
 @pytest.mark.parametrize("recorded", [None, 3, {"placebo": ["a"]}, {"placebo": {"a": 3}}, {"other": {"a": "b"}}])
 def test_a_manifest_that_records_none_or_nonsense_has_none(recorded: Any) -> None:
     assert Placebos.of_manifest({"placebos": recorded}) == Placebos()

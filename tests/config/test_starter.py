@@ -7,6 +7,7 @@ import jsonschema
 import pytest
 import yaml
 
+from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.config.loading import parse_config
 from numerai_lab.config.messages import KINDS
 from numerai_lab.config.starter import SCHEMA_LINE, schema, starter
@@ -28,7 +29,8 @@ def test_a_config_of_any_method_is_valid_and_holds_its_defaults(kind: str, valid
     raw = yaml.safe_load(starter([kind]))
     validator.validate(raw)
     config = parse_config(raw, "new")
-    (made,) = [part for part in _components(config) if type(part) is KINDS[kind]]
+    made, *placebos = [part for part in _components(config) if type(part) is KINDS[kind]]
+    assert len(placebos) == (kind in AUGMENTERS and AUGMENTERS[kind].weighs)  # the same weights, shuffled
     required = {name: "FILL_IN" for name, field in KINDS[kind].model_fields.items() if field.is_required()}
     assert made == KINDS[kind](**required)
 
