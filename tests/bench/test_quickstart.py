@@ -1,12 +1,15 @@
 """The quickstart still gives the table that the README shows: `pytest --override-ini addopts= tests/bench/test_quickstart.py`.
 
-Some minutes. Numbers are those of one machine: another processor or number of threads may differ in the last digit.
+Some minutes. Numbers are those of one machine: on another processor they may differ by some units of the last digit.
 """
 
+import re
 from pathlib import Path
 
 from tests.docs.markdown import RESULTS
 from tests.forks import nlab
+
+NUMBER = re.compile(r"[-+]?\d*\.\d+")
 
 
 def test_the_quickstart_gives_the_table_and_sentences_that_were_recorded(tmp_path: Path) -> None:
@@ -20,6 +23,17 @@ def test_the_quickstart_gives_the_table_and_sentences_that_were_recorded(tmp_pat
     names = [name.strip(" |") for name in table[0].split(" | ")]
     for line in table[2:]:
         cells = [cell.strip(" |") for cell in line.split(" | ")]
-        found = both[cells[0]]
-        assert [found[name].strip() for name in names] == cells
-    assert all(line in recorded for line in done.stdout.splitlines() if " against baseline" in line or "tell differences" in line)
+        for name, cell in zip(names, cells, strict=True):
+            assert agree(both[cells[0]][name].strip(), cell), (cells[0], name)
+    sentences = [line for line in done.stdout.splitlines() if " against baseline" in line or "tell differences" in line]
+    assert sentences
+    for sentence in sentences:
+        assert any(agree(sentence, line) for line in recorded.splitlines()), sentence
+
+
+def agree(text: str, other: str) -> bool:
+    """Equal words, and numbers at most five units of the last digit apart."""
+    if NUMBER.split(text) != NUMBER.split(other):
+        return False
+    pairs = zip(NUMBER.findall(text), NUMBER.findall(other), strict=True)
+    return all(abs(float(a) - float(b)) <= 5.5 * 10.0 ** -len(b.partition(".")[2]) for a, b in pairs)

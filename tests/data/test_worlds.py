@@ -14,6 +14,7 @@ from numerai_lab.data.reader import load
 from numerai_lab.data.synthetic import Synthetic
 from numerai_lab.data.synthetic_files import write_tournament
 from numerai_lab.data.world import Era, World
+from numerai_lab.data.world_premia import Component, Factors
 from numerai_lab.data.world_size import SIZES, Size
 from numerai_lab.data.world_state import State
 from numerai_lab.data.worlds import WORLDS, Block, Premium, WorldDescription
@@ -141,6 +142,14 @@ def test_signs_flip_in_four_weeks_of_training_and_after_its_last_target() -> Non
     assert (np.flatnonzero(signs < 0) + 1).tolist()[:6] == [9, 10, 11, 12, 37, 38]
     assert np.all(signs[36:] < 0)
     assert np.all(signs[CONTROL.n_train : CONTROL.n_train + 4] > 0)  # the weeks that the last training target is made of
+
+
+def test_what_is_expected_of_a_premium_is_its_mean_ahead_and_what_persists_of_its_present_deviation() -> None:
+    rng = np.random.default_rng(0)
+    mean, drift, decay, g = rng.normal(size=(20, 2)), rng.normal(size=(20, 2)), 0.9 ** np.arange(1, 13), rng.normal(size=(5, 2))
+    component = Component("factors", Factors(np.eye(2)), decay, mean, drift, persistence=0.8)
+    wanted = sum(decay[j - 1] * g @ (mean[3 + j] + 0.8**j * drift[3]) for j in range(1, 5))
+    np.testing.assert_allclose(component.expected(g, 3)[:, 0], wanted)
 
 
 def test_nothing_is_found_in_null() -> None:
