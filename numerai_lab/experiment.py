@@ -14,6 +14,7 @@ from numerai_lab.fitting.fingerprint import FINGERPRINT, fingerprint
 from numerai_lab.fitting.fit_plan import FitPlan, folds_of
 from numerai_lab.fitting.holdout import load_sealed
 from numerai_lab.fitting.leak_warning import implausible
+from numerai_lab.fitting.learned_targets import plan_for, remarks_of
 from numerai_lab.fitting.notes import notes_of
 from numerai_lab.fitting.prediction_table import missing_scores, prediction_table
 from numerai_lab.fitting.realism import realism_of
@@ -93,8 +94,8 @@ def _prepare(config: Config, folder: RunFolder, display: ProgressDisplay, option
     with folder.phase("data"), display.task("data") as progress:
         loaded, splits = load_sealed(config, progress, verify=options.verify)
         panel, scoring = loaded.panel, scoring_of(config, loaded)
-        plan = FitPlan.of(config, splits)
-        folds = tuple(FitPlan.of(config, fold) for fold in folds_of(config, panel, splits))
+        plan = plan_for(config, splits, panel)
+        folds = tuple(plan_for(config, fold, panel) for fold in folds_of(config, panel, splits))
         for checked in (plan, *folds):
             check_methods(config, panel, checked)
             check_rows(panel, checked.splits, scoring)
@@ -111,7 +112,8 @@ def _record(run: _Prepared, folder: RunFolder) -> None:
     folder.manifest |= run_facts(run.asked, run.loaded, run.plan.splits, run.scoring) | {FINGERPRINT: fingerprint(run.asked)}
     folder.manifest["placebos"] = run.placebos.as_dict()
     stamps = (stamp for stamp in (run.plan.splits.leak, run.loaded.alias, unlearned_targets(run.asked)) if stamp)
-    for note in (*run.loaded.notes, *stamps, *unequal(run.asked, run.placebos)):
+    left_out = remarks_of(run.plan, run.loaded.panel)
+    for note in (*run.loaded.notes, *stamps, *unequal(run.asked, run.placebos), *left_out):
         folder.warn(note)
 
 

@@ -10,6 +10,7 @@ import yaml
 from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.generators import GENERATORS
 from numerai_lab.models import MODELS
+from numerai_lab.target_transforms import TARGET_TRANSFORMS
 from tests.bench.same_predictions import AT_MOST, MODEL, ROOT, BadSetup, Side, configs, differences, verdict_of
 
 TABLE = pl.DataFrame({"id": ["a", "b", None], "x": [0.5, float("nan"), -0.0], "n": [1, 2, 3]})
@@ -94,4 +95,5 @@ def test_results_of_a_commit_are_kept_apart_by_what_decides_them(tmp_path: Path,
 
 def test_every_kind_of_component_is_in_some_config() -> None:
     used = json.dumps([yaml.safe_load(text) for text in configs(ROOT).values()])
-    assert [kind for kind in (*GENERATORS, *AUGMENTERS, *MODELS) if f'"kind": "{kind}"' not in used] == []
+    kinds = (*GENERATORS, *AUGMENTERS, *MODELS, *TARGET_TRANSFORMS)
+    assert [kind for kind in kinds if f'"kind": "{kind}"' not in used] == []

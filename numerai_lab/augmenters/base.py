@@ -93,6 +93,11 @@ class Augmenter(Component):
         return False
 
     @property
+    def tournament_targets(self) -> bool:
+        """Whether new rows have the tournament's target values, whatever the values of the training target."""
+        return False
+
+    @property
     def growth(self) -> float:
         """The number of new rows as a multiple of the real rows."""
         return self.copies * self.ratio

@@ -64,6 +64,10 @@ class GMMTargets(Augmenter):
         "numerai", description="target values: 0 … 1 at 5/20/50/20/5 %, or those of the training targets at their shares"
     )
 
+    @property
+    def tournament_targets(self) -> bool:
+        return self.bins == "numerai"
+
     def refusal(self, panel: Panel) -> str:
         n_eras = int(np.count_nonzero(panel.n_known >= 2))
         message = f"gmm_targets: n_components is {self.n_components}, but {n_eras} eras have two rows with a target"

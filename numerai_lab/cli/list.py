@@ -18,7 +18,10 @@ def families() -> list[str]:
 
 def list_(
     family: Annotated[
-        str, typer.Argument(help="generators, augmenters, models, metrics, sources or runs", autocompletion=families)
+        str,
+        typer.Argument(
+            help="generators, augmenters, models, target_transforms, metrics, sources or runs", autocompletion=families
+        ),
     ],
     runs_dir: RunsDir = Path("runs"),
     sort: Annotated[
@@ -27,7 +30,7 @@ def list_(
     ] = None,
     table_format: FormatOption = "table",
 ) -> None:
-    """List generators, augmenters, models, metrics, sources or runs, one line each."""
+    """List generators, augmenters, models, target transforms, metrics, sources or runs, one line each."""
     import polars as pl
 
     from numerai_lab.config.catalogue import entries

@@ -15,7 +15,9 @@ def kinds() -> list[str]:
 def new(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="generators, augmenters, a model, a source", show_default=False, autocompletion=kinds),
+        typer.Argument(
+            help="generators, augmenters, a target transform, a model, a source", show_default=False, autocompletion=kinds
+        ),
     ] = None,
 ) -> None:
     """Print a commented config to begin with.

@@ -16,6 +16,7 @@ from numerai_lab.core.errors import NlabError, nearest
 from numerai_lab.generators import Generator
 from numerai_lab.metrics import METRICS, Metric
 from numerai_lab.models import Model
+from numerai_lab.target_transforms import TargetTransform
 
 CATALOGUE: dict[str, Mapping[str, type[Component] | Metric]] = {**FAMILIES, "metrics": METRICS}
 
@@ -71,6 +72,8 @@ def _emits(entry: type[Component] | Metric) -> str:
             "new eras, as many as there are training eras" if entry.invents_eras else "as many training rows an era as it has"
         )
         return f"{amount}, times `ratio`, times `copies`"
+    if issubclass(entry, TargetTransform):
+        return "the target that a model learns, a number for each training row, float32"
     return "a prediction a row, float32" if issubclass(entry, Model) else "a panel"
 
 

@@ -37,8 +37,9 @@ def cross_checks(raw: Mapping[str, Any]) -> list[str]:
         problems += _unknown(f"{where}.augment", variant.get("augment"), list(augmenters), "augmenter")
         plain = [other for other, v in variants.items() if v.get("ensemble") is None]
         problems += _unknown(f"{where}.ensemble", variant.get("ensemble"), plain, "variant that is no ensemble")
-        if variant.get("ensemble") is not None and (variant.get("features") or variant.get("augment")):
-            problems.append(f"{where}: an ensemble averages other variants; leave out features and augment")
+        given = [key for key in ("features", "augment", "targets", "target_transform") if variant.get(key)]
+        if variant.get("ensemble") is not None and given:
+            problems.append(f"{where}: an ensemble averages other variants; leave out {' and '.join(given)}")
     reference = mapping(raw, "scoring").get("reference")
     if isinstance(reference, str) and reference not in variants:
         problems.append(f"scoring.reference: no variant {reference!r}; {nearest(reference, map(str, variants))}")
@@ -49,12 +50,12 @@ def cross_checks(raw: Mapping[str, Any]) -> list[str]:
 
 
 def scope_checks(config: Config) -> list[str]:
-    """Problems of variants with the fit scopes of their generators."""
+    """Problems of variants with the fit scopes of their generators, and with the targets that they learn."""
     problems = []
     for name, variant in config.variants.items():
         used = [config.generators[g] for g in variant.inputs if g in config.generators]
         chosen = {a: config.augmenters[a] for a in variant.augment if a in config.augmenters}
-        problems += _same_twice(config, name, variant)
+        problems += [*_same_twice(config, name, variant), *_target_problems(config, name, variant)]
         problems += [
             f"variants.{name}.augment: rows of {other!r} come from several eras, and no fit of a cross-fit generator may speak "
             "for them; give that generator scheme: early"
@@ -121,6 +122,26 @@ def _same_twice(config: Config, name: str, variant: Variant) -> list[str]:
         for (a, of_a), (b, of_b) in itertools.combinations(named, 2)
         if of_a == of_b
     ]
+
+
+def _target_problems(config: Config, name: str, variant: Variant) -> list[str]:
+    """Problems of a variant with targets that no data are read of, or that its augmenters replace by others."""
+    known = (config.data.target, *config.data.auxiliary_targets)
+    problems = [
+        f"variants.{name}.targets: {target!r} is not read; {nearest(target, known)}; name it in data.auxiliary_targets"
+        for target in config.targets_of(name)
+        if target not in known
+    ]
+    twice = {target for target in variant.targets or () if (variant.targets or []).count(target) > 1}
+    problems += [f"variants.{name}.targets: {target!r} stands twice" for target in sorted(twice)]
+    if variant.target_transform is not None:
+        problems += [
+            f"variants.{name}.augment: {a!r} gives rows the tournament's target values, and target_transform gives others; "
+            "set bins: train"
+            for a in variant.augment
+            if a in config.augmenters and config.augmenters[a].tournament_targets
+        ]
+    return problems
 
 
 def _is_own(generator: Generator | None) -> bool:

@@ -14,12 +14,14 @@ from numerai_lab.core.errors import nearest
 from numerai_lab.data import SOURCES
 from numerai_lab.generators import GENERATORS
 from numerai_lab.models import MODELS
+from numerai_lab.target_transforms import TARGET_TRANSFORMS
 
 FAMILIES: dict[str, Mapping[str, type[Component]]] = {
     "sources": SOURCES,
     "generators": GENERATORS,
     "augmenters": AUGMENTERS,
     "models": MODELS,
+    "target_transforms": TARGET_TRANSFORMS,
 }
 KINDS = {name: cls for family in FAMILIES.values() for name, cls in family.items()}
 MEMBERS = {name: cls for family in FAMILIES.values() for name, cls in members(family).items()}
@@ -36,7 +38,8 @@ def sentence(detail: ErrorDetails, raw: Any, root: type[BaseModel], sections: Ma
     if kind == "missing":
         return f"{path}: missing"
     key = "source" if path == "data" else "kind"
-    family = {"data": "sources", "model": "models"}.get(path, path.split(".")[0])
+    families = {"data": "sources", "model": "models", "target_transform": "target_transforms"}
+    family = families.get(path.rpartition(".")[2], path.split(".")[0])
     if kind == "union_tag_not_found":
         if not isinstance(came, Mapping):
             return f"{path}: got {came!r}, wanted a mapping with the key {key}"

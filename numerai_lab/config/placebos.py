@@ -47,9 +47,9 @@ def placebos_of(config: Config) -> Placebos:
 
     A variant's placebo differs from it only in the methods that the reference lacks: noise columns replace generators (or
     untrained networks replace networks), repeated rows replace augmenters, shuffled weights replace weights of the same kind.
-    Raw features, other components, neutralisation and training eras are the same. Of several candidates the one that replaces
-    most of these methods is taken, then the nearest in width and shape, in number and weight of rows, or in parameters of
-    weights. Names do not matter.
+    Raw features, other components, neutralisation, targets and training eras are the same. Of several candidates the one that
+    replaces most of these methods is taken, then the nearest in width and shape, in number and weight of rows, or in parameters
+    of weights. Names do not matter.
     """
     recipes = {name: _Recipe.of(config, name) for name in config.variants if config.variants[name].ensemble is None}
     reference = recipes.get(config.reference, _Recipe(frozenset(), frozenset({RAW})))
@@ -76,7 +76,8 @@ class _Recipe:
     """The parts of a variant.
 
     inputs: generators. given: `raw` and feature sets. augment: augmenters that make rows. weights: augmenters that weigh.
-    early_share: largest share of the training eras that its generators keep for themselves.
+    early_share: largest share of the training eras that its generators keep for themselves. learns: the targets and their
+    transform.
     """
 
     inputs: frozenset[str]
@@ -85,6 +86,7 @@ class _Recipe:
     weights: frozenset[str] = frozenset()
     early_share: float = 0.0
     neutralize: str = ""
+    learns: str = ""
 
     @classmethod
     def of(cls, config: Config, name: str) -> Self:
@@ -95,7 +97,8 @@ class _Recipe:
         generated = inputs & config.generators.keys()
         weights = frozenset(name for name in variant.augment if config.augmenters[name].weighs)
         augment = frozenset(variant.augment) - weights
-        return cls(generated, inputs - generated, augment, weights, early_share, repr(variant.neutralize))
+        learns = repr((config.targets_of(name), variant.target_transform))
+        return cls(generated, inputs - generated, augment, weights, early_share, repr(variant.neutralize), learns)
 
     @property
     def parts(self) -> frozenset[tuple[str, str]]:
@@ -125,7 +128,7 @@ def _replaced(config: Config, own: _Recipe, other: _Recipe, kind: str) -> frozen
     """The methods of a variant that placebos replace in another one, alike in all else; empty where it is no placebo."""
     gone, new = own.parts - other.parts, other.parts - own.parts
     same_rest = own.early_share == other.early_share and own.neutralize == other.neutralize
-    fixed = same_rest and own.given == other.given
+    fixed = same_rest and own.given == other.given and own.learns == other.learns
     if not fixed or {family for family, _ in gone} != {family for family, _ in new}:
         return frozenset()
     every = {placebo for kinds in PLACEBOS.values() for placebo in kinds}

@@ -14,6 +14,7 @@ from numerai_lab.augmenters import AUGMENTERS, Augmenter
 from numerai_lab.core.errors import NlabError
 from numerai_lab.generators import GENERATORS, Generator
 from numerai_lab.models import MODELS
+from numerai_lab.target_transforms import TARGET_TRANSFORMS
 
 TYPES_OF_CONFIGS = "numerai_lab.config.schema"
 """The module that builds the types of configs from the registries when it is imported."""
@@ -83,7 +84,7 @@ def _checked_kind(path: Path, method: Method) -> str:
     kind = method.model_fields["kind"].default
     if not isinstance(kind, str) or not KIND.fullmatch(kind):
         raise _at(path, line, f'{method.__name__}: wanted kind: Literal["name"] = "name" with letters, digits and _')
-    if kind in {**GENERATORS, **AUGMENTERS, **MODELS}:
+    if kind in {**GENERATORS, **AUGMENTERS, **MODELS, **TARGET_TRANSFORMS}:
         raise _at(path, line, f"{method.__name__}: the kind {kind!r} is taken; choose another name")
     if missing := sorted(getattr(method, "__abstractmethods__", ())):
         raise _at(path, line, f"{method.__name__} lacks {', '.join(missing)}")

@@ -17,10 +17,14 @@ from numerai_lab.data import SOURCES, Source
 from numerai_lab.generators import GENERATORS, Generator
 from numerai_lab.generators.select import Select
 from numerai_lab.models import MODELS, Model
+from numerai_lab.target_transforms import TARGET_TRANSFORMS, TargetTransform
 
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"
 
-KIND_KEYS: dict[str, dict[str, type[Component]]] = {"source": {**SOURCES}, "kind": {**GENERATORS, **AUGMENTERS, **MODELS}}
+KIND_KEYS: dict[str, dict[str, type[Component]]] = {
+    "source": {**SOURCES},
+    "kind": {**GENERATORS, **AUGMENTERS, **MODELS, **TARGET_TRANSFORMS},
+}
 
 
 def _one_of(registry: Mapping[str, type[Component]], key: str) -> Any:
@@ -45,9 +49,11 @@ if TYPE_CHECKING:
     AnyGenerator = Generator
     AnyAugmenter = Augmenter
     AnyModel = Model
+    AnyTargetTransform = TargetTransform
 else:
     AnySource, AnyModel = _one_of(SOURCES, "source"), _one_of(MODELS, "kind")
     AnyGenerator, AnyAugmenter = _one_of(GENERATORS, "kind"), _one_of(AUGMENTERS, "kind")
+    AnyTargetTransform = _one_of(TARGET_TRANSFORMS, "kind")
 
 
 class _Strict(BaseModel):
@@ -78,7 +84,17 @@ class Variant(_Strict):
         description="generators of the scheme `early`, by name: train on the eras they leave to models, without reading them",
     )
 
-    @field_validator("features", "augment", "ensemble", "after")
+    targets: list[str] | None = Field(
+        None,
+        min_length=1,
+        description="what models learn: the run's target and `data.auxiliary_targets`, by name; one model each, whose per-era "
+        "ranks are averaged; default the run's target, which alone is scored",
+    )
+    target_transform: AnyTargetTransform | None = Field(
+        None, description="changes the target that models learn, within each training era; scores stay against the run's target"
+    )
+
+    @field_validator("features", "augment", "ensemble", "after", "targets")
     @classmethod
     def _in_canonical_order(cls, names: list[str] | None) -> list[str] | None:
         return None if names is None else sorted(names, key=lambda name: (name != RAW, name))
@@ -171,6 +187,19 @@ class Config(_Strict):
         """The feature set of FNC and exposures."""
         return self.scoring.fnc_features or str(self.data.feature_set)
 
+    def targets_of(self, name: str) -> tuple[str, ...]:
+        """The targets that the models of a variant learn, one model each."""
+        return tuple(self.variants[name].targets or (self.data.target,))
+
+    def number_of(self, name: str, target: str) -> int | None:
+        """The place of a target among those of a variant, from 1; None where it is the only one."""
+        targets = self.targets_of(name)
+        return targets.index(target) + 1 if len(targets) > 1 else None
+
+    def learns_own_target(self, name: str) -> bool:
+        """Whether the model of a variant learns the run's target as it is."""
+        return self.targets_of(name) == (self.data.target,) and self.variants[name].target_transform is None
+
     @property
     def input_sets(self) -> tuple[str, ...]:
         """Feature sets beyond the models' own that some variant reads by name."""
@@ -181,7 +210,8 @@ class Config(_Strict):
     def extra_sets(self) -> tuple[str, ...]:
         """Feature sets that scoring, neutralisation and variants read beyond those of the models."""
         neutralized = [v.neutralize.features for v in self.variants.values() if v.neutralize]
-        named = [self.fnc_features, *neutralized, *self.input_sets]
+        learned = [name for v in self.variants.values() if v.target_transform for name in v.target_transform.feature_sets]
+        named = [self.fnc_features, *neutralized, *learned, *self.input_sets]
         return tuple(name for name in dict.fromkeys(named) if name != self.data.feature_set)
 
     def resolved(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from numerai_lab.core.split_config import SplitsConfig
 from numerai_lab.data import SOURCES
 from numerai_lab.generators import GENERATORS, Generator
 from numerai_lab.models import MODELS
+from numerai_lab.target_transforms import TARGET_TRANSFORMS
 
 WIDTH = 118
 SCHEMA_LINE = "# yaml-language-server: $schema=schema.json"
@@ -28,7 +29,8 @@ PLACEHOLDER = "FILL_IN"
 def starter(names: Sequence[str]) -> str:
     """A config of these generators, augmenters, model and source, every parameter with its default and description.
 
-    Raises NlabError for an unknown name, and for several models or sources.
+    Target transforms get a variant each. Raises NlabError for an unknown name, for several models or sources, and for target
+    transforms beside generators or augmenters.
     """
     for name in names:
         if name not in KINDS:
@@ -40,6 +42,12 @@ def starter(names: Sequence[str]) -> str:
         key: [name for name in names if name in registry]
         for key, registry in (("generators", GENERATORS), ("augmenters", AUGMENTERS))
     }
+    transforms = [name for name in names if name in TARGET_TRANSFORMS]
+    if transforms and any(methods.values()):
+        raise NlabError(
+            f"new: {transforms[0]} changes the target of a variant, and a config of generators and augmenters is printed without "
+            "variants; print two configs, and write the variant of one into the other"
+        )
     title = "_".join([*methods["generators"], *methods["augmenters"]] or names) or "experiment"
     lines = [SCHEMA_LINE, f"# Made by `nlab new {' '.join(names)}`; every value is the default.", f"name: {title}", "seeds: [0]"]
     lines += ["data:", *_slice(SOURCES[(sources or ["synthetic"])[0]], "source", 1)]
@@ -50,6 +58,8 @@ def starter(names: Sequence[str]) -> str:
             about = _first_line(family(KINDS[kind]))
             lines += [*_comment(about, 1), f"  {kind}:", *_slice(KINDS[kind], "kind", 2)]
     lines += ["model:", *_slice(MODELS[(models or ["xgboost"])[0]], "kind", 1)]
+    if transforms:
+        return "\n".join([*lines, *_variants(transforms), ""])
     variants = "variants: left out here: baseline, each method with and without raw features, and its placebo"
     return "\n".join([*lines, *_comment(f"{variants}; `nlab run --dry-run` writes them out.", 0), ""])
 
@@ -70,6 +80,14 @@ def schema() -> dict[str, Any]:
                 if cls is registered and "description" in values:
                     values["description"] = says(cls, name)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **document}
+
+
+def _variants(transforms: Sequence[str]) -> Iterator[str]:
+    """Lines of a baseline, and of a variant for each target transform."""
+    yield from ("variants:", "  baseline:", "    features: [raw]")
+    for kind in transforms:
+        yield from _comment(_first_line(KINDS[kind]), 1)
+        yield from (f"  {kind}:", "    features: [raw]", "    target_transform:", *_slice(KINDS[kind], "kind", 3))
 
 
 def _slice(cls: type[Component], key: str, depth: int) -> list[str]:

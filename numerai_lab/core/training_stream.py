@@ -50,7 +50,7 @@ class TrainingStream:
     invent, and they get their generated columns from the fitted generators. Invented eras have ids from the power of ten above
     `last_era`, which is the last era of all data (by default the panel's). Weights of augmenters that weigh are multiplied and
     have mean 1 over the real rows. A synthetic row weighs the `weight` of its augmenter, times the mean of its era.
-    kept: materialized rows, by augmenter.
+    kept: materialized rows, by augmenter. labels: a hash of the target, where it is not the run's own.
     """
 
     panel: Panel
@@ -62,6 +62,7 @@ class TrainingStream:
     array_cache: ArrayCache | None = None
     last_era: int = 0
     kept: Mapping[str, RowSource] = field(default_factory=dict)
+    labels: str = ""
 
     @cached_property
     def origins(self) -> tuple[Origin, ...]:
@@ -250,8 +251,8 @@ class TrainingStream:
     def _columns(self, name: str, origin: Origin, block: Block) -> Float32:
         if self.array_cache is None:
             return self.generators[name].transform(block)
-        # Fits, partners and numbers of rows depend on the training eras, so n_known is part of the key.
-        key = repr((name, origin, self.seed, self.n_known))
+        # Fits, partners and numbers of rows depend on the training eras and their target, which are part of the key.
+        key = repr((name, origin, self.seed, self.n_known, self.labels))
         kept = self.array_cache.fetch(key)
         if kept is None:
             self.array_cache.keep(key, kept := self.generators[name].transform(block))

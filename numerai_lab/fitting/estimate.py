@@ -81,17 +81,18 @@ class EstimateInputs:
         return sum(rows * (1 + sum(era <= end for end in ends)) for era, rows in self.n_rows.items())
 
     def kept_bytes(self) -> int:
-        """Bytes of materialized rows for one seed, for each set of training eras that variants have."""
+        """Bytes of materialized rows for one seed, for each set of training eras and target that variants have."""
         config = self.config
         written = {
-            (name, plan.models[variant_name])
+            (name, plan.models[variant_name], target, repr(variant.target_transform))
             for plan in (self.plan, *self.folds)
             for variant_name, variant in config.variants.items()
             for name in variant.augment
+            for target in config.targets_of(variant_name)
             if config.augmenters[name].keeps_rows
         }
         out = 0
-        for name, eras in written:
+        for name, eras, *_ in written:
             augmenter = config.augmenters[name]
             cell_bytes = 4 if augmenter.between_bins else self.cell_bytes
             out += round(augmenter.growth * self.rows_of(eras)) * (cell_bytes * self.n_features + 4)
@@ -144,7 +145,7 @@ def _disk(task: EstimateInputs, used: set[str]) -> int:
     config, n_seeds = task.config, len(task.config.seeds)
     widths = [len(config.generators[name].names_out()) * (n_seeds if config.generators[name].stochastic else 1) for name in used]
     columns = 4 * task.rows_written() * sum(widths)
-    trained = sum(variant.ensemble is None for variant in config.variants.values())
+    trained = sum(len(config.targets_of(name)) for name, variant in config.variants.items() if variant.ensemble is None)
     predicted = task.rows_of(task.plan.splits.validation) + sum(task.rows_of(fold.splits.validation) for fold in task.folds)
     predictions = predicted * (PREDICTED_BYTES + 4 * n_seeds * (trained + len(config.variants)))
     models = n_seeds * trained * (2 + len(task.folds)) * config.model.saved_bytes(task.n_features)  # in the cache and the run

@@ -9,11 +9,22 @@ from numerai_lab.augmenters import Augmenter
 from numerai_lab.config.schema import Config
 from numerai_lab.core import folds, splits, training_stream
 from numerai_lab.data import reader
-from numerai_lab.fitting import feature_selection, fit_plan, fitted, generator_stages, materialized, stage_facts, stages, variants
+from numerai_lab.fitting import (
+    feature_selection,
+    fit_plan,
+    fitted,
+    generator_stages,
+    learned_targets,
+    materialized,
+    stage_facts,
+    stages,
+    variants,
+)
 from numerai_lab.generators import Generator
 from numerai_lab.metrics import changes, scoring
 from numerai_lab.models import Model
 from numerai_lab.storage.code_version import code_version, library_versions, source_version
+from numerai_lab.target_transforms import TargetTransform
 
 FINGERPRINT = "fingerprint"
 """Its key in the manifest."""
@@ -25,9 +36,8 @@ def fingerprint(config: Config) -> dict[str, dict[str, str]]:
     """A version of the code of each component in use, of reading data, of training and of scoring; and libraries."""
     parts = _parts(config)
     code = {name: code_version(*sources) for name, sources in parts.items()}
-    code["training"] += "-" + "-".join(
-        source_version(Path(str(module.__file__))) for module in (stages, generator_stages, stage_facts, variants)
-    )
+    own = (stages, generator_stages, stage_facts, variants, learned_targets)
+    code["training"] += "-" + "-".join(source_version(Path(str(module.__file__))) for module in own)
     return {
         "code": code,
         "libraries": library_versions(*(source for sources in parts.values() for source in sources)),
@@ -59,9 +69,11 @@ def _parts(config: Config) -> dict[str, tuple[type | ModuleType, ...]]:
     trained = [variant for variant in config.variants.values() if variant.ensemble is None]
     generators = [config.generators[name] for variant in trained for name in variant.inputs if name in config.generators]
     augmenters = [config.augmenters[name] for variant in trained for name in variant.augment]
-    named: list[tuple[str, Generator | Augmenter | Model]] = [
+    transforms = [variant.target_transform for variant in trained if variant.target_transform is not None]
+    named: list[tuple[str, Generator | Augmenter | TargetTransform | Model]] = [
         *(("generator", generator) for generator in generators),
         *(("augmenter", augmenter) for augmenter in augmenters),
+        *(("target transform", transform) for transform in transforms),
         ("model", config.model),
     ]
     source = (type(config.data), reader)

@@ -59,16 +59,21 @@ class FitPlan:
 
     @cached_property
     def shared_models(self) -> dict[str, str]:
-        """Variant → the first variant of the same inputs, augmenters and training eras, whose trained model it shares.
+        """Variant → the first variant of the same inputs, augmenters, targets and training eras, whose models it shares.
 
         Such variants differ in post-processing alone. Ensembles have no model and are left out.
         """
         firsts: dict[tuple[object, ...], str] = {}
         return {
-            name: firsts.setdefault((variant.inputs, tuple(variant.augment), self.models[name]), name)
+            name: firsts.setdefault((variant.inputs, tuple(variant.augment), self._learned(name), self.models[name]), name)
             for name, variant in self.config.variants.items()
             if variant.ensemble is None
         }
+
+    def _learned(self, name: str) -> tuple[object, ...]:
+        """The targets of a variant, and the recipe of their transform."""
+        transform = self.config.variants[name].target_transform
+        return (self.config.targets_of(name), transform and transform.seed_key)
 
 
 def folds_of(config: "Config", panel: Panel, splits: Splits) -> tuple[Fold, ...]:

@@ -4,13 +4,14 @@ from collections.abc import Iterator, Sequence
 
 from numerai_lab.fitting.feature_selection import LABELLED
 from numerai_lab.fitting.fit_plan import FitPlan, label_note
+from numerai_lab.fitting.learned_targets import learns_note
 
 
 def notes_of(plan: FitPlan, alias: str) -> dict[str, str]:
     """By variant, its notes, separated by `; `; empty where there is nothing to note.
 
     They name transductive generators, generators that used labels, features selected with training labels, models that
-    learned from fewer eras than others, a lowered embargo and a moved alias.
+    learned another target or from fewer eras than others, a lowered embargo and a moved alias.
     """
     config, splits = plan.config, plan.splits
 
@@ -23,6 +24,7 @@ def notes_of(plan: FitPlan, alias: str) -> dict[str, str]:
         yield "columns learn from the features of their own era" if "per_era" in scopes else ""
         yield LABELLED if any(generator.select is not None and generator.select.by is not None for generator in used) else ""
         yield from (label_note(generator, splits) for generator in used)
+        yield from (learns_note(config, config.variants[variant]) for variant in variants)
         left = min(len(plan.models[variant]) for variant in variants)
         yield f"trained on {left} of {len(splits.train)} eras" if left < len(splits.train) else ""
         yield from (splits.leak, alias)

@@ -78,6 +78,7 @@ def plan(config: Config) -> RunPlan:
     fit_plan, *fold_plans = (FitPlan.of(config, part) for part in (splits, *folds))
     n_rows = dict(zip(data.table.eras, data.n_rows, strict=True))
     rows = {name: sum(n_rows[era] for era in getattr(splits, name)) for name in _shown(splits)}
+    models = set(fit_plan.shared_models.values())
     needs = need(EstimateInputs(fit_plan, n_rows, data.n_columns, not data.in_store, fold_plans))
     return RunPlan(
         outline=data,
@@ -85,7 +86,7 @@ def plan(config: Config) -> RunPlan:
         rows=rows,
         memory_bytes=needs.memory_bytes,
         disk_bytes=sum(data.n_rows) * data.n_columns + needs.disk_bytes,
-        trainings=len(set(fit_plan.shared_models.values())) * len(config.seeds) * (1 + len(folds)),
+        trainings=sum(len(config.targets_of(name)) for name in models) * len(config.seeds) * (1 + len(folds)),
         folds=len(folds),
         seconds=_seconds(fit_plan, n_rows, data.n_columns),
     )

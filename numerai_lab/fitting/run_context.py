@@ -38,6 +38,8 @@ class RunContext:
     cache: finished stages; None = nothing outlives the run.
     content: hashes of what the panel's eras hold; by default equal to no other's.
     variant: the variant whose model and augmenters are fitted; None where generators are.
+    target: the target that this model learns, by name; None where there is none.
+    labels: a hash of what the model learns; empty where that is the run's target as it is.
     """
 
     config: Config
@@ -49,6 +51,8 @@ class RunContext:
     cache: Cache | None = None
     content: Content = field(default_factory=UniqueContent)
     variant: str | None = None
+    target: str | None = None
+    labels: str = ""
 
     @cached_property
     def stages(self) -> Cache:

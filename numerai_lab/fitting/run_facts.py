@@ -83,9 +83,11 @@ def _comparable_facts(config: Config, loaded: Loaded, splits: Splits) -> dict[st
 
 
 def unlearned_targets(config: Config) -> str:
-    """A remark where auxiliary targets are read and no generator learns them."""
+    """A remark where auxiliary targets are read and neither generators nor models learn them."""
     learned = any(generator.several_targets for generator in config.generators.values())
-    return "" if learned or not config.data.auxiliary_targets else "no generator of this config learns auxiliary targets"
+    learned = learned or any(variant.targets for variant in config.variants.values())
+    unlearned = "no generator or variant of this config learns auxiliary targets"
+    return "" if learned or not config.data.auxiliary_targets else unlearned
 
 
 def _digest(panel: Panel, splits: Splits) -> str:

@@ -20,7 +20,8 @@ STATE = "state.safetensors"
 def training_facts(context: RunContext) -> dict[str, Any]:
     """The facts of stages that see all training rows with their targets."""
     train = context.train
-    return {"data": context.content.rows_of(train), "labels": context.content.labels_of(train)}
+    learned = {"learned": context.labels} if context.labels else {}
+    return {"data": context.content.rows_of(train), "labels": context.content.labels_of(train), **learned}
 
 
 def component_facts(stage_code: Path, *components: Component) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from numerai_lab.fitting import materialized
 from numerai_lab.fitting.run_context import RunContext
 from numerai_lab.fitting.set_columns import InputColumns
 from numerai_lab.fitting.stage_facts import STATE, component_facts, read_array, training_facts
-from numerai_lab.runs.layout import augmenter_file, model_file
+from numerai_lab.runs.layout import augmenter_file, model_file, model_name
 from numerai_lab.storage.code_version import code_version
 from numerai_lab.storage.resumable import fit_context
 from numerai_lab.storage.stage_cache import Entry, Stage
@@ -33,7 +33,8 @@ PREDICTIONS = "predictions.npy"
 def fitted_augmenter(context: RunContext, name: str, seed: int) -> Augmenter:
     """Stage: an augmenter that learns, fitted on the training eras and their targets alone; any other as it is.
 
-    Augmenters that differ only in name, in how many rows they make or in the weight of a row share a fit.
+    Augmenters that differ only in name, in how many rows they make or in the weight of a row share a fit. The run folder keeps
+    those that learned the run's own target.
     """
     template, train = context.config.augmenters[name], context.train
     if not template.learns:
@@ -53,7 +54,8 @@ def fitted_augmenter(context: RunContext, name: str, seed: int) -> Augmenter:
     }
     facts["parameters"] = template.model_dump(exclude=set(AMOUNTS))
     state = (context.stages.obtain(Stage("fit", f"fit {name}@{seed}", facts), fit).folder / STATE).read_bytes()
-    context.save(augmenter_file(name, seed, context.since), state)
+    if not context.labels:
+        context.save(augmenter_file(name, seed, context.since), state)
     return template.restored(arrays_from_bytes(state))
 
 
@@ -81,15 +83,16 @@ def with_materialized_rows(context: RunContext, stream: TrainingStream, seed: in
 def trained(name: str, context: RunContext, future: Panel, fitted: Mapping[str, InputColumns], seed: int) -> Float32:
     """Two stages: the trained model of a variant, and its predictions for the rows of `future`.
 
-    The context must be that of the variant (`RunContext.for_variant`). Raises NlabFailure for predictions that are not finite.
+    The context must be that of the variant and of the target to learn (`learning`). Raises NlabFailure for predictions that
+    are not finite.
     """
-    inputs = context.config.variants[name].inputs
+    inputs, label = context.config.variants[name].inputs, model_name(name, seed, _number(context))
     model = _fitted_model(name, context, fitted, seed)
     (path,) = model.folder.glob("model.*")
-    context.save(model_file(name, seed, path.suffix), path.read_bytes())
+    context.save(model_file(name, seed, path.suffix, _number(context)), path.read_bytes())
 
     def predict(work: Path) -> None:
-        with context.display.task(f"predict {name}@{seed}"):
+        with context.display.task(f"predict {label}"):
             loaded = context.config.model.loaded(path.read_bytes())
             seen = _with_columns(future, inputs, fitted)
             values = np.concatenate([loaded.predict(block.matrix(inputs)) for block in seen.blocks()])
@@ -104,7 +107,7 @@ def trained(name: str, context: RunContext, future: Panel, fitted: Mapping[str, 
         "data": context.content.rows_of(eras),
         "predicts": ranges_text(eras),
     }
-    entry = context.stages.obtain(Stage("predictions", f"predict {name}@{seed}", facts), predict)
+    entry = context.stages.obtain(Stage("predictions", f"predict {label}", facts), predict)
     return np.array(read_array(entry, PREDICTIONS, future.n_rows))
 
 
@@ -112,10 +115,11 @@ def _fitted_model(name: str, context: RunContext, fitted: Mapping[str, InputColu
     """Stage: the model of a variant, in its own format."""
     variant, model = context.config.variants[name], context.config.model
     augmenters = {augmenter: fitted_augmenter(context, augmenter, seed) for augmenter in variant.augment}
+    label = f"train {model_name(name, seed, _number(context))}"
 
     def make(work: Path) -> None:
         stream = with_materialized_rows(context, _stream(context, variant.inputs, fitted, augmenters, seed), seed)
-        with context.display.task(f"train {name}@{seed}") as progress:
+        with context.display.task(label) as progress:
             done = model.fresh().fit(stream, rng_for(seed, "model"), fit_context(work, progress))
         suffix, content = done.saved()
         (work / f"model{suffix}").write_bytes(content)
@@ -131,7 +135,14 @@ def _fitted_model(name: str, context: RunContext, fitted: Mapping[str, InputColu
         "invented eras": _first_invented(context) if any(augmenter.invents_eras for augmenter in augmenters.values()) else None,
         "seed": seed,
     }
-    return context.stages.obtain(Stage("models", f"train {name}@{seed}", facts), make)
+    return context.stages.obtain(Stage("models", label, facts), make)
+
+
+def _number(context: RunContext) -> int | None:
+    """The place of the target that the model learns among those of its variant, from 1; None where it is the only one."""
+    assert context.variant is not None
+    assert context.target is not None
+    return context.config.number_of(context.variant, context.target)
 
 
 def _first_invented(context: RunContext) -> int:
@@ -170,6 +181,7 @@ def _stream(
         generators=generators,
         array_cache=context.scratch,
         last_era=int(context.panel.eras[-1]),
+        labels=context.labels,
     )
 
 

@@ -15,6 +15,7 @@ from numerai_lab.core.splits import embargo_eras
 from numerai_lab.fitting.feature_selection import outline
 from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.fitting.generator_stages import Fitted, fitted_generator
+from numerai_lab.fitting.learned_targets import learning, with_learned_rows
 from numerai_lab.fitting.run_context import RunContext
 from numerai_lab.fitting.set_columns import set_columns
 from numerai_lab.fitting.stages import trained
@@ -90,9 +91,10 @@ def check_methods(config: Config, panel: Panel, plan: FitPlan) -> None:
                     message = str(error)
                 problems |= {f"generators.{name}: {message}": None} if message else {}
         left = plan.models[variant_name]
-        for name in variant.augment:
-            message = config.augmenters[name].refusal(panel.labelled(left).only(left).for_fitting())
-            problems |= {f"augmenters.{name}: {message}": None} if message else {}
+        for target in config.targets_of(variant_name) if variant.augment else ():
+            learned = with_learned_rows(panel, config, variant_name, target, left).labelled(left).only(left).for_fitting()
+            messages = {name: config.augmenters[name].refusal(learned) for name in variant.augment}
+            problems |= {f"augmenters.{name}: {message}": None for name, message in messages.items() if message}
     if problems:
         raise NlabError("\n".join(problems))
 
@@ -103,18 +105,20 @@ def train_and_predict(context: RunContext, fitted: Mapping[tuple[str, int], Fitt
     future = context.panel.only(context.splits.validation).without_target()
     given = {name: set_columns(context.panel, name, context.scratch) for name in config.input_sets}
 
-    def values_of(name: str, seed: int) -> Float32:
+    def values_of(name: str, seed: int, target: str) -> Float32:
         generators = {generator: fit for (generator, of_seed), fit in fitted.items() if of_seed == seed}
-        return trained(name, context.for_variant(name), future, {**generators, **given}, seed)
+        return trained(name, learning(context, name, target), future, {**generators, **given}, seed)
 
     return predicted(config, context.plan.shared_models, future, values_of)
 
 
-def predicted(config: Config, shared: Mapping[str, str], future: Panel, values_of: Callable[[str, int], Float32]) -> Predictions:
+def predicted(
+    config: Config, shared: Mapping[str, str], future: Panel, values_of: Callable[[str, int, str], Float32]
+) -> Predictions:
     """Predictions of every variant and seed for the rows of `future`: those of models, neutralised and averaged.
 
-    shared: variant → the variant whose model it shares. values_of: what the model of a variant predicts, by name and seed;
-    called once a model.
+    shared: variant → the variant whose models it shares. values_of: what the model of a variant predicts, by variant, seed and
+    target; called once a model. Models of several targets are averaged by their per-era ranks.
     """
     values: dict[Column, Float32] = {}
     for seed in config.seeds:
@@ -122,7 +126,9 @@ def predicted(config: Config, shared: Mapping[str, str], future: Panel, values_o
         for name, variant in config.variants.items():
             if variant.ensemble is None:
                 model = shared[name]
-                by_model[model] = by_model[model] if model in by_model else values_of(model, seed)
+                if model not in by_model:
+                    of_targets = [values_of(model, seed, target) for target in config.targets_of(name)]
+                    by_model[model] = of_targets[0] if len(of_targets) == 1 else _rank_average(future, of_targets)
                 values[Column(name, seed)] = _neutralised(future, by_model[model], variant.neutralize)
         for name, variant in config.variants.items():
             if variant.ensemble is not None:

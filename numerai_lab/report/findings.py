@@ -14,7 +14,7 @@ from numerai_lab.core.arrays import Float64, arrays_from_bytes
 from numerai_lab.core.errors import NlabError
 from numerai_lab.fitting.restoring import restored_generator
 from numerai_lab.metrics.era import gauss
-from numerai_lab.runs.layout import CONFIG, model_files, name_in_file
+from numerai_lab.runs.layout import CONFIG, model_files, models_of, name_in_file
 from numerai_lab.runs.reading import Run
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def importances(run: Run, config: Config, n_raw: int) -> dict[str, dict[str, Sha
         per_model = [
             _shares(run.content(model), config, [(block, _width(run, config, block, seed, n_raw)) for block in order])
             for seed in config.seeds
-            for model in model_files(run.path, f"{name}@{seed}.*")
+            for model in models_of(run.path, name, seed)
         ]
         known = [shares for shares in per_model if shares]
         if known:

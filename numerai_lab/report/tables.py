@@ -66,6 +66,7 @@ LEGACY = (
 )
 NOTES = TableColumn("notes", "notes", "s")
 MARKS = "†‡§¶*"
+"""Marks of notes; after the last one they are doubled."""
 WRAPPING = ("run", "gives", "type", "says", "check", "numbers")
 """Columns of prose, which may wrap over several lines."""
 FOLDED = 16
@@ -117,7 +118,8 @@ def footnoted(table: "pl.DataFrame") -> tuple["pl.DataFrame", list[str]]:
     import polars as pl
 
     notes = table["notes"].fill_null("").to_list()
-    marks = {note: MARKS[i % len(MARKS)] for i, note in enumerate(dict.fromkeys(note for note in notes if note))}
+    distinct = dict.fromkeys(note for note in notes if note)
+    marks = {note: MARKS[i % len(MARKS)] * (1 + i // len(MARKS)) for i, note in enumerate(distinct)}
     names = [f"{name} {marks[note]}" if note else name for name, note in zip(table["variant"].to_list(), notes, strict=True)]
     return table.with_columns(pl.Series("variant", names)), [
         *(f"{mark} {note}" for note, mark in marks.items()),

@@ -28,9 +28,22 @@ FAILED = "failed"
 ARRAYS = ".safetensors"
 
 
-def model_file(variant: str, seed: int, suffix: str) -> str:
-    """The trained model of a variant, in the format of its library."""
-    return f"{MODELS}/{variant}@{seed}{suffix}"
+def model_file(variant: str, seed: int, suffix: str, number: int | None = None) -> str:
+    """The trained model of a variant, in the format of its library.
+
+    number: the place of the model's target among those of the variant, from 1; None where the variant has one target.
+    """
+    return f"{MODELS}/{model_name(variant, seed, number)}{suffix}"
+
+
+def model_name(variant: str, seed: int, number: int | None = None) -> str:
+    """The name of a trained model's file without its suffix; number: as in `model_file`."""
+    return f"{variant}@{seed}" + ("" if number is None else f"-target{number}")
+
+
+def models_of(run: Path, variant: str, seed: int) -> list[str]:
+    """The files of the models of a variant, one for each of its targets, by their path in the run folder."""
+    return model_files(run, f"{variant}@{seed}[.-]*")
 
 
 def generator_file(name: str, seed: int) -> str:

@@ -85,20 +85,22 @@ def _fitted(run: Run, config: Config, name: str, seed: int) -> Augmenter:
         return template
     path = augmenter_file(name, seed, None)
     if not (run.path / path).is_file():
-        raise NlabError(f"{run.path}: keeps no {name}@{seed} fitted on all training eras; {_fits(run, name, seed)}")
+        raise NlabError(f"{run.path}: keeps no {name}@{seed} fitted on all training eras; {_fits(run, config, name, seed)}")
     try:
         return template.restored(arrays_from_bytes(run.content(path)))
     except ValueError as error:
         raise damaged_run(run.path, f"{path}: {error}") from error
 
 
-def _fits(run: Run, name: str, seed: int) -> str:
+def _fits(run: Run, config: Config, name: str, seed: int) -> str:
     """The end of an error message: the fits that the run keeps where none is on all training eras."""
     firsts = _firsts(run, name, seed)
+    if not firsts and (users := [variant for variant, values in config.variants.items() if name in values.augment]):
+        return f"it learned other targets than the run's, for {', '.join(users)}; a variant of the run's own target is needed"
     if not firsts:
         return "no variant of the run uses it"
     starts = " and ".join(f"from era {first} on" for first in firsts)
-    return f"it learned {starts}, for variants with generators that take the eras before; a variant without them is needed"
+    return f"it learned {starts}, for variants that leave out the eras before; a variant of all training eras is needed"
 
 
 def _firsts(run: Run, name: str, seed: int) -> list[int]:

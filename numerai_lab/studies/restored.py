@@ -1,7 +1,7 @@
 """Generators and models of a finished run, loaded from its folder; they predict as they did in the run."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from numerai_lab.fitting.set_columns import unit_columns
 from numerai_lab.fitting.variants import predicted
 from numerai_lab.metrics.scoring import Predictions
 from numerai_lab.models import Model
-from numerai_lab.runs.layout import model_files
+from numerai_lab.runs.layout import model_name, models_of
 from numerai_lab.runs.reading import Run
 
 
@@ -49,11 +49,11 @@ class Restored:
         future = panel.only(eras).without_target()
         shared = FitPlan.of(self.config, self.splits).shared_models
         with display.task(f"predict eras {span_text(eras)}"):
-            return predicted(self.partial_config, shared, future, lambda name, seed: self._values(future, name, seed))
+            return predicted(self.partial_config, shared, future, partial(self._values, future))
 
-    def _values(self, future: Panel, name: str, seed: int) -> Float32:
+    def _values(self, future: Panel, name: str, seed: int, target: str) -> Float32:
         inputs = self.config.variants[name].inputs
-        model = self._model(name, seed)
+        model = self._model(name, seed, self.config.number_of(name, target))
         fits = {name: self._fits(name, seed) for name in inputs if name in self.config.generators}
         sets = [name for name in inputs if name in self.config.input_sets]
         parts = []
@@ -67,10 +67,11 @@ class Restored:
         stochastic = self.config.generators[name].stochastic
         return restored_generator(self.run, self.config, name, seed if stochastic else self.config.seeds[0])
 
-    def _model(self, name: str, seed: int) -> Model:
-        path = next((path for path in model_files(self.run.path, "*") if Path(path).stem == f"{name}@{seed}"), None)
+    def _model(self, name: str, seed: int, number: int | None) -> Model:
+        stem = model_name(name, seed, number)
+        path = next((path for path in models_of(self.run.path, name, seed) if Path(path).stem == stem), None)
         if path is None:
-            raise NlabFailure(f"{self.run.path}: keeps no model of {name}@{seed}")
+            raise NlabFailure(f"{self.run.path}: keeps no model of {stem}")
         try:
             return self.config.model.loaded(self.run.content(path))
         except (ValueError, KeyError) as error:

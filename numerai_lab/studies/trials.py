@@ -17,6 +17,7 @@ from numerai_lab.experiment import out_of_fold
 from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.fitting.generator_stages import Fitted
 from numerai_lab.fitting.holdout import load_sealed
+from numerai_lab.fitting.learned_targets import plan_for
 from numerai_lab.fitting.run_context import ProgressDisplay, RunContext
 from numerai_lab.fitting.stages import fitted_augmenter, rows_stream
 from numerai_lab.fitting.variants import fit_generators, resolved_config, train_and_predict
@@ -79,7 +80,7 @@ def _trial(display: ProgressDisplay, config: Config, broken: str) -> AuditTrial:
     true = loaded.panel
     with scratch() as space:
         panel = BREAKS[broken](true, splits, space, rng_for(config.seeds[0], "audit", broken))
-        with _temporary_context(config, panel, FitPlan.of(config, splits), display) as context:
+        with _temporary_context(config, panel, plan_for(config, splits, panel), display) as context:
             fitted = fit_generators(context)
             corr: dict[str, Float64] = {}
             true_corr: dict[str, Float64] = {}
@@ -161,14 +162,14 @@ def _fold(display: ProgressDisplay, config: Config, fold: Fold, broken: bool) ->
     assert config.cv is not None
     loaded, splits = load_sealed(config)
     panel = loaded.panel
-    plan, n_eras = FitPlan.of(config, splits), 0
+    plan, n_eras = plan_for(config, splits, panel), 0
     resolved = resolved_config(config, panel, plan)
     with scratch() as space:
         if broken:
             rng = rng_for(config.seeds[0], "audit", "fold")
             panel, n_eras = without_block(panel, fold, later=config.cv.scheme == "expanding", space=space, rng=rng)
         with _temporary_context(resolved, panel, plan, display) as context:
-            predictions = out_of_fold(context, FitPlan.of(config, fold))
+            predictions = out_of_fold(context, plan_for(config, fold, panel))
     columns = enumerate(predictions.columns)
     return {column.variant: hashlib.sha256(predictions.values[:, i].tobytes()).hexdigest() for i, column in columns}, n_eras
 

@@ -17,8 +17,8 @@ from numerai_lab.core.errors import NlabError, NlabFailure, nearest
 from numerai_lab.core.splits import Splits
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.data.source import Source
-from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.fitting.holdout import splits_of_run
+from numerai_lab.fitting.learned_targets import plan_for
 from numerai_lab.fitting.notes import notes_of
 from numerai_lab.fitting.prediction_table import column_names, prediction_table
 from numerai_lab.fitting.run_context import ProgressDisplay
@@ -165,7 +165,7 @@ def _scores(
     scoring = scoring_of(config, loaded)
     with display.task("score the holdout") as progress:
         scored = per_era(loaded.panel, predictions, _held_out(splits), scoring, progress).filter(pl.col("variant").is_in(names))
-    notes, placebos = notes_of(FitPlan.of(config, splits), loaded.alias), _placebos(restored.run, variant)
+    notes, placebos = notes_of(plan_for(config, splits, loaded.panel), loaded.alias), _placebos(restored.run, variant)
     table = score_table(scored, scoring, notes, placebos, compared={variant})
     before = restored.run.scores.filter(pl.col("variant").is_in(names), pl.col("split") == VALIDATION)
     return pl.concat([before, table], how="diagonal_relaxed")

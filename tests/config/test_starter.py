@@ -49,6 +49,8 @@ def test_a_wrong_name_is_answered_with_the_nearest_and_two_models_are_refused() 
         starter(["umpa"])
     with pytest.raises(NlabError, match="one source and one model"):
         starter(["ridge", "lightgbm"])
+    with pytest.raises(NlabError, match="rank_gauss changes the target of a variant"):
+        starter(["pca", "rank_gauss"])
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -77,4 +79,5 @@ def test_the_schema_refuses_what_the_program_refuses(changed: dict[str, Any], va
 
 
 def _components(config: Any) -> list[Component]:
-    return [config.data, config.model, *config.generators.values(), *config.augmenters.values()]
+    transforms = [variant.target_transform for variant in config.variants.values() if variant.target_transform]
+    return [config.data, config.model, *config.generators.values(), *config.augmenters.values(), *transforms]

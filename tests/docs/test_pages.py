@@ -19,10 +19,11 @@ from numerai_lab.docs.pages import ORDER, source, summary
 from numerai_lab.generators import GENERATORS
 from numerai_lab.metrics import METRICS
 from numerai_lab.models import MODELS
+from numerai_lab.target_transforms import TARGET_TRANSFORMS
 from tests.docs.markdown import CODE, MANUAL, PAGES, README, RESULTS, ROOT, SHIPPED, anchors, blocks, links, prose
 
 ROOT_COMMAND = typer.main.get_command(app)
-KINDS = [*GENERATORS, *AUGMENTERS, *MODELS, *SOURCES]
+KINDS = [*GENERATORS, *AUGMENTERS, *MODELS, *TARGET_TRANSFORMS, *SOURCES]
 CONFIGS = sorted(path.stem for path in (ROOT / "configs").glob("*.yaml"))
 NUMBERS = re.compile(r"\d+(\.\d+)? (CPU-seconds|rows a second|µs|MB|s and)\b|\d ×(?! \d)")
 """What a measured number looks like."""
