@@ -54,7 +54,7 @@ def generated(root: Any) -> dict[str, str]:
     root: the command group of the command line (click). A section whose results are not there stays as it is.
     """
     makers: dict[str, Callable[[], str]] = {
-        **{family: partial(_family, family) for family in CATALOGUE if family != "metrics"},
+        **{family.replace("_", " "): partial(_family, family) for family in CATALOGUE if family != "metrics"},
         "metrics": _metrics,
         "config keys": _config_keys,
         "commands": lambda: _commands(root),

@@ -20,7 +20,7 @@ class ResidualToBenchmark(TargetTransform):
     Within each era the target is regressed on the gaussianised ranks of the benchmark's predictions, with an intercept, and
     `proportion` of the fit is subtracted; the era's mean stays. With proportion 1 the correlation with them is 0 in every
     era. Rows and eras without a prediction of the benchmark are left out of training: Numerai's benchmark models begin in
-    era 158, those of the synthetic tournament after a quarter of its eras.
+    era 157, those of the synthetic tournament after a quarter of its eras.
 
     Source: [Numerai's agents, "Ender20 residual-to-benchmark target (LGBM)", January 2026], with a reported BMC of .0045 where
     the same model of the target itself had .0009.
