@@ -62,6 +62,7 @@ QUICK: Mapping[str, dict[str, Any]] = {
     "umap_inverse": {"landmarks": 150, "pool": 60, "n_epochs": 20, "n_neighbors": 5},
     "xgboost": {"n_estimators": 15, "learning_rate": 0.2, "colsample_bytree": 0.5},
     "lightgbm": {"n_estimators": 15, "learning_rate": 0.2, "colsample_bytree": 0.5},
+    "mlp": {"hidden": [16, 8], "learning_rate": 0.01},
 }
 """Parameters that make a component quick; one that is not named here is tested with its defaults."""
 

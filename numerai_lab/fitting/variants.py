@@ -76,8 +76,9 @@ def fit_generators(context: RunContext) -> dict[tuple[str, int], Fitted]:
 
 
 def check_methods(config: Config, panel: Panel, plan: FitPlan) -> None:
-    """Raises NlabError for generators and augmenters in use that can't be fitted on this data, all of them at once."""
-    problems: dict[str, None] = {}
+    """Raises NlabError for a model, generators and augmenters in use that can't be fitted on this data, all of them at once."""
+    message = config.model.refusal()
+    problems: dict[str, None] = {f"model: {message}": None} if message else {}
     for variant_name, variant in config.variants.items():
         if variant.ensemble is not None:
             continue

@@ -3,7 +3,8 @@
 from numerai_lab.models.base import Model
 from numerai_lab.models.boosting import LightGBM, XGBoost
 from numerai_lab.models.linear import Ridge
+from numerai_lab.models.networks import MLP
 
-MODELS: dict[str, type[Model]] = {"xgboost": XGBoost, "lightgbm": LightGBM, "ridge": Ridge}
+MODELS: dict[str, type[Model]] = {"xgboost": XGBoost, "lightgbm": LightGBM, "ridge": Ridge, "mlp": MLP}
 
 __all__ = ["MODELS", "Model"]

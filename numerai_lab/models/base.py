@@ -20,6 +20,10 @@ class Model(Component):
         def kind(self) -> str:
             """The name in configs; every subclass declares it as a field."""
 
+    def refusal(self) -> str:
+        """A sentence that says why the model can't be trained on this machine; empty where it can."""
+        return ""
+
     @abstractmethod
     def fit(self, stream: TrainingStream, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         """Learns from every batch of the stream, without holding all of them as floats."""

@@ -1,14 +1,15 @@
 """Batches of rows drawn from the memory-map, of which only the batch is copied."""
 
 import itertools
+import json
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from numerai_lab.core.arrays import Float64, Int64
+from numerai_lab.core.arrays import Array, Float64, Int64
 from numerai_lab.core.era_ranges import exact_share
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Panel
@@ -26,7 +27,7 @@ class RowBatch:
     cells: rows × features, in the units and dtype of the panel. era: int64, rows. groups: (first,
     one past the last) row of each era in the batch. target: float32, rows; None where the panel
     hides it. auxiliary: float32, rows × auxiliary targets, NaN where unknown; None where the panel
-    has none.
+    has none. weight: float32, rows; None where all rows count alike.
     """
 
     cells: Tensor
@@ -34,15 +35,40 @@ class RowBatch:
     groups: tuple[tuple[int, int], ...]
     target: Tensor | None = None
     auxiliary: Tensor | None = None
+    weight: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.cells)
 
     def to(self, device: torch.device) -> "RowBatch":
         """The same batch on a device."""
-        target = None if self.target is None else self.target.to(device)
-        auxiliary = None if self.auxiliary is None else self.auxiliary.to(device)
-        return replace(self, cells=self.cells.to(device), era=self.era.to(device), target=target, auxiliary=auxiliary)
+        parts = {"target": self.target, "auxiliary": self.auxiliary, "weight": self.weight}
+        moved: dict[str, Any] = {name: None if value is None else value.to(device) for name, value in parts.items()}
+        return replace(self, cells=self.cells.to(device), era=self.era.to(device), **moved)
+
+
+class PanelBatches:
+    """Batches drawn from a panel's rows, without end; see `draw`. size: rows of a batch; n_eras: eras that they come from."""
+
+    def __init__(self, panel: Panel, size: int, n_eras: int, seed: int) -> None:
+        self.panel, self.size, self.n_eras = panel, size, n_eras
+        self.rng = np.random.default_rng(seed)
+
+    def next(self) -> RowBatch:
+        """A new batch."""
+        return draw(self.panel, self.size, self.n_eras, self.rng)
+
+    def state(self) -> Array:
+        """The state of the random stream, uint8."""
+        return np.frombuffer(json.dumps(self.rng.bit_generator.state).encode(), np.uint8)
+
+    def load(self, state: Array) -> None:
+        """Goes on from a state."""
+        self.rng.bit_generator.state = json.loads(state.tobytes())
+
+    def release(self) -> None:
+        """Takes the pages of the memory-map out of the process."""
+        self.panel.release()
 
 
 def draw(panel: Panel, size: int, n_eras: int, rng: np.random.Generator) -> RowBatch:

@@ -1,11 +1,11 @@
-"""The one training loop: early stopping on held-out eras, checkpoints, the same weights from the same seed."""
+"""The one training loop: early stopping or fixed epochs, checkpoints, the same weights from the same seed."""
 
-import json
 import math
+import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -15,12 +15,18 @@ from numerai_lab.core.arrays import Array, Float32
 from numerai_lab.core.errors import NlabFailure
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import FitContext
+from numerai_lab.neural.checkpoints import array_of, copied, load_training_state, tensors_in, training_state
 from numerai_lab.neural.networks import generator_for, repeatable
-from numerai_lab.neural.rows import RowBatch, draw, held_out
+from numerai_lab.neural.rows import PanelBatches, RowBatch, draw, held_out
 
 VALIDATION_BATCHES = 8
 RELEASE_EVERY = 50
 """Steps between two releases of the memory-map's pages."""
+CHECKPOINT_SECONDS = 60.0
+"""Seconds after which a checkpoint is written between two evaluations."""
+
+Noisy = Callable[[RowBatch, torch.Generator], Tensor]
+"""(batch, random stream) → loss."""
 
 
 class TrainingObjective(nn.Module):
@@ -35,23 +41,46 @@ class TrainingObjective(nn.Module):
         return self.loss(batch, noise)
 
 
-@dataclass(frozen=True)
-class TrainingSchedule:
-    """Parameters of the training loop. Components describe them, where they are parameters too."""
+class BatchSource(Protocol):
+    """Batches to learn from, in an order that a seed decides: of a panel's rows, or of a training stream."""
+
+    def next(self) -> RowBatch:
+        """The next batch."""
+
+    def state(self) -> Array:
+        """What `load` needs to go on with the same batches, uint8."""
+
+    def load(self, state: Array) -> None:
+        """Goes on from a state."""
+
+    def release(self) -> None:
+        """Takes the pages of memory-maps out of the process."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimiserSettings:
+    """Parameters of the steps of AdamW. Components describe them, where they are parameters too."""
+
+    learning_rate: float
+    weight_decay: float
+    clip: float
+    evaluate_every: int
+    """Steps between two points of the training curve."""
+    ema: float = 0.0
+    """Decay of the running mean of the weights, which is evaluated and kept; 0 = the weights themselves."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSchedule(OptimiserSettings):
+    """Parameters of training on rows of a panel, with early stopping on held-out eras."""
 
     batch_size: int
     eras_per_batch: int
     max_steps: int
     epochs: float | None
-    learning_rate: float
-    weight_decay: float
-    clip: float
     held_out: float
     held_out_eras: Literal["last", "spread"]
-    evaluate_every: int
     patience: int
-    ema: float = 0.0
-    """Decay of the running mean of the weights, which is evaluated and kept; 0 = the weights themselves."""
 
     def steps(self, n_rows: int) -> int:
         """The number of steps at most, for `n_rows` rows to learn from."""
@@ -70,113 +99,170 @@ def train(
     training goes on from a checkpoint on a device of the same type. Raises NlabFailure where the
     loss is not finite.
     """
-    loop = _Loop(objective, panel, plan, rng)
-    with repeatable(loop.device):
-        checkpoint = context.load_checkpoint()
-        if checkpoint is None or not loop.load(checkpoint):
-            loop.evaluate()
-        while not loop.done:
-            loop.learn()
-            if loop.step % plan.evaluate_every == 0 or loop.step == loop.n_steps:
-                loop.evaluate()
-                context.save_checkpoint(loop.arrays())
-            context.progress(loop.step, loop.n_steps, loop.message)
-    context.progress(loop.n_steps, loop.n_steps, loop.message)
-    objective.load_state_dict(loop.best)
-    objective.eval()
-    return np.array(loop.curve, np.float32)
+    learned, validation = held_out(panel, plan.held_out, plan.held_out_eras)
+    noise_seed, validation_seed, rows_seed = rng.integers(2**62, size=3).tolist()
+    batches = PanelBatches(learned, plan.batch_size, plan.eras_per_batch, rows_seed)
+    rows, size = np.random.default_rng(validation_seed), plan.batch_size
+    held = [draw(validation, size, plan.eras_per_batch, rows) for _ in range(VALIDATION_BATCHES)]
+    stopping = _EarlyStopping(held, plan.patience, validation_seed)
+    return _Loop(objective, batches, plan, plan.steps(learned.n_rows), noise_seed, stopping).run(context)
+
+
+def train_for(
+    objective: TrainingObjective,
+    batches: BatchSource,
+    n_steps: int,
+    settings: OptimiserSettings,
+    seed: int,
+    context: FitContext,
+) -> Float32:
+    """Trains in place for a number of steps, ends with the last weights (or their running mean), and returns the curve.
+
+    The curve is float32 with a row per `evaluate_every` steps: step, mean training loss since the
+    row before. Bytes and errors are as those of `train`. seed: of the objective's random draws.
+    """
+    return _Loop(objective, batches, settings, n_steps, seed, None).run(context)
+
+
+class _EarlyStopping:
+    """Batches of held-out eras, and the weights that were best on them so far."""
+
+    def __init__(self, batches: list[RowBatch], patience: int, seed: int) -> None:
+        self.batches, self.patience, self.seed = batches, patience, seed
+        self.stale, self.best_loss = 0, math.inf
+        self.best: dict[str, Tensor] = {}
+
+    @property
+    def done(self) -> bool:
+        return self.stale >= self.patience
+
+    def loss(self, objective: TrainingObjective, device: torch.device) -> float:
+        """The objective's loss, always on the same batches with the same noise."""
+        noise = generator_for(self.seed, device)
+        with torch.no_grad():
+            moved = (batch.to(device) for batch in self.batches)
+            return torch.stack([_cast(objective.validation_loss, batch, noise) for batch in moved]).mean().item()
+
+    def judge(self, loss: float, weights: Mapping[str, Tensor]) -> None:
+        """Keeps the weights if they are the best so far."""
+        self.stale += 1
+        if loss < self.best_loss:
+            self.stale, self.best_loss, self.best = 0, loss, copied(weights)
+
+    def arrays(self) -> dict[str, Array]:
+        """Its part of a checkpoint."""
+        best = {f"best/{name}": array_of(value) for name, value in self.best.items()}
+        return {"stale": np.array(self.stale), "best_loss": np.array(self.best_loss), **best}
+
+    def load(self, arrays: Mapping[str, Array], device: torch.device) -> None:
+        """Goes on from a checkpoint."""
+        self.stale, self.best_loss = int(arrays["stale"]), float(arrays["best_loss"])
+        self.best = tensors_in(arrays, "best/", device)
 
 
 class _Loop:
     """The state of training, and its checkpoints."""
 
-    def __init__(self, objective: TrainingObjective, panel: Panel, plan: TrainingSchedule, rng: np.random.Generator) -> None:
-        self.objective, self.plan = objective, plan
-        self.panel, validation = held_out(panel, plan.held_out, plan.held_out_eras)
+    def __init__(
+        self,
+        objective: TrainingObjective,
+        batches: BatchSource,
+        settings: OptimiserSettings,
+        n_steps: int,
+        seed: int,
+        stopping: _EarlyStopping | None,
+    ) -> None:
+        self.objective, self.batches, self.settings, self.n_steps = objective, batches, settings, n_steps
+        self.stopping = stopping
         self.device = next(objective.parameters()).device
         learned = [parameter for parameter in objective.parameters() if parameter.requires_grad]
-        self.optimiser = torch.optim.AdamW(learned, lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=True)
-        noise_seed, self.validation_seed, rows_seed = rng.integers(2**62, size=3).tolist()
-        self.noise, self.rows = generator_for(noise_seed, self.device), np.random.default_rng(rows_seed)
-        rows = np.random.default_rng(self.validation_seed)
-        size, eras = plan.batch_size, plan.eras_per_batch
-        self.validation = [draw(validation, size, eras, rows) for _ in range(VALIDATION_BATCHES)]
-        self.n_steps = plan.steps(self.panel.n_rows)
-        self.step, self.stale, self.best_loss = 0, 0, math.inf
-        self.best: dict[str, Tensor] = {}
-        self.mean = {name: value.detach().clone() for name, value in objective.state_dict().items()} if plan.ema else {}
+        rate, decay = settings.learning_rate, settings.weight_decay
+        self.optimiser = torch.optim.AdamW(learned, lr=rate, weight_decay=decay, fused=True)
+        self.noise = generator_for(seed, self.device)
+        self.step = 0
+        self.mean = copied(objective.state_dict()) if settings.ema else {}
         self.losses: list[Tensor] = []
-        self.curve: list[tuple[float, float, float]] = []
+        self.curve: list[list[float]] = []
+
+    def run(self, context: FitContext) -> Float32:
+        """Trains to the end, from the last checkpoint if there is one, and returns the curve."""
+        with repeatable(self.device):
+            checkpoint = context.load_checkpoint()
+            if (checkpoint is None or not self.load(checkpoint)) and self.stopping:
+                self.evaluate()
+            saved_at = time.monotonic()
+            while self.step < self.n_steps and not (self.stopping and self.stopping.done):
+                self.learn()
+                ends = self.step % self.settings.evaluate_every == 0 or self.step == self.n_steps
+                if ends:
+                    self.evaluate()
+                if ends or time.monotonic() - saved_at >= CHECKPOINT_SECONDS:
+                    context.save_checkpoint(self.arrays())
+                    saved_at = time.monotonic()
+                context.progress(self.step, self.n_steps, self.message)
+        context.progress(self.n_steps, self.n_steps, self.message)
+        self.objective.load_state_dict(self.stopping.best if self.stopping else self.mean or self.objective.state_dict())
+        self.objective.eval()
+        return np.array(self.curve, np.float32)
 
     @property
     def message(self) -> str:
         """The losses at the last evaluation, for progress."""
-        _, trained, held_out_loss = self.curve[-1]
-        return f"loss {held_out_loss:.3g}" if math.isnan(trained) else f"loss {trained:.3g}, held out {held_out_loss:.3g}"
-
-    @property
-    def done(self) -> bool:
-        return self.step >= self.n_steps or self.stale >= self.plan.patience
+        _, trained, *held_out_loss = self.curve[-1] if self.curve else (0, math.nan)
+        parts = [] if math.isnan(trained) else [f"loss {trained:.3g}"]
+        parts += [f"{'held out' if parts else 'loss'} {loss:.3g}" for loss in held_out_loss]
+        return ", ".join(parts)
 
     def learn(self) -> None:
         """One step of AdamW on one batch; the rate falls along half a cosine."""
         self.objective.train()
-        batch = draw(self.panel, self.plan.batch_size, self.plan.eras_per_batch, self.rows).to(self.device)
-        rate = self.plan.learning_rate * (1 + math.cos(math.pi * self.step / self.n_steps)) / 2
+        batch = self.batches.next().to(self.device)
+        rate = self.settings.learning_rate * (1 + math.cos(math.pi * self.step / self.n_steps)) / 2
         self.optimiser.param_groups[0]["lr"] = rate
         self.optimiser.zero_grad()
-        loss = self._cast(self.objective.loss, batch, self.noise)
+        loss = _cast(self.objective.loss, batch, self.noise)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.optimiser.param_groups[0]["params"], self.plan.clip)
+        nn.utils.clip_grad_norm_(self.optimiser.param_groups[0]["params"], self.settings.clip)
         self.optimiser.step()
         self.losses.append(loss.detach())
         self.step += 1
         # At first a mean over the steps so far, so that the random start is forgotten.
-        decay = min(self.plan.ema, self.step / (self.step + 10))
+        decay = min(self.settings.ema, self.step / (self.step + 10))
         for name, value in self.objective.state_dict().items() if self.mean else ():
             self.mean[name].lerp_(value, 1 - decay) if value.is_floating_point() else self.mean[name].copy_(value)
         if self.step % RELEASE_EVERY == 0:
-            self.panel.release()
+            self.batches.release()
 
     def evaluate(self) -> None:
-        """Adds a point to the curve, and keeps the weights if they are the best so far.
+        """Adds a point to the curve; with early stopping, keeps the weights if they are the best so far.
 
         Raises NlabFailure where the loss is not finite.
         """
-        self.objective.eval()
-        now = {name: value.detach().clone() for name, value in self.objective.state_dict().items()}
-        self.objective.load_state_dict(self.mean or now)
-        noise = generator_for(self.validation_seed, self.device)
-        with torch.no_grad():
-            batches = (batch.to(self.device) for batch in self.validation)
-            losses = [self._cast(self.objective.validation_loss, batch, noise) for batch in batches]
-        held_out_loss = torch.stack(losses).mean().item()
         trained = torch.stack(self.losses).mean().item() if self.losses else math.nan
         self.losses = []
-        self.curve.append((self.step, trained, held_out_loss))
-        if not math.isfinite(held_out_loss):
-            raise NlabFailure(f"training: the loss is {held_out_loss} after {self.step} steps; a lower learning_rate may help")
-        self.stale += 1
-        if held_out_loss < self.best_loss:
-            self.stale, self.best_loss = 0, held_out_loss
-            self.best = {name: value.detach().clone() for name, value in self.objective.state_dict().items()}
-        self.objective.load_state_dict(now)
-
-    def _cast(self, loss: Callable[[RowBatch, torch.Generator], Tensor], batch: RowBatch, noise: torch.Generator) -> Tensor:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            return loss(batch, noise)
+        losses = [self.step, trained]
+        if self.stopping:
+            self.objective.eval()
+            now = copied(self.objective.state_dict())
+            self.objective.load_state_dict(self.mean or now)
+            losses.append(self.stopping.loss(self.objective, self.device))
+            self.stopping.judge(losses[-1], self.objective.state_dict())
+            self.objective.load_state_dict(now)
+        self.curve.append(losses)
+        if not math.isfinite(losses[-1]):
+            raise NlabFailure(f"training: the loss is {losses[-1]} after {self.step} steps; a lower learning_rate may help")
 
     def arrays(self) -> dict[str, Array]:
         """A checkpoint: all that `load` needs to continue to the same bytes."""
         return {
-            "counts": np.array([self.step, self.stale]),
-            "best_loss": np.array(self.best_loss),
+            "step": np.array(self.step),
             "curve": np.array(self.curve, np.float64),
+            "losses": array_of(torch.stack(self.losses)) if self.losses else np.zeros(0, np.float32),
             "noise": self.noise.get_state().numpy(),
             "device": np.array(self.device.type),
-            "rows": np.frombuffer(json.dumps(self.rows.bit_generator.state).encode(), np.uint8),
-            **{f"best/{name}": _array(value) for name, value in self.best.items()},
-            **{f"mean/{name}": _array(value) for name, value in self.mean.items()},
+            "batches": self.batches.state(),
+            **{f"mean/{name}": array_of(value) for name, value in self.mean.items()},
+            **(self.stopping.arrays() if self.stopping else {}),
             **training_state(self.objective, self.optimiser),
         }
 
@@ -184,41 +270,17 @@ class _Loop:
         """Continues from a checkpoint; False for one of another type of device, whose random stream differs."""
         if arrays["device"] != self.device.type:
             return False
-        self.step, self.stale = arrays["counts"].tolist()
-        self.best_loss = float(arrays["best_loss"])
-        self.curve = [(point[0], point[1], point[2]) for point in arrays["curve"].tolist()]
+        self.step, self.curve = int(arrays["step"]), arrays["curve"].tolist()
+        self.losses = list(torch.from_numpy(arrays["losses"].copy()).to(self.device))
         self.noise.set_state(torch.from_numpy(arrays["noise"].copy()))
-        self.rows.bit_generator.state = json.loads(arrays["rows"].tobytes())
-        self.best = _tensors(arrays, "best/", self.device)
-        self.mean = _tensors(arrays, "mean/", self.device)
+        self.batches.load(arrays["batches"])
+        self.mean = tensors_in(arrays, "mean/", self.device)
+        if self.stopping:
+            self.stopping.load(arrays, self.device)
         load_training_state(arrays, self.objective, self.optimiser)
         return True
 
 
-def training_state(module: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Array]:
-    """Weights and the optimiser's moments, as arrays of a checkpoint."""
-    moments = optimiser.state_dict()["state"]
-    return {
-        **{f"now/{name}": _array(value) for name, value in module.state_dict().items()},
-        **{f"moment/{i}/{name}": _array(value) for i, values in moments.items() for name, value in values.items()},
-    }
-
-
-def load_training_state(arrays: Mapping[str, Array], module: nn.Module, optimiser: torch.optim.Optimizer) -> None:
-    """Loads the weights and moments that `training_state` returned."""
-    module.load_state_dict(_tensors(arrays, "now/", next(module.parameters()).device))
-    moments: dict[int, dict[str, Tensor]] = {}
-    for name, value in _tensors(arrays, "moment/", torch.device("cpu")).items():
-        i, part = name.split("/")
-        moments.setdefault(int(i), {})[part] = value
-    optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
-
-
-def _array(value: Tensor) -> Array:
-    array: Array = value.detach().cpu().numpy().copy()
-    return array
-
-
-def _tensors(arrays: Mapping[str, Array], prefix: str, device: torch.device) -> dict[str, Tensor]:
-    selected = {name[len(prefix) :]: value for name, value in arrays.items() if name.startswith(prefix)}
-    return {name: torch.from_numpy(value.copy()).to(device) for name, value in selected.items()}
+def _cast(loss: Noisy, batch: RowBatch, noise: torch.Generator) -> Tensor:
+    with torch.autocast(noise.device.type, torch.bfloat16, enabled=noise.device.type == "cuda"):
+        return loss(batch, noise)

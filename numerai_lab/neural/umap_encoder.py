@@ -14,8 +14,8 @@ from torch.nn.functional import softplus
 from numerai_lab.core.arrays import Array, Float32, Int64
 from numerai_lab.core.errors import NlabFailure
 from numerai_lab.core.progress import FitContext
+from numerai_lab.neural.checkpoints import load_training_state, training_state
 from numerai_lab.neural.networks import Stack, arrays_of, linear, relu_net, repeatable
-from numerai_lab.neural.training import load_training_state, training_state
 from numerai_lab.neural.umap_graph import LandmarkSpace, MembershipCurve, ScoreMap
 
 if TYPE_CHECKING:

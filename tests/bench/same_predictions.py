@@ -30,7 +30,9 @@ EXTRA = "tests/bench/every_kind.yaml"
 """Shows the kinds and options that no config under configs/ does. A commit without it runs the working tree's."""
 
 MODEL = {"n_estimators": 40, "learning_rate": 0.1}
-"""Parameters of the model that are set where its kind has them."""
+"""Parameters of boosted trees."""
+NETWORK = {"epochs": 1}
+"""Parameters of networks that are models."""
 STEPS = {"max_steps": 20, "evaluate_every": 10, "steps": 20, "n_steps": 4, "era_steps": 3, "n_epochs": 20}
 AT_MOST = {**STEPS, "landmarks": 400, "pool": 200, "n_estimators": 40}
 """Parameters of generators and augmenters that are lowered to these values where their kind has them."""
@@ -83,7 +85,7 @@ class Side:
         """Where results of a config are kept, under a hash of all that decides them beside the commit."""
         if not self.keep or not self.commit:
             return None
-        digest = hashlib.sha256(json.dumps([text, MODEL, AT_MOST, LAYOUTS, sys.version]).encode()).hexdigest()[:12]
+        digest = hashlib.sha256(json.dumps([text, MODEL, NETWORK, AT_MOST, LAYOUTS, sys.version]).encode()).hexdigest()[:12]
         return self.keep / self.commit / f"{Path(config).stem}-{digest}"
 
     def _run(self, config: str, text: str) -> Path:
@@ -103,7 +105,8 @@ class Side:
         else:
             yield f"data.path={self._data(config['data']['path'])}"
         model = self._parameters(config["model"])
-        yield from (f"model.{key}={value}" for key, value in MODEL.items() if key in model)
+        few = next((few for few in (MODEL, NETWORK) if few.keys() <= model), {})
+        yield from (f"model.{key}={value}" for key, value in few.items())
         for family in ("generators", "augmenters"):
             for name, component in config.get(family, {}).items():
                 idle = () if component.get("mode") == "parametric" else ENCODER
@@ -127,8 +130,10 @@ class Side:
         """The schemas of all components. Raises BadSetup where none has a parameter that is to be set."""
         schema = json.loads(self.nlab("schema"))
         classes = [each for each in schema["$defs"].values() if "kind" in each.get("properties", {})]
-        if unknown := {*MODEL, *AT_MOST}.difference(*(each["properties"] for each in classes)):
-            raise BadSetup(f"{self.label}: no component has a parameter {', '.join(sorted(unknown))}; mend MODEL or AT_MOST")
+        if unknown := {*MODEL, *NETWORK, *AT_MOST}.difference(*(each["properties"] for each in classes)):
+            raise BadSetup(
+                f"{self.label}: no component has a parameter {', '.join(sorted(unknown))}; mend MODEL, NETWORK, AT_MOST"
+            )
         return classes
 
     def _data(self, path: str) -> Path:

@@ -12,10 +12,17 @@ from numerai_lab.models import MODELS, Model
 from tests.conftest import component, make_panel
 
 kinds = pytest.mark.parametrize("kind", MODELS)
+BY_EPOCHS = [kind for kind, model in MODELS.items() if "epochs" in model.model_fields]
+"""Models that take a step a batch: twice as many batches are twice as many steps, whatever they weigh."""
 
 
 def stream(panel: Panel, **augmenters: object) -> TrainingStream:
     return TrainingStream(panel.only(range(1, 21)), ("raw",), panel.raw_names, 0, augmenters)  # type: ignore[arg-type]
+
+
+def unsampled(kind: str) -> dict[str, object]:
+    """Parameters with which trees see all rows and columns."""
+    return {"subsample": 1.0, "colsample_bytree": 1.0, "min_data_in_leaf": 1} if kind == "lightgbm" else {}
 
 
 def fitted(kind: str, panel: Panel, **augmenters: object) -> Model:
@@ -90,20 +97,28 @@ def test_predicting_in_batches_of_any_size_changes_nothing(kind: str, panel: Pan
         np.testing.assert_array_equal(np.concatenate(parts), model.predict(X))
 
 
-@kinds
+@pytest.mark.parametrize("kind", [kind for kind in MODELS if kind not in BY_EPOCHS])
 def test_duplicates_of_weight_3_teach_what_three_copies_teach(kind: str, panel: Panel) -> None:
     X = panel.block(25).matrix(["raw"])
-    quick = {"subsample": 1.0, "colsample_bytree": 1.0, "min_data_in_leaf": 1} if kind == "lightgbm" else {}
 
     def learned(**parameters: object) -> np.ndarray:
         blocks = stream(panel, d=component("duplicate", **parameters))
-        return component(kind, **quick).fit(blocks, np.random.default_rng(0)).predict(X)  # type: ignore[no-any-return]
+        return component(kind, **unsampled(kind)).fit(blocks, np.random.default_rng(0)).predict(X)  # type: ignore[no-any-return]
 
     three_copies = learned(copies=3, mode="replace")
     np.testing.assert_allclose(learned(weight=3.0, mode="replace"), three_copies, rtol=0, atol=2e-5)
-    appended = component(kind, **quick).fit(stream(panel, n=component("gaussian_noise", weight=1e-6)), np.random.default_rng(0))
-    plain = component(kind, **quick).fit(stream(panel, n=component("gaussian_noise")), np.random.default_rng(0))
-    assert not np.allclose(appended.predict(X), plain.predict(X), atol=1e-3)
+
+
+@kinds
+def test_rows_of_little_weight_teach_little(kind: str, panel: Panel) -> None:
+    X = panel.block(25).matrix(["raw"])
+    light, plain = (
+        component(kind, **unsampled(kind))
+        .fit(stream(panel, n=component("gaussian_noise", weight=weight)), np.random.default_rng(0))
+        .predict(X)
+        for weight in (1e-6, 1.0)
+    )
+    assert not np.allclose(light, plain, atol=1e-3)
 
 
 @kinds

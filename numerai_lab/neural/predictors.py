@@ -1,0 +1,179 @@
+"""Networks that predict the target, and their training objective."""
+
+import itertools
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from numerai_lab.core.arrays import Array, Float32, Float64
+from numerai_lab.neural.era import Drop, dropping, no_dropout
+from numerai_lab.neural.era_losses import LOSSES, Loss, exposure
+from numerai_lab.neural.networks import full_precision, linear
+from numerai_lab.neural.rows import RowBatch
+from numerai_lab.neural.training import TrainingObjective
+
+MIDDLE = 0.5
+"""The value that targets are centred on for the squared error."""
+
+
+class PredictionNetwork(nn.Module):
+    """Inputs in their own units → standardised → trunk → head: a prediction of every member.
+
+    moments: mean and standard deviation of every input, float64. An input of deviation 0 becomes 0.
+    level, spread: of each member's outputs; the prediction is the mean of (output − level) / spread.
+    """
+
+    mean: Tensor
+    scale: Tensor
+    level: Tensor
+    spread: Tensor
+
+    def __init__(self, moments: tuple[Float64, Float64], members: int) -> None:
+        super().__init__()
+        mean, deviation = moments
+        scale = np.divide(1, deviation, out=np.zeros_like(deviation), where=deviation > 0)
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
+        self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32))
+        self.register_buffer("level", torch.zeros(members))
+        self.register_buffer("spread", torch.ones(members))
+
+    def standard(self, cells: Tensor) -> Tensor:
+        """Standardised inputs, float32."""
+        return (cells - self.mean).mul_(self.scale)
+
+    @abstractmethod
+    def forward(self, x: Tensor, drop: Drop = no_dropout, rate: float = 0.0) -> Tensor:
+        """Outputs of standardised inputs: rows × members."""
+
+    @abstractmethod
+    def load_trunk(self, layers: Sequence[tuple[Float32, Float32]]) -> None:
+        """Begins with the weights (out × in) and biases of an encoder's first layers, which read inputs in their own units.
+
+        A ReLU follows each of them. Raises ValueError for layers of other sizes than the trunk's.
+        """
+
+    def predicted(self, cells: Tensor) -> Tensor:
+        """The members' mean prediction of inputs in their own units: rows × 1."""
+        outputs: Tensor = self(self.standard(cells))
+        return ((outputs.float() - self.level) / self.spread).mean(1, keepdim=True)
+
+    def arrays(self) -> dict[str, Array]:
+        """The weights, by the names that a component learns them under."""
+        return {f"network_{name}_": value.detach().cpu().numpy().copy() for name, value in self.state_dict().items()}
+
+    def load(self, arrays: dict[str, Array]) -> None:
+        """Loads the weights that `arrays` returned."""
+        self.load_state_dict({name: torch.from_numpy(arrays[f"network_{name}_"].copy()) for name in self.state_dict()})
+
+    def _on_standard(self, layers: Sequence[tuple[Float32, Float32]]) -> list[tuple[Tensor, Tensor]]:
+        """The same layers, the first for standardised inputs."""
+        weights, biases = layers[0][0].astype(np.float64), layers[0][1].astype(np.float64)
+        mean, scale = (values.cpu().numpy().astype(np.float64) for values in (self.mean, self.scale))
+        deviation = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
+        first = (weights * deviation).astype(np.float32), (biases + weights @ mean).astype(np.float32)
+        return [(torch.from_numpy(w), torch.from_numpy(b)) for w, b in (first, *layers[1:])]
+
+
+class Trunk(nn.Module):
+    """Linear layers, each with a ReLU and dropout. sizes: inputs, then the width of every layer."""
+
+    def __init__(self, sizes: Sequence[int], init: torch.Generator) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(linear(*pair, init) for pair in itertools.pairwise(sizes))
+        for layer in self.linears:
+            with torch.no_grad():
+                layer.weight.mul_(6**0.5)  # He's initial weights, which keep the scale through a ReLU
+
+    @property
+    def linears(self) -> list[nn.Linear]:
+        """The layers in their order."""
+        return [layer for layer in self.layers if isinstance(layer, nn.Linear)]
+
+    def forward(self, x: Tensor, drop: Drop, rate: float) -> Tensor:
+        for layer in self.layers:
+            x = layer(x).relu()
+            x = drop(x, rate) if rate else x
+        return x
+
+
+class MLPNetwork(PredictionNetwork):
+    """Members that are networks of their own, each a trunk and a linear head."""
+
+    def __init__(self, moments: tuple[Float64, Float64], hidden: Sequence[int], members: int, init: torch.Generator) -> None:
+        super().__init__(moments, members)
+        sizes = [len(moments[0]), *hidden]
+        self.trunks = nn.ModuleList(Trunk(sizes, init) for _ in range(members))
+        self.heads = nn.ModuleList(linear(sizes[-1], 1, init) for _ in range(members))
+
+    def forward(self, x: Tensor, drop: Drop = no_dropout, rate: float = 0.0) -> Tensor:
+        outputs = [head(trunk(x, drop, rate)) for trunk, head in zip(self.trunks, self.heads, strict=True)]
+        return torch.cat(outputs, dim=1)
+
+    def load_trunk(self, layers: Sequence[tuple[Float32, Float32]]) -> None:
+        for trunk in self.trunks:
+            assert isinstance(trunk, Trunk)
+            copy_layers([(layer.weight, layer.bias) for layer in trunk.linears], self._on_standard(layers))
+
+
+@torch.no_grad()
+def copy_layers(own: Sequence[tuple[Tensor, Tensor]], layers: Sequence[tuple[Tensor, Tensor]]) -> None:
+    """Copies weights and biases into the first of a trunk's own. Raises ValueError for too many or other sizes."""
+    sizes, wanted = ([tuple(weight.shape) for weight, _ in part] for part in (layers, own))
+    if sizes != wanted[: len(sizes)]:
+        raise ValueError(f"layers of {sizes} weights (out × in) for a trunk of {wanted}")
+    for (own_weight, own_bias), (weight, bias) in zip(own, layers, strict=False):
+        own_weight.copy_(weight)
+        own_bias.copy_(bias)
+
+
+class PredictionObjective(TrainingObjective):
+    """The mean of the members' losses in an era, and what their exposure to features costs.
+
+    An era's loss counts in proportion to the mean weight of its rows; rows within it by their weights.
+    n_exposed: the first inputs, which exposure is measured to.
+    """
+
+    def __init__(self, network: PredictionNetwork, loss: Loss, dropout: float, exposure_weight: float, n_exposed: int) -> None:
+        super().__init__()
+        self.network, self.dropout = network, dropout
+        self.kind, self.exposure_weight, self.n_exposed = loss, exposure_weight, n_exposed
+
+    def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
+        assert batch.target is not None
+        x = self.network.standard(batch.cells)
+        outputs = self.network(x, dropping(noise) if self.training else no_dropout, self.dropout).float()
+        weight = batch.weight
+        with full_precision(x.device):
+            total = LOSSES[self.kind](outputs, batch.target - MIDDLE, weight)
+            if self.exposure_weight:
+                total = total + self.exposure_weight * exposure(outputs, x[:, : self.n_exposed], weight)
+        return total.mean() if weight is None else total.mean() * weight.mean()
+
+    @torch.no_grad()
+    def level_members(self, batches: Sequence[RowBatch]) -> None:
+        """Sets the members' level and spread, from their outputs on batches.
+
+        A correlation does not see the scale of predictions: each member is brought to mean 0 and
+        deviation 1, so that all count alike in the mean. The squared error fixes the scale itself.
+        """
+        network = self.network
+        if self.kind == "mse":
+            network.level.fill_(-MIDDLE)
+            return
+        outputs = torch.cat([network(network.standard(batch.cells)).float() for batch in batches]).double()
+        network.level.copy_(outputs.mean(0))
+        network.spread.copy_(outputs.std(0, unbiased=False).clamp_min(1e-12))
+
+    def sensitivity(self, batches: Sequence[RowBatch]) -> Float64:
+        """The mean absolute slope of the prediction along each standardised input, over batches: float64, inputs."""
+        total, n_rows = torch.zeros(len(self.network.mean), dtype=torch.float64), 0
+        for batch in batches:
+            x = self.network.standard(batch.cells).requires_grad_()
+            outputs = (self.network(x).float() / self.network.spread).mean(1)
+            (slopes,) = torch.autograd.grad(outputs.sum(), x)
+            total, n_rows = total + slopes.abs().sum(0).double().cpu(), n_rows + len(batch)
+        slopes_of_inputs: Float64 = (total / n_rows).numpy()
+        return slopes_of_inputs

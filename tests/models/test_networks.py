@@ -1,0 +1,219 @@
+"""Networks on the training stream: beside a plain torch loop, killed and resumed, loaded with an encoder's weights."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from numerai_lab.augmenters import Augmenter
+from numerai_lab.core.arrays import Array, arrays_from_bytes, arrays_to_bytes
+from numerai_lab.core.errors import NlabError, NlabFailure
+from numerai_lab.core.panel import Block, Panel
+from numerai_lab.core.progress import NO_CONTEXT, FitContext
+from numerai_lab.core.training_stream import TrainingStream
+from numerai_lab.models import MLP
+from numerai_lab.neural import training
+from numerai_lab.neural.networks import Encoder, generator_for
+from numerai_lab.neural.predictors import MLPNetwork, PredictionObjective
+from numerai_lab.neural.stream_batches import StreamBatches, input_moments
+from numerai_lab.neural.training import OptimiserSettings, train_for
+from tests.conftest import component, make_panel
+
+KINDS = ("mlp",)
+kinds = pytest.mark.parametrize("kind", KINDS)
+PANEL = make_panel()
+STEPS = OptimiserSettings(learning_rate=0.01, weight_decay=0.1, clip=5.0, evaluate_every=1)
+
+
+def stream(panel: Panel = PANEL, **augmenters: object) -> TrainingStream:
+    return TrainingStream(panel.only(range(1, 21)), ("raw",), panel.raw_names, 0, augmenters)  # type: ignore[arg-type]
+
+
+def trained(kind: str, blocks: TrainingStream, context: FitContext = NO_CONTEXT, **parameters: Any) -> Any:
+    return component(kind, **parameters).fit(blocks, np.random.default_rng(0), context)
+
+
+def corr(model: Any, era: int = 25, panel: Panel = PANEL) -> float:
+    block = panel.block(era)
+    return float(np.corrcoef(model.predict(block.matrix(["raw"])), block.target)[0, 1])  # type: ignore[arg-type]
+
+
+class Killed(Exception):
+    """Stands for the end of a process."""
+
+
+def plain_losses(batches: StreamBatches, network: MLPNetwork, loss: str, n_steps: int) -> list[float]:
+    """The losses of a loop as the tutorials of torch have it, on a network of the same weights."""
+    layers: list[torch.nn.Module] = []
+    for own in (*network.trunks[0].linears, network.heads[0]):  # type: ignore[union-attr, operator]
+        layer = torch.nn.Linear(own.in_features, own.out_features)
+        layer.load_state_dict(own.state_dict())
+        layers += [layer, torch.nn.ReLU()]
+    net = torch.nn.Sequential(*layers[:-1])
+    optimiser = torch.optim.AdamW(net.parameters(), lr=0.01, weight_decay=0.1)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: (1 + math.cos(math.pi * step / n_steps)) / 2)
+    losses = []
+    for _ in range(n_steps):
+        batch = batches.next()
+        x, y = (batch.cells.float() / 4 - 0.5) * math.sqrt(8), batch.target
+        p = net(x)[:, 0]
+        squared = torch.nn.functional.mse_loss(p, y - 0.5)  # type: ignore[operator]
+        value = squared if loss == "mse" else 1 - torch.corrcoef(torch.stack([p, y]))[0, 1]  # type: ignore[list-item]
+        optimiser.zero_grad()
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+        optimiser.step()
+        schedule.step()
+        losses.append(value.item())
+    return losses
+
+
+@pytest.mark.parametrize("loss", ["era_corr", "mse"])
+def test_the_losses_are_those_of_a_plain_torch_loop_on_the_same_batches(loss: Any) -> None:
+    blocks = stream(c=component("cutout"))
+    network = MLPNetwork(input_moments(blocks, np.random.default_rng(0)), [16, 8], 1, generator_for(1))
+    wanted = plain_losses(StreamBatches(blocks, 16, 0), network, loss, 60)
+    objective = PredictionObjective(network, loss, 0.0, 0.0, 12)
+    curve = train_for(objective, StreamBatches(blocks, 16, 0), 60, STEPS, 0, NO_CONTEXT)
+    np.testing.assert_allclose(curve[:, 1], wanted, rtol=0, atol=1e-5)
+    assert wanted[-1] < 0.8 * wanted[0]
+
+
+@kinds
+@pytest.mark.parametrize("dies_at", [1, 5, 20, 21, 47, 120])
+def test_a_training_killed_at_any_step_ends_with_the_same_bytes(kind: str, dies_at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checkpoints in the middle of an epoch too, which a clock decides on."""
+    clock = iter(range(0, 100_000, 9))
+    monkeypatch.setattr(training.time, "monotonic", lambda: next(clock))  # type: ignore[attr-defined]
+    blocks = stream(n=component("gaussian_noise", weight=0.5))
+    whole = trained(kind, blocks).saved()
+    checkpoints: list[bytes] = []
+
+    def dies(done: int, total: int, note: str = "") -> None:
+        if done == dies_at:
+            raise Killed
+
+    with pytest.raises(Killed):
+        trained(kind, blocks, FitContext(dies, save_checkpoint=lambda arrays: checkpoints.append(arrays_to_bytes(arrays))))
+    seen: list[int] = []
+    context = FitContext(
+        lambda done, total, note="": seen.append(done),
+        load_checkpoint=lambda: arrays_from_bytes(checkpoints[-1]) if checkpoints else None,
+    )
+    assert trained(kind, blocks, context).saved() == whole
+    assert dies_at - 8 <= seen[0] <= dies_at + 1
+    assert seen[0] > 1 or dies_at < 8
+
+
+@kinds
+def test_checkpoints_are_written_at_the_ends_of_epochs_and_no_more_than_once_a_minute_in_between(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+
+    def note(arrays: Mapping[str, Array]) -> None:
+        written.append(int(arrays["step"]))
+
+    trained(kind, stream(), FitContext(save_checkpoint=note), epochs=3)
+    assert written == [20, 40, 60]
+
+
+@kinds
+def test_a_loss_that_is_not_finite_is_a_failure_with_a_way_out(kind: str) -> None:
+    huge = replace(PANEL, target=PANEL.target * np.float32(1e30))  # type: ignore[operator]
+    with pytest.raises(NlabFailure, match=r"the loss is (nan|inf) after 20 steps; a lower learning_rate may help"):
+        trained(kind, stream(huge), loss="mse")
+
+
+@kinds
+@pytest.mark.parametrize("loss", ["era_corr", "numerai_corr", "mse"])
+def test_every_loss_learns_the_planted_signal(kind: str, loss: str) -> None:
+    assert corr(trained(kind, stream(), loss=loss)) > 0.3
+
+
+@kinds
+def test_predictions_of_the_squared_error_are_on_the_scale_of_the_target(kind: str) -> None:
+    model = trained(kind, stream(), loss="mse", epochs=20)
+    predictions = model.predict(PANEL.block(25).matrix(["raw"]))
+    assert predictions.mean() == pytest.approx(0.5, abs=0.1)
+    assert 0.02 < predictions.std() < 0.25
+
+
+@kinds
+def test_a_penalty_on_exposure_makes_predictions_less_correlated_with_every_feature(kind: str) -> None:
+    def exposure(weight: float) -> float:
+        model = trained(kind, stream(), exposure_weight=weight)
+        X = PANEL.block(25).matrix(["raw"])
+        return float(np.mean(np.corrcoef(np.column_stack([model.predict(X), X]).T)[0, 1:] ** 2))
+
+    assert exposure(20.0) < 0.5 * exposure(0.0)
+
+
+@kinds
+def test_a_penalty_on_exposure_leaves_generated_columns_alone(kind: str) -> None:
+    """Where the only signal is a generated column, the penalty costs it nothing."""
+    signal = (PANEL.target[:, None] + np.random.default_rng(0).normal(0, 0.2, (PANEL.n_rows, 1))).astype(np.float32)  # type: ignore[index]
+    noise = np.random.default_rng(1).integers(0, 5, PANEL.features.shape).astype(np.int8)
+    wide = replace(PANEL, features=noise).with_columns("g", signal)
+    blocks = TrainingStream(wide.only(range(1, 21)), ("raw", "g"), (*wide.raw_names, "g_1"), 0)
+    block = wide.block(25)
+    X = block.matrix(["raw", "g"])
+    penalised, free = (trained(kind, blocks, exposure_weight=weight) for weight in (20.0, 0.0))
+    of_penalised, of_free = (np.corrcoef(model.predict(X), block.target)[0, 1] for model in (penalised, free))  # type: ignore[arg-type]
+    assert of_penalised > 0.75 * of_free > 0.4
+    assert penalised.importance().argmax() == 12
+
+
+@kinds
+def test_the_mean_of_members_is_better_than_a_member(kind: str) -> None:
+    panel = make_panel(n_eras=60)
+    later = slice(20 * 40, None)
+    X, y = panel.features[later].astype(np.float32), panel.target[later]  # type: ignore[index]
+    alone, together = (np.corrcoef(trained(kind, stream(panel), members=n).predict(X), y)[0, 1] for n in (1, 5))
+    assert together > alone
+
+
+@kinds
+def test_rows_that_weigh_next_to_nothing_teach_next_to_nothing(kind: str) -> None:
+    reverse = replace(PANEL, target=1 - PANEL.target)  # type: ignore[operator]
+
+    class Reversed(Augmenter):
+        """Every row again, with the opposite target."""
+
+        def augment(self, block: Block, rng: np.random.Generator) -> Block:
+            return reverse.block(block.era)
+
+    assert corr(trained(kind, stream(r=Reversed(weight=1e-4)))) > 0.3
+    assert corr(trained(kind, stream(r=Reversed(weight=100.0)))) < -0.3
+
+
+def test_a_trunk_begins_with_an_encoders_weights() -> None:
+    rng = np.random.default_rng(0)
+    encoder = Encoder((rng.uniform(1, 3, 12), rng.uniform(0.5, 2, 12)), [12, 16, 8], generator_for(3))
+    network = MLPNetwork((np.full(12, 2.0), np.full(12, math.sqrt(2))), [16, 8], 2, generator_for(4))
+    network.load_trunk(encoder.stack())
+    cells = torch.from_numpy(PANEL.features[:50])
+    with torch.no_grad():
+        for trunk in network.trunks:
+            torch.testing.assert_close(
+                trunk(network.standard(cells), lambda values, rate: values, 0.0), encoder(cells).relu(), atol=1e-5, rtol=1e-5
+            )
+    with pytest.raises(ValueError, match="for a trunk of"):
+        network.load_trunk(Encoder((np.zeros(12), np.ones(12)), [12, 8, 8], generator_for(0)).stack())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+@kinds
+def test_a_gpu_that_is_not_there_is_refused_before_the_run(kind: str) -> None:
+    assert component(kind, device="cuda").refusal() == "device: cuda is asked for, but torch sees no GPU; say auto or cpu"
+    with pytest.raises(NlabError, match="torch sees no GPU"):
+        trained(kind, stream(), device="cuda")
+
+
+def test_widths_of_nothing_are_refused() -> None:
+    with pytest.raises(ValueError, match="wanted widths of 1 to 65536"):
+        MLP(hidden=[16, 0])
