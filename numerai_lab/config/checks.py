@@ -13,6 +13,9 @@ from numerai_lab.core.errors import nearest
 from numerai_lab.data.synthetic_files import ORACLE
 from numerai_lab.generators.base import Generator
 
+OF_MODELS = ("features", "augment", "targets", "target_transform", "model")
+"""Keys of a variant that mean nothing in an ensemble."""
+
 
 def cross_checks(raw: Mapping[str, Any]) -> list[str]:
     """Problems across fields of unchecked values, so that they are found even when single fields are wrong."""
@@ -37,9 +40,8 @@ def cross_checks(raw: Mapping[str, Any]) -> list[str]:
         problems += _unknown(f"{where}.augment", variant.get("augment"), list(augmenters), "augmenter")
         plain = [other for other, v in variants.items() if v.get("ensemble") is None]
         problems += _unknown(f"{where}.ensemble", variant.get("ensemble"), plain, "variant that is no ensemble")
-        given = [key for key in ("features", "augment", "targets", "target_transform") if variant.get(key)]
-        if variant.get("ensemble") is not None and given:
-            problems.append(f"{where}: an ensemble averages other variants; leave out {' and '.join(given)}")
+        if variant.get("ensemble") is not None and (idle := [key for key in OF_MODELS if variant.get(key)]):
+            problems.append(f"{where}: an ensemble averages other variants; leave out {' and '.join(idle)}")
     reference = mapping(raw, "scoring").get("reference")
     if isinstance(reference, str) and reference not in variants:
         problems.append(f"scoring.reference: no variant {reference!r}; {nearest(reference, map(str, variants))}")

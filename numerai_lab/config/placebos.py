@@ -47,11 +47,11 @@ def placebos_of(config: Config) -> Placebos:
 
     A variant's placebo differs from it only in the methods that the reference lacks: noise columns replace generators (or
     untrained networks replace networks), repeated rows replace augmenters, shuffled weights replace weights of the same kind.
-    Raw features, other components, neutralisation, targets and training eras are the same. Of several candidates the one that
-    replaces most of these methods is taken, then the nearest in width and shape, in number and weight of rows, or in parameters
-    of weights. Names do not matter.
+    Raw features, other components, the model, neutralisation, targets and training eras are the same. Of several candidates
+    the one that replaces most of these methods is taken, then the nearest in width and shape, in number and weight of rows,
+    or in parameters of weights. Names do not matter.
     """
-    recipes = {name: _Recipe.of(config, name) for name in config.variants if config.variants[name].ensemble is None}
+    recipes = {name: _Recipe.of(config, name) for name in config.trained}
     reference = recipes.get(config.reference, _Recipe(frozenset(), frozenset({RAW})))
     return Placebos(**{kind: _with_ensembles(config, _nearest(config, recipes, reference, kind)) for kind in PLACEBOS})
 
@@ -76,8 +76,8 @@ class _Recipe:
     """The parts of a variant.
 
     inputs: generators. given: `raw` and feature sets. augment: augmenters that make rows. weights: augmenters that weigh.
-    early_share: largest share of the training eras that its generators keep for themselves. learns: the targets and their
-    transform.
+    early_share: largest share of the training eras that its generators keep for themselves. rest: the model, what it learns,
+    and neutralisation.
     """
 
     inputs: frozenset[str]
@@ -85,8 +85,7 @@ class _Recipe:
     augment: frozenset[str] = frozenset()
     weights: frozenset[str] = frozenset()
     early_share: float = 0.0
-    neutralize: str = ""
-    learns: str = ""
+    rest: str = ""
 
     @classmethod
     def of(cls, config: Config, name: str) -> Self:
@@ -97,8 +96,8 @@ class _Recipe:
         generated = inputs & config.generators.keys()
         weights = frozenset(name for name in variant.augment if config.augmenters[name].weighs)
         augment = frozenset(variant.augment) - weights
-        learns = repr((config.targets_of(name), variant.target_transform))
-        return cls(generated, inputs - generated, augment, weights, early_share, repr(variant.neutralize), learns)
+        rest = repr((config.model_of(name), config.targets_of(name), variant.target_transform, variant.neutralize))
+        return cls(generated, inputs - generated, augment, weights, early_share, rest)
 
     @property
     def parts(self) -> frozenset[tuple[str, str]]:
@@ -127,8 +126,8 @@ def _nearest(config: Config, recipes: Mapping[str, _Recipe], reference: _Recipe,
 def _replaced(config: Config, own: _Recipe, other: _Recipe, kind: str) -> frozenset[tuple[str, str]]:
     """The methods of a variant that placebos replace in another one, alike in all else; empty where it is no placebo."""
     gone, new = own.parts - other.parts, other.parts - own.parts
-    same_rest = own.early_share == other.early_share and own.neutralize == other.neutralize
-    fixed = same_rest and own.given == other.given and own.learns == other.learns
+    same_rest = own.early_share == other.early_share and own.rest == other.rest
+    fixed = same_rest and own.given == other.given
     if not fixed or {family for family, _ in gone} != {family for family, _ in new}:
         return frozenset()
     every = {placebo for kinds in PLACEBOS.values() for placebo in kinds}

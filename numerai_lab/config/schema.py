@@ -77,6 +77,7 @@ class Variant(_Strict):
         None, min_length=1, description="`raw`, generators, and `oracle` of data with it, by name; default [raw]"
     )
     augment: list[str] = Field(default_factory=list, description="augmenters, by name; several that weigh rows multiply")
+    model: AnyModel | None = Field(None, description="a model of this variant's own; default that of the run")
     ensemble: list[str] | None = Field(None, min_length=2, description="variants whose per-era ranks are averaged")
     neutralize: Neutralize | None = Field(None, description="neutralise the predictions of this variant")
     after: list[str] = Field(
@@ -181,6 +182,15 @@ class Config(_Strict):
     def reference(self) -> str:
         """The variant that others are compared with."""
         return self.scoring.reference or ("baseline" if "baseline" in self.variants else next(iter(self.variants)))
+
+    def model_of(self, variant: str) -> Model:
+        """The model of a variant: its own, or that of the run."""
+        return self.variants[variant].model or self.model
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """Names of the variants that have a model: all but ensembles."""
+        return tuple(name for name, variant in self.variants.items() if variant.ensemble is None)
 
     @property
     def fnc_features(self) -> str:

@@ -11,7 +11,7 @@ from numerai_lab.core.errors import NlabError
 from numerai_lab.core.formatting import human_bytes
 from numerai_lab.data.reader import Loaded
 from numerai_lab.fitting.fit_plan import FitPlan
-from numerai_lab.models import MODELS
+from numerai_lab.models import MODELS, Model
 from numerai_lab.storage.machine import free_disk, free_memory
 
 LIBRARIES_BYTES = 130_000_000
@@ -98,17 +98,17 @@ class EstimateInputs:
             out += round(augmenter.growth * self.rows_of(eras)) * (cell_bytes * self.n_features + 4)
         return out
 
-    def trainings(self) -> set[tuple[int, int]]:
-        """Rows × inputs of every training."""
+    def trainings(self) -> list[tuple[Model, int, int]]:
+        """Model, rows and inputs of the training of each variant."""
         config = self.config
         widths = {RAW: self.n_features, **self.set_widths, **{name: len(g.names_out()) for name, g in config.generators.items()}}
-        out = set()
-        for name, variant in config.variants.items():
-            if variant.ensemble is None:
-                n_train = self.rows_of(self.plan.models[name])
-                chosen = [config.augmenters[name] for name in variant.augment]
-                blocks = sum(a.growth for a in chosen) + (not any(a.replaces for a in chosen))
-                out.add((round(n_train * blocks), sum(widths[input_name] for input_name in variant.inputs)))
+        out = []
+        for name in config.trained:
+            variant, n_train = config.variants[name], self.rows_of(self.plan.models[name])
+            chosen = [config.augmenters[augmenter] for augmenter in variant.augment]
+            blocks = sum(a.growth for a in chosen) + (not any(a.replaces for a in chosen))
+            n_columns = sum(widths[input_name] for input_name in variant.inputs)
+            out.append((config.model_of(name), round(n_train * blocks), n_columns))
         return out
 
 
@@ -118,7 +118,7 @@ def need(task: EstimateInputs) -> ResourceNeeds:
     Memory is the larger of the reader's, and libraries with the largest fit and the largest training or scoring. Disk holds
     generated columns, materialized rows, predictions, models and pages.
     """
-    read = {name for v in task.config.variants.values() if v.ensemble is None for name in v.inputs}
+    read = {name for variant in task.config.trained for name in task.config.variants[variant].inputs}
     used = read & task.config.generators.keys()
     ingest = INGEST_BYTES + INGESTED_BYTES * sum(task.n_rows.values()) if task.new_stores else 0
     return ResourceNeeds(max(ingest, _memory(task, used)), _disk(task, used))
@@ -129,13 +129,13 @@ def _memory(task: EstimateInputs, used: set[str]) -> int:
     learn = [config.generators[name] for name in sorted(used)]
     augment = [config.augmenters[name] for variant in config.variants.values() for name in variant.augment]
     largest_library = max((method.library_bytes for method in (*learn, *augment)), default=0)
-    libraries = LIBRARIES_BYTES + config.model.library_bytes + largest_library
+    libraries = LIBRARIES_BYTES + max(config.model_of(name).library_bytes for name in config.trained) + largest_library
     fits = [generator.fitting_bytes(task.rows_of(splits.train), task.n_features) for generator in learn]
     fits += [augmenter.fitting_bytes(task.rows_of(splits.train), task.n_features) for augmenter in augment]
     further = len(config.data.auxiliary_targets)
     targets = max((generator.uses_labels * (1 + further * generator.several_targets) for generator in learn), default=0)
     labels = 4 * sum(task.n_rows.values()) * targets  # a fit is shown copies, NaN where it must not see
-    training = max(config.model.training_bytes(rows, columns) for rows, columns in task.trainings())
+    training = max(model.training_bytes(rows, columns) for model, rows, columns in task.trainings())
     report = REPORT_BYTES + COMPARED_BYTES * (len(config.variants) > 1)
     row_bytes = SCORED_BYTES + 12 * len(config.variants) * len(config.seeds)
     return libraries + labels + max(fits, default=0) + max(training, report + task.rows_of(splits.validation) * row_bytes)
@@ -145,11 +145,12 @@ def _disk(task: EstimateInputs, used: set[str]) -> int:
     config, n_seeds = task.config, len(task.config.seeds)
     widths = [len(config.generators[name].names_out()) * (n_seeds if config.generators[name].stochastic else 1) for name in used]
     columns = 4 * task.rows_written() * sum(widths)
-    trained = sum(len(config.targets_of(name)) for name, variant in config.variants.items() if variant.ensemble is None)
+    targets = {name: len(config.targets_of(name)) for name in config.trained}
     predicted = task.rows_of(task.plan.splits.validation) + sum(task.rows_of(fold.splits.validation) for fold in task.folds)
-    predictions = predicted * (PREDICTED_BYTES + 4 * n_seeds * (trained + len(config.variants)))
-    models = n_seeds * trained * (2 + len(task.folds)) * config.model.saved_bytes(task.n_features)  # in the cache and the run
-    pages = max(config.model.training_disk_bytes(rows, columns) for rows, columns in task.trainings())
+    predictions = predicted * (PREDICTED_BYTES + 4 * n_seeds * (sum(targets.values()) + len(config.variants)))
+    saved = sum(n * config.model_of(name).saved_bytes(task.n_features) for name, n in targets.items())
+    models = n_seeds * (2 + len(task.folds)) * saved  # in the cache and the run
+    pages = max(model.training_disk_bytes(rows, columns) for model, rows, columns in task.trainings())
     return PAGES_BYTES + columns + task.kept_bytes() * n_seeds + predictions + models + pages
 
 

@@ -66,7 +66,7 @@ def mismatch(manifest: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 def _parts(config: Config) -> dict[str, tuple[type | ModuleType, ...]]:
     """Name → classes and modules. Components are named by kind: their own names mean nothing."""
-    trained = [variant for variant in config.variants.values() if variant.ensemble is None]
+    trained = [config.variants[name] for name in config.trained]
     generators = [config.generators[name] for variant in trained for name in variant.inputs if name in config.generators]
     augmenters = [config.augmenters[name] for variant in trained for name in variant.augment]
     transforms = [variant.target_transform for variant in trained if variant.target_transform is not None]
@@ -74,7 +74,7 @@ def _parts(config: Config) -> dict[str, tuple[type | ModuleType, ...]]:
         *(("generator", generator) for generator in generators),
         *(("augmenter", augmenter) for augmenter in augmenters),
         *(("target transform", transform) for transform in transforms),
-        ("model", config.model),
+        *(("model", config.model_of(name)) for name in config.trained),
     ]
     source = (type(config.data), reader)
     kinds = {f"{family} {component.kind}": (type(component),) for family, component in named}

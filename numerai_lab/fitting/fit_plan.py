@@ -59,15 +59,15 @@ class FitPlan:
 
     @cached_property
     def shared_models(self) -> dict[str, str]:
-        """Variant → the first variant of the same inputs, augmenters, targets and training eras, whose models it shares.
+        """Variant → the first of the same inputs, augmenters, model, targets and training eras, whose trained models it shares.
 
         Such variants differ in post-processing alone. Ensembles have no model and are left out.
         """
-        firsts: dict[tuple[object, ...], str] = {}
+        config, firsts = self.config, dict[str, str]()
+        parts = {name: (config.variants[name], config.model_of(name), self.models[name]) for name in config.trained}
         return {
-            name: firsts.setdefault((variant.inputs, tuple(variant.augment), self._learned(name), self.models[name]), name)
-            for name, variant in self.config.variants.items()
-            if variant.ensemble is None
+            name: firsts.setdefault(repr((variant.inputs, variant.augment, model, self._learned(name), eras)), name)
+            for name, (variant, model, eras) in parts.items()
         }
 
     def _learned(self, name: str) -> tuple[object, ...]:

@@ -93,7 +93,7 @@ def trained(name: str, context: RunContext, future: Panel, fitted: Mapping[str, 
 
     def predict(work: Path) -> None:
         with context.display.task(f"predict {label}"):
-            loaded = context.config.model.loaded(path.read_bytes())
+            loaded = context.config.model_of(name).loaded(path.read_bytes())
             seen = _with_columns(future, inputs, fitted)
             values = np.concatenate([loaded.predict(block.matrix(inputs)) for block in seen.blocks()])
         if n_wrong := n_not_finite(values):
@@ -113,7 +113,7 @@ def trained(name: str, context: RunContext, future: Panel, fitted: Mapping[str, 
 
 def _fitted_model(name: str, context: RunContext, fitted: Mapping[str, InputColumns], seed: int) -> Entry:
     """Stage: the model of a variant, in its own format."""
-    variant, model = context.config.variants[name], context.config.model
+    variant, model = context.config.variants[name], context.config.model_of(name)
     augmenters = {augmenter: fitted_augmenter(context, augmenter, seed) for augmenter in variant.augment}
     label = f"train {model_name(name, seed, _number(context))}"
 

@@ -57,7 +57,7 @@ def fit_generators(context: RunContext) -> dict[tuple[str, int], Fitted]:
     nothing at random is fitted once for all seeds.
     """
     config = context.config
-    used = {name for variant in config.variants.values() for name in variant.inputs if variant.ensemble is None}
+    used = {name for variant in config.trained for name in config.variants[variant].inputs}
     out: dict[tuple[str, int], Fitted] = {}
     widths: dict[str, int] = {}
     for name, template in config.generators.items():

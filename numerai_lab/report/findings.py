@@ -14,6 +14,7 @@ from numerai_lab.core.arrays import Float64, arrays_from_bytes
 from numerai_lab.core.errors import NlabError
 from numerai_lab.fitting.restoring import restored_generator
 from numerai_lab.metrics.era import gauss
+from numerai_lab.models import Model
 from numerai_lab.runs.layout import CONFIG, model_files, models_of, name_in_file
 from numerai_lab.runs.reading import Run
 
@@ -69,15 +70,14 @@ def importances(run: Run, config: Config, n_raw: int) -> dict[str, dict[str, Sha
     """
     orders = _orders(run)
     out = {}
-    for name, variant in config.variants.items():
-        if variant.ensemble is not None:
-            continue
+    for name in config.trained:
+        variant, model = config.variants[name], config.model_of(name)
         order = orders.get(name, ())
         order = order if set(order) == set(variant.inputs) else variant.inputs
         per_model = [
-            _shares(run.content(model), config, [(block, _width(run, config, block, seed, n_raw)) for block in order])
+            _shares(run.content(path), model, [(block, _width(run, config, block, seed, n_raw)) for block in order])
             for seed in config.seeds
-            for model in models_of(run.path, name, seed)
+            for path in models_of(run.path, name, seed)
         ]
         known = [shares for shares in per_model if shares]
         if known:
@@ -148,8 +148,8 @@ def _width(run: Run, config: Config, block: str, seed: int, n_raw: int) -> int:
     return len(restored_generator(run, config, block, seed if template.stochastic else config.seeds[0]).names)
 
 
-def _shares(model: bytes, config: Config, widths: Sequence[tuple[str, int]]) -> Mapping[str, Share]:
-    gains = config.model.fresh().loaded(model).importance()
+def _shares(content: bytes, model: Model, widths: Sequence[tuple[str, int]]) -> Mapping[str, Share]:
+    gains = model.loaded(content).importance()
     n_columns = sum(width for _, width in widths)
     if gains is None or len(gains) != n_columns or not gains.sum() > 0:
         return {}

@@ -73,6 +73,6 @@ class Restored:
         if path is None:
             raise NlabFailure(f"{self.run.path}: keeps no model of {stem}")
         try:
-            return self.config.model.loaded(self.run.content(path))
+            return self.config.model_of(name).loaded(self.run.content(path))
         except (ValueError, KeyError) as error:
             raise NlabFailure(f"{self.run.path}: {path} can't be loaded ({error})") from error
