@@ -77,11 +77,11 @@ def fit_generators(context: RunContext) -> dict[tuple[str, int], Fitted]:
 
 def check_methods(config: Config, panel: Panel, plan: FitPlan) -> None:
     """Raises NlabError for a model, generators and augmenters in use that can't be fitted on this data, all of them at once."""
-    message = config.model.refusal()
-    problems: dict[str, None] = {f"model: {message}": None} if message else {}
-    for variant_name, variant in config.variants.items():
-        if variant.ensemble is not None:
-            continue
+    problems: dict[str, None] = {}
+    for variant_name in config.trained:
+        variant = config.variants[variant_name]
+        where = f"variants.{variant_name}.model" if variant.model else "model"
+        problems |= {f"{where}: {message}": None for message in [config.model_of(variant_name).refusal()] if message}
         for name in (input_name for input_name in variant.inputs if input_name in config.generators):
             template = config.generators[name]
             for part in plan.generators[name]:
