@@ -44,8 +44,13 @@ def inspection_table(generators: Sequence[Inspected]) -> "pl.DataFrame":
     return pl.DataFrame([generator.row() for generator in generators], infer_schema_length=None)
 
 
-def inspection_page(title: str, head: Sequence[str], generators: Sequence[Inspected], realism: Any = None) -> str:
-    """The page: the table, then the pictures of each generator. realism: the result of `realism_cells`."""
+def inspection_page(
+    title: str, head: Sequence[str], generators: Sequence[Inspected], realism: Any = None, probes: Any = None
+) -> str:
+    """The page: the tables, then the pictures of each generator.
+
+    realism: the result of `realism_cells`; probes: that of `probe_cells`.
+    """
     table = inspection_table(generators)
     columns = with_values(table, COLUMNS)
     groups = {generator.name: [_picture(generator), _newness(generator), _drift(generator)] for generator in generators}
@@ -59,6 +64,7 @@ def inspection_page(title: str, head: Sequence[str], generators: Sequence[Inspec
         legend=LEGEND,
         groups=groups,
         realism=realism,
+        probes=probes,
     )
 
 

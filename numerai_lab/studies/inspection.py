@@ -1,7 +1,7 @@
 """`nlab inspect`: diagnostics of a finished run's generators on a sample of eras."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,7 +55,7 @@ def inspected(run: Run, display: ProgressDisplay) -> list[Inspected]:
     Raises NlabError where the data lacks the run's eras, or no training era has columns that are honest for all generators.
     """
     config = load_recorded(run.path / CONFIG)
-    fits = {key: restored_generator(run, config, *key) for key in _keys(config) if (run.path / generator_file(*key)).is_file()}
+    fits = restored_fits(run, config)
     if not fits:
         return []
     with display.task("data") as progress:
@@ -65,12 +65,34 @@ def inspected(run: Run, display: ProgressDisplay) -> list[Inspected]:
     return [_inspect(name, fits, sample, gains) for name in dict.fromkeys(name for name, _ in fits)]
 
 
-def _keys(config: Config) -> list[Key]:
-    return [
+def restored_fits(run: Run, config: Config) -> dict[Key, FittedGenerator]:
+    """The fitted generators that the run folder keeps, of every seed that has an effect on them."""
+    keys = [
         (name, seed)
         for name, template in config.generators.items()
         for seed in (config.seeds if template.stochastic else config.seeds[:1])
     ]
+    return {key: restored_generator(run, config, *key) for key in keys if (run.path / generator_file(*key)).is_file()}
+
+
+def first_seeds(fits: Mapping[Key, FittedGenerator]) -> dict[str, FittedGenerator]:
+    """By generator, its fit of the first seed that there is."""
+    first: dict[str, FittedGenerator] = {}
+    for (name, _), fit in fits.items():
+        first.setdefault(name, fit)
+    return first
+
+
+def honest_eras(run: Run, fits: Iterable[FittedGenerator]) -> list[int]:
+    """Training eras for which every generator has columns by a fit that did not see their targets.
+
+    Raises NlabError where there is none.
+    """
+    fits = list(fits)
+    train = [era for era in run.manifest["splits"]["train"] if all(fit.has_fit_for(era) for fit in fits)]
+    if not train:
+        raise NlabError(f"{run.path}: no training era is left that every generator has columns for without its targets")
+    return train
 
 
 def _sample(panel: Panel, run: Run, fits: Mapping[Key, FittedGenerator], display: ProgressDisplay) -> Sample:
@@ -80,11 +102,9 @@ def _sample(panel: Panel, run: Run, fits: Mapping[Key, FittedGenerator], display
     """
     splits = run.manifest["splits"]
     later = [*splits["val1"], *splits["val2"]]
-    train = [era for era in splits["train"] if all(fit.has_fit_for(era) for fit in fits.values())]
-    if not train:
-        raise NlabError(f"{run.path}: no training era is left that every generator has columns for without its targets")
+    train = honest_eras(run, fits.values())
     n_eras = max(ERAS[0], min(ERAS[1], ROWS * len(panel.eras) // max(1, len(panel.ids))))
-    chosen = sorted({*_evenly(train, n_eras - n_eras // 2), *_evenly(later, n_eras // 2)})
+    chosen = sorted({*evenly(train, n_eras - n_eras // 2), *evenly(later, n_eras // 2)})
     assert panel.target is not None
     parts, eras = [], []
     columns: dict[Key, list[Float32]] = {key: [] for key in fits}
@@ -149,6 +169,6 @@ def _drift(Z: Float64, sample: Sample) -> tuple[tuple[int, ...], Float64]:
     return tuple(eras.tolist()), (means - train.mean(0)) / np.where(spread > 0, spread, math.inf)
 
 
-def _evenly(eras: Sequence[int], n: int) -> list[int]:
+def evenly(eras: Sequence[int], n: int) -> list[int]:
     """n eras, evenly spread, with the first and the last."""
     return [eras[i] for i in np.unique(np.linspace(0, len(eras) - 1, min(n, len(eras))).astype(int))] if eras else []
