@@ -74,7 +74,7 @@ def _print_probes(probes: "Sequence[Probed]", run: "Run", table_format: TableFor
     from numerai_lab.report.probes import COLUMNS, LEGEND, probe_table
 
     if not probes:
-        say(f"{run.name}: no probes, since it keeps no generators or fewer than two validation eras have targets")
+        say(f"{run.name}: no probes: it keeps no generators, or fewer than two training or validation eras have targets")
         return
     print_table(probe_table(probes), table_format, COLUMNS, [run.name])
     if table_format == "table":

@@ -30,8 +30,8 @@ NEIGHBOUR_ROWS, NEIGHBOURS = 20_000, 100
 """Most training rows among which neighbours are looked for, and number of neighbours of a row."""
 AN_ERA = 1_000
 """Most rows of an era that are scored."""
-LEAST_ROWS = 20
-"""Fewest rows with a known target of an era that is scored."""
+LEAST_ROWS, FEWEST_ERAS = 20, 2
+"""Fewest rows with a known target of an era that is used, and fewest eras of each part."""
 Fits = Mapping[str, FittedGenerator]
 """Fitted generators by name."""
 
@@ -40,8 +40,8 @@ def probed(run: Run, display: ProgressDisplay) -> list[Probed]:
     """Probes of raw features and of every generator whose fit the run folder keeps, with the first of its seeds.
 
     Both probes learn from training eras whose targets no generator's fit for them saw, of the columns that models of the run
-    were given, and are scored on validation eras. Empty where the run keeps no fit, or fewer than two eras can be scored.
-    Raises NlabError as `inspected` does.
+    were given, and are scored on validation eras. Empty where the run keeps no fit, or either part has fewer than two eras
+    with targets. Raises NlabError as `inspected` does.
     """
     config = load_recorded(run.path / CONFIG)
     fits = first_seeds(restored_fits(run, config))
@@ -50,7 +50,7 @@ def probed(run: Run, display: ProgressDisplay) -> list[Probed]:
     with display.task("data") as progress:
         panel = load_sealed_for(run, config, progress).panel
     train, scored = _sampled(panel, run, fits)
-    if len(scored) < 2:
+    if min(len(train), len(scored)) < FEWEST_ERAS:
         return []
     parts = []
     for name, fit in [("", None), *fits.items()]:
