@@ -2,9 +2,12 @@
 
 from numerai_lab.augmenters.average import Average
 from numerai_lab.augmenters.base import AMOUNTS, Augmenter
+from numerai_lab.augmenters.block_dro import BlockDRO
 from numerai_lab.augmenters.copies import Cutout, Duplicate, FeatureReversal, GaussianNoise, SwapNoise
 from numerai_lab.augmenters.copula import Copula
+from numerai_lab.augmenters.ddg_da import DDGDA
 from numerai_lab.augmenters.diffusion import Diffusion
+from numerai_lab.augmenters.double_ensemble import DoubleEnsemble
 from numerai_lab.augmenters.mixture import GMMTargets
 from numerai_lab.augmenters.path import CovariancePath
 from numerai_lab.augmenters.recency import Recency
@@ -27,6 +30,9 @@ AUGMENTERS: dict[str, type[Augmenter]] = {
     "unet": UNet,
     "umap_inverse": UMAPInverse,
     "recency": Recency,
+    "block_dro": BlockDRO,
+    "double_ensemble": DoubleEnsemble,
+    "ddg_da": DDGDA,
 }
 
 __all__ = ["AMOUNTS", "AUGMENTERS", "Augmenter"]

@@ -103,8 +103,9 @@ class XGBoost(_Boosting):
             context.progress(tree + 1, self.n_estimators)
         return booster.reset()
 
-    def predict(self, X: Float32) -> Float32:
-        return np.asarray(self.booster_.inplace_predict(X), np.float32)
+    def predict(self, X: Float32, n_trees: int = 0) -> Float32:
+        """Predictions for rows × inputs, float32. n_trees: of the first so many trees; 0 = of all."""
+        return np.asarray(self.booster_.inplace_predict(X, iteration_range=(0, n_trees)), np.float32)
 
     def saved(self) -> tuple[str, bytes]:
         return ".json", bytes(self.booster_.save_raw("json"))

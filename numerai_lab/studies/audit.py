@@ -151,7 +151,8 @@ def _rows_checks(plain: AuditTrial, hidden: AuditTrial, replaced: AuditTrial) ->
     for what, digests in (("targets", hidden.rows), ("features", replaced.rows)):
         for name, digest in plain.rows.items():
             same = digest == digests[name]
-            check = f"made rows do not change with validation {what}"
+            noun = "made rows" if name in plain.copies else "weights"
+            check = f"{noun} do not change with validation {what}"
             yield Check(check, name, same, "equal bytes" if same else "other bytes")
     for name, copies in plain.copies.items():
         numbers = copies.numbers.replace("a training row", "a made row")

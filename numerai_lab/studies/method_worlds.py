@@ -33,9 +33,9 @@ EXPLAINED = (
     "One run a method and world. Δ is the change over val1 and val2 together against the baseline of raw features, paired by "
     "era; of a generator for raw features and its columns, of an augmenter for real and new rows. The intervals hold for all "
     "methods of a column together and for worlds like these, drawn anew: the world is a random effect. A gain beyond the "
-    "upper end is excluded. The placebo of a generator is as many columns of noise, that of an augmenter the same rows again; "
-    "beside a network stands one of about its size that was never trained. Seconds: fit, columns and training of one seed in "
-    "the first world; peak memory of the process that did that."
+    "upper end is excluded. The placebo of a generator is as many columns of noise, that of an augmenter the same rows again, "
+    "or the same weights over shuffled eras; beside a network stands one of about its size that was never trained. Seconds: fit, "
+    "columns and training of one seed in the first world; peak memory of the process that did that."
 )
 
 

@@ -44,8 +44,8 @@ class AuditTrial:
     """Results of one run of the config, with its first seed, on intact or broken data.
 
     corr: variant → corr of every scored era; true_corr: the same against the targets of the intact data. in_training,
-    everywhere: digests of columns by generator. rows: digests of rows by augmenter. column_corr: mean corr of each column, by
-    generator. copies: synthetic rows that copy validation rows, by augmenter.
+    everywhere: digests of columns by generator. rows: digests of rows or weights by augmenter. column_corr: mean corr of each
+    column, by generator. copies: synthetic rows that copy validation rows, by augmenter that makes rows.
     """
 
     corr: Mapping[str, Float64]
@@ -88,13 +88,14 @@ def _trial(display: ProgressDisplay, config: Config, broken: str) -> AuditTrial:
                 predictions = train_and_predict(context, fitted)
                 corr = _corr_by_variant(panel, splits, predictions)
                 true_corr = _corr_by_variant(true, splits, predictions)
-            augmented_rows = {name: _digest_and_copies(context, name) for name in _augmenters(config)}
+            augmented_rows = {name: _digest_and_copies(context, name) for name in _augmenters(config, weigh=False)}
+            weights = {name: _digest_of_weights(context, name) for name in _augmenters(config, weigh=True)}
             return AuditTrial(
                 corr=corr,
                 true_corr=true_corr,
                 in_training=_digests(panel, splits.train, fitted),
                 everywhere=_digests(panel, (*splits.train, *splits.validation), fitted),
-                rows={name: digest for name, (digest, _) in augmented_rows.items()},
+                rows={**{name: digest for name, (digest, _) in augmented_rows.items()}, **weights},
                 column_corr={name: _mean_corr(panel, splits, fit) for (name, _), fit in fitted.items()},
                 copies={name: copies for name, (_, copies) in augmented_rows.items()},
             )
@@ -107,8 +108,16 @@ def _temporary_context(config: Config, panel: Panel, plan: FitPlan, display: Pro
         yield RunContext(config, panel, plan, space, display, lambda name, content: None)
 
 
-def _augmenters(config: Config) -> list[str]:
-    return list(dict.fromkeys(name for variant in config.variants.values() for name in variant.augment))
+def _augmenters(config: Config, weigh: bool) -> list[str]:
+    """Names of the augmenters in use that weigh, or of those that make rows."""
+    used = dict.fromkeys(name for variant in config.variants.values() for name in variant.augment)
+    return [name for name in used if config.augmenters[name].weighs == weigh]
+
+
+def _digest_of_weights(context: RunContext, name: str) -> str:
+    seed = context.config.seeds[0]
+    weights = rows_stream(context, {name: fitted_augmenter(context, name, seed)}, seed).weights()
+    return hashlib.sha256(b"" if weights is None else weights.tobytes()).hexdigest()
 
 
 def _digest_and_copies(context: RunContext, name: str) -> tuple[str, Twins]:

@@ -29,6 +29,7 @@ IN_TRAINING = {
     "a generator that counts rows, where ids follow the target": "does not score by the order of rows",
     "an augmenter that copies validation rows off the disk": "no row of validation stands among made rows",
     "an augmenter whose rows depend on validation features": "made rows do not change with validation features",
+    "an augmenter whose weights depend on validation features": "weights do not change with validation features",
     "a fold that learns from its block or next to it": "predictions of a fold do not change with what it must not see",
 }
 """Leaks of a config's components, which trials on broken data show."""

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from numerai_lab.augmenters.copula import Copula
+from numerai_lab.augmenters import Augmenter
 from numerai_lab.config.loading import load_config
 from numerai_lab.config.schema import Config
 from numerai_lab.core.folds import Fold
@@ -22,7 +22,7 @@ from numerai_lab.studies import audit as auditing
 from numerai_lab.studies.audit import Audit, audit
 from numerai_lab.studies.broken import permuted_targets, reordered_rows, replaced_features
 from tests.conftest import Quiet, make_config, make_panel, quick
-from tests.studies.cheats import Copying, Overreaching, Peeking, Places, Remembering, Snooping
+from tests.studies.cheats import Copying, Overreaching, Overweighing, Peeking, Places, Remembering, Snooping
 from tests.studies.leak_table import COLUMNS, IN_DATA, IN_TRAINING
 
 SPLITS = Splits(tuple(range(1, 16)), (16, 17), tuple(range(18, 24)), tuple(range(24, 31)), 2, 2)
@@ -68,9 +68,10 @@ def test_a_generator_that_remembers_an_earlier_trial_in_its_module_fails() -> No
     [
         (Snooping(), "an augmenter whose rows depend on validation features"),
         (Copying(), "an augmenter that copies validation rows off the disk"),
+        (Overweighing(), "an augmenter whose weights depend on validation features"),
     ],
 )
-def test_an_augmenter_that_looks_at_validation_fails(augmenter: Copula, leak: str) -> None:
+def test_an_augmenter_that_looks_at_validation_fails(augmenter: Augmenter, leak: str) -> None:
     config = config_with(generators={}, augmenters={"c": quick("copula")}, variants={"baseline": {}, "c": {"augment": ["c"]}})
     config.augmenters["c"] = augmenter
     assert failures(audit(config, Quiet())) == {f"{IN_TRAINING[leak]}: c"}
