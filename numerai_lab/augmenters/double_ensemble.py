@@ -1,18 +1,17 @@
 """Weights of rows by how easily they are learned: the sample reweighting of DoubleEnsemble."""
 
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
 
-from numerai_lab.augmenters.bins import known_blocks
 from numerai_lab.augmenters.weigher import Weigher
 from numerai_lab.core.arrays import Float32, Float64
 from numerai_lab.core.control import Control
 from numerai_lab.core.panel import Panel
-from numerai_lab.core.progress import NO_CONTEXT, FitContext, sub_progress
+from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.core.training_stream import TrainingStream
-from numerai_lab.models.boosting import XGBoost
+from numerai_lab.core.xgboost_matrix import bins_of, quantile_matrix
 
 EDGE = 0.1
 """The share of a learning curve that counts as its start, and as its end."""
@@ -36,7 +35,7 @@ class DoubleEnsemble(Weigher):
     control: ClassVar[Control] = Control(why="no world has rows of pure noise beside rows that can be learned")
     kind: Literal["double_ensemble"] = "double_ensemble"
     stochastic: ClassVar[bool] = True
-    library_bytes: ClassVar[int] = XGBoost.library_bytes
+    library_bytes: ClassVar[int] = 150_000_000
 
     n_models: int = Field(3, gt=0, le=100, description="times that trees are trained and weights follow")
     n_estimators: int = Field(100, ge=2, le=10_000, description="trees of each")
@@ -50,21 +49,20 @@ class DoubleEnsemble(Weigher):
 
     def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         """Learns `row_weights_` (float32) of all rows with a target, era after era from `starts_` on, and `eras_`."""
-        sizes = panel.n_known[panel.n_known > 0]
-        self.eras_ = panel.eras[panel.n_known > 0].astype(np.int64)
-        self.starts_ = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        self.row_weights_ = np.ones(int(sizes.sum()), np.float32)
-        target = np.concatenate([block.target for block in known_blocks(panel)]).astype(np.float64)
+        stream = TrainingStream(panel, ("raw",), panel.raw_names, 0)
+        self.eras_ = np.array([origin.era for origin in stream.origins], np.int64)
+        self.starts_ = np.concatenate([[0], np.cumsum(stream.n_rows)]).astype(np.int64)
+        matrix = quantile_matrix(stream, bins_of(stream))
+        target = matrix.get_label().astype(np.float64)
         predicted = np.zeros(len(target))
         for k in range(1, self.n_models + 1):
-            weigher = self.model_copy(update={"shuffle_eras": False})
-            stream = TrainingStream(panel, ("raw",), panel.raw_names, 0, {"weights": weigher})
-            part = sub_progress(context.progress, (k - 1) / self.n_models, k / self.n_models)
-            model = self._trees.fit(stream, rng, FitContext(part))
-            start, end, last = self._curves(model, panel, target)
-            predicted += last
+            trees = self._trained(matrix, bins_of(stream), int(rng.integers(2**31 - 1)))
+            predicted += self._predicted(trees, matrix, self.n_estimators)
+            start, end = self._curve(trees, matrix, target)
             h = self.easy * _ranks(-((target - predicted / k) ** 2)) + self.noisy * _ranks(end / start)
             self.row_weights_ = _binned_weights(h, self.bins, self.decay**k)
+            matrix.set_weight(self.row_weights_)
+            context.progress(k, self.n_models)
         return self
 
     def weigh(self, era: int, n_rows: int) -> Float32:
@@ -73,26 +71,31 @@ class DoubleEnsemble(Weigher):
         return weights
 
     def fitting_bytes(self, n_rows: int, n_columns: int) -> int:
-        # Trees; losses, ranks and their sums as floats of eight bytes.
-        return self._trees.training_bytes(n_rows, n_columns) + 100 * n_rows
+        # Cells row-wise and column-wise; gradients; losses, ranks and their sums as floats of eight bytes.
+        return n_rows * (2 * n_columns + 140)
 
-    @property
-    def _trees(self) -> XGBoost:
-        names = ("n_estimators", "learning_rate", "max_depth", "colsample_bytree")
-        return XGBoost.model_validate({name: getattr(self, name) for name in names})
+    def _trained(self, matrix: Any, max_bin: int, seed: int) -> Any:
+        """Trees on the rows with their weights."""
+        import xgboost
 
-    def _curves(self, model: XGBoost, panel: Panel, target: Float64) -> tuple[Float64, Float64, Float64]:
-        """Start and end of each row's learning curve, and the prediction after the last tree: float64, rows."""
+        names = ("learning_rate", "max_depth", "colsample_bytree")
+        own = {name: getattr(self, name) for name in names} | {"max_bin": max_bin, "seed": seed}
+        return xgboost.train({"objective": "reg:squarederror", "tree_method": "hist", **own}, matrix, self.n_estimators)
+
+    def _predicted(self, trees: Any, matrix: Any, n_trees: int) -> Float64:
+        """What the first trees predict for the training rows."""
+        return np.asarray(trees.predict(matrix, iteration_range=(0, n_trees)), np.float64)
+
+    def _curve(self, trees: Any, matrix: Any, target: Float64) -> tuple[Float64, Float64]:
+        """Start and end of each row's learning curve: float64, rows."""
         n_edge = max(1, int(EDGE * self.n_estimators))
-        edges = [range(1, n_edge + 1), range(self.n_estimators - n_edge + 1, self.n_estimators + 1)]
-        means, values = [], np.zeros(len(target))
-        for numbers in edges:
+        means = []
+        for first in (1, self.n_estimators - n_edge + 1):
             curve = np.zeros(len(target))
-            for n_trees in numbers:
-                values = np.concatenate([model.predict(block.matrix(("raw",)), n_trees) for block in known_blocks(panel)])
-                curve += _ranks((target - values.astype(np.float64)) ** 2)
+            for n_trees in range(first, first + n_edge):
+                curve += _ranks((target - self._predicted(trees, matrix, n_trees)) ** 2)
             means.append(curve / n_edge)
-        return means[0], means[1], values.astype(np.float64)
+        return means[0], means[1]
 
 
 def _ranks(values: Float64) -> Float64:

@@ -17,6 +17,7 @@ from numerai_lab.data import SOURCES, Source
 from numerai_lab.generators import GENERATORS, Generator
 from numerai_lab.generators.select import Select
 from numerai_lab.models import MODELS, Model
+from numerai_lab.models.era_boost import EraBoost
 from numerai_lab.target_transforms import TARGET_TRANSFORMS, TargetTransform
 
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"
@@ -244,5 +245,6 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "variants": Variant,
     "neutralize": Neutralize,
     "select": Select,
+    "era_boost": EraBoost,
 }
 """The models of keys that have no kind."""

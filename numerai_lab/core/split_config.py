@@ -36,6 +36,13 @@ class SplitsConfig(BaseModel):
         description="`train` (rows whose data_type is train), a share of the eras (`60%`), or a range (`1-574`; "
         "`20200103-20201225` or `2020-01-03..2020-12-25` where eras are dates)",
     )
+    era_stride: int = Field(
+        1,
+        gt=0,
+        le=1000,
+        description="train on every k-th training era, from the first on: quick to scout with, as in Numerai's example scripts "
+        "(4 takes weekly eras whose 20-day targets do not overlap); what validates stays the same",
+    )
     embargo: EmbargoSpec = Field(
         "auto",
         description="eras left out before val1, val2 and the holdout: auto = 8 for 20-day, 16 for 60-day targets of "

@@ -117,7 +117,7 @@ def make_splits(config: SplitsConfig, table: EraTable, horizon_days: int | None)
     scored = {*val1.tolist(), *val2.tolist()}
     between = [era for era in table.eras if train.max() < era < max(scored) and era not in scored]
     return Splits(
-        train=tuple(train.tolist()),
+        train=tuple(train[:: config.era_stride].tolist()),
         embargo=tuple(between),
         val1=tuple(val1.tolist()),
         val2=tuple(val2.tolist()),

@@ -11,13 +11,12 @@ from pydantic import Field
 from numerai_lab.core.arrays import Array, Float32, Float64
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.core.training_stream import TrainingStream
+from numerai_lab.core.xgboost_matrix import bins_of, quantile_matrix
 from numerai_lab.models.base import Model
+from numerai_lab.models.era_boost import ROUNDS, EraBoost
 
-BINS_FOR_BINNED = 16
 SAMPLED = 50_000
 """Rows that LightGBM takes cuts from, at 20 bytes per column; its default 200,000 cost more than training."""
-ROUNDS = 100
-"""XGBoost trains this many trees at a time."""
 KEEP_EVERY = 60.0
 """Seconds between two checkpoints at least; they are taken every `ROUNDS` trees."""
 
@@ -41,7 +40,7 @@ class _Boosting(Model):
     )
 
     def _bins(self, stream: TrainingStream) -> int:
-        return self.max_bin or (BINS_FOR_BINNED if stream.binned else 256)
+        return self.max_bin or bins_of(stream)
 
 
 class XGBoost(_Boosting):
@@ -65,6 +64,9 @@ class XGBoost(_Boosting):
         description="binned rows lie on disk, two bytes a cell, while trees are grown: the same trees, in memory that rows "
         "hardly add to; a fifth slower, or more with eras of some hundred rows",
     )
+    era_boost: EraBoost | None = Field(
+        None, description="grow later trees on the training eras that the trees so far rank worst: `{every: 10, share: 0.5}`"
+    )
 
     def fit(self, stream: TrainingStream, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         seed = int(rng.integers(2**31 - 1))
@@ -83,12 +85,10 @@ class XGBoost(_Boosting):
             "objective": "reg:squarederror",
             "tree_method": "hist",
             "nthread": self.n_jobs or None,
-            **self.model_dump(exclude={"kind", "n_estimators", "n_jobs", "external_memory"}),
+            **self.model_dump(exclude={"kind", "n_estimators", "n_jobs", "external_memory", "era_boost"}),
             "max_bin": self._bins(stream),
         }
-        cutting = {"max_bin": self._bins(stream), "nthread": self.n_jobs or None}
-        matrix_type = xgboost.QuantileDMatrix if pages is None else xgboost.ExtMemQuantileDMatrix
-        matrix = matrix_type(_iterator(stream, pages), ref=_cuts(stream, cutting), **cutting)
+        matrix = quantile_matrix(stream, self._bins(stream), self.n_jobs or None, pages)
         model = (context.load_checkpoint() or {}).get("model")
         booster = xgboost.Booster(parameters, [matrix], None if model is None else bytearray(model))
         saved_at = time.monotonic()
@@ -99,13 +99,14 @@ class XGBoost(_Boosting):
                     context.save_checkpoint({"model": np.frombuffer(content, np.uint8)})
                     saved_at = time.monotonic()
                 booster = xgboost.Booster({**parameters, "seed": (seed + tree) % 2**31}, [matrix], content)
+            if self.era_boost and tree and tree % self.era_boost.every == 0:
+                matrix.set_weight(_weights_on_worst(self.era_boost, stream, matrix, booster))
             booster.update(matrix, iteration=tree)
             context.progress(tree + 1, self.n_estimators)
         return booster.reset()
 
-    def predict(self, X: Float32, n_trees: int = 0) -> Float32:
-        """Predictions for rows × inputs, float32. n_trees: of the first so many trees; 0 = of all."""
-        return np.asarray(self.booster_.inplace_predict(X, iteration_range=(0, n_trees)), np.float32)
+    def predict(self, X: Float32) -> Float32:
+        return np.asarray(self.booster_.inplace_predict(X), np.float32)
 
     def saved(self) -> tuple[str, bytes]:
         return ".json", bytes(self.booster_.save_raw("json"))
@@ -202,43 +203,12 @@ class LightGBM(_Boosting):
         return n_rows * (n_columns + 40) + 20 * n_columns * min(n_rows, SAMPLED)
 
 
-def _iterator(stream: TrainingStream, pages: str | None) -> Any:
-    """An xgboost.DataIter over the stream; XGBoost reads it four times, three times where the cuts are known.
-
-    pages: a folder for binned rows; None keeps them in memory.
-    """
-    import xgboost
-
-    class BatchIterator(xgboost.DataIter):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__(cache_prefix=None if pages is None else f"{pages}/bins", release_data=True)
-            self.next_batch = 0
-
-        def next(self, input_data: Callable[..., None]) -> bool:
-            if self.next_batch == len(stream):
-                return False
-            i = self.next_batch
-            batch = None if stream.binned else stream[i]
-            data, label = stream.in_bins(i) if batch is None else (batch.X, batch.y)
-            weight = {"weight": np.full(len(label), stream.weight_of(i), np.float32)} if stream.weighted else {}
-            input_data(data=data, label=label, **weight)
-            self.next_batch += 1
-            return True
-
-        def reset(self) -> None:
-            self.next_batch = 0
-
-    return BatchIterator()
-
-
-def _cuts(stream: TrainingStream, cutting: dict[str, Any]) -> Any:
-    """A matrix with a row per bin, whose cuts are those between bins; None where inputs are not cut by bins."""
-    import xgboost
-
-    if not stream.binned or cutting["max_bin"] <= stream.panel.top:
-        return None
-    bins = np.arange(int(stream.panel.top) + 1, dtype=np.float32)
-    return xgboost.QuantileDMatrix(np.repeat(bins[:, None], len(stream.input_names), axis=1), label=bins, **cutting)
+def _weights_on_worst(era_boost: EraBoost, stream: TrainingStream, matrix: Any, booster: Any) -> Float32:
+    """The weights of all rows, 0 in all eras but those that the booster ranks worst."""
+    eras = np.repeat([origin.era for origin in stream.origins], stream.n_rows)
+    worst = era_boost.worst(eras, matrix.get_label(), booster.predict(matrix))
+    weights = stream.weights()
+    return worst.astype(np.float32) if weights is None else np.where(worst, weights, np.float32(0))
 
 
 def _sequences(stream: TrainingStream) -> list[Any]:

@@ -41,6 +41,14 @@ def test_a_60_day_target_takes_16() -> None:
     assert splits.val2[0] - splits.val1[-1] - 1 == 16
 
 
+@pytest.mark.parametrize("stride", [2, 4, 7])
+def test_a_stride_takes_every_kth_training_era_and_leaves_validation_where_it_is(stride: int) -> None:
+    whole = make_splits(SplitsConfig(holdout=10), table(60, 60), 20)
+    thinned = make_splits(SplitsConfig(holdout=10, era_stride=stride), table(60, 60), 20)
+    assert thinned.train == tuple(range(1, 61, stride))
+    assert replace(thinned, train=whole.train) == whole
+
+
 def test_eras_without_a_target_are_not_scored() -> None:
     splits = make_splits(SplitsConfig(), table(60, 40, unresolved=4), 20)
     assert splits.val2[-1] == 96

@@ -1,6 +1,7 @@
 """A training that goes on from its checkpoint ends with the bytes of an undisturbed one."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from numerai_lab.core.arrays import Array
 from numerai_lab.core.progress import FitContext
 from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.models import XGBoost, boosting
+from numerai_lab.models.era_boost import EraBoost
 from tests.conftest import make_panel
 
 PANEL = make_panel()
@@ -21,9 +23,11 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boosting, "KEEP_EVERY", 0.0)
 
 
-@pytest.mark.parametrize("sampling", [{}, {"colsample_bytree": 1.0}, {"subsample": 0.5, "max_bin": 256}])
+@pytest.mark.parametrize(
+    "sampling", [{}, {"colsample_bytree": 1.0}, {"subsample": 0.5, "max_bin": 256}, {"era_boost": EraBoost(every=5, share=0.3)}]
+)
 @pytest.mark.parametrize("dies_at", [4, 5, 6, 17, 22])
-def test_xgboost_killed_at_any_tree_ends_with_the_same_bytes(sampling: dict[str, float], dies_at: int) -> None:
+def test_xgboost_killed_at_any_tree_ends_with_the_same_bytes(sampling: dict[str, Any], dies_at: int) -> None:
     model = XGBoost(n_estimators=23, learning_rate=0.2, n_jobs=1, **{"colsample_bytree": 0.5, **sampling})
     whole = model.fresh().fit(STREAM, np.random.default_rng(0)).saved()
     kept: list[Mapping[str, Array]] = []

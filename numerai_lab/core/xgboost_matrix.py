@@ -1,0 +1,66 @@
+"""The training stream as a matrix of XGBoost, batch by batch."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from numerai_lab.core.training_stream import TrainingStream
+
+BINS_FOR_BINNED = 16
+
+
+def bins_of(stream: TrainingStream) -> int:
+    """The bins that columns are cut into by default: 16 where all are small integers, which gives the same trees; else 256."""
+    return BINS_FOR_BINNED if stream.binned else 256
+
+
+def quantile_matrix(stream: TrainingStream, max_bin: int, n_threads: int | None = None, pages: str | None = None) -> Any:
+    """An xgboost.QuantileDMatrix of all rows of the stream with their targets and weights.
+
+    pages: a folder for binned rows, for an xgboost.ExtMemQuantileDMatrix; None keeps them in memory.
+    """
+    import xgboost
+
+    cutting = {"max_bin": max_bin, "nthread": n_threads}
+    matrix_type = xgboost.QuantileDMatrix if pages is None else xgboost.ExtMemQuantileDMatrix
+    return matrix_type(_iterator(stream, pages), ref=cuts_between_bins(stream, cutting), **cutting)
+
+
+def cuts_between_bins(stream: TrainingStream, cutting: dict[str, Any]) -> Any:
+    """A matrix with a row per bin, whose cuts are those between bins; None where inputs are not cut by bins."""
+    import xgboost
+
+    if not stream.binned or cutting["max_bin"] <= stream.panel.top:
+        return None
+    bins = np.arange(int(stream.panel.top) + 1, dtype=np.float32)
+    return xgboost.QuantileDMatrix(np.repeat(bins[:, None], len(stream.input_names), axis=1), label=bins, **cutting)
+
+
+def _iterator(stream: TrainingStream, pages: str | None) -> Any:
+    """An xgboost.DataIter over the stream; XGBoost reads it four times, three times where the cuts are known.
+
+    pages: a folder for binned rows; None keeps them in memory.
+    """
+    import xgboost
+
+    class BatchIterator(xgboost.DataIter):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__(cache_prefix=None if pages is None else f"{pages}/bins", release_data=True)
+            self.next_batch = 0
+
+        def next(self, input_data: Callable[..., None]) -> bool:
+            if self.next_batch == len(stream):
+                return False
+            i = self.next_batch
+            batch = None if stream.binned else stream[i]
+            data, label = stream.in_bins(i) if batch is None else (batch.X, batch.y)
+            weight = {"weight": np.full(len(label), stream.weight_of(i), np.float32)} if stream.weighted else {}
+            input_data(data=data, label=label, **weight)
+            self.next_batch += 1
+            return True
+
+        def reset(self) -> None:
+            self.next_batch = 0
+
+    return BatchIterator()
