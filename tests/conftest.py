@@ -66,6 +66,7 @@ QUICK: Mapping[str, dict[str, Any]] = {
     "xgboost": {"n_estimators": 15, "learning_rate": 0.2, "colsample_bytree": 0.5},
     "lightgbm": {"n_estimators": 15, "learning_rate": 0.2, "colsample_bytree": 0.5},
     "mlp": {"hidden": [16, 8], "learning_rate": 0.01},
+    "tabm": {"hidden": [16, 8], "members": 3, "learning_rate": 0.01},
 }
 """Parameters that make a component quick; one that is not named here is tested with its defaults."""
 

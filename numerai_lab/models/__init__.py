@@ -3,8 +3,8 @@
 from numerai_lab.models.base import Model
 from numerai_lab.models.boosting import LightGBM, XGBoost
 from numerai_lab.models.linear import Ridge
-from numerai_lab.models.networks import MLP
+from numerai_lab.models.networks import MLP, TabM
 
-MODELS: dict[str, type[Model]] = {"xgboost": XGBoost, "lightgbm": LightGBM, "ridge": Ridge, "mlp": MLP}
+MODELS: dict[str, type[Model]] = {"xgboost": XGBoost, "lightgbm": LightGBM, "ridge": Ridge, "mlp": MLP, "tabm": TabM}
 
 __all__ = ["MODELS", "Model"]

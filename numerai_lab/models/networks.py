@@ -1,4 +1,4 @@
-"""Networks that predict the target: a multilayer perceptron on the training stream. No torch at import."""
+"""Networks that predict the target: a multilayer perceptron, and TabM's ensemble of them. No torch at import."""
 
 import itertools
 from abc import abstractmethod
@@ -160,6 +160,36 @@ class MLP(NetworkModel):
     def _n_weights(self, n_columns: int) -> int:
         sizes = [n_columns, *self.hidden, 1]
         return self.members * sum((n_in + 1) * n_out for n_in, n_out in itertools.pairwise(sizes))
+
+    def _activations(self, n_columns: int) -> int:
+        return 3 * n_columns + 4 * self.members * sum(self.hidden)
+
+
+class TabM(NetworkModel):
+    """TabM: an ensemble of multilayer perceptrons that share their weights, but for scales of inputs and outputs.
+
+    Every hidden layer has one weight matrix; a member multiplies its inputs and outputs by vectors of
+    its own, and has its own biases and head. Members see the same batches, have losses of their
+    own, and their predictions are averaged. Batches, losses and training are those of `mlp`; a step
+    costs as much as one of `members` networks, while weights take hardly more memory than one.
+
+    Source: Gorishniy, Kotelnikov & Babenko 2025 (ICLR, arXiv:2410.24210), and their package `tabm`;
+    they have 32 members and three layers of 512.
+    """
+
+    kind: Literal["tabm"] = "tabm"
+    hidden: list[int] = Field([512, 256], min_length=1, max_length=32, description="widths of the hidden layers")
+    members: int = Field(8, gt=0, le=256, description="members of the ensemble, whose predictions are averaged")
+
+    def _untrained(self, moments: tuple[Float64, Float64], init: "torch.Generator") -> "PredictionNetwork":
+        from numerai_lab.neural.tabm import TabMNetwork
+
+        return TabMNetwork(moments, self.hidden, self.members, init)
+
+    def _n_weights(self, n_columns: int) -> int:
+        sizes = [n_columns, *self.hidden, 1]
+        shared = sum(n_in * n_out for n_in, n_out in itertools.pairwise(sizes))
+        return shared + self.members * sum(n_in + 2 * n_out for n_in, n_out in itertools.pairwise(sizes))
 
     def _activations(self, n_columns: int) -> int:
         return 3 * n_columns + 4 * self.members * sum(self.hidden)

@@ -23,7 +23,7 @@ from numerai_lab.neural.stream_batches import StreamBatches, input_moments
 from numerai_lab.neural.training import OptimiserSettings, train_for
 from tests.conftest import component, make_panel
 
-KINDS = ("mlp",)
+KINDS = ("mlp", "tabm")
 kinds = pytest.mark.parametrize("kind", KINDS)
 PANEL = make_panel()
 STEPS = OptimiserSettings(learning_rate=0.01, weight_decay=0.1, clip=5.0, evaluate_every=1)
@@ -84,7 +84,7 @@ def test_the_losses_are_those_of_a_plain_torch_loop_on_the_same_batches(loss: An
 
 
 @kinds
-@pytest.mark.parametrize("dies_at", [1, 5, 20, 21, 47, 120])
+@pytest.mark.parametrize("dies_at", [1, 20, 47, 120])
 def test_a_training_killed_at_any_step_ends_with_the_same_bytes(kind: str, dies_at: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The checkpoints in the middle of an epoch too, which a clock decides on."""
     clock = iter(range(0, 100_000, 9))
@@ -169,12 +169,18 @@ def test_a_penalty_on_exposure_leaves_generated_columns_alone(kind: str) -> None
 
 
 @kinds
-def test_the_mean_of_members_is_better_than_a_member(kind: str) -> None:
+def test_members_differ_count_alike_and_their_mean_is_better_than_they_are(kind: str) -> None:
     panel = make_panel(n_eras=60)
-    later = slice(20 * 40, None)
-    X, y = panel.features[later].astype(np.float32), panel.target[later]  # type: ignore[index]
-    alone, together = (np.corrcoef(trained(kind, stream(panel), members=n).predict(X), y)[0, 1] for n in (1, 5))
-    assert together > alone
+    X, y = panel.features[20 * 40 :].astype(np.float32), panel.target[20 * 40 :]  # type: ignore[index]
+    model = trained(kind, stream(panel), members=5)
+    predictions = model.predict(X)
+    network = model._restored_network(torch.device("cpu"))
+    with torch.no_grad():
+        members = ((network(network.standard(torch.from_numpy(X))) - network.level) / network.spread).numpy()
+    np.testing.assert_allclose(members.mean(1), predictions, atol=1e-5)
+    np.testing.assert_allclose(members.std(0), 1, atol=0.15)  # over eras that it has not seen
+    assert np.corrcoef(predictions, y)[0, 1] > np.mean([np.corrcoef(member, y)[0, 1] for member in members.T]) + 0.003
+    assert np.corrcoef(members.T)[np.triu_indices(5, 1)].max() < 0.99
 
 
 @kinds
@@ -189,6 +195,16 @@ def test_rows_that_weigh_next_to_nothing_teach_next_to_nothing(kind: str) -> Non
 
     assert corr(trained(kind, stream(r=Reversed(weight=1e-4)))) > 0.3
     assert corr(trained(kind, stream(r=Reversed(weight=100.0)))) < -0.3
+
+
+@kinds
+def test_a_prediction_does_not_depend_on_where_a_row_stands(kind: str) -> None:
+    panel = make_panel(n_eras=12, n_features=300)
+    blocks = TrainingStream(panel, ("raw",), panel.raw_names, 0)
+    model = trained(kind, blocks, hidden=[64, 32], epochs=1)
+    X = panel.features.astype(np.float32)
+    order = np.random.default_rng(0).permutation(len(X))
+    np.testing.assert_array_equal(model.predict(X[order]), model.predict(X)[order])
 
 
 def test_a_trunk_begins_with_an_encoders_weights() -> None:

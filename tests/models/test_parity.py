@@ -123,7 +123,7 @@ def test_no_float_copy_of_all_rows_is_ever_made(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(TrainingStream, "__getitem__", watched_floats)
     monkeypatch.setattr(TrainingStream, "in_bins", watched_bins)
-    for kind in ("xgboost", "lightgbm", "ridge", "mlp"):
+    for kind in ("xgboost", "lightgbm", "ridge", "mlp", "tabm"):
         alive.clear()
         component(kind).fit(TrainingStream(panel, ("raw",), panel.raw_names, 0), np.random.default_rng(0))
         assert len(alive) >= 40
