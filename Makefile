@@ -3,7 +3,7 @@ VENV := .venv
 NLAB := $(VENV)/bin/nlab
 WORKERS ?= 2
 
-.PHONY: run test check bench bench-umap bench-umap-full bench-full same-predictions audit methods controls controls-faults soak simulate calibrate docs docs-pages clean
+.PHONY: run test check bench bench-umap bench-umap-full bench-full bench-full-mlp same-predictions audit methods controls controls-faults soak simulate calibrate docs docs-pages clean
 
 run: $(VENV)/.installed
 	$(NLAB) run configs/quickstart.yaml
@@ -19,7 +19,7 @@ check: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m tests.house_rules
 
 bench: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest -s --override-ini addopts= tests/bench --ignore=tests/bench/test_audits.py --ignore=tests/bench/test_umap_full.py
+	$(VENV)/bin/python -m pytest -s --override-ini addopts= tests/bench --ignore=tests/bench/test_audits.py --ignore=tests/bench/test_umap_full.py --ignore=tests/bench/test_full_mlp.py
 
 # Parametric UMAP beside umap-learn, 50,000 landmarks: most of an hour, nearly all of it umap-learn's.
 bench-umap: $(VENV)/.installed-dev
@@ -37,6 +37,10 @@ same-predictions: $(VENV)/.installed-dev
 # The synthetic tournament at its full size, 6.9 million rows × 780, XGBoost on every training row: minutes and gigabytes.
 bench-full: $(VENV)/.installed
 	$(NLAB) run tests/bench/full.yaml
+
+# The model mlp on 2.7 million rows × 780, six epochs: most of an hour, and 2.1 GB of disk. NLAB_BENCH_SHARE=50 for a fiftieth of it.
+bench-full-mlp: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m pytest -s --override-ini addopts= tests/bench/test_full_mlp.py
 
 # `nlab audit` of every shipped config, with fewer trees and steps: most of an hour.
 audit: $(VENV)/.installed-dev

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from numerai_lab.core.arrays import Array, Float32, Float64
-from numerai_lab.neural.era import Drop, dropping, no_dropout
 from numerai_lab.neural.era_losses import LOSSES, Loss, exposure
 from numerai_lab.neural.networks import full_precision, linear
 from numerai_lab.neural.rows import RowBatch
@@ -17,6 +17,27 @@ from numerai_lab.neural.training import TrainingObjective
 
 MIDDLE = 0.5
 """The value that targets are centred on for the squared error."""
+
+
+class Dropout:
+    """Drops a share of the activations, drawn anew for every layer. What is left has to be multiplied by `scale`."""
+
+    def __init__(self, rate: float, noise: torch.Generator) -> None:
+        self.noise, self.scale = noise, 1 / (1 - rate)
+        self.bound = round(rate * 2**16) - 2**15
+
+    def drop_(self, values: Tensor) -> None:
+        """Sets values to 0 in place, unseen by autograd: behind the ReLU that follows they have no gradient in any case."""
+        draws = torch.empty(-(-values.numel() // 4), dtype=torch.int64, device=values.device)
+        draws = draws.random_(-(2**63), None, generator=self.noise).view(torch.int16)[: values.numel()]
+        values.detach().masked_fill_((draws < self.bound).view(values.shape), 0)
+
+
+def activated(values: Tensor, dropout: Dropout | None) -> Tensor:
+    """ReLU and dropout, in place."""
+    if dropout is not None:
+        dropout.drop_(values)
+    return values.relu_()
 
 
 class PredictionNetwork(nn.Module):
@@ -45,7 +66,7 @@ class PredictionNetwork(nn.Module):
         return (cells - self.mean).mul_(self.scale)
 
     @abstractmethod
-    def forward(self, x: Tensor, drop: Drop = no_dropout, rate: float = 0.0) -> Tensor:
+    def forward(self, x: Tensor, dropout: Dropout | None = None) -> Tensor:
         """Outputs of standardised inputs: rows × members."""
 
     @abstractmethod
@@ -92,10 +113,11 @@ class Trunk(nn.Module):
         """The layers in their order."""
         return [layer for layer in self.layers if isinstance(layer, nn.Linear)]
 
-    def forward(self, x: Tensor, drop: Drop, rate: float) -> Tensor:
-        for layer in self.layers:
-            x = layer(x).relu()
-            x = drop(x, rate) if rate else x
+    def forward(self, x: Tensor, dropout: Dropout | None = None) -> Tensor:
+        for layer in self.linears:
+            # The weights are fewer than the activations, so they take the scale.
+            scale = 1.0 if dropout is None else dropout.scale
+            x = activated(functional.linear(x, layer.weight * scale, layer.bias * scale), dropout)
         return x
 
 
@@ -108,8 +130,8 @@ class MLPNetwork(PredictionNetwork):
         self.trunks = nn.ModuleList(Trunk(sizes, init) for _ in range(members))
         self.heads = nn.ModuleList(linear(sizes[-1], 1, init) for _ in range(members))
 
-    def forward(self, x: Tensor, drop: Drop = no_dropout, rate: float = 0.0) -> Tensor:
-        outputs = [head(trunk(x, drop, rate)) for trunk, head in zip(self.trunks, self.heads, strict=True)]
+    def forward(self, x: Tensor, dropout: Dropout | None = None) -> Tensor:
+        outputs = [head(trunk(x, dropout)) for trunk, head in zip(self.trunks, self.heads, strict=True)]
         return torch.cat(outputs, dim=1)
 
     def load_trunk(self, layers: Sequence[tuple[Float32, Float32]]) -> None:
@@ -144,7 +166,7 @@ class PredictionObjective(TrainingObjective):
     def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
         assert batch.target is not None
         x = self.network.standard(batch.cells)
-        outputs = self.network(x, dropping(noise) if self.training else no_dropout, self.dropout).float()
+        outputs = self.network(x, Dropout(self.dropout, noise) if self.training and self.dropout else None).float()
         weight = batch.weight
         with full_precision(x.device):
             total = LOSSES[self.kind](outputs, batch.target - MIDDLE, weight)

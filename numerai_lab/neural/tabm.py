@@ -7,9 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from numerai_lab.core.arrays import Float32, Float64
-from numerai_lab.neural.era import Drop, no_dropout
 from numerai_lab.neural.networks import linear
-from numerai_lab.neural.predictors import PredictionNetwork, copy_layers
+from numerai_lab.neural.predictors import Dropout, PredictionNetwork, activated, copy_layers
 
 
 class SharedLinear(nn.Module):
@@ -31,13 +30,14 @@ class SharedLinear(nn.Module):
         """The weights of every member: members × out × in."""
         return self.s[:, :, None] * self.weight * self.r[:, None]
 
-    def forward(self, x: Tensor) -> Tensor:
-        """members × out × rows, of in × rows that all members read, or of members × in × rows."""
-        weights = self.weights()
-        if x.dim() == 2:
-            values = torch.addmm(self.bias.reshape(-1, 1), weights.flatten(0, 1), x)
-            return values.view(*self.bias.shape, -1)
-        return torch.baddbmm(self.bias[:, :, None], weights, x)
+    def forward(self, x: Tensor, dropout: Dropout | None = None) -> Tensor:
+        """Activations, members × out × rows, of in × rows that all members read, or of members × in × rows."""
+        scale = 1.0 if dropout is None else dropout.scale
+        weights, bias = self.weights() * scale, self.bias * scale
+        if x.dim() == 3:
+            return activated(torch.baddbmm(bias[:, :, None], weights, x), dropout)
+        values = torch.addmm(bias.reshape(-1, 1), weights.flatten(0, 1), x)
+        return activated(values, dropout).view(*bias.shape, -1)
 
 
 class TabMNetwork(PredictionNetwork):
@@ -61,16 +61,15 @@ class TabMNetwork(PredictionNetwork):
         """The hidden layers in their order."""
         return [layer for layer in self.layers if isinstance(layer, SharedLinear)]
 
-    def forward(self, x: Tensor, drop: Drop = no_dropout, rate: float = 0.0) -> Tensor:
-        hidden = self.hidden(x, drop, rate)
+    def forward(self, x: Tensor, dropout: Dropout | None = None) -> Tensor:
+        hidden = self.hidden(x, dropout)
         return torch.baddbmm(self.head_bias[:, :, None], self.head_weight, hidden)[:, 0].T
 
-    def hidden(self, x: Tensor, drop: Drop = no_dropout, rate: float = 0.0) -> Tensor:
+    def hidden(self, x: Tensor, dropout: Dropout | None = None) -> Tensor:
         """Activations of the trunk: members × width × rows."""
         hidden = x.T
         for layer in self.layers:
-            hidden = layer(hidden).relu()
-            hidden = drop(hidden, rate) if rate else hidden
+            hidden = layer(hidden, dropout)
         return hidden
 
     @torch.no_grad()

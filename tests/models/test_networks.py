@@ -18,7 +18,7 @@ from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.models import MLP
 from numerai_lab.neural import training
 from numerai_lab.neural.networks import Encoder, generator_for
-from numerai_lab.neural.predictors import MLPNetwork, PredictionObjective
+from numerai_lab.neural.predictors import Dropout, MLPNetwork, PredictionObjective, Trunk
 from numerai_lab.neural.stream_batches import StreamBatches, input_moments
 from numerai_lab.neural.training import OptimiserSettings, train_for
 from tests.conftest import component, make_panel
@@ -215,11 +215,20 @@ def test_a_trunk_begins_with_an_encoders_weights() -> None:
     cells = torch.from_numpy(PANEL.features[:50])
     with torch.no_grad():
         for trunk in network.trunks:
-            torch.testing.assert_close(
-                trunk(network.standard(cells), lambda values, rate: values, 0.0), encoder(cells).relu(), atol=1e-5, rtol=1e-5
-            )
+            torch.testing.assert_close(trunk(network.standard(cells)), encoder(cells).relu(), atol=1e-5, rtol=1e-5)
     with pytest.raises(ValueError, match="for a trunk of"):
         network.load_trunk(Encoder((np.zeros(12), np.ones(12)), [12, 8, 8], generator_for(0)).stack())
+
+
+def test_dropout_drops_its_share_and_its_gradient_is_that_of_the_mask() -> None:
+    trunk, x = Trunk([12, 512], generator_for(0)), torch.randn((40, 12), generator=generator_for(1))
+    whole, dropped = trunk(x), trunk(x, Dropout(0.2, generator_for(2)))
+    mask = (dropped > 0).float() / 0.8
+    assert (mask[whole > 0] == 0).float().mean() == pytest.approx(0.2, abs=0.01)
+    torch.testing.assert_close(dropped, whole * mask)
+    wanted = torch.autograd.grad((trunk(x) * mask).square().sum(), list(trunk.parameters()))
+    for gradient, value in zip(torch.autograd.grad(dropped.square().sum(), list(trunk.parameters())), wanted, strict=True):
+        torch.testing.assert_close(gradient, value, rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")

@@ -11,7 +11,7 @@ from numerai_lab.core.progress import NO_CONTEXT
 from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.neural.era_losses import era_corr
 from numerai_lab.neural.networks import Encoder, generator_for
-from numerai_lab.neural.predictors import PredictionObjective
+from numerai_lab.neural.predictors import Dropout, PredictionObjective
 from numerai_lab.neural.stream_batches import StreamBatches
 from numerai_lab.neural.tabm import TabMNetwork
 from numerai_lab.neural.training import OptimiserSettings, train_for
@@ -124,15 +124,10 @@ def test_a_trunk_begins_with_an_encoder_in_every_member() -> None:
 
 
 def test_dropout_differs_between_members_and_is_off_in_predictions() -> None:
-    built, x = network(256, drawn=False), rows()
-    noise = generator_for(0)
-    dropped: list[torch.Tensor] = []
-
-    def drop(values: torch.Tensor, rate: float) -> torch.Tensor:
-        mask = torch.rand(values.shape, generator=noise) >= rate
-        dropped.append(mask)
-        return values * mask / (1 - rate)
-
-    built(x, drop, 0.5)
-    assert dropped[0].shape == (5, 256, 50)
+    built, x = network(256, drawn=False), rows().abs()
+    whole, dropped = (built.hidden(x, dropout) for dropout in (None, Dropout(0.5, generator_for(0))))
+    alive = whole > 0
+    assert ((dropped == 0) & alive).sum() / alive.sum() == pytest.approx(0.5, abs=0.02)
+    torch.testing.assert_close(dropped[dropped > 0], 2 * whole[dropped > 0])
+    assert not torch.equal(dropped[0] == 0, dropped[1] == 0)
     assert torch.equal(built.predicted(x), built.predicted(x))
