@@ -119,6 +119,18 @@ class TrainingStream:
         firsts = {origin.augmenter: origin for origin in reversed(self.origins)}
         return self.inputs == ("raw",) and all(self.rows_of(origin).features.dtype == np.int8 for origin in firsts.values())
 
+    def predictions_of(self, i: int, model: str) -> Float32 | None:
+        """Another model's predictions for the rows of a batch, NaN where unknown; None for synthetic rows, which have none.
+
+        The panel's `extras` must hold them.
+        """
+        origin = self.origins[i]
+        if origin.augmenter:
+            return None
+        assert self.panel.target is not None
+        rows = self.panel.rows(origin.era)
+        return np.asarray(self.panel.extras[model][rows][np.isfinite(self.panel.target[rows])], np.float32)
+
     def origins_of(self, augmenter: str) -> list[Origin]:
         """The origins of an augmenter's batches."""
         return [origin for origin in self.origins if origin.augmenter == augmenter]

@@ -81,7 +81,8 @@ def check_methods(config: Config, panel: Panel, plan: FitPlan) -> None:
     for variant_name in config.trained:
         variant = config.variants[variant_name]
         where = f"variants.{variant_name}.model" if variant.model else "model"
-        problems |= {f"{where}: {message}": None for message in [config.model_of(variant_name).refusal()] if message}
+        message = config.model_of(variant_name).refusal(panel.only(plan.models[variant_name]))
+        problems |= {f"{where}: {message}": None} if message else {}
         for name in (input_name for input_name in variant.inputs if input_name in config.generators):
             template = config.generators[name]
             for part in plan.generators[name]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from numerai_lab.core.arrays import Float32, Float64
 from numerai_lab.core.component import Component
+from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.core.training_stream import TrainingStream
 
@@ -20,8 +21,16 @@ class Model(Component):
         def kind(self) -> str:
             """The name in configs; every subclass declares it as a field."""
 
-    def refusal(self) -> str:
-        """A sentence that says why the model can't be trained on this machine; empty where it can."""
+    @property
+    def other_model(self) -> str | None:
+        """Another model, a column of the panel's `extras`, whose predictions for training rows it reads, if any."""
+        return None
+
+    def refusal(self, panel: Panel) -> str:
+        """A sentence that says why the model can't be trained; empty where it can.
+
+        panel: the training eras. It is never looked into further than what it has.
+        """
         return ""
 
     @abstractmethod

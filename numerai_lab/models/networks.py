@@ -5,9 +5,10 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
-from pydantic import Field, PrivateAttr, field_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from numerai_lab.core.arrays import Float32, Float64, arrays_from_bytes, arrays_to_bytes
+from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.models.base import Model
@@ -39,6 +40,13 @@ class NetworkModel(Model, OnDevice):
         description="added to the loss: this times the mean squared correlation of predictions with the raw features in the era "
         "(with all inputs where no raw features are read)",
     )
+    benchmark: str | None = Field(
+        None,
+        description="another model, by the name of its column, that predictions shall be unlike; it must cover training eras",
+    )
+    benchmark_weight: float = Field(
+        0.0, ge=0, le=1000, description="added to the loss: this times the squared correlation with the benchmark's predictions"
+    )
     epochs: int = Field(6, gt=0, le=10_000, description="passes over the training rows; there is no early stopping")
     batch_size: int = Field(
         8192, ge=8, le=1_000_000, description="rows of a step at most, all of one era; a larger era is cut into parts at random"
@@ -59,22 +67,37 @@ class NetworkModel(Model, OnDevice):
             raise ValueError(f"got {hidden}, wanted widths of 1 to 65536")
         return hidden
 
-    def refusal(self) -> str:
-        return self.no_device()
+    @model_validator(mode="after")
+    def _both_of_the_benchmark(self) -> Self:
+        if (self.benchmark is None) != (self.benchmark_weight == 0):
+            raise ValueError("benchmark and a benchmark_weight above 0 belong together; give both or neither")
+        return self
+
+    @property
+    def other_model(self) -> str | None:
+        return self.benchmark
+
+    def refusal(self, panel: Panel) -> str:
+        if self.benchmark is None or self.no_device():
+            return self.no_device()
+        if self.benchmark not in panel.extras:
+            return f"benchmark: the data has no predictions {self.benchmark!r}, only {', '.join(panel.extras) or 'none'}"
+        known = any(np.isfinite(panel.extras[self.benchmark][panel.rows(era)]).any() for era in panel.eras.tolist())
+        return "" if known else f"benchmark: {self.benchmark} has no predictions in the training eras; take later ones"
 
     def fit(self, stream: TrainingStream, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         """Trains the network. Raises NlabError where no era has two rows, or the device is not there."""
         from numerai_lab.neural.networks import device_for, generator_for
-        from numerai_lab.neural.predictors import PredictionObjective
+        from numerai_lab.neural.predictors import Penalties, PredictionObjective
         from numerai_lab.neural.stream_batches import StreamBatches, input_moments, n_raw
         from numerai_lab.neural.training import OptimiserSettings, train_for
 
         init, noise_seed, order_seed = rng.integers(2**62, size=3).tolist()
         device = device_for(self.device)
-        batches = StreamBatches(stream, self.batch_size, order_seed)
+        batches = StreamBatches(stream, self.batch_size, order_seed, self.benchmark)
         network = self._untrained(input_moments(stream, rng), generator_for(init))
-        n_exposed = n_raw(stream) or len(stream.input_names)
-        objective = PredictionObjective(network, self.loss, self.dropout, self.exposure_weight, n_exposed).to(device)
+        penalties = Penalties(self.exposure_weight, n_raw(stream) or len(stream.input_names), self.benchmark_weight)
+        objective = PredictionObjective(network, self.loss, self.dropout, penalties).to(device)
         settings = OptimiserSettings(
             learning_rate=self.learning_rate,
             weight_decay=self.weight_decay,

@@ -62,6 +62,12 @@ def exposure(predicted: Tensor, features: Tensor, weight: Tensor | None = None) 
     return (products.square() / spread.clamp_min(LEAST_VARIANCE)).mean(1)
 
 
+def likeness(predicted: Tensor, benchmark: Tensor, weight: Tensor | None = None) -> Tensor:
+    """The squared Pearson correlation of each member's predictions with another model's, over rows where these are known."""
+    known = benchmark.isfinite().to(predicted.dtype)
+    return pearson(predicted, benchmark.nan_to_num(), known if weight is None else known * weight).square()
+
+
 LOSSES: Mapping[Loss, Callable[[Tensor, Tensor, Tensor | None], Tensor]] = {
     "era_corr": era_corr,
     "numerai_corr": numerai_corr,

@@ -3,6 +3,7 @@
 import itertools
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from numerai_lab.core.arrays import Array, Float32, Float64
-from numerai_lab.neural.era_losses import LOSSES, Loss, exposure
+from numerai_lab.neural.era_losses import LOSSES, Loss, exposure, likeness
 from numerai_lab.neural.networks import full_precision, linear
 from numerai_lab.neural.rows import RowBatch
 from numerai_lab.neural.training import TrainingObjective
@@ -151,27 +152,35 @@ def copy_layers(own: Sequence[tuple[Tensor, Tensor]], layers: Sequence[tuple[Ten
         own_bias.copy_(bias)
 
 
+class Penalties(NamedTuple):
+    """What is added to a loss: weights of the exposure to the first `n_exposed` inputs, and of likeness to a benchmark model."""
+
+    exposure: float = 0.0
+    n_exposed: int = 0
+    benchmark: float = 0.0
+
+
 class PredictionObjective(TrainingObjective):
-    """The mean of the members' losses in an era, and what their exposure to features costs.
+    """The mean of the members' losses in an era, with penalties.
 
     An era's loss counts in proportion to the mean weight of its rows; rows within it by their weights.
-    n_exposed: the first inputs, which exposure is measured to.
     """
 
-    def __init__(self, network: PredictionNetwork, loss: Loss, dropout: float, exposure_weight: float, n_exposed: int) -> None:
+    def __init__(self, network: PredictionNetwork, loss: Loss, dropout: float = 0.0, penalties: Penalties | None = None) -> None:
         super().__init__()
-        self.network, self.dropout = network, dropout
-        self.kind, self.exposure_weight, self.n_exposed = loss, exposure_weight, n_exposed
+        self.network, self.kind, self.dropout, self.penalties = network, loss, dropout, penalties or Penalties()
 
     def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
         assert batch.target is not None
         x = self.network.standard(batch.cells)
         outputs = self.network(x, Dropout(self.dropout, noise) if self.training and self.dropout else None).float()
-        weight = batch.weight
+        weight, penalties = batch.weight, self.penalties
         with full_precision(x.device):
             total = LOSSES[self.kind](outputs, batch.target - MIDDLE, weight)
-            if self.exposure_weight:
-                total = total + self.exposure_weight * exposure(outputs, x[:, : self.n_exposed], weight)
+            if penalties.exposure:
+                total = total + penalties.exposure * exposure(outputs, x[:, : penalties.n_exposed], weight)
+            if penalties.benchmark and batch.benchmark is not None:
+                total = total + penalties.benchmark * likeness(outputs, batch.benchmark, weight)
         return total.mean() if weight is None else total.mean() * weight.mean()
 
     @torch.no_grad()

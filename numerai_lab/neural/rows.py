@@ -27,7 +27,8 @@ class RowBatch:
     cells: rows × features, in the units and dtype of the panel. era: int64, rows. groups: (first,
     one past the last) row of each era in the batch. target: float32, rows; None where the panel
     hides it. auxiliary: float32, rows × auxiliary targets, NaN where unknown; None where the panel
-    has none. weight: float32, rows; None where all rows count alike.
+    has none. weight: float32, rows; None where all rows count alike. benchmark: another model's
+    predictions, float32, rows, NaN where unknown; None where none are read.
     """
 
     cells: Tensor
@@ -36,13 +37,14 @@ class RowBatch:
     target: Tensor | None = None
     auxiliary: Tensor | None = None
     weight: Tensor | None = None
+    benchmark: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.cells)
 
     def to(self, device: torch.device) -> "RowBatch":
         """The same batch on a device."""
-        parts = {"target": self.target, "auxiliary": self.auxiliary, "weight": self.weight}
+        parts = {"target": self.target, "auxiliary": self.auxiliary, "weight": self.weight, "benchmark": self.benchmark}
         moved: dict[str, Any] = {name: None if value is None else value.to(device) for name, value in parts.items()}
         return replace(self, cells=self.cells.to(device), era=self.era.to(device), **moved)
 

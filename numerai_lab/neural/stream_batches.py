@@ -16,16 +16,17 @@ SAMPLE_BATCHES, SAMPLE_ROWS = 8, 1024
 
 
 class _Rows(NamedTuple):
-    """The rows of one of the stream's batches: inputs (int8 or float32, rows × inputs), target, weight, or None for all 1."""
+    """The rows of one of the stream's batches, as in `RowBatch`. cells: int8 or float32."""
 
     cells: Array
     target: Float32
     weight: Float32 | None
+    benchmark: Float32 | None
 
     def taken(self, chosen: Int64) -> "_Rows":
         """A copy of some rows."""
-        weight = None if self.weight is None else self.weight[chosen]
-        return _Rows(self.cells[chosen], self.target[chosen], weight)
+        weight, benchmark = (None if values is None else values[chosen] for values in (self.weight, self.benchmark))
+        return _Rows(self.cells[chosen], self.target[chosen], weight, benchmark)
 
 
 class StreamBatches:
@@ -36,9 +37,9 @@ class StreamBatches:
     epoch. Binned inputs stay int8. Batches of a single row, which has no correlation, are left out.
     """
 
-    def __init__(self, stream: TrainingStream, size: int, seed: int) -> None:
+    def __init__(self, stream: TrainingStream, size: int, seed: int, benchmark: str | None = None) -> None:
         """Raises NlabError for a stream without a batch of two rows."""
-        self.stream, self.seed, self.n_given = stream, seed, 0
+        self.stream, self.seed, self.benchmark, self.n_given = stream, seed, benchmark, 0
         n_rows = np.array(stream.n_rows)
         self.n_parts = np.where(n_rows < 2, 0, -(-n_rows // size))
         if not self.n_parts.any():
@@ -67,7 +68,7 @@ class StreamBatches:
         usable = np.flatnonzero(self.n_parts)
         sample = []
         for i in np.sort(rng.permutation(usable)[:SAMPLE_BATCHES]).tolist():
-            rows = _rows(self.stream, i)
+            rows = _rows(self.stream, i, self.benchmark)
             chosen = rng.permutation(len(rows.target))[:SAMPLE_ROWS]
             sample.append(_batch(rows.taken(np.sort(chosen)), self.stream.origins[i].era))
         return sample
@@ -85,7 +86,7 @@ class StreamBatches:
         self.stream.panel.release()
 
     def _parts(self, i: int, rng: np.random.Generator) -> Iterator[RowBatch]:
-        rows, era = _rows(self.stream, i), self.stream.origins[i].era
+        rows, era = _rows(self.stream, i, self.benchmark), self.stream.origins[i].era
         n_parts = int(self.n_parts[i])
         if n_parts == 1:
             yield _batch(rows, era)
@@ -124,7 +125,7 @@ def _sampled(stream: TrainingStream, first: int, rng: np.random.Generator) -> It
         yield X[rng.permutation(len(X))[: -(-MOMENT_ROWS // len(chosen))]].astype(np.float64)
 
 
-def _rows(stream: TrainingStream, i: int) -> _Rows:
+def _rows(stream: TrainingStream, i: int, benchmark: str | None) -> _Rows:
     cells: Array
     if stream.binned:
         cells, target = stream.in_bins(i)
@@ -132,7 +133,7 @@ def _rows(stream: TrainingStream, i: int) -> _Rows:
         batch = stream[i]
         cells, target = batch.X, batch.y
     weight = np.full(len(target), stream.weight_of(i), np.float32) if stream.weighted else None
-    return _Rows(cells, target, weight)
+    return _Rows(cells, target, weight, None if benchmark is None else stream.predictions_of(i, benchmark))
 
 
 def _batch(rows: _Rows, era: int) -> RowBatch:
@@ -143,4 +144,5 @@ def _batch(rows: _Rows, era: int) -> RowBatch:
         groups=((0, n),),
         target=torch.from_numpy(rows.target),
         weight=None if rows.weight is None else torch.from_numpy(rows.weight),
+        benchmark=None if rows.benchmark is None else torch.from_numpy(rows.benchmark),
     )

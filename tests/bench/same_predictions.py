@@ -104,9 +104,10 @@ class Side:
             yield "data.size=tiny"
         else:
             yield f"data.path={self._data(config['data']['path'])}"
-        model = self._parameters(config["model"])
-        few = next((few for few in (MODEL, NETWORK) if few.keys() <= model), {})
-        yield from (f"model.{key}={value}" for key, value in few.items())
+        own = {f"variants.{name}.model": variant.get("model") for name, variant in config.get("variants", {}).items()}
+        for where, model in {"model": config["model"], **own}.items():
+            few = (few for few in (MODEL, NETWORK) if model and few.keys() <= self._parameters(model))
+            yield from (f"{where}.{key}={value}" for key, value in next(few, {}).items())
         for family in ("generators", "augmenters"):
             for name, component in config.get(family, {}).items():
                 idle = () if component.get("mode") == "parametric" else ENCODER

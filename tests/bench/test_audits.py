@@ -39,9 +39,13 @@ def test_every_shipped_config_passes_its_audit(path: Path, tmp_path: Path) -> No
 
 def quicker(config: Config) -> Iterator[str]:
     """Settings that make a config's fits take less time."""
-    if hasattr(config.model, "n_estimators"):
-        yield "model.n_estimators=200"
-        yield "model.learning_rate=0.05"
+    own = {f"variants.{name}.model": variant.model for name, variant in config.variants.items()}
+    for where, model in {"model": config.model, **own}.items():
+        if hasattr(model, "n_estimators"):
+            yield f"{where}.n_estimators=200"
+            yield f"{where}.learning_rate=0.05"
+        if hasattr(model, "epochs"):
+            yield f"{where}.hidden=[64, 32]"
     for family in ("generators", "augmenters"):
         for name, component in getattr(config, family).items():
             if hasattr(component, "max_steps"):

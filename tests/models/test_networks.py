@@ -77,7 +77,7 @@ def test_the_losses_are_those_of_a_plain_torch_loop_on_the_same_batches(loss: An
     blocks = stream(c=component("cutout"))
     network = MLPNetwork(input_moments(blocks, np.random.default_rng(0)), [16, 8], 1, generator_for(1))
     wanted = plain_losses(StreamBatches(blocks, 16, 0), network, loss, 60)
-    objective = PredictionObjective(network, loss, 0.0, 0.0, 12)
+    objective = PredictionObjective(network, loss)
     curve = train_for(objective, StreamBatches(blocks, 16, 0), 60, STEPS, 0, NO_CONTEXT)
     np.testing.assert_allclose(curve[:, 1], wanted, rtol=0, atol=1e-5)
     assert wanted[-1] < 0.8 * wanted[0]
@@ -168,6 +168,43 @@ def test_a_penalty_on_exposure_leaves_generated_columns_alone(kind: str) -> None
     assert penalised.importance().argmax() == 12
 
 
+def beside(benchmark: np.ndarray) -> TrainingStream:
+    """A stream whose panel holds another model's predictions."""
+    blocks = stream(c=component("cutout", ratio=0.1))
+    return replace(blocks, panel=replace(blocks.panel, extras={"b": benchmark.astype(np.float32)}))
+
+
+@kinds
+def test_a_penalty_on_likeness_makes_predictions_unlike_the_benchmark(kind: str) -> None:
+    """The benchmark is one of two features that make the target. It is unknown in some rows, and in three eras as a whole."""
+    known = PANEL.features[:, 0] / 4.0
+    target = (known + PANEL.features[:, 7] / 4.0) / 2
+    patchy = np.where((np.arange(PANEL.n_rows) % 5 == 0) | (np.arange(PANEL.n_rows) < 120), np.nan, known)
+    blocks = beside(patchy)
+    blocks = replace(blocks, panel=replace(blocks.panel, target=target.astype(np.float32)))
+    X = PANEL.block(25).matrix(["raw"])
+
+    def correlations(**parameters: Any) -> tuple[float, float]:
+        predictions = trained(kind, blocks, **parameters).predict(X)
+        rows = PANEL.rows(25)
+        return tuple(np.corrcoef(np.stack([predictions, known[rows], target[rows]]))[0, 1:].tolist())
+
+    (free, _), (penalised, learned) = correlations(), correlations(benchmark="b", benchmark_weight=3.0)
+    assert abs(penalised) < 0.4 * free
+    assert learned > 0.3
+
+
+def test_a_benchmark_that_is_not_there_is_refused_before_the_run() -> None:
+    model = MLP(benchmark="b", benchmark_weight=1.0)
+    assert model.refusal(PANEL) == "benchmark: the data has no predictions 'b', only numerai_meta_model"
+    unknown = replace(PANEL, extras={"b": np.full(PANEL.n_rows, np.nan, np.float32)})
+    assert model.refusal(unknown) == "benchmark: b has no predictions in the training eras; take later ones"
+    assert model.refusal(replace(PANEL, extras={"b": np.ones(PANEL.n_rows, np.float32)})) == ""
+    for alone in ({"benchmark": "b"}, {"benchmark_weight": 1.0}):
+        with pytest.raises(ValueError, match="give both or neither"):
+            MLP.model_validate(alone)
+
+
 @kinds
 def test_members_differ_count_alike_and_their_mean_is_better_than_they_are(kind: str) -> None:
     panel = make_panel(n_eras=60)
@@ -234,7 +271,7 @@ def test_dropout_drops_its_share_and_its_gradient_is_that_of_the_mask() -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 @kinds
 def test_a_gpu_that_is_not_there_is_refused_before_the_run(kind: str) -> None:
-    assert component(kind, device="cuda").refusal() == "device: cuda is asked for, but torch sees no GPU; say auto or cpu"
+    assert component(kind, device="cuda").refusal(PANEL) == "device: cuda is asked for, but torch sees no GPU; say auto or cpu"
     with pytest.raises(NlabError, match="torch sees no GPU"):
         trained(kind, stream(), device="cuda")
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from numerai_tools.scoring import numerai_corr as official
 
-from numerai_lab.neural.era_losses import LOSSES, Loss, era_corr, exposure, mse, numerai_corr, pearson
+from numerai_lab.neural.era_losses import LOSSES, Loss, era_corr, exposure, likeness, mse, numerai_corr, pearson
 
 losses = pytest.mark.parametrize("name", LOSSES)
 
@@ -37,6 +37,22 @@ def test_pearson_is_numpys_for_every_member() -> None:
     wanted = [np.corrcoef(column, target)[0, 1] for column in predicted.T]
     np.testing.assert_allclose(pearson(predicted, target), wanted, atol=1e-12)
     np.testing.assert_allclose(era_corr(predicted, target), 1 - np.array(wanted), atol=1e-12)
+
+
+def test_likeness_is_the_squared_correlation_over_rows_where_the_benchmark_is_known() -> None:
+    predicted, benchmark, weight = drawn()
+    some = benchmark.clone()
+    some[::3] = torch.nan
+    known = some.isfinite()
+    wanted = [np.corrcoef(column[known], benchmark[known])[0, 1] ** 2 for column in predicted.T]
+    np.testing.assert_allclose(likeness(predicted, some), wanted, atol=1e-12)
+    np.testing.assert_allclose(
+        likeness(predicted, some, weight), likeness(predicted[known], benchmark[known], weight[known]), atol=1e-12
+    )
+    unknown = torch.full_like(benchmark, torch.nan)
+    likeness(predicted.requires_grad_(), unknown).sum().backward()
+    assert predicted.grad is not None
+    assert not predicted.grad.any()
 
 
 def test_exposure_is_the_mean_squared_correlation() -> None:

@@ -105,7 +105,7 @@ def test_its_training_has_the_losses_of_the_authors_network_on_the_same_batches(
         optimiser.step()
         wanted.append(loss.item())
     steps = OptimiserSettings(learning_rate=0.01, weight_decay=0.1, clip=5.0, evaluate_every=1)
-    objective = PredictionObjective(built, "mse", 0.0, 0.0, 12)
+    objective = PredictionObjective(built, "mse")
     curve = train_for(objective, StreamBatches(blocks, 16, 0), 60, steps, 0, NO_CONTEXT)
     np.testing.assert_allclose(curve[:, 1], wanted, rtol=0, atol=1e-5)
     assert np.mean(wanted[-20:]) < np.mean(wanted[:20])
