@@ -12,6 +12,7 @@ from numerai_lab.core.arrays import Array, arrays_from_bytes, arrays_to_bytes
 from numerai_lab.core.component import Component
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import FitContext
+from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.generators import GENERATORS
 from numerai_lab.neural.neighbours import nearest
 from numerai_lab.storage.machine import used_gpu
@@ -85,6 +86,30 @@ def test_columns_are_those_that_a_cpu_makes_of_the_same_network(way: str) -> Non
         near = np.isclose(values, wanted, rtol=1e-3, atol=1e-3 * np.abs(wanted).max())
         # Of landmarks that pull a row alike, rounding may choose another one.
         assert near.mean() >= (0.9 if way == "umap placed" else 1)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "tabm"])
+def test_a_model_has_the_same_bytes_again_also_after_a_kill_and_predicts_what_a_cpu_predicts(kind: str) -> None:
+    panel = make_panel()
+    blocks = TrainingStream(panel.only(range(1, 16)), ("raw",), panel.raw_names, 0)
+    model = component(kind, device="cuda")
+    fitted, again = (model.fresh().fit(blocks, np.random.default_rng(0)) for _ in range(2))
+    assert fitted.saved() == again.saved()
+    array_cache: list[bytes] = []
+
+    def keep(arrays: Mapping[str, Array]) -> None:
+        array_cache.append(arrays_to_bytes(arrays))
+        if len(array_cache) == 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        model.fresh().fit(blocks, np.random.default_rng(0), FitContext(save_checkpoint=keep))
+    context = FitContext(load_checkpoint=lambda: arrays_from_bytes(array_cache[-1]))
+    assert model.fresh().fit(blocks, np.random.default_rng(0), context).saved() == fitted.saved()
+    X = panel.block(25).matrix(["raw"])
+    on_cpu = component(kind, device="cpu").loaded(fitted.saved()[1]).predict(X)
+    np.testing.assert_allclose(fitted.predict(X), on_cpu, rtol=1e-3, atol=1e-3)
+    assert np.corrcoef(on_cpu, panel.block(25).target)[0, 1] > 0.3  # type: ignore[arg-type]
 
 
 def test_it_learns_as_well_as_on_a_cpu() -> None:
