@@ -16,7 +16,7 @@ from numerai_lab.storage.machine import free_disk, free_memory
 
 LIBRARIES_BYTES = 130_000_000
 """Python with the libraries that every run loads, and one era's float blocks."""
-REPORT_BYTES, COMPARED_BYTES = 100_000_000, 80_000_000
+REPORT_BYTES, COMPARED_BYTES = 150_000_000, 80_000_000
 """The libraries of scores and plots, and of differences between variants, which are loaded after the last training."""
 PAGES_BYTES, PREDICTED_BYTES = 2_200_000, 8
 """On disk: report and plots; id, era, target and split of a row of the prediction table."""

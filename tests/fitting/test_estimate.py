@@ -70,8 +70,8 @@ def test_a_refusal_says_by_how_much_and_what_would_fit(monkeypatch: pytest.Monke
     message = str(refused.value)
     assert "about 1.1 GB of memory needed, 800.0 MB free: 280.0 MB too much" in message
     assert "--set splits.train=41-100 (about 760.0 MB), the last 60 of 100 training eras" in message
-    assert "--set model.kind=ridge (about 238.1 MB)" in message
-    assert "--set model.external_memory=true (about 388.1 MB)" in message
+    assert "--set model.kind=ridge (about 288.1 MB)" in message
+    assert "--set model.external_memory=true (about 438.1 MB)" in message
     assert "--force" in message
     monkeypatch.setattr(estimate, "free_memory", lambda: int(1.2e9))
     refuse_too_much(task(), tmp_path)
