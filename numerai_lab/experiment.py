@@ -11,7 +11,7 @@ from numerai_lab.core.splits import Splits
 from numerai_lab.data.reader import Loaded
 from numerai_lab.fitting.estimate import EstimateInputs, need, refuse_too_much
 from numerai_lab.fitting.fingerprint import FINGERPRINT, fingerprint
-from numerai_lab.fitting.fit_plan import FitPlan, folds_of
+from numerai_lab.fitting.fit_plan import FitPlan, folds_of, steps_of
 from numerai_lab.fitting.holdout import load_sealed
 from numerai_lab.fitting.leak_warning import implausible
 from numerai_lab.fitting.learned_targets import plan_for, remarks_of
@@ -74,7 +74,11 @@ def run(
 
 @dataclass(frozen=True)
 class _Prepared:
-    """A run before any fit. asked: the config of the user; config: the config with every `auto` resolved."""
+    """A run before any fit.
+
+    asked: the config of the user; config: the config with every `auto` resolved. folds: of cross-validation, then the steps
+    of walk-forward validation.
+    """
 
     asked: Config
     config: Config
@@ -86,7 +90,7 @@ class _Prepared:
 
 
 Predicted = Sequence[tuple[Splits, Predictions]]
-"""Predictions of the validation eras, then those of each fold of cross-validation."""
+"""Predictions of the validation eras, then those of each fold of cross-validation and step of walk-forward validation."""
 
 
 def _prepare(config: Config, folder: RunFolder, display: ProgressDisplay, options: RunOptions) -> _Prepared:
@@ -95,7 +99,8 @@ def _prepare(config: Config, folder: RunFolder, display: ProgressDisplay, option
         loaded, splits = load_sealed(config, progress, verify=options.verify)
         panel, scoring = loaded.panel, scoring_of(config, loaded)
         plan = plan_for(config, splits, panel)
-        folds = tuple(plan_for(config, fold, panel) for fold in folds_of(config, panel, splits))
+        parts = (*folds_of(config, panel, splits), *steps_of(config, panel, splits))
+        folds = tuple(plan_for(config, part, panel) for part in parts)
         for checked in (plan, *folds):
             check_methods(config, panel, checked)
             check_rows(panel, checked.splits, scoring)
@@ -132,7 +137,7 @@ def _predict(run: _Prepared, folder: RunFolder, display: ProgressDisplay, option
             with folder.phase("realism"):
                 write_realism(folder, realism_of(context))
         for number, fold in enumerate(run.folds, start=1):
-            with folder.phase(f"cross-validate {number} of {len(run.folds)}"):
+            with folder.phase(f"fit again {number} of {len(run.folds)}"):
                 predicted.append((fold.splits, out_of_fold(context, fold)))
         folder.cached_bytes = cache.n_bytes
     folder.note_stages(cache.costs, cache.hits)
@@ -169,7 +174,7 @@ def _cache(space: Scratch, options: RunOptions) -> Cache:
 
 
 def out_of_fold(context: RunContext, fold: FitPlan) -> Predictions:
-    """Predictions for a fold's eras by generators and models fitted on its training eras alone; these are not saved."""
+    """Predictions for the eras of a fold, or a step, by what is fitted on its training eras alone; nothing is saved."""
     panel = context.panel.until(max(*fold.splits.train, *fold.splits.validation))
     with scratch() as space:
         inside = replace(context, panel=panel, plan=fold, scratch=space, save=lambda name, content: None)

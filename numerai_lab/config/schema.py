@@ -13,6 +13,7 @@ from numerai_lab.config.kinds import member_name, members, without_idle
 from numerai_lab.core.component import Component
 from numerai_lab.core.folds import CrossValidation
 from numerai_lab.core.split_config import Embargo, SplitsConfig
+from numerai_lab.core.walk_forward import Retrain
 from numerai_lab.data import SOURCES, Source
 from numerai_lab.generators import GENERATORS, Generator
 from numerai_lab.generators.select import Select
@@ -170,6 +171,9 @@ class Config(_Strict):
     cv: CrossValidation | None = Field(
         None, description="cross-validation inside the training eras, scored apart from validation"
     )
+    retrain: Retrain | None = Field(
+        None, description="walk-forward validation: fit again as validation moves on, scored apart from the one fit"
+    )
     generators: dict[str, AnyGenerator] = Field(default_factory=dict, description="columns to learn, by name")
     augmenters: dict[str, AnyAugmenter] = Field(default_factory=dict, description="rows to make, or weights of rows, by name")
     model: AnyModel
@@ -239,6 +243,7 @@ class Config(_Strict):
 SECTIONS: dict[str, type[BaseModel]] = {
     "splits": SplitsConfig,
     "cv": CrossValidation,
+    "retrain": Retrain,
     "embargo": Embargo,
     "scoring": ScoringConfig,
     "payout": Payout,

@@ -10,6 +10,7 @@ from numerai_lab.core.errors import NlabError
 from numerai_lab.core.folds import Fold, blocked, make_folds
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.splits import Splits
+from numerai_lab.core.walk_forward import Step, make_steps
 from numerai_lab.generators import Generator
 
 if TYPE_CHECKING:  # the code of a stage counts what this module imports, and a config knows every component
@@ -79,6 +80,12 @@ class FitPlan:
 def folds_of(config: "Config", panel: Panel, splits: Splits) -> tuple[Fold, ...]:
     """The folds of cross-validation inside the training eras; none without `cv`. Raises NlabError as `make_folds` does."""
     return make_folds(config.cv, splits.train, panel.reach_days, panel.days_per_era) if config.cv else ()
+
+
+def steps_of(config: "Config", panel: Panel, splits: Splits) -> tuple[Step, ...]:
+    """The steps of walk-forward validation; none without `retrain`. Raises NlabError as `make_steps` does."""
+    known = {era for era, n in zip(panel.eras.tolist(), panel.n_known.tolist(), strict=True) if n >= 2}
+    return make_steps(config.retrain, splits, known, config.splits.era_stride) if config.retrain else ()
 
 
 def generator_fits(generator: Generator, splits: Splits, where: str) -> tuple[GeneratorFit, ...]:

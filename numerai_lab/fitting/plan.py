@@ -9,6 +9,7 @@ from numerai_lab.core.era_ranges import span_text
 from numerai_lab.core.folds import make_folds
 from numerai_lab.core.formatting import human_bytes, human_seconds
 from numerai_lab.core.splits import Splits, make_splits
+from numerai_lab.core.walk_forward import make_steps
 from numerai_lab.data.reader import outline
 from numerai_lab.data.source import Outline
 from numerai_lab.fitting.estimate import EstimateInputs, need
@@ -27,6 +28,7 @@ class RunPlan:
     disk_bytes: int
     trainings: int
     folds: int
+    steps: int
     seconds: dict[str, float]
 
     @property
@@ -44,6 +46,7 @@ class RunPlan:
             "leak": self.splits.leak,
             "trainings": self.trainings,
             "folds": self.folds,
+            "steps": self.steps,
             "memory_bytes": self.memory_bytes,
             "disk_bytes": self.disk_bytes,
             "seconds": {name: round(seconds) for name, seconds in self.seconds.items()},
@@ -59,7 +62,8 @@ class RunPlan:
             lines += [f"embargo  for {self.outline.reach_days} days, which an auxiliary target looks ahead"]
         sealed = {"holdout": "; sealed until `nlab unseal`"}
         lines += [f"{name:8} {self.rows[name]:>9,} rows, eras {eras}{sealed.get(name, '')}" for name, eras in self.spans.items()]
-        lines += [f"models   {self.trainings} to train" + (f", {self.folds} folds among them" if self.folds else "")]
+        again = [f"{n} {what}" for n, what in ((self.folds, "folds"), (self.steps, "steps of retraining")) if n]
+        lines += [f"models   {self.trainings} to train" + (f", {' and '.join(again)} among them" if again else "")]
         lines += [f"memory   about {human_bytes(self.memory_bytes)}; disk about {human_bytes(self.disk_bytes)} (estimates)"]
         long = ", ".join(f"{name} about {human_seconds(seconds)}" for name, seconds in self.seconds.items())
         lines += [f"time     fit and columns of {long} a seed (rough: by the speed of one core)"] if long else []
@@ -75,7 +79,9 @@ def plan(config: Config) -> RunPlan:
     splits = make_splits(config.splits, data.table, data.reach_days)
     step = data.table.days_per_era
     folds = make_folds(config.cv, splits.train, data.reach_days, step) if config.cv else ()
-    fit_plan, *fold_plans = (FitPlan.of(config, part) for part in (splits, *folds))
+    known = {era for era, has in zip(data.table.eras, data.table.has_target, strict=True) if has}
+    steps = make_steps(config.retrain, splits, known, config.splits.era_stride) if config.retrain else ()
+    fit_plan, *fold_plans = (FitPlan.of(config, part) for part in (splits, *folds, *steps))
     n_rows = dict(zip(data.table.eras, data.n_rows, strict=True))
     rows = {name: sum(n_rows[era] for era in getattr(splits, name)) for name in _shown(splits)}
     models = set(fit_plan.shared_models.values())
@@ -86,8 +92,9 @@ def plan(config: Config) -> RunPlan:
         rows=rows,
         memory_bytes=needs.memory_bytes,
         disk_bytes=sum(data.n_rows) * data.n_columns + needs.disk_bytes,
-        trainings=sum(len(config.targets_of(name)) for name in models) * len(config.seeds) * (1 + len(folds)),
+        trainings=sum(len(config.targets_of(name)) for name in models) * len(config.seeds) * (1 + len(folds) + len(steps)),
         folds=len(folds),
+        steps=len(steps),
         seconds=_seconds(fit_plan, n_rows, data.n_columns),
     )
 

@@ -34,6 +34,7 @@ def run_facts(config: Config, loaded: Loaded, splits: Splits, scoring: Scoring) 
         "smallest_effect": scoring.smallest_effect,
         "leak": splits.leak,
         "cv": config.cv.model_dump() if config.cv else None,
+        "retrain": config.retrain.model_dump() if config.retrain else None,
         "scoring": {
             "reference": scoring.reference,
             "fnc": f"fnc[{scoring.fnc_features}]@{loaded.target}",

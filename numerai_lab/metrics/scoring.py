@@ -33,6 +33,8 @@ HOLDOUT = "holdout"
 """The split of eras that only `nlab unseal` scores."""
 FOLD = "cv"
 """Prefix of the names of cross-validation folds; together they are the split `cv`, apart from validation."""
+STEP = "walk"
+"""Prefix of the names of steps of walk-forward validation; together they are the split `walk`, apart from the one fit."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,8 @@ def _extra(panel: Panel, name: str | None, place: slice, rows: slice | Array) ->
 def split_names(table: "pl.DataFrame") -> dict[str, tuple[str, ...]]:
     """The splits of a score table by name, each with the splits of the per-era table that it covers."""
     present = set(table["split"].unique().to_list())
-    known = {**SPLITS, HOLDOUT: (HOLDOUT,), FOLD: tuple(sorted(name for name in present if name.startswith(FOLD)))}
+    numbered = {prefix: tuple(sorted(name for name in present if name.startswith(prefix))) for prefix in (FOLD, STEP)}
+    known = {**SPLITS, HOLDOUT: (HOLDOUT,), **numbered}
     return {name: parts for name, parts in known.items() if present.intersection(parts)}
 
 
@@ -176,7 +179,7 @@ def score_table(
     placebos: Mapping[str, Mapping[str, str]] | None = None,
     compared: Collection[str] | None = None,
 ) -> "pl.DataFrame":
-    """A row per variant and split (val1, val2, val; cv where there is one): `<metric>_<stat>`, then the changes.
+    """A row per variant and split (val1, val2, val; cv and walk where there are such): `<metric>_<stat>`, then the changes.
 
     Statistics are taken over eras for each seed and then averaged over seeds; `corr_mean_seed_std`
     is their spread. Eras without a score (constant predictions, no meta model) are left out and

@@ -10,7 +10,7 @@ from numerai_lab.core.errors import NlabError, nearest
 from numerai_lab.fitting.fingerprint import FINGERPRINT, differences
 from numerai_lab.metrics import METRICS
 from numerai_lab.metrics.changes import DELTAS, KINDS, VERDICT_COLUMNS, changes, series_of, typed
-from numerai_lab.metrics.scoring import FOLD, split_names
+from numerai_lab.metrics.scoring import FOLD, STEP, split_names
 from numerai_lab.metrics.verdict import SMALLEST_EFFECT
 from numerai_lab.metrics.windows import with_windows
 from numerai_lab.report.page import chosen
@@ -21,6 +21,8 @@ from numerai_lab.runs.reading import DIGESTS, Run, block_of, differing, read_run
 if TYPE_CHECKING:
     import polars as pl
 
+OWN_SETTINGS = {FOLD: "cv", STEP: "retrain"}
+"""Split → the setting in which runs must agree to be compared on it."""
 Name = tuple[str, str]
 """Name of a run, and name of a variant."""
 
@@ -133,7 +135,8 @@ def _with_changes(runs: Sequence[Run], reference: tuple[str, str]) -> "pl.DataFr
     per_era = pl.concat([run.per_era.select(pl.lit(run.name).alias("run"), *taken) for run in runs], how="vertical_relaxed")
     placebos = _placebos(runs)
     for split, parts in split_names(per_era).items():
-        if split == FOLD and any(run.manifest.get("cv") != runs[0].manifest.get("cv") for run in runs):
+        key = OWN_SETTINGS.get(split)
+        if key and any(run.manifest.get(key) != runs[0].manifest.get(key) for run in runs):
             continue
         within = per_era.filter(pl.col("split").is_in(parts))
         eras = within["era"].unique().sort().to_list()

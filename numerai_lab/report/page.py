@@ -76,6 +76,10 @@ def heading(manifest: dict[str, Any]) -> list[str]:
     if manifest.get("cv"):
         cv = manifest["cv"]
         lines.append(f"cv: the training eras out of fold ({cv['folds']} folds, {cv['scheme']}), which is no validation")
+    if manifest.get("retrain"):
+        every, window = manifest["retrain"]["every"], manifest["retrain"]["window"]
+        eras = "all eras before it" if window == "expanding" else f"the {window} eras before it"
+        lines.append(f"walk: val1 and val2 by models fitted again every {every} eras on {eras}, the embargo between")
     return [*lines, *_of_holdout(manifest), *(stamp for stamp in (manifest["leak"], chosen(manifest)) if stamp)]
 
 

@@ -10,7 +10,7 @@ from numerai_lab.report.tables import CORR, LEGACY, REST, SURE, best_is_high
 if TYPE_CHECKING:
     import polars as pl
 
-HALVES = ("val1", "val2", "val", "cv")
+HALVES = ("val1", "val2", "val", "cv", "walk")
 """The order of a variant's rows."""
 
 

@@ -7,9 +7,10 @@ import numpy as np
 
 from numerai_lab.config.schema import Config
 from numerai_lab.core.arrays import Float64
+from numerai_lab.core.folds import Fold
 from numerai_lab.core.splits import Splits
 from numerai_lab.data.reader import Loaded
-from numerai_lab.fitting.fit_plan import FitPlan, folds_of
+from numerai_lab.fitting.fit_plan import FitPlan, folds_of, steps_of
 from numerai_lab.fitting.holdout import load_sealed
 from numerai_lab.fitting.run_context import ProgressDisplay
 from numerai_lab.metrics.single_features import IMPLAUSIBLE_CORR, ColumnScores, raw_scores
@@ -58,8 +59,8 @@ def audit(config: Config, display: ProgressDisplay) -> Audit:
     Where targets are permuted within eras, or features of validation eras are replaced by training ones, no score may
     survive. Where rows of validation eras are reordered, no score may be lost. Where validation targets are permuted, no
     column and no synthetic row may change. With `cv`, predictions of one fold may not change when its block and embargo are
-    broken. Bands are quantiles of Student's t over eras: a config that leaks nothing fails any check with probability
-    FALSE_ALARM. Every training runs in a fresh process, so that no state is shared.
+    broken; with `retrain`, those of the last step. Bands are quantiles of Student's t over eras: a config that leaks nothing
+    fails any check with probability FALSE_ALARM. Every training runs in a fresh process, so that no state is shared.
     """
     config = config.model_copy(update={"seeds": config.seeds[:1]})
     with display.task("data") as progress:
@@ -160,18 +161,28 @@ def _rows_checks(plain: AuditTrial, hidden: AuditTrial, replaced: AuditTrial) ->
 
 
 def _fold_checks(config: Config, loaded: Loaded, splits: Splits, display: ProgressDisplay) -> Iterator[Check]:
-    """Checks that predictions of the fold with most training eras stay the same when its block and embargo are broken."""
-    if config.cv is None:
-        return
-    folds = folds_of(config, loaded.panel, splits)
-    fold = max(folds, key=lambda candidate: len(candidate.train))
+    """Checks of the fold with most training eras, and of the last step of walk-forward validation."""
+    folds, steps = folds_of(config, loaded.panel, splits), steps_of(config, loaded.panel, splits)
+    if folds:
+        fold = max(folds, key=lambda candidate: len(candidate.train))
+        yield from _block_checks(config, fold, "cv", f"fold {fold.number} of {len(folds)}", display)
+    if steps:
+        yield from _block_checks(config, steps[-1], "retrain", f"step {len(steps)} of {len(steps)}", display)
+
+
+def _block_checks(config: Config, fold: Fold, key: str, place: str, display: ProgressDisplay) -> Iterator[Check]:
+    """Checks that predictions stay the same when the block that is predicted and its embargo are broken.
+
+    key: of the config. place: such as `fold 2 of 5`.
+    """
+    noun = place.split()[0]
     embargo = f"{fold.distance} eras, the horizon asks for {fold.required_eras}"
-    yield Check("embargo covers the horizon", "cv", not fold.leak, embargo)
+    yield Check("embargo covers the horizon", key, not fold.leak, embargo)
     (before, _), (after, n_eras) = (fold_digests(config, fold, broken, display) for broken in (False, True))
     for variant, digest in before.items():
         same = digest == after[variant]
-        numbers = f"fold {fold.number} of {len(folds)}, {n_eras} eras broken: {'equal' if same else 'other'} bytes"
-        yield Check("predictions of a fold do not change with what it must not see", variant, same, numbers)
+        numbers = f"{place}, {n_eras} eras broken: {'equal' if same else 'other'} bytes"
+        yield Check(f"predictions of a {noun} do not change with what it must not see", variant, same, numbers)
 
 
 def _label_checks(config: Config, plan: FitPlan, display: ProgressDisplay) -> Iterator[Check]:

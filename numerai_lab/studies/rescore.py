@@ -32,7 +32,7 @@ from numerai_lab.fitting.holdout import splits_of, with_hidden_targets
 from numerai_lab.fitting.run_context import ProgressDisplay
 from numerai_lab.fitting.scoring_terms import scoring_of
 from numerai_lab.fitting.truth import Truth, beside_truth
-from numerai_lab.metrics.scoring import Column, Predictions, covered, per_era, score_table
+from numerai_lab.metrics.scoring import STEP, Column, Predictions, covered, per_era, score_table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -131,6 +131,8 @@ def _read(path: Path, config: Config) -> tuple["pl.DataFrame", list[str], list[s
         raise NlabError(f"{path}: no .parquet, .csv or .csv.gz file of predictions")
     lazy = scan(path)
     schema = schema_of(lazy, path)
+    if "split" in schema:  # of a run's own predictions, where steps of retraining predict validation once more
+        lazy = lazy.filter(~pl.col("split").cast(pl.String).fill_null("").str.starts_with(STEP))
     index = id_column(path, lazy, config.data.id_column) or id_column(path, lazy)
     if index is None:
         raise NlabError(f"{path}: has no id column; columns are {', '.join(list(schema)[:8])}")

@@ -168,7 +168,6 @@ def _mean_corr(panel: Panel, splits: Splits, fitted: Fitted) -> Float64:
 
 
 def _fold(display: ProgressDisplay, config: Config, fold: Fold, broken: bool) -> tuple[dict[str, str], int]:
-    assert config.cv is not None
     loaded, splits = load_sealed(config)
     panel = loaded.panel
     plan, n_eras = plan_for(config, splits, panel), 0
@@ -176,7 +175,7 @@ def _fold(display: ProgressDisplay, config: Config, fold: Fold, broken: bool) ->
     with scratch() as space:
         if broken:
             rng = rng_for(config.seeds[0], "audit", "fold")
-            panel, n_eras = without_block(panel, fold, later=config.cv.scheme == "expanding", space=space, rng=rng)
+            panel, n_eras = without_block(panel, fold, later=max(fold.train) < fold.val1[0], space=space, rng=rng)
         with _temporary_context(resolved, panel, plan, display) as context:
             predictions = out_of_fold(context, plan_for(config, fold, panel))
     columns = enumerate(predictions.columns)

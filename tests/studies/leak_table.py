@@ -31,6 +31,7 @@ IN_TRAINING = {
     "an augmenter whose rows depend on validation features": "made rows do not change with validation features",
     "an augmenter whose weights depend on validation features": "weights do not change with validation features",
     "a fold that learns from its block or next to it": "predictions of a fold do not change with what it must not see",
+    "a step of retraining that learns from its block": "predictions of a step do not change with what it must not see",
 }
 """Leaks of a config's components, which trials on broken data show."""
 

@@ -14,8 +14,9 @@ from numerai_lab.config.schema import Config
 from numerai_lab.core.folds import Fold
 from numerai_lab.core.panel import Auxiliary
 from numerai_lab.core.splits import Splits
+from numerai_lab.core.walk_forward import Step
 from numerai_lab.data.reader import Loaded
-from numerai_lab.fitting.fit_plan import folds_of
+from numerai_lab.fitting.fit_plan import folds_of, steps_of
 from numerai_lab.generators.linear import PCA
 from numerai_lab.storage.scratch import Scratch
 from numerai_lab.studies import audit as auditing
@@ -75,6 +76,18 @@ def test_an_augmenter_that_looks_at_validation_fails(augmenter: Augmenter, leak:
     config = config_with(generators={}, augmenters={"c": quick("copula")}, variants={"baseline": {}, "c": {"augment": ["c"]}})
     config.augmenters["c"] = augmenter
     assert failures(audit(config, Quiet())) == {f"{IN_TRAINING[leak]}: c"}
+
+
+STEPS = IN_TRAINING["a step of retraining that learns from its block"]
+
+
+def test_a_step_that_learns_from_what_it_predicts_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def leaking(*arguments: Any) -> tuple[Step, ...]:
+        return tuple(replace(step, train=(*step.train, step.val1[0])) for step in steps_of(*arguments))
+
+    monkeypatch.setattr(auditing, "steps_of", leaking)
+    config = config_with(generators={}, retrain={"every": 10, "window": 30})
+    assert failures(audit(config, Quiet())) == {"embargo covers the horizon: retrain", f"{STEPS}: baseline"}
 
 
 FOLDS = IN_TRAINING["a fold that learns from its block or next to it"]
