@@ -62,7 +62,8 @@ class RunPlan:
             lines += [f"embargo  for {self.outline.reach_days} days, which an auxiliary target looks ahead"]
         sealed = {"holdout": "; sealed until `nlab unseal`"}
         lines += [f"{name:8} {self.rows[name]:>9,} rows, eras {eras}{sealed.get(name, '')}" for name, eras in self.spans.items()]
-        again = [f"{n} {what}" for n, what in ((self.folds, "folds"), (self.steps, "steps of retraining")) if n]
+        parts = ((self.folds, "fold"), (self.steps, "retraining step"))
+        again = [f"{n} {what}{'s' * (n != 1)}" for n, what in parts if n]
         lines += [f"models   {self.trainings} to train" + (f", {' and '.join(again)} among them" if again else "")]
         lines += [f"memory   about {human_bytes(self.memory_bytes)}; disk about {human_bytes(self.disk_bytes)} (estimates)"]
         long = ", ".join(f"{name} about {human_seconds(seconds)}" for name, seconds in self.seconds.items())

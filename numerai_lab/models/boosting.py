@@ -51,7 +51,7 @@ class XGBoost(_Boosting):
     checkpoint (at most one per minute), to the same bytes.
 
     Source: Chen & Guestrin 2016 (arXiv:1603.02754), PyPI `xgboost`; defaults of [nyuton, Numerai
-    forum]: 1000 × .01, depth 5, colsample .1.
+    forum]: 1000 × .01, depth 5, colsample .1; `era_boost` is [richai, Numerai forum].
     """
 
     library_bytes: ClassVar[int] = 150_000_000

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from numerai_lab.augmenters import AUGMENTERS, Augmenter
@@ -11,7 +13,8 @@ from numerai_lab.core.arrays import Float32, arrays_from_bytes, arrays_to_bytes
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.training_stream import TrainingStream
-from tests.conftest import component, make_panel
+from numerai_lab.runs.reading import Run
+from tests.conftest import component, make_config, make_panel
 
 KINDS = [kind for kind, cls in AUGMENTERS.items() if cls.weighs]
 kinds = pytest.mark.parametrize("kind", KINDS)
@@ -111,3 +114,11 @@ def test_small_panels_give_finite_weights_or_are_refused_in_a_sentence(kind: str
         assert refused == ""
         stream = TrainingStream(panel, ("raw",), panel.raw_names, 0, {"w": weigher})
         assert all(np.isfinite(stream.weight_of(i)).all() for i in range(len(stream)))
+
+
+def test_there_are_no_rows_of_it_to_export() -> None:
+    from numerai_lab.studies.export_eras import _fitted
+
+    config = make_config(augmenters={"recent": {"kind": "recency"}})
+    with pytest.raises(NlabError, match="--augmenter: 'recent' weighs rows and makes none to export"):
+        _fitted(Run(Path("run"), {}, pl.DataFrame(), pl.DataFrame()), config, "recent", 0)
