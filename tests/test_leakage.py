@@ -124,20 +124,6 @@ def test_garbage_in_validation_targets_changes_no_models_predictions(tmp_path: P
     assert clean.std() > 0
 
 
-def test_garbage_in_a_benchmarks_validation_predictions_changes_no_model_that_is_kept_unlike_it(tmp_path: Path) -> None:
-    panel = make_panel()
-    meta = panel.extras["numerai_meta_model"]
-    later = np.where(np.arange(panel.n_rows) < panel.rows(16).start, meta, 1 - meta)
-    earlier = np.where(np.arange(panel.n_rows) < panel.rows(10).start, 1 - meta, meta)
-    model = {**quick("mlp"), "benchmark": "numerai_meta_model", "benchmark_weight": 3.0}
-    clean, dirty, other = (
-        outcome(make_config(model=model), replace(panel, extras={"numerai_meta_model": values}), tmp_path / str(i))[1]
-        for i, values in enumerate((meta, later, earlier))
-    )
-    np.testing.assert_array_equal(clean, dirty)
-    assert not np.array_equal(clean, other)
-
-
 def test_garbage_in_validation_features_changes_no_training_column(honest: dict[str, Outcome], tmp_path: Path) -> None:
     clean = honest["train"]
     dirty = outcome(with_everything(), poisoned_features(make_labelled()), tmp_path / "dirty")

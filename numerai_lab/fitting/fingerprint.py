@@ -16,6 +16,7 @@ from numerai_lab.fitting import (
     generator_stages,
     learned_targets,
     materialized,
+    other_models,
     stage_facts,
     stages,
     variants,
@@ -36,7 +37,7 @@ def fingerprint(config: Config) -> dict[str, dict[str, str]]:
     """A version of the code of each component in use, of reading data, of training and of scoring; and libraries."""
     parts = _parts(config)
     code = {name: code_version(*sources) for name, sources in parts.items()}
-    own = (stages, generator_stages, stage_facts, variants, learned_targets)
+    own = (stages, generator_stages, stage_facts, variants, learned_targets, other_models)
     code["training"] += "-" + "-".join(source_version(Path(str(module.__file__))) for module in own)
     return {
         "code": code,

@@ -1,6 +1,5 @@
 """Stages of augmenters and models: a fit, materialized rows, a trained model, and its predictions."""
 
-import hashlib
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -19,10 +18,10 @@ from numerai_lab.core.panel import Panel
 from numerai_lab.core.seeding import rng_for
 from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.fitting import materialized
+from numerai_lab.fitting.other_models import other_model_facts, shown_predictions
 from numerai_lab.fitting.run_context import RunContext
 from numerai_lab.fitting.set_columns import InputColumns
 from numerai_lab.fitting.stage_facts import STATE, component_facts, read_array, training_facts
-from numerai_lab.models import Model
 from numerai_lab.runs.layout import augmenter_file, model_file, model_name
 from numerai_lab.storage.code_version import code_version
 from numerai_lab.storage.resumable import fit_context
@@ -121,7 +120,7 @@ def _fitted_model(name: str, context: RunContext, fitted: Mapping[str, InputColu
 
     def make(work: Path) -> None:
         stream = with_materialized_rows(context, _stream(context, variant.inputs, fitted, augmenters, seed), seed)
-        stream = replace(stream, panel=replace(stream.panel, extras=_other_models(context, model)))
+        stream = replace(stream, panel=replace(stream.panel, extras=shown_predictions(context, model)))
         with context.display.task(label) as progress:
             done = model.fresh().fit(stream, rng_for(seed, "model"), fit_context(work, progress))
         suffix, content = done.saved()
@@ -132,7 +131,7 @@ def _fitted_model(name: str, context: RunContext, fitted: Mapping[str, InputColu
         **component_facts(Path(__file__), model, *augmenters.values()),
         **training_facts(context),
         "inputs": _input_facts(variant.inputs, fitted, train),
-        **_other_model_facts(context, model),
+        **other_model_facts(context, model),
         "augmenters": [context.config.augmenters[name].recipe for name in variant.augment],
         "rows by": code_version(materialized, streaming),
         "trained on": ranges_text(train),
@@ -140,25 +139,6 @@ def _fitted_model(name: str, context: RunContext, fitted: Mapping[str, InputColu
         "seed": seed,
     }
     return context.stages.obtain(Stage("models", label, facts), make)
-
-
-def _other_models(context: RunContext, model: Model) -> dict[str, Float32]:
-    """The other model's predictions that a model reads, by name: one a row, NaN outside the training eras."""
-    if model.other_model is None:
-        return {}
-    given, shown = context.panel.extras[model.other_model], np.full(len(context.panel.ids), np.nan, np.float32)
-    for era in context.train:
-        shown[context.panel.rows(era)] = given[context.panel.rows(era)]
-    return {model.other_model: shown}
-
-
-def _other_model_facts(context: RunContext, model: Model) -> dict[str, str]:
-    """A hash of what `_other_models` shows of the training eras; no fact where a model reads none."""
-    if model.other_model is None:
-        return {}
-    given = context.panel.extras[model.other_model]
-    shown = np.concatenate([given[context.panel.rows(era)] for era in context.train])
-    return {"other model": hashlib.sha256(shown.tobytes()).hexdigest()}
 
 
 def _number(context: RunContext) -> int | None:
