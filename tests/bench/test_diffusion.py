@@ -2,7 +2,8 @@
 
 Asked: fitted in 15 minutes on 2 cores; 50,000 rows a minute and core; correlations of features, and of features with the
 target, at most twice as far from held-out eras as those of the training eras; no memory of training rows (distance to the
-nearest .9 to 1.1 of that of held-out rows). Run with `make bench`.
+nearest .9 to 1.1 of that of held-out rows). The copula's figures are printed beside it and not asked for: features of the
+default world are drawn nearly as a copula draws. Run with `make bench`.
 """
 
 import time
@@ -50,7 +51,6 @@ def test_a_diffusion_model_of_the_small_tournament_is_quick_and_as_real_as_asked
     assert seconds < 15 * 60
     assert rate > 50_000
     assert best.corr_ratio <= 2
-    assert best.corr < found["copula"].corr
     assert best.target_corr_ratio <= 2
     assert 0.9 <= best.memorised <= 1.1
 
