@@ -136,8 +136,9 @@ class NetworkModel(Model, OnDevice):
         return 4 * self._n_weights(n_columns) + 16 * n_columns + 10_000
 
     def training_bytes(self, n_rows: int, n_columns: int) -> int:
-        n_batch = min(n_rows, self.batch_size)
-        return 4 * (WEIGHT_COPIES * self._n_weights(n_columns) + n_batch * self._activations(n_columns))
+        # A row's inputs in three copies, its activations with gradients and draws of dropout in two and a half.
+        activations = 3 * n_columns + 5 * self.members * sum(self.hidden) // 2
+        return 4 * (WEIGHT_COPIES * self._n_weights(n_columns) + min(n_rows, self.batch_size) * activations)
 
     @abstractmethod
     def _untrained(self, moments: tuple[Float64, Float64], init: "torch.Generator") -> "PredictionNetwork":
@@ -146,10 +147,6 @@ class NetworkModel(Model, OnDevice):
     @abstractmethod
     def _n_weights(self, n_columns: int) -> int:
         """Weights of the network."""
-
-    @abstractmethod
-    def _activations(self, n_columns: int) -> int:
-        """Floats that a training step holds for each row."""
 
     def _restored_network(self, device: "torch.device") -> "PredictionNetwork":
         from numerai_lab.neural.networks import generator_for
@@ -184,9 +181,6 @@ class MLP(NetworkModel):
         sizes = [n_columns, *self.hidden, 1]
         return self.members * sum((n_in + 1) * n_out for n_in, n_out in itertools.pairwise(sizes))
 
-    def _activations(self, n_columns: int) -> int:
-        return 3 * n_columns + 4 * self.members * sum(self.hidden)
-
 
 class TabM(NetworkModel):
     """TabM: an ensemble of multilayer perceptrons that share their weights, but for scales of inputs and outputs.
@@ -213,6 +207,3 @@ class TabM(NetworkModel):
         sizes = [n_columns, *self.hidden, 1]
         shared = sum(n_in * n_out for n_in, n_out in itertools.pairwise(sizes))
         return shared + self.members * sum(n_in + 2 * n_out for n_in, n_out in itertools.pairwise(sizes))
-
-    def _activations(self, n_columns: int) -> int:
-        return 3 * n_columns + 4 * self.members * sum(self.hidden)
