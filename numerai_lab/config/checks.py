@@ -53,7 +53,7 @@ def cross_checks(raw: Mapping[str, Any]) -> list[str]:
 
 def scope_checks(config: Config) -> list[str]:
     """Problems of variants with the fit scopes of their generators, and with the targets that they learn."""
-    problems = []
+    problems = list(dict.fromkeys(problem for name in config.trained for problem in _start_problems(config, name)))
     for name, variant in config.variants.items():
         used = [config.generators[g] for g in variant.inputs if g in config.generators]
         chosen = {a: config.augmenters[a] for a in variant.augment if a in config.augmenters}
@@ -73,6 +73,25 @@ def scope_checks(config: Config) -> list[str]:
             for g in variant.after
             if g in config.generators and config.generators[g].fit_scope.kind != "early"
         ]
+    return problems
+
+
+def _start_problems(config: Config, name: str) -> list[str]:
+    """Problems of a variant whose network begins with the encoder of a generator."""
+    variant, start = config.variants[name], config.model_of(name).encoder_of
+    if start is None:
+        return []
+    where = f"variants.{name}.model.start_from" if variant.model else "model.start_from"
+    if start not in config.generators:
+        return [f"{where}: no generator {start!r}; {nearest(start, config.generators)}"]
+    problems = []
+    if message := config.generators[start].no_encoder:
+        problems.append(f"{where}: {start!r}: {message}")
+    if further := [read for read in variant.inputs if read != RAW]:
+        problems.append(
+            f"variants.{name}.features: its network begins with the encoder of {start!r}, which reads raw features; name them "
+            f"alone, without {' and '.join(further)}, or give the variant another model"
+        )
     return problems
 
 

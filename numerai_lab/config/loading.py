@@ -10,6 +10,7 @@ from numerai_lab.config.checks import cross_checks, scope_checks
 from numerai_lab.config.default_variants import mapping, with_variants
 from numerai_lab.config.kinds import class_for, without_foreign
 from numerai_lab.config.messages import sentence
+from numerai_lab.config.random_starts import with_random_starts
 from numerai_lab.config.schema import KIND_KEYS, SECTIONS, Config
 from numerai_lab.config.yaml_file import parse_yaml, read_yaml
 from numerai_lab.core.component import Component
@@ -80,7 +81,7 @@ def parse_config(raw: dict[str, Any], where: str) -> Config:
     if problems or config is None:
         count = f"{len(problems)} problem{'s' * (len(problems) != 1)}"
         raise NlabError("\n".join([f"{where}: {count}", *(f"  {problem}" for problem in problems)]))
-    return config
+    return with_random_starts(config)
 
 
 def _checked_mapping(raw: Any, where: str) -> dict[str, Any]:

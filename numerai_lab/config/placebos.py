@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from numerai_lab.config.default_variants import NOISE, RAW, SAME_ROWS, SHUFFLED, UNTRAINED
+from numerai_lab.config.random_starts import random_starts
 from numerai_lab.config.schema import Config
 
 PLACEBOS = {"placebo": (NOISE, SAME_ROWS, SHUFFLED), "untrained": (UNTRAINED,)}
@@ -17,7 +18,7 @@ class Placebos:
     """Variant → its placebo, a variant of the same run that it is compared with beside the reference.
 
     placebo: has noise columns in place of learned ones, repeated rows in place of new ones, or the same weights over shuffled
-    eras. untrained: has an untrained network in place of a trained one.
+    eras. untrained: has an untrained network in place of a trained one, or begins at random instead of with a trained encoder.
     """
 
     placebo: Mapping[str, str] = field(default_factory=dict)
@@ -49,11 +50,14 @@ def placebos_of(config: Config) -> Placebos:
     untrained networks replace networks), repeated rows replace augmenters, shuffled weights replace weights of the same kind.
     Raw features, other components, the model, neutralisation, targets and training eras are the same. Of several candidates
     the one that replaces most of these methods is taken, then the nearest in width and shape, in number and weight of rows,
-    or in parameters of weights. Names do not matter.
+    or in parameters of weights. Names do not matter. The placebo of a network that begins with a trained encoder is the same
+    network begun at random.
     """
     recipes = {name: _Recipe.of(config, name) for name in config.trained}
     reference = recipes.get(config.reference, _Recipe(frozenset(), frozenset({RAW})))
-    return Placebos(**{kind: _with_ensembles(config, _nearest(config, recipes, reference, kind)) for kind in PLACEBOS})
+    nearest = {kind: _nearest(config, recipes, reference, kind) for kind in PLACEBOS}
+    nearest["untrained"] |= {name: twin for name, twin in random_starts(config).items() if name != config.reference}
+    return Placebos(**{kind: _with_ensembles(config, pairs) for kind, pairs in nearest.items()})
 
 
 def unequal(config: Config, placebos: Placebos) -> list[str]:

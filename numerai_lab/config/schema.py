@@ -192,6 +192,11 @@ class Config(_Strict):
         """The model of a variant: its own, or that of the run."""
         return self.variants[variant].model or self.model
 
+    def generators_of(self, variant: str) -> tuple[str, ...]:
+        """Names of the generators whose fits a variant needs: for their columns, or for the encoder its network begins with."""
+        names = (*self.variants[variant].inputs, self.model_of(variant).encoder_of)
+        return tuple(name for name in dict.fromkeys(names) if name in self.generators)
+
     @property
     def trained(self) -> tuple[str, ...]:
         """Names of the variants that have a model: all but ensembles."""

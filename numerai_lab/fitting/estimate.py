@@ -108,8 +108,14 @@ class EstimateInputs:
             chosen = [config.augmenters[augmenter] for augmenter in variant.augment]
             blocks = sum(a.growth for a in chosen) + (not any(a.replaces for a in chosen))
             n_columns = sum(widths[input_name] for input_name in variant.inputs)
-            out.append((config.model_of(name), round(n_train * blocks), n_columns))
+            out.append((sized_model(config, name), round(n_train * blocks), n_columns))
         return out
+
+
+def sized_model(config: Config, variant: str) -> Model:
+    """The model of a variant, as large as it is with the encoder that it begins with."""
+    model = config.model_of(variant)
+    return model if model.encoder_of is None else model.with_encoder_widths(config.generators[model.encoder_of].encoder_widths)
 
 
 def need(task: EstimateInputs) -> ResourceNeeds:
@@ -118,8 +124,7 @@ def need(task: EstimateInputs) -> ResourceNeeds:
     Memory is the larger of the reader's, and libraries with the largest fit and the largest training or scoring. Disk holds
     generated columns, materialized rows, predictions, models and pages.
     """
-    read = {name for variant in task.config.trained for name in task.config.variants[variant].inputs}
-    used = read & task.config.generators.keys()
+    used = {name for variant in task.config.trained for name in task.config.generators_of(variant)}
     ingest = INGEST_BYTES + INGESTED_BYTES * sum(task.n_rows.values()) if task.new_stores else 0
     return ResourceNeeds(max(ingest, _memory(task, used)), _disk(task, used))
 
@@ -148,7 +153,7 @@ def _disk(task: EstimateInputs, used: set[str]) -> int:
     targets = {name: len(config.targets_of(name)) for name in config.trained}
     predicted = task.rows_of(task.plan.splits.validation) + sum(task.rows_of(fold.splits.validation) for fold in task.folds)
     predictions = predicted * (PREDICTED_BYTES + 4 * n_seeds * (sum(targets.values()) + len(config.variants)))
-    saved = sum(n * config.model_of(name).saved_bytes(task.n_features) for name, n in targets.items())
+    saved = sum(n * sized_model(config, name).saved_bytes(task.n_features) for name, n in targets.items())
     models = n_seeds * (2 + len(task.folds)) * saved  # in the cache and the run
     pages = max(model.training_disk_bytes(rows, columns) for model, rows, columns in task.trainings())
     return PAGES_BYTES + columns + task.kept_bytes() * n_seeds + predictions + models + pages

@@ -68,7 +68,7 @@ def mismatch(manifest: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 def _parts(config: Config) -> dict[str, tuple[type | ModuleType, ...]]:
     """Name → classes and modules. Components are named by kind: their own names mean nothing."""
     trained = [config.variants[name] for name in config.trained]
-    generators = [config.generators[name] for variant in trained for name in variant.inputs if name in config.generators]
+    generators = [config.generators[name] for variant in config.trained for name in config.generators_of(variant)]
     augmenters = [config.augmenters[name] for variant in trained for name in variant.augment]
     transforms = [variant.target_transform for variant in trained if variant.target_transform is not None]
     named: list[tuple[str, Generator | Augmenter | TargetTransform | Model]] = [

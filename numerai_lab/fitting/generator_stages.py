@@ -23,6 +23,7 @@ from numerai_lab.fitting.fitted import FittedGenerator
 from numerai_lab.fitting.run_context import RunContext
 from numerai_lab.fitting.stage_facts import STATE, component_facts, read_array
 from numerai_lab.generators import Generator
+from numerai_lab.neural.starting_encoder import StartingEncoder
 from numerai_lab.storage.code_version import code_version
 from numerai_lab.storage.folders import key_of
 from numerai_lab.storage.resumable import fit_context, journaled
@@ -50,6 +51,11 @@ class Fitted:
     def names(self) -> list[str]:
         """Names of the columns."""
         return self.fits.names
+
+    @property
+    def encoder(self) -> StartingEncoder:
+        """The encoder for a network that begins with it, by the fit that also gives the columns of live rows."""
+        return self.fits.generators[-1].starting_encoder()
 
     @cached_property
     def state(self) -> bytes:

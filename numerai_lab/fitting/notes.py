@@ -17,7 +17,7 @@ def notes_of(plan: FitPlan, alias: str) -> dict[str, str]:
 
     def parts(variants: Sequence[str]) -> Iterator[str]:
         inputs = [name for variant in variants for name in config.variants[variant].inputs]
-        used = [config.generators[name] for name in inputs if name in config.generators]
+        used = [config.generators[name] for variant in variants for name in config.generators_of(variant)]
         scopes = {generator.fit_scope.kind for generator in used}
         yield from (f"reads the feature set {name}" for name in config.input_sets if name in inputs)
         yield "transductive" if "all" in scopes else ""

@@ -18,6 +18,7 @@ from numerai_lab.core.panel import Panel
 from numerai_lab.core.seeding import rng_for
 from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.fitting import materialized
+from numerai_lab.fitting.generator_stages import Fitted
 from numerai_lab.fitting.other_models import other_model_facts, shown_predictions
 from numerai_lab.fitting.run_context import RunContext
 from numerai_lab.fitting.set_columns import InputColumns
@@ -81,14 +82,16 @@ def with_materialized_rows(context: RunContext, stream: TrainingStream, seed: in
     return replace(stream, kept=sources)
 
 
-def trained(name: str, context: RunContext, future: Panel, fitted: Mapping[str, InputColumns], seed: int) -> Float32:
+def trained(
+    name: str, context: RunContext, future: Panel, fitted: Mapping[str, InputColumns], encoder: Fitted | None, seed: int
+) -> Float32:
     """Two stages: the trained model of a variant, and its predictions for the rows of `future`.
 
-    The context must be that of the variant and of the target to learn (`learning`). Raises NlabFailure for predictions that
-    are not finite.
+    The context must be that of the variant and of the target to learn (`learning`). encoder: the generator whose encoder the
+    model begins with. Raises NlabFailure for predictions that are not finite.
     """
     inputs, label = context.config.variants[name].inputs, model_name(name, seed, _number(context))
-    model = _fitted_model(name, context, fitted, seed)
+    model = _fitted_model(name, context, fitted, encoder, seed)
     (path,) = model.folder.glob("model.*")
     context.save(model_file(name, seed, path.suffix, _number(context)), path.read_bytes())
 
@@ -112,7 +115,7 @@ def trained(name: str, context: RunContext, future: Panel, fitted: Mapping[str, 
     return np.array(read_array(entry, PREDICTIONS, future.n_rows))
 
 
-def _fitted_model(name: str, context: RunContext, fitted: Mapping[str, InputColumns], seed: int) -> Entry:
+def _fitted_model(name: str, context: RunContext, fitted: Mapping[str, InputColumns], encoder: Fitted | None, seed: int) -> Entry:
     """Stage: the model of a variant, in its own format."""
     variant, model = context.config.variants[name], context.config.model_of(name)
     augmenters = {augmenter: fitted_augmenter(context, augmenter, seed) for augmenter in variant.augment}
@@ -122,7 +125,8 @@ def _fitted_model(name: str, context: RunContext, fitted: Mapping[str, InputColu
         stream = with_materialized_rows(context, _stream(context, variant.inputs, fitted, augmenters, seed), seed)
         stream = replace(stream, panel=replace(stream.panel, extras=shown_predictions(context, model)))
         with context.display.task(label) as progress:
-            done = model.fresh().fit(stream, rng_for(seed, "model"), fit_context(work, progress))
+            untrained = model.fresh() if encoder is None else model.begun_with(encoder.encoder)
+            done = untrained.fit(stream, rng_for(seed, "model"), fit_context(work, progress))
         suffix, content = done.saved()
         (work / f"model{suffix}").write_bytes(content)
 
@@ -137,6 +141,7 @@ def _fitted_model(name: str, context: RunContext, fitted: Mapping[str, InputColu
         "trained on": ranges_text(train),
         "invented eras": _first_invented(context) if any(augmenter.invents_eras for augmenter in augmenters.values()) else None,
         "seed": seed,
+        **({} if encoder is None else {"begins with": encoder.recipe}),
     }
     return context.stages.obtain(Stage("models", label, facts), make)
 

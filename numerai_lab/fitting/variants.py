@@ -57,7 +57,7 @@ def fit_generators(context: RunContext) -> dict[tuple[str, int], Fitted]:
     nothing at random is fitted once for all seeds.
     """
     config = context.config
-    used = {name for variant in config.trained for name in config.variants[variant].inputs}
+    used = {name for variant in config.trained for name in config.generators_of(variant)}
     out: dict[tuple[str, int], Fitted] = {}
     widths: dict[str, int] = {}
     for name, template in config.generators.items():
@@ -83,7 +83,7 @@ def check_methods(config: Config, panel: Panel, plan: FitPlan) -> None:
         where = f"variants.{variant_name}.model" if variant.model else "model"
         message = config.model_of(variant_name).refusal(panel.only(plan.models[variant_name]))
         problems |= {f"{where}: {message}": None} if message else {}
-        for name in (input_name for input_name in variant.inputs if input_name in config.generators):
+        for name in config.generators_of(variant_name):
             template = config.generators[name]
             for part in plan.generators[name]:
                 try:
@@ -109,7 +109,9 @@ def train_and_predict(context: RunContext, fitted: Mapping[tuple[str, int], Fitt
 
     def values_of(name: str, seed: int, target: str) -> Float32:
         generators = {generator: fit for (generator, of_seed), fit in fitted.items() if of_seed == seed}
-        return trained(name, learning(context, name, target), future, {**generators, **given}, seed)
+        start = config.model_of(name).encoder_of
+        encoder = None if start is None else generators[start]
+        return trained(name, learning(context, name, target), future, {**generators, **given}, encoder, seed)
 
     return predicted(config, context.plan.shared_models, future, values_of)
 

@@ -63,6 +63,10 @@ class Autoencoder(EncoderGenerator, TrainedGenerator):
     def _widths(self) -> list[int]:
         return super()._widths if self.emit == "bottleneck" else [self.hidden] * self.n_layers
 
+    @property
+    def _emits_all_layers(self) -> bool:
+        return self.emit == "deep_stack"
+
     def _columns(self, cells: "torch.Tensor", block: Block) -> "torch.Tensor":
         if self.emit == "bottleneck":
             return super()._columns(cells, block)
@@ -81,6 +85,10 @@ class RandomEncoder(EncoderGenerator):
 
     control: ClassVar[Control] = Control(why="it is a placebo")
     kind: Literal["random_encoder"] = "random_encoder"
+
+    @property
+    def no_encoder(self) -> str:
+        return "its weights are random; take a trained encoder, or start_weights: random"
 
     def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         return self._learned(self._encoder(panel, rng).stack())

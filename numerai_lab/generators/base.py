@@ -13,6 +13,7 @@ from numerai_lab.core.component import Component
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.generators.select import Select
+from numerai_lab.neural.starting_encoder import StartingEncoder
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,20 @@ class Generator(Component):
     def untrained(self) -> dict[str, Any] | None:
         """Parameters of an untrained network of about this size and as many columns; None if nothing is trained."""
         return None
+
+    @property
+    def no_encoder(self) -> str:
+        """The end of a sentence that says why no network can begin with this generator's encoder; empty where one can."""
+        return "it has no encoder that is trained without labels"
+
+    @property
+    def encoder_widths(self) -> list[int]:
+        """Widths of the encoder's layers, about, for estimates; empty without an encoder."""
+        return []
+
+    def starting_encoder(self) -> StartingEncoder:
+        """The fitted encoder for a network that begins with it. Only generators without `no_encoder` have it."""
+        raise NotImplementedError(f"{self.kind}: {self.no_encoder}")
 
     @property
     def fit_scope(self) -> FitScope:

@@ -286,6 +286,10 @@ class SubTab(CorruptingContrastive):
         starts = np.rint(np.linspace(0, n_columns - width, self.subsets)).astype(int)
         return np.stack([order[start : start + width] for start in starts]).astype(np.int64)
 
+    @property
+    def no_encoder(self) -> str:
+        return "its columns are means over encoders of subsets of the features; take another method"
+
     def _objective(self, frame: "EncoderFrame") -> "ContrastiveObjective":
         from numerai_lab.neural.contrastive import SubTabObjective
 

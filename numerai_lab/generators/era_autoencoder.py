@@ -11,6 +11,7 @@ from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.generators.neural import TrainedGenerator
 from numerai_lab.neural.layer_state import keep_layers, layers_in
+from numerai_lab.neural.starting_encoder import StartingEncoder
 
 if TYPE_CHECKING:
     import torch
@@ -86,6 +87,32 @@ class EraAutoencoder(TrainedGenerator):
     @property
     def untrained(self) -> dict[str, Any] | None:
         return super().untrained if self.emit != ["era"] else None
+
+    @property
+    def no_encoder(self) -> str:
+        if self.emit == ["era"]:
+            return "emit: [era] trains no network"
+        return "a model does not know a row's era; take emit_era: max" if self.emit_era == "own" else ""
+
+    @property
+    def encoder_widths(self) -> list[int]:
+        return [self.frozen_hidden, self.frozen_width, self.hidden, self.hidden, self.n_components]
+
+    def starting_encoder(self) -> StartingEncoder:
+        state = self.state()
+        frozen, layers = (layers_in(state, n, prefix=f"{name}_") for name, n in N_LAYERS.items())
+        shape = {
+            "form": "era",
+            "n_inputs": frozen[0][0].shape[1],
+            "selected": "selected_" in state,
+            "top": float(self.top_),
+            "frozen": [self.frozen_hidden, self.frozen_width],
+            "hidden": self.hidden,
+            "n_latent": self.n_components,
+            "code": self.code(None),
+        }
+        constants = {f"{name}_{i}": pair[j] for i, pair in enumerate(frozen) for j, name in enumerate(("weights", "biases"))}
+        return StartingEncoder(shape, layers, state.get("selected_"), constants)
 
     @property
     def _shape(self) -> dict[str, int]:

@@ -14,6 +14,7 @@ from numerai_lab.core.panel import Block, Panel
 from numerai_lab.generators.base import Generator
 from numerai_lab.neural.layer_state import Layers, keep_layers, layers_in
 from numerai_lab.neural.settings import OnDevice, Training
+from numerai_lab.neural.starting_encoder import StartingEncoder
 
 if TYPE_CHECKING:
     import torch
@@ -67,6 +68,30 @@ class EncoderGenerator(NetworkGenerator):
     def _widths(self) -> list[int]:
         """The width of every layer, in order."""
         return [self.hidden] * self.n_layers + [self.n_components]
+
+    @property
+    def no_encoder(self) -> str:
+        return "it learned from targets" if self.uses_labels else ""
+
+    @property
+    def encoder_widths(self) -> list[int]:
+        return self._widths
+
+    def starting_encoder(self) -> StartingEncoder:
+        layers, selected = self._layers(), self.state().get("selected_")
+        shape = {
+            "form": "layers",
+            "n_inputs": layers[0][0].shape[1],
+            "selected": selected is not None,
+            "widths": self._widths,
+            "deep": self._emits_all_layers,
+        }
+        return StartingEncoder(shape, layers, selected)
+
+    @property
+    def _emits_all_layers(self) -> bool:
+        """Whether all layers' activations are emitted, rather than the last layer's output."""
+        return False
 
     def _encoder(self, panel: Panel, rng: np.random.Generator, n_in: int | None = None) -> "Encoder":
         """An untrained encoder. n_in: columns that it reads at a time, default all."""

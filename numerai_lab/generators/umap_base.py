@@ -54,6 +54,10 @@ class UMAPBase(Generator):
     def names_out(self) -> list[str]:
         return [f"u{i + 1}" for i in range(self.n_components)]
 
+    @property
+    def no_encoder(self) -> str:
+        return f"mode: {self.mode} has no encoder of its own; take mode: parametric"
+
     def refusal(self, panel: Panel) -> str:
         return self._too_few(self._n_landmarks(panel.n_rows))
 

@@ -13,6 +13,7 @@ from numerai_lab.core.progress import NO_CONTEXT, FitContext, sub_progress
 from numerai_lab.generators.umap_base import LayoutParameters
 from numerai_lab.generators.umap_graph import START_SECONDS, GraphUMAP
 from numerai_lab.neural.layer_state import keep_layers, layers_in
+from numerai_lab.neural.starting_encoder import StartingEncoder
 
 if TYPE_CHECKING:
     import torch
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from numerai_lab.neural.umap_encoder import EncoderSchedule, ScoreEncoder
     from numerai_lab.neural.umap_graph import LandmarkSpace
 
+SPREAD_COLUMNS = {"manhattan": 4, "hamming": 5}
+"""Columns that rows are spread out to for each feature; one with other metrics. See `neural.neighbours.spread_out`."""
 STEP_FLOPS, FORWARD_FLOPS = 15, 8
 """Measured costs of a training step and of a forward pass, per row and weight."""
 
@@ -69,6 +72,30 @@ class UMAPParametric(EncoderParameters, LayoutParameters, GraphUMAP):
     learned: ClassVar[str] = "curve_"
 
     mode: Literal["parametric"] = Field("parametric", description="an encoder")
+
+    @property
+    def no_encoder(self) -> str:
+        return "fit_on: per_era trains an encoder for each era; take train or all" if self.fit_on == "per_era" else ""
+
+    @property
+    def encoder_widths(self) -> list[int]:
+        return [self.principal, *[self.hidden] * self.n_layers, self.n_components]
+
+    def starting_encoder(self) -> StartingEncoder:
+        state = self.state()
+        n_spread, n_principal = self.projection_.shape
+        shape = {
+            "form": "scores",
+            "n_inputs": n_spread // SPREAD_COLUMNS.get(self.metric, 1),
+            "selected": "selected_" in state,
+            "metric": self.metric,
+            "n_spread": n_spread,
+            "n_principal": n_principal,
+            "hidden": [self.hidden] * self.n_layers,
+            "n_components": self.n_components,
+        }
+        constants = {"projection": self.projection_, "shift": self.shift_}
+        return StartingEncoder(shape, self._layers(), state.get("selected_"), constants)
 
     @property
     def whole_era(self) -> bool:

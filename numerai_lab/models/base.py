@@ -1,6 +1,7 @@
 """The contract of models: they learn from a training stream and predict rows."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -10,6 +11,7 @@ from numerai_lab.core.component import Component
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.core.training_stream import TrainingStream
+from numerai_lab.neural.starting_encoder import StartingEncoder
 
 
 class Model(Component):
@@ -32,6 +34,24 @@ class Model(Component):
         panel: the training eras. It is never looked into further than what it has.
         """
         return ""
+
+    @property
+    def encoder_of(self) -> str | None:
+        """The generator whose encoder the model begins with, by name; None where it begins with none."""
+        return None
+
+    @property
+    def random_start(self) -> "Model | None":
+        """The same model with random weights of the encoder; None where it begins with no learned ones."""
+        return None
+
+    def begun_with(self, encoder: StartingEncoder) -> Self:
+        """The unfitted model, with the encoder of `encoder_of`. Only models that may begin with one have it."""
+        raise NotImplementedError(f"{self.kind} begins with no encoder")
+
+    def with_encoder_widths(self, widths: Sequence[int]) -> "Model":
+        """A model of the same size, for estimates, once the widths of the encoder's layers are known."""
+        return self
 
     @abstractmethod
     def fit(self, stream: TrainingStream, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:

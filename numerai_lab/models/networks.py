@@ -2,6 +2,7 @@
 
 import itertools
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -12,12 +13,14 @@ from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.models.base import Model
+from numerai_lab.models.starting import LEARNED, StartingModel
 from numerai_lab.neural.settings import CLIP, OnDevice
 
 if TYPE_CHECKING:
     import torch
 
     from numerai_lab.neural.predictors import PredictionNetwork
+    from numerai_lab.neural.stream_batches import StreamBatches
 
 WEIGHT_COPIES = 12
 """Copies of the weights at the peak of training: gradients, moments, running mean, a checkpoint and its bytes."""
@@ -96,6 +99,7 @@ class NetworkModel(Model, OnDevice):
         device = device_for(self.device)
         batches = StreamBatches(stream, self.batch_size, order_seed, self.benchmark)
         network = self._untrained(input_moments(stream, rng), generator_for(init))
+        self._begin(network, batches, rng)
         penalties = Penalties(self.exposure_weight, n_raw(stream) or len(stream.input_names), self.benchmark_weight)
         objective = PredictionObjective(network, self.loss, self.dropout, penalties).to(device)
         settings = OptimiserSettings(
@@ -144,6 +148,9 @@ class NetworkModel(Model, OnDevice):
     def _untrained(self, moments: tuple[Float64, Float64], init: "torch.Generator") -> "PredictionNetwork":
         """A network with new weights. moments: mean and standard deviation of every input."""
 
+    def _begin(self, network: "PredictionNetwork", batches: "StreamBatches", rng: np.random.Generator) -> None:
+        """Brings a new network to where its training begins, where that is not at random weights."""
+
     @abstractmethod
     def _n_weights(self, n_columns: int) -> int:
         """Weights of the network."""
@@ -157,7 +164,7 @@ class NetworkModel(Model, OnDevice):
         return network.to(device).eval()
 
 
-class MLP(NetworkModel):
+class MLP(StartingModel, NetworkModel):
     """A multilayer perceptron: standardised inputs, hidden layers with ReLU and dropout, one output.
 
     A batch holds rows of one era, so that the loss is a correlation within an era. Eras come in a
@@ -171,11 +178,35 @@ class MLP(NetworkModel):
     """
 
     kind: Literal["mlp"] = "mlp"
+    hidden: list[int] = Field([1024, 512, 256], max_length=32, description="widths of the hidden layers; [] needs start_from")
+
+    @model_validator(mode="after")
+    def _layers_to_train(self) -> Self:
+        if not self.hidden and self.start_from is None:
+            raise ValueError("hidden: got [], wanted one width or more; only a network with start_from may have none")
+        if self.finetune == "gradual" and self.epochs < 2:
+            raise ValueError("finetune: gradual trains the encoder from the second epoch on; take 2 epochs or more")
+        return self
+
+    def with_encoder_widths(self, widths: Sequence[int]) -> Model:
+        return self.model_copy(update={"hidden": [*widths, *self.hidden], "start_from": None})
 
     def _untrained(self, moments: tuple[Float64, Float64], init: "torch.Generator") -> "PredictionNetwork":
         from numerai_lab.neural.predictors import MLPNetwork
+        from numerai_lab.neural.started import StartedNetwork
 
-        return MLPNetwork(moments, self.hidden, self.members, init)
+        shape = self._encoder_shape
+        if shape is None:
+            return MLPNetwork(moments, self.hidden, self.members, init)
+        return StartedNetwork(moments, shape, self.hidden, self.members, init)
+
+    def _begin(self, network: "PredictionNetwork", batches: "StreamBatches", rng: np.random.Generator) -> None:
+        from numerai_lab.neural.started import StartedNetwork
+
+        if isinstance(network, StartedNetwork):
+            assert self._encoder is not None
+            network.begin(self._encoder, self.start_weights == LEARNED, batches.sample(rng))
+            network.finetuned(self.finetune, self.epochs, len(batches))
 
     def _n_weights(self, n_columns: int) -> int:
         sizes = [n_columns, *self.hidden, 1]

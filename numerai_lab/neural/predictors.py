@@ -70,12 +70,8 @@ class PredictionNetwork(nn.Module):
     def forward(self, x: Tensor, dropout: Dropout | None = None) -> Tensor:
         """Outputs of standardised inputs: rows × members."""
 
-    @abstractmethod
-    def load_trunk(self, layers: Sequence[tuple[Float32, Float32]]) -> None:
-        """Begins with the weights (out × in) and biases of an encoder's first layers, which read inputs in their own units.
-
-        A ReLU follows each of them. Raises ValueError for layers of other sizes than the trunk's.
-        """
+    def begin_step(self, step: int) -> None:
+        """Decides before each step which layers learn; all, unless a network does otherwise."""
 
     def predicted(self, cells: Tensor) -> Tensor:
         """The members' mean prediction of inputs in their own units: rows × 1."""
@@ -169,6 +165,9 @@ class PredictionObjective(TrainingObjective):
     def __init__(self, network: PredictionNetwork, loss: Loss, dropout: float = 0.0, penalties: Penalties | None = None) -> None:
         super().__init__()
         self.network, self.kind, self.dropout, self.penalties = network, loss, dropout, penalties or Penalties()
+
+    def begin_step(self, step: int) -> None:
+        self.network.begin_step(step)
 
     def loss(self, batch: RowBatch, noise: torch.Generator) -> Tensor:
         assert batch.target is not None

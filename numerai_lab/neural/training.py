@@ -40,6 +40,9 @@ class TrainingObjective(nn.Module):
         """The loss that early stopping uses; that of training unless a method has another."""
         return self.loss(batch, noise)
 
+    def begin_step(self, step: int) -> None:
+        """Decides before each step, counted from 0, which parameters learn; all unless a method does otherwise."""
+
 
 class BatchSource(Protocol):
     """Batches to learn from, in an order that a seed decides: of a panel's rows, or of a training stream."""
@@ -216,6 +219,7 @@ class _Loop:
     def learn(self) -> None:
         """One step of AdamW on one batch; the rate falls along half a cosine."""
         self.objective.train()
+        self.objective.begin_step(self.step)
         batch = self.batches.next().to(self.device)
         rate = self.settings.learning_rate * (1 + math.cos(math.pi * self.step / self.n_steps)) / 2
         self.optimiser.param_groups[0]["lr"] = rate
