@@ -263,12 +263,7 @@ class SubTab(CorruptingContrastive):
     method: Literal["subtab"] = Field("subtab", description="training objective")
     corruption: float | None = _replaced(usual_corruption)
     subsets: int = Field(4, gt=1, le=32, description="subsets of columns")
-    overlap: float = Field(
-        0.75,
-        ge=0,
-        le=1,
-        description="share of its size that a subset reaches into its neighbour",
-    )
+    overlap: float = Field(0.75, ge=0, le=1, description="share of its size that a subset reaches into its neighbour")
 
     def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         self.subsets_ = self._subsets(panel.n_raw, rng)

@@ -173,8 +173,14 @@ class MLP(StartingModel, NetworkModel):
     weights and dropout learn from the same batches, and their predictions, each of mean 0 and
     deviation 1 in training where the loss is a correlation, are averaged.
 
+    With `start_from` the encoder of a generator comes first, up to the columns that it emits; these
+    are standardised, and `hidden` follows. The network reads raw features alone, and the run sets the
+    same network begun at random beside it.
+
     Source: per-era Pearson and sizes of [VolodymyrLinuxovich, a fork of Numerai's example scripts];
     networks among the strongest on tables split in time: TabReD, Rubachev et al. 2025 (ICLR).
+    Beginning with what was learned without labels: Rubachev et al. 2022 (arXiv:2207.03208); gradual
+    finetuning: Howard & Ruder 2018 (arXiv:1801.06146).
     """
 
     kind: Literal["mlp"] = "mlp"

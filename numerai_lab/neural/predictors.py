@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from numerai_lab.core.arrays import Array, Float32, Float64
+from numerai_lab.core.arrays import Array, Float64
 from numerai_lab.neural.era_losses import LOSSES, Loss, exposure, likeness
 from numerai_lab.neural.networks import full_precision, linear
 from numerai_lab.neural.rows import RowBatch
@@ -86,14 +86,6 @@ class PredictionNetwork(nn.Module):
         """Loads the weights that `arrays` returned."""
         self.load_state_dict({name: torch.from_numpy(arrays[f"network_{name}_"].copy()) for name in self.state_dict()})
 
-    def _on_standard(self, layers: Sequence[tuple[Float32, Float32]]) -> list[tuple[Tensor, Tensor]]:
-        """The same layers, the first for standardised inputs."""
-        weights, biases = layers[0][0].astype(np.float64), layers[0][1].astype(np.float64)
-        mean, scale = (values.cpu().numpy().astype(np.float64) for values in (self.mean, self.scale))
-        deviation = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
-        first = (weights * deviation).astype(np.float32), (biases + weights @ mean).astype(np.float32)
-        return [(torch.from_numpy(w), torch.from_numpy(b)) for w, b in (first, *layers[1:])]
-
 
 class Trunk(nn.Module):
     """Linear layers, each with a ReLU and dropout. sizes: inputs, then the width of every layer."""
@@ -130,22 +122,6 @@ class MLPNetwork(PredictionNetwork):
     def forward(self, x: Tensor, dropout: Dropout | None = None) -> Tensor:
         outputs = [head(trunk(x, dropout)) for trunk, head in zip(self.trunks, self.heads, strict=True)]
         return torch.cat(outputs, dim=1)
-
-    def load_trunk(self, layers: Sequence[tuple[Float32, Float32]]) -> None:
-        for trunk in self.trunks:
-            assert isinstance(trunk, Trunk)
-            copy_layers([(layer.weight, layer.bias) for layer in trunk.linears], self._on_standard(layers))
-
-
-@torch.no_grad()
-def copy_layers(own: Sequence[tuple[Tensor, Tensor]], layers: Sequence[tuple[Tensor, Tensor]]) -> None:
-    """Copies weights and biases into the first of a trunk's own. Raises ValueError for too many or other sizes."""
-    sizes, wanted = ([tuple(weight.shape) for weight, _ in part] for part in (layers, own))
-    if sizes != wanted[: len(sizes)]:
-        raise ValueError(f"layers of {sizes} weights (out × in) for a trunk of {wanted}")
-    for (own_weight, own_bias), (weight, bias) in zip(own, layers, strict=False):
-        own_weight.copy_(weight)
-        own_bias.copy_(bias)
 
 
 class Penalties(NamedTuple):

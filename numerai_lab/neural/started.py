@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from numerai_lab.core.arrays import Float64
-from numerai_lab.neural.era import Drop, no_dropout
 from numerai_lab.neural.networks import linear
-from numerai_lab.neural.predictors import PredictionNetwork, Trunk
+from numerai_lab.neural.predictors import Dropout, PredictionNetwork, Trunk
 from numerai_lab.neural.rows import RowBatch
 from numerai_lab.neural.starting_encoder import StartingEncoder
 from numerai_lab.neural.trunks import EncoderTrunk, trunk_of
@@ -46,9 +45,9 @@ class StartedNetwork(PredictionNetwork):
         self.finetune: Finetune = "all"
         self.epochs, self.steps_an_epoch = 1, 1
 
-    def forward(self, x: Tensor, drop: Drop = no_dropout, rate: float = 0.0) -> Tensor:
+    def forward(self, x: Tensor, dropout: Dropout | None = None) -> Tensor:
         parts = zip(self.encoders, self.trunks, self.heads, self.centre, self.unit, strict=True)
-        outputs = [head(trunk((encoder(x) - centre) * unit, drop, rate)) for encoder, trunk, head, centre, unit in parts]
+        outputs = [head(trunk((encoder(x) - centre) * unit, dropout)) for encoder, trunk, head, centre, unit in parts]
         return torch.cat(outputs, dim=1)
 
     def begin(self, encoder: StartingEncoder, learned: bool, sample: Sequence[RowBatch]) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from numerai_lab.core.arrays import Float32, Float64
+from numerai_lab.core.arrays import Float64
 from numerai_lab.neural.networks import linear
-from numerai_lab.neural.predictors import Dropout, PredictionNetwork, activated, copy_layers
+from numerai_lab.neural.predictors import Dropout, PredictionNetwork, activated
 
 
 class SharedLinear(nn.Module):
@@ -71,11 +71,3 @@ class TabMNetwork(PredictionNetwork):
         for layer in self.layers:
             hidden = layer(hidden, dropout)
         return hidden
-
-    @torch.no_grad()
-    def load_trunk(self, layers: Sequence[tuple[Float32, Float32]]) -> None:
-        """As of the base class; every member begins with the encoder itself, so that members differ in their heads alone."""
-        copy_layers([(layer.weight, layer.bias) for layer in self.trunk], self._on_standard(layers))
-        for layer, _ in zip(self.trunk, layers, strict=False):
-            layer.r.fill_(1)
-            layer.s.fill_(1)

@@ -17,7 +17,7 @@ from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.models import MLP
 from numerai_lab.neural import training
-from numerai_lab.neural.networks import Encoder, generator_for
+from numerai_lab.neural.networks import generator_for
 from numerai_lab.neural.predictors import Dropout, MLPNetwork, PredictionObjective, Trunk
 from numerai_lab.neural.stream_batches import StreamBatches, input_moments
 from numerai_lab.neural.training import OptimiserSettings, train_for
@@ -242,19 +242,6 @@ def test_a_prediction_does_not_depend_on_where_a_row_stands(kind: str) -> None:
     X = panel.features.astype(np.float32)
     order = np.random.default_rng(0).permutation(len(X))
     np.testing.assert_array_equal(model.predict(X[order]), model.predict(X)[order])
-
-
-def test_a_trunk_begins_with_an_encoders_weights() -> None:
-    rng = np.random.default_rng(0)
-    encoder = Encoder((rng.uniform(1, 3, 12), rng.uniform(0.5, 2, 12)), [12, 16, 8], generator_for(3))
-    network = MLPNetwork((np.full(12, 2.0), np.full(12, math.sqrt(2))), [16, 8], 2, generator_for(4))
-    network.load_trunk(encoder.stack())
-    cells = torch.from_numpy(PANEL.features[:50])
-    with torch.no_grad():
-        for trunk in network.trunks:
-            torch.testing.assert_close(trunk(network.standard(cells)), encoder(cells).relu(), atol=1e-5, rtol=1e-5)
-    with pytest.raises(ValueError, match="for a trunk of"):
-        network.load_trunk(Encoder((np.zeros(12), np.ones(12)), [12, 8, 8], generator_for(0)).stack())
 
 
 def test_dropout_drops_its_share_and_its_gradient_is_that_of_the_mask() -> None:

@@ -10,7 +10,7 @@ import torch
 from numerai_lab.core.progress import NO_CONTEXT
 from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.neural.era_losses import era_corr
-from numerai_lab.neural.networks import Encoder, generator_for
+from numerai_lab.neural.networks import generator_for
 from numerai_lab.neural.predictors import Dropout, PredictionObjective
 from numerai_lab.neural.stream_batches import StreamBatches
 from numerai_lab.neural.tabm import TabMNetwork
@@ -109,18 +109,6 @@ def test_its_training_has_the_losses_of_the_authors_network_on_the_same_batches(
     curve = train_for(objective, StreamBatches(blocks, 16, 0), 60, steps, 0, NO_CONTEXT)
     np.testing.assert_allclose(curve[:, 1], wanted, rtol=0, atol=1e-5)
     assert np.mean(wanted[-20:]) < np.mean(wanted[:20])
-
-
-def test_a_trunk_begins_with_an_encoder_in_every_member() -> None:
-    rng = np.random.default_rng(0)
-    encoder = Encoder((rng.uniform(1, 3, 12), rng.uniform(0.5, 2, 12)), [12, 16, 8], generator_for(3))
-    built = network(16, 8)
-    built.load_trunk(encoder.stack())
-    cells = torch.from_numpy(PANEL.features[:50])
-    with torch.no_grad():
-        hidden, wanted = built.hidden(built.standard(cells)), encoder(cells).relu()
-    for member in hidden:
-        torch.testing.assert_close(member.T, wanted, atol=1e-5, rtol=1e-5)
 
 
 def test_dropout_differs_between_members_and_is_off_in_predictions() -> None:
