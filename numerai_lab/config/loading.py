@@ -70,7 +70,13 @@ def load_part(path: Path | None, overrides: Sequence[str], keys: Sequence[str], 
 
 def parse_config(raw: dict[str, Any], where: str) -> Config:
     """A config from plain values. Raises NlabError with every problem."""
-    raw = raw if raw.get("variants") else with_variants(raw)
+    if not raw.get("variants"):
+        if mapping(raw, "model").get("start_from") is not None:
+            raise NlabError(
+                f"{where}: model.start_from: without variants, all of them would begin with this encoder, those of generated "
+                "columns too; write variants, and start_from into the model of one: variants.NAME.model"
+            )
+        raw = with_variants(raw)
     problems: list[str] = []
     config = None
     try:

@@ -102,6 +102,11 @@ def test_a_start_that_cannot_be_is_refused_in_a_sentence(variant: dict[str, Any]
         started(variants={"baseline": {}, "net": variant})
 
 
+def test_a_start_of_all_default_variants_is_refused() -> None:
+    with pytest.raises(NlabError, match=r"model.start_from: without variants, .*variants.NAME.model"):
+        started(model=NET, variants=None)
+
+
 def models_and_predictions(config: Config, panel: Panel, folder: Path) -> tuple[dict[str, bytes], np.ndarray]:
     """Saved components by file, and all predictions."""
     folder.mkdir(parents=True)
