@@ -83,6 +83,8 @@ def _asked(results: Row, result: str) -> list[Row]:
 def _measured(results: Row) -> Iterator[str]:
     """What the data are, what helps and harms, and which gains are excluded, the narrowest first."""
     yield from results["data"]
+    if len(worlds := results.get("worlds", ())) > 1:
+        yield f"the mean over world seeds {', '.join(map(str, worlds))}"
     methods = sorted(results["methods"], key=lambda row: row["high"] if row["high"] is not None else float("inf"))
     for verdict, sentence in (("better", "Better than raw features and than the placebos"), ("worse", "Worse than raw features")):
         named = ", ".join(f"`{row['method']}` {_interval(row)}" for row in methods if row["verdict"] == verdict)

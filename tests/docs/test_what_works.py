@@ -21,7 +21,7 @@ def configs(tmp_path: Path) -> Path:
     loss = {"method": "inverse", "kind": "umap_inverse", "verdict": "worse", "value": -0.02, "low": -0.03, "high": -0.01}
     unsure = {"method": "rare", "kind": "rare", "verdict": "too few eras", "value": None, "low": None, "high": None}
     equal = {"method": "umap", "kind": "umap", "verdict": "undecided", **NOTHING}
-    _write(tmp_path / "methods.json", {"data": ["SYNTHETIC data"], "methods": [equal, loss, unsure]})
+    _write(tmp_path / "methods.json", {"data": ["SYNTHETIC data"], "worlds": [11, 12], "methods": [equal, loss, unsure]})
     _write(tmp_path / "methods_csi500.json", {"data": ["51 eras"], "methods": []})
     (tmp_path / "README.md").write_text(
         "| [planes](planes.yaml) | nyuton: columns add a little | Numerai forum | a | 1 s |\n"
@@ -49,6 +49,7 @@ def test_what_was_found_is_proven_and_what_was_missed_is_not(configs: Path) -> N
 def test_the_default_world_says_which_gains_are_excluded(configs: Path) -> None:
     assert sections(configs)["default world"].splitlines() == [
         "- SYNTHETIC data",
+        "- the mean over world seeds 11, 12",
         "- Better than raw features and than the placebos: none.",
         "- Worse than raw features: `inverse` -.0200 (-.0300 … -.0100).",
         "- `umap`: +.0003 (-.0020 … +.0026). A gain above +.0026 is excluded.",
