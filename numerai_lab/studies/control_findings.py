@@ -60,9 +60,10 @@ def result_of(row: VariantOutcomes, musts: Iterable[Must]) -> Result | None:
     for must in musts:
         if (must.world, must.variant) == (row.world, row.variant):
             return "found" if _holds(must, row, row.n_seeds) else "missed"
-    if any(_concerns(must_not, row) for must_not in MUST_NOTS):
-        return "gain" if _gains(row) else "no gain"
-    return None
+    concerned = [must_not for must_not in MUST_NOTS if _concerns(must_not, row)]
+    if not concerned:
+        return None
+    return "gain" if any(_gains(row, must_not.than) for must_not in concerned) else "no gain"
 
 
 def expected_of(row: VariantOutcomes, musts: Iterable[Must]) -> str:
@@ -101,10 +102,11 @@ def _of_must(must: Must, row: VariantOutcomes | None, n_seeds: int) -> Finding:
 
 
 def _of_must_not(must_not: MustNot, concerned: Sequence[VariantOutcomes]) -> Finding:
-    gains = [f"{row.world} {row.variant} {signed(gain)}" for row in concerned for gain in _gains(row)]
+    gains = [f"{row.world} {row.variant} {signed(gain)}" for row in concerned for gain in _gains(row, must_not.than)]
     n_runs = sum({row.world: row.n_seeds for row in concerned}.values())
     measured = f"{len(gains)} in {n_runs} {'run' if n_runs == 1 else 'runs'}" + (f" ({', '.join(gains)})" if gains else "")
     needs = f"at most {must_not.allowed} resolved gain" if must_not.allowed else "no resolved gain"
+    needs += "" if must_not.than == "baseline" else f" over {must_not.than}"
     names = " or ".join(must_not.kinds)
     return Finding(" and ".join(must_not.worlds), names, needs, measured, len(gains) <= must_not.allowed)
 
@@ -139,9 +141,10 @@ def _measured(must: Must, row: VariantOutcomes) -> str:
     """`in 2, Δ +.0213 +.0176 +.0239, against placebo +.0250 …`."""
     shown = sum(_shows(must, outcome) for outcome in row.outcomes)
     text = f"in {shown}, Δ {' '.join(signed(outcome.change.value) for outcome in row.outcomes)}"
-    beside = [outcome.against["placebo"] for outcome in row.outcomes if "placebo" in outcome.against]
-    if beside and "placebo" in must.than and beside != [outcome.change for outcome in row.outcomes]:
-        text += f", against the placebo {' '.join(signed(change.value) for change in beside)}"
+    for opponent in (opponent for opponent in must.than if opponent != "baseline"):
+        beside = [outcome.against[opponent] for outcome in row.outcomes if opponent in outcome.against]
+        if beside and beside != [outcome.change for outcome in row.outcomes]:
+            text += f", against the {opponent} {' '.join(signed(change.value) for change in beside)}"
     return text
 
 
@@ -150,6 +153,7 @@ def _concerns(must_not: MustNot, row: VariantOutcomes) -> bool:
     return row.world in must_not.worlds and (named or not must_not.kinds)
 
 
-def _gains(row: VariantOutcomes) -> list[float]:
-    """The resolved ones, by world seed."""
-    return [outcome.change.value for outcome in row.outcomes if outcome.change.sign > 0]
+def _gains(row: VariantOutcomes, opponent: Opponent) -> list[float]:
+    """The resolved ones over an opponent, by world seed."""
+    changes = [outcome.change if opponent == "baseline" else outcome.against.get(opponent) for outcome in row.outcomes]
+    return [change.value for change in changes if change is not None and change.sign > 0]

@@ -1,14 +1,15 @@
 """What the controls must show, and what they must not: a line for each claim.
 
-Worlds are those of `data.world`, variants those of `configs/controls/WORLD.yaml`.
+Worlds are those of `data.world`, variants those of `configs/controls/WORLD.yaml`. WORLD_networks has
+networks in the place of trees.
 """
 
 import math
 from dataclasses import dataclass
 from typing import Literal
 
-Opponent = Literal["baseline", "placebo"]
-"""What a variant is compared with: the reference of its run, or its placebo there."""
+Opponent = Literal["baseline", "placebo", "untrained"]
+"""What a variant is compared with: the reference of its run, its placebo there, or the same network begun at random."""
 
 EVERY, MOST = 1.0, 2 / 3
 """Shares of the world seeds."""
@@ -44,15 +45,16 @@ class Must:
 
 @dataclass(frozen=True)
 class MustNot:
-    """Gains over the baseline that must not be resolved.
+    """Gains over an opponent that must not be resolved.
 
-    variants: by the kind of their only method; none = all variants. allowed: resolved gains over
+    kinds: variants by the kind of their only method; none = all variants. allowed: resolved gains over
     all runs of these worlds that pass for luck.
     """
 
     worlds: tuple[str, ...]
     kinds: tuple[str, ...] = ()
     allowed: int = 0
+    than: Opponent = "baseline"
 
 
 MUSTS = (
@@ -61,6 +63,8 @@ MUSTS = (
     Must("clusters", "raw+autoencoder", ("placebo",), share=MOST, mean=0.005),
     Must("clusters", "raw+scarf", ("placebo",), share=MOST, mean=0.005),
     Must("clusters", "raw+oracle", ("baseline",)),
+    Must("clusters_networks", "from_autoencoder", ("untrained",), share=MOST),
+    Must("clusters_networks", "from_scarf", ("untrained",), share=MOST),
     Must("steady", "gmm_targets", ("baseline", "placebo"), least=0.018),
     Must("steady", "gaussian_noise", ("placebo",), share=MOST),
     Must(LOST, "cutout_half", ("placebo",), share=MOST, mean=0.003),
@@ -75,4 +79,5 @@ MUST_NOTS = (
     MustNot((LOST,), ("duplicate", "gmm_targets")),
     MustNot(("unpaid", "null"), allowed=1),
     MustNot(("default",), allowed=1),
+    MustNot(("null_networks",), than="untrained"),
 )

@@ -60,19 +60,26 @@ def control_configs(spec: ControlSpec) -> dict[str, Config]:
 
 
 def shipped_configs(folder: Path) -> dict[str, Config]:
-    """World → its config in a folder, in the order of `WORLDS`. Raises NlabError where one is of no synthetic world."""
+    """World → its config in a folder, in the order of `WORLDS`. Raises NlabError where one is of no synthetic world.
+
+    A file WORLD_NAME.yaml is a further config of that world, and its own name stands for the world.
+    """
     paths = sorted(folder.glob("*.yaml"))
     if not paths:
         raise NlabError(f"{folder}: no configs there; run this in the repository's folder, or name theirs with --configs")
     configs: dict[str, Config] = {}
+    of_world: dict[str, list[str]] = {world: [] for world in WORLDS}
     for path in paths:
         config, _ = load_config(path)
         if not isinstance(config.data, Synthetic):
             raise NlabError(f"{path}: a control is a synthetic world; set data.source: synthetic")
-        if config.data.world in configs:
-            raise NlabError(f"{path}: the second config of the world {config.data.world!r} in {folder}")
-        configs[config.data.world] = config
-    return {world: configs[world] for world in WORLDS if world in configs}
+        world = config.data.world
+        name = path.stem if path.stem.startswith(f"{world}_") else world
+        if name in configs:
+            raise NlabError(f"{path}: the second config of the world {world!r} in {folder}; call it {world}_NAME.yaml")
+        configs[name] = config
+        of_world[world].append(name)
+    return {name: configs[name] for names in of_world.values() for name in names}
 
 
 def run_controls(

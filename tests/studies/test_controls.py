@@ -50,7 +50,8 @@ def holds(world: str, variant: str, *changes: Interval, **placebos: Interval) ->
 
 def test_every_world_has_a_config_of_its_size_and_every_requirement_a_variant_with_its_opponents() -> None:
     shipped = shipped_configs(SHIPPED)
-    assert list(shipped) == list(WORLDS)
+    assert [name for name in shipped if name in WORLDS] == list(WORLDS)
+    assert {*shipped} - {*WORLDS} == {"clusters_networks", "null_networks"}
     for config in shipped.values():
         assert isinstance(config.data, Synthetic)
         assert (config.data.size, config.data.seed) == ("control", 11)
@@ -58,8 +59,9 @@ def test_every_world_has_a_config_of_its_size_and_every_requirement_a_variant_wi
     for must in MUSTS:
         for world in CONTRASTS.get(must.world, (must.world,)):
             assert must.variant in shipped[world].variants
-            assert "placebo" not in must.than or must.variant in placebos_of(shipped[world]).placebo
-    assert {world for must_not in MUST_NOTS for world in must_not.worlds} <= {*WORLDS, *CONTRASTS}
+            placebos = placebos_of(shipped[world]).as_dict()
+            assert all(must.variant in placebos[opponent] for opponent in must.than if opponent != "baseline")
+    assert {world for must_not in MUST_NOTS for world in must_not.worlds} <= {*shipped, *CONTRASTS}
 
 
 @pytest.mark.parametrize("kind", METHODS)
@@ -107,6 +109,15 @@ def test_noise_columns_must_not_gain_in_clusters_and_variants_without_a_method_a
     gain = change(0.005)
     assert result_of(row("clusters", "raw+noise_32", gain, kinds=("random_columns",)), []) == "gain"
     assert result_of(row("clusters", "raw+oracle", gain, kinds=()), []) is None
+
+
+def test_a_network_must_beat_the_one_begun_at_random_where_clusters_earn_and_not_where_nothing_does() -> None:
+    gain, none = change(0.005), change(0.0)
+    assert holds("clusters_networks", "from_scarf", none, none, none, untrained=gain)
+    assert not holds("clusters_networks", "from_scarf", gain, gain, gain, untrained=none)
+    assert holds("null_networks", "from_scarf", gain, gain, gain, untrained=none)
+    assert not holds("null_networks", "from_scarf", none, none, none, untrained=gain)
+    assert result_of(row("null_networks", "from_scarf", none, kinds=(), untrained=gain), []) == "gain"
 
 
 def test_a_world_whose_runs_failed_misses_what_is_asked_of_it() -> None:
