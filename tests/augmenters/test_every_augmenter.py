@@ -1,6 +1,5 @@
 """What every registered augmenter that makes rows promises, asked through the stream that models read."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.progress import no_progress
 from numerai_lab.core.training_stream import Batch, TrainingStream
 from numerai_lab.fitting.materialized import FEATURES, MaterializedRows, make
+from tests.augmenters.small_panels import SMALL_PANELS
 from tests.conftest import component, make_panel
 
 KINDS = [kind for kind, cls in AUGMENTERS.items() if not cls.weighs]
@@ -135,20 +135,10 @@ def test_rebinned_rows_do_not_lie_between_bins(kind: str) -> None:
     assert not augmenter.between_bins
 
 
-SMALL: dict[str, Callable[[], Panel]] = {
-    "one feature": lambda: make_panel(n_features=1),
-    "one row an era": lambda: make_panel(n_rows=1),
-    "two rows an era": lambda: make_panel(n_rows=2),
-    "one era": lambda: make_panel(n_eras=1),
-    "a constant target": lambda: replace(make_panel(), target=np.full(1200, 0.5, np.float32)),
-    "constant features": lambda: replace(make_panel(), features=np.full((1200, 12), 2, np.int8)),
-}
-
-
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "umap_inverse"])  # compiles for eleven seconds
-@pytest.mark.parametrize("which", SMALL)
+@pytest.mark.parametrize("which", SMALL_PANELS)
 def test_small_panels_give_finite_rows_or_are_refused_in_a_sentence(kind: str, which: str) -> None:
-    panel = SMALL[which]()
+    panel = SMALL_PANELS[which]()
     template = component(kind)
     refused = template.refusal(panel)
     try:

@@ -1,6 +1,5 @@
 """What every registered augmenter that weighs promises, asked through the stream that models read."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.runs.reading import Run
+from tests.augmenters.small_panels import SMALL_PANELS
 from tests.conftest import component, make_config, make_panel
 
 KINDS = [kind for kind, cls in AUGMENTERS.items() if cls.weighs]
@@ -90,20 +90,10 @@ def test_it_has_no_parameter_of_augmenters_that_make_rows(kind: str) -> None:
         component(kind, copies=2)
 
 
-SMALL: dict[str, Callable[[], Panel]] = {
-    "one feature": lambda: make_panel(n_features=1),
-    "one row an era": lambda: make_panel(n_rows=1),
-    "two rows an era": lambda: make_panel(n_rows=2),
-    "one era": lambda: make_panel(n_eras=1),
-    "a constant target": lambda: replace(make_panel(), target=np.full(1200, 0.5, np.float32)),
-    "constant features": lambda: replace(make_panel(), features=np.full((1200, 12), 2, np.int8)),
-}
-
-
 @kinds
-@pytest.mark.parametrize("which", SMALL)
+@pytest.mark.parametrize("which", SMALL_PANELS)
 def test_small_panels_give_finite_weights_or_are_refused_in_a_sentence(kind: str, which: str) -> None:
-    panel, template = SMALL[which](), component(kind)
+    panel, template = SMALL_PANELS[which](), component(kind)
     refused = template.refusal(panel)
     try:
         weigher = template.fit(panel, np.random.default_rng(0))

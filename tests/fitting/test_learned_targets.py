@@ -18,7 +18,6 @@ from numerai_lab.core.panel import Auxiliary, Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.core.splits import Splits
 from numerai_lab.experiment import run
-from numerai_lab.fitting.holdout import load_sealed
 from numerai_lab.fitting.learned_targets import learning, plan_for, remarks_of
 from numerai_lab.fitting.plan import plan
 from numerai_lab.fitting.run_context import RunContext
@@ -29,8 +28,8 @@ from numerai_lab.report.findings import importances
 from numerai_lab.runs.reading import Run
 from numerai_lab.storage.scratch import Scratch
 from numerai_lab.studies.export_eras import export_eras
-from numerai_lab.studies.restored import Restored
 from tests.conftest import Quiet, make_config, make_panel, quick
+from tests.restored_runs import assert_saved_models_predict_as_recorded
 
 SPLITS = Splits(tuple(range(1, 16)), (16, 17, 22, 23), tuple(range(18, 22)), tuple(range(24, 31)), 2, 2)
 RESIDUAL = {"kind": "residual_to_benchmark", "benchmark": "model"}
@@ -242,16 +241,11 @@ def test_scores_are_against_the_runs_target_and_notes_say_what_was_learned(done:
 
 
 def test_saved_models_of_several_targets_predict_as_in_the_run(done: Run) -> None:
-    config = load_recorded(done.path / "config.yaml")
-    loaded, splits = load_sealed(config)
-    again = Restored(done, config, splits, ("both", "residual")).predictions(loaded.panel, splits.validation, Quiet())
-    table = pl.read_parquet(done.path / "predictions.parquet").filter(pl.col("split") != "")
-    for i, column in enumerate(again.columns):
-        np.testing.assert_array_equal(again.values[:, i], table[f"{column.variant}@{column.seed}"].to_numpy())
+    assert_saved_models_predict_as_recorded(done, "both", "residual")
     names = {path.name for path in (done.path / "models").iterdir()}
     assert {"both@1-target1.safetensors", "both@1-target2.safetensors", "baseline@1.safetensors"} <= names
     assert not any(name.startswith("augmenter-") for name in names)
-    assert {*importances(done, config, 60)} == {"baseline", "both", "residual"}
+    assert {*importances(done, load_recorded(done.path / "config.yaml"), 60)} == {"baseline", "both", "residual"}
 
 
 def test_rows_of_an_augmenter_that_learned_another_target_are_not_exported(done: Run, tmp_path: Path) -> None:

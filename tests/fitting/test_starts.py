@@ -17,14 +17,13 @@ from numerai_lab.experiment import run
 from numerai_lab.fitting.estimate import EstimateInputs, need
 from numerai_lab.fitting.fingerprint import fingerprint
 from numerai_lab.fitting.fit_plan import FitPlan
-from numerai_lab.fitting.holdout import load_sealed
 from numerai_lab.fitting.notes import notes_of
 from numerai_lab.fitting.run_context import RunContext
 from numerai_lab.fitting.variants import fit_generators, train_and_predict
 from numerai_lab.runs.reading import Run
 from numerai_lab.storage.scratch import Scratch
-from numerai_lab.studies.restored import Restored
 from tests.conftest import Quiet, make_config, make_panel, quick
+from tests.restored_runs import assert_saved_models_predict_as_recorded
 from tests.test_leakage import SPLITS, poisoned_features, poisoned_targets
 
 NET: dict[str, Any] = {"kind": "mlp", "start_from": "scarf", "epochs": 2, "learning_rate": 0.01}
@@ -151,12 +150,8 @@ def test_a_run_keeps_the_encoder_and_its_models_predict_without_it(done: Run) ->
     assert (done.path / "models" / "generator-scarf@1.safetensors").is_file()
     for path in (done.path / "models").glob("generator-*"):
         path.unlink()
-    config = load_recorded(done.path / "config.yaml")
-    loaded, splits = load_sealed(config)
-    again = Restored(done, config, splits, ("net", "net_from_random")).predictions(loaded.panel, splits.validation, Quiet())
-    table = pl.read_parquet(done.path / "predictions.parquet").filter(pl.col("split") != "")
-    for i, column in enumerate(again.columns):
-        np.testing.assert_array_equal(again.values[:, i], table[f"{column.variant}@{column.seed}"].to_numpy())
+    assert_saved_models_predict_as_recorded(done, "net", "net_from_random")
+    table = pl.read_parquet(done.path / "predictions.parquet")
     assert not table["net@1"].equals(table["net_from_random@1"], check_names=False)
 
 
