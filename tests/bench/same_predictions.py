@@ -131,7 +131,7 @@ class Side:
         """The schemas of all components. Raises BadSetup where none has a parameter that is to be set."""
         schema = json.loads(self.nlab("schema"))
         classes = [each for each in schema["$defs"].values() if "kind" in each.get("properties", {})]
-        if unknown := {*MODEL, *NETWORK, *AT_MOST}.difference(*(each["properties"] for each in classes)):
+        if unknown := {*MODEL, *NETWORK, *AT_MOST}.difference(*(model["properties"] for model in classes)):
             raise BadSetup(
                 f"{self.label}: no component has a parameter {', '.join(sorted(unknown))}; mend MODEL, NETWORK, AT_MOST"
             )

@@ -109,9 +109,9 @@ def test_every_generator_stands_beside_raw_features(done: Run, monkeypatch: pyte
     assert table["columns"].to_list() == [60, 3, 3, 3, 5]
     splits = done.manifest["splits"]
     scored = {*splits["val1"], *splits["val2"]}
-    for each in probes:
-        assert {*each.eras} == scored
-        assert np.isfinite(each.linear).all()
+    for representation in probes:
+        assert {*representation.eras} == scored
+        assert np.isfinite(representation.linear).all()
     for train in fitted:
         assert min(train) > 38  # 30 of 60 training eras were learned from with labels, 8 purged
         assert {*train} <= {*splits["train"]}
