@@ -16,6 +16,7 @@ from numerai_lab.fitting.holdout import load_sealed
 from numerai_lab.fitting.leak_warning import implausible
 from numerai_lab.fitting.learned_targets import plan_for, remarks_of
 from numerai_lab.fitting.notes import notes_of
+from numerai_lab.fitting.portable_facts import portable_facts
 from numerai_lab.fitting.prediction_table import missing_scores, prediction_table
 from numerai_lab.fitting.realism import realism_of
 from numerai_lab.fitting.run_context import ProgressDisplay, RunContext
@@ -25,7 +26,7 @@ from numerai_lab.fitting.truth import beside_truth_of_data
 from numerai_lab.fitting.variants import check_methods, fit_generators, resolved_config, train_and_predict
 from numerai_lab.metrics.scoring import Predictions, Scoring, check_rows, covered, per_era, score_table
 from numerai_lab.report import write_realism, write_report
-from numerai_lab.runs.layout import CONFIG, PER_ERA, PREDICTIONS, SCORES
+from numerai_lab.runs.layout import CONFIG, PER_ERA, PORTABLE, PREDICTIONS, SCORES
 from numerai_lab.runs.reading import Run, read_run
 from numerai_lab.runs.writing import RunFolder, new_run
 from numerai_lab.storage.folders import cache_dir
@@ -133,6 +134,8 @@ def _predict(run: _Prepared, folder: RunFolder, display: ProgressDisplay, option
             fitted = fit_generators(context)
         with folder.phase("train"):
             predicted = [(run.plan.splits, train_and_predict(context, fitted))]
+        fits = {key: generator.fits for key, generator in fitted.items()}
+        folder.write_text(PORTABLE, portable_facts(run.config, loaded, run.plan, fits, folder.work).text())
         if any(augmenter.invents_rows for augmenter in run.config.augmenters.values()):
             with folder.phase("realism"):
                 write_realism(folder, realism_of(context))

@@ -33,6 +33,11 @@ class Component(BaseModel):
     removed: ClassVar[Mapping[str, Any]] = {}
     """Parameters of earlier versions, with the only value that a config may still give them."""
 
+    portable: ClassVar[bool | None] = None
+    """Whether columns or predictions of rows follow from the saved state and the rows of one era alone.
+
+    None: True for the classes of this package, False for plug-ins, which declare themselves."""
+
     model_config = ConfigDict(extra="forbid", strict=True, validate_default=True, allow_inf_nan=False)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -77,3 +82,9 @@ class Component(BaseModel):
                 raise ValueError(f"{name!r} is no name of something learned")
             setattr(fitted, name, value)
         return fitted
+
+
+def is_portable(component: Component) -> bool:
+    """Whether a run folder may predict rows of other files with the component; see `Component.portable`."""
+    own = type(component).__module__.split(".")[0] == __name__.split(".")[0]
+    return own if component.portable is None else component.portable

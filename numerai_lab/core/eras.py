@@ -80,6 +80,19 @@ class EraNumbers:
     calendar: Calendar | None
 
 
+def calendar_of(dates: Mapping[int, str], days_per_era: int) -> Calendar:
+    """The calendar that numbers dates as a data set did. dates: ISO date by era number."""
+    days = {era: date.fromisoformat(text) for era, text in sorted(dates.items())}
+    first = next(iter(days.values()))
+    usual = Calendar(first, days_per_era)
+    offsets = dict.fromkeys((usual.step // 2, first.weekday(), *range(usual.step)))
+    return next(
+        calendar
+        for calendar in (replace(usual, offset=offset) for offset in offsets)
+        if calendar.numbers_of(days.values()) == list(days)
+    )
+
+
 def number_eras(labels: Iterable[str | None], days_per_era: int = DAYS_PER_ERA, calendar: Calendar | None = None) -> EraNumbers:
     """Numbers for the distinct era labels of a data set.
 

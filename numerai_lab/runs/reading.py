@@ -39,13 +39,11 @@ REQUIRED_TYPES: dict[str, tuple[type, ...]] = {
 
 
 @dataclass(frozen=True)
-class Run:
-    """A finished run."""
+class RunFiles:
+    """A folder of files whose checksums are in a manifest."""
 
     path: Path
     manifest: dict[str, Any]
-    scores: "pl.DataFrame"
-    per_era: "pl.DataFrame"
 
     @property
     def name(self) -> str:
@@ -53,11 +51,19 @@ class Run:
         return self.path.name
 
     def content(self, name: str) -> bytes:
-        """One of its other files. Raises NlabError when it is not what was written."""
+        """The content of a file. Raises NlabError when it is not what was written."""
         damage = changed(self.path, {key: crc for key, crc in self.manifest.get(FILES, {}).items() if key == name})
         if damage:
             raise damaged_run(self.path, damage)
         return (self.path / name).read_bytes()
+
+
+@dataclass(frozen=True)
+class Run(RunFiles):
+    """A finished run."""
+
+    scores: "pl.DataFrame"
+    per_era: "pl.DataFrame"
 
 
 def read_run(path: Path) -> Run:

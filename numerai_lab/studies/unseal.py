@@ -17,10 +17,12 @@ from numerai_lab.core.errors import NlabError, NlabFailure, nearest
 from numerai_lab.core.splits import Splits
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.data.source import Source
+from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.fitting.holdout import splits_of_run
 from numerai_lab.fitting.learned_targets import plan_for
 from numerai_lab.fitting.notes import notes_of
 from numerai_lab.fitting.prediction_table import column_names, prediction_table
+from numerai_lab.fitting.restored import Restored
 from numerai_lab.fitting.run_context import ProgressDisplay
 from numerai_lab.fitting.scoring_terms import scoring_of
 from numerai_lab.metrics.changes import KINDS
@@ -32,8 +34,7 @@ from numerai_lab.report.verdicts import judged, outcome
 from numerai_lab.runs.layout import CONFIG, HOLDOUT_LOOKS, HOLDOUT_SCORES, MANIFEST, PREDICTIONS, SCORES_PAGE
 from numerai_lab.runs.ledger import Holdout, Ledger, Look, already_looked_at
 from numerai_lab.runs.output_files import check_writable, replace_page
-from numerai_lab.runs.reading import Run, read_run
-from numerai_lab.studies.restored import Restored
+from numerai_lab.runs.reading import Run, RunFiles, read_run
 
 if TYPE_CHECKING:
     import polars as pl
@@ -86,14 +87,14 @@ def unseal(
         loaded = load(config.data, config.extra_sets, progress)
     splits = _splits(run, config, loaded)
     names = (look.reference, variant, *(pairs[variant] for pairs in _placebos(run, variant).values()))
-    restored = Restored(run, config, splits, tuple(dict.fromkeys(names)))
+    restored = Restored(run, config, FitPlan.of(config, splits).shared_models, tuple(dict.fromkeys(names)))
     _check_same(run, loaded, splits, restored.predictions(loaded.panel, splits.validation, display))
     predictions = restored.predictions(loaded.panel, splits.holdout, display)
     remarks = covered(loaded.panel, predictions, _held_out(splits), scoring_of(config, loaded)).lines()
     remarks += ["the data files are not those of the run: eras were added since"] * (loaded.identity != look.holdout.data)
 
     look = ledger.open(look, again=again)
-    scores = _scores(restored, variant, loaded, predictions, display)
+    scores = _beside_validation(run, _scores(restored, splits, variant, loaded, predictions, display))
     result = _result(scores, variant)
     look = ledger.close(look, result)
     stamped = _stamped(scores, look)
@@ -117,7 +118,7 @@ def _asked(run: Run, config: Config, variant: str) -> Look:
     return Look(holdout, run.name, variant, reference, tuple(manifest["seeds"]))
 
 
-def _placebos(run: Run, variant: str) -> dict[str, dict[str, str]]:
+def _placebos(run: RunFiles, variant: str) -> dict[str, dict[str, str]]:
     """Kind → the variant → its placebo in the run; kinds without one are left out."""
     pairs_of = Placebos.of_manifest(run.manifest).as_dict()
     return {kind: {variant: pairs[variant]} for kind, pairs in pairs_of.items() if variant in pairs}
@@ -156,19 +157,25 @@ def _check_same(run: Run, loaded: Loaded, splits: Splits, predictions: Predictio
 
 
 def _scores(
-    restored: Restored, variant: str, loaded: Loaded, predictions: Predictions, display: ProgressDisplay
+    restored: Restored, splits: Splits, variant: str, loaded: Loaded, predictions: Predictions, display: ProgressDisplay
 ) -> "pl.DataFrame":
-    """Score table rows of the restored variants: `val` from the run, and `holdout`, where the variant alone is judged."""
+    """Score table rows of the restored variants on the holdout, where the variant alone is judged."""
     import polars as pl
 
-    config, splits, names = restored.config, restored.splits, restored.names
+    config, names = restored.config, restored.names
     scoring = scoring_of(config, loaded)
     with display.task("score the holdout") as progress:
         scored = per_era(loaded.panel, predictions, _held_out(splits), scoring, progress).filter(pl.col("variant").is_in(names))
     notes, placebos = notes_of(plan_for(config, splits, loaded.panel), loaded.alias), _placebos(restored.run, variant)
-    table = score_table(scored, scoring, notes, placebos, compared={variant})
-    before = restored.run.scores.filter(pl.col("variant").is_in(names), pl.col("split") == VALIDATION)
-    return pl.concat([before, table], how="diagonal_relaxed")
+    return score_table(scored, scoring, notes, placebos, compared={variant})
+
+
+def _beside_validation(run: Run, holdout: "pl.DataFrame") -> "pl.DataFrame":
+    """Score table rows of variants on `val`, from the run, above those on the holdout."""
+    import polars as pl
+
+    before = run.scores.filter(pl.col("variant").is_in(holdout["variant"].unique().implode()), pl.col("split") == VALIDATION)
+    return pl.concat([before, holdout], how="diagonal_relaxed")
 
 
 def _held_out(splits: Splits) -> HoldoutSplits:

@@ -12,7 +12,7 @@ from numerai_lab.docs.pages import source, summary
 from numerai_lab.experiment import run
 from numerai_lab.metrics import METRICS
 from numerai_lab.metrics.summary import STATS
-from numerai_lab.runs.layout import SCHEMA
+from numerai_lab.runs.layout import PORTABLE, SCHEMA
 from numerai_lab.runs.reading import Run
 from numerai_lab.studies.unseal import unseal
 from tests.conftest import Quiet, make_config, quick
@@ -93,6 +93,13 @@ def test_every_key_of_the_manifest_is_described_and_every_one_that_is_not_condit
     assert undescribed("manifest.json", keys) == []
     absent = {each.pattern for each in described("manifest.json") if not any(each.fullmatch(key) for key in keys)}
     assert absent == {"resumed", "chosen"}
+
+
+def test_every_key_of_the_portable_facts_is_described(done: Run) -> None:
+    facts, page = json.loads((done.path / PORTABLE).read_text()), section(PORTABLE)
+    assert undescribed(PORTABLE, facts) == []
+    parts = [facts["data"], facts["cells"], *facts["generators"].values(), *facts["variants"].values()]
+    assert {key for part in parts for key in part if f"`{key}`" not in page} == set()
 
 
 @pytest.mark.parametrize("key", ["data", "scoring", "splits", "measured"])

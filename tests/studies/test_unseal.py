@@ -80,9 +80,8 @@ def held_out(scores: pl.DataFrame) -> pl.DataFrame:
 
 def test_a_transductive_generator_is_the_one_that_never_saw_the_holdout(done: Run) -> None:
     row = held_out(unseal(done.path, "raw+pca", Quiet()).scores).filter(variant="raw+pca").row(0, named=True)
-    seen = unsealing.Restored(
-        done, config(), unsealing.splits_of_run(done.manifest, config(), panel := load_panel()), ("raw+pca",)
-    )
+    splits = unsealing.splits_of_run(done.manifest, config(), panel := load_panel())
+    seen = unsealing.Restored(done, config(), unsealing.FitPlan.of(config(), splits).shared_models, ("raw+pca",))
     predictions = seen.predictions(panel, HOLDOUT, Quiet())
     assert panel.target is not None
     scores = [

@@ -1,5 +1,6 @@
 """Generators and models of a finished run, loaded from its folder; they predict as they did in the run."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -11,8 +12,6 @@ from numerai_lab.core.arrays import Float32
 from numerai_lab.core.era_ranges import span_text
 from numerai_lab.core.errors import NlabFailure
 from numerai_lab.core.panel import Panel
-from numerai_lab.core.splits import Splits
-from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.fitting.fitted import FittedGenerator
 from numerai_lab.fitting.restoring import restored_generator
 from numerai_lab.fitting.run_context import ProgressDisplay
@@ -21,16 +20,16 @@ from numerai_lab.fitting.variants import predicted
 from numerai_lab.metrics.scoring import Predictions
 from numerai_lab.models import Model
 from numerai_lab.runs.layout import model_name, models_of
-from numerai_lab.runs.reading import Run
+from numerai_lab.runs.reading import RunFiles
 
 
 @dataclass(frozen=True)
 class Restored:
-    """Variants of a finished run. splits: those of the run; names: variants to predict."""
+    """Variants of a finished run. shared: variant → the variant whose models it shares; names: variants to predict."""
 
-    run: Run
+    run: RunFiles
     config: Config
-    splits: Splits
+    shared: Mapping[str, str]
     names: tuple[str, ...]
 
     @cached_property
@@ -47,9 +46,8 @@ class Restored:
         Raises NlabFailure where a saved model is missing or can't be loaded.
         """
         future = panel.only(eras).without_target()
-        shared = FitPlan.of(self.config, self.splits).shared_models
         with display.task(f"predict eras {span_text(eras)}"):
-            return predicted(self.partial_config, shared, future, partial(self._values, future))
+            return predicted(self.partial_config, self.shared, future, partial(self._values, future))
 
     def _values(self, future: Panel, name: str, seed: int, target: str) -> Float32:
         inputs = self.config.variants[name].inputs
