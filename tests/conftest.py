@@ -60,6 +60,7 @@ QUICK: Mapping[str, dict[str, Any]] = {
     "dream": {**TRAINING, "hidden": 16, "ratio": 1.0},
     "unet": {**TRAINING, "wide": 16, "narrow": 3},
     "umap_inverse": {"landmarks": 150, "pool": 60, "n_epochs": 20, "n_neighbors": 5},
+    "xgen": {"n_estimators": 10, "learning_rate": 0.3, "max_depth": 2, "classes": 4},
     "block_dro": {"blocks": 3},
     "double_ensemble": {"n_models": 2, "n_estimators": 10, "colsample_bytree": 0.5},
     "ddg_da": {"segment": 1, "history": 2, "gap": 1},

@@ -98,6 +98,15 @@ def known_blocks(panel: Panel) -> Iterator[Block]:
         yield block.take(np.isfinite(block.target))
 
 
+def sampled_blocks(panel: Panel, n_rows: int, rng: np.random.Generator) -> Iterator[Block]:
+    """Known rows of every era, drawn at random, at most n_rows in all: the same number an era, give or take one."""
+    shares = np.diff(np.linspace(0, n_rows, len(panel.eras) + 1).astype(int))
+    for block, share in zip(known_blocks(panel), shares, strict=True):
+        chosen = np.zeros(len(block), bool)
+        chosen[_sampled(len(block), share, rng)] = True
+        yield block.take(chosen)
+
+
 def varies(block: Block) -> NDArray[np.bool_]:
     """Whether each feature takes more than one value in an era: bool, features."""
     varying: NDArray[np.bool_] = (block.features != block.features[:1]).any(0)

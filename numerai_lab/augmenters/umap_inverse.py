@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from numerai_lab.augmenters.bins import known_blocks
+from numerai_lab.augmenters.bins import sampled_blocks
 from numerai_lab.augmenters.proportions import Proportioned
 from numerai_lab.core.arrays import Array, Float32
 from numerai_lab.core.control import Control
@@ -72,12 +72,9 @@ class UMAPInverse(Proportioned):
     def _landmarks(self, panel: Panel, rng: np.random.Generator) -> Float32:
         """The rows to fit on, features and target on 0..1: the same number per era, give or take one."""
         parts = []
-        shares = np.diff(np.linspace(0, self.landmarks, len(panel.eras) + 1).astype(int))
-        for block in known_blocks(panel):
-            share = shares[np.searchsorted(panel.eras, block.era)]
-            rows = np.sort(rng.permutation(len(block))[:share])
+        for block in sampled_blocks(panel, self.landmarks, rng):
             assert block.target is not None
-            parts.append(np.column_stack([block.unit()[rows], block.target[rows]]))
+            parts.append(np.column_stack([block.unit(), block.target]))
         return np.concatenate(parts)
 
     def _reducer(self, seed: int) -> Any:

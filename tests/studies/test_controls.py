@@ -51,7 +51,7 @@ def holds(world: str, variant: str, *changes: Interval, **placebos: Interval) ->
 def test_every_world_has_a_config_of_its_size_and_every_requirement_a_variant_with_its_opponents() -> None:
     shipped = shipped_configs(SHIPPED)
     assert [name for name in shipped if name in WORLDS] == list(WORLDS)
-    assert {*shipped} - {*WORLDS} == {"clusters_networks", "null_networks"}
+    assert {*shipped} - {*WORLDS} == {"clusters_networks", "default_rows", "null_networks"}
     for config in shipped.values():
         assert isinstance(config.data, Synthetic)
         assert (config.data.size, config.data.seed) == ("control", 11)
