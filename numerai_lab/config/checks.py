@@ -59,6 +59,11 @@ def scope_checks(config: Config) -> list[str]:
         chosen = {a: config.augmenters[a] for a in variant.augment if a in config.augmenters}
         problems += [*_same_twice(config, name, variant), *_target_problems(config, name, variant)]
         problems += [
+            f"variants.{name}.augment: {other!r} gives rows weights, and the model takes none; leave it out, or take another"
+            for other, augmenter in chosen.items()
+            if (augmenter.weighs or augmenter.weight != 1) and not config.model_of(name).takes_weights
+        ]
+        problems += [
             f"variants.{name}.augment: rows of {other!r} come from several eras, and no fit of a cross-fit generator may speak "
             "for them; give that generator scheme: early"
             for other in _unfit_augmenters(used, chosen)

@@ -153,9 +153,10 @@ def _disk(task: EstimateInputs, used: set[str]) -> int:
     targets = {name: len(config.targets_of(name)) for name in config.trained}
     predicted = task.rows_of(task.plan.splits.validation) + sum(task.rows_of(fold.splits.validation) for fold in task.folds)
     predictions = predicted * (PREDICTED_BYTES + 4 * n_seeds * (sum(targets.values()) + len(config.variants)))
-    saved = sum(n * sized_model(config, name).saved_bytes(task.n_features) for name, n in targets.items())
+    trainings = task.trainings()
+    saved = sum(n * model.saved_bytes(*size) for n, (model, *size) in zip(targets.values(), trainings, strict=True))
     models = n_seeds * (2 + len(task.folds)) * saved  # in the cache and the run
-    pages = max(model.training_disk_bytes(rows, columns) for model, rows, columns in task.trainings())
+    pages = max(model.training_disk_bytes(*size) for model, *size in trainings)
     return PAGES_BYTES + columns + task.kept_bytes() * n_seeds + predictions + models + pages
 
 

@@ -4,7 +4,15 @@ from numerai_lab.models.base import Model
 from numerai_lab.models.boosting import LightGBM, XGBoost
 from numerai_lab.models.linear import Ridge
 from numerai_lab.models.networks import MLP, TabM
+from numerai_lab.models.sklearn import Sklearn
 
-MODELS: dict[str, type[Model]] = {"xgboost": XGBoost, "lightgbm": LightGBM, "ridge": Ridge, "mlp": MLP, "tabm": TabM}
+MODELS: dict[str, type[Model]] = {
+    "xgboost": XGBoost,
+    "lightgbm": LightGBM,
+    "ridge": Ridge,
+    "mlp": MLP,
+    "tabm": TabM,
+    "sklearn": Sklearn,
+}
 
 __all__ = ["MODELS", "Model"]

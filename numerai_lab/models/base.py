@@ -28,6 +28,11 @@ class Model(Component):
         """Another model, a column of the panel's `extras`, whose predictions for training rows it reads, if any."""
         return None
 
+    @property
+    def takes_weights(self) -> bool:
+        """Rows may have weights."""
+        return True
+
     def refusal(self, panel: Panel) -> str:
         """A sentence that says why the model can't be trained; empty where it can.
 
@@ -73,7 +78,7 @@ class Model(Component):
         """The importance of each input in the model's own measure, ≥ 0: float64, inputs; None where it has none."""
         return None
 
-    def saved_bytes(self, n_columns: int) -> int:
+    def saved_bytes(self, n_rows: int, n_columns: int) -> int:
         """Estimated bytes of the content of `saved`."""
         return 1000 + 8 * n_columns
 

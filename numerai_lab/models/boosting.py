@@ -125,7 +125,7 @@ class XGBoost(_Boosting):
             gains[int(name.removeprefix("f"))] = gain
         return gains
 
-    def saved_bytes(self, n_columns: int) -> int:
+    def saved_bytes(self, n_rows: int, n_columns: int) -> int:
         return int(self.n_estimators * 60 * 2 ** (min(self.max_depth, 8) + 1))  # deeper trees are seldom full
 
     def training_bytes(self, n_rows: int, n_columns: int) -> int:
@@ -195,7 +195,7 @@ class LightGBM(_Boosting):
     def importance(self) -> Float64:
         return np.asarray(self.booster_.feature_importance("gain"), np.float64)
 
-    def saved_bytes(self, n_columns: int) -> int:
+    def saved_bytes(self, n_rows: int, n_columns: int) -> int:
         return self.n_estimators * 115 * self.num_leaves
 
     def training_bytes(self, n_rows: int, n_columns: int) -> int:

@@ -136,7 +136,7 @@ class NetworkModel(Model, OnDevice):
         slopes: Float64 = self.importance_
         return slopes
 
-    def saved_bytes(self, n_columns: int) -> int:
+    def saved_bytes(self, n_rows: int, n_columns: int) -> int:
         return 4 * self._n_weights(n_columns) + 16 * n_columns + 10_000
 
     def training_bytes(self, n_rows: int, n_columns: int) -> int:

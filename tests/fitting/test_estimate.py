@@ -46,7 +46,7 @@ def test_a_run_that_makes_its_store_counts_the_reader_and_folds_their_columns() 
     assert need(made).memory_bytes == pytest.approx(3.5e8 + 330 * 11e6)
     fold = Splits(tuple(range(1, 41)), (), tuple(range(51, 61)), (), 0, 0)
     more = need(replace(plain, folds=[FitPlan.of(plain.config, fold)])).disk_bytes - need(plain).disk_bytes
-    assert more == 4 * 60 * 100 * 3 + 10 * 100 * (8 + 4 * (1 + 1)) + plain.config.model.saved_bytes(780)
+    assert more == 4 * 60 * 100 * 3 + 10 * 100 * (8 + 4 * (1 + 1)) + plain.config.model.saved_bytes(6000, 3)
 
 
 def test_rows_that_are_kept_take_disk_and_no_memory_four_bytes_a_cell_between_bins() -> None:

@@ -75,7 +75,7 @@ def test_saved_and_loaded_it_predicts_the_same(kind: str, panel: Panel) -> None:
     X = panel.block(25).matrix(["raw"])
     model = fitted(kind, panel)
     suffix, content = model.saved()
-    assert suffix in (".json", ".txt", ".safetensors", ".safetensors")
+    assert suffix in (".json", ".txt", ".safetensors", ".skops")
     np.testing.assert_array_equal(component(kind).loaded(content).predict(X), model.predict(X))
 
 
