@@ -1,12 +1,11 @@
 """The ledger of looks at holdouts: a line of JSON an event, only ever appended to, shared by all runs of a folder."""
 
-import errno
 import getpass
 import json
 import os
 import platform
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +15,7 @@ from uuid import uuid4
 from numerai_lab.core.era_ranges import stretches
 from numerai_lab.core.errors import NlabError
 from numerai_lab.runs.layout import LEDGER
-from numerai_lab.storage.file_lock import Lock
+from numerai_lab.storage.event_log import EventLog
 
 OPENED, SCORED = "opened", "scored"
 
@@ -98,14 +97,13 @@ class Ledger:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / LEDGER
+        self._log = EventLog(self.path)
 
     def looks(self) -> tuple[list[Look], list[str]]:
         """All looks, in order, and a sentence for each line that can't be read, such as one that a killed writer left."""
-        if not self.path.exists():
-            return [], []
         looks: dict[str, Look] = {}
         remarks = []
-        for number, line in _lines(self.path):
+        for number, line in self._log.lines():
             try:
                 facts = json.loads(line)
                 if facts["event"] == OPENED:
@@ -142,36 +140,19 @@ class Ledger:
                 platform.node(),
                 uuid4().hex,
             )
-            self._append(opened.facts())
+            self._log.append(opened.facts())
         return opened
 
     def close(self, look: Look, result: Mapping[str, Any]) -> Look:
         """Records the result of an opened look."""
         with self.owned():
             time = datetime.now(UTC).isoformat(timespec="seconds")
-            self._append({"event": SCORED, "id": look.id, "time": time, "result": dict(result)})
+            self._log.append({"event": SCORED, "id": look.id, "time": time, "result": dict(result)})
         return _with_result(look, result)
 
-    @contextmanager
-    def owned(self) -> Iterator[None]:
+    def owned(self) -> AbstractContextManager[None]:
         """Keeps every other process from writing to the ledger meanwhile."""
-        with Lock(self.path, make_folder=False) as lock:
-            lock.take(wait=True)
-            yield
-
-    def _append(self, facts: Mapping[str, Any]) -> None:
-        """One line, on the disk when this returns. What a killed writer left without an end gets one."""
-        line = json.dumps(facts, ensure_ascii=False, allow_nan=False).encode() + b"\n"
-        file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
-        try:
-            size = os.fstat(file).st_size
-            if size and os.pread(file, 1, size - 1) != b"\n":
-                line = b"\n" + line
-            if os.write(file, line) < len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
-            os.fsync(file)
-        finally:
-            os.close(file)
+        return self._log.owned()
 
 
 def already_looked_at(earlier: Sequence[Look]) -> NlabError:
@@ -186,15 +167,6 @@ def already_looked_at(earlier: Sequence[Look]) -> NlabError:
 
 def _with_result(look: Look, result: Mapping[str, Any]) -> Look:
     return Look(**{**vars(look), "result": dict(result)})
-
-
-def _lines(path: Path) -> list[tuple[int, bytes]]:
-    """Lines that are not empty, with their numbers."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise NlabError(f"{path}: can't be read ({error.strerror})") from error
-    return [(number, line) for number, line in enumerate(content.split(b"\n"), start=1) if line.strip()]
 
 
 def _eras(spans: Sequence[Sequence[int]]) -> tuple[int, ...]:
