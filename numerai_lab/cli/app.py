@@ -24,9 +24,11 @@ from numerai_lab.cli.open import open_
 from numerai_lab.cli.power import power
 from numerai_lab.cli.resume import resume
 from numerai_lab.cli.run import run
+from numerai_lab.cli.schedule import schedule
 from numerai_lab.cli.schema import schema
 from numerai_lab.cli.score import score
 from numerai_lab.cli.show import show
+from numerai_lab.cli.submit import submit
 from numerai_lab.cli.sweep import sweep
 from numerai_lab.cli.terminal import say
 from numerai_lab.cli.transform import transform
@@ -56,6 +58,8 @@ app.command()(sweep)
 app.command()(power)
 app.command()(inspect)
 app.command()(unseal)
+app.command()(submit)
+app.command()(schedule)
 app.command()(ledger)
 app.command("open")(open_)
 app.command("list")(list_)
@@ -66,16 +70,16 @@ app.command()(docs)
 
 
 def main() -> None:
-    """Entry point: exit code 0, 1 (failure), 2 (bad input)."""
+    """Entry point: exit code 0, 1 (failure), 2 (bad input), or that of the error."""
     _log_to_stderr()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: no half-written file stays
-    from numerai_lab.core.errors import NlabError, NlabFailure, as_failure
+    from numerai_lab.core.errors import NlabError, as_failure
 
     try:
         app(prog_name="nlab")
     except NlabError as error:
         say(f"nlab: {error}")
-        sys.exit(1 if isinstance(error, NlabFailure) else 2)
+        sys.exit(error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the pipe's reader is gone: no error of ours
         sys.exit(1)

@@ -63,6 +63,16 @@ def by_suffix(out: Path | None) -> TableFormat:
     return suffixes[out.suffix]
 
 
+def confirmed(text: str, yes: bool) -> bool:
+    """Says what will happen and asks whether it shall; `yes` answers for scripts. Raises NlabError where nobody can answer."""
+    say(text)
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        stop("nobody is there to answer; --yes says yes")
+    return typer.confirm("Go on?", err=True)
+
+
 def stop(message: str) -> NoReturn:
     """Ends the command with an error message for the user. Raises NlabError."""
     from numerai_lab.core.errors import NlabError

@@ -8,9 +8,13 @@ from collections.abc import Iterable
 class NlabError(Exception):
     """Something the user can mend: one message, exit code 2, no traceback."""
 
+    exit_code = 2
+
 
 class NlabFailure(NlabError):
     """Something that went wrong while running: one message, exit code 1, no traceback."""
+
+    exit_code = 1
 
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)

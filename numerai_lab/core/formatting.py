@@ -1,6 +1,11 @@
 """Bytes, seconds and parameters as people read them."""
 
+import re
 from collections.abc import Mapping
+
+from numerai_lab.core.errors import NlabError
+
+SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600}
 
 
 def human_bytes(n_bytes: float) -> str:
@@ -22,3 +27,11 @@ def human_seconds(seconds: float) -> str:
 def named_values(parameters: Mapping[str, object]) -> str:
     """`max_depth 5, subsample 1.0`, without parameters that are None."""
     return ", ".join(f"{name} {value}" for name, value in parameters.items() if value is not None)
+
+
+def seconds_of(text: str, where: str) -> float:
+    """The seconds of `90s`, `45m` or `1.5h`. Raises NlabError for anything else; where: begins the message."""
+    parts = re.fullmatch(r"(\d+(?:\.\d+)?) *(s|m|min|h)", text.strip())
+    if not parts:
+        raise NlabError(f"{where}: {text!r} is no time; wanted a number with its unit, such as 90s, 45m or 2h")
+    return float(parts[1]) * SECONDS[parts[2]]

@@ -42,6 +42,8 @@ READ_MORE = {
     "inspect": "scores-and-verdicts.md#look-at-what-was-learned",
     "unseal": "trust.md#the-holdout",
     "ledger": "trust.md#the-holdout",
+    "submit": "tournament.md#submit-predictions",
+    "schedule": "tournament.md#submit-in-every-round",
     "data": "data.md",
     "cache": "cache-and-resume.md",
 }

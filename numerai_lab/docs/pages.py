@@ -17,6 +17,7 @@ ORDER = (
     "scores-and-verdicts",
     "trust",
     "what-works",
+    "tournament",
     "cache-and-resume",
     "run-folder",
     "python",
