@@ -23,6 +23,7 @@ from numerai_lab.runs import reading
 from numerai_lab.runs.layout import CONFIG, PREDICTIONS, REPORT
 from numerai_lab.storage.folders import user_path
 from numerai_lab.studies import unseal as unsealing
+from numerai_lab.tournament.prediction import predict_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,6 +61,16 @@ class Results:
         import polars as pl
 
         return _pandas(pl.read_parquet(self.path / PREDICTIONS, glob=False, hive_partitioning=False))
+
+    def predict(self, rows: "pd.DataFrame | pl.DataFrame", variant: str | None = None, *, raw: bool = False) -> "pd.DataFrame":
+        """Predictions of a variant for rows with the run's features, in their order, indexed by id.
+
+        rows: ids as the index of a pandas DataFrame, or in a column `id`; a column `era` parts eras, without one all are live.
+        variant: by default the best by validation. raw: a column for each seed, as predictions.parquet has them, instead of
+        `prediction`, ranks within the era averaged over seeds. Raises NlabError as `nlab predict` does.
+        """
+        predicted = predict_frame(self.read, rows, variant, _Silent())
+        return _pandas(predicted.raw_table() if raw else predicted.table()).set_index("id")
 
     @property
     def verdicts(self) -> list[str]:

@@ -18,10 +18,12 @@ from numerai_lab.cli.export import export
 from numerai_lab.cli.inspect import inspect
 from numerai_lab.cli.ledger import ledger
 from numerai_lab.cli.list import list_
+from numerai_lab.cli.live import live
 from numerai_lab.cli.methods import methods
 from numerai_lab.cli.new import new
 from numerai_lab.cli.open import open_
 from numerai_lab.cli.power import power
+from numerai_lab.cli.predict import predict
 from numerai_lab.cli.resume import resume
 from numerai_lab.cli.run import run
 from numerai_lab.cli.schedule import schedule
@@ -61,6 +63,8 @@ app.command()(unseal)
 app.command()(submit)
 app.command()(schedule)
 app.command()(ledger)
+app.command()(predict)
+app.command()(live)
 app.command("open")(open_)
 app.command("list")(list_)
 app.command()(new)

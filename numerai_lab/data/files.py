@@ -57,6 +57,11 @@ class Files(Source):
         path = user_path(self.path) / TRUTH
         return path if path.is_file() else None
 
+    @property
+    def live_folder(self) -> Path | None:
+        path = user_path(self.path)
+        return path if path.is_dir() else None
+
     def files(self, progress: Progress = no_progress) -> Tournament:
         """The file, or the files of the folder. Raises NlabError where there are none, or features.json is invalid."""
         path = user_path(self.path)

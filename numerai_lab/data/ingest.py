@@ -46,7 +46,7 @@ class Filling:
 
 
 @dataclass(frozen=True)
-class _File:
+class DataFile:
     """A file to read. to: the store's row for each row of the file, −1 for live rows."""
 
     path: Path
@@ -122,7 +122,7 @@ def _features(
         record = FileRows(earlier.files[i] if earlier else "", file.encoding.in_bins, eras[i])
         n_missing = earlier.copied(record, rows, features, file.encoding.top) if earlier else None
         if n_missing is None:
-            n_missing = _read_file(file, columns, rows, features, _counting(progress, done, len(rows.destination)))
+            n_missing = read_features(file, columns, rows, features, _counting(progress, done, len(rows.destination)))
         recorded.append(replace(record, n_missing=n_missing))
         done += len(file.to)
         progress(done, len(rows.destination))
@@ -139,7 +139,7 @@ def _counting(progress: Progress, done: int, total: int) -> Callable[[int], None
     return lambda n: progress(done + n, total)
 
 
-def _files(table: Table, rows: Rows, encodings: Sequence[CellEncoding]) -> list[_File]:
+def _files(table: Table, rows: Rows, encodings: Sequence[CellEncoding]) -> list[DataFile]:
     """The files to read, with the store's row for each of their rows."""
     import polars as pl
 
@@ -150,11 +150,14 @@ def _files(table: Table, rows: Rows, encodings: Sequence[CellEncoding]) -> list[
             with reading(path):
                 counts.append(int(lazy.select(pl.len()).collect(engine="streaming").item()))
     places = np.split(rows.destination, np.cumsum(counts)[:-1])
-    return [_File(*fields) for fields in zip(paths, table.scans, encodings, places, strict=True)]
+    return [DataFile(*fields) for fields in zip(paths, table.scans, encodings, places, strict=True)]
 
 
-def _read_file(file: _File, columns: list[str], rows: Rows, features: Array, progress: Callable[[int], None]) -> int:
-    """Streams a file into `features`, each row to its place in the store; returns the number of missing cells."""
+def read_features(file: DataFile, columns: list[str], rows: Rows, features: Array, progress: Callable[[int], None]) -> int:
+    """Streams a file into `features`, each row to its place in the store; returns the number of missing cells.
+
+    Raises NlabError for a value that no feature may have.
+    """
     import polars as pl
 
     chunk = max(1, BATCH_CELLS // len(columns))

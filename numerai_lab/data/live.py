@@ -13,14 +13,11 @@ from numerai_lab.core.panel import Block, Panel
 from numerai_lab.data.cells import BadCell, CellEncoding, encodings_of
 from numerai_lab.data.files import LAYOUTS
 from numerai_lab.data.scan import reading
-from numerai_lab.data.source import Source
+from numerai_lab.data.source import LIVE_TABLES, Source
 from numerai_lab.data.table import Table
 
 if TYPE_CHECKING:
     import polars as pl
-
-FILES = ("live.parquet", "live_int8.parquet", "numerai_live_data_int8.parquet", "numerai_live_data.parquet")
-"""v5 and v4, their int8 twins, v3. The CSVs of 2019 to 2021 hold live rows in the tournament file."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ def live_rows(source: Source, panel: Panel) -> Live | None:
     tournament = source.files()
     names = [name for layout in LAYOUTS for name in layout.tables]
     folder = tournament.tables[0].parent if tournament.tables[0].name in names else None
-    path = next((folder / name for name in FILES if (folder / name).is_file()), None) if folder else None
+    path = next((folder / name for name in LIVE_TABLES if (folder / name).is_file()), None) if folder else None
     table = Table(source, replace(tournament, tables=(path,), extras=()) if path else tournament)
     where = table.tournament.tables[0]
     features = list(panel.raw_names)

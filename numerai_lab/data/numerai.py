@@ -1,5 +1,6 @@
 """The live tournament: downloads its files, unless they are in the folder already."""
 
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +14,12 @@ from numerai_lab.core.errors import NlabError, nearest
 from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.data.download import changed, download, glimpse, remote_state
 from numerai_lab.data.files import EXTRAS, FEATURES, LAYOUTS, Files
-from numerai_lab.data.source import Outline, Source, Tournament
+from numerai_lab.data.source import LIVE_BENCHMARKS, LIVE_TABLES, LiveFiles, Outline, Source, Tournament
 from numerai_lab.storage.folders import cache_dir, user_path
 
 REQUIRED = (FEATURES, *LAYOUTS[0].tables)
+LIVE_FOLDER = "live-"
+"""Begins the name of the folder of a round's live files, before the round's number."""
 A_DAY = 86_400.0
 ADDRESS = """query ($filename: String! $round: Int $tournament: Int) {
     dataset(filename: $filename round: $round tournament: $tournament)
@@ -109,6 +112,29 @@ class Numerai(Source):
                 renewed.append(name)
         return renewed
 
+    def live(self, progress: Progress = no_progress) -> LiveFiles:
+        """The live files of the current round, downloaded into a folder of their own; those of earlier rounds are removed.
+
+        Raises NlabError where the round or its files can't be had: files of an earlier round are never taken instead.
+        """
+        way_out = "rows of an earlier round are not used; put the round's live.parquet somewhere and name it with --data FILE"
+        with self._asking(f"data.source: Numerai's API gave no answer; {way_out}"):
+            client = _client()
+            number = client.get_current_round(tournament=client.tournament_id)
+            names: list[str] = client.list_datasets(number)
+        table = next((name for name in LIVE_TABLES if f"{self.version}/{name}" in names), None)
+        if number is None or table is None:
+            which = "no current round" if number is None else f"no live rows of {self.version} in round {number}"
+            raise NlabError(f"data.source: Numerai has {which}; {way_out}")
+        folder = self.folder / f"{LIVE_FOLDER}{number}"
+        for name in (table, LIVE_BENCHMARKS):
+            if f"{self.version}/{name}" in names:
+                download(self._address(name, number), folder / name, progress)
+        for older in self.folder.glob(f"{LIVE_FOLDER}[0-9]*"):
+            if older != folder:
+                shutil.rmtree(older, ignore_errors=True)
+        return LiveFiles.beside(folder / table, number)
+
     def _published(self) -> list[str]:
         """Names of this version's files to use, required ones first."""
         with self._asking():
@@ -122,20 +148,22 @@ class Numerai(Source):
             raise NlabError(f"data.version: the reader knows none of the tables of {self.version}; take a newer version")
         return [name for name in (FEATURES, *tables, *EXTRAS) if name in there]
 
-    def _address(self, name: str) -> str:
+    def _address(self, name: str, number: int | None = None) -> str:
+        """Where a file lies. number: of its round; None for the current one."""
         client = _client()
-        variables = {"filename": f"{self.version}/{name}", "round": None, "tournament": client.tournament_id}
+        variables = {"filename": f"{self.version}/{name}", "round": number, "tournament": client.tournament_id}
         with self._asking():
             return str(client.raw_query(ADDRESS, variables)["data"]["dataset"])
 
     @contextmanager
-    def _asking(self) -> Iterator[None]:
-        """Turns failures of numerapi, which it raises or only logs, into one NlabError."""
+    def _asking(self, message: str = "") -> Iterator[None]:
+        """Turns failures of numerapi, which it raises or only logs, into one NlabError. message: another text of it."""
         try:
             yield
-        except (KeyError, TypeError, ValueError, OSError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, OSError) as error:
             raise NlabError(
-                f"data.source: Numerai's API gave no answer; put {', '.join(REQUIRED)} into {self.folder} by hand, "
+                message
+                or f"data.source: Numerai's API gave no answer; put {', '.join(REQUIRED)} into {self.folder} by hand, "
                 "or use --set data.source=synthetic"
             ) from error
 

@@ -9,8 +9,13 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from numerai_lab.core.component import Component
 from numerai_lab.core.eras import DAYS_PER_ERA
+from numerai_lab.core.errors import NlabError
 from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.core.splits import EraTable
+
+LIVE_TABLES = ("live.parquet", "live_int8.parquet", "numerai_live_data_int8.parquet", "numerai_live_data.parquet")
+"""v5 and v4, their int8 twins, v3. The CSVs of 2019 to 2021 hold live rows in the tournament file."""
+LIVE_BENCHMARKS = "live_benchmark_models.parquet"
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,25 @@ class Tournament:
     feature_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     horizon_days: int | None = None
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LiveFiles:
+    """Files of live rows.
+
+    table: their features. benchmarks: other models' predictions for them, None where there are none. round: the tournament's
+    round that they are of; None where nobody says.
+    """
+
+    table: Path
+    benchmarks: Path | None = None
+    round: int | None = None
+
+    @classmethod
+    def beside(cls, table: Path, round: int | None = None) -> "LiveFiles":
+        """A table of live rows with the benchmarks that lie beside it."""
+        benchmarks = table.with_name(LIVE_BENCHMARKS)
+        return cls(table, benchmarks if benchmarks.is_file() else None, round)
 
 
 @dataclass(frozen=True)
@@ -103,6 +127,22 @@ class Source(Component):
     @abstractmethod
     def files(self, progress: Progress = no_progress) -> Tournament:
         """The files, made or downloaded where they are missing. Raises NlabError where they can't be."""
+
+    @property
+    def live_folder(self) -> Path | None:
+        """The folder in which a table of live rows may lie."""
+        return self.cache_folders[0] if self.cache_folders else None
+
+    def live(self, progress: Progress = no_progress) -> LiveFiles:
+        """The files of live rows. Raises NlabError where there are none."""
+        if self.cache_folders:
+            self.files(progress)  # made again, where the cache has lost them
+        folder = self.live_folder
+        table = next((folder / name for name in LIVE_TABLES if (folder / name).is_file()), None) if folder else None
+        if table is None:
+            where = f"{folder} has no {LIVE_TABLES[0]}" if folder else "the run's data has no file of live rows"
+            raise NlabError(f"{where}; name one with --data FILE")
+        return LiveFiles.beside(table)
 
     @abstractmethod
     def version_label(self) -> str:
