@@ -17,6 +17,9 @@ def live(
         Path | None,
         typer.Option(callback=expanded, help="a file of live rows; default those of the run's data source", show_default=False),
     ] = None,
+    refit: Annotated[
+        bool, typer.Option("--refit", help="train the variant again on all resolved eras before; that model is never scored")
+    ] = False,
 ) -> None:
     """Predict the live rows with a finished run, for the tournament.
 
@@ -26,4 +29,4 @@ def live(
     from numerai_lab.report.progress import progress_display
     from numerai_lab.tournament.live import live as predict_live
 
-    print_written(predict_live(run, out, progress_display(), variant, data))
+    print_written(predict_live(run, out, progress_display(), variant, data, refit=refit))

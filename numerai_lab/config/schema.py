@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator
@@ -95,6 +95,12 @@ class Variant(_Strict):
     )
     target_transform: AnyTargetTransform | None = Field(
         None, description="changes the target that models learn, within each training era; scores stay against the run's target"
+    )
+
+    refit: Literal["all"] | None = Field(
+        None,
+        description="all: before going live, `nlab live` trains the variant again on all resolved eras, validation included. "
+        "That model is never scored",
     )
 
     @field_validator("features", "augment", "ensemble", "after", "targets")

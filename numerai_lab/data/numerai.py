@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -127,9 +127,10 @@ class Numerai(Source):
             which = "no current round" if number is None else f"no live rows of {self.version} in round {number}"
             raise NlabError(f"data.source: Numerai has {which}; {way_out}")
         folder = self.folder / f"{LIVE_FOLDER}{number}"
-        for name in (table, LIVE_BENCHMARKS):
-            if f"{self.version}/{name}" in names:
-                download(self._address(name, number), folder / name, progress)
+        download(self._address(table, number), folder / table, progress)
+        if f"{self.version}/{LIVE_BENCHMARKS}" in names:
+            with suppress(NlabError):  # predictions do without
+                download(self._address(LIVE_BENCHMARKS, number), folder / LIVE_BENCHMARKS, progress)
         for older in self.folder.glob(f"{LIVE_FOLDER}[0-9]*"):
             if older != folder:
                 shutil.rmtree(older, ignore_errors=True)

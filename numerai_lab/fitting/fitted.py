@@ -36,11 +36,11 @@ class FittedGenerator:
         """The inverse of `state`."""
         if ERAS not in arrays:
             return cls(template, (arrays,), {})
-        states: list[dict[str, Array]] = [{} for _ in range(int(arrays[FIT_OF_ERA].max()) + 1)]
-        for name, value in arrays.items():
-            if name not in (ERAS, FIT_OF_ERA):
-                i, _, own = name.partition("/")
-                states[int(i)][own] = value
+        states: list[dict[str, Array]] = []
+        parts = [(*name.partition("/")[::2], value) for name, value in arrays.items() if name not in (ERAS, FIT_OF_ERA)]
+        for i, own, value in sorted(parts, key=lambda part: int(part[0])):
+            states += [{}] * (int(i) == len(states))
+            states[int(i)] = {**states[int(i)], own: value}
         return cls(template, tuple(states), dict(zip(arrays[ERAS].tolist(), arrays[FIT_OF_ERA].tolist(), strict=True)))
 
     def state(self) -> dict[str, Array]:

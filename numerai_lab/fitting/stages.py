@@ -91,9 +91,8 @@ def trained(
     model begins with. Raises NlabFailure for predictions that are not finite.
     """
     inputs, label = context.config.variants[name].inputs, model_name(name, seed, _number(context))
-    model = _fitted_model(name, context, fitted, encoder, seed)
+    model = fitted_model(name, context, fitted, encoder, seed)
     (path,) = model.folder.glob("model.*")
-    context.save(model_file(name, seed, path.suffix, _number(context)), path.read_bytes())
 
     def predict(work: Path) -> None:
         with context.display.task(f"predict {label}"):
@@ -115,8 +114,8 @@ def trained(
     return np.array(read_array(entry, PREDICTIONS, future.n_rows))
 
 
-def _fitted_model(name: str, context: RunContext, fitted: Mapping[str, InputColumns], encoder: Fitted | None, seed: int) -> Entry:
-    """Stage: the model of a variant, in its own format."""
+def fitted_model(name: str, context: RunContext, fitted: Mapping[str, InputColumns], encoder: Fitted | None, seed: int) -> Entry:
+    """Stage: the model of a variant, in its own format, which the run folder keeps; the context is as for `trained`."""
     variant, model = context.config.variants[name], context.config.model_of(name)
     augmenters = {augmenter: fitted_augmenter(context, augmenter, seed) for augmenter in variant.augment}
     label = f"train {model_name(name, seed, _number(context))}"
@@ -143,7 +142,10 @@ def _fitted_model(name: str, context: RunContext, fitted: Mapping[str, InputColu
         "seed": seed,
         **({} if encoder is None else {"begins with": encoder.recipe}),
     }
-    return context.stages.obtain(Stage("models", label, facts), make)
+    entry = context.stages.obtain(Stage("models", label, facts), make)
+    (path,) = entry.folder.glob("model.*")
+    context.save(model_file(name, seed, path.suffix, _number(context)), path.read_bytes())
+    return entry
 
 
 def _number(context: RunContext) -> int | None:

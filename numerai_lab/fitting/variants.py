@@ -17,8 +17,8 @@ from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.fitting.generator_stages import Fitted, fitted_generator
 from numerai_lab.fitting.learned_targets import learning, with_learned_rows
 from numerai_lab.fitting.run_context import RunContext
-from numerai_lab.fitting.set_columns import set_columns
-from numerai_lab.fitting.stages import trained
+from numerai_lab.fitting.set_columns import InputColumns, set_columns
+from numerai_lab.fitting.stages import fitted_model, trained
 from numerai_lab.metrics.era import gauss, rank
 from numerai_lab.metrics.exposures import Exposures
 from numerai_lab.metrics.scoring import Column, Predictions
@@ -105,15 +105,35 @@ def train_and_predict(context: RunContext, fitted: Mapping[tuple[str, int], Fitt
     """Predictions of every variant and seed for every validation era; targets of those eras are hidden from all of it."""
     config = context.config
     future = context.panel.only(context.splits.validation).without_target()
-    given = {name: set_columns(context.panel, name, context.scratch) for name in config.input_sets}
+    inputs = _inputs_of(context, fitted)
 
     def values_of(name: str, seed: int, target: str) -> Float32:
-        generators = {generator: fit for (generator, of_seed), fit in fitted.items() if of_seed == seed}
-        start = config.model_of(name).encoder_of
-        encoder = None if start is None else generators[start]
-        return trained(name, learning(context, name, target), future, {**generators, **given}, encoder, seed)
+        return trained(name, learning(context, name, target), future, *inputs(name, seed), seed)
 
     return predicted(config, context.plan.shared_models, future, values_of)
+
+
+def train_models(context: RunContext, fitted: Mapping[tuple[str, int], Fitted]) -> None:
+    """Trains and saves the models of every variant and seed; nothing is predicted."""
+    config, inputs = context.config, _inputs_of(context, fitted)
+    for name in dict.fromkeys(context.plan.shared_models.values()):
+        for seed in config.seeds:
+            for target in config.targets_of(name):
+                fitted_model(name, learning(context, name, target), *inputs(name, seed), seed)
+
+
+def _inputs_of(
+    context: RunContext, fitted: Mapping[tuple[str, int], Fitted]
+) -> Callable[[str, int], tuple[dict[str, InputColumns], Fitted | None]]:
+    """The columns that the model of a variant and seed may read, and the generator whose encoder it begins with."""
+    given = {name: set_columns(context.panel, name, context.scratch) for name in context.config.input_sets}
+
+    def inputs(name: str, seed: int) -> tuple[dict[str, InputColumns], Fitted | None]:
+        generators = {generator: fit for (generator, of_seed), fit in fitted.items() if of_seed == seed}
+        start = context.config.model_of(name).encoder_of
+        return {**generators, **given}, None if start is None else generators[start]
+
+    return inputs
 
 
 def predicted(

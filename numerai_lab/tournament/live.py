@@ -10,9 +10,11 @@ from numerai_lab.core.errors import NlabError
 from numerai_lab.data.source import LiveFiles
 from numerai_lab.fitting.run_context import ProgressDisplay
 from numerai_lab.metrics.era import pearson, rank
+from numerai_lab.runs.output_files import write_page
 from numerai_lab.runs.reading import read_run
 from numerai_lab.tournament.output_file import check_out, write_predictions
 from numerai_lab.tournament.prediction import PredictedRows, Predictor, predictor_of
+from numerai_lab.tournament.refit import refitted
 from numerai_lab.tournament.submission_file import check_submission
 
 
@@ -31,20 +33,30 @@ def predict_file(path: Path, rows: Path, out: Path, display: ProgressDisplay, va
     Raises NlabError for a run, variant or file that it can't predict, and for an `out` in the place of something else.
     """
     check_out(out, rows, path)
-    predictor = predictor_of(read_run(path), variant)
+    run = read_run(path)
+    predictor = predictor_of(run, variant)
     predicted = predictor.predict(rows, display)
     write_predictions(out, predicted.table())
-    return Written(out, predicted.facts, predictor.remarks)
+    eras = predicted.rows.panel.eras.tolist()
+    n_seen = len(set(eras) & {*run.manifest["splits"]["train"]})
+    seen = f"{n_seen} of {len(eras)} eras are training eras of the run: their predictions are no measure of anything"
+    return Written(out, predicted.facts, (*predictor.remarks, *([seen] if n_seen else [])))
 
 
-def live(path: Path, out: Path, display: ProgressDisplay, variant: str | None = None, data: Path | None = None) -> Written:
+def live(
+    path: Path, out: Path, display: ProgressDisplay, variant: str | None = None, data: Path | None = None, *, refit: bool = False
+) -> Written:
     """Writes the predictions of a variant of a finished run for the live rows of the current round.
 
-    data: a file of live rows; None: those of the run's data source, which the tournament's fetches anew each round. Raises
-    NlabError as `predict_file` does, and where no live rows can be had.
+    data: a file of live rows; None: those of the run's data source, which the tournament's fetches anew each round. refit: by
+    models that are trained again on all resolved eras, as with the variant's key `refit`; a card beside the file says so.
+    Raises NlabError as `predict_file` does, and where no live rows can be had.
     """
     check_out(out, path, *([data] if data else []))
-    predictor = predictor_of(read_run(path), variant)
+    run = read_run(path)
+    predictor = predictor_of(run, variant)
+    if refit or predictor.config.variants[predictor.variant].refit:
+        predictor = refitted(run, predictor, display, renew=refit)
     with display.task("live rows") as progress:
         files = LiveFiles.beside(data) if data else predictor.config.data.live(progress)
     check_out(out, files.table)
@@ -52,9 +64,19 @@ def live(path: Path, out: Path, display: ProgressDisplay, variant: str | None = 
     _refuse_dated(predicted, files.table)
     table = predicted.table()
     check_submission(table, str(files.table), predicted.rows.ids)
-    write_predictions(out, table)
     shown = {"round": "unknown, the file does not say" if files.round is None else str(files.round), **predicted.facts}
-    return Written(out, {**shown, **_likeness(predictor, predicted, files)}, predictor.remarks)
+    written = Written(out, {**shown, **_likeness(predictor, predicted, files)}, predictor.remarks)
+    if predictor.facts.refit:
+        write_page(out.with_name(f"{out.name}.md"), _card(written))
+    write_predictions(out, table)
+    return written
+
+
+def _card(written: Written) -> str:
+    """A page that says what a file of predictions is."""
+    facts = "\n".join(f"| {name} | {value} |" for name, value in written.facts.items())
+    remarks = "\n".join(f"**{remark}**\n" for remark in written.remarks)
+    return f"# {written.path.name}\n\n{remarks}\n| | |\n| --- | --- |\n{facts}\n"
 
 
 def _refuse_dated(predicted: PredictedRows, path: Path) -> None:

@@ -35,10 +35,11 @@ if TYPE_CHECKING:
 class Predictor:
     """A variant of a finished run that predicts.
 
-    folder: where its fitted models lie, the run's own or those of a refit; benchmark: the run's benchmark model, by name;
-    remarks: what stands beside its predictions.
+    run: the run's name. folder: where its fitted models lie, the run's own or those of a refit. benchmark: the run's benchmark
+    model, by name. remarks: what stands beside its predictions.
     """
 
+    run: str
     folder: RunFiles
     config: Config
     facts: Portable
@@ -132,8 +133,9 @@ class PredictedRows:
         named = f"{len(eras)} eras, {eras[0]} to {eras[-1]}" if len(eras) > 1 else f"era {eras[0]}" if eras else "live"
         missing = f"{self.rows.n_missing:,}" + (", set to the middle bin" if self.rows.n_missing else "")
         return {
-            "run": predictor.folder.path.name,
+            "run": predictor.run,
             "variant": predictor.variant + (f", mean of the ranks of {seeds} seeds" if seeds > 1 else ""),
+            **({"refit": f"{predictor.facts.refit}, never scored"} if predictor.facts.refit else {}),
             "rows": f"{len(panel.ids):,} ({named}{' and live' if eras and self.rows.live is not None else ''})",
             "missing cells": missing,
         }
@@ -152,7 +154,7 @@ def predictor_of(run: Run, variant: str | None) -> Predictor:
     facts.refuse_unportable(variant)
     if facts.data["synthetic"]:
         remarks.append("the run was trained on SYNTHETIC data: its predictions mean nothing for real rows")
-    return Predictor(run, config, facts, variant, run.manifest["scoring"].get("benchmark"), tuple(remarks))
+    return Predictor(run.name, run, config, facts, variant, run.manifest["scoring"].get("benchmark"), tuple(remarks))
 
 
 def predict_frame(run: Run, rows: "pd.DataFrame | pl.DataFrame", variant: str | None, display: ProgressDisplay) -> PredictedRows:

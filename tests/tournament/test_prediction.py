@@ -190,3 +190,12 @@ def test_a_damaged_model_is_no_prediction(done: Run, rows: pd.DataFrame, results
             Results(done.path, done.manifest, read_run(done.path)).predict(rows, "baseline")
     finally:
         path.write_bytes(content)
+
+
+def test_eras_that_were_trained_on_are_named(done: Run, results: Results, rows: pd.DataFrame, tmp_path: Path) -> None:
+    seen = pd.read_parquet(results.config.data.files().tables[0])
+    both = pd.concat([seen[seen["era"] == "0010"], rows])
+    both.to_parquet(tmp_path / "rows.parquet")
+    written = predict_file(done.path, tmp_path / "rows.parquet", tmp_path / "out.csv", Quiet(), "baseline")
+    assert written.remarks[-1].startswith("1 of 3 eras are training eras of the run")
+    assert written.facts["rows"].endswith("(3 eras, 10 to 90)")
