@@ -10,7 +10,9 @@ from numerai_lab.cli.terminal import FormatOption, print_table
 
 
 def describe(
-    name: Annotated[str, typer.Argument(help="a generator, augmenter, model, metric or source", autocompletion=kinds)],
+    name: Annotated[
+        str, typer.Argument(help="a generator, augmenter, model, metric, measure of realism or source", autocompletion=kinds)
+    ],
     table_format: FormatOption = "table",
 ) -> None:
     """Explain a method: parameters, output, source. As CSV, its parameters alone."""

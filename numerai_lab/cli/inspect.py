@@ -82,9 +82,15 @@ def _print_probes(probes: "Sequence[Probed]", run: "Run", table_format: TableFor
 
 
 def _print_realism(run: "Run", table_format: TableFormat) -> None:
-    from numerai_lab.report.realism import COLUMNS, LEGEND, realism_table, remarks
+    from numerai_lab.report import realism as tables
 
-    table = realism_table(run)
-    print_table(table, table_format, COLUMNS, [run.name])
-    if table_format == "table":
-        print("", *LEGEND, *remarks(table), sep="\n")
+    table, curve = tables.realism_table(run), tables.curve_table(run)
+    print_table(table, table_format, tables.COLUMNS, [run.name])
+    if table_format != "table":
+        return
+    print("", *tables.LEGEND, *tables.remarks(table), "", sep="\n")
+    if curve is not None:
+        print_table(curve.drop("corr_low", "corr_high"), table_format, tables.CURVE_COLUMNS)
+        print("", *tables.CURVE_LEGEND, "", sep="\n")
+    print_table(tables.measures_table(table), table_format, tables.MEASURES)
+    print("", *tables.MEASURES_LEGEND, sep="\n")

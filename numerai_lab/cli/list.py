@@ -20,7 +20,7 @@ def list_(
     family: Annotated[
         str,
         typer.Argument(
-            help="generators, augmenters, models, target_transforms, metrics, sources or runs", autocompletion=families
+            help="generators, augmenters, models, target_transforms, metrics, realism, sources or runs", autocompletion=families
         ),
     ],
     runs_dir: RunsDir = Path("runs"),
@@ -30,7 +30,7 @@ def list_(
     ] = None,
     table_format: FormatOption = "table",
 ) -> None:
-    """List generators, augmenters, models, target transforms, metrics, sources or runs, one line each."""
+    """List generators, augmenters, models, target transforms, metrics, measures of realism, sources or runs, one line each."""
     import polars as pl
 
     from numerai_lab.config.catalogue import entries

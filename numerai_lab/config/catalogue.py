@@ -15,10 +15,16 @@ from numerai_lab.core.component import Component
 from numerai_lab.core.errors import NlabError, nearest
 from numerai_lab.generators import Generator
 from numerai_lab.metrics import METRICS, Metric
+from numerai_lab.metrics.realism_measures import REALISM_MEASURES, RealismMeasure
 from numerai_lab.models import Model
 from numerai_lab.target_transforms import TargetTransform
 
-CATALOGUE: dict[str, Mapping[str, type[Component] | Metric]] = {**FAMILIES, "metrics": METRICS}
+Entry = type[Component] | Metric | RealismMeasure
+CATALOGUE: dict[str, Mapping[str, Entry]] = {
+    **FAMILIES,
+    "metrics": METRICS,
+    "realism": {f"realism.{name}": measure for name, measure in REALISM_MEASURES.items()},
+}
 
 
 def entries(family: str) -> list[dict[str, str]]:
@@ -33,7 +39,7 @@ def description(name: str) -> dict[str, Any]:
     for family, members in CATALOGUE.items():
         if name in members:
             entry = members[name]
-            parameters = [] if isinstance(entry, Metric) else _parameters(entry)
+            parameters = _parameters(entry) if isinstance(entry, type) else []
             return {
                 "name": name,
                 "family": family,
@@ -47,18 +53,24 @@ def description(name: str) -> dict[str, Any]:
     )
 
 
-def _text(entry: type[Component] | Metric) -> str:
+def _text(entry: Entry) -> str:
     if isinstance(entry, Metric):
         return f"{entry.says}\n\nSummaries over eras: {', '.join(entry.stats)}.\n\nSource: {entry.source}"
+    if isinstance(entry, RealismMeasure):
+        beside = f"{entry.real_says} (`{entry.real}`)" if entry.real else "it is a ratio to real rows: 1"
+        same = f"\n\nIn SDMetrics: {entry.sdmetrics}" if entry.sdmetrics else ""
+        return f"{entry.says}\n\nBeside it, of real rows: {beside}.\n\nSource: {entry.source}{same}"
     text = inspect.getdoc(family_of(entry)) or ""
     lines = [f"- {value}: {(inspect.getdoc(cls) or '').splitlines()[0]}" for value, cls in entry.algorithms().items()]
     return "\n".join([text, "", f"By {entry.chosen_by}:", "", *lines]) if lines else text
 
 
-def _emits(entry: type[Component] | Metric) -> str:
+def _emits(entry: Entry) -> str:
     """The columns or rows that a component returns with its default parameters, as text."""
     if isinstance(entry, Metric):
         return "one number an era and variant" if entry.window is None else "one number a split and variant"
+    if isinstance(entry, RealismMeasure):
+        return "one number an augmenter that invents rows, with a 95 % interval"
     if issubclass(entry, Generator):
         default = entry()
         names = default.names_out()
@@ -77,9 +89,9 @@ def _emits(entry: type[Component] | Metric) -> str:
     return "a prediction a row, float32" if issubclass(entry, Model) else "a panel"
 
 
-def _control(entry: type[Component] | Metric) -> str:
+def _control(entry: Entry) -> str:
     """The world in which a generator or augmenter must help, or why there is none; empty for anything else."""
-    if isinstance(entry, Metric) or not issubclass(entry, Generator | Augmenter):
+    if not isinstance(entry, type) or not issubclass(entry, Generator | Augmenter):
         return ""
     return str(entry.control)
 

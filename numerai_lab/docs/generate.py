@@ -21,12 +21,15 @@ from numerai_lab.docs.pages import FOLDER, ORDER, source
 from numerai_lab.docs.what_works import sections
 from numerai_lab.generators import Generator
 from numerai_lab.metrics import METRICS
+from numerai_lab.metrics.realism_measures import REALISM_MEASURES
 
 BEGIN, END = "<!-- generated: {} -->\n", "<!-- end of generated -->\n"
 SECTION = re.compile(r"<!-- generated: ([a-z ]+) -->\n.*?<!-- end of generated -->\n", flags=re.DOTALL)
 TAKES = {"generators": "Every one of these generators takes:", "augmenters": "Every augmenter that makes rows takes:"}
 """The line above the parameters that a family shares."""
 FAMILY_BASES: Mapping[str, type[Component]] = {"generators": Generator, "augmenters": Augmenter}
+SCORES = ("metrics", "realism")
+"""Families that are no components."""
 READ_MORE = {
     "run": "quickstart.md",
     "resume": "cache-and-resume.md#resume-a-killed-run",
@@ -56,8 +59,9 @@ def generated(root: Any) -> dict[str, str]:
     root: the command group of the command line (click). A section whose results are not there stays as it is.
     """
     makers: dict[str, Callable[[], str]] = {
-        **{family.replace("_", " "): partial(_family, family) for family in CATALOGUE if family != "metrics"},
+        **{family.replace("_", " "): partial(_family, family) for family in CATALOGUE if family not in SCORES},
         "metrics": _metrics,
+        "realism columns": _realism_columns,
         "config keys": _config_keys,
         "commands": lambda: _commands(root),
         **{name: partial(str, section) for name, section in sections().items()},
@@ -121,6 +125,14 @@ def _metrics() -> str:
     rows = [(f"`{name}`", metric.says, ", ".join(f"`{stat}`" for stat in metric.stats)) for name, metric in METRICS.items()]
     definitions = [f"- `{name}`: {metric.source}" for name, metric in METRICS.items()]
     return "\n".join([_table(("metric", "what it is", "statistics over eras"), rows), "", "Their definitions:", "", *definitions])
+
+
+def _realism_columns() -> str:
+    rows = []
+    for name, entry in REALISM_MEASURES.items():
+        real = f"; `{entry.real}`: of {entry.real_says}" if entry.real else ""
+        rows.append((f"`{name}`" + (f", `{entry.real}`" if entry.real else ""), entry.says + real, entry.sdmetrics, entry.source))
+    return _table(("column", "meaning", "in SDMetrics", "source"), rows)
 
 
 def _config_keys() -> str:

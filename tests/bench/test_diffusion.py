@@ -14,7 +14,8 @@ from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.core.panel import Block
 from numerai_lab.data.reader import load
 from numerai_lab.data.synthetic import Synthetic
-from numerai_lab.metrics.realism import Realism, RowSample, realism
+from numerai_lab.metrics.realism import Realism, realism
+from numerai_lab.metrics.row_sample import RowSample
 
 TRAIN, HELD = range(1, 121), range(125, 161)
 N_NEW, N_ROWS = 60, 800
@@ -46,18 +47,21 @@ def test_a_diffusion_model_of_the_small_tournament_is_quick_and_as_real_as_asked
         print(said(name, found[name]))
     best = found["diffusion"]
     print(
-        f"ratio of correlation error to the copula's {best.corr / found['copula'].corr:.2f}, to the floor {best.corr_ratio:.2f}"
+        f"ratio of correlation error to the copula's {best['corr'].value / found['copula']['corr'].value:.2f}, "
+        f"to the floor {best['corr_ratio'].value:.2f}"
     )
     assert seconds < 15 * 60
     assert rate > 50_000
-    assert best.corr_ratio <= 2
-    assert best.target_corr_ratio <= 2
-    assert 0.9 <= best.memorised <= 1.1
+    assert best["corr_ratio"].value <= 2
+    assert best["target_corr_ratio"].value <= 2
+    assert 0.9 <= best["memorised"].value <= 1.1
 
 
 def said(name: str, found: Realism) -> str:
+    value = {key: measure.value for key, measure in found.measures.items()}
+    real = {key: measure.real for key, measure in found.measures.items()}
     return (
-        f"{name}: correlation error {found.corr:.4f} (floor {found.corr_floor:.4f}), with the target {found.target_corr:.4f} "
-        f"(floor {found.target_corr_floor:.4f}), AUC {found.auc:.3f} (real {found.auc_real:.3f}), memory {found.memorised:.3f}, "
-        f"corr learned from it {found.tstr:+.4f} (from real rows {found.trtr:+.4f}), diversity {found.diversity:.2f}"
+        f"{name}: correlation error {value['corr']:.4f} (floor {real['corr']:.4f}), with the target {value['target_corr']:.4f} "
+        f"(floor {real['target_corr']:.4f}), AUC {value['auc']:.3f} (real {real['auc']:.3f}), memory {value['memorised']:.3f}, "
+        f"corr learned from it {value['tstr']:+.4f} (from real rows {real['tstr']:+.4f}), diversity {value['diversity']:.2f}"
     )

@@ -13,11 +13,13 @@ import typer
 import numerai_lab
 from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.cli.app import app
+from numerai_lab.config.catalogue import description
 from numerai_lab.data import SOURCES
 from numerai_lab.docs.generate import READ_MORE, generated
 from numerai_lab.docs.pages import ORDER, source, summary
 from numerai_lab.generators import GENERATORS
 from numerai_lab.metrics import METRICS
+from numerai_lab.metrics.realism_measures import REALISM_MEASURES
 from numerai_lab.models import MODELS
 from numerai_lab.target_transforms import TARGET_TRANSFORMS
 from tests.docs.markdown import CODE, MANUAL, PAGES, README, RESULTS, ROOT, SHIPPED, anchors, blocks, links, prose
@@ -99,6 +101,13 @@ def test_every_kind_has_a_section_and_an_entry(kind: str) -> None:
 @pytest.mark.parametrize("metric", METRICS)
 def test_every_metric_has_an_entry(metric: str) -> None:
     assert f"| `{metric}` |" in source("scores-and-verdicts")
+
+
+@pytest.mark.parametrize("measure", REALISM_MEASURES)
+def test_every_measure_of_realism_has_an_entry_and_a_description(measure: str) -> None:
+    assert f"| `{measure}`" in source("run-folder")
+    assert f"`{measure}`" in source("scores-and-verdicts") or measure.endswith("_ratio")
+    assert REALISM_MEASURES[measure].says in description(f"realism.{measure}")["text"]
 
 
 def test_every_shipped_config_has_a_row_and_the_seconds_that_were_measured() -> None:

@@ -11,6 +11,7 @@ import pytest
 from numerai_lab.docs.pages import source, summary
 from numerai_lab.experiment import run
 from numerai_lab.metrics import METRICS
+from numerai_lab.metrics.realism_measures import REALISM_MEASURES
 from numerai_lab.metrics.summary import STATS
 from numerai_lab.runs.layout import PORTABLE, SCHEMA
 from numerai_lab.runs.reading import Run
@@ -20,6 +21,7 @@ from tests.conftest import Quiet, make_config, quick
 PARTS = {
     "metric": "|".join(METRICS),
     "stat": "|".join(STATS),
+    "measure": "|".join(REALISM_MEASURES),
     "ending": "|_low|_high|_p|_p_adjusted|_sim_low|_sim_high|_resolution",
     "bin": r"\d",
     "seed": r"\d+",
@@ -79,7 +81,9 @@ def test_every_file_is_described(done: Run) -> None:
     assert undescribed("Files", files) == []
 
 
-@pytest.mark.parametrize("name", ["predictions.parquet", "per_era.parquet", "scores.csv", "realism.csv", "realism_bins.parquet"])
+@pytest.mark.parametrize(
+    "name", ["predictions.parquet", "per_era.parquet", "scores.csv", "realism.csv", "realism_bins.parquet", "realism_curve.csv"]
+)
 def test_every_column_is_described_and_every_described_column_is_there(done: Run, name: str) -> None:
     path = done.path / name
     columns = (pl.read_csv(path) if path.suffix == ".csv" else pl.read_parquet(path)).columns

@@ -1,5 +1,6 @@
 """Rows that augmenters invent: kept once in the cache, judged in the run folder, exported as eras of the tournament's layout."""
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.data.reader import load
 from numerai_lab.experiment import run
 from numerai_lab.fitting.materialized import FEATURES, MaterializedRows, make
+from numerai_lab.report.realism import measures_table, remarks
 from numerai_lab.runs.reading import Run
 from numerai_lab.storage.folders import cache_dir
 from numerai_lab.storage.stage_cache import STAGES
@@ -57,12 +59,52 @@ def test_a_run_judges_the_augmenters_that_invent_rows_and_no_others(done: Run) -
     assert len(bins) == 3 * 42
 
 
+def test_a_run_keeps_intervals_floors_and_augmentation_curves(done: Run) -> None:
+    table = pl.read_csv(done.path / "realism.csv")
+    assert (table["coverage_low"] < table["coverage"]).all()
+    assert (table["auc_real"] > 0.5).all()  # eras of this world differ
+    assert table["copies"].max() == table["copies_real"].max() == 0
+    curve = pl.read_csv(done.path / "realism_curve.csv")
+    assert curve["augmenter"].unique(maintain_order=True).to_list() == ["new", "few", "law"]
+    assert curve.filter(augmenter="law")["share"].to_list() == [0, 0.25, 0.5, 1, 2]
+    assert (curve["change_low"] <= curve["change"]).all()
+    assert (curve["invented_rows"] == (curve["share"] * curve["real_rows"]).round()).all()
+
+
+def test_the_page_and_the_markdown_have_every_measure_and_the_curve(done: Run) -> None:
+    written = (done.path / "realism.md").read_text()
+    page = (done.path / "report.html").read_text()
+    for text in ("Augmentation curve", "1 − NewRowSynthesis", "near_copies"):
+        assert text in written
+        assert text in page
+
+
+def test_a_table_of_an_older_run_is_read_without_what_it_lacks(done: Run) -> None:
+    table = pl.read_csv(done.path / "realism.csv")
+    older = table.select([name for name in table.columns if not re.search("_low$|_high$|cop|membership|_real$|pairs", name)])
+    assert "pairs" not in measures_table(older)["measure"].to_list()
+    assert measures_table(older).filter(measure="corr")["between"].to_list() == [""] * 3
+    assert [line for line in remarks(older) if "copies" in line] == []
+
+
+def test_remarks_name_copies_and_what_gives_training_rows_away(done: Run) -> None:
+    table = pl.read_csv(done.path / "realism.csv").filter(augmenter="law")
+    near = table.with_columns(
+        near_copies=pl.lit(0.4), membership_low=pl.lit(0.7), membership=pl.lit(0.8), membership_real=pl.lit(0.5)
+    )
+    assert "40% of its rows differ from a training row in at most 3 features, and 0% of held-out rows" in remarks(near)[0]
+    assert "tells training rows from held-out rows: area 0.80" in remarks(near)[1]
+    (line,) = remarks(table.with_columns(copies=pl.lit(1.0), near_copies=pl.lit(1.0)))
+    assert "100% of its rows are training rows" in line
+
+
 def test_inspect_prints_what_the_run_found(done: Run) -> None:
     shown = CliRunner().invoke(app, ["inspect", str(done.path), "--rows", "--format", "json"])
     assert shown.exit_code == 0
     assert '"augmenter": "law"' in shown.stdout
     output = CliRunner().invoke(app, ["inspect", str(done.path)]).stdout
-    assert "0.5 = not at all" in output
+    for text in ("0.5 = not at all", "invented ÷ real", "TVComplement"):
+        assert text in output
 
 
 def test_a_run_without_invented_rows_has_nothing_to_inspect(tmp_path: Path) -> None:
