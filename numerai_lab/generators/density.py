@@ -53,32 +53,39 @@ class LocalDensity(Generator):
         return self
 
     def transform(self, block: Block) -> Float32:
-        # Bins are small integers: float32 products are exact, whatever the batching. Other values need float64 for that.
-        exact = block.features.dtype == np.int8 and self.landmarks_.dtype == np.int8 and block.features.shape[1] * 16 < 2**22
-        dtype = np.dtype(np.float32 if exact else np.float64)
-        points = self.landmarks_.astype(dtype)
-        lengths = (points**2).sum(1)
-        points_t = np.ascontiguousarray(points.T)
-        step = max(1, TILE_CELLS // len(points))
-        out = np.empty((len(block), 1), np.float32)
-        for start in range(0, len(block), step):
-            x = block.features[start : start + step].astype(dtype)
-            squared = x @ points_t
-            squared *= -2
-            squared += lengths
-            squared += (x**2).sum(1)[:, None]
-            out[start : start + step, 0] = self._crowding(squared, x.shape[1], block.top)
-        return out
+        return log_distances(block.features, block.top, self.landmarks_, self.n_neighbors)
 
     def names_out(self) -> list[str]:
         return ["log_distance"]
 
-    def _crowding(self, squared: Array, n_features: int, top: float) -> Array:
-        """Mean log distance to the nearest landmarks that differ from the row; the lowest value where none differs."""
-        floor = SAME * n_features
-        squared[squared <= floor * top**2] = np.inf
-        nearest = np.sort(np.partition(squared, self.n_neighbors - 1, axis=1)[:, : self.n_neighbors], axis=1).astype(np.float64)
-        known = np.isfinite(nearest)
-        logs = 0.5 * np.log(np.where(known, nearest / top**2, 1))
-        mean: Array = np.where(known.any(1), logs.sum(1) / np.maximum(known.sum(1), 1), 0.5 * np.log(floor))
-        return mean
+
+def log_distances(features: Array, top: float, landmarks: Array, n_neighbors: int) -> Float32:
+    """Mean log distance, on 0..1, of each row to its nearest landmarks: float32, rows × 1."""
+    # Bins are small integers: float32 products are exact, whatever the batching. Other values need float64 for that.
+    exact = features.dtype == np.int8 and landmarks.dtype == np.int8 and features.shape[1] * 16 < 2**22
+    dtype = np.dtype(np.float32 if exact else np.float64)
+    points = landmarks.astype(dtype)
+    lengths = (points**2).sum(1)
+    points_t = np.ascontiguousarray(points.T)
+    step = max(1, TILE_CELLS // len(points))
+    out = np.empty((len(features), 1), np.float32)
+    for start in range(0, len(features), step):
+        x = features[start : start + step].astype(dtype)
+        squared = x @ points_t
+        squared *= -2
+        squared += lengths
+        squared += (x**2).sum(1)[:, None]
+        squared /= top**2
+        out[start : start + step, 0] = _crowding(squared, x.shape[1], n_neighbors)
+    return out
+
+
+def _crowding(squared: Array, n_features: int, n_neighbors: int) -> Array:
+    """Mean log distance to the nearest landmarks that differ from the row; the lowest value where none differs."""
+    floor = SAME * n_features
+    squared[squared <= floor] = np.inf
+    nearest = np.sort(np.partition(squared, n_neighbors - 1, axis=1)[:, :n_neighbors], axis=1).astype(np.float64)
+    known = np.isfinite(nearest)
+    logs = 0.5 * np.log(np.where(known, nearest, 1))
+    mean: Array = np.where(known.any(1), logs.sum(1) / np.maximum(known.sum(1), 1), 0.5 * np.log(floor))
+    return mean

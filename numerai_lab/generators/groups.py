@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from numerai_lab.core.arrays import Float32, Float64
+from numerai_lab.core.arrays import Array, Float32, Float64
 from numerai_lab.core.control import Control
 from numerai_lab.core.errors import NlabError, nearest
 from numerai_lab.core.panel import Block, Panel
@@ -76,15 +76,7 @@ class GroupStats(Generator):
         return self
 
     def transform(self, block: Block) -> Float32:
-        # Sums of centred bins and of their cubes are small integers: float32 is exact, whatever the batching.
-        dtype = np.dtype(np.float32 if block.features.dtype == np.int8 else np.float64)
-        members = self.members_.astype(dtype)
-        x = block.features.astype(dtype)
-        x -= block.top / 2
-        n = self.members_.sum(0, dtype=np.float64)
-        first, second, third = ((power @ members).astype(np.float64) / n for power in (x, x * x, x * x * x))
-        stats = dict(zip(STATS, _moments(first, second, third, block.top), strict=True))
-        return np.stack([stats[name] for name in dict.fromkeys(self.stats)], axis=2).reshape(len(block), -1).astype(np.float32)
+        return statistics_of_groups(block.features, block.top, self.members_, list(dict.fromkeys(self.stats)))
 
     def names_out(self) -> list[str]:
         fitted = self.state().get("names_")
@@ -107,6 +99,18 @@ def _by_word(names: tuple[str, ...]) -> dict[str, list[int]]:
         if match:
             words.setdefault(match[1], []).append(i)
     return {word: at for word, at in words.items() if len(at) >= 2}
+
+
+def statistics_of_groups(features: Array, top: float, members: Float32, names: list[str]) -> Float32:
+    """Statistics, by name, of each row over groups of features: float32, rows × (groups · names). members: features × groups."""
+    # Sums of centred bins and of their cubes are small integers: float32 is exact, whatever the batching.
+    dtype = np.dtype(np.float32 if features.dtype == np.int8 else np.float64)
+    x = features.astype(dtype)
+    x -= top / 2
+    n = members.sum(0, dtype=np.float64)
+    first, second, third = ((power @ members.astype(dtype)).astype(np.float64) / n for power in (x, x * x, x * x * x))
+    stats = dict(zip(STATS, _moments(first, second, third, top), strict=True))
+    return np.stack([stats[name] for name in names], axis=2).reshape(len(features), -1).astype(np.float32)
 
 
 def _moments(first: Float64, second: Float64, third: Float64, top: float) -> tuple[Float64, Float64, Float64]:

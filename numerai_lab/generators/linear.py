@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from numerai_lab.core.arrays import Float32, Float64
+from numerai_lab.core.arrays import Array, Float32, Float64
 from numerai_lab.core.control import Control
 from numerai_lab.core.covariance import Moments, factor_analysis, moments, signed
 from numerai_lab.core.errors import NlabError
@@ -71,7 +71,7 @@ class PCA(_Linear):
         return self
 
     def transform(self, block: Block) -> Float32:
-        return ((_centred(block) - self.mean_) @ self.loadings_).astype(np.float32)
+        return linear_scores(block.features, block.top, self.mean_, self.loadings_)
 
     def names_out(self) -> list[str]:
         return [f"pc{i + 1}" for i in range(self.n_components)]
@@ -125,26 +125,24 @@ class FactorAnalysis(_Linear):
         self.precision_ = precision
         self.projection_ = weighted @ np.linalg.inv(np.eye(self.n_components) + self.loadings_.T @ weighted)
         if self.unusual:
-            norms = np.concatenate([self._residual_norm(_centred(block)) for block in panel.blocks()])
-            self.norm_quantiles_ = np.quantile(norms, np.linspace(0, 1, 1001))
+            norms = [residual_norms(block.features, block.top, **self._residual) for block in panel.blocks()]
+            self.norm_quantiles_ = np.quantile(np.concatenate(norms), np.linspace(0, 1, 1001))
         return self
 
     def transform(self, block: Block) -> Float32:
-        x = _centred(block)
-        scores = (x - self.mean_) @ self.projection_
+        scores = linear_scores(block.features, block.top, self.mean_, self.projection_)
         if not self.unusual:
-            return scores.astype(np.float32)
-        quantile = np.interp(self._residual_norm(x), self.norm_quantiles_, np.linspace(0, 1, 1001))
-        return np.column_stack([scores, quantile]).astype(np.float32)
+            return scores
+        norms = residual_norms(block.features, block.top, **self._residual)
+        return np.column_stack([scores, quantiles_of(norms, self.norm_quantiles_)])
 
     def names_out(self) -> list[str]:
         return [f"factor{i + 1}" for i in range(self.n_components)] + ["unusual"] * self.unusual
 
-    def _residual_norm(self, x: Float64) -> Float64:
-        centred = x - self.mean_
-        residual = centred - (centred @ self.projection_) @ self.loadings_.T
-        norms: Float64 = (residual**2) @ self.precision_
-        return norms
+    @property
+    def _residual(self) -> dict[str, Float64]:
+        """The arrays that `residual_norms` reads."""
+        return {"mean": self.mean_, "projection": self.projection_, "loadings": self.loadings_, "precision": self.precision_}
 
 
 def varimax(loadings: Float64, max_iterations: int = 500) -> Float64:
@@ -161,6 +159,28 @@ def varimax(loadings: Float64, max_iterations: int = 500) -> Float64:
     return signed(loadings @ rotation)
 
 
-def _centred(block: Block) -> Float64:
+def linear_scores(features: Array, top: float, mean: Float64, loadings: Float64) -> Float32:
+    """(x − mean) @ loadings of features on −½ … ½: float32, rows × columns of the loadings."""
+    scores: Float32 = ((on_halves(features, top) - mean) @ loadings).astype(np.float32)
+    return scores
+
+
+def residual_norms(
+    features: Array, top: float, mean: Float64, projection: Float64, loadings: Float64, precision: Float64
+) -> Float64:
+    """The squared norm, weighted by `precision`, of what the factors leave of each row."""
+    centred = on_halves(features, top) - mean
+    residual = centred - (centred @ projection) @ loadings.T
+    norms: Float64 = (residual**2) @ precision
+    return norms
+
+
+def quantiles_of(values: Float64, quantiles: Float64) -> Float32:
+    """The place of values among evenly spaced quantiles, 0 to 1: float32."""
+    return np.interp(values, quantiles, np.linspace(0, 1, len(quantiles))).astype(np.float32)
+
+
+def on_halves(features: Array, top: float) -> Float64:
+    """Features on −½ … ½."""
     # float64: how BLAS cuts the batch then changes nothing that is left after rounding to float32.
-    return block.features.astype(np.float64) / block.top - 0.5
+    return features.astype(np.float64) / top - 0.5

@@ -47,18 +47,23 @@ class RandomColumns(Generator):
         return self
 
     def transform(self, block: Block) -> Float32:
-        from scipy.special import ndtri
-
-        rows = _mixed(_integers(block.features) @ self.multipliers_ + _mixed(np.array([block.era], np.uint64)))
-        counters = np.arange(1, len(self.names_out()) + 1, dtype=np.uint64) * GOLDEN
-        uniform = ((_mixed(rows[:, None] + counters) >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
-        return np.asarray(ndtri(uniform), np.float32)
+        return hashed_noise(block.features, block.era, self.multipliers_, len(self.names_out()))
 
     def names_out(self) -> list[str]:
         return [f"noise{i + 1}" for i in range(int(self.state().get("n_columns_", self.n_columns)))]
 
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def hashed_noise(features: Array, era: int, multipliers: UInt64, n_columns: int) -> Float32:
+    """Standard normal noise from a hash of each row's cells and the era: rows × n_columns. multipliers: one a feature."""
+    from scipy.special import ndtri
+
+    rows = _mixed(_integers(features) @ multipliers + _mixed(np.array([era], np.uint64)))
+    counters = np.arange(1, n_columns + 1, dtype=np.uint64) * GOLDEN
+    uniform = ((_mixed(rows[:, None] + counters) >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+    return np.asarray(ndtri(uniform), np.float32)
 
 
 def _integers(features: Array) -> UInt64:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from numerai_lab.core.arrays import Float32, Float64
+from numerai_lab.core.arrays import Array, Float32, Float64, Int32
 from numerai_lab.core.control import Control
 from numerai_lab.core.covariance import moments
 from numerai_lab.core.errors import NlabError
@@ -60,8 +60,7 @@ class LogRatioPairs(Generator):
         return self
 
     def transform(self, block: Block) -> Float32:
-        logs = np.log(block.features.astype(np.float64) / block.top + self.offset)
-        return (logs[:, self.pairs_[:, 0]] - logs[:, self.pairs_[:, 1]]).astype(np.float32)
+        return log_ratios(block.features, block.top, self.pairs_, self.offset)
 
     def names_out(self) -> list[str]:
         return [f"ratio{i + 1}" for i in range(self.n_pairs)]
@@ -76,6 +75,13 @@ class LogRatioPairs(Generator):
             deviation = np.sqrt(np.where(alive, variance, 1))
             score = -np.abs(covariance / np.outer(deviation, deviation))
         return np.where(np.outer(alive, alive), np.round(score, 12), -np.inf)  # rounding must not rank equal scores
+
+
+def log_ratios(features: Array, top: float, pairs: Int32, offset: float) -> Float32:
+    """log((x_i + offset) / (x_j + offset)) of pairs (n × 2) of features on 0..1: float32, rows × n."""
+    logs = np.log(features.astype(np.float64) / top + offset)
+    ratios: Float32 = (logs[:, pairs[:, 0]] - logs[:, pairs[:, 1]]).astype(np.float32)
+    return ratios
 
 
 def _spread_out(pairs: Iterable[tuple[int, int]], n: int, at_most: int) -> NDArray[np.int32]:
