@@ -12,6 +12,7 @@ from numerai_lab.cli.cache import cache_app
 from numerai_lab.cli.compare import compare
 from numerai_lab.cli.controls import controls
 from numerai_lab.cli.data import data_app
+from numerai_lab.cli.deploy import deploy
 from numerai_lab.cli.describe import describe
 from numerai_lab.cli.docs import docs
 from numerai_lab.cli.export import export
@@ -54,6 +55,7 @@ app.command()(audit)
 app.command()(methods)
 app.command()(controls)
 app.command()(export)
+app.command()(deploy)
 app.command()(transform)
 app.command()(show)
 app.command()(sweep)

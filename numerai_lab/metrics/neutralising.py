@@ -78,7 +78,7 @@ def _chunks(features: Array) -> Iterator[tuple[slice, Float64]]:
     for start in range(0, len(features), height):
         rows = slice(start, min(start + height, len(features)))
         chunk = space[: rows.stop - start]
-        chunk[...] = features[rows]
+        chunk[:] = features[rows]
         yield rows, chunk
 
 

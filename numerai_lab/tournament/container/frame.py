@@ -18,19 +18,10 @@ def predict(live_features: pd.DataFrame) -> pd.DataFrame:
     frame = by_id(live_features)
     ranks = np.empty(len(frame))
     for rows, values in predicted_eras(frame):
-        ranks[rows] = rank(rank(values.astype(np.float64)).mean(1))
+        ranks[rows] = rank(rank(values.astype(np.float64)).mean(1)[:, None])[:, 0]
         if len(rows) > 1 and np.ptp(ranks[rows]) == 0:
             raise ValueError("all rows of an era get the same prediction: are their features constant?")
     return pd.DataFrame({"prediction": ranks}, index=frame.index)
-
-
-def unranked(live_features: pd.DataFrame) -> Float32:
-    """What the run would have written for these rows: float32, rows × seeds."""
-    frame = by_id(live_features)
-    out = np.empty((len(frame), len(MODEL["seeds"])), np.float32)
-    for rows, values in predicted_eras(frame):
-        out[rows] = values
-    return out
 
 
 def by_id(frame: pd.DataFrame) -> pd.DataFrame:
@@ -59,7 +50,7 @@ def eras_of(frame: pd.DataFrame) -> Int64:
     """The era of each row: the number in the column `era`, and that of the next round where there is none."""
     if "era" not in frame.columns:
         return np.full(len(frame), MODEL["live_era"], np.int64)
-    digits = frame["era"].astype(str).str.extract(r"(\d+)$", expand=False)
+    digits = frame["era"].astype(str).str.extract(r"^\D*(\d+)$", expand=False)
     return digits.astype(np.float64).fillna(MODEL["live_era"]).to_numpy().astype(np.int64)
 
 
@@ -72,11 +63,12 @@ def cells_of(frame: pd.DataFrame, names: list[str], top: float, bins: bool) -> A
     for i, name in enumerate(names):
         cells[:, i] = pd.to_numeric(frame[name]).to_numpy(np.float32, na_value=np.nan)
     missing = np.isnan(cells)
-    if bins and (cells[~missing] % 1).any() and cells[~missing].max() <= 1:
+    cells[missing] = 0
+    if bins and (cells != np.rint(cells)).any() and cells.max() <= 1:
         cells *= 4
     cells[missing] = top / 2
-    if cells.min() < 0 or cells.max() > top or (bins and (cells % 1).any()):
-        wrong = (cells < 0) | (cells > top) | (bins & (cells % 1 != 0))
+    wrong = (cells < 0) | (cells > top) | (bins & (cells != np.rint(cells)))
+    if wrong.any():
         row, column = np.argwhere(wrong)[0]
         wanted = "bins 0 to 4, or 0, .25 … 1" if bins else "0 to 1"
         raise ValueError(f"feature {names[column]!r} holds {cells[row, column]:g} for id {frame.index[row]!r}, wanted {wanted}")

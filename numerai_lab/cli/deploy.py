@@ -1,0 +1,59 @@
+"""`nlab deploy`: a variant of a run as a model that Numerai runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from numerai_lab.cli.terminal import expanded, say, stop
+
+
+def deploy(
+    run: Annotated[Path | None, typer.Argument(callback=expanded, help="a finished run folder", show_default=False)] = None,
+    variant: Annotated[str | None, typer.Option(help="a variant of the run, by name", show_default=False)] = None,
+    out: Annotated[Path | None, typer.Option(callback=expanded, help="a new folder for the model", show_default=False)] = None,
+    python: Annotated[
+        str | None, typer.Option(help="Python of Numerai's container: 3.11, 3.12, 3.13; default that of nlab, else 3.12")
+    ] = None,
+    check: Annotated[
+        Path | None,
+        typer.Option(callback=expanded, help="only list what this pickle imports, without loading it", show_default=False),
+    ] = None,
+) -> None:
+    """Pack a variant of a run as predict.pkl, and verify it as Numerai's container runs it.
+
+    The model is arrays and one function of numpy and scipy. Its predictions for validation rows are compared with those of the
+    run; where they differ, nothing is written. Exit code 1 then, and where a checked pickle imports what no such model needs.
+    """
+    if check is not None:
+        _check(check)
+        return
+    if run is None or out is None:
+        stop("name a run folder and --out, a new folder for the model; or --check, a pickle")
+    from numerai_lab.report.progress import progress_display
+    from numerai_lab.tournament.deploy import deploy as deploy_run
+
+    done = deploy_run(run, out, progress_display(), variant, python)
+    facts = done.facts
+    if facts["synthetic"]:
+        say("the data is SYNTHETIC: this model knows nothing of real stocks")
+    print(f"{done.folder / 'predict.pkl'}  {facts['bytes']:,} bytes, sha256 {facts['sha256'][:12]}…")
+    equal, rest = f"{facts['equal to the bit']:.3%}", f"{facts['largest difference']:.1e}"
+    print(
+        f"verified on {facts['rows']:,} rows of {facts['eras']} eras with Python {facts['versions']['python']}: "
+        f"{equal} as the run predicted them to the bit, the rest within {rest}; "
+        f"{facts['seconds']} s and {facts['peak MB']} MB for an era"
+    )
+
+
+def _check(path: Path) -> None:
+    """Prints what a pickle imports. Raises NlabFailure where that is more than a model of nlab needs."""
+    from numerai_lab.core.errors import NlabFailure
+    from numerai_lab.tournament.pickle_imports import imports_of
+
+    found = imports_of(path)
+    for name in (*found.names, *found.modules):
+        print(f"{'!' if name in found.beyond else ' '} {name}")
+    if found.beyond:
+        raise NlabFailure(f"{path}: imports {', '.join(found.beyond)}, which no model of nlab needs; do not load it unasked")
+    say("nothing but numpy, pandas, scipy and cloudpickle is imported; what the functions inside do, no list of imports tells")
