@@ -1,11 +1,14 @@
 """`nlab deploy`: a variant of a run as a model that Numerai runs."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from numerai_lab.cli.terminal import expanded, say, stop
+
+if TYPE_CHECKING:
+    from numerai_lab.tournament.deploy import Deployed
 
 
 def deploy(
@@ -15,6 +18,12 @@ def deploy(
     python: Annotated[
         str | None, typer.Option(help="Python of Numerai's container: 3.11, 3.12, 3.13; default that of nlab, else 3.12")
     ] = None,
+    refit: Annotated[
+        bool, typer.Option("--refit", help="train the variant again on all resolved eras before; that model is never scored")
+    ] = False,
+    upload: Annotated[bool, typer.Option("--upload", help="upload the verified model to Numerai, which then runs it")] = False,
+    model: Annotated[str | None, typer.Option(help="--upload: name or id of your model; default: MODEL_ID")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="--upload: do not ask")] = False,
     check: Annotated[
         Path | None,
         typer.Option(callback=expanded, help="only list what this pickle imports, without loading it", show_default=False),
@@ -33,12 +42,18 @@ def deploy(
     from numerai_lab.report.progress import progress_display
     from numerai_lab.tournament.deploy import deploy as deploy_run
 
-    done = deploy_run(run, out, progress_display(), variant, python)
+    done = deploy_run(run, out, progress_display(), variant, python, refit=refit)
+    for remark in done.remarks:
+        say(remark)
+    _print(done)
+    if upload:
+        _upload(done, model, yes)
+
+
+def _print(done: "Deployed") -> None:
     facts = done.facts
-    if facts["synthetic"]:
-        say("the data is SYNTHETIC: this model knows nothing of real stocks")
-    print(f"{done.folder / 'predict.pkl'}  {facts['bytes']:,} bytes, sha256 {facts['sha256'][:12]}…")
     equal, rest = f"{facts['equal to the bit']:.3%}", f"{facts['largest difference']:.1e}"
+    print(f"{done.folder / 'predict.pkl'}  {facts['bytes']:,} bytes, sha256 {facts['sha256'][:12]}…")
     print(
         f"verified on {facts['rows']:,} rows of {facts['eras']} eras with Python {facts['versions']['python']}: "
         f"{equal} as the run predicted them to the bit, the rest within {rest}; "
@@ -46,14 +61,29 @@ def deploy(
     )
 
 
+def _upload(done: "Deployed", model: str | None, yes: bool) -> None:
+    """Uploads a verified model once its owner knows what that means. Raises NlabError for a model of synthetic data."""
+    from numerai_lab.cli.terminal import confirmed
+    from numerai_lab.tournament.model_upload import UploadOptions, upload_model
+
+    facts = done.facts
+    if facts["synthetic"]:
+        stop(f"--upload: {facts['run']} was trained on SYNTHETIC data, so its model is not uploaded")
+    options = UploadOptions(facts["versions"]["python"], facts["data version"])
+    uploaded = upload_model(done.folder / "predict.pkl", model, options, lambda text: confirmed(text, yes))
+    for note in uploaded.notes:
+        say(note)
+    print(*(f"{key} {value}" for key, value in uploaded.row().items()), sep=", ")
+
+
 def _check(path: Path) -> None:
     """Prints what a pickle imports. Raises NlabFailure where that is more than a model of nlab needs."""
     from numerai_lab.core.errors import NlabFailure
     from numerai_lab.tournament.pickle_imports import imports_of
 
-    found = imports_of(path)
-    for name in (*found.names, *found.modules):
-        print(f"{'!' if name in found.beyond else ' '} {name}")
-    if found.beyond:
-        raise NlabFailure(f"{path}: imports {', '.join(found.beyond)}, which no model of nlab needs; do not load it unasked")
+    imports = imports_of(path)
+    for name in (*imports.names, *imports.modules):
+        print(f"{'!' if name in imports.beyond else ' '} {name}")
+    if imports.beyond:
+        raise NlabFailure(f"{path}: imports {', '.join(imports.beyond)}, which no model of nlab needs; do not load it unasked")
     say("nothing but numpy, pandas, scipy and cloudpickle is imported; what the functions inside do, no list of imports tells")

@@ -16,10 +16,13 @@ def card(run: Run, portable: Portable, facts: Mapping[str, Any]) -> str:
     """The card as Markdown. facts: those of verified.json."""
     splits, part = run.manifest["splits"], portable.variants[facts["variant"]]
     synthetic = " **The data is synthetic: this model knows nothing of real stocks.**" if facts["synthetic"] else ""
-    made_of = f"the ensemble of {', '.join(part.members)}" if part.members else f"{part.kind} on {', '.join(part.inputs)}"
+    recipe = f"the ensemble of {', '.join(part.members)}" if part.members else f"{part.kind} on {', '.join(part.inputs)}"
     neutral = part.neutralize
     taken_out = "" if neutral is None else f"; {neutral.proportion:g} of its fit on `{neutral.features}` is taken out of each era"
     equal = facts["equal to the bit"]
+    scored = "The scores are those of the run's models, which are in this file."
+    if facts["refit"]:
+        scored = "This model was trained again on all resolved eras and was NEVER SCORED: the run's scores are those of another."
     lines = [
         f"# {facts['variant']} of {facts['run']}",
         "",
@@ -27,12 +30,12 @@ def card(run: Run, portable: Portable, facts: Mapping[str, Any]) -> str:
         "",
         "| | |",
         "| --- | --- |",
-        f"| model | {made_of}{taken_out} |",
+        f"| model | {recipe}{taken_out} |",
         f"| seeds | {', '.join(map(str, facts['seeds']))} |",
         f"| data | {facts['data']} |",
         f"| target | {facts['target']} |",
-        f"| trained on eras | {span_text(splits['train'])} |",
-        *_scores(run, facts["variant"]),
+        f"| trained on | {facts['refit'] or 'eras ' + span_text(tuple(splits['train']))} |",
+        *([] if facts["refit"] else _scores(run, facts["variant"])),
         f"| file | predict.pkl, {facts['bytes']:,} bytes, sha256 {facts['sha256']} |",
         f"| verified | {facts['rows']:,} rows of {facts['eras']} validation eras: {equal:.3%} equal to the run's predictions to "
         f"the bit, the others within {facts['largest difference']:.1e}; rank correlation {facts['rank correlation']:.7f} |",
@@ -40,7 +43,7 @@ def card(run: Run, portable: Portable, facts: Mapping[str, Any]) -> str:
         f"| packages | {', '.join(f'{name} {version}' for name, version in facts['versions'].items())} |",
         f"| not installed | {', '.join(facts['not installed'])}: the container has them, the model does not read them |",
         "",
-        "The scores are of the models of the run; nothing is trained again for this file.",
+        scored,
         "",
         "Whoever uploads predict.pkl gives Numerai the model: they can read it. A model slot that it is assigned to takes no "
         "submissions by API any more.",

@@ -69,18 +69,18 @@ def _candidates(python: str) -> Iterator[Path]:
     yield from (folder / "bin" / "python" for folder in sorted(versions.glob(f"{python}.*"), reverse=True))
     uv = shutil.which("uv")
     if uv:
-        found = subprocess.run([uv, "python", "find", python], capture_output=True, text=True, check=False)
-        yield from map(Path, found.stdout.split("\n")[:1])
+        answer = subprocess.run([uv, "python", "find", python], capture_output=True, text=True, check=False)
+        yield from map(Path, answer.stdout.split("\n")[:1])
 
 
 def _version_of(candidate: Path) -> str | None:
     """The version that a Python says; None where it does not run, as a pyenv shim of another version."""
     ask = "import sys; print(f'{sys.version_info.major}.{sys.version_info.minor}')"
     try:
-        said = subprocess.run([candidate, "-I", "-c", ask], capture_output=True, text=True, check=False, timeout=60)
+        answer = subprocess.run([candidate, "-I", "-c", ask], capture_output=True, text=True, check=False, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return said.stdout.strip() if said.returncode == 0 else None
+    return answer.stdout.strip() if answer.returncode == 0 else None
 
 
 def _make(base: Path, work: Path, pins: list[str]) -> None:

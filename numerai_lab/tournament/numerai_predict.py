@@ -21,7 +21,7 @@ LIMIT_SECONDS = 3600
 
 
 def run_numerai_predict(python: Path, pickle: Path, rows: Path, work: Path, expected: Float64) -> str | None:
-    """Runs predict.py of a checkout; what it said. None where no checkout is named.
+    """Runs predict.py of a checkout; its verdict. None where no checkout is named.
 
     Raises NlabError where the named folder has no predict.py, NlabFailure where it refuses the model or predicts otherwise than
     `expected`, which is in the order of the rows.
@@ -46,8 +46,8 @@ def run_numerai_predict(python: Path, pickle: Path, rows: Path, work: Path, expe
     )
     files = [*out.glob("*.csv")]
     if done.returncode or len(files) != 1:
-        said = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line or "Error" in line]
-        raise NlabFailure(f"numerai-predict refuses the model: {said[-1] if said else f'exit code {done.returncode}'}")
+        lines = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line or "Error" in line]
+        raise NlabFailure(f"numerai-predict refuses the model: {lines[-1] if lines else f'exit code {done.returncode}'}")
     ids = pl.read_parquet(rows, columns=["id", "era"]).with_columns(expected=pl.Series(expected))
     predicted = pl.read_csv(files[0], schema_overrides={"id": pl.String})
     both = ids.sort("era", maintain_order=True)

@@ -53,7 +53,7 @@ def in_environment(python: Path, action: str, paths: Sequence[Path]) -> None:
     """Runs an action of `in_container.py` without the user's own packages and settings. Raises NlabFailure where it fails."""
     settings = dict.fromkeys(THREADS, "1") | {"PATH": os.environ.get("PATH", "")}
     with as_file(files("numerai_lab.tournament") / "in_container.py") as script:
-        command = [str(python), "-I", str(script), action, *map(str, paths)]
+        command = [str(python), "-I", str(script), action, *(str(path.resolve()) for path in paths)]
         try:
             done = subprocess.run(
                 command, capture_output=True, text=True, check=False, env=settings, timeout=LIMIT_SECONDS, cwd=paths[0].parent
@@ -61,8 +61,8 @@ def in_environment(python: Path, action: str, paths: Sequence[Path]) -> None:
         except subprocess.TimeoutExpired:
             raise NlabFailure(f"the model took more than {LIMIT_SECONDS // 60} minutes in the container's environment") from None
     if done.returncode:
-        said = done.stderr.strip().splitlines()
-        raise NlabFailure(f"the model fails in the container's environment: {said[-1] if said else 'it said nothing'}")
+        lines = done.stderr.strip().splitlines()
+        raise NlabFailure(f"the model fails in the container's environment: {lines[-1] if lines else 'it gave no reason'}")
 
 
 def _split(model: Plain) -> tuple[Any, dict[str, Array]]:

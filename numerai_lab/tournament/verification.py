@@ -1,19 +1,22 @@
 """Compares the predictions of a deployed model with those that the run wrote."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from numerai_lab.core.arrays import Float32, Float64, Int64
+from numerai_lab.core.arrays import Array, Float32, Float64, Int64
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Panel
+from numerai_lab.fitting.run_context import ProgressDisplay
 from numerai_lab.metrics.era import rank
 from numerai_lab.runs.layout import PREDICTIONS
 from numerai_lab.runs.reading import RunFiles
+from numerai_lab.storage.scratch import scratch
 from numerai_lab.tournament.generator_arrays import Plain
 from numerai_lab.tournament.packing import ContainerRun
+from numerai_lab.tournament.prediction import Predictor
 
 if TYPE_CHECKING:
     import polars as pl
@@ -56,22 +59,39 @@ def recorded_rows(run: RunFiles, panel: Panel, model: Plain, columns: list[str])
     """
     table = _predictions(run, columns)
     eras = _spread(table["era"].unique(maintain_order=True).to_list(), len(table))
-    names = [name for store in model["stores"] for name in store["names"]]
-    place = {name: i for i, name in enumerate(panel.feature_names)}
-    parts, ids, n_first = [], [], panel.features.shape[1]
-    for era in eras:
-        rows = panel.rows(era)
-        ids += [name.decode() for name in panel.ids[rows].tolist()]
-        scoring = None if panel.scoring_features is None else panel.scoring_features[rows]
-        first = panel.features[rows]
-        parts.append([first[:, place[n]] if place[n] < n_first else scoring[:, place[n] - n_first] for n in names])  # type: ignore[index]
-    features = {name: np.concatenate([part[i] for part in parts]) for i, name in enumerate(names)}
+    ids, features = _rows_of(panel, eras, model)
     chosen = table.filter(table["era"].is_in(eras))
     if chosen["id"].to_list() != ids:
         raise NlabError(f"{run.path}: the data no longer holds the rows that the run predicted; deploy where the run was made")
-    return Recorded(
-        ids, chosen["era"].to_numpy().astype(np.int64), features, chosen.select(columns).to_numpy().astype(np.float32)
-    )
+    numbers, unranked = chosen["era"].to_numpy().astype(np.int64), chosen.select(columns).to_numpy().astype(np.float32)
+    return Recorded(ids, numbers, features, unranked)
+
+
+def rows_as_live(predictor: Predictor, panel: Panel, model: Plain, display: ProgressDisplay) -> Recorded:
+    """The newest era as if it were live, and what nlab itself predicts for it: for models that predicted nothing in the run."""
+    era = int(panel.eras[-1])
+    ids, features = _rows_of(panel, [era], model)
+    unknown = Recorded(ids, np.full(len(ids), model["live_era"]), features, np.empty((len(ids), 0), np.float32))
+    with scratch() as space:
+        path = space.folder / "rows.parquet"
+        unknown.write(path)
+        predicted = predictor.predict(path, display).raw_table()
+    return replace(unknown, unranked=predicted.drop("id").to_numpy().astype(np.float32))
+
+
+def _rows_of(panel: Panel, eras: list[int], model: Plain) -> tuple[list[str], dict[str, Any]]:
+    """Ids of the rows of some eras, and the features that the model reads, by name."""
+    names = [name for store in model["stores"] for name in store["names"]]
+    place, n_first = {name: i for i, name in enumerate(panel.feature_names)}, panel.features.shape[1]
+    rows = np.concatenate([np.arange(panel.rows(era).start, panel.rows(era).stop) for era in eras])
+
+    def column(at: int) -> Array:
+        if at < n_first:
+            return np.asarray(panel.features[rows, at])
+        assert panel.scoring_features is not None
+        return np.asarray(panel.scoring_features[rows, at - n_first])
+
+    return [name.decode() for name in panel.ids[rows].tolist()], {name: column(place[name]) for name in names}
 
 
 def _predictions(run: RunFiles, columns: list[str]) -> "pl.DataFrame":

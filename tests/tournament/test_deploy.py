@@ -98,6 +98,15 @@ def test_the_card_says_what_the_model_is_and_that_its_data_is_synthetic(run: Run
     assert "gives Numerai the model" in text
 
 
+def test_a_refit_is_deployed_and_verified_on_the_newest_era_as_if_it_were_live(run: Run, tmp_path: Path) -> None:
+    done = deploy(run.path, tmp_path / "model", Quiet(), "raw+pca", OWN, refit=True)
+    assert done.facts["eras"] == 1
+    assert done.facts["equal to the bit"] == 1
+    assert done.facts["refit"].startswith("eras ")
+    assert "NEVER SCORED" in (done.folder / "card.md").read_text()
+    assert any(remark.startswith("REFIT") for remark in done.remarks)
+
+
 def test_packed_again_in_another_process_it_is_the_same_to_the_byte(run: Run, tmp_path: Path) -> None:
     model = artefact(run, "blend").model()
     for name in ("one.pkl", "two.pkl"):  # each process has a hash seed of its own

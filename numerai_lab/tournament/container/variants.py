@@ -36,7 +36,7 @@ def predictions_of_era(model: dict[str, Any], cells: list[Array], era: int) -> F
             members = [values_of(member) for member in variant["members"]]
         else:
             own = [model["models"][i] for i in variant["models"]]
-            members = [MODELS[one["function"]](inputs_of(one["inputs"]), one) for one in own]
+            members = [MODELS[part["function"]](inputs_of(part["inputs"]), part) for part in own]
         values = members[0]
         if variant["members"] or len(members) > 1:
             values = rank(np.column_stack(members).astype(np.float64)).mean(1).astype(np.float32)
