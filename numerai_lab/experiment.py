@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from numerai_lab.config.installed import refuse_absent
 from numerai_lab.config.placebos import Placebos, placebos_of, unequal
 from numerai_lab.config.schema import Config
 from numerai_lab.core.splits import Splits
@@ -60,6 +61,7 @@ def run(
 
     Raises NlabError for invalid input, and NlabFailure where the run fails.
     """
+    refuse_absent(config)
     with new_run(runs_dir, config, options.unfinished) as folder:
         for remark in remarks or []:
             folder.warn(remark)

@@ -66,6 +66,7 @@ QUICK: Mapping[str, dict[str, Any]] = {
     "ddg_da": {"segment": 1, "history": 2, "gap": 1},
     "xgboost": {"n_estimators": 15, "learning_rate": 0.2, "colsample_bytree": 0.5},
     "lightgbm": {"n_estimators": 15, "learning_rate": 0.2, "colsample_bytree": 0.5},
+    "catboost": {"n_estimators": 15, "learning_rate": 0.2, "colsample_bytree": 0.5},
     "sklearn": {"parameters": {"max_iter": 15, "learning_rate": 0.2, "min_samples_leaf": 1}},
     "mlp": {"hidden": [16, 8], "learning_rate": 0.01},
     "tabm": {"hidden": [16, 8], "members": 3, "learning_rate": 0.01},

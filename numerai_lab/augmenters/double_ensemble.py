@@ -36,6 +36,7 @@ class DoubleEnsemble(Weigher):
     kind: Literal["double_ensemble"] = "double_ensemble"
     stochastic: ClassVar[bool] = True
     library_bytes: ClassVar[int] = 150_000_000
+    requires: ClassVar[tuple[str, ...]] = ("xgboost",)
 
     n_models: int = Field(3, gt=0, le=100, description="times that trees are trained and weights follow")
     n_estimators: int = Field(100, ge=2, le=10_000, description="trees of each")

@@ -32,6 +32,7 @@ class UMAPInverse(Proportioned):
     removed: ClassVar[Mapping[str, Any]] = {"min_dist": 0.1}
 
     control: ClassVar[Control] = Control(why="no published theory says where rows turned back from a plane help")
+    requires: ClassVar[tuple[str, ...]] = ("umap",)
     kind: Literal["umap_inverse"] = "umap_inverse"
     invents_eras: ClassVar[bool] = True
     invents_rows: ClassVar[bool] = True

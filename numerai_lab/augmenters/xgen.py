@@ -51,6 +51,7 @@ class XGen(Proportioned):
     invents_rows: ClassVar[bool] = True
     expensive: ClassVar[bool] = True
     library_bytes: ClassVar[int] = 150_000_000
+    requires: ClassVar[tuple[str, ...]] = ("xgboost",)
 
     most_features: int = Field(60, gt=1, le=60, description="with more features than these, work on factor scores")
     factors: int = Field(32, gt=0, le=60, description="factors that then stand for the features, at most a third of them")

@@ -19,6 +19,8 @@ class Component(BaseModel):
 
     library_bytes: ClassVar[int] = 0
     """Bytes of memory of the libraries that only this class loads."""
+    requires: ClassVar[tuple[str, ...]] = ()
+    """Packages that it can't do without, by the names that Python imports them under; see `core.requirements`."""
     reads: ClassVar[tuple[str, ...]] = ()
     """Data files that its code reads, relative to its own: they count as code. What is read undeclared is not noticed."""
     unseeded: ClassVar[tuple[str, ...]] = ("device",)

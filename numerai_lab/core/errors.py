@@ -4,6 +4,8 @@ import difflib
 import errno
 from collections.abc import Iterable
 
+from numerai_lab.core.requirements import INSTALL, how_to_install
+
 
 class NlabError(Exception):
     """Something the user can mend: one message, exit code 2, no traceback."""
@@ -22,7 +24,9 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCE
 
 
 def as_failure(error: BaseException) -> BaseException:
-    """Turns a full or read-only disk, or exhausted memory, into an NlabFailure; other errors stay as they are."""
+    """Turns a full or read-only disk, exhausted memory or an absent package into an NlabFailure; others stay as they are."""
+    if isinstance(error, ModuleNotFoundError) and error.name in INSTALL:
+        return NlabFailure(f"this needs {how_to_install([error.name])}")
     if type(error).__name__ == "OutOfMemoryError":  # torch's
         return NlabFailure("the GPU's memory ran out; take a smaller batch_size, or device: cpu")
     if isinstance(error, MemoryError):

@@ -9,6 +9,7 @@ from numerai_lab.config.default_variants import RAW
 from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.formatting import human_bytes
+from numerai_lab.core.requirements import absent
 from numerai_lab.data.reader import Loaded
 from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.models import MODELS, Model
@@ -201,7 +202,7 @@ def ways_out(task: EstimateInputs, memory: int) -> list[str]:
         ways += _if_fits(_with(task, model=outside), memory, "model.external_memory=true")
     kind = model.kind
     for other, simple in MODELS.items():
-        if other != kind:
+        if other != kind and not absent(simple.requires):
             ways += _if_fits(_with(task, model=simple()), memory, f"model.kind={other}")
     return ways
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from numerai_lab.config.installed import refuse_absent
 from numerai_lab.config.schema import Config
 from numerai_lab.core.era_ranges import span_text
 from numerai_lab.core.folds import make_folds
@@ -75,7 +76,11 @@ class RunPlan:
 
 
 def plan(config: Config) -> RunPlan:
-    """Reads eras and targets of the data (or what is known of data still to be made); writes nothing."""
+    """Reads eras and targets of the data (or what is known of data still to be made); writes nothing.
+
+    Raises NlabError where a method needs a package that is not installed, and for what the data do not have.
+    """
+    refuse_absent(config)
     data = outline(config.data, config.extra_sets)
     splits = make_splits(config.splits, data.table, data.reach_days)
     step = data.table.days_per_era

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from numerai_lab.config.installed import lacking
 from numerai_lab.config.schema import Config, Neutralize
 from numerai_lab.core.arrays import Float32
 from numerai_lab.core.errors import NlabError
@@ -88,7 +89,8 @@ def check_methods(config: Config, panel: Panel, plan: FitPlan) -> None:
             for part in plan.generators[name]:
                 try:
                     visible = outline(template, panel, part.fitted_on)
-                    message = template.settled(visible.n_rows).refusal(visible)
+                    settled = template.settled(visible.n_rows)
+                    message = lacking(f"with {visible.n_rows:,} rows", settled) or settled.refusal(visible)
                 except NlabError as error:
                     message = str(error)
                 problems |= {f"generators.{name}: {message}": None} if message else {}

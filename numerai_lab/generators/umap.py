@@ -29,6 +29,7 @@ class UMAPAuto(EncoderParameters, LayoutParameters, GraphParameters, UMAPBase):
     It has the parameters of all modes; `settled` gives the chosen mode those that it uses.
     """
 
+    requires: ClassVar[tuple[str, ...]] = ("umap",)  # and torch in the modes that need it, once `settled`
     library_bytes: ClassVar[int] = 0  # `fitting_bytes` of the chosen mode counts them
 
     mode: Literal["auto"] = Field(

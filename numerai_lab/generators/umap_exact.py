@@ -22,6 +22,7 @@ class UMAPExact(LayoutParameters, UMAPBase):
     Source: McInnes, Healy, Melville 2018 (arXiv:1802.03426), PyPI `umap-learn`.
     """
 
+    requires: ClassVar[tuple[str, ...]] = ("umap",)
     usual_landmarks: ClassVar[int] = 10_000
     learned: ClassVar[str] = "embedding_"
 

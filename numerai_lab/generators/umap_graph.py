@@ -40,6 +40,7 @@ class GraphUMAP(UMAPBase, GraphParameters, NetworkGenerator):
     A subclass's `_learn` learns columns from umap-learn's graph of these neighbours.
     """
 
+    requires: ClassVar[tuple[str, ...]] = ("torch", "umap")
     library_bytes: ClassVar[int] = 0  # of torch and numba together: `fitting_bytes` counts them
 
     def refusal(self, panel: Panel) -> str:

@@ -1,27 +1,25 @@
-"""Gradient boosting on the training stream: XGBoost through a DataIter, LightGBM through Sequences."""
+"""What gradient boosting of all libraries shares, and XGBoost, fed through a DataIter."""
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
 
-from numerai_lab.core.arrays import Array, Float32, Float64
+from numerai_lab.core.arrays import Float32, Float64
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.core.xgboost_matrix import bins_of, quantile_matrix
 from numerai_lab.models.base import Model
 from numerai_lab.models.era_boost import ROUNDS, EraBoost
 
-SAMPLED = 50_000
-"""Rows that LightGBM takes cuts from, at 20 bytes per column; its default 200,000 cost more than training."""
 KEEP_EVERY = 60.0
 """Seconds between two checkpoints at least; they are taken every `ROUNDS` trees."""
 
 
-class _Boosting(Model):
+class Boosting(Model):
     """Parameters that both libraries have under the same name."""
 
     n_estimators: int = Field(1000, gt=0, le=1_000_000, description="trees")
@@ -43,7 +41,7 @@ class _Boosting(Model):
         return self.max_bin or bins_of(stream)
 
 
-class XGBoost(_Boosting):
+class XGBoost(Boosting):
     """Gradient-boosted trees by XGBoost (`hist`), fed batch by batch into a QuantileDMatrix.
 
     It trains 100 trees at a time. XGBoost's random state can't be saved, so each time starts a new
@@ -55,6 +53,7 @@ class XGBoost(_Boosting):
     """
 
     library_bytes: ClassVar[int] = 150_000_000
+    requires: ClassVar[tuple[str, ...]] = ("xgboost",)
     removed: ClassVar[Mapping[str, Any]] = {"reg_lambda": 1.0, "reg_alpha": 0.0}
 
     kind: Literal["xgboost"] = "xgboost"
@@ -136,105 +135,9 @@ class XGBoost(_Boosting):
         return n_rows * 11 * n_columns // 5 if self.external_memory else 0
 
 
-class LightGBM(_Boosting):
-    """Gradient-boosted trees by LightGBM, fed batch by batch through Sequences.
-
-    A killed training starts anew: LightGBM can go on from a saved model, but not from its random state.
-
-    Source: Ke et al. 2017 (NeurIPS), PyPI `lightgbm`; defaults of Numerai's hello_numerai notebook: 2000 × .01, depth 5,
-    31 leaves, colsample .1.
-    """
-
-    library_bytes: ClassVar[int] = 60_000_000
-    removed: ClassVar[Mapping[str, Any]] = {"reg_lambda": 0.0}
-
-    kind: Literal["lightgbm"] = "lightgbm"
-    n_estimators: int = Field(2000, gt=0, le=1_000_000, description="trees")
-    num_leaves: int = Field(31, gt=1, le=131_072, description="leaves of a tree at most")
-    min_data_in_leaf: int = Field(20, ge=1, lt=2**31, description="least number of rows in a leaf")
-
-    def fit(self, stream: TrainingStream, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
-        import lightgbm
-
-        parameters = {
-            "objective": "regression",
-            "max_depth": self.max_depth,
-            "num_leaves": self.num_leaves,
-            "learning_rate": self.learning_rate,
-            "feature_fraction": self.colsample_bytree,
-            "bagging_fraction": self.subsample,
-            "bagging_freq": int(self.subsample < 1),
-            "min_data_in_leaf": self.min_data_in_leaf,
-            "max_bin": max(2, self._bins(stream) - 1),  # it adds one for missing values; 255 keep a cell in one byte
-            "bin_construct_sample_cnt": SAMPLED,
-            "num_threads": self.n_jobs,
-            "seed": int(rng.integers(2**31 - 1)),
-            "deterministic": True,
-            "force_row_wise": True,
-            "verbosity": -1,
-        }
-        labels, weights = stream.targets(), stream.weights()
-        data = lightgbm.Dataset(_sequences(stream), label=labels, weight=weights, params=parameters, free_raw_data=True)
-        callback = _after_each(lambda environment: context.progress(environment.iteration + 1, self.n_estimators))
-        self.booster_ = lightgbm.train(parameters, data, self.n_estimators, callbacks=[callback])
-        return self
-
-    def predict(self, X: Float32) -> Float32:
-        return np.asarray(self.booster_.predict(X, num_threads=self.n_jobs), np.float32)
-
-    def saved(self) -> tuple[str, bytes]:
-        return ".txt", self.booster_.model_to_string().encode()
-
-    def loaded(self, content: bytes) -> Self:
-        import lightgbm
-
-        fitted = self.fresh()
-        fitted.booster_ = lightgbm.Booster(model_str=content.decode())
-        return fitted
-
-    def importance(self) -> Float64:
-        return np.asarray(self.booster_.feature_importance("gain"), np.float64)
-
-    def saved_bytes(self, n_rows: int, n_columns: int) -> int:
-        return self.n_estimators * 115 * self.num_leaves
-
-    def training_bytes(self, n_rows: int, n_columns: int) -> int:
-        # A byte a cell, gradients, hessians, scores and the row partition; before these, the rows looked at for cuts.
-        return n_rows * (n_columns + 40) + 20 * n_columns * min(n_rows, SAMPLED)
-
-
 def _weights_on_worst(era_boost: EraBoost, stream: TrainingStream, matrix: Any, booster: Any) -> Float32:
     """The weights of all rows, 0 in all eras but those that the booster ranks worst."""
     eras = np.repeat([origin.era for origin in stream.origins], stream.n_rows)
     worst = era_boost.worst(eras, matrix.get_label(), booster.predict(matrix))
     weights = stream.weights()
     return worst.astype(np.float32) if weights is None else np.where(worst, weights, np.float32(0))
-
-
-def _sequences(stream: TrainingStream) -> list[Any]:
-    """One lightgbm.Sequence per batch. The last batch read stays in memory until another one is read."""
-    import lightgbm
-
-    current: dict[int, Float32] = {}
-
-    class BatchSequence(lightgbm.Sequence):  # type: ignore[misc]
-        def __init__(self, i: int) -> None:
-            self.i = i
-            self.batch_size = max(1, len(self))
-
-        def __getitem__(self, rows: int | slice | list[int]) -> Array:
-            if self.i not in current:
-                current.clear()
-                current[self.i] = stream[self.i].X
-            return current[self.i][rows].astype(np.float64)  # LightGBM samples doubles only
-
-        def __len__(self) -> int:
-            return stream.n_rows[self.i]
-
-    return [BatchSequence(i) for i in range(len(stream))]
-
-
-def _after_each(callback: Callable[[Any], None]) -> Callable[[Any], None]:
-    """A callback that LightGBM calls after each tree."""
-    callback.order = 0  # type: ignore[attr-defined]
-    return callback

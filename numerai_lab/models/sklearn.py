@@ -48,6 +48,7 @@ class Sklearn(Model):
     """
 
     library_bytes: ClassVar[int] = 150_000_000
+    requires: ClassVar[tuple[str, ...]] = ("sklearn", "skops")
 
     kind: Literal["sklearn"] = "sklearn"
     estimator: str = Field(

@@ -25,6 +25,7 @@ class OnDevice(Component):
     """A component with a network that runs on a device."""
 
     library_bytes: ClassVar[int] = 270_000_000
+    requires: ClassVar[tuple[str, ...]] = ("torch",)
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where the network runs; auto = cuda where there is one")
 
     def no_device(self) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 from numerai_lab.core.arrays import Array, arrays_from_bytes
 from numerai_lab.core.errors import NlabError
 from numerai_lab.models import Model
-from numerai_lab.models.boosting import LightGBM, XGBoost
+from numerai_lab.models.boosting import XGBoost
+from numerai_lab.models.lightgbm import LightGBM
 from numerai_lab.models.linear import Ridge
 from numerai_lab.models.networks import MLP, TabM
 from numerai_lab.tournament.generator_arrays import Plain

@@ -83,7 +83,7 @@ def test_a_row_of_weight_0_teaches_nothing_and_one_of_weight_2_what_two_rows_tea
             return np.where(np.arange(n_rows) < n_rows // 2, self.low, self.high).astype(np.float32)
 
     train, X = panel.only(range(1, 21)), panel.block(25).matrix(["raw"])
-    quick = {"subsample": 1.0, "colsample_bytree": 1.0} if kind in ("xgboost", "lightgbm") else {}
+    quick = {"subsample": 1.0, "colsample_bytree": 1.0} if kind in ("xgboost", "lightgbm", "catboost") else {}
     quick |= {"min_data_in_leaf": 1} if kind == "lightgbm" else {}
 
     def learned(stream: TrainingStream) -> Float32:

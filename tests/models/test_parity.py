@@ -97,6 +97,23 @@ def test_lightgbm_takes_the_least_number_of_bins(blocks: TrainingStream) -> None
     assert np.isfinite(fitted.predict(in_memory(blocks)[0])).all()
 
 
+def test_quantised_gradients_of_lightgbm_are_for_whole_trees_only() -> None:
+    """A part of the columns or rows made LightGBM 4.0 to 4.7 stop or grow wrong trees: its issues 5982 and 5994."""
+    panel = make_panel(n_eras=40, n_rows=120, n_features=42)
+    stream = TrainingStream(panel, ("raw",), panel.raw_names, 0)
+    whole = {"n_estimators": 300, "colsample_bytree": 1.0, "n_jobs": 1}
+    plain, quantised, again = (
+        LightGBM.model_validate({**whole, "use_quantized_grad": bits}).fit(stream, np.random.default_rng(0))
+        for bits in (False, True, True)
+    )
+    assert quantised.saved() == again.saved() != plain.saved()
+    X = panel.block(7).matrix(["raw"])
+    assert np.corrcoef(quantised.predict(X), plain.predict(X))[0, 1] > 0.95
+    for part in ({"colsample_bytree": 0.9}, {"subsample": 0.9}):
+        with pytest.raises(ValueError, match=r"use_quantized_grad needs colsample_bytree: 1.0 and subsample: 1.0"):
+            LightGBM.model_validate({**whole, "use_quantized_grad": True, **part})
+
+
 def test_no_float_copy_of_all_rows_is_ever_made(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches are dropped as they go: at no time are more than a few of them alive."""
     import weakref
