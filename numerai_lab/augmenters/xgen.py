@@ -32,11 +32,11 @@ class XGen(Proportioned):
 
     A column has ordinal classes: its bins, or `classes` quantiles where it is continuous. They are
     halved again and again, and for each halving XGBoost learns which half a row belongs to. It stops
-    once trees no longer improve on the last tenth of the training eras, so that the target depends on
-    noise as little as it can. With more features than `most_features`, columns are scores on factors
-    behind the bins, whose noise is drawn. A class of a continuous column becomes a value between the
-    training rows' quantiles. Features and target are ranked within the era to the proportions of the
-    training rows.
+    once trees no longer improve on the last tenth of the training eras, and those of the target are
+    shallow, so that the target depends on noise as little as it can. With more features than
+    `most_features`, columns are scores on factors behind the bins, whose noise is drawn. A class of a
+    continuous column becomes a value between the training rows' quantiles. Features and target are
+    ranked within the era to the proportions of the training rows.
 
     Source: the autoregressive model of XGenBoost, Achterberg et al. 2026 (arXiv:2603.06904); Chen &
     Guestrin 2016 (arXiv:1603.02754), PyPI `xgboost`. The end of training on later eras and the factors
@@ -60,6 +60,7 @@ class XGen(Proportioned):
     n_estimators: int = Field(200, gt=0, le=10_000, description="trees of a classifier at most")
     learning_rate: float = Field(0.1, gt=0, le=1, description="weight of each tree")
     max_depth: int = Field(4, gt=0, le=30, description="levels of a tree")
+    target_depth: int = Field(2, gt=0, le=30, description="levels of a tree for the target, which depends on the rest faintly")
     patience: int = Field(10, gt=0, le=1000, description="trees that may not improve before a classifier is finished")
 
     _boosters: Any = PrivateAttr(None)
@@ -135,7 +136,6 @@ class XGen(Proportioned):
 
     def _learn(self, columns: Float32, grid: "ClassGrid", held: NDArray[np.bool_], context: FitContext) -> None:
         """Fits the classifiers of one column after another, from the checkpoint on."""
-        trees = Trees(self.n_estimators, self.learning_rate, self.max_depth, self.patience)
         saved, saved_at = context.load_checkpoint() or {}, time.monotonic()
         content = [np.asarray(saved.get("trees", np.zeros(0, np.uint8)))]
         ends, shares = list(saved.get("ends", [])), list(saved.get("shares", []))
@@ -143,6 +143,8 @@ class XGen(Proportioned):
         for j in range(int(saved.get("columns", 0)), n_columns):
             rows = np.isfinite(columns[:, j])
             classes, n_classes = grid.classes(j, columns[rows, j]), int(grid.n_classes[j])
+            depth = self.target_depth if j == n_columns - 1 else self.max_depth
+            trees = Trees(self.n_estimators, self.learning_rate, depth, self.patience)
             for model, share in fit_column(columns[rows, :j], classes, n_classes, held[rows], trees):
                 content.append(np.frombuffer(model, np.uint8))
                 ends.append((ends[-1] if ends else 0) + len(model))

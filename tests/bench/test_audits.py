@@ -19,7 +19,7 @@ from tests.conftest import Quiet
 from tests.test_real_data import FOLDER
 
 CONFIGS = sorted({*Path("configs").glob("*.yaml")} - {Path("configs/methods_csi500.yaml")})
-SAMPLES = {"csi500": "csi500_weekly.parquet", "numerai_2018": "numerai_2018.csv.gz"}
+SAMPLES = {"csi500": "csi500_weekly.parquet", "curves_csi500": "csi500_weekly.parquet", "numerai_2018": "numerai_2018.csv.gz"}
 LEGACY = "legacy"
 """The folder that the legacy configs read."""
 
