@@ -67,9 +67,8 @@ class Client:
         import numerapi.base_api
 
         body = json.dumps({"query": text, "variables": dict(variables)}).encode()
-        headers = {"Content-Type": "application/json", "Accept": "application/json", "Authorization": self.keys.token}
         try:
-            answer = send("POST", numerapi.base_api.API_TOURNAMENT_URL, body, headers, SECONDS)
+            answer = send("POST", numerapi.base_api.API_TOURNAMENT_URL, body, SECONDS, self.keys)
         except NoAnswer as error:
             raise DoubtfulAnswer(f"Numerai's API ({call}): {error}; {LATER}") from None
         self.server_time = answer.date
@@ -110,7 +109,7 @@ class Client:
 
     def _put(self, url: str, content: bytes) -> None:
         try:
-            answer = send("PUT", url, content, {}, UPLOAD_SECONDS)
+            answer = send("PUT", url, content, UPLOAD_SECONDS)
         except NoAnswer as error:
             raise DoubtfulAnswer(f"uploading the file: {error}; {LATER}") from None
         if answer.status == 429 or answer.status >= 500:

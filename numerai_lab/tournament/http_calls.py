@@ -2,14 +2,14 @@
 
 import logging
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from numerai_lab.core.errors import NlabFailure
+from numerai_lab.tournament.credentials import Credentials
 
 if TYPE_CHECKING:
     import requests
@@ -28,7 +28,7 @@ class Answer:
     """A server's answer, read whole. date: the server's clock; wait: seconds that it asks to wait."""
 
     status: int
-    content: bytes
+    content: bytes = field(repr=False)
     date: datetime
     wait: float = 0.0
 
@@ -37,8 +37,10 @@ class NoAnswer(Exception):
     """No whole answer came: nobody knows whether the request had an effect. Its text holds no address."""
 
 
-def send(method: str, url: str, content: bytes, headers: Mapping[str, str], seconds: float) -> Answer:
+def send(method: str, url: str, content: bytes, seconds: float, keys: Credentials | None = None) -> Answer:
     """Sends one request, follows no redirect, and returns the answer within `seconds` in all.
+
+    keys: sign a request of JSON; None for a file.
 
     Raises NoAnswer where none comes in time, and NlabFailure for an address that is not encrypted.
     """
@@ -49,7 +51,7 @@ def send(method: str, url: str, content: bytes, headers: Mapping[str, str], seco
 
     def attempt() -> None:
         try:
-            outcome.append(_sent(method, url, content, headers, seconds))
+            outcome.append(_sent(method, url, content, seconds, keys))
         except BaseException as error:
             outcome.append(error)
 
@@ -65,15 +67,21 @@ def send(method: str, url: str, content: bytes, headers: Mapping[str, str], seco
     return outcome[0]
 
 
-def _sent(method: str, url: str, content: bytes, headers: Mapping[str, str], seconds: float) -> Answer:
+def _sent(method: str, url: str, content: bytes, seconds: float, keys: Credentials | None) -> Answer:
     import requests
     import urllib3
 
     timeout = (min(CONNECT, seconds), seconds)
-    # `auth` keeps requests from putting a login of ~/.netrc in the place of ours.
-    options: dict[str, Any] = {"auth": lambda request: request, "allow_redirects": False, "stream": True, "timeout": timeout}
+
+    def signed(request: "requests.PreparedRequest") -> "requests.PreparedRequest":
+        """As requests' `auth`, which keeps a login of ~/.netrc out; no variable of ours holds the token."""
+        if keys:
+            request.headers.update({"Content-Type": "application/json", "Accept": "application/json"}, Authorization=keys.token)
+        return request
+
+    options: dict[str, Any] = {"auth": signed, "allow_redirects": False, "stream": True, "timeout": timeout}
     try:
-        with requests.request(method, url, data=content, headers=dict(headers), **options) as response:
+        with requests.request(method, url, data=content, **options) as response:
             return Answer(response.status_code, _read(response), _date(response), _wait(response))
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         cause = getattr(error.args[0] if error.args else error, "reason", error)

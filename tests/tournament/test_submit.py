@@ -2,6 +2,7 @@
 
 import logging
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -314,3 +315,20 @@ def test_wrong_keys_are_told_without_what_the_server_echoes(
     assert PUBLIC not in str(caught.value)
     assert "Token ***$***" in str(caught.value)
     assert SECRET not in repr(caught.value)
+
+
+@pytest.mark.parametrize("call", ["account", "PUT", "create_submission", "submissions"])
+def test_no_traceback_holds_a_key_even_with_the_variables_of_every_frame(
+    server: FakeNumerai, predictions: Path, call: str
+) -> None:
+    for fault in (answers(503, HTML), answers(400, HTML), drops, answers(200, HTML)):
+        server.faults = {call: [fault] * 99}
+        try:
+            submitted(predictions, again=call == "PUT")
+        except NlabError as error:
+            for shown in (error, error.__cause__, error.__context__):
+                lines = traceback.TracebackException.from_exception(shown, capture_locals=True).format() if shown else []
+                frames = "".join(line for line in lines if "numerai_lab/tournament" in line)
+                assert SECRET not in frames
+                assert PUBLIC not in frames
+                assert SECRET not in repr(shown)
