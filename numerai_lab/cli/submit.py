@@ -9,7 +9,9 @@ from numerai_lab.cli.terminal import FormatOption, expanded, print_table, say
 
 
 def submit(
-    file: Annotated[Path, typer.Argument(callback=expanded, help="a CSV of id,prediction", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(callback=expanded, help="a CSV of id,prediction, as `nlab live` writes it", show_default=False)
+    ],
     model: Annotated[str | None, typer.Option(help="name or id of your model; default: MODEL_ID of the environment")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="check everything, ask Numerai, and upload nothing")] = False,
     late: Annotated[Literal["refuse", "queue"], typer.Option(help="what to do while no round is open")] = "refuse",
