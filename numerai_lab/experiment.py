@@ -25,7 +25,7 @@ from numerai_lab.fitting.run_facts import run_facts, unlearned_targets
 from numerai_lab.fitting.scoring_terms import scoring_of
 from numerai_lab.fitting.truth import beside_truth_of_data
 from numerai_lab.fitting.variants import check_methods, fit_generators, resolved_config, train_and_predict
-from numerai_lab.metrics.scoring import Predictions, Scoring, check_rows, covered, per_era, score_table
+from numerai_lab.metrics.scoring import Predictions, Scoring, check_rows, covered, per_era, score_table, too_wide_for_fnc
 from numerai_lab.report import write_realism, write_report
 from numerai_lab.runs.layout import CONFIG, PER_ERA, PORTABLE, PREDICTIONS, SCORES
 from numerai_lab.runs.reading import Run, read_run
@@ -121,7 +121,8 @@ def _record(run: _Prepared, folder: RunFolder) -> None:
     folder.manifest["placebos"] = run.placebos.as_dict()
     stamps = (stamp for stamp in (run.plan.splits.leak, run.loaded.alias, unlearned_targets(run.asked)) if stamp)
     left_out = remarks_of(run.plan, run.loaded.panel)
-    for note in (*run.loaded.notes, *stamps, *unequal(run.asked, run.placebos), *left_out):
+    wide = too_wide_for_fnc(run.loaded.panel, run.plan.splits, run.scoring)
+    for note in (*run.loaded.notes, *stamps, *unequal(run.asked, run.placebos), *left_out, *filter(None, [wide])):
         folder.warn(note)
 
 

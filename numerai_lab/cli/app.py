@@ -37,6 +37,7 @@ from numerai_lab.cli.terminal import say
 from numerai_lab.cli.transform import transform
 from numerai_lab.cli.unseal import unseal
 from numerai_lab.cli.validate import validate
+from numerai_lab.core.processors import set_threads
 
 app = typer.Typer(
     help="Find out whether unsupervised features and synthetic rows make Numerai models better.",
@@ -75,9 +76,15 @@ app.command()(describe)
 app.command()(docs)
 
 
+COMPUTING = {"run", "resume", "sweep", "audit", "methods", "controls", "power", "score", "export", "transform", "inspect", "unseal"}
+"""Commands that look for idle cores before they load a library that computes."""
+
+
 def main() -> None:
     """Entry point: exit code 0, 1 (failure), 2 (bad input), or that of the error."""
     _log_to_stderr()
+    if COMPUTING.intersection(sys.argv[1:2]):
+        set_threads(os.environ)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: no half-written file stays
     from numerai_lab.core.errors import NlabError, as_failure
 

@@ -5,8 +5,9 @@ from typing import Literal
 
 import numpy as np
 
-from numerai_lab.core.arrays import Array, Float64
+from numerai_lab.core.arrays import Float64
 from numerai_lab.core.errors import NlabError
+from numerai_lab.core.integer_products import exact, gram
 from numerai_lab.core.panel import Block, Panel
 
 PSI_FLOOR = 1e-12
@@ -36,6 +37,7 @@ def moments(panel: Panel, covariance: Literal["pooled", "era_mean"]) -> Moments:
             summed += gram / len(block) - np.outer(sums, sums) / len(block) ** 2
     if n < 2:
         raise NlabError("there must be at least two rows to learn from")
+    summed = np.tril(summed) + np.tril(summed, -1).T
     mean = total / n
     matrix = summed / n - np.outer(mean, mean) if covariance == "pooled" else summed / len(panel.eras)
     # What is left of rounding after the subtraction must not pass for variance.
@@ -71,9 +73,9 @@ def signed(loadings: Float64) -> Float64:
     return loadings * np.where(signs == 0, 1, signs)
 
 
-def _sums(block: Block) -> tuple[Float64, Array]:
-    if block.features.dtype == np.int8 and len(block) * block.top**2 < 2**24:
-        x = block.features.astype(np.float32)  # sums of small integers: float32 BLAS is exact and twice as fast
-        return x.sum(0, dtype=np.float64), (x.T @ x).astype(np.float64)
+def _sums(block: Block) -> tuple[Float64, Float64]:
+    """Sums of the columns, and of their products in the lower triangle."""
+    if exact(block.features, len(block)):
+        return block.features.sum(0, dtype=np.int32).astype(np.float64), gram(block.features)
     y = block.features.astype(np.float64)
     return y.sum(0), y.T @ y

@@ -1,12 +1,12 @@
 """A synthetic tournament with a known truth, as a source of data."""
 
-import os
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator
 
 from numerai_lab.core.errors import NlabError, nearest
+from numerai_lab.core.processors import usable_cores
 from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.core.splits import EraTable
 from numerai_lab.data.files import Files
@@ -89,7 +89,7 @@ class Synthetic(Source):
 
     def files(self, progress: Progress = no_progress) -> Tournament:
         if not self.folder.is_dir():
-            world, processes = self.drawn, os.cpu_count() or 1
+            world, processes = self.drawn, usable_cores()
             build_resumably(self.folder, lambda work: write_tournament(work, world, progress, processes, self.oracle))
         return Files(path=str(self.folder)).files()
 

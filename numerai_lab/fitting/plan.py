@@ -9,6 +9,7 @@ from numerai_lab.config.schema import Config
 from numerai_lab.core.era_ranges import span_text
 from numerai_lab.core.folds import make_folds
 from numerai_lab.core.formatting import human_bytes, human_seconds
+from numerai_lab.core.processors import threads_now, usable_cores
 from numerai_lab.core.splits import Splits, make_splits
 from numerai_lab.core.walk_forward import make_steps
 from numerai_lab.data.reader import outline
@@ -31,6 +32,8 @@ class RunPlan:
     folds: int
     steps: int
     seconds: dict[str, float]
+    threads: int
+    cores: int
 
     @property
     def spans(self) -> dict[str, str]:
@@ -50,6 +53,8 @@ class RunPlan:
             "steps": self.steps,
             "memory_bytes": self.memory_bytes,
             "disk_bytes": self.disk_bytes,
+            "threads": self.threads,
+            "cores": self.cores,
             "seconds": {name: round(seconds) for name, seconds in self.seconds.items()},
             "store": "in cache" if self.outline.in_store else "to be made",
             "outline": {key: value for key, value in asdict(self.outline).items() if key in ("n_columns", "in_store")},
@@ -67,6 +72,7 @@ class RunPlan:
         again = [f"{n} {what}{'s' * (n != 1)}" for n, what in parts if n]
         lines += [f"models   {self.trainings} to train" + (f", {' and '.join(again)} among them" if again else "")]
         lines += [f"memory   about {human_bytes(self.memory_bytes)}; disk about {human_bytes(self.disk_bytes)} (estimates)"]
+        lines += [f"threads  {self.threads}, of {self.cores} core{'s' * (self.cores != 1)} that this process may use"]
         long = ", ".join(f"{name} about {human_seconds(seconds)}" for name, seconds in self.seconds.items())
         lines += [f"time     fit and columns of {long} a seed (rough: by the speed of one core)"] if long else []
         lines += [
@@ -102,6 +108,8 @@ def plan(config: Config) -> RunPlan:
         folds=len(folds),
         steps=len(steps),
         seconds=_seconds(fit_plan, n_rows, data.n_columns),
+        threads=threads_now(),
+        cores=usable_cores(),
     )
 
 

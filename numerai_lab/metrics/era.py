@@ -15,8 +15,25 @@ def rank(values: Float64) -> Float64:
     """(average rank − ½) / n, column by column: rows × m → rows × m."""
     from scipy.stats import rankdata
 
-    ranks: Float64 = (rankdata(values, axis=0) - 0.5) / max(1, len(values))
-    return ranks
+    order, tied = _sorted(values)
+    ranks = _places(order) + 1
+    if tied.any():
+        ranks[:, tied] = rankdata(values[:, tied], axis=0)
+    return (ranks - 0.5) / max(1, len(values))
+
+
+def _sorted(values: Float64) -> tuple[Array, Array]:
+    """The rows of every column by rising value (rows × m), in any order where values are equal, and which columns have such."""
+    order = np.argsort(values, axis=0)
+    rising = np.take_along_axis(values, order, 0)
+    return order, ~(rising[1:] > rising[:-1]).all(0)
+
+
+def _places(order: Array) -> Float64:
+    """0 … rows − 1 at the rows that an order lists (rows × m)."""
+    places = np.empty(order.shape)
+    np.put_along_axis(places, order, np.arange(len(order), dtype=np.float64)[:, None], axis=0)
+    return places
 
 
 def gauss(values: Float64) -> Float64:
@@ -64,9 +81,10 @@ def rank_corr(predictions: Float64, target: Float64) -> Float64:
 
     Source: numerai_tools.scoring.tie_broken_rank_correlation.
     """
-    order = np.argsort(predictions, axis=0, kind="stable")
-    ranks = np.empty(predictions.shape)
-    np.put_along_axis(ranks, order, np.arange(len(ranks), dtype=np.float64)[:, None], axis=0)
+    order, tied = _sorted(predictions)
+    if tied.any():
+        order[:, tied] = np.argsort(predictions[:, tied], axis=0, kind="stable")
+    ranks = _places(order)
     constant = np.ptp(predictions, axis=0) == 0 if len(predictions) else np.ones(predictions.shape[1], bool)
     return np.where(constant, np.nan, pearson(ranks, target))
 

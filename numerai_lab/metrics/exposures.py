@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from numerai_lab.core.arrays import Array, Float64
-from numerai_lab.metrics.neutralising import Solver, factorised, products_with, without_fit
+from numerai_lab.core.integer_products import gram
+from numerai_lab.metrics.neutralising import Fit, factorised, products_with, without_fit
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,12 @@ class Exposures:
     mean: Float64
     norms: Float64
     alive: Array
-    solve: Solver
+    fit: Fit
 
     @classmethod
     def of(cls, features: Array) -> "Exposures":
         """Factorises the correlation matrix of the features (rows × q)."""
-        return cls(*factorised(features))
+        return cls(*factorised(features, gram))
 
     def correlations(self, predictions: Float64) -> Float64:
         """ρ(p, f): alive features × m; NaN for constant predictions."""
@@ -42,4 +43,4 @@ class Exposures:
         With proportion 1, NaN where only rounding is left, because the features explain the column.
         Source: numerai_tools.scoring.neutralize.
         """
-        return without_fit(self.features, self.mean, self.norms, self.solve, values, proportion)
+        return without_fit(self.features, self.mean, self.norms, self.fit, values, proportion)

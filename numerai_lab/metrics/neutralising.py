@@ -1,17 +1,22 @@
 """Linear fits of predictions on an era's features, and what they leave: pure functions of arrays.
 
-A deployed model carries these functions: nothing here reads another module.
+A deployed model carries these functions, so they need numpy and scipy alone.
 """
 
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from numerai_lab.core.arrays import Array, Float64
+from numerai_lab.core.arrays import Array, Float64, Int8
+from numerai_lab.core.integer_products import exact, float_gram
 
 RANK_TOLERANCE = 1e-11
 """Eigenvalues of the scaled Gram matrix below this share of the largest count as zero (singular values: its root)."""
 MIN_PIVOT = 1e-5
+LEAST_PIVOT = 1e-4
+"""Pivots of the rows' own Gram matrix above this, as a share of a row's length: no row is a combination of others."""
+GOOD_PIVOT = 1e-2
+"""With pivots above this, what the Gram matrix says of a fit's rest is as exact as the features themselves."""
 NO_PIVOT = 1e-13
 """A feature of length 1 is a combination of others, up to rounding, if its squared residual is below this."""
 NOTHING_LEFT = 1e-6
@@ -21,11 +26,20 @@ CHUNK = 100_000
 
 Solver = Callable[[Float64], Float64]
 """Products with the features (q × m) → coefficients of the least-squares fit (q × m)."""
+Fit = tuple[Solver | None, bool]
+"""The solver, None where the features explain every column; whether it has corrected the rounding of the Gram matrix."""
+Gram = Callable[[Int8], Float64]
+"""X′X of small integers, of which only the lower triangle counts."""
 
 
-def factorised(features: Array) -> tuple[Array, Float64, Float64, Array, Solver]:
-    """The features (rows × q) without constant ones, their means and norms, their positions, and the solver of fits on them."""
-    mean, scatter = _scatter(features)
+def factorised(features: Array, gram: Gram = float_gram) -> tuple[Array, Float64, Float64, Array, Fit]:
+    """The features (rows × q) without constant ones, their means and norms, their positions, and the fit on them."""
+    if features.shape[1] >= len(features) - 1 and _explain_all(features, gram):
+        mean = features.mean(0, dtype=np.float64)
+        variance = np.square(features - mean).sum(0)
+        alive = np.flatnonzero(variance > 1e-12 * mean**2 * len(features))
+        return np.ascontiguousarray(features[:, alive]), mean[alive], np.sqrt(variance[alive]), alive, (None, True)
+    mean, scatter = _scatter(features, gram)
     variance = np.diag(scatter)
     alive = np.flatnonzero(variance > 1e-12 * mean**2 * len(features))
     if len(alive) < len(mean):
@@ -36,16 +50,20 @@ def factorised(features: Array) -> tuple[Array, Float64, Float64, Array, Solver]
     return np.ascontiguousarray(features), mean, norms, alive, _solver(scatter)
 
 
-def without_fit(features: Array, mean: Float64, norms: Float64, solve: Solver, values: Float64, proportion: float) -> Float64:
+def without_fit(features: Array, mean: Float64, norms: Float64, fit: Fit, values: Float64, proportion: float) -> Float64:
     """Columns less `proportion` times their least-squares fit on factorised features and a constant (minimum norm).
 
     With proportion 1, NaN where only rounding is left, because the features explain the column.
     Source: numerai_tools.scoring.neutralize.
     """
+    solve, corrected = fit
+    if solve is None:
+        return np.full(values.shape, np.nan) if proportion == 1 else (1 - proportion) * values
     level = values.mean(0)
     centred = values - level
-    rest, products = _residual(features, mean, norms, centred, solve(products_with(features, mean, norms, centred)))
-    rest, _ = _residual(features, mean, norms, rest, solve(products))  # corrects the rounding of the Gram matrix
+    rest = _residual(features, mean, norms, centred, solve(products_with(features, mean, norms, centred)))
+    if not corrected:
+        rest = _residual(features, mean, norms, rest, solve(products_with(features, mean, norms, rest)))
     if proportion != 1.0:
         neutral: Float64 = values - proportion * (centred - rest + level)
         return neutral
@@ -58,18 +76,18 @@ def products_with(features: Array, mean: Float64, norms: Float64, columns: Float
     total = np.zeros((columns.shape[1], len(mean)))
     for rows, chunk in _chunks(features):
         total += columns[rows].T @ chunk
-    return _scaled(mean, norms, total, columns.sum(0))
+    # The total is that of the features as stored (m × q); these are centred and scaled.
+    products: Float64 = ((total - np.outer(columns.sum(0), mean)) / norms).T
+    return products
 
 
-def _residual(features: Array, mean: Float64, norms: Float64, columns: Float64, coefficients: Float64) -> tuple[Float64, Float64]:
-    """Columns less a combination of the features, and the features' products with the rest, in one pass."""
+def _residual(features: Array, mean: Float64, norms: Float64, columns: Float64, coefficients: Float64) -> Float64:
+    """Columns less a combination of the features."""
     weights = coefficients / norms[:, None]
-    rest = columns + mean @ weights
-    total = np.zeros((columns.shape[1], len(mean)))
+    rest: Float64 = columns + mean @ weights
     for rows, chunk in _chunks(features):
         rest[rows] -= chunk @ weights
-        total += rest[rows].T @ chunk
-    return rest, _scaled(mean, norms, total, rest.sum(0))
+    return rest
 
 
 def _chunks(features: Array) -> Iterator[tuple[slice, Float64]]:
@@ -82,50 +100,69 @@ def _chunks(features: Array) -> Iterator[tuple[slice, Float64]]:
         yield rows, chunk
 
 
-def _scaled(mean: Float64, norms: Float64, total: Float64, sums: Float64) -> Float64:
-    """Products with the centred features of length 1 (q × m), from those with the features as stored (m × q)."""
-    products: Float64 = ((total - np.outer(sums, mean)) / norms).T
-    return products
+def _explain_all(features: Array, gram: Gram) -> bool:
+    """Whether features (rows × q) and a constant explain every column: no centred row is a combination of the others."""
+    from scipy.linalg import lapack
+
+    if len(features) < 2:
+        return False
+    if exact(features, features.shape[1]):
+        lower = gram(np.ascontiguousarray(features.T))
+        product = np.tril(lower) + np.tril(lower, -1).T
+    else:
+        rows = features.astype(np.float64)
+        product = rows @ rows.T
+    means = product.mean(0)
+    centred = product - means - means[:, None] + means.mean()
+    level = np.trace(centred) / len(centred)
+    lower, failed = lapack.dpotrf(centred + level / len(centred), lower=1, clean=0)
+    return not failed and level > 0 and bool(np.diag(lower).min() > LEAST_PIVOT * np.sqrt(level))
 
 
-def _scatter(features: Array) -> tuple[Float64, Float64]:
-    """Column means and centred scatter matrix, in Fortran order with the lower triangle filled alone.
-
-    Products of int8 are summed by float32 BLAS, which is exact below 2²⁴.
-    """
+def _scatter(features: Array, gram: Gram) -> tuple[Float64, Float64]:
+    """Column means and centred scatter matrix, in Fortran order; only the lower triangle counts."""
     from scipy.linalg import blas
 
     n, q = features.shape
     if not n * q:
         return np.zeros(q), np.zeros((q, q))
-    if features.dtype == np.int8 and n * max(int(features.max()), -int(features.min())) ** 2 < 2**24:
-        small = features.astype(np.float32)
-        mean = (np.ones(n, np.float32) @ small).astype(np.float64) / n
-        scatter = blas.ssyrk(1.0, small.T, lower=1).astype(np.float64)
-        return mean, np.asarray(blas.dsyr(-n, mean, lower=1, a=scatter, overwrite_a=1), np.float64)
+    if exact(features, n):
+        mean = features.sum(0, dtype=np.int32) / n
+        return mean, np.asarray(blas.dsyr(-n, mean, lower=1, a=gram(features), overwrite_a=1), np.float64)
     x = features.astype(np.float64)
     mean = x.mean(0)
     x -= mean
     return mean, np.asarray(blas.dsyrk(1.0, x.T, lower=1), np.float64)
 
 
-def _solver(scaled: Float64) -> Solver:
+def _solver(scaled: Float64) -> Fit:
     """Cholesky of all features, or of the independent ones where the rest are their combinations; else eigenvectors.
 
     scaled: correlations, lower triangle. Fits have minimum norm, or the same residual as the fit
     that has.
     """
-    from scipy.linalg import lapack
+    from scipy.linalg import blas, lapack
 
     if not len(scaled):
-        return np.zeros_like
+        return np.zeros_like, True
     lower, failed = lapack.dpotrf(scaled, lower=1, clean=0)
-    if not failed and np.diag(lower).min() > MIN_PIVOT:
-        return lambda products: np.asarray(lapack.dpotrs(lower, products, lower=1)[0], np.float64)
+    pivot = 0.0 if failed else np.diag(lower).min()
+
+    def solve(products: Float64) -> Float64:
+        return np.asarray(lapack.dpotrs(lower, products, lower=1)[0], np.float64)
+
+    def corrected(products: Float64) -> Float64:
+        coefficients = solve(products)
+        return coefficients + solve(products - blas.dsymm(1.0, scaled, coefficients, lower=1))
+
+    if pivot > GOOD_PIVOT:
+        return corrected, True
+    if pivot > MIN_PIVOT:
+        return solve, False
     lower, order, rank, _ = lapack.dpstrf(scaled, tol=NO_PIVOT, lower=1)
     if np.diag(lower)[:rank].min() > MIN_PIVOT:
-        return _of_independent(np.asfortranarray(lower[:rank, :rank]), order[:rank] - 1)
-    return _by_eigenvectors(scaled)
+        return _of_independent(np.asfortranarray(lower[:rank, :rank]), order[:rank] - 1), False
+    return _by_eigenvectors(scaled), False
 
 
 def _of_independent(lower: Float64, independent: Array) -> Solver:

@@ -9,6 +9,7 @@ import numpy as np
 
 from numerai_lab.core.arrays import Array, Float32, Float64, Int64
 from numerai_lab.core.eras import DAYS_PER_ERA
+from numerai_lab.core.integer_products import prepare
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.core.splits import Splits
@@ -104,6 +105,7 @@ def per_era(
 
     rows: list[dict[str, object]] = []
     eras = covered(panel, predictions, splits, scoring).scored
+    prepare(sum(panel.rows(era).stop - panel.rows(era).start for era in eras) * len(exposed) ** 2)
     for done, (era, (n_rows, scores)) in enumerate(zip(eras, side_by_side(score, eras), strict=True), start=1):
         holders = scores.pop("max_feature")
         for i, column in enumerate(columns):
@@ -126,6 +128,18 @@ def check_rows(panel: Panel, splits: Splits, scoring: Scoring) -> None:
         target = panel.target[panel.rows(era)]
         coverage.add(era, target, np.zeros((len(target), 1), np.float32))
     coverage.lines()
+
+
+def too_wide_for_fnc(panel: Panel, splits: Splits, scoring: Scoring) -> str | None:
+    """A remark where FNC can't be computed, because in every scored era features explain any column."""
+    most = max((panel.rows(era).stop - panel.rows(era).start for era in splits.scored), default=0)
+    width = len(panel.feature_sets[scoring.fnc_features])
+    if not most or width < most - 1:
+        return None
+    return (
+        f"fnc can't be computed: the {width:,} features of {scoring.fnc_features} explain every column of an era, which has at most "
+        f"{most:,} rows; scoring.fnc_features can name a smaller set"
+    )
 
 
 def covered(panel: Panel, predictions: Predictions, splits: Splits, scoring: Scoring) -> Coverage:

@@ -1,7 +1,9 @@
 """Scores eras in parallel: one per thread that BLAS would use, with one BLAS thread each."""
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -24,5 +26,19 @@ def side_by_side(score: Callable[[int], T], eras: Sequence[int]) -> Iterator[T]:
     assert scipy.linalg
     blas = ThreadpoolController().select(user_api="blas")
     threads = max((library["num_threads"] for library in blas.info()), default=1)
-    with blas.limit(limits=1), ThreadPoolExecutor(min(threads, MOST)) as pool:
+    with blas.limit(limits=1), _one_torch_thread(), ThreadPoolExecutor(min(threads, MOST)) as pool:
         yield from pool.map(score, eras)
+
+
+@contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    """Threads that start meanwhile have one of torch's each, where torch is loaded."""
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else 1
+    if torch:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        if torch:
+            torch.set_num_threads(before)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from numerai_lab import __version__
 from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError, NlabFailure, as_failure
+from numerai_lab.core.processors import threads_now, usable_cores
 from numerai_lab.runs.layout import CONFIG, ERROR_TEXT, FAILED, LOG, MANIFEST, SCHEMA, UNFINISHED
 from numerai_lab.runs.reading import FILES
 from numerai_lab.storage.checksums import checksums
@@ -54,7 +55,8 @@ class RunFolder:
             "machine": {
                 "platform": platform.platform(),
                 "processor": platform.machine(),
-                "cores": os.cpu_count(),
+                "cores": usable_cores(),
+                "threads": threads_now(),
                 "memory_bytes": _memory(),
             },
             "warnings": [],
@@ -131,6 +133,7 @@ def new_run(runs_dir: Path, config: Config, unfinished: Path | None = None) -> I
     folder = None
     try:
         folder = RunFolder(work, config)
+        log.info("threads: %d, of %d cores", threads_now(), usable_cores())
         if unfinished:
             log.info("going on with %s", work.name)
             folder.manifest["resumed"] = True

@@ -6,8 +6,13 @@ import sys
 import time
 from pathlib import Path
 
-CGROUPS = Path("/sys/fs/cgroup")
-CONTROLLED = Path("/proc/self/cgroup")
+from numerai_lab.core.control_groups import CGROUPS, CONTROLLED, groups_of, numbers_in
+
+MEMORY = {
+    1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    2: ("memory.max", "memory.current", "inactive_file"),
+}
+"""Files of a control group's limit and use, and its word for cached files, by the version of control groups."""
 
 
 def free_memory(cgroups: Path = CGROUPS, controlled: Path = CONTROLLED) -> int:
@@ -15,10 +20,11 @@ def free_memory(cgroups: Path = CGROUPS, controlled: Path = CONTROLLED) -> int:
     import psutil
 
     left = [int(psutil.virtual_memory().available)]
-    for folder, limit, used, cache in _groups(cgroups, controlled):
-        most, now = _number(folder / limit), _number(folder / used)
-        if most is not None and now is not None:
-            left.append(max(0, most - now + _reclaimable(folder / "memory.stat", cache)))
+    for folder, version in groups_of("memory", cgroups, controlled):
+        limit, used, cache = MEMORY[version]
+        most, now = numbers_in(folder / limit), numbers_in(folder / used)
+        if most and now:
+            left.append(max(0, most[0] - now[0] + _reclaimable(folder / "memory.stat", cache)))
     return min(left)
 
 
@@ -61,33 +67,6 @@ def free_disk(path: Path) -> int:
     """Bytes free where a folder is, or will be."""
     there = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_dir())
     return shutil.disk_usage(there).free
-
-
-def _groups(cgroups: Path, controlled: Path) -> list[tuple[Path, str, str, str]]:
-    """The control groups of this process and their parents: folder, and names of the files of limit, use and cache."""
-    v1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-    v2 = ("memory.max", "memory.current", "inactive_file")
-    groups = []
-    try:
-        lines = controlled.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers and "memory" not in controllers.split(","):
-            continue
-        root, names = (cgroups / "memory", v1) if controllers else (cgroups, v2)
-        here = root / path.lstrip("/")
-        # Inside a container the path may be that of the host: its own group is then mounted as the root.
-        groups += [(folder, *names) for folder in (here, *here.parents) if folder.is_relative_to(root) and folder.is_dir()]
-    return groups
-
-
-def _number(path: Path) -> int | None:
-    try:
-        return int(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # `max`: no limit
-        return None
 
 
 def _reclaimable(path: Path, name: str) -> int:

@@ -17,6 +17,7 @@ from numerai_lab.config.loading import load_config
 from numerai_lab.config.schema import Config
 from numerai_lab.config.yaml_file import parse_yaml
 from numerai_lab.core.errors import NlabError
+from numerai_lab.core.processors import THREADS, threads_now
 from numerai_lab.fitting.run_context import ProgressDisplay
 from numerai_lab.fitting.run_facts import facts_now
 from numerai_lab.report.progress import Lines
@@ -31,7 +32,6 @@ from numerai_lab.studies.proposals import axis, study_of, tell
 from numerai_lab.studies.repeated_runs import reusable_runs, run_folders, run_or_error
 
 log = logging.getLogger("nlab")
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """Variables that set the number of threads of libraries; parallel trials share the cores."""
 
 Values = Mapping[str, Any]
@@ -243,10 +243,10 @@ def _run_all(spec: SweepSpec, configs: Sequence[Config], display: ProgressDispla
         return
     from multiprocessing import get_context
 
-    threads = str(max(1, (os.cpu_count() or 1) // len(configs)))
+    threads = str(max(1, threads_now() // len(configs)))
     memory = free_memory() // len(configs)
     before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update({name: value or threads for name, value in before.items()})
+    os.environ.update(dict.fromkeys(THREADS, threads))
     try:
         with ProcessPoolExecutor(len(configs), get_context("spawn")) as pool:
             yield from pool.map(
@@ -254,7 +254,7 @@ def _run_all(spec: SweepSpec, configs: Sequence[Config], display: ProgressDispla
             )
     finally:
         for name, value in before.items():
-            os.environ.pop(name) if value is None else None
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def _alone(text: str, folder: Path, memory: int) -> tuple[Path | None, str]:

@@ -99,7 +99,8 @@ def test_the_change_of_bmc_is_that_of_numerais_scores_with_its_interval_and_adju
     for name in ("bmc", "bmc_last200"):
         change = row[f"delta_{name}_mean"]
         assert change == pytest.approx(mine - twin.mean(), abs=1e-9)
-        assert row[f"delta_{name}_mean_sim_low"] <= row[f"delta_{name}_mean_low"] < change < row[f"delta_{name}_mean_high"]
+        assert row[f"delta_{name}_mean_sim_low"] <= row[f"delta_{name}_mean_low"] + 1e-12
+        assert row[f"delta_{name}_mean_low"] < change < row[f"delta_{name}_mean_high"]
         assert row[f"delta_{name}_mean_p_adjusted"] == pytest.approx(row[f"delta_{name}_mean_p"], abs=0.01)
     assert np.isnan(row["delta_payout_proxy_mean"])
 

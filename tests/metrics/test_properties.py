@@ -174,3 +174,25 @@ def test_scores_are_the_same_bytes_whatever_the_number_of_threads() -> None:
             tables.append(per_era(panel, predictions, splits, SETTING))
     assert tables[0].equals(tables[1], null_equal=True)
     assert tables[0].equals(tables[2], null_equal=True)
+
+
+@quick
+@given(seeds, dtypes, st.integers(-3, 3))
+def test_features_that_outnumber_the_rows_leave_nothing(seed: int, dtype: type, more: int) -> None:
+    rng = np.random.default_rng(seed)
+    features, values = features_of(rng, dtype, n=40, q=60 + more), rng.normal(size=(40, 2))
+    exposures = Exposures.of(features)
+    assert np.isnan(exposures.neutralised(values)).all()
+    np.testing.assert_allclose(exposures.neutralised(values, 0.25), 0.75 * values, atol=1e-7)
+    centred = features - features.mean(0, dtype=float)
+    wanted = [[np.corrcoef(column, value)[0, 1] for value in values.T] for column in centred[:, exposures.alive].T]
+    np.testing.assert_allclose(exposures.correlations(values), wanted, atol=1e-10)
+
+
+@quick
+@given(seeds, dtypes)
+def test_many_copies_of_few_features_leave_what_the_few_leave(seed: int, dtype: type) -> None:
+    rng = np.random.default_rng(seed)
+    features, values = features_of(rng, dtype, n=40, q=12), rng.normal(size=(40, 2))
+    few, many = (Exposures.of(columns).neutralised(values) for columns in (features, np.tile(features, 5)))
+    np.testing.assert_allclose(many, few, atol=1e-8)

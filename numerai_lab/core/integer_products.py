@@ -1,0 +1,79 @@
+"""Products of columns of small integers, exact on every machine and for any number of threads."""
+
+import sys
+import time
+from functools import cache
+
+import numpy as np
+
+from numerai_lab.core.arrays import Array, Float64, Int8
+
+EXACT_IN_FLOAT32 = 2**24
+"""Sums of whole numbers below this are exact in float32."""
+WORTH_LOADING = 1e12
+"""Multiplications from which products of integers save more time than loading torch takes."""
+PARTS = 4
+PART = 190
+"""Columns of a part, at least: small products are slow."""
+
+
+def exact(features: Array, n_rows: int) -> bool:
+    """Whether `gram` takes these columns: int8, and sums of so many products fit into float32."""
+    if features.dtype != np.int8 or not features.size:
+        return False
+    return n_rows * max(int(features.max()), -int(features.min())) ** 2 < EXACT_IN_FLOAT32
+
+
+def float_gram(features: Int8) -> Float64:
+    """X′X of `exact` columns (rows × q) by float32 BLAS: float64, in Fortran order; only the lower triangle counts."""
+    from scipy.linalg import blas
+
+    return np.asarray(blas.ssyrk(1.0, features.astype(np.float32).T, lower=1), np.float64, order="F")
+
+
+def gram(features: Int8) -> Float64:
+    """The same numbers as `float_gram`, by torch's product of int8 matrices where torch is loaded and that is faster here."""
+    if not integers_are_faster():
+        return float_gram(features)
+    import torch
+
+    n_columns = features.shape[1]
+    cells = torch.from_numpy(features.copy(order="C"))  # torch takes no array that is read-only or runs backwards
+    n_parts = max(1, min(PARTS, n_columns // PART))
+    edges = [round(n_columns * part / n_parts) for part in range(n_parts + 1)]
+    product = np.zeros((n_columns, n_columns), order="F")
+    for start, stop in zip(edges, edges[1:], strict=False):
+        product[start:, start:stop] = torch._int_mm(cells[:, start:].T, cells[:, start:stop]).numpy()
+    return product
+
+
+def prepare(n_multiplications: float) -> None:
+    """Loads torch where it is installed and so much work makes up for it."""
+    if n_multiplications >= WORTH_LOADING:
+        import contextlib
+
+        with contextlib.suppress(ImportError):
+            import torch
+
+            assert torch
+
+
+def integers_are_faster() -> bool:
+    """Whether torch is loaded and its product of int8 matrices beats float32 BLAS on this processor."""
+    return "torch" in sys.modules and _probed()
+
+
+@cache
+def _probed() -> bool:
+    """The better of some short tries of each, on one small matrix."""
+    import torch
+
+    cells = np.ones((1024, 256), np.int8)
+    integers, floats = torch.from_numpy(cells), cells.astype(np.float32)
+    seconds: dict[bool, float] = {}
+    for _ in range(5):
+        for by_integers in (True, False):
+            start = time.perf_counter()
+            _ = torch._int_mm(integers.T, integers) if by_integers else floats.T @ floats
+            seconds[by_integers] = min(seconds.get(by_integers, np.inf), time.perf_counter() - start)
+    return seconds[True] < seconds[False]
