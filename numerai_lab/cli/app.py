@@ -76,7 +76,10 @@ app.command()(describe)
 app.command()(docs)
 
 
-COMPUTING = {"run", "resume", "sweep", "audit", "methods", "controls", "power", "score", "export", "transform", "inspect", "unseal"}
+COMPUTING = {
+    *("run", "resume", "sweep", "audit", "methods", "controls", "power", "score", "export", "transform", "inspect", "unseal"),
+    *("predict", "live", "deploy"),
+}
 """Commands that look for idle cores before they load a library that computes."""
 
 

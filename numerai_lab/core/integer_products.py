@@ -1,5 +1,6 @@
 """Products of columns of small integers, exact on every machine and for any number of threads."""
 
+import itertools
 import sys
 import time
 from functools import cache
@@ -42,7 +43,7 @@ def gram(features: Int8) -> Float64:
     n_parts = max(1, min(PARTS, n_columns // PART))
     edges = [round(n_columns * part / n_parts) for part in range(n_parts + 1)]
     product = np.zeros((n_columns, n_columns), order="F")
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in itertools.pairwise(edges):
         product[start:, start:stop] = torch._int_mm(cells[:, start:].T, cells[:, start:stop]).numpy()
     return product
 

@@ -44,13 +44,13 @@ def set_threads(environ: MutableMapping[str, str], n_threads: int | None = None)
     """
     for name, value in PASSIVE.items():
         environ.setdefault(name, value)
-    told = environ.get("OMP_NUM_THREADS", "")
-    n_threads = n_threads or (int(told) if told.isdecimal() and int(told) else idle_cores())
+    asked = environ.get("OMP_NUM_THREADS", "")
+    n_threads = n_threads or (int(asked) if asked.isdecimal() and int(asked) else idle_cores())
     for name in THREADS:
         environ.setdefault(name, str(n_threads))
 
 
 def threads_now() -> int:
     """Threads that a library loaded now would use, as far as the environment says; else all usable cores."""
-    told = os.environ.get("OMP_NUM_THREADS", "")
-    return int(told) if told.isdecimal() and int(told) else usable_cores()
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return int(asked) if asked.isdecimal() and int(asked) else usable_cores()

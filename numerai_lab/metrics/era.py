@@ -26,7 +26,7 @@ def _sorted(values: Float64) -> tuple[Array, Array]:
     """The rows of every column by rising value (rows × m), in any order where values are equal, and which columns have such."""
     order = np.argsort(values, axis=0)
     rising = np.take_along_axis(values, order, 0)
-    return order, ~(rising[1:] > rising[:-1]).all(0)
+    return order, ~np.asarray((rising[1:] > rising[:-1]).all(0))  # a column with NaN counts as tied
 
 
 def _places(order: Array) -> Float64:

@@ -137,8 +137,8 @@ def too_wide_for_fnc(panel: Panel, splits: Splits, scoring: Scoring) -> str | No
     if not most or width < most - 1:
         return None
     return (
-        f"fnc can't be computed: the {width:,} features of {scoring.fnc_features} explain every column of an era, which has at most "
-        f"{most:,} rows; scoring.fnc_features can name a smaller set"
+        f"fnc can't be computed: the {width:,} features of {scoring.fnc_features} explain every column of an era, which has at "
+        f"most {most:,} rows; scoring.fnc_features can name a smaller set"
     )
 
 

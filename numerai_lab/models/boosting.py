@@ -34,7 +34,10 @@ class Boosting(Model):
         description="bins a column is cut into; none = 256, or 16 where all inputs are bins 0 to 4: same trees, less memory",
     )
     n_jobs: int = Field(
-        0, ge=0, le=4096, description="threads, 0 = all; predictions may differ in the last digits between thread counts"
+        0,
+        ge=0,
+        le=4096,
+        description="threads, 0 = as many as the run has; predictions may differ in the last digits between thread counts",
     )
 
     def _bins(self, stream: TrainingStream) -> int:

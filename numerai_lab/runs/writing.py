@@ -1,7 +1,6 @@
 """The run folder under construction: written under a temporary name, complete or absent."""
 
 import logging
-import os
 import platform
 import shutil
 import sys

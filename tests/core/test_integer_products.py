@@ -11,7 +11,9 @@ from numerai_lab.core.integer_products import exact, gram
 
 
 @pytest.mark.parametrize("by_integers", [True, False])
-@pytest.mark.parametrize(("n_rows", "n_columns", "low", "high"), [(1, 1, 0, 4), (7, 3, -128, 127), (300, 401, 0, 4), (50, 800, -4, 4)])
+@pytest.mark.parametrize(
+    ("n_rows", "n_columns", "low", "high"), [(1, 1, 0, 4), (7, 3, -128, 127), (300, 401, 0, 4), (50, 800, -4, 4)]
+)
 def test_products_of_integers_are_those_of_int64(
     monkeypatch: pytest.MonkeyPatch, by_integers: bool, n_rows: int, n_columns: int, low: int, high: int
 ) -> None:

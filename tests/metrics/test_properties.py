@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import rankdata
 from threadpoolctl import threadpool_limits
 
 from numerai_lab.core.splits import Splits
-from numerai_lab.metrics.era import EraData, contribution, gauss, numerai_corr, score_era
+from numerai_lab.metrics.era import EraData, contribution, gauss, numerai_corr, rank, score_era
 from numerai_lab.metrics.exposures import Exposures
 from numerai_lab.metrics.scoring import Column, Predictions, Scoring, per_era
 from tests.conftest import make_panel
@@ -196,3 +197,13 @@ def test_many_copies_of_few_features_leave_what_the_few_leave(seed: int, dtype: 
     features, values = features_of(rng, dtype, n=40, q=12), rng.normal(size=(40, 2))
     few, many = (Exposures.of(columns).neutralised(values) for columns in (features, np.tile(features, 5)))
     np.testing.assert_allclose(many, few, atol=1e-8)
+
+
+@quick
+@given(seeds, st.integers(1, 40))
+def test_ranks_are_those_of_scipy_with_ties_and_without(seed: int, n_values: int) -> None:
+    rng = np.random.default_rng(seed)
+    values = np.column_stack([rng.normal(size=30), rng.integers(0, n_values, 30), np.where(np.arange(30) == 3, np.nan, 1.0)])
+    np.testing.assert_array_equal(rank(values), (rankdata(values, axis=0) - 0.5) / 30)
+    np.testing.assert_array_equal(rank(values[:1, :2]), [[0.5, 0.5]])
+    assert rank(values[:0]).shape == (0, 3)
