@@ -14,6 +14,10 @@ from numerai_lab.data.inventory import Inventory
 if TYPE_CHECKING:
     import polars as pl
 
+LEGEND_LINE = 0.22
+"""Inches of a name in the legend, which stands beside the curves."""
+LONGEST = 40
+"""Characters of a name in the legend."""
 Curves = Mapping[str, tuple[Sequence[int], NDArray[np.float64]]]
 
 
@@ -50,10 +54,11 @@ def drawn(curves: Curves, title: str, order: Sequence[str], val2_starts: int | N
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context({"svg.hashsalt": "nlab", "font.size": 10, "svg.fonttype": "none"}):
-        figure = Figure(figsize=(9, 4.2), layout="constrained")
+        figure = Figure(figsize=(9, max(4.2, 0.5 + LEGEND_LINE * len(curves))), layout="constrained")
         axes = figure.subplots()
         for name, (eras, values) in curves.items():
-            axes.plot(*broken(eras, values), label=name, linewidth=1.4, color=f"C{order.index(name) % 10}")
+            label = name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+            axes.plot(*broken(eras, values), label=label, linewidth=1.4, color=f"C{order.index(name) % 10}")
         axes.axhline(0, color="0.6", linewidth=0.8)
         if val2_starts is not None:
             axes.axvline(val2_starts, color="0.6", linewidth=0.8, linestyle="--")
