@@ -6,7 +6,7 @@ import numpy as np
 
 from numerai_lab.core.arrays import Array, Float64
 from numerai_lab.core.integer_products import gram
-from numerai_lab.metrics.neutralising import Fit, factorised, products_with, without_fit
+from numerai_lab.metrics.neutralising import Rest, factorised, products_with, without_fit
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Exposures:
     mean: Float64
     norms: Float64
     alive: Array
-    fit: Fit
+    rest_of: Rest
 
     @classmethod
     def of(cls, features: Array) -> "Exposures":
@@ -43,4 +43,4 @@ class Exposures:
         With proportion 1, NaN where only rounding is left, because the features explain the column.
         Source: numerai_tools.scoring.neutralize.
         """
-        return without_fit(self.features, self.mean, self.norms, self.fit, values, proportion)
+        return without_fit(self.rest_of, values, proportion)

@@ -26,19 +26,19 @@ CHUNK = 100_000
 
 Solver = Callable[[Float64], Float64]
 """Products with the features (q × m) → coefficients of the least-squares fit (q × m)."""
-Fit = tuple[Solver | None, bool]
-"""The solver, None where the features explain every column; whether it has corrected the rounding of the Gram matrix."""
+Rest = Callable[[Float64], Float64]
+"""Centred columns (rows × m) → what their least-squares fit on the features leaves."""
 Gram = Callable[[Int8], Float64]
 """X′X of small integers, of which only the lower triangle counts."""
 
 
-def factorised(features: Array, gram: Gram = float_gram) -> tuple[Array, Float64, Float64, Array, Fit]:
-    """The features (rows × q) without constant ones, their means and norms, their positions, and the fit on them."""
+def factorised(features: Array, gram: Gram = float_gram) -> tuple[Array, Float64, Float64, Array, Rest]:
+    """The features (rows × q) without constant ones, their means and norms, their positions, and what fits on them leave."""
     if features.shape[1] >= len(features) - 1 and _explain_all(features, gram):
         mean = features.mean(0, dtype=np.float64)
         variance = np.square(features - mean).sum(0)
         alive = np.flatnonzero(variance > 1e-12 * mean**2 * len(features))
-        return np.ascontiguousarray(features[:, alive]), mean[alive], np.sqrt(variance[alive]), alive, (None, True)
+        return np.ascontiguousarray(features[:, alive]), mean[alive], np.sqrt(variance[alive]), alive, np.zeros_like
     mean, scatter = _scatter(features, gram)
     variance = np.diag(scatter)
     alive = np.flatnonzero(variance > 1e-12 * mean**2 * len(features))
@@ -47,23 +47,25 @@ def factorised(features: Array, gram: Gram = float_gram) -> tuple[Array, Float64
     norms = np.sqrt(np.diag(scatter))
     scatter /= norms
     scatter /= norms[:, None]
-    return np.ascontiguousarray(features), mean, norms, alive, _solver(scatter)
+    features = np.ascontiguousarray(features)
+    solve, corrected = _solver(scatter)
+
+    def rest_of(centred: Float64) -> Float64:
+        rest = _residual(features, mean, norms, centred, solve(products_with(features, mean, norms, centred)))
+        return rest if corrected else _residual(features, mean, norms, rest, solve(products_with(features, mean, norms, rest)))
+
+    return features, mean, norms, alive, rest_of
 
 
-def without_fit(features: Array, mean: Float64, norms: Float64, fit: Fit, values: Float64, proportion: float) -> Float64:
-    """Columns less `proportion` times their least-squares fit on factorised features and a constant (minimum norm).
+def without_fit(rest_of: Rest, values: Float64, proportion: float) -> Float64:
+    """Columns less `proportion` times their least-squares fit on features, as factorised, and a constant (minimum norm).
 
     With proportion 1, NaN where only rounding is left, because the features explain the column.
     Source: numerai_tools.scoring.neutralize.
     """
-    solve, corrected = fit
-    if solve is None:
-        return np.full(values.shape, np.nan) if proportion == 1 else (1 - proportion) * values
     level = values.mean(0)
     centred = values - level
-    rest = _residual(features, mean, norms, centred, solve(products_with(features, mean, norms, centred)))
-    if not corrected:
-        rest = _residual(features, mean, norms, rest, solve(products_with(features, mean, norms, rest)))
+    rest = rest_of(centred)
     if proportion != 1.0:
         neutral: Float64 = values - proportion * (centred - rest + level)
         return neutral
@@ -135,11 +137,11 @@ def _scatter(features: Array, gram: Gram) -> tuple[Float64, Float64]:
     return mean, np.asarray(blas.dsyrk(1.0, x.T, lower=1), np.float64)
 
 
-def _solver(scaled: Float64) -> Fit:
+def _solver(scaled: Float64) -> tuple[Solver, bool]:
     """Cholesky of all features, or of the independent ones where the rest are their combinations; else eigenvectors.
 
     scaled: correlations, lower triangle. Fits have minimum norm, or the same residual as the fit
-    that has.
+    that has. The second is whether the solver corrects the rounding of the Gram matrix itself.
     """
     from scipy.linalg import blas, lapack
 

@@ -49,8 +49,8 @@ def predictions_of_era(model: dict[str, Any], cells: list[Array], era: int) -> F
 
 def neutralised(values: Float32, features: Array, proportion: float) -> Float32:
     """Gaussianised predictions less `proportion` of their fit on features; a constant where nothing is left."""
-    features, mean, norms, _, solve = factorised(features)
-    rest = without_fit(features, mean, norms, solve, gauss(values[:, None].astype(np.float64)), proportion)
+    *_, rest_of = factorised(features)
+    rest = without_fit(rest_of, gauss(values[:, None].astype(np.float64)), proportion)
     return np.nan_to_num(rest[:, 0]).astype(np.float32)
 
 
