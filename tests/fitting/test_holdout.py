@@ -21,6 +21,7 @@ from numerai_lab.data.world_size import SIZES
 from numerai_lab.experiment import run
 from numerai_lab.fitting.plan import plan
 from numerai_lab.metrics.scoring import per_era
+from numerai_lab.runs.layout import PORTABLE
 from numerai_lab.runs.reading import Run
 from numerai_lab.storage.folders import cache_dir
 from numerai_lab.storage.stage_cache import STAGES
@@ -107,7 +108,9 @@ def told(done: Run) -> dict[str, Any]:
     kept = {key: manifest[key] for key in ("splits", "scoring", "holdout", "warnings", "leak")}
     kept["scored rows"] = manifest["comparable"]["scored rows"]
     page = re.sub(r"\d+ bytes", "", (done.path / "scores.md").read_text())  # the size of a file is part of the data's name
-    return {path.name: path.read_bytes() for path in files} | kept | {"scores.md": page}
+    portable = json.loads((done.path / PORTABLE).read_text())
+    portable = {key: value for key, value in portable.items() if key not in ("data", "stamp")}
+    return {path.name: path.read_bytes() for path in files} | kept | {"scores.md": page, Path(PORTABLE).name: portable}
 
 
 @pytest.mark.parametrize("poison", [poison_targets, poison_features])
