@@ -27,16 +27,17 @@ def measure(
 ) -> Measure:
     """A statistic with its interval.
 
-    left_out: for each sample that the statistic is computed from, its values with each group of that sample left out;
-    the samples are independent. within: the values that the statistic can take. The interval is NaN where a sample has
-    fewer than two groups.
+    left_out: for each sample that the statistic is computed from, its values with each group of that sample left out. The
+    samples are independent, so variances add up, with Satterthwaite's degrees of freedom. within: the values that the
+    statistic can take. The interval is NaN where a sample has fewer than two groups.
     """
     from scipy.special import stdtrit
 
     if not left_out or any(len(values) < 2 for values in left_out):
         return Measure(value, float("nan"), float("nan"), real)
-    variance = sum((len(values) - 1) * values.var() for values in left_out)
-    half = stdtrit(min(map(len, left_out)) - 1, 0.975) * np.sqrt(variance)
+    variances = np.array([(len(values) - 1) * values.var() for values in left_out])
+    spread = max(float((variances**2 / [len(values) - 1 for values in left_out]).sum()), np.finfo(float).tiny)
+    half = stdtrit(max(variances.sum() ** 2 / spread, 1), 0.975) * np.sqrt(variances.sum())
     low, high = np.clip([value - half, value + half], *within)
     return Measure(float(value), float(low), float(high), real)
 

@@ -82,22 +82,23 @@ REALISM_MEASURES: dict[str, RealismMeasure] = {
         "classifier two-sample test (Lopez-Paz and Oquab, 2017)",
     ),
     "density": RealismMeasure(
-        "how densely the rows lie where held-out rows lie; 1 is expected of real rows",
+        "how densely the rows lie where held-out rows lie; 1 is expected where eras are alike",
         "density_real",
         _THESE,
         ".3f",
-        "Naeem et al., 2020, with 5 neighbours",
+        "Naeem et al., 2020, with 5 neighbours of other eras",
     ),
     "coverage": RealismMeasure(
-        "share of held-out rows that have one of the rows near: nearer than their fifth neighbour; 0.97 is expected of real rows",
+        "share of held-out rows that have one of the rows near: nearer than their fifth neighbour in another held-out era; "
+        "0.97 is expected where eras are alike",
         "coverage_real",
         _THESE,
         ".3f",
-        "Naeem et al., 2020, with 5 neighbours",
+        "Naeem et al., 2020, with 5 neighbours of other eras",
     ),
     "utility": RealismMeasure(
         "how well trees that learned from the rows predict columns of held-out rows from the other columns: mean correlation "
-        "by era, 8 columns from at most 60 others",
+        "by era, 5 columns from at most 60 others",
         "utility_real",
         _THESE,
         ".3f",
@@ -126,12 +127,13 @@ REALISM_MEASURES: dict[str, RealismMeasure] = {
         "distance to the closest record",
     ),
     "membership": RealismMeasure(
-        "how well the distance to the nearest of the rows tells training rows from held-out rows, as an area under the ROC "
-        "curve; above that of real rows = it tells which rows were learned from",
+        "how well distances to the rows tell training rows from held-out rows, as an area under the ROC curve; 0.5 is expected "
+        "of rows drawn anew from the training eras, more = they give away which rows were learned from, less = they are farther "
+        "from training rows than these from each other",
         "membership_real",
-        "every other training era",
+        "half of the training rows",
         ".3f",
-        "van Breugel et al., 2023, the attack by distance",
+        "van Breugel et al., 2023, with distances",
     ),
     "tstr": RealismMeasure(
         "corr on held-out eras of trees that learned from the rows alone",

@@ -10,11 +10,11 @@ from numerai_lab.metrics.jackknife import Measure, mean_measure, means_without, 
 from numerai_lab.metrics.row_sample import RowSample
 
 N_TREES = 100
-PREDICTED = 8
+PREDICTED = 5
 """Columns that are predicted from the others."""
 PREDICTORS = 60
 """Columns that the others are predicted from, at most."""
-UTILITY_ROWS = 5000
+UTILITY_ROWS, UTILITY_TREES = 5000, 30
 
 
 def classifier_auc(own: RowSample, other: RowSample, rng: np.random.Generator) -> Measure:
@@ -48,9 +48,9 @@ def share_above(high: Array, low: Array) -> tuple[Float64, Float64]:
     return shares[0], shares[1]
 
 
-def corr_by_era(learn: RowSample, held: RowSample, rng: np.random.Generator) -> Float64:
+def corr_by_era(learn: RowSample, held: RowSample, rng: np.random.Generator, n_trees: int = N_TREES) -> Float64:
     """Corr in each held-out era of trees that learned the target from `learn`."""
-    predictions = predicted(_float32(learn), learn.target, _float32(held), "regression", rng)
+    predictions = predicted(_float32(learn), learn.target, _float32(held), "regression", rng, n_trees)
     rows_of_eras = [held.era == era for era in np.unique(held.era)]
     return np.array([numerai_corr(predictions[rows, None], held.target[rows].astype(np.float64))[0] for rows in rows_of_eras])
 
@@ -99,7 +99,7 @@ def _predictability(learn: RowSample, held: RowSample, column: int, rows_of_eras
     """Correlation in each era of a column's values with their prediction from the other columns; 0 where either is constant."""
     x, new = (np.delete(_float32(sample), column, 1) for sample in (learn, held))
     rng = np.random.default_rng([seed, column])
-    predictions = predicted(x, learn.features[:, column].astype(np.float32), new, "regression", rng, N_TREES // 2)
+    predictions = predicted(x, learn.features[:, column].astype(np.float32), new, "regression", rng, UTILITY_TREES)
     values = held.features[:, column].astype(np.float64)
     correlations: Float64 = np.nan_to_num([pearson(predictions[rows, None], values[rows])[0] for rows in rows_of_eras])
     return correlations

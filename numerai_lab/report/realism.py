@@ -26,18 +26,20 @@ COLUMNS = (
     TableColumn("auc", "AUC", ".3f"),
     TableColumn("auc_real", "real", ".3f"),
     TableColumn("coverage", "coverage", ".3f"),
+    TableColumn("coverage_real", "real", ".3f"),
     TableColumn("copies", "copies", ".3f"),
     TableColumn("memorised", "memory", ".3f"),
-    TableColumn("tstr", "learned corr", "+.4f"),
-    TableColumn("trtr", "from real", "+.4f"),
+    TableColumn("tstr", "learned", "+.4f"),
+    TableColumn("trtr", "real", "+.4f"),
 )
 LEGEND = (
     "corr, y corr ÷ floor: rms difference of correlations (with the target) to held-out eras, over that of the training eras",
-    "AUC: how well trees tell the rows from held-out ones; real: the same of training rows. 0.5 = not at all",
-    "coverage: share of held-out rows that have one of the rows near; 0.97 is expected of real rows",
+    "real: what real rows give in their place",
+    "AUC: how well trees tell the rows from held-out ones; 0.5 = not at all",
+    "coverage: share of held-out rows that have one of the rows near; 0.97 is expected where eras are alike",
     "copies: share of the rows that are training rows",
     "memory: distance to the nearest training row over that of held-out rows; well below 1 = training rows are copied",
-    "learned corr: on held-out eras, of trees that learned from the rows alone; from real: from as many training rows",
+    "learned: corr on held-out eras of trees that learned from the rows alone; real: from as many training rows",
 )
 MEASURES = (
     TableColumn("augmenter", "augmenter", "s"),
@@ -66,7 +68,7 @@ CURVE_COLUMNS = (
 )
 CURVE_LEGEND = (
     "corr on held-out eras of trees that learned from the same real rows and ever more invented rows; Δ: from none",
-    "95 %: over held-out eras, for these trees",
+    "95 %: over held-out eras, and draws of rows and trees",
 )
 NEEDED = ("augmenter", "seed", "eras", "rows", "corr_ratio", "memorised")
 COPIES_TOO_MANY = 0.01
@@ -175,8 +177,7 @@ def _of_memory(row: dict[str, Any]) -> list[str]:
     low, real = row.get("membership_low"), row.get("membership_real")
     if low is not None and real is not None and low > real + MEMBERSHIP_TOO_CLEAR:
         lines.append(
-            f"the distance to its rows tells training rows from held-out rows: area {row['membership']:.2f}, "
-            f"for real rows {real:.2f}"
+            f"distances to its rows tell training rows from held-out rows: area {row['membership']:.2f}, for real rows {real:.2f}"
         )
     return lines
 

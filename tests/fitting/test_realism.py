@@ -93,7 +93,7 @@ def test_remarks_name_copies_and_what_gives_training_rows_away(done: Run) -> Non
         near_copies=pl.lit(0.4), membership_low=pl.lit(0.7), membership=pl.lit(0.8), membership_real=pl.lit(0.5)
     )
     assert "40% of its rows differ from a training row in at most 3 features, and 0% of held-out rows" in remarks(near)[0]
-    assert "tells training rows from held-out rows: area 0.80" in remarks(near)[1]
+    assert "tell training rows from held-out rows: area 0.80" in remarks(near)[1]
     (line,) = remarks(table.with_columns(copies=pl.lit(1.0), near_copies=pl.lit(1.0)))
     assert "100% of its rows are training rows" in line
 

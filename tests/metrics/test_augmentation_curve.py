@@ -44,6 +44,18 @@ def test_few_invented_rows_are_compared_with_few_real_ones() -> None:
 
 def test_the_same_seed_gives_the_same_curve_and_draws_are_averaged() -> None:
     assert curve(OTHER) == curve(OTHER)
-    averaged = augmentation_curve(TRAIN, HELD, OTHER, 0, (0.0, 1.0), draws=3)
-    assert averaged[0].corr != curve(OTHER)[0].corr
-    assert [point.share for point in averaged] == [0, 1]
+    single = augmentation_curve(TRAIN, HELD, OTHER.take(np.arange(500)), 0, (0.0, 1.0), draws=1)
+    assert [point.share for point in single] == [0, 1]
+    assert single[0].corr != curve(OTHER)[0].corr
+
+
+def test_rows_without_meaning_are_not_found_to_help() -> None:
+    """Trees of few rows differ by chance; the interval holds that too."""
+    rng = np.random.default_rng(0)
+    noise = [replace(TRAIN, target=rng.permutation(TRAIN.target)) for _ in range(2)]
+    helped = []
+    for seed in range(30):
+        rows = replace(OTHER, target=rng.permutation(OTHER.target), features=rng.permutation(OTHER.features))
+        (_, point) = augmentation_curve(noise[0], noise[1], rows, seed, (0.0, 1.0))
+        helped.append(point.change_low > 0)
+    assert sum(helped) <= 3

@@ -108,6 +108,21 @@ def test_independent_marginals_are_exposed_by_all_that_looks_at_more_than_one_co
     assert found["membership"].low < found["membership"].real + 0.05
 
 
+def test_eras_unlike_the_training_eras_are_not_taken_for_memory() -> None:
+    """Every era has a centre of its own, so rows of an era lie close together."""
+    rng = np.random.default_rng(0)
+    centres = np.repeat(rng.integers(0, 3, (60, 42)), 100, axis=0)
+    near = [(centres + rng.integers(0, 3, centres.shape)).astype(np.int8) for _ in range(2)]
+    train, fresh = (RowSample(features[:2000], TRAIN.target, TRAIN.era) for features in near)
+    held = RowSample(near[0][2000:4000], HELD.target, HELD.era)
+    found = realism(train, held, fresh, 0)
+    assert found["membership"].value == pytest.approx(found["membership"].real, abs=0.02)
+    assert found["membership"].real == pytest.approx(0.5, abs=0.04)
+    assert realism(train, held, train, 0)["membership"].low > 0.95
+    other = realism(train, held, RowSample(near[0][4000:], OTHER.target, OTHER.era), 0)
+    assert other["coverage"].high > other["coverage"].real > 0.8
+
+
 def test_rows_of_one_corner_have_density_and_no_coverage() -> None:
     corner = np.argsort(TRAIN.features.sum(1))[:200]
     found = judged(RowSample(np.tile(TRAIN.features[corner], (10, 1)), np.tile(TRAIN.target[corner], 10), TRAIN.era))
