@@ -3,18 +3,22 @@
 import tempfile
 import time
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from numerai_lab.core.arrays import Float32, Float64
+from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.core.xgboost_matrix import bins_of, quantile_matrix
 from numerai_lab.models.base import Model
 from numerai_lab.models.era_boost import ROUNDS, EraBoost
 
+OF_DART = ("rate_drop", "skip_drop")
+"""Parameters that only `booster: dart` has."""
 KEEP_EVERY = 60.0
 """Seconds between two checkpoints at least; they are taken every `ROUNDS` trees."""
 
@@ -52,7 +56,8 @@ class XGBoost(Boosting):
     checkpoint (at most one per minute), to the same bytes.
 
     Source: Chen & Guestrin 2016 (arXiv:1603.02754), PyPI `xgboost`; defaults of [nyuton, Numerai
-    forum]: 1000 × .01, depth 5, colsample .1; `era_boost` is [richai, Numerai forum].
+    forum]: 1000 × .01, depth 5, colsample .1; `era_boost` is [richai, Numerai forum]. `booster: dart`: Rashmi &
+    Gilad-Bachrach 2015 (arXiv:1505.01866), best on Numerai's data in Wong & Barahona 2023 (arXiv:2301.00790).
     """
 
     library_bytes: ClassVar[int] = 150_000_000
@@ -66,9 +71,36 @@ class XGBoost(Boosting):
         description="binned rows lie on disk, two bytes a cell, while trees are grown: the same trees, in memory that rows "
         "hardly add to; a fifth slower, or more with eras of some hundred rows",
     )
+    booster: Literal["gbtree", "dart"] = Field(
+        "gbtree",
+        description="dart: a tree is grown on what the others leave without some of them, drawn at random; time grows with the "
+        "square of n_estimators",
+    )
+    rate_drop: float = Field(0.1, gt=0, le=1, description="booster: dart: share of the trees so far that a new one does without")
+    skip_drop: float = Field(0.5, ge=0, lt=1, description="booster: dart: share of the trees that are grown beside all others")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "cpu", description="where trees are grown; auto = cuda where there is a GPU, whose trees differ a little"
+    )
     era_boost: EraBoost | None = Field(
         None, description="grow later trees on the training eras that the trees so far rank worst: `{every: 10, share: 0.5}`"
     )
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        if self.booster != "dart":
+            idle = [key for key in OF_DART if getattr(self, key) != type(self).model_fields[key].default]
+            if idle:
+                raise ValueError(f"{' and '.join(idle)} without booster: dart; name it, or leave out what belongs to it")
+        elif self.era_boost is not None:
+            raise ValueError("booster: dart drops trees at random, and era_boost chooses eras by all of them; leave one out")
+        elif self.external_memory:
+            raise ValueError("booster: dart reads all rows again for every dropped tree; leave external_memory out")
+        return self
+
+    def refusal(self, panel: Panel) -> str:
+        if self.device != "cuda" or has_cuda():
+            return ""
+        return "device: cuda: there is no GPU that XGBoost can use; take device: auto or cpu"
 
     def fit(self, stream: TrainingStream, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         seed = int(rng.integers(2**31 - 1))
@@ -87,8 +119,10 @@ class XGBoost(Boosting):
             "objective": "reg:squarederror",
             "tree_method": "hist",
             "nthread": self.n_jobs or None,
-            **self.model_dump(exclude={"kind", "n_estimators", "n_jobs", "external_memory", "era_boost"}),
+            **self.model_dump(exclude={"kind", "n_estimators", "n_jobs", "external_memory", "era_boost", *OF_DART}),
+            **({key: getattr(self, key) for key in OF_DART} if self.booster == "dart" else {}),
             "max_bin": self._bins(stream),
+            "device": "cuda" if self.device == "cuda" or (self.device == "auto" and has_cuda()) else "cpu",
         }
         matrix = quantile_matrix(stream, self._bins(stream), self.n_jobs or None, pages)
         model = (context.load_checkpoint() or {}).get("model")
@@ -105,6 +139,7 @@ class XGBoost(Boosting):
                 matrix.set_weight(_weights_on_worst(self.era_boost, stream, matrix, booster))
             booster.update(matrix, iteration=tree)
             context.progress(tree + 1, self.n_estimators)
+        booster.set_param({"device": "cpu"})  # rows to predict lie in memory, and a loaded model is on the CPU too
         return booster.reset()
 
     def predict(self, X: Float32) -> Float32:
@@ -136,6 +171,23 @@ class XGBoost(Boosting):
 
     def training_disk_bytes(self, n_rows: int, n_columns: int) -> int:
         return n_rows * 11 * n_columns // 5 if self.external_memory else 0
+
+
+@cache
+def has_cuda() -> bool:
+    """XGBoost is built for CUDA, and there is a GPU that this process may use."""
+    import ctypes
+
+    import xgboost
+
+    if not xgboost.build_info().get("USE_CUDA"):
+        return False
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    n_devices = ctypes.c_int(0)
+    return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(n_devices)) == 0 and n_devices.value > 0
 
 
 def _weights_on_worst(era_boost: EraBoost, stream: TrainingStream, matrix: Any, booster: Any) -> Float32:

@@ -24,7 +24,14 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "sampling", [{}, {"colsample_bytree": 1.0}, {"subsample": 0.5, "max_bin": 256}, {"era_boost": EraBoost(every=5, share=0.3)}]
+    "sampling",
+    [
+        {},
+        {"colsample_bytree": 1.0},
+        {"subsample": 0.5, "max_bin": 256},
+        {"era_boost": EraBoost(every=5, share=0.3)},
+        {"booster": "dart"},
+    ],
 )
 @pytest.mark.parametrize("dies_at", [4, 5, 6, 17, 22])
 def test_xgboost_killed_at_any_tree_ends_with_the_same_bytes(sampling: dict[str, Any], dies_at: int) -> None:

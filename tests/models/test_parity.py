@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from numerai_lab.core.training_stream import TrainingStream
-from numerai_lab.models import LightGBM, Ridge, XGBoost
+from numerai_lab.models import LightGBM, Ridge, XGBoost, boosting
 from numerai_lab.storage.scratch import Scratch
 from tests.conftest import component, make_panel
 
@@ -63,6 +63,56 @@ def test_xgboost_grows_the_same_trees_from_disk(blocks: TrainingStream, tmp_path
     for array_cache in (None, Scratch(tmp_path)):
         assert outside.fresh().fit(replace(blocks, array_cache=array_cache), np.random.default_rng(0)).saved()[1] == one
     assert list(tmp_path.iterdir()) == []
+
+
+def test_xgboosts_dart_drops_trees_and_is_what_the_library_gives(blocks: TrainingStream) -> None:
+    import xgboost
+
+    X, y = in_memory(blocks)
+    dart = {"booster": "dart", "rate_drop": 0.5, "skip_drop": 0.0, "learning_rate": 0.3}
+    model = XGBoost.model_validate({"n_estimators": 20, "colsample_bytree": 1.0, "n_jobs": 1, **dart})
+    ours, again, undropped = (
+        made.fit(blocks, np.random.default_rng(0))
+        for made in (model.fresh(), model.fresh(), XGBoost(n_estimators=20, colsample_bytree=1.0, n_jobs=1, learning_rate=0.3))
+    )
+    seed = int(np.random.default_rng(0).integers(2**31 - 1))
+    parameters = {**dart, "tree_method": "hist", "max_depth": 5, "max_bin": 16, "seed": seed, "nthread": 1}
+    theirs = xgboost.train(parameters, xgboost.QuantileDMatrix(X, y, max_bin=16), 20)
+    np.testing.assert_allclose(ours.predict(X), theirs.inplace_predict(X), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(ours.predict(X), ours.booster_.predict(xgboost.DMatrix(X)), rtol=0, atol=1e-6)
+    assert ours.saved() == again.saved()
+    np.testing.assert_array_equal(model.loaded(ours.saved()[1]).predict(X), ours.predict(X))
+    assert np.abs(ours.predict(X) - undropped.predict(X)).max() > 0.01
+    assert ours.importance().argmax() == undropped.importance().argmax()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"rate_drop": 0.2}, "rate_drop without booster: dart; name it, or leave out"),
+        (
+            {"booster": "dart", "era_boost": {"every": 10}},
+            "dart drops trees at random, and era_boost chooses eras",
+        ),
+        ({"booster": "dart", "external_memory": True}, "dart reads all rows again for every dropped tree"),
+    ],
+)
+def test_parameters_of_xgboost_that_do_not_go_together_are_refused(parameters: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        XGBoost.model_validate(parameters)
+
+
+def test_xgboost_on_a_gpu_that_is_not_there_is_refused_and_auto_takes_the_cpu(
+    blocks: TrainingStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boosting, "has_cuda", lambda: False)
+    assert XGBoost(device="cuda").refusal(blocks.panel).startswith("device: cuda: there is no GPU that XGBoost can use")
+    assert XGBoost(device="auto").refusal(blocks.panel) == ""
+    on_cpu, auto = (XGBoost(n_estimators=5, n_jobs=1, device=device) for device in ("cpu", "auto"))  # type: ignore[arg-type]
+    fits = [model.fit(blocks, np.random.default_rng(0)).saved() for model in (on_cpu, auto)]
+    assert fits[0] == fits[1]
+    monkeypatch.setattr(boosting, "has_cuda", lambda: True)
+    assert XGBoost(device="cuda").refusal(blocks.panel) == ""
 
 
 @pytest.mark.parametrize("max_bin", [16, 3])
