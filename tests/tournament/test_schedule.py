@@ -66,13 +66,15 @@ def crontab(text: str) -> tuple[dict[str, str], list[str], str]:
     return variables, fields, command.replace("\\%", "%")
 
 
-def run_cron(folder: Path, text: str, weekday_and_hour: str, **environment: str) -> tuple[int, list[str]]:
+def run_cron(
+    folder: Path, text: str, weekday_and_hour: str, *, keys: str = "NUMERAI_SECRET_KEY=from_file\n", **environment: str
+) -> tuple[int, list[str]]:
     """What the entry does at a time: its exit code, and the arguments of the calls of `nlab`."""
     (folder / "date").write_text(f'#!/bin/sh\n[ "$*" = "-u +%u%H" ] && echo {weekday_and_hour}\n')
     (folder / "date").chmod(0o755)
-    keys = folder / ".config/numerai_lab/keys"
-    keys.parent.mkdir(parents=True, exist_ok=True)
-    keys.write_text("NUMERAI_PUBLIC_ID=p\nNUMERAI_SECRET_KEY=from_file\n")
+    path = folder / ".config/numerai_lab/keys"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(keys)
     log = folder / "log"
     log.unlink(missing_ok=True)
     variables, fields, command = crontab(text)
@@ -83,7 +85,7 @@ def run_cron(folder: Path, text: str, weekday_and_hour: str, **environment: str)
 
 
 @pytest.mark.parametrize("schedule", [PLAIN, Schedule(ODD.run, ODD.model.replace('"', ""), ODD.variant), ODD])
-def test_the_crontab_predicts_and_then_submits_in_rounds_alone(folder: Path, schedule: Schedule) -> None:
+def test_the_crontab_predicts_and_then_submits(folder: Path, schedule: Schedule) -> None:
     text = scheduled("cron", schedule)
     code, calls = run_cron(folder, text, "212")
     variant = ["--variant", schedule.variant] if schedule.variant else []
@@ -91,6 +93,10 @@ def test_the_crontab_predicts_and_then_submits_in_rounds_alone(folder: Path, sch
     submit = ["submit", "numerai_live.csv", "--model", schedule.model, "--wait", "10m", "key from_file"]
     assert (code, calls) == (0, live + submit)
     assert not (folder / "broken").exists()
+
+
+def test_the_crontab_acts_when_rounds_may_be_open(folder: Path) -> None:
+    text = scheduled("cron", PLAIN)
     opened = {f"{day}{hour:02d}" for day in range(1, 8) for hour in range(24) if run_cron(folder, text, f"{day}{hour:02d}")[1]}
     assert opened == {f"{day}{hour}" for day in range(2, 7) for hour in (12, 13)} | {"709"}
 
