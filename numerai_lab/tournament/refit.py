@@ -24,8 +24,9 @@ from numerai_lab.fitting.run_context import ProgressDisplay, RunContext
 from numerai_lab.fitting.variants import check_methods, fit_generators, train_models
 from numerai_lab.runs.layout import MANIFEST, PORTABLE, REFITS
 from numerai_lab.runs.output_files import check_writable, note_in_manifest
-from numerai_lab.runs.reading import FILES, Run, RunFiles
+from numerai_lab.runs.reading import FILES, Run, RunFiles, read_run
 from numerai_lab.storage.checksums import checksums
+from numerai_lab.storage.file_lock import Lock
 from numerai_lab.storage.folders import LOCK, built, cache_dir, key_of
 from numerai_lab.storage.scratch import scratch
 from numerai_lab.storage.stage_cache import STAGES, Cache
@@ -46,6 +47,18 @@ def refitted(run: Run, predictor: Predictor, display: ProgressDisplay, *, renew:
     if there is not None and not renew:
         return _with(predictor, there)
     check_writable(run.path / MANIFEST)
+    with Lock(run.path / REFITS / LOCK) as lock:
+        lock.take(wait=True)  # of two processes one makes it and the other takes it
+        there = _renewed(read_run(run.path), predictor, display, renew)
+        lock.remove()
+    return _with(predictor, there)
+
+
+def _renewed(run: Run, predictor: Predictor, display: ProgressDisplay, renew: bool) -> RunFiles:
+    """The refit that the run folder keeps if it may be taken, else a new one."""
+    there = _refit_of(run, predictor.variant)
+    if there is not None and not renew:
+        return there
     with display.task("data") as progress:
         loaded = load_sealed_for(run, predictor.config, progress)
     panel = loaded.panel
@@ -54,8 +67,8 @@ def refitted(run: Run, predictor: Predictor, display: ProgressDisplay, *, renew:
     config = _config_of(run, predictor)
     eras = resolved_eras(run, config, panel)
     if there is None or there.manifest["refit"]["key"] != _key(eras, loaded):
-        there = _refit(run, predictor.variant, config, loaded, eras, display)
-    return _with(predictor, there)
+        return _refit(run, predictor.variant, config, loaded, eras, display)
+    return there
 
 
 def _config_of(run: Run, predictor: Predictor) -> Config:

@@ -70,7 +70,6 @@ NEUTRAL = {"neutralize": {"features": "fncv3_features", "proportion": 0.7}}
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:constrained_layout not applied")  # so many variants leave a plot no room
 def test_every_generator_predicts_as_in_the_run(tmp_path: Path) -> None:
     names = {name: f"g{i}" for i, name in enumerate(ALGORITHMS)}
     plain: dict[str, Any] = {of: {"features": ["raw", of]} for of in names.values()}

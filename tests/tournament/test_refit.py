@@ -20,6 +20,7 @@ from numerai_lab.tournament.live import live
 from numerai_lab.tournament.prediction import predictor_of
 from numerai_lab.tournament.refit import refitted
 from tests.conftest import Quiet, make_config, quick
+from tests.forks import start
 
 DATA = {"source": "synthetic", "size": "tiny", "feature_set": "small"}
 KINDS: dict[str, Any] = {
@@ -85,6 +86,20 @@ def test_a_refit_is_made_once_and_then_needs_no_data(done: Run, tmp_path: Path, 
     second = live(done.path, tmp_path / "second.csv", Quiet(), "again", rows)
     assert second.path.read_bytes() == first.path.read_bytes()
     assert not (tmp_path / "empty" / "synthetic").exists()
+
+
+def test_two_processes_at_once_make_it_once(tmp_path: Path) -> None:
+    again = finished(tmp_path / "runs")
+    places = [tmp_path / name for name in ("first", "second")]
+    for place in places:
+        place.mkdir()
+    words = ("live", again.path, "--variant", "net", "--refit", "--out", "out.csv")
+    processes = [start(*words, said=place, cwd=place) for place in places]
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0], [(place / "stderr").read_text() for place in places]
+    assert len({(place / "out.csv").read_bytes() for place in places}) == 1
+    assert sorted(path.name for path in (again.path / "refits").iterdir()) == ["net"]
 
 
 def test_a_damaged_refit_is_made_anew(done: Run, tmp_path: Path) -> None:
