@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from numerai_lab.config.loading import load_config as load_config_file
 from numerai_lab.config.loading import load_recorded, parse_config
+from numerai_lab.config.plugins import load_plugins
 from numerai_lab.config.schema import Config
 from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.experiment import RunOptions
@@ -155,11 +156,13 @@ class _Silent:
         return nullcontext(no_progress)
 
 
-def load_config(source: Path | str | Mapping[str, Any], *overrides: str) -> Config:
+def load_config(source: Path | str | Mapping[str, Any], *overrides: str, plugins: Sequence[Path | str] = ()) -> Config:
     """A config from a YAML file, or from plain values; overrides as after `--set`: `"data.size=tiny"`.
 
-    Raises NlabError with every problem at once, and TypeError for overrides of plain values.
+    plugins: files or modules with methods of your own, as after `--plugin`; they stay loaded. Raises NlabError with every
+    problem at once, and TypeError for overrides of plain values.
     """
+    load_plugins([str(plugin) for plugin in plugins])
     if isinstance(source, Mapping):
         if overrides:
             raise TypeError("overrides are for files; change the values")
@@ -170,12 +173,20 @@ def load_config(source: Path | str | Mapping[str, Any], *overrides: str) -> Conf
     return config
 
 
-def run(config: Config | Path | str, runs_dir: Path | str = "runs", *, cached: bool = True, force: bool = False) -> Results:
+def run(
+    config: Config | Path | str,
+    runs_dir: Path | str = "runs",
+    *,
+    cached: bool = True,
+    force: bool = False,
+    plugins: Sequence[Path | str] = (),
+) -> Results:
     """Runs a config into a new run folder, as `nlab run` does, and reads it.
 
-    force: run even if memory or disk seem too small. Raises NlabError for invalid input, NlabFailure where the run fails.
+    force: run even if memory or disk seem too small. plugins: as in `load_config`. Raises NlabError for invalid input,
+    NlabFailure where the run fails.
     """
-    loaded = config if isinstance(config, Config) else load_config(config)
+    loaded = config if isinstance(config, Config) else load_config(config, plugins=plugins)
     return read_run(run_experiment(loaded, user_path(runs_dir), _Silent(), options=RunOptions(cached=cached, force=force)).path)
 
 

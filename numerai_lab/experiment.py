@@ -20,6 +20,7 @@ from numerai_lab.fitting.notes import notes_of
 from numerai_lab.fitting.portable_facts import portable_facts
 from numerai_lab.fitting.prediction_table import missing_scores, prediction_table
 from numerai_lab.fitting.realism import realism_of
+from numerai_lab.fitting.rehearsal import rehearse
 from numerai_lab.fitting.run_context import ProgressDisplay, RunContext
 from numerai_lab.fitting.run_facts import run_facts, unlearned_targets
 from numerai_lab.fitting.scoring_terms import scoring_of
@@ -111,6 +112,7 @@ def _prepare(config: Config, folder: RunFolder, display: ProgressDisplay, option
     folder.manifest["expected"] = asdict(need(inputs))
     if not options.force:
         refuse_too_much(inputs, cache_dir(), options.memory)
+    rehearse(config, panel, plan)
     folder.reached_data = True
     return _Prepared(config, resolved_config(config, panel, plan), loaded, plan, folds, scoring, placebos_of(config))
 

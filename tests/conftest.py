@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 # Before anything reads them. Tests never touch the user's cache; each process of a suite that runs in several has its own, and
@@ -21,6 +20,7 @@ from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.config.kinds import class_for, component_of
 from numerai_lab.config.loading import parse_config
 from numerai_lab.config.schema import Config
+from numerai_lab.contracts.small_panels import invented as make_panel
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.data.reader import Loaded, load
@@ -49,6 +49,7 @@ QUICK: Mapping[str, dict[str, Any]] = {
     "log_ratio_pairs": {"n_pairs": 5},
     "local_density": {"landmarks": 200},
     "random_columns": {"n_columns": 3},
+    "sklearn_transformer": {"n_components": 3},
     "autoencoder": NETWORK | TRAINING,
     "random_encoder": NETWORK,
     "contrastive": NETWORK | TRAINING,
@@ -102,32 +103,6 @@ def reseal(run: Path) -> None:
     facts = read_stamped(manifest)
     files = {name: checksum(run / name) for name in facts[FILES]}
     manifest.write_text(with_stamp({**facts, FILES: files}))
-
-
-def make_panel(n_eras: int = 30, n_rows: int = 40, n_features: int = 12, seed: int = 0, binned: bool = True) -> Panel:
-    """Factor features and a target with a linear signal; eras 1 … n_eras, the first half of them `train`."""
-    rng = np.random.default_rng(seed)
-    n = n_eras * n_rows
-    latent = rng.normal(size=(n, 3))
-    values = latent @ rng.normal(size=(3, n_features)) + rng.normal(size=(n, n_features))
-    ranks = np.argsort(np.argsort(values, axis=0), axis=0) / n
-    features = (ranks * 5).astype(np.int8) if binned else ranks.astype(np.float32)
-    signal = latent[:, 0] + rng.normal(size=n)
-    target = (np.searchsorted([0.05, 0.25, 0.75, 0.95], np.argsort(np.argsort(signal)) / n) / 4).astype(np.float32)
-    starts = np.arange(n_eras) * n_rows
-    return Panel(
-        feature_names=tuple(f"feature_{i}" for i in range(n_features)),
-        features=features,
-        n_raw=n_features,
-        top=4.0 if binned else 1.0,
-        ids=np.array([f"n{i:06d}" for i in range(n)], np.bytes_),
-        eras=np.arange(1, n_eras + 1, dtype=np.int32),
-        bounds=np.column_stack([starts, starts + n_rows]),
-        data_types=tuple("train" if i < n_eras // 2 else "validation" for i in range(n_eras)),
-        target=target,
-        extras={"numerai_meta_model": rng.uniform(size=n).astype(np.float32)},
-        feature_sets={"all": np.arange(n_features)},
-    )
 
 
 def make_config(**changes: Any) -> Config:

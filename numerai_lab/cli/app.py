@@ -9,6 +9,7 @@ import typer
 
 from numerai_lab.cli.audit import audit
 from numerai_lab.cli.cache import cache_app
+from numerai_lab.cli.check_plugin import check_plugin
 from numerai_lab.cli.compare import compare
 from numerai_lab.cli.controls import controls
 from numerai_lab.cli.data import data_app
@@ -55,6 +56,7 @@ app.command()(score)
 app.command()(audit)
 app.command()(methods)
 app.command()(controls)
+app.command()(check_plugin)
 app.command()(export)
 app.command()(deploy)
 app.command()(transform)
@@ -102,7 +104,13 @@ def main() -> None:
     except Exception as error:
         failure = as_failure(error)
         if failure is error:
-            raise
+            from numerai_lab.config.plugins import plugin_error
+
+            message = plugin_error(error)
+            if message is None:
+                raise
+            say(f"nlab: {message}")
+            sys.exit(2)
         say(f"nlab: {failure}")
         sys.exit(1)
 

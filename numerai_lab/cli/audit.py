@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import ConfigFile, FormatOption, Set, expanded, print_table, say
+from numerai_lab.cli.terminal import ConfigFile, FormatOption, Plugins, Set, expanded, print_table, say
 
 
 def audit(
     config: ConfigFile,
     overrides: Set = None,
+    plugin: Plugins = None,
     table_format: FormatOption = "table",
     out: Annotated[Path, typer.Option(callback=expanded, help="the report, as Markdown")] = Path("audit.md"),
 ) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import FormatOption, TableFormat, expanded, print_table, say
+from numerai_lab.cli.terminal import FormatOption, Plugins, TableFormat, expanded, print_table, say
 
 if TYPE_CHECKING:
     from numerai_lab.studies.controls import ControlSpec
@@ -17,10 +17,7 @@ def controls(
         list[str] | None,
         typer.Option(metavar="METHOD", help="this method alone, in its own world and where none may help; repeatable"),
     ] = None,
-    plugin: Annotated[
-        Path | None,
-        typer.Option(callback=expanded, metavar="FILE", help="a Python file with generators or augmenters to try"),
-    ] = None,
+    plugin: Plugins = None,
     seed: Annotated[
         list[int] | None,
         typer.Option(min=0, max=2**32 - 1, metavar="N", help="seed of the worlds; repeatable; default 11, 12 and 13"),
@@ -35,16 +32,16 @@ def controls(
     """Run methods through worlds in which they must help, and worlds in which none may.
 
     The worlds are synthetic, so that it is known what can be found. Try a new idea here first: a
-    method that fails in the world made for it will not help anywhere else. Exit code 1 if a gain
+    method that fails in the world made for it will not help anywhere else. The methods of a plug-in
+    that is named run alone. Exit code 1 if a gain
     that must be found is missed, or one is found where there is none.
     """
-    from numerai_lab.config.plugins import load_plugin
-
-    kinds = load_plugin(plugin) if plugin else ()  # before anything that reads configs is imported
+    from numerai_lab.config.plugins import load_plugins
     from numerai_lab.studies.controls import SEEDS, ControlSpec
 
     seeds = tuple(dict.fromkeys(seed or SEEDS))
-    _run(ControlSpec(configs, runs_dir, seeds, tuple(world or ()), (*(only or ()), *kinds), plugin), out, table_format)
+    kinds = [kind for loaded in load_plugins(plugin or []) for kind in loaded.kinds_of("generators", "augmenters")]
+    _run(ControlSpec(configs, runs_dir, seeds, tuple(world or ()), (*(only or ()), *kinds)), out, table_format)
 
 
 def _run(spec: "ControlSpec", out: Path | None, table_format: TableFormat) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from numerai_lab.cli.terminal import expanded
+from numerai_lab.cli.terminal import Plugins, expanded
 
 Settings = Annotated[
     list[str] | None,
@@ -63,6 +63,7 @@ def synth(
 def info(
     config: ConfigFile = None,
     settings: Settings = None,
+    plugin: Plugins = None,
     table_format: Annotated[Literal["table", "json"], typer.Option("--format", help="how it is printed")] = "table",
     plot: Annotated[
         Path | None, typer.Option(callback=expanded, help="draw rows and absent features by era into this .png or .svg")
@@ -108,7 +109,7 @@ def path() -> None:
 
 
 @data_app.command()
-def download(config: ConfigFile = None, settings: Settings = None) -> None:
+def download(config: ConfigFile = None, settings: Settings = None, plugin: Plugins = None) -> None:
     """Fetch the files of a tournament version."""
     from numerai_lab.config.loading import load_data
     from numerai_lab.report.progress import progress_display

@@ -6,13 +6,14 @@ from typing import Annotated
 import typer
 
 from numerai_lab.cli.new import kinds
-from numerai_lab.cli.terminal import FormatOption, print_table
+from numerai_lab.cli.terminal import FormatOption, Plugins, print_table
 
 
 def describe(
     name: Annotated[
         str, typer.Argument(help="a generator, augmenter, model, metric, measure of realism or source", autocompletion=kinds)
     ],
+    plugin: Plugins = None,
     table_format: FormatOption = "table",
 ) -> None:
     """Explain a method: parameters, output, source. As CSV, its parameters alone."""

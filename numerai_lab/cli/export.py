@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import expanded, say, stop
+from numerai_lab.cli.terminal import Plugins, expanded, say, stop
 
 if TYPE_CHECKING:
     from numerai_lab.studies.export import Exported
@@ -20,6 +20,7 @@ def export(
     augmenter: Annotated[str | None, typer.Option(help="or an augmenter of the run, by name", show_default=False)] = None,
     eras: Annotated[int, typer.Option(help="synthetic eras to write; --augmenter only")] = 200,
     seed: Annotated[int | None, typer.Option(help="which of the run's seeds; default the first")] = None,
+    plugin: Plugins = None,
 ) -> None:
     """Write a run's generated columns, or synthetic eras, to a file.
 

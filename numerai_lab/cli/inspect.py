@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import FormatOption, TableFormat, expanded, print_table, say
+from numerai_lab.cli.terminal import FormatOption, Plugins, TableFormat, expanded, print_table, say
 
 if TYPE_CHECKING:
     from numerai_lab.report.inspected import Inspected
@@ -18,6 +18,7 @@ def inspect(
     run: Annotated[Path, typer.Argument(callback=expanded, help="a finished run folder", show_default=False)],
     rows: Annotated[bool, typer.Option("--rows", help="only how real invented rows are")] = False,
     probes: Annotated[bool, typer.Option("--probes", help="only how well simple predictors do with the columns alone")] = False,
+    plugin: Plugins = None,
     table_format: FormatOption = "table",
 ) -> None:
     """Look at what a run's generators learned, and at its synthetic eras.

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from numerai_lab.cli.show import RunsDir
-from numerai_lab.cli.terminal import FormatOption, print_table, say
+from numerai_lab.cli.terminal import FormatOption, Plugins, print_table, say
 
 
 def families() -> list[str]:
@@ -28,6 +28,7 @@ def list_(
         str | None,
         typer.Option(help="of runs: the column that the best variant, and the order, is chosen by; default newest first"),
     ] = None,
+    plugin: Plugins = None,
     table_format: FormatOption = "table",
 ) -> None:
     """List generators, augmenters, models, target transforms, metrics, measures of realism, sources or runs, one line each."""

@@ -6,13 +6,14 @@ from typing import Annotated
 import typer
 
 from numerai_lab.cli.predict import Chosen, Out, print_written
-from numerai_lab.cli.terminal import expanded
+from numerai_lab.cli.terminal import Plugins, expanded
 
 
 def live(
     run: Annotated[Path, typer.Argument(callback=expanded, help="a finished run folder", show_default=False)],
     out: Out,
     variant: Chosen = None,
+    plugin: Plugins = None,
     data: Annotated[
         Path | None,
         typer.Option(callback=expanded, help="a file of live rows; default those of the run's data source", show_default=False),

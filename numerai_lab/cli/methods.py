@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import ConfigFile, Set, expanded, say
+from numerai_lab.cli.terminal import ConfigFile, Plugins, Set, expanded, say
 
 if TYPE_CHECKING:
     from numerai_lab.studies.methods import MethodRun
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 def methods(
     config: ConfigFile,
     overrides: Set = None,
+    plugin: Plugins = None,
     runs_dir: Annotated[Path, typer.Option(callback=expanded, help="where run folders go, a folder a method")] = Path("runs"),
     jobs: Annotated[int, typer.Option(min=1, help="methods at a time; seconds and memory are best measured alone")] = 1,
     only: Annotated[list[str] | None, typer.Option(help="this method alone; repeatable")] = None,

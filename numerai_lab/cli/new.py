@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from numerai_lab.cli.terminal import Plugins
+
 
 def kinds() -> list[str]:
     """Shell completions: names of methods."""
@@ -19,6 +21,7 @@ def new(
             help="generators, augmenters, a target transform, a model, a source", show_default=False, autocompletion=kinds
         ),
     ] = None,
+    plugin: Plugins = None,
 ) -> None:
     """Print a commented config to begin with.
 

@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import ConfigFile, FormatOption, Set, expanded, print_table, say
+from numerai_lab.cli.terminal import ConfigFile, FormatOption, Plugins, Set, expanded, print_table, say
 
 
 def power(
     config: ConfigFile,
     overrides: Set = None,
+    plugin: Plugins = None,
     gain: Annotated[float, typer.Option(min=1e-6, help="the gain of mean corr to be seen; default 0.002")] = 0.002,
     run: Annotated[
         Path | None,

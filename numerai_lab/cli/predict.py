@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import expanded, say
+from numerai_lab.cli.terminal import Plugins, expanded, say
 
 if TYPE_CHECKING:
     from numerai_lab.tournament.live import Written
@@ -21,6 +21,7 @@ def predict(
     ],
     out: Out,
     variant: Chosen = None,
+    plugin: Plugins = None,
 ) -> None:
     """Predict the rows of a file with a finished run.
 

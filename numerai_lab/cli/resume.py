@@ -6,21 +6,22 @@ from typing import Annotated
 import typer
 
 from numerai_lab.cli.run import run_and_print
-from numerai_lab.cli.terminal import FormatOption, expanded
+from numerai_lab.cli.terminal import FormatOption, Plugins, expanded
 
 
 def resume(
     folder: Annotated[
         Path, typer.Argument(callback=expanded, help="the .unfinished-… folder of a run that was killed", show_default=False)
     ],
+    plugin: Plugins = None,
     table_format: FormatOption = "table",
 ) -> None:
     """Go on with a run that was killed."""
-    from numerai_lab.config.loading import load_recorded
+    from numerai_lab.config.loading import load_resumed
     from numerai_lab.experiment import RunOptions
     from numerai_lab.runs.layout import CONFIG
     from numerai_lab.runs.writing import unfinished_run
 
     unfinished = unfinished_run(folder)
-    loaded = load_recorded(unfinished / CONFIG)
+    loaded = load_resumed(unfinished / CONFIG)
     run_and_print(loaded, unfinished.parent, [], RunOptions(unfinished=unfinished), table_format)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import ConfigFile, FormatOption, Set, TableFormat, expanded, print_table, say
+from numerai_lab.cli.terminal import ConfigFile, FormatOption, Plugins, Set, TableFormat, expanded, print_table, say
 
 if TYPE_CHECKING:
     from numerai_lab.config.schema import Config
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 def run(
     config: ConfigFile,
     overrides: Set = None,
+    plugin: Plugins = None,
     runs_dir: Annotated[Path, typer.Option(callback=expanded, help="where run folders go")] = Path("runs"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be done, and do nothing")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="go on with the newest killed run of this config")] = False,

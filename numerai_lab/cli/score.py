@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import FormatOption, Set, expanded, print_table, stop
+from numerai_lab.cli.terminal import FormatOption, Plugins, Set, expanded, print_table, stop
 
 TruthOption = Annotated[
     Path | None,
@@ -21,6 +21,7 @@ def score(
         Path | None, typer.Argument(callback=expanded, help="take data, splits and scoring of this config", show_default=False)
     ] = None,
     overrides: Set = None,
+    plugin: Plugins = None,
     reference: Annotated[str | None, typer.Option(help="the column others are compared with; default the first")] = None,
     truth: TruthOption = None,
     oracle: Annotated[str | None, typer.Option(help="the column of a model that reads the oracle")] = None,

@@ -5,16 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import (
-    ConfigFile,
-    FormatOption,
-    Set,
-    TableFormat,
-    expanded,
-    print_table,
-    say,
-    stop,
-)
+from numerai_lab.cli.terminal import ConfigFile, FormatOption, Plugins, Set, TableFormat, expanded, print_table, say, stop
 
 if TYPE_CHECKING:
     from numerai_lab.studies.sweep import Sweep
@@ -23,6 +14,7 @@ if TYPE_CHECKING:
 def sweep(
     config: ConfigFile,
     overrides: Set = None,
+    plugin: Plugins = None,
     grid: Annotated[
         list[str] | None,
         typer.Option(metavar="KEY=VALUES", help="all of these: a.b=1,2,3 or seed=0:5 (0 to 4); repeatable: every combination"),

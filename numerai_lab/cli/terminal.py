@@ -27,6 +27,26 @@ def expanded(value: Any) -> Any:
 
 
 ConfigFile = Annotated[Path, typer.Argument(help="a YAML config", callback=expanded, show_default=False)]
+
+
+def _with_plugins(context: typer.Context, value: list[str] | None) -> list[str]:
+    """Loads plug-ins before the command reads a config: those named, of NLAB_PLUGINS, and of installed packages."""
+    if not context.resilient_parsing:
+        from numerai_lab.config.plugins import load_plugins
+
+        load_plugins(value or [])
+    return value or []
+
+
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plugin",
+        metavar="FILE",
+        callback=_with_plugins,
+        help="a Python file with methods of your own, or an installed module; repeatable",
+    ),
+]
 FormatOption = Annotated[TableFormat, typer.Option("--format", help="how the table is printed")]
 
 

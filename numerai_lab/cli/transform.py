@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 from numerai_lab.cli.export import print_exported
-from numerai_lab.cli.terminal import ConfigFile, Set, expanded, say
+from numerai_lab.cli.terminal import ConfigFile, Plugins, Set, expanded, say
 
 
 def transform(
     config: ConfigFile,
     overrides: Set = None,
+    plugin: Plugins = None,
     out: Annotated[
         Path | None, typer.Option(callback=expanded, help="a new folder; default NAME_columns", show_default=False)
     ] = None,

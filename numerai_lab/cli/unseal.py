@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import FormatOption, expanded, print_table, say
+from numerai_lab.cli.terminal import FormatOption, Plugins, expanded, print_table, say
 
 
 def unseal(
@@ -16,6 +16,7 @@ def unseal(
         Path | None,
         typer.Option(callback=expanded, help="the folder whose ledger counts looks; default that of the run", show_default=False),
     ] = None,
+    plugin: Plugins = None,
     table_format: FormatOption = "table",
 ) -> None:
     """Score a variant on the run's holdout, once.

@@ -12,6 +12,7 @@ from numerai_lab.config.kinds import class_for, without_foreign
 from numerai_lab.config.messages import sentence
 from numerai_lab.config.random_starts import with_random_starts
 from numerai_lab.config.schema import KIND_KEYS, SECTIONS, Config
+from numerai_lab.config.stand_ins import StandIn, ways_out
 from numerai_lab.config.yaml_file import parse_yaml, read_yaml
 from numerai_lab.core.component import Component
 from numerai_lab.core.errors import NlabError
@@ -33,9 +34,20 @@ def load_recorded(path: Path) -> Config:
     """The config that a run wrote into its folder.
 
     An older run may have written parameters of algorithms that it did not use, such as `steps` of a
-    `umap` with `mode: exact`. They are left out. Raises NlabError as `load_config` does.
+    `umap` with `mode: exact`. They are left out. Stand-ins take the place of methods whose plug-in is not loaded. Raises
+    NlabError as `load_config` does.
     """
-    return _recorded(read_yaml(path), str(path))
+    return _recorded(read_yaml(path), str(path), ways_out(path.parent))
+
+
+def load_resumed(path: Path) -> Config:
+    """The config of a run that is to go on. Raises NlabError as `load_config` does, and for a plug-in that is not loaded."""
+    config = load_recorded(path)
+    models = (config.model_of(name) for name in config.trained)
+    for component in (config.data, *config.generators.values(), *config.augmenters.values(), *models):
+        if isinstance(component, StandIn):
+            component.refuse()
+    return config
 
 
 def parse_recorded(text: str, where: str) -> Config:
@@ -43,11 +55,11 @@ def parse_recorded(text: str, where: str) -> Config:
     return _recorded(parse_yaml(text, where), where)
 
 
-def _recorded(raw: Any, where: str) -> Config:
+def _recorded(raw: Any, where: str, missing: Mapping[str, Mapping[str, str]] | None = None) -> Config:
     generators = mapping(raw, "generators") if isinstance(raw, dict) else {}
     if generators:
         raw = {**raw, "generators": {name: _own(values) for name, values in generators.items()}}
-    return parse_config(_checked_mapping(raw, where), where)
+    return parse_config(_checked_mapping(raw, where), where, missing)
 
 
 def load_data(path: Path | None, overrides: Sequence[str], default: str = "synthetic") -> Source:
@@ -68,8 +80,11 @@ def load_part(path: Path | None, overrides: Sequence[str], keys: Sequence[str], 
     return parse_config({"name": "part", "model": {"kind": "ridge"}, "variants": {reference: {}}, **raw}, str(path or "--set"))
 
 
-def parse_config(raw: dict[str, Any], where: str) -> Config:
-    """A config from plain values. Raises NlabError with every problem."""
+def parse_config(raw: dict[str, Any], where: str, missing: Mapping[str, Mapping[str, str]] | None = None) -> Config:
+    """A config from plain values. Raises NlabError with every problem.
+
+    missing: family → kind → a sentence, for kinds of plug-ins that are not loaded: stand-ins take their place.
+    """
     if not raw.get("variants"):
         if mapping(raw, "model").get("start_from") is not None:
             raise NlabError(
@@ -80,7 +95,7 @@ def parse_config(raw: dict[str, Any], where: str) -> Config:
     problems: list[str] = []
     config = None
     try:
-        config = Config.model_validate(raw)
+        config = Config.model_validate(raw, context=missing)
     except ValidationError as error:
         problems = [sentence(detail, raw, Config, SECTIONS) for detail in error.errors()]
     problems += cross_checks(raw) + (scope_checks(config) if config else [])

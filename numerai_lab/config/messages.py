@@ -1,6 +1,7 @@
 """Turns pydantic errors about a config into sentences: path, value, what is valid, the nearest known name."""
 
 import re
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
@@ -23,10 +24,13 @@ FAMILIES: dict[str, Mapping[str, type[Component]]] = {
     "models": MODELS,
     "target_transforms": TARGET_TRANSFORMS,
 }
-KINDS = {name: cls for family in FAMILIES.values() for name, cls in family.items()}
-MEMBERS = {name: cls for family in FAMILIES.values() for name, cls in members(family).items()}
-TAGS = {*MEMBERS, "override"}
-"""Parts of pydantic's locations that name members of unions."""
+KINDS: Mapping[str, type[Component]] = ChainMap(*reversed(FAMILIES.values()))  # type: ignore[arg-type]
+"""Every kind, of plug-ins too, once they are loaded."""
+
+
+def _members() -> dict[str, type[Component]]:
+    """Every class by the name that pydantic's locations have for it as a member of a union."""
+    return {name: cls for family in FAMILIES.values() for name, cls in members(family).items()}
 
 
 def sentence(detail: ErrorDetails, raw: Any, root: type[BaseModel], sections: Mapping[str, type[BaseModel]]) -> str:
@@ -49,7 +53,9 @@ def sentence(detail: ErrorDetails, raw: Any, root: type[BaseModel], sections: Ma
         registered = KINDS.get(tag.split(" ")[0])
         if registered is not None and registered.algorithms():
             return _unknown_algorithm(path, registered, came[registered.chosen_by])
-        return f"{path}.{key}: unknown {tag!r}, {nearest(tag, FAMILIES[family])}; `nlab list {family}` lists all"
+        near = nearest(tag, FAMILIES[family])
+        own = "" if near.startswith("did") or family == "target_transforms" else "; --plugin FILE adds one of your own"
+        return f"{path}.{key}: unknown {tag!r}, {near}; `nlab list {family}` lists all{own}"
     if kind == "string_pattern_mismatch":
         return f"{path}: got {came!r}, wanted letters, digits and _ . + - after the first"
     expected = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
@@ -105,13 +111,13 @@ def _walk(
 
     pydantic's locations also hold the tags of unions, which are no keys of the file and only name the model.
     """
-    model = root
+    model, classes = root, _members()
     path, node = "", raw
     for i, key in enumerate(loc):
         inside = isinstance(node, Mapping) or (isinstance(node, list) and isinstance(key, int))
         if i < len(loc) - 1:
-            model = sections.get(str(key)) or MEMBERS.get(str(key)) or model
-        if not inside or (key in TAGS and isinstance(node, Mapping) and key not in node):
+            model = sections.get(str(key)) or classes.get(str(key)) or model
+        if not inside or (key in {*classes, "override"} and isinstance(node, Mapping) and key not in node):
             continue
         path += f"[{key}]" if isinstance(key, int) else f".{key}" if path else str(key)
         node = node.get(key) if isinstance(node, Mapping) else node[int(key)]

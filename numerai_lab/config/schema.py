@@ -1,15 +1,16 @@
 """Pydantic models of the YAML config of a run; unknown keys are errors."""
 
+from collections import ChainMap
 from collections.abc import Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from numerai_lab.augmenters import AUGMENTERS, Augmenter
 from numerai_lab.config.default_variants import RAW
-from numerai_lab.config.kinds import member_name, members, without_idle
+from numerai_lab.config.one_of import OneOf
 from numerai_lab.core.component import Component
 from numerai_lab.core.folds import CrossValidation
 from numerai_lab.core.split_config import Embargo, SplitsConfig
@@ -23,39 +24,16 @@ from numerai_lab.target_transforms import TARGET_TRANSFORMS, TargetTransform
 
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"
 
-KIND_KEYS: dict[str, dict[str, type[Component]]] = {
-    "source": {**SOURCES},
-    "kind": {**GENERATORS, **AUGMENTERS, **MODELS, **TARGET_TRANSFORMS},
+KIND_KEYS: Mapping[str, Mapping[str, type[Component]]] = {
+    "source": SOURCES,
+    "kind": ChainMap(TARGET_TRANSFORMS, MODELS, AUGMENTERS, GENERATORS),  # type: ignore[arg-type]
 }
 
-
-def _one_of(registry: Mapping[str, type[Component]], key: str) -> Any:
-    """The union of a registry's classes, tagged by `key` and, where a kind is several classes, by one more parameter."""
-    tagged = tuple(Annotated[cls, Tag(name)] for name, cls in members(registry).items())
-    union: Any = tagged[0]
-    for member in tagged[1:]:
-        union = union | member
-
-    def tag(value: Any) -> Any:
-        return member_name(registry, key, value)
-
-    def tidy(value: Any) -> Any:
-        known = isinstance(value, Mapping) and isinstance(value.get(key), str) and value[key] in registry
-        return without_idle(registry[value[key]], value) if known else value
-
-    return Annotated[Annotated[union, Discriminator(tag)], BeforeValidator(tidy)]
-
-
-if TYPE_CHECKING:
-    AnySource = Source
-    AnyGenerator = Generator
-    AnyAugmenter = Augmenter
-    AnyModel = Model
-    AnyTargetTransform = TargetTransform
-else:
-    AnySource, AnyModel = _one_of(SOURCES, "source"), _one_of(MODELS, "kind")
-    AnyGenerator, AnyAugmenter = _one_of(GENERATORS, "kind"), _one_of(AUGMENTERS, "kind")
-    AnyTargetTransform = _one_of(TARGET_TRANSFORMS, "kind")
+AnySource = Annotated[Source, OneOf(SOURCES, "sources", "source")]
+AnyGenerator = Annotated[Generator, OneOf(GENERATORS, "generators")]
+AnyAugmenter = Annotated[Augmenter, OneOf(AUGMENTERS, "augmenters")]
+AnyModel = Annotated[Model, OneOf(MODELS, "models")]
+AnyTargetTransform = Annotated[TargetTransform, OneOf(TARGET_TRANSFORMS, "target_transforms")]
 
 
 class _Strict(BaseModel):
@@ -249,6 +227,12 @@ class Config(_Strict):
     def to_yaml(self) -> str:
         """`resolved` as YAML."""
         return yaml.safe_dump(self.resolved(), sort_keys=False, allow_unicode=True, width=120)
+
+
+def read_registries() -> None:
+    """Builds the types of configs again, after a registry has got another kind."""
+    for model in (Variant, Config):
+        model.model_rebuild(force=True)
 
 
 SECTIONS: dict[str, type[BaseModel]] = {

@@ -26,6 +26,9 @@ class Component(BaseModel):
     unseeded: ClassVar[tuple[str, ...]] = ("device",)
     """Parameters that do not count for `seed_key`: amounts, devices, names of other components."""
 
+    tried_first: ClassVar[bool] = False
+    """Whether a run tries it on a few rows before any training, as it does with plug-ins."""
+
     control: ClassVar[Control] = Control()
     """The synthetic world in which a generator or augmenter must help, for `nlab controls`."""
 

@@ -40,6 +40,7 @@ READ_MORE = {
     "audit": "trust.md#the-audit",
     "methods": "methods.md#what-the-methods-do",
     "controls": "trust.md#controls",
+    "check-plugin": "your-own-method.md",
     "export": "your-own-data.md#export-columns-and-synthetic-eras",
     "transform": "your-own-data.md#export-columns-and-synthetic-eras",
     "inspect": "scores-and-verdicts.md#look-at-what-was-learned",

@@ -10,6 +10,7 @@ from numerai_lab.generators.groups import GroupStats
 from numerai_lab.generators.linear import PCA, FactorAnalysis
 from numerai_lab.generators.noise import RandomColumns
 from numerai_lab.generators.ratios import LogRatioPairs
+from numerai_lab.generators.sklearn_transformer import SklearnTransformer
 from numerai_lab.generators.supervised import Siamese, SupervisedAutoencoder
 from numerai_lab.generators.umap import UMAPAuto
 
@@ -28,6 +29,7 @@ GENERATORS: dict[str, type[Generator]] = {
     "era_autoencoder": EraAutoencoder,
     "supervised_autoencoder": SupervisedAutoencoder,
     "siamese": Siamese,
+    "sklearn_transformer": SklearnTransformer,
 }
 
 __all__ = ["GENERATORS", "Generator"]

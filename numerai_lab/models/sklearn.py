@@ -4,8 +4,6 @@ import itertools
 import json
 import logging
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from typing import Any, ClassVar, Literal, Self
 
@@ -14,12 +12,13 @@ from pydantic import Field, field_validator, model_validator
 
 from numerai_lab.core.arrays import Float32, Float64
 from numerai_lab.core.errors import NlabFailure
+from numerai_lab.core.logged_warnings import warnings_logged
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
+from numerai_lab.core.sklearn_files import from_bytes, to_bytes
 from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.models.base import Model
 from numerai_lab.models.sklearn_estimators import check_parameters, parameter, regressor_class, takes_weights, untrained
-from numerai_lab.models.sklearn_files import from_bytes, to_bytes
 
 log = logging.getLogger("nlab")
 
@@ -92,7 +91,7 @@ class Sklearn(Model):
         regressor = untrained(self.estimator, self.parameters, int(rng.integers(2**31 - 1)))
         X, y, weights = self._rows(stream, rng, context)
         try:
-            with _warnings_logged(self.estimator):
+            with warnings_logged(self.estimator):
                 regressor.fit(X, y, **({} if weights is None else {"sample_weight": weights}))
         except (ValueError, TypeError, np.linalg.LinAlgError) as error:
             raise NlabFailure(f"{self.estimator} can't learn from {len(y):,} rows: {_first_line(error)}") from error
@@ -184,15 +183,6 @@ def _trial_problem(estimator: str, parameters: str, n_rows: int, n_columns: int)
     if wanted.size != len(few) or not np.isfinite(wanted).all():
         return f"{estimator} gives no finite prediction for each row"
     return "" if np.array_equal(wanted, again) else f"{estimator} predicts otherwise once it was saved; it can't be kept"
-
-
-@contextmanager
-def _warnings_logged(estimator: str) -> Iterator[None]:
-    """Logs the warnings of a block, each once, as one line."""
-    with warnings.catch_warnings(record=True, action="always") as caught:
-        yield
-    for message in dict.fromkeys(_first_line(warning.message) for warning in caught):
-        log.warning("%s: %s", estimator, message)
 
 
 def _first_line(error: Any) -> str:

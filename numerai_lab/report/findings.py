@@ -9,6 +9,7 @@ import numpy as np
 
 from numerai_lab.config.default_variants import RAW, mapping
 from numerai_lab.config.schema import Config
+from numerai_lab.config.stand_ins import StandIn
 from numerai_lab.config.yaml_file import read_yaml
 from numerai_lab.core.arrays import Float64, arrays_from_bytes
 from numerai_lab.core.errors import NlabError
@@ -66,12 +67,15 @@ def likeness(predictions: Path, eras: "pl.DataFrame", variants: Sequence[str]) -
 def importances(run: Run, config: Config, n_raw: int) -> dict[str, dict[str, Share]]:
     """Variant → block (`raw` and generators) → share, averaged over seeds; only variants whose saved model has importances.
 
-    Ensembles have no model, and variants that differ only after prediction share the model of the first of them.
+    Variants of plug-ins that are not loaded are left out. Ensembles have no model, and variants that differ only after
+    prediction share the model of the first of them.
     """
     orders = _orders(run)
     out = {}
     for name in config.trained:
         variant, model = config.variants[name], config.model_of(name)
+        if any(isinstance(part, StandIn) for part in (model, *map(config.generators.get, variant.inputs))):
+            continue  # a plug-in that is not loaded can't say
         order = orders.get(name, ())
         order = order if set(order) == set(variant.inputs) else variant.inputs
         per_model = [

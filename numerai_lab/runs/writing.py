@@ -1,5 +1,6 @@
 """The run folder under construction: written under a temporary name, complete or absent."""
 
+import json
 import logging
 import platform
 import shutil
@@ -14,7 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numerai_lab import __version__
+from numerai_lab.config.plugins import plugins_in
 from numerai_lab.config.schema import Config
+from numerai_lab.config.stand_ins import RECORD, recorded
 from numerai_lab.core.errors import NlabError, NlabFailure, as_failure
 from numerai_lab.core.processors import threads_now, usable_cores
 from numerai_lab.runs.layout import CONFIG, ERROR_TEXT, FAILED, LOG, MANIFEST, SCHEMA, UNFINISHED
@@ -61,9 +64,21 @@ class RunFolder:
             "warnings": [],
             "cache_hits": [],
         }
+        if plugins := plugins_in(config):
+            self._record(plugins)
         self.reached_data = False
         self.cached_bytes = 0
         write_whole(work / CONFIG, config.to_yaml().encode())
+
+    def _record(self, plugins: list[dict[str, Any]]) -> None:
+        """Writes which plug-ins the run uses, and warns where a killed run began with another source of one."""
+        path = self.work / RECORD
+        before = {plugin["name"]: plugin["sha256"] for plugin in recorded(self.work)}
+        for plugin in plugins:
+            if before.get(plugin["name"], plugin["sha256"]) != plugin["sha256"]:
+                self.warn(f"the plug-in {plugin['name']} has changed since this run began; its stages are made anew")
+        self.manifest["plugins"] = plugins
+        write_whole(path, json.dumps(plugins, indent=1).encode())
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:

@@ -8,7 +8,6 @@ from typing import Any
 from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.config.default_variants import RAW
 from numerai_lab.config.loading import load_config, parse_config
-from numerai_lab.config.plugins import plugin_error
 from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError, nearest
 from numerai_lab.data.synthetic import Synthetic
@@ -35,7 +34,7 @@ class ControlSpec:
 
     configs: folder with a config for each world. runs_dir: for run folders. worlds: none = all, with
     `only` those that can tell something of its methods. only: names or kinds of methods; none = those
-    of the configs. plugin: a file that was loaded, whose errors are told by line.
+    of the configs.
     """
 
     configs: Path
@@ -43,7 +42,6 @@ class ControlSpec:
     seeds: tuple[int, ...] = SEEDS
     worlds: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
-    plugin: Path | None = None
 
 
 def control_configs(spec: ControlSpec) -> dict[str, Config]:
@@ -87,19 +85,12 @@ def run_controls(
 ) -> Iterator[ControlRun]:
     """Runs every config with every world seed; a run that is there already is taken.
 
-    A run that fails stops no other. Raises NlabError where a line of the plug-in fails.
+    A run that fails stops no other.
     """
     seeded = [(world, seed, _with_seed(config, seed)) for world, config in configs.items() for seed in spec.seeds]
     for number, (world, seed, config) in enumerate(seeded, start=1):
         say(f"{number} of {len(seeded)}: {world}, world seed {seed} …")
-        try:
-            yield _run(spec, ControlRun(world, seed, config, None), display)
-        except NlabError:
-            raise
-        except Exception as error:
-            if spec.plugin is not None and (message := plugin_error(spec.plugin, error)):
-                raise message from error
-            raise
+        yield _run(spec, ControlRun(world, seed, config, None), display)
 
 
 def _run(spec: ControlSpec, planned: ControlRun, display: ProgressDisplay) -> ControlRun:

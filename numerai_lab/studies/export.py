@@ -25,6 +25,7 @@ from numerai_lab.fitting.feature_selection import LABELLED
 from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.fitting.fitted import FittedGenerator
 from numerai_lab.fitting.holdout import load_sealed, load_sealed_for, splits_of_run
+from numerai_lab.fitting.rehearsal import rehearse
 from numerai_lab.fitting.restoring import restored_generator
 from numerai_lab.fitting.run_context import ProgressDisplay, RunContext
 from numerai_lab.fitting.variants import check_methods, fit_generators, resolved_config
@@ -123,6 +124,7 @@ def transform(config: Config, out: Path, display: ProgressDisplay) -> list[Expor
     only = config.model_copy(update={"variants": {name: Variant(features=[name]) for name in names}})
     plan = FitPlan.of(only, splits)
     check_methods(only, loaded.panel, plan)
+    rehearse(only, loaded.panel, plan)
     facts = {"config": config.name, "config hash": config_hash(config), "data identity": loaded.identity}
     exported = []
     with scratch() as space, Cache(cache_dir() / STAGES) as cache:

@@ -3,11 +3,12 @@
 import signal
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
+from numerai_lab.config.plugins import given_plugins, load_plugins, plugin_error
 from numerai_lab.core.errors import NlabError, NlabFailure, as_failure
 from numerai_lab.core.progress import Progress
 from numerai_lab.fitting.run_context import ProgressDisplay
@@ -27,20 +28,22 @@ def in_fresh_process(display: ProgressDisplay, function: Callable[..., Result], 
     if "forkserver" in get_all_start_methods():
         context = get_context("forkserver")
         context.set_forkserver_preload(list(PRELOADED))
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_call, args=(sender, function, arguments))
+    here, there = context.Pipe()
+    process = context.Process(target=_call, args=(there, given_plugins()))
     process.start()
-    sender.close()
+    there.close()
     try:
-        outcome = _relayed(display, receiver)
-    except EOFError:
+        with suppress(OSError):  # of a process that ended; what it sent before says why
+            here.send((function, arguments))  # which may be of plug-ins, and these are loaded there by now
+        outcome = _relayed(display, here)
+    except (EOFError, ConnectionResetError):
         process.join()
         raise NlabFailure(f"audit: a trial's process ended with exit code {process.exitcode}") from None
     finally:
         if process.is_alive():
             process.terminate()
         process.join()
-        receiver.close()
+        here.close()
     if isinstance(outcome, BaseException):
         raise outcome
     result: Result = outcome
@@ -89,12 +92,14 @@ class _Sent:
                 self.sender.send(("end", None))
 
 
-def _call(sender: Connection, function: Callable[..., object], arguments: tuple[object, ...]) -> None:
+def _call(parent: Connection, plugins: tuple[str, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     outcome: object
     try:
-        outcome = function(_Sent(sender), *arguments)
+        load_plugins(plugins)
+        function, arguments = parent.recv()
+        outcome = function(_Sent(parent), *arguments)
     except Exception as error:
-        known = as_failure(error)
+        known = plugin_error(error) or as_failure(error)
         outcome = known if isinstance(known, NlabError) else NlabFailure("".join(traceback.format_exception(error)))
-    sender.send(("outcome", outcome))
+    parent.send(("outcome", outcome))

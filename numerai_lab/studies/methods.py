@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.config.default_variants import NOISE, SAME_ROWS, UNTRAINED
 from numerai_lab.config.loading import parse_config
+from numerai_lab.config.plugins import given_plugins
 from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError, nearest
 from numerai_lab.core.formatting import named_values
@@ -141,6 +142,7 @@ def _tried(name: str, family: str, config: Config, place: Path) -> MethodRun:
     path = place / "config.yaml"
     path.write_text(config.to_yaml(), encoding="utf-8")
     command = [sys.executable, "-m", "numerai_lab", "run", str(path), "--runs-dir", str(place), "--resume", "--format", "json"]
+    command += [word for name in given_plugins() for word in ("--plugin", name)]
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
     variant = f"raw+{name}" if family == "generators" else name
     if done.returncode:

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from numerai_lab.config.loading import load_config
+from numerai_lab.config.plugins import given_plugins, load_plugins
 from numerai_lab.config.schema import Config
 from numerai_lab.config.yaml_file import parse_yaml
 from numerai_lab.core.errors import NlabError
@@ -248,7 +249,7 @@ def _run_all(spec: SweepSpec, configs: Sequence[Config], display: ProgressDispla
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, threads))
     try:
-        with ProcessPoolExecutor(len(configs), get_context("spawn")) as pool:
+        with ProcessPoolExecutor(len(configs), get_context("spawn"), load_plugins, (given_plugins(),)) as pool:
             yield from pool.map(
                 _alone, [config.to_yaml() for config in configs], itertools.repeat(spec.folder), itertools.repeat(memory)
             )

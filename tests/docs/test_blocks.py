@@ -96,7 +96,7 @@ def test_the_generator_of_your_own_method_works(monkeypatch: pytest.MonkeyPatch)
     from numerai_lab.generators import GENERATORS
     from tests.conftest import make_panel
 
-    (block,) = blocks(ROOT / "numerai_lab/docs/your-own-method.md", "python")
+    _, block = blocks(ROOT / "numerai_lab/docs/your-own-method.md", "python")
     space: dict[str, Any] = {"__name__": "mean"}
     exec(block.text, space)  # the pages are ours
     monkeypatch.setitem(GENERATORS, "mean", space["Mean"])

@@ -92,7 +92,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     register(package, "cli/app.py", "from numerai_lab.cli.count import count\n", before="from numerai_lab.cli.data ")
     register(package, "cli/app.py", "app.command()(count)\n", before="app.command()(docs)")
 
-    (example,) = blocks(ROOT / "numerai_lab/docs/your-own-method.md", "python")
+    _, example = blocks(ROOT / "numerai_lab/docs/your-own-method.md", "python")
     put(package, "generators/mean.py", example.text)
     generators = "from numerai_lab.generators."
     register(package, "generators/__init__.py", f"{generators}mean import Mean\n", before=f"{generators}noise")

@@ -96,7 +96,7 @@ def test_every_key_of_the_manifest_is_described_and_every_one_that_is_not_condit
     keys = json.loads((done.path / "manifest.json").read_text())
     assert undescribed("manifest.json", keys) == []
     absent = {each.pattern for each in described("manifest.json") if not any(each.fullmatch(key) for key in keys)}
-    assert absent == {"resumed", "chosen", "refits"}
+    assert absent == {"resumed", "chosen", "refits", "plugins"}
 
 
 def test_every_key_of_the_portable_facts_is_described(done: Run) -> None:

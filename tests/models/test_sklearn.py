@@ -18,11 +18,11 @@ from numerai_lab.augmenters.weigher import Weigher
 from numerai_lab.config.loading import parse_config
 from numerai_lab.core.arrays import Float32
 from numerai_lab.core.errors import NlabError, NlabFailure
+from numerai_lab.core.sklearn_files import from_bytes, to_bytes
 from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.fitting import estimate
 from numerai_lab.fitting.estimate import refuse_too_much
 from numerai_lab.models.sklearn import Sklearn
-from numerai_lab.models.sklearn_files import from_bytes, to_bytes
 from tests.conftest import make_config, make_panel
 from tests.faults.mutated import mutated
 from tests.fitting.test_estimate import task

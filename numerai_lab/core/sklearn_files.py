@@ -1,4 +1,4 @@
-"""Fitted regressors of scikit-learn as bytes of the skops format, whose loading runs no code of the file."""
+"""Fitted estimators of scikit-learn as bytes of the skops format, whose loading runs no code of the file."""
 
 import io
 import json
@@ -21,7 +21,10 @@ PARTS = {
     "sklearn.neural_network._stochastic_optimizers",
     "sklearn.tree._tree",
 }
-"""Modules whose classes a fitted regressor may hold, beside what skops trusts: estimators, arrays and plain values."""
+"""Modules whose classes a fitted estimator may hold, beside what skops trusts: estimators, arrays and plain values."""
+
+CLASSES = {"numpy.dtype", "scipy.sparse._csr.csr_matrix", "scipy.sparse._csr.csr_array"}
+"""Classes of other packages that it may hold too."""
 
 
 def to_bytes(estimator: Any) -> bytes:
@@ -41,21 +44,23 @@ def to_bytes(estimator: Any) -> bytes:
 
 
 def from_bytes(content: bytes) -> Any:
-    """The inverse of `to_bytes`. Raises ValueError for anything but a whole regressor of scikit-learn."""
+    """The inverse of `to_bytes`. Raises ValueError for anything but a whole estimator of scikit-learn."""
     import skops.io
 
     try:
         held = skops.io.get_untrusted_types(data=content)
         foreign = [name for name in held if not _is_part(name)]
         if foreign:
-            raise ValueError(f"it holds {', '.join(foreign)}, which belongs to no regressor of scikit-learn")
+            raise ValueError(f"it holds {', '.join(foreign)}, which belongs to no estimator of scikit-learn")
         return skops.io.loads(content, trusted=held)
     except Exception as error:  # whatever a foreign file makes the library raise
         raise ValueError(f"no whole model of scikit-learn: {error}") from error
 
 
 def _is_part(name: str) -> bool:
-    """Whether a name is that of a class which one of the modules in `PARTS` defines."""
+    """Whether a name is one of `CLASSES`, or that of a class which one of the modules in `PARTS` defines."""
+    if name in CLASSES:
+        return True
     module, _, short = name.rpartition(".")
     cls = getattr(import_module(module), short, None) if module in PARTS else None
     return isinstance(cls, type) and cls.__module__ == module

@@ -1,0 +1,26 @@
+"""`nlab check-plugin`: tries the methods of a plug-in as the suite tries the built-in ones."""
+
+from typing import Annotated
+
+import typer
+
+
+def check_plugin(
+    plugin: Annotated[str, typer.Argument(metavar="FILE", help="a Python file, or an installed module", show_default=False)],
+) -> None:
+    """Try the methods of a plug-in on made-up rows.
+
+    Each is fitted, saved, loaded and asked for the same again, with its default parameters: a line a check. Exit code 1 if a
+    check fails.
+    """
+    from numerai_lab.config.plugins import load_plugins
+    from numerai_lab.core.errors import NlabFailure
+    from numerai_lab.studies.plugin_checks import plugin_checks
+
+    (loaded,) = load_plugins([plugin])
+    failed = 0
+    for check in plugin_checks(loaded):
+        print(check)
+        failed += bool(check.broken)
+    if failed:
+        raise NlabFailure(f"check-plugin: {failed} checks of {loaded.name} failed")

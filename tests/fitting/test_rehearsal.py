@@ -1,0 +1,93 @@
+"""Plug-ins are tried on a few rows before any training, and what is wrong with one is a sentence with its line."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from numerai_lab.config.loading import parse_config
+from numerai_lab.config.plugins import load_plugins
+from numerai_lab.core.errors import NlabError
+from numerai_lab.experiment import run
+from numerai_lab.runs.layout import MANIFEST
+from numerai_lab.storage.stamped_json import read_stamped
+from tests.conftest import Quiet
+from tests.own_methods import MINE, registries_restored
+
+METHODS: dict[str, Any] = {
+    "name": "mine",
+    "data": {"source": "synthetic", "size": "tiny"},
+    "generators": {"m": {"kind": "row_moments"}},
+    "augmenters": {"s": {"kind": "half_swap"}},
+    "model": {"kind": "least_squares"},
+}
+LOADED = "\n    def loaded(self, content):\n        raise KeyError('weights')\n"
+MODEL = '''
+from typing import Literal
+
+from numerai_lab.models.linear import Ridge
+
+
+class Unloadable(Ridge):
+    """A ridge that can't be loaded."""
+
+    kind: Literal["unloadable"] = "unloadable"
+'''
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    with registries_restored():
+        yield
+
+
+def ran(folder: Path, text: str, **changes: Any) -> Path:
+    path = folder / "mine.py"
+    path.write_text(text)
+    load_plugins([str(path)])
+    return run(parse_config({**METHODS, **changes}, "mine"), folder / "runs", Quiet()).path
+
+
+def test_a_run_with_methods_of_a_plugin_records_it_and_finds_its_stages_again(tmp_path: Path) -> None:
+    first = ran(tmp_path, MINE)
+    again = ran(tmp_path, MINE)
+    (plugin,) = read_stamped(first / MANIFEST)["plugins"]
+    assert plugin["kinds"] == {"generators": ["row_moments"], "augmenters": ["half_swap"], "models": ["least_squares"]}
+    assert (plugin["name"], plugin["give"]) == ("mine.py", f"--plugin {tmp_path}/mine.py")
+    manifest = read_stamped(again / MANIFEST)
+    assert {hit["family"] for hit in manifest["cache_hits"]} == {"fit", "columns", "models", "predictions"}
+    assert (first / "scores.csv").read_bytes() == (again / "scores.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("text", "changes", "message"),
+    [
+        (
+            MINE.replace("deviation.mean(1)", "deviation.mean(7)"),
+            {},
+            r"generators.m: tried on 640 rows before any training: .*mine.py, line 20: AxisError",
+        ),
+        (
+            MINE.replace("self.weights_ =", "self.pinned ="),
+            {},
+            r"model: tried on 640 rows before any training: .*mine.py, line \d+: AttributeError",
+        ),
+        (
+            MODEL + LOADED,
+            {"model": {"kind": "unloadable"}, "generators": {}, "augmenters": {}},
+            r"model: tried on 640 rows before any training: .*mine.py, line \d+: KeyError: 'weights'",
+        ),
+        (
+            MINE.replace("return X, y", "return X[1:], y[1:]"),
+            {},
+            r"augmenters.s: tried on 640 rows before any training: .*mine.py, line 26: augment gave features of shape",
+        ),
+    ],
+)
+def test_a_plugin_that_fails_is_seen_before_any_training(
+    tmp_path: Path, text: str, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(NlabError, match=message):
+        ran(tmp_path, text, **changes)
+    assert not list((tmp_path / "runs").iterdir())

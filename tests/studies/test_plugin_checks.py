@@ -1,0 +1,27 @@
+"""`nlab check-plugin`: a line a check, and exit code 1 where a promise is broken."""
+
+from pathlib import Path
+
+from tests.forks import nlab
+from tests.own_methods import MINE
+
+
+def test_whole_methods_pass_with_a_line_for_each_check(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(MINE)
+    done = nlab("check-plugin", "mine.py", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == 26
+    assert all(line.startswith("pass  ") for line in lines)
+    assert lines[0] == "pass  row_moments: columns are finite float32, one a name (features in bins)"
+
+
+def test_a_broken_promise_is_a_line_that_names_the_class_and_exit_code_1(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(MINE.replace("deviation = X - self.mean_", "deviation = np.cumsum(X - self.mean_, axis=0)"))
+    done = nlab("check-plugin", "mine.py", cwd=tmp_path)
+    assert done.returncode == 1
+    failed = [line for line in done.stdout.splitlines() if line.startswith("FAIL")]
+    assert len(failed) == 2
+    assert failed[0].startswith("FAIL  row_moments: a row's columns do not depend on other rows (features in bins): ")
+    assert "mine.py, line 6: a row's columns depend on the rows that come with it" in failed[0]
+    assert "check-plugin: 2 checks of mine.py failed" in done.stderr
