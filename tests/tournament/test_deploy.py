@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from numerai_lab.config.loading import load_recorded
 from numerai_lab.core.errors import NlabError, NlabFailure
 from numerai_lab.experiment import run as run_config
-from numerai_lab.fitting.portable_facts import portable_of
 from numerai_lab.runs.reading import Run
 from numerai_lab.tournament import deploy as deploying
 from numerai_lab.tournament import in_container
@@ -22,6 +20,7 @@ from numerai_lab.tournament.packing import pack
 from numerai_lab.tournament.pickle_imports import imports_of
 from numerai_lab.tournament.source import predict_source
 from tests.conftest import Quiet, make_config, quick
+from tests.tournament.deployed import artefact
 
 OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
 TREES = {"kind": "xgboost", "n_estimators": 40, "learning_rate": 0.1, "colsample_bytree": 0.5}
@@ -60,10 +59,6 @@ def this_python(monkeypatch: pytest.MonkeyPatch) -> None:
     pins = {name: version for name, version in in_container.versions().items() if name != "python"}
     monkeypatch.setattr(deploying, "environment", lambda python: Path(sys.executable))
     monkeypatch.setattr(deploying, "PINS", {OWN: pins})
-
-
-def artefact(run: Run, variant: str) -> Artefact:
-    return Artefact(run, load_recorded(run.path / "config.yaml"), portable_of(run), variant)
 
 
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if name != "placed"])

@@ -1,4 +1,4 @@
-"""`nlab predict` gives validation rows what predictions.parquet has for them, whatever generators and models a variant has."""
+"""`nlab predict` and deployed models give validation rows what predictions.parquet has, whatever a variant is made of."""
 
 import io
 from pathlib import Path
@@ -17,6 +17,7 @@ from numerai_lab.runs.layout import PREDICTIONS
 from numerai_lab.runs.reading import Run
 from numerai_lab.tournament.prediction import predictor_of
 from tests.conftest import QUICK, Quiet, make_config, quick
+from tests.tournament.deployed import refused_or_equal
 
 ALGORITHMS = {
     name: {"kind": name.split()[0], cls.chosen_by or "kind": (name.split() * 2)[1]} for name, cls in members(GENERATORS).items()
@@ -75,7 +76,12 @@ def test_every_generator_predicts_as_in_the_run(tmp_path: Path) -> None:
     plain: dict[str, Any] = {of: {"features": ["raw", of]} for of in names.values()}
     of_all = {"mean": {"ensemble": [*plain]}, "mean-neutral": {"ensemble": [*plain], **NEUTRAL}}
     generators = {of: generator(name) for name, of in names.items()}
-    assert_equal(*finished(tmp_path, variants={"baseline": {}, **plain, **of_all}, generators=generators))
+    done, path = finished(tmp_path, variants={"baseline": {}, **plain, **of_all}, generators=generators)
+    assert_equal(done, path)
+    kept = {names[name] for name in ALGORITHMS if name.split()[0] not in ("umap", "sklearn_transformer")} | {
+        names["umap parametric"]
+    }
+    assert refused_or_equal(done, path) == {*plain, *of_all} - kept
 
 
 @pytest.mark.slow
@@ -87,4 +93,7 @@ def test_every_model_predicts_as_in_the_run(tmp_path: Path) -> None:
     of_all = {"mean": {"ensemble": [*plain]}, "mean-neutral": {"ensemble": [*neutral], **NEUTRAL}}
     variants = {"baseline": {}, **plain, **neutral, **of_all}
     generators = {"pca": quick("pca"), "auto": quick("autoencoder")}
-    assert_equal(*finished(tmp_path, variants=variants, generators=generators, seeds=[2, 1]))
+    done, path = finished(tmp_path, variants=variants, generators=generators, seeds=[2, 1])
+    assert_equal(done, path)
+    kept = {"xgboost", "lightgbm", "ridge", "mlp", "tabm", "two"}
+    assert refused_or_equal(done, path) == {*variants} - {"baseline", *kept, *(f"{name}-neutral" for name in kept)}

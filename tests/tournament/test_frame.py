@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 
 from numerai_lab.tournament.source import predict_source
+from tests.tournament.deployed import deployed
 
 NAMES = ["feature_a", "feature_b", "feature_c", "feature_d"]
 
 
-def deployed(**changes: Any) -> Any:
+def function(**changes: Any) -> Any:
     """The function with a small linear model, neutralised against two features."""
     noise = {"function": "noise", "multipliers": np.array([3, 5, 7, 11], np.uint64), "n_columns": 1}
     line = {"function": "linear", "weights": np.array([1.0, 2.0, -1.0, 0.5, 0.1]), "intercept": 0.2}
@@ -26,10 +27,7 @@ def deployed(**changes: Any) -> Any:
         "seeds": [{"models": [0], "members": [], "neutralize": {"set": "few", "proportion": 0.5}}],
         **changes,
     }
-    space: dict[str, Any] = {"__name__": "deployed"}
-    exec(compile(predict_source(), "predict.py", "exec", dont_inherit=True), space)  # our own functions
-    space["MODEL"] = model
-    return space["predict"]
+    return deployed(model)["predict"]
 
 
 @pytest.fixture
@@ -42,7 +40,7 @@ def rows() -> pd.DataFrame:
 
 
 def test_predictions_are_ranks_within_each_era_named_as_numerai_wants_them(rows: pd.DataFrame) -> None:
-    predictions = deployed()(rows)
+    predictions = function()(rows)
     assert predictions.index.equals(rows.index)
     assert predictions.index.name == "id"
     assert [*predictions.columns] == ["prediction"]
@@ -54,7 +52,7 @@ def test_predictions_are_ranks_within_each_era_named_as_numerai_wants_them(rows:
 
 
 def test_order_of_rows_and_columns_further_columns_and_the_place_of_the_id_change_nothing(rows: pd.DataFrame) -> None:
-    predict = deployed()
+    predict = function()
     expected = predict(rows)["prediction"]
     for other in (
         rows[rows.columns[::-1]],
@@ -72,7 +70,7 @@ def test_order_of_rows_and_columns_further_columns_and_the_place_of_the_id_chang
 
 
 def test_rows_without_a_known_era_are_those_of_the_next_round(rows: pd.DataFrame) -> None:
-    predict, live = deployed(), rows[rows["era"] == "0901"]
+    predict, live = function(), rows[rows["era"] == "0901"]
     expected = predict(live.assign(era="0900"))
     assert not expected.equals(predict(live))  # the noise depends on the era
     pd.testing.assert_frame_equal(predict(live.assign(era="X")), expected)
@@ -80,7 +78,7 @@ def test_rows_without_a_known_era_are_those_of_the_next_round(rows: pd.DataFrame
 
 
 def test_a_missing_cell_is_the_middle_bin(rows: pd.DataFrame) -> None:
-    predict = deployed()
+    predict = function()
     middle = rows.astype(dict.fromkeys(NAMES, "float32"))
     middle.iloc[::7, 1] = 2
     missing = middle.copy()
@@ -102,12 +100,12 @@ def test_a_missing_cell_is_the_middle_bin(rows: pd.DataFrame) -> None:
 )
 def test_rows_that_it_cannot_read_are_refused_in_a_sentence(rows: pd.DataFrame, change: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        deployed()(change(rows))
+        function()(change(rows))
 
 
 def test_constant_predictions_are_refused(rows: pd.DataFrame) -> None:
     model = {"function": "linear", "weights": np.zeros(5), "intercept": 0.2, "inputs": ["raw", 0]}
-    predict = deployed(models=[model], seeds=[{"models": [0], "members": [], "neutralize": None}])
+    predict = function(models=[model], seeds=[{"models": [0], "members": [], "neutralize": None}])
     with pytest.raises(ValueError, match="the same prediction"):
         predict(rows)
     assert predict(rows.iloc[:1])["prediction"].tolist() == [0.5]
