@@ -8,11 +8,12 @@ from numerai_lab.core.arrays import Array, arrays_from_bytes
 from numerai_lab.core.errors import NlabError
 from numerai_lab.models import Model
 from numerai_lab.models.boosting import XGBoost
+from numerai_lab.models.catboost import CatBoost
 from numerai_lab.models.lightgbm import LightGBM
 from numerai_lab.models.linear import Ridge
 from numerai_lab.models.networks import MLP, TabM
 from numerai_lab.tournament.generator_arrays import Plain
-from numerai_lab.tournament.tree_arrays import lightgbm_trees, xgboost_trees
+from numerai_lab.tournament.tree_arrays import catboost_trees, lightgbm_trees, xgboost_trees
 
 Layer = tuple[Array, Array]
 
@@ -98,6 +99,7 @@ def _trees(read: Callable[[bytes], Plain]) -> Callable[[bytes], Plain]:
 CONVERTERS: Mapping[type[Model], Callable[[bytes], Plain]] = {
     XGBoost: _trees(xgboost_trees),
     LightGBM: _trees(lightgbm_trees),
+    CatBoost: _trees(catboost_trees),
     Ridge: _ridge,
     MLP: _mlp,
     TabM: _tabm,

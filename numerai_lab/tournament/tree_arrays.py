@@ -1,8 +1,10 @@
-"""Trees of XGBoost and LightGBM as arrays, from the files that the libraries save."""
+"""Trees of XGBoost, LightGBM and CatBoost as arrays, from the files that the libraries save."""
 
 import json
 import re
+import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -99,3 +101,41 @@ def _side_by_side(trees: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
     places = {name: joined[name].astype(np.int32) for name in ("feature", "left", "right")}
     depth = np.array([int(tree["depth"]) for tree in trees], np.int32)
     return {**joined, **places, "root": root.astype(np.int32), "depth": depth}
+
+
+def catboost_trees(content: bytes) -> dict[str, Any]:
+    """The trees of a model that CatBoost saved, of one output. Raises NlabError for what arrays of trees can't hold."""
+    import catboost
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.json"
+        catboost.CatBoost().load_model(blob=content).save_model(str(path), format="json")
+        model = json.loads(path.read_text(encoding="utf-8"))
+    scale, (bias, *others) = model["scale_and_bias"]
+    features = model["features_info"].get("float_features", [])
+    if others or "oblivious_trees" not in model or model["features_info"].get("categorical_features"):
+        raise NlabError("CatBoost with several outputs, categorical features or trees that are not oblivious can't be deployed")
+    places = {feature["feature_index"]: feature["flat_feature_index"] for feature in features}
+    trees = [_oblivious_tree(tree, scale, places) for tree in model["oblivious_trees"]]
+    return {"start": np.float64(bias), "below": False, **_side_by_side(trees)}
+
+
+def _oblivious_tree(tree: Mapping[str, Any], scale: float, places: Mapping[int, int]) -> dict[str, Array]:
+    """A tree with one split a level, the first split being the lowest bit of a leaf's number. Nodes go level by level."""
+    splits, values = tree["splits"] or [], np.array(tree["leaf_values"], np.float64) * scale
+    depth, n_inner = len(splits), 2 ** len(splits) - 1
+    level = np.repeat(np.arange(depth), 2 ** np.arange(depth))
+    nodes, order = np.arange(n_inner), np.zeros(1, np.int64)
+    for i in range(depth):
+        order = np.stack([order, order + 2**i], axis=1).ravel()
+    leaves = n_inner + np.arange(n_inner + 1)
+    padding = np.zeros(n_inner + 1)
+    feature = np.array([places[split["float_feature_index"]] for split in splits], np.int64)
+    border = np.array([split["border"] for split in splits], np.float32)
+    return _tree(
+        feature=np.concatenate([feature[level], padding.astype(np.int64)]),
+        threshold=np.concatenate([border[level], padding.astype(np.float32)]),
+        left=np.concatenate([2 * nodes + 1, leaves]),
+        right=np.concatenate([2 * nodes + 2, leaves]),
+        value=np.concatenate([padding[:n_inner], values[order]]),
+    )
