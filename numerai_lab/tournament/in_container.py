@@ -33,7 +33,8 @@ def pack(source: Path, values: Path, arrays: Path, out: Path) -> None:
     with np.load(arrays, allow_pickle=False) as content:
         known = {name: content[name] for name in content.files}
     namespace["MODEL"] = _with_arrays(json.loads(values.read_text(encoding="utf-8")), known)
-    out.write_bytes(cloudpickle.dumps(namespace["predict"]))
+    # By protocol 5, arrays are byte arrays, which fickling, Numerai's scanner of pickles, fails on.
+    out.write_bytes(cloudpickle.dumps(namespace["predict"], protocol=4))
 
 
 def _with_arrays(value: Any, arrays: dict[str, Any]) -> Any:

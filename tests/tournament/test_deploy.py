@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import pickletools
 import sys
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,8 @@ def test_packed_again_in_another_process_it_is_the_same_to_the_byte(run: Run, tm
     for name in ("one.pkl", "two.pkl"):  # each process has a hash seed of its own
         pack(Path(sys.executable), predict_source(), model, tmp_path / name)
     assert (tmp_path / "one.pkl").read_bytes() == (tmp_path / "two.pkl").read_bytes()
+    operations = {operation.name for operation, _, _ in pickletools.genops((tmp_path / "one.pkl").read_bytes())}
+    assert "BYTEARRAY8" not in operations  # fickling, which Numerai's images scan with, fails on it
 
 
 def leaf(model: dict[str, Any]) -> None:

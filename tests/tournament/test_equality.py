@@ -95,5 +95,5 @@ def test_every_model_predicts_as_in_the_run(tmp_path: Path) -> None:
     generators = {"pca": quick("pca"), "auto": quick("autoencoder")}
     done, path = finished(tmp_path, variants=variants, generators=generators, seeds=[2, 1])
     assert_equal(done, path)
-    kept = {"xgboost", "lightgbm", "catboost", "ridge", "mlp", "tabm", "two"} & {*variants}
+    kept = {"xgboost", "lightgbm", "catboost", "ridge", "mlp", "tabm", "two", "begun"} & {*variants}
     assert refused_or_equal(done, path) == {*variants} - {"baseline", *kept, *(f"{name}-neutral" for name in kept)}
