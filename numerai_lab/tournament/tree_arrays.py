@@ -24,24 +24,25 @@ def xgboost_trees(content: bytes) -> dict[str, Any]:
     trees = booster.get("gbtree", booster)["model"]["trees"]
     if int(facts.get("num_target", 1)) > 1 or int(facts["num_class"]) > 0:
         raise NlabError("XGBoost with several outputs can't be deployed; train a model for each target")
+    # Since 3.1 it is a list of one number, in exponential notation: "[4.9E-1]", which 3.0 silently reads as .5.
+    start = np.float32(str(facts["base_score"]).strip("[]"))
     parts = []
     for i, tree in enumerate(trees):
         if any(tree["split_type"]):
             raise NlabError("XGBoost with categorical splits can't be deployed")
         left, leaf = np.array(tree["left_children"]), np.array(tree["left_children"]) < 0
         values = np.array(tree["split_conditions"], np.float32)
-        weight = np.float32(1 if weights is None else weights[i])
+        # With dart, XGBoost predicts tree by tree from the start, and takes the start off again before it weighs a tree.
+        added = values if weights is None else ((start + values) - start) * np.float32(weights[i])
         parts.append(
             _tree(
                 feature=np.where(leaf, 0, tree["split_indices"]),
                 threshold=np.where(leaf, np.float32(0), values),
                 left=np.where(leaf, np.arange(len(leaf)), left),
                 right=np.where(leaf, np.arange(len(leaf)), tree["right_children"]),
-                value=np.where(leaf, values * weight, np.float32(0)),
+                value=np.where(leaf, added, np.float32(0)),
             )
         )
-    # Since 3.1 it is a list of one number, in exponential notation: "[4.9E-1]", which 3.0 silently reads as .5.
-    start = np.float32(str(facts["base_score"]).strip("[]"))
     return {"start": start, "below": True, **_side_by_side(parts)}
 
 

@@ -195,7 +195,7 @@ def test_dropped_trees_of_dart_keep_their_weights() -> None:
     X, y = rng.normal(size=(400, 4)).astype(np.float32), rng.normal(size=400).astype(np.float32)
     matrix = xgboost.DMatrix(X, y)
     booster = xgboost.train({"booster": "dart", "rate_drop": 0.5, "nthread": 1, "max_depth": 3}, matrix, 20)
-    np.testing.assert_array_equal(sum_of_trees(X, xgboost_trees(bytes(booster.save_raw("json")))), booster.predict(matrix))
+    np.testing.assert_array_equal(sum_of_trees(X, xgboost_trees(bytes(booster.save_raw("json")))), booster.inplace_predict(X))
 
 
 def test_trees_that_arrays_cannot_hold_are_refused() -> None:
