@@ -112,13 +112,13 @@ def catboost_trees(content: bytes) -> dict[str, Any]:
         path = Path(folder) / "model.json"
         catboost.CatBoost().load_model(blob=content).save_model(str(path), format="json")
         model = json.loads(path.read_text(encoding="utf-8"))
-    scale, (bias, *others) = model["scale_and_bias"]
+    scale, biases = model["scale_and_bias"]
     features = model["features_info"].get("float_features", [])
-    if others or "oblivious_trees" not in model or model["features_info"].get("categorical_features"):
+    if len(biases) > 1 or "oblivious_trees" not in model or model["features_info"].get("categorical_features"):
         raise NlabError("CatBoost with several outputs, categorical features or trees that are not oblivious can't be deployed")
     places = {feature["feature_index"]: feature["flat_feature_index"] for feature in features}
     trees = [_oblivious_tree(tree, scale, places) for tree in model["oblivious_trees"]]
-    return {"start": np.float64(bias), "below": False, **_side_by_side(trees)}
+    return {"start": np.float64(biases[0]), "below": False, **_side_by_side(trees)}
 
 
 def _oblivious_tree(tree: Mapping[str, Any], scale: float, places: Mapping[int, int]) -> dict[str, Array]:
