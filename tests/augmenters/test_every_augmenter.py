@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from numerai_lab.augmenters import AUGMENTERS, Augmenter
-from numerai_lab.core.arrays import arrays_from_bytes, arrays_to_bytes
+from numerai_lab.contracts.augmenters import CHECKS
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.progress import no_progress
@@ -84,12 +84,14 @@ def test_the_same_seeds_give_the_same_rows_others_give_others_and_the_panel_is_l
 
 
 @kinds
-def test_what_it_learned_survives_saving_in_a_format_that_executes_nothing(kind: str) -> None:
-    panel = make_panel()
-    augmenter = fitted(kind, panel)
-    assert bool(augmenter.state()) == AUGMENTERS[kind].learns
-    again = component(kind).restored(arrays_from_bytes(arrays_to_bytes(augmenter.state())))
-    np.testing.assert_array_equal(joined(made(again, panel)), joined(made(augmenter, panel)))
+@pytest.mark.parametrize("promise", CHECKS)
+def test_it_keeps_the_promises_of_every_augmenter(kind: str, promise: str) -> None:
+    assert CHECKS[promise](component(kind), make_panel().only(TRAIN), 0.0) == ""
+
+
+@kinds
+def test_it_has_a_state_after_a_fit_if_it_learns(kind: str) -> None:
+    assert bool(fitted(kind, make_panel()).state()) == AUGMENTERS[kind].learns
 
 
 @kinds

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from numerai_lab.contracts.models import CHECKS
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import FitContext
 from numerai_lab.core.training_stream import TrainingStream
@@ -50,9 +51,9 @@ def test_it_learns_a_planted_signal_and_predicts_float32(kind: str, binned: bool
 
 
 @kinds
-def test_the_same_seed_gives_the_same_bytes(kind: str, panel: Panel) -> None:
-    X = panel.block(25).matrix(["raw"])
-    np.testing.assert_array_equal(fitted(kind, panel).predict(X), fitted(kind, panel).predict(X))
+@pytest.mark.parametrize("promise", CHECKS)
+def test_it_keeps_the_promises_of_every_model(kind: str, promise: str, panel: Panel) -> None:
+    assert CHECKS[promise](component(kind), panel.only(range(1, 22)), 0.0) == ""
 
 
 @kinds
