@@ -169,7 +169,7 @@ def test_only_runs_a_method_in_its_own_world_and_where_none_may_gain_beside_its_
         ({"worlds": ("cluster",)}, "--world: no config of a world 'cluster' in configs/controls; did you mean 'clusters'?"),
         ({"only": ("umpa",)}, "--only: no method 'umpa'; did you mean 'umap'?"),
         ({"configs": Path("nowhere")}, "nowhere: no configs there; run this in the repository's folder"),
-        ({"configs": Path("configs")}, "configs/contrastive.yaml: the second config of the world 'default' in configs"),
+        ({"configs": Path("configs")}, "configs/catboost.yaml: the second config of the world 'default' in configs"),
     ],
 )
 def test_what_is_not_there_is_one_sentence(changes: dict[str, object], message: str) -> None:
