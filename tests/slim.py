@@ -4,11 +4,13 @@ python -m tests.slim torch,umap run CONFIG   # the command `nlab run CONFIG` wit
 python -m tests.slim torch,umap fits         # what each method wants of them when it is fitted and used, as JSON
 """
 
+import importlib.metadata
 import json
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
+from importlib.metadata import PackageNotFoundError
 from types import ModuleType
 from typing import Any
 
@@ -16,8 +18,12 @@ WAYS: dict[str, dict[str, Any]] = {"umap exact": {"mode": "exact"}, "umap placed
 """Algorithms beside the quick one of their kind."""
 
 
+DISTRIBUTIONS = {"umap": "umap-learn"}
+"""Names under which packages are installed, where others than those they are imported under."""
+
+
 class Absent(MetaPathFinder):
-    """Stops the search for some packages before any other finder is asked."""
+    """Stops the search for some packages, and for what is known of them, before any other finder is asked."""
 
     def __init__(self, packages: Sequence[str]) -> None:
         self.packages = packages
@@ -27,8 +33,17 @@ class Absent(MetaPathFinder):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return None
 
+    def find_distributions(self, context: Any = None) -> Iterator[Any]:
+        """Ends the search for the distribution of an absent package; knows of no other."""
+        if context is not None and context.name in [DISTRIBUTIONS.get(name, name) for name in self.packages]:
+            raise PackageNotFoundError(context.name)
+        return iter(())
+
 
 def main(packages: str, *arguments: str) -> None:
+    there = importlib.metadata.packages_distributions()
+    left = {package: names for package, names in there.items() if package not in packages.split(",")}
+    importlib.metadata.packages_distributions = lambda: left
     sys.meta_path.insert(0, Absent(packages.split(",")))
     if arguments == ("fits",):
         print(json.dumps(dict(_fits())))

@@ -34,6 +34,7 @@ class SklearnTransformer(ArrayGenerator):
     analysis, Hyvärinen & Oja 2000.
     """
 
+    requires: ClassVar[tuple[str, ...]] = ("sklearn", "skops")
     control: ClassVar[Control] = Control(why="what it finds is up to the estimator")
     kind: Literal["sklearn_transformer"] = "sklearn_transformer"
     estimator: str = Field("sklearn.decomposition.FastICA", description="the class, by its public name in scikit-learn")

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +53,7 @@ class RunFolder:
             "asked_config": config.to_yaml(),
             "seeds": config.seeds,
             "python": platform.python_version(),
-            "packages": {name: version(name) for name in PACKAGES},
+            "packages": {name: _version(name) for name in PACKAGES},
             "machine": {
                 "platform": platform.platform(),
                 "processor": platform.machine(),
@@ -257,3 +257,10 @@ def _memory() -> int:
     import psutil
 
     return int(psutil.virtual_memory().total)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"
