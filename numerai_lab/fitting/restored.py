@@ -58,8 +58,16 @@ class Restored:
         for block in future.blocks():
             columns = {generator: fit.columns_for(block) for generator, fit in fits.items()}
             columns |= {name: unit_columns(future, name, block.era) for name in sets}
-            parts.append(model.predict(replace(block, columns=columns).matrix(inputs)))
+            parts.append(self._predicted(model, replace(block, columns=columns).matrix(inputs), name))
         return np.concatenate(parts)
+
+    def _predicted(self, model: Model, X: Float32, name: str) -> Float32:
+        try:
+            return model.predict(X)
+        except ValueError as error:
+            raise NlabFailure(
+                f"{self.run.path}: the model of {name} can't predict its features ({_first_line(error)})"
+            ) from error
 
     def _fits(self, name: str, seed: int) -> FittedGenerator:
         stochastic = self.config.generators[name].stochastic
@@ -73,4 +81,8 @@ class Restored:
         try:
             return self.config.model_of(name).loaded(self.run.content(path))
         except (ValueError, KeyError) as error:
-            raise NlabFailure(f"{self.run.path}: {path} can't be loaded ({error})") from error
+            raise NlabFailure(f"{self.run.path}: {path} can't be loaded ({_first_line(error)})") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [repr(error)])[0]

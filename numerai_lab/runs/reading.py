@@ -146,6 +146,8 @@ def _manifest(path: Path) -> dict[str, Any]:
             value = value.get(key, ...) if isinstance(value, dict) else ...
         if not isinstance(value, kinds):
             raise ValueError(f"{path.name} does not say {key_path}")
+    if not isinstance(manifest.get(FILES, {}), dict):
+        raise ValueError(f"{path.name} holds no checksums under {FILES}")
     return manifest
 
 

@@ -20,6 +20,7 @@ from numerai_lab.tournament.deploy_card import card
 from numerai_lab.tournament.environments import NEEDED, NOT_INSTALLED, PINS, environment, own_python
 from numerai_lab.tournament.generator_arrays import Plain
 from numerai_lab.tournament.numerai_predict import run_numerai_predict
+from numerai_lab.tournament.output_file import refuse_input
 from numerai_lab.tournament.packing import pack, run_packed
 from numerai_lab.tournament.pickle_imports import imports_of
 from numerai_lab.tournament.prediction import Predictor, predictor_of
@@ -56,6 +57,7 @@ def deploy(
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise NlabError(f"--out: {out} is there already; name a new folder")
+    refuse_input(out, path)
     run, python = read_run(path), python or own_python()
     predictor = predictor_of(run, variant)
     Artefact(predictor.folder, predictor.config, predictor.facts, predictor.variant).refuse()

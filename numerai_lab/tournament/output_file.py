@@ -17,15 +17,25 @@ def check_out(out: Path, *inputs: Path) -> None:
     """Raises NlabError, before any work, where `out` is no CSV, is an input, or is a file that was not written here."""
     if out.suffix != ".csv":
         raise NlabError(f"--out: {out} is no .csv; Numerai takes a CSV of id,prediction")
+    refuse_input(out, *inputs)
+    check_writable(out)
+    if out.exists() and _first_line(out) not in HEADERS:
+        raise NlabError(f"--out: {out} is there already, and is no file of predictions; name another file")
+
+
+def refuse_input(out: Path, *inputs: Path) -> None:
+    """Raises NlabError where `out` is an input, or inside one that is a folder."""
     for path in inputs:
         if out.resolve() == path.resolve() or (path.is_dir() and out.resolve().is_relative_to(path.resolve())):
-            raise NlabError(f"--out: {out} is {'inside ' if path.is_dir() else ''}the input {path}; name another file")
-    check_writable(out)
-    if out.exists():
-        with out.open("rb") as file:
-            first = file.readline(80).decode("utf-8", "replace").rstrip("\r\n")
-        if first not in HEADERS:
-            raise NlabError(f"--out: {out} is there already, and is no file of predictions; name another file")
+            raise NlabError(f"--out: {out} is {'inside ' if path.is_dir() else ''}the input {path}; name another place")
+
+
+def _first_line(path: Path) -> str:
+    """The first line of a file; empty for a pipe or a device, which may never give one."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return file.readline(80).decode("utf-8", "replace").rstrip("\r\n")
 
 
 def write_predictions(out: Path, table: "pl.DataFrame") -> None:

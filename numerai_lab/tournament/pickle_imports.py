@@ -53,6 +53,8 @@ def imports_of(path: Path) -> PickleImports:
 
     A name is known only where two texts come right before it is looked up; anything else counts as unreadable.
     """
+    if not path.is_file():
+        raise NlabError(f"{path}: no whole pickle, there is no such file; `nlab deploy RUN --out FOLDER` writes a predict.pkl")
     try:
         operations = list(_operations(path.read_bytes()))
     except (ValueError, IndexError, KeyError, OSError) as error:

@@ -16,6 +16,7 @@ from numerai_lab.core.eras import Calendar, era_name
 from numerai_lab.core.errors import NlabError
 from numerai_lab.data.prediction_rows import PredictionRows, RowLayout, prediction_rows
 from numerai_lab.fitting.portable import Portable
+from numerai_lab.fitting.portable_checks import refuse_contradiction
 from numerai_lab.fitting.portable_facts import portable_of
 from numerai_lab.fitting.prediction_table import column_names
 from numerai_lab.fitting.restored import Restored
@@ -23,7 +24,7 @@ from numerai_lab.fitting.run_context import ProgressDisplay
 from numerai_lab.metrics.era import rank
 from numerai_lab.metrics.scoring import Column
 from numerai_lab.runs.layout import CONFIG
-from numerai_lab.runs.reading import Run, RunFiles
+from numerai_lab.runs.reading import FILES, Run, RunFiles
 from numerai_lab.storage.scratch import scratch
 
 if TYPE_CHECKING:
@@ -146,7 +147,10 @@ def predictor_of(run: Run, variant: str | None) -> Predictor:
 
     Raises NlabError for an unknown variant, one of a plug-in that is not portable, and a run folder that can't predict.
     """
+    if CONFIG in run.manifest.get(FILES, {}):  # older runs have no checksum of it
+        run.content(CONFIG)
     facts, config = portable_of(run), load_recorded(run.path / CONFIG)
+    refuse_contradiction(run, facts, config)
     remarks = []
     if variant is None:
         variant, remark = best_variant(run, facts)
@@ -159,16 +163,19 @@ def predictor_of(run: Run, variant: str | None) -> Predictor:
 
 def predict_frame(run: Run, rows: "pd.DataFrame | pl.DataFrame", variant: str | None, display: ProgressDisplay) -> PredictedRows:
     """Predictions of a variant for the rows of a DataFrame, by way of a file that is removed again. Raises NlabError."""
+    import pandas as pd
     import polars as pl
     import pyarrow as pa
 
+    if not isinstance(rows, pd.DataFrame | pl.DataFrame):
+        raise NlabError(f"rows: {type(rows).__name__} is no table; wanted a DataFrame of pandas or polars")
     predictor = predictor_of(run, variant)
     with scratch() as space:
         path = space.folder / "frame.parquet"
         try:
             rows.write_parquet(path) if isinstance(rows, pl.DataFrame) else rows.to_parquet(path)
             return predictor.predict(path, display)
-        except (pa.ArrowException, ValueError, TypeError) as error:
+        except (pa.ArrowException, pl.exceptions.PolarsError, ValueError, TypeError) as error:
             raise NlabError(f"the DataFrame can't be read as a table ({error})") from error
         except NlabError as error:
             raise type(error)(str(error).replace(str(path), "the DataFrame")) from error

@@ -18,6 +18,7 @@ from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.fitting.holdout import load_sealed_for, splits_of_run
 from numerai_lab.fitting.learned_targets import plan_for
 from numerai_lab.fitting.portable import Portable
+from numerai_lab.fitting.portable_checks import refuse_contradiction
 from numerai_lab.fitting.portable_facts import portable_facts
 from numerai_lab.fitting.restored import Restored
 from numerai_lab.fitting.run_context import ProgressDisplay, RunContext
@@ -101,6 +102,7 @@ def _refit_of(run: Run, variant: str) -> RunFiles | None:
 def _with(predictor: Predictor, refit: RunFiles) -> Predictor:
     facts = Portable.read(refit)
     assert facts is not None
+    refuse_contradiction(refit, facts, predictor.config)
     assert facts.refit is not None
     remark = (
         f"REFIT: {predictor.variant} is trained on {facts.refit}; this model was never scored, the run's scores are another's"

@@ -6,19 +6,22 @@ from typing import Any
 import numpy as np
 import pytest
 
+from numerai_lab.config.loading import load_recorded
 from numerai_lab.core.component import is_portable
 from numerai_lab.core.eras import calendar_of, number_eras
 from numerai_lab.core.errors import NlabError
 from numerai_lab.experiment import run
 from numerai_lab.fitting.portable import Portable
+from numerai_lab.fitting.portable_checks import refuse_contradiction
 from numerai_lab.fitting.portable_facts import portable_of
 from numerai_lab.generators import GENERATORS
 from numerai_lab.generators.linear import PCA
 from numerai_lab.models import MODELS
-from numerai_lab.runs.layout import MANIFEST, PORTABLE
+from numerai_lab.runs.layout import CONFIG, MANIFEST, PORTABLE
 from numerai_lab.runs.reading import FILES, Run, read_run
 from numerai_lab.storage.stamped_json import read_stamped, with_stamp
-from tests.conftest import Quiet, component, make_config, quick
+from numerai_lab.tournament.prediction import predictor_of
+from tests.conftest import Quiet, component, make_config, quick, reseal
 
 VARIANTS: dict[str, Any] = {
     "baseline": {},
@@ -103,6 +106,81 @@ def test_a_changed_file_is_seen(done: Run) -> None:
             Portable.read(done)
     finally:
         (done.path / PORTABLE).write_text(text)
+
+
+def put(facts: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """The facts with another value at a path of keys."""
+    changed = json.loads(json.dumps(facts))
+    *parents, last = path.split("/")
+    part = changed
+    for key in parents:
+        part = part[key]
+    part[last] = value
+    return dict(changed)
+
+
+def test_what_an_honest_run_says_contradicts_nothing(done: Run) -> None:
+    facts = Portable.read(done)
+    assert facts is not None
+    refuse_contradiction(done, facts, load_recorded(done.path / CONFIG))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        ("features", [], "features are absent"),
+        ("features", ["a", "a"], "stand twice"),
+        ("further_features", [], "feature set all holds other features"),
+        ("sets", {}, "variant flat"),
+        ("sets/all", ["target"], "feature set all"),
+        ("data", {}, "data lacks a key"),
+        ("cells/dtype", "object", "units"),
+        ("further_cells", None, "units"),
+        ("seeds", [3], "seeds are not those"),
+        ("live_era", 10**30, "eras are counted"),
+        ("calendar", {"first": "2020-01-03", "days_per_era": 0, "offset": 0}, "eras are counted"),
+        ("generators/pca/files", {"3": "../../other", "1": "/etc/passwd"}, "generator pca"),
+        ("generators/other", None, "keys are not those"),
+        ("variants/learned/inputs", ["raw", "auto"], "variant learned"),
+        ("variants/learned/models", {"3": ["models/../../other"], "1": ["models/learned@1.safetensors"]}, "variant learned"),
+        ("variants/two/targets", ["target"], "variant two"),
+        ("variants/both/members", ["baseline", "nobody"], "variant both"),
+        ("variants/flat/members", ["baseline"], "variant flat"),
+        ("variants/flat/neutralize/proportion", 0.4, "variant flat"),
+        ("variants/flat/neutralize", None, "variant flat"),
+    ],
+)
+def test_a_folder_whose_facts_contradict_one_another_is_refused(done: Run, path: str, value: Any, says: str) -> None:
+    text, manifest = (done.path / PORTABLE).read_text(), (done.path / MANIFEST).read_text()
+    try:
+        (done.path / PORTABLE).write_text(with_stamp(put(read_stamped(done.path / PORTABLE), path, value)))
+        reseal(done.path)
+        with pytest.raises(NlabError, match=rf"damaged run folder \(models/portable.json: .*{says}"):
+            predictor_of(read_run(done.path), "baseline")
+    finally:
+        (done.path / PORTABLE).write_text(text)
+        (done.path / MANIFEST).write_text(manifest)
+
+
+def test_an_edited_config_is_seen_before_it_predicts(done: Run) -> None:
+    text = (done.path / CONFIG).read_text()
+    try:
+        (done.path / CONFIG).write_text(text.replace("proportion: 0.5", "proportion: 0.4"))
+        with pytest.raises(NlabError, match=r"damaged run folder \(config.yaml is not what was written"):
+            predictor_of(done, "flat")
+    finally:
+        (done.path / CONFIG).write_text(text)
+
+
+@pytest.mark.parametrize("sums", [3, None, [], "x"])
+def test_a_manifest_without_a_mapping_of_checksums_is_damaged(done: Run, sums: Any) -> None:
+    manifest = (done.path / MANIFEST).read_text()
+    try:
+        (done.path / MANIFEST).write_text(with_stamp({**read_stamped(done.path / MANIFEST), FILES: sums}))
+        with pytest.raises(NlabError, match="damaged run folder"):
+            read_run(done.path)
+    finally:
+        (done.path / MANIFEST).write_text(manifest)
 
 
 def test_an_unknown_variant_is_named(done: Run) -> None:

@@ -176,6 +176,8 @@ def test_what_cannot_be_deployed_is_refused_in_a_sentence(run: Run, tmp_path: Pa
     (tmp_path / "there" / "file").touch()
     with pytest.raises(NlabError, match="is there already; name a new folder"):
         deploy(run.path, tmp_path / "there", Quiet(), "baseline", OWN)
+    with pytest.raises(NlabError, match="is inside the input"):
+        deploy(run.path, run.path / "models" / "model", Quiet(), "baseline", OWN)
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
 
 

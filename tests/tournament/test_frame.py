@@ -77,6 +77,14 @@ def test_rows_without_a_known_era_are_those_of_the_next_round(rows: pd.DataFrame
     pd.testing.assert_frame_equal(predict(live.drop(columns="era")), expected)
 
 
+def test_eras_that_have_no_numbers_are_never_ranked_as_one(rows: pd.DataFrame) -> None:
+    predict = function()
+    pd.testing.assert_frame_equal(predict(rows.assign(era=rows["era"].astype(float))), predict(rows))
+    dates = rows["era"].map({"0901": "2020-01-03", "0902": "2020-01-10"})
+    with pytest.raises(ValueError, match="the eras '2020-01-03' and '2020-01-10' are no numbers"):
+        predict(rows.assign(era=dates))
+
+
 def test_a_missing_cell_is_the_middle_bin(rows: pd.DataFrame) -> None:
     predict = function()
     middle = rows.astype(dict.fromkeys(NAMES, "float32"))

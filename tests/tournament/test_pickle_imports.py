@@ -69,3 +69,10 @@ def test_a_file_that_is_no_pickle_is_refused(content: bytes, tmp_path: Path) -> 
         imports_of(saved(tmp_path, content))
     with pytest.raises(NlabError, match="no whole pickle"):
         imports_of(tmp_path / "absent.pkl")
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: None], ids=["pipe", "folder", "nothing"])
+def test_what_is_no_file_is_not_waited_for(make: Any, tmp_path: Path) -> None:
+    make(tmp_path / "model.pkl")
+    with pytest.raises(NlabError, match="there is no such file"):
+        imports_of(tmp_path / "model.pkl")

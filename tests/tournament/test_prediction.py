@@ -1,5 +1,6 @@
 """Predictions for rows of other files: order, eras, what is refused, and what is said."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from numerai_lab.experiment import run
 from numerai_lab.runs.reading import Run, read_run
 from numerai_lab.tournament.live import predict_file
 from numerai_lab.tournament.prediction import predictor_of
-from tests.conftest import Quiet, make_config, quick
+from tests.conftest import Quiet, make_config, quick, reseal
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +162,40 @@ def test_the_file_is_whole_or_absent_and_in_the_place_of_nothing_else(done: Run,
     written = pl.read_csv(tmp_path / "p.csv")
     assert written.columns == ["id", "prediction"]
     assert written["id"].to_list() == [*rows.index]
+
+
+@pytest.mark.parametrize("table", [None, "rows.parquet", np.zeros((3, 3)), pl.LazyFrame({"id": ["a"]})], ids=repr)
+def test_what_is_no_dataframe_is_named(results: Results, table: Any) -> None:
+    with pytest.raises(NlabError, match=r"^rows: \w+ is no table; wanted a DataFrame of pandas or polars"):
+        results.predict(table)
+
+
+def test_a_dataframe_of_objects_is_refused_in_a_sentence(results: Results, rows: pd.DataFrame) -> None:
+    odd = pl.from_pandas(rows.reset_index()).with_columns(pl.Series("odd", [object()] * len(rows), dtype=pl.Object))
+    with pytest.raises(NlabError, match="the DataFrame can't be read as a table"):
+        results.predict(odd)
+
+
+def test_a_pipe_in_the_place_of_the_output_is_refused(done: Run, rows: pd.DataFrame, tmp_path: Path) -> None:
+    rows.to_parquet(tmp_path / "rows.parquet")
+    os.mkfifo(tmp_path / "out.csv")
+    with pytest.raises(NlabError, match="is there already, and is no file of predictions"):
+        predict_file(done.path, tmp_path / "rows.parquet", tmp_path / "out.csv", Quiet(), "baseline")
+
+
+def test_a_model_of_other_features_fails_in_a_sentence(done: Run, rows: pd.DataFrame, results: Results) -> None:
+    path, manifest = done.path / "models/baseline@1.json", (done.path / "manifest.json").read_text()
+    content = path.read_bytes()
+    try:
+        path.write_bytes((done.path / "models/noisy@1.json").read_bytes())
+        reseal(done.path)
+        other = read_run(done.path)
+        with pytest.raises(NlabError, match="the model of baseline can't predict its features") as refused:
+            Results(done.path, other.manifest, other).predict(rows, "baseline")
+        assert len(str(refused.value).splitlines()) == 1
+    finally:
+        path.write_bytes(content)
+        (done.path / "manifest.json").write_text(manifest)
 
 
 def test_ids_that_repeat_from_era_to_era_are_told_apart(results: Results, rows: pd.DataFrame) -> None:

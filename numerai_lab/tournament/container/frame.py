@@ -47,10 +47,16 @@ def predicted_eras(frame: pd.DataFrame) -> list[tuple[Int64, Float32]]:
 
 
 def eras_of(frame: pd.DataFrame) -> Int64:
-    """The era of each row: the number in the column `era`, and that of the next round where there is none."""
+    """The era of each row: the number in the column `era`, and that of the next round where there is none.
+
+    Raises ValueError for several labels without a number: they would be ranked as one era.
+    """
     if "era" not in frame.columns:
         return np.full(len(frame), MODEL["live_era"], np.int64)
-    digits = frame["era"].astype(str).str.extract(r"^\D*(\d+)$", expand=False)
+    digits = frame["era"].astype(str).str.extract(r"^\D*(\d+)(?:\.0*)?$", expand=False)
+    unknown = frame["era"][digits.isna() & frame["era"].notna()].unique()
+    if len(unknown) > 1:
+        raise ValueError(f"the eras {unknown[0]!r} and {unknown[1]!r} are no numbers; a frame of live rows has one label, as X")
     return digits.astype(np.float64).fillna(MODEL["live_era"]).to_numpy().astype(np.int64)
 
 
