@@ -132,8 +132,10 @@ def _realism_columns() -> str:
     rows = []
     for name, entry in REALISM_MEASURES.items():
         real = f"; `{entry.real}`: of {entry.real_says}" if entry.real else ""
-        rows.append((f"`{name}`" + (f", `{entry.real}`" if entry.real else ""), entry.says + real, entry.sdmetrics, entry.source))
-    return _table(("column", "meaning", "in SDMetrics", "source"), rows)
+        source = f"{entry.source}; there {entry.sdmetrics}" if "SDMetrics" in entry.source and entry.sdmetrics else entry.source
+        source += f"; {entry.sdmetrics} of SDMetrics" if entry.sdmetrics and "SDMetrics" not in entry.source else ""
+        rows.append((f"`{name}`" + (f", `{entry.real}`" if entry.real else ""), entry.says + real, source))
+    return _table(("column", "meaning", "source"), rows)
 
 
 def _config_keys() -> str:

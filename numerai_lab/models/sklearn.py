@@ -53,7 +53,7 @@ class Sklearn(Model):
     estimator: str = Field(
         "HistGradientBoostingRegressor",
         max_length=100,
-        description="class of a regressor, such as ExtraTreesRegressor or sklearn.ensemble.ExtraTreesRegressor",
+        description="class of a regressor, such as ExtraTreesRegressor, alone or with its public module",
     )
     parameters: dict[str, Any] = Field(
         default_factory=dict,
