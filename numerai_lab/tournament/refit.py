@@ -25,7 +25,7 @@ from numerai_lab.fitting.run_context import ProgressDisplay, RunContext
 from numerai_lab.fitting.variants import check_methods, fit_generators, train_models
 from numerai_lab.runs.layout import MANIFEST, PORTABLE, REFITS
 from numerai_lab.runs.output_files import check_writable, note_in_manifest
-from numerai_lab.runs.reading import FILES, Run, RunFiles, read_run
+from numerai_lab.runs.reading import FILES, Run, RunFiles, damaged_run, read_run
 from numerai_lab.storage.checksums import checksums
 from numerai_lab.storage.file_lock import Lock
 from numerai_lab.storage.folders import LOCK, built, cache_dir, key_of
@@ -44,6 +44,7 @@ def refitted(run: Run, predictor: Predictor, display: ProgressDisplay, *, renew:
     A refit that is there already is taken. renew: unless the data has resolved eras that it did not see. Raises NlabError
     where the data is not that of the run any more, or the machine has too little room.
     """
+    _refuse_links(run, predictor.variant)
     there = _refit_of(run, predictor.variant)
     if there is not None and not renew:
         return _with(predictor, there)
@@ -70,6 +71,13 @@ def _renewed(run: Run, predictor: Predictor, display: ProgressDisplay, renew: bo
     if there is None or there.manifest["refit"]["key"] != _key(eras, loaded):
         return _refit(run, predictor.variant, config, loaded, eras, display)
     return there
+
+
+def _refuse_links(run: Run, variant: str) -> None:
+    """Raises NlabError where the folder of a refit leads out of the run folder."""
+    for name in (REFITS, f"{REFITS}/{variant}"):
+        if (run.path / name).is_symlink():
+            raise damaged_run(run.path, f"{name} is a link; remove it")
 
 
 def _config_of(run: Run, predictor: Predictor) -> Config:

@@ -1,6 +1,7 @@
 """A refit learns from all resolved eras and nothing else, is labelled as never scored, and is made once."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,19 @@ def test_a_damaged_refit_is_made_anew(done: Run, tmp_path: Path) -> None:
     model.write_bytes(content[:-1] + b"x")
     assert live(done.path, tmp_path / "second.csv", Quiet(), "again").path.read_bytes() == first
     assert model.read_bytes() == content
+
+
+@pytest.mark.parametrize("name", ["refits", "refits/net"])
+def test_a_link_in_the_place_of_a_refit_is_not_followed(done: Run, tmp_path: Path, name: str) -> None:
+    copy, victim = tmp_path / "run", tmp_path / "victim"
+    shutil.copytree(done.path, copy)
+    shutil.rmtree(copy / "refits", ignore_errors=True)
+    victim.mkdir()
+    (copy / name).parent.mkdir(exist_ok=True)
+    (copy / name).symlink_to(victim)
+    with pytest.raises(NlabError, match=f"damaged run folder .{name} is a link"):
+        live(copy, tmp_path / "out.csv", Quiet(), "net", refit=True)
+    assert not [*victim.iterdir()]
 
 
 def test_a_sealed_holdout_stays_sealed(tmp_path: Path) -> None:
