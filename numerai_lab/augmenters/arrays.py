@@ -51,7 +51,7 @@ class ArrayAugmenter(ArrayMethod, Augmenter):
                 f"augment gave features of shape {features.shape} and targets of shape {np.shape(y)}, wanted "
                 f"{block.features.shape} and {(len(block),)}"
             )
-        if self.binned:
+        if self.binned and np.isfinite(features).all():  # what is not finite is refused by the stream
             features = np.clip(np.rint(features), 0, block.top).astype(block.features.dtype)
         return replace(block, features=features, target=np.asarray(y, np.float32), columns={})
 

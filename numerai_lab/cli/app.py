@@ -101,12 +101,11 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the pipe's reader is gone: no error of ours
         sys.exit(1)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         failure = as_failure(error)
         if failure is error:
-            from numerai_lab.config.plugins import plugin_error
-
-            message = plugin_error(error)
+            plugins = sys.modules.get("numerai_lab.config.plugins")  # absent where none was loaded
+            message = plugins.plugin_error(error) if plugins else None
             if message is None:
                 raise
             say(f"nlab: {message}")

@@ -32,16 +32,16 @@ def controls(
     """Run methods through worlds in which they must help, and worlds in which none may.
 
     The worlds are synthetic, so that it is known what can be found. Try a new idea here first: a
-    method that fails in the world made for it will not help anywhere else. The methods of a plug-in
-    that is named run alone. Exit code 1 if a gain
-    that must be found is missed, or one is found where there is none.
+    method that fails in the world made for it will not help anywhere else. Without
+    --only, the methods of a plug-in that is named run alone. Exit code 1 if a gain that must be found
+    is missed, or one is found where there is none.
     """
     from numerai_lab.config.plugins import load_plugins
     from numerai_lab.studies.controls import SEEDS, ControlSpec
 
     seeds = tuple(dict.fromkeys(seed or SEEDS))
     kinds = [kind for loaded in load_plugins(plugin or []) for kind in loaded.kinds_of("generators", "augmenters")]
-    _run(ControlSpec(configs, runs_dir, seeds, tuple(world or ()), (*(only or ()), *kinds)), out, table_format)
+    _run(ControlSpec(configs, runs_dir, seeds, tuple(world or ()), tuple(only or kinds)), out, table_format)
 
 
 def _run(spec: "ControlSpec", out: Path | None, table_format: TableFormat) -> None:

@@ -10,7 +10,9 @@ from pydantic import create_model
 from numerai_lab.augmenters.arrays import ArrayAugmenter
 from numerai_lab.core.array_method import COMPONENTS, ArrayMethod
 from numerai_lab.core.component import Component
-from numerai_lab.core.errors import NlabError
+from numerai_lab.core.control import Control
+from numerai_lab.core.errors import NlabError, nearest
+from numerai_lab.data.worlds import WORLDS
 from numerai_lab.generators.arrays import ArrayGenerator
 from numerai_lab.models.arrays import ArrayModel
 
@@ -37,8 +39,8 @@ CONTRACTS = (
     ArrayContract("augmenter", ArrayAugmenter, {"augment": ("X", "y", "rng")}, {"fit": ("X", "y", "eras", "rng")}),
     ArrayContract("model", ArrayModel, {"fit": ("X", "y", "eras", "rng"), "predict": ("X",)}, {"importance": ()}),
 )
-DECLARED = ("stochastic", "within_era", "binned", "control", "portable")
-"""Class variables that a plain class may set."""
+DECLARED = ("stochastic", "within_era", "binned", "portable")
+"""Class variables that a plain class may set, beside `control`."""
 
 
 def is_plain(cls: type) -> bool:
@@ -50,7 +52,8 @@ def component_class(cls: type) -> type[Component]:
     """The component of a plain class. Raises NlabError, in words that follow the name of the class."""
     contract = _contract_of(cls)
     fields = _parameters(cls)
-    if taken := sorted(fields.keys() & contract.base.model_fields.keys()):
+    reserved = {"kind", *contract.base.model_fields, *dir(contract.base)}
+    if taken := sorted(fields.keys() & reserved):
         raise NlabError(f"the parameter {taken[0]!r} is one of every {contract.family}'s; choose another name")
     kind = cls.kind  # type: ignore[attr-defined]
     method: Any = _create_model(
@@ -68,11 +71,22 @@ def component_class(cls: type) -> type[Component]:
     for name in DECLARED:
         if hasattr(cls, name):
             setattr(method, name, getattr(cls, name))
+    if hasattr(cls, "control"):
+        method.control = _control(cls.control)
     if contract.family == "augmenter":
         method.learns = hasattr(cls, "fit")
     COMPONENTS[cls] = method
     component: type[Component] = method
     return component
+
+
+def _control(given: object) -> Control:
+    """The control that a class states by the name of a world. Raises NlabError where there is no such world."""
+    if isinstance(given, Control):
+        return given
+    if given not in list(WORLDS):
+        raise NlabError(f"states the control {given!r}, wanted the name of a synthetic world: {nearest(given, WORLDS)}")
+    return Control(str(given), "the plug-in says so")
 
 
 def _contract_of(cls: type) -> ArrayContract:
@@ -104,6 +118,8 @@ def _parameters(cls: type) -> dict[str, Any]:
             raise NlabError(f"its constructor takes *{name}; name every parameter, so that a config can")
         if parameter.default is parameter.empty:
             raise NlabError(f"the parameter {name!r} has no default; give it one that somebody would use")
+        if name.strip("_") != name:
+            raise NlabError(f"the parameter {name!r} begins or ends with _; choose another name")
         guess = Any if parameter.default is None else type(parameter.default)
         fields[name] = (hints.get(name, guess), parameter.default)
     return fields

@@ -16,6 +16,7 @@ from numerai_lab.config.adapters import component_class, is_plain
 from numerai_lab.config.messages import FAMILIES, KINDS
 from numerai_lab.core.array_method import ArrayMethod
 from numerai_lab.core.component import Component
+from numerai_lab.core.control import Control
 from numerai_lab.core.errors import NlabError
 from numerai_lab.data import Source
 from numerai_lab.generators import Generator
@@ -43,9 +44,9 @@ def imported_file(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        if message := error_at(path, error):
+    except BaseException as error:
+        sys.modules.pop(name, None)
+        if not isinstance(error, KeyboardInterrupt) and (message := error_at(path, error)):
             raise message from error
         raise
     return module
@@ -59,7 +60,7 @@ def imported_module(name: str) -> ModuleType:
         if error.name and (name == error.name or name.startswith(f"{error.name}.")):
             raise NlabError(f"--plugin {name}: no such file, and no installed module of this name") from error
         raise NlabError(f"--plugin {name}: {first_line(error)}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise NlabError(f"--plugin {name}: {type(error).__name__}: {first_line(error)}") from error
 
 
@@ -97,6 +98,9 @@ def method_of(cls: type) -> tuple[str, str, type[Component]]:
         method = cls if issubclass(cls, Component) else component_class(cls)
     except NlabError as error:
         raise error_in(cls, f"{cls.__name__} {error}") from error
+    except Exception as error:  # whatever pydantic raises of types that no config can hold
+        message = f"{cls.__name__} has a parameter that no config can hold: {first_line(error)}"
+        raise error_in(cls, message) from error
     family = next(family for family, base in BASES.items() if issubclass(method, base))
     key = "source" if family == "sources" else "kind"
     kind = method.model_fields[key].default if key in method.model_fields else None
@@ -108,6 +112,8 @@ def method_of(cls: type) -> tuple[str, str, type[Component]]:
         raise error_in(cls, f"{cls.__name__} lacks {', '.join(missing)}")
     if method.algorithms():
         raise error_in(cls, f"{cls.__name__} extends a kind of several classes; let its `algorithms` return {{}}")
+    if not isinstance(getattr(method, "control", Control()), Control):
+        raise error_in(cls, f'{cls.__name__}: wanted control: ClassVar[Control] = Control("world", "why", "source")')
     _check_defaults(cls, method)
     return kind, family, method
 
@@ -122,9 +128,11 @@ def error_at(path: Path, error: BaseException) -> NlabError | None:
 
 
 def error_in(cls: type, message: str) -> NlabError:
-    """The error of a class, with its file and line."""
-    path = Path(inspect.getsourcefile(cls) or "?")
-    return _in_line(path, inspect.getsourcelines(cls)[1], message)
+    """The error of a class, with its file and its line where it has one."""
+    try:
+        return _in_line(Path(inspect.getsourcefile(cls) or "?"), inspect.getsourcelines(cls)[1], message)
+    except (OSError, TypeError):  # a class without source text, such as one made by `type`
+        return NlabError(f"{getattr(sys.modules.get(cls.__module__), '__file__', cls.__module__)}: {message}")
 
 
 def first_line(error: object) -> str:
@@ -140,11 +148,12 @@ def _check_defaults(cls: type, method: type[Component]) -> None:
         component = method()
         if isinstance(component, ArrayMethod):
             component.unfitted()
+        component.model_dump(mode="json")
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(map(str, problem["loc"])) or "its parameters"
         raise error_in(cls, f"{cls.__name__} can't be made with its defaults: {where}: {problem['msg']}") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise error_in(cls, f"{cls.__name__} can't be made with its defaults: {first_line(error)}") from error
 
 

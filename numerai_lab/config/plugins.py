@@ -135,9 +135,9 @@ def explained(cls: type, what: object) -> str:
 
     what: the exception that it raised, or a sentence. An exception of another file is told with the line of the class.
     """
-    if isinstance(what, Exception) and (message := plugin_error(what)):
+    if isinstance(what, BaseException) and (message := plugin_error(what)):
         return str(message)
-    plain = isinstance(what, NlabError | ValueError) or not isinstance(what, Exception)
+    plain = isinstance(what, NlabError | ValueError) or not isinstance(what, BaseException)
     sentence = first_line(what) if plain else f"{type(what).__name__}: {first_line(what)}"
     return sentence if plugin_of(cls) is None else str(error_in(cls, sentence))
 
@@ -152,6 +152,12 @@ def _load(name: str) -> Plugin:
             raise NlabError(f"{name}: changed since this process loaded it; begin a new one (in a notebook, restart the kernel)")
         return _LOADED[key]
     module = imported_file(path) if is_file else imported_module(name)
+    try:
+        methods = methods_of(module, str(path) if is_file else name)
+    except NlabError:
+        if is_file:
+            del sys.modules[module.__name__]  # so that the mended file can be loaded by the same process
+        raise
     source = path.resolve() if is_file else Path(inspect.getsourcefile(module) or "")
     return _registered(
         key,
@@ -161,7 +167,7 @@ def _load(name: str) -> Plugin:
             version="" if is_file else _version_of(module),
             path=source,
             digest=_digest(source),
-            methods=methods_of(module, str(path) if is_file else name),
+            methods=methods,
         ),
     )
 
@@ -178,7 +184,7 @@ def _load_entry_points() -> None:
                 loaded = point.load()
                 kind, family, method = method_of(loaded)
                 source = Path(inspect.getsourcefile(loaded) or "")
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 log.warning("plug-in %s of the package %s is left out: %s", point.name, distribution, error)
                 continue
             release = point.dist.version if point.dist else ""

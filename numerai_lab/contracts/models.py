@@ -20,10 +20,13 @@ def fitted(template: Model, panel: Panel) -> Model:
 
 
 def shape_of_predictions(template: Model, panel: Panel, tolerance: float) -> str:
-    """Predictions are finite float32, one a row."""
+    """Predictions are finite float32, one a row; importances, where there are some, numbers ≥ 0, one an input."""
     past, era = parts(panel)
     X = _inputs(panel, era)
-    values = fitted(template, past).predict(X)
+    model = fitted(template, past)
+    values, gains = model.predict(X), model.importance()
+    if gains is not None and (gains.shape != X.shape[1:] or not np.all(np.isfinite(gains) & (gains >= 0))):
+        return f"importance gives an array of shape {gains.shape}, wanted {X.shape[1]} finite numbers ≥ 0"
     if values.dtype != np.float32 or values.shape != (len(X),):
         return f"predict gives {values.shape} of {values.dtype}, wanted float32, {len(X)}"
     n_wrong = int(np.count_nonzero(~np.isfinite(values)))

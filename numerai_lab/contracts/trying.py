@@ -37,6 +37,6 @@ def tried(
         broken: object
         try:
             broken = check(template, panel, ROUNDING)
-        except Exception as error:  # whatever the code of others raises
+        except (Exception, SystemExit) as error:  # whatever the code of others raises
             broken = error
         yield name, explain(type(template), broken) if broken else ""

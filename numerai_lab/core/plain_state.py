@@ -49,7 +49,7 @@ def _node(value: Any, path: str, arrays: dict[str, Array]) -> dict[str, Any]:
         return {"estimator": _array_node(np.frombuffer(to_bytes(value), np.uint8), path, arrays)}
     raise ValueError(
         f"{path} is a {type(value).__name__}, and what is saved are numbers, texts, NumPy arrays, scikit-learn estimators, and "
-        "lists and dicts of these"
+        "lists and dicts (whose keys are texts) of these"
     )
 
 

@@ -74,12 +74,14 @@ class ArrayGenerator(ArrayMethod, Generator):
         return names
 
     def _columns(self, fitted: Any, X: Float32) -> Float32:
-        """The columns of rows: float32, rows × columns. Raises ValueError for another number of rows."""
+        """The columns of rows: float32, rows × columns. Raises ValueError for another number of rows, or no real numbers."""
         columns = self.columns_of(fitted, X)
         if columns.ndim == 1:
             columns = columns[:, None]
         if columns.ndim != 2 or len(columns) != len(X):
             raise ValueError(f"transform gave an array of shape {columns.shape} for {len(X)} rows, wanted rows × columns")
+        if np.iscomplexobj(columns):
+            raise ValueError(f"transform gave an array of {columns.dtype}, wanted real numbers")
         return columns.astype(np.float32)
 
     def _expected(self) -> list[str]:

@@ -57,6 +57,12 @@ class Again(Augmenter):
 CONFIG = {"name": "x", "data": {"source": "synthetic"}, "model": {"kind": "ridge"}}
 
 
+def constructor(parameter: str) -> str:
+    """A plain class with one parameter."""
+    methods = "    def augment(self, X, y, rng):\n        return X, y\n"
+    return f"class A:\n    kind = 'a'\n\n    def __init__(self, {parameter}): ...\n\n{methods}"
+
+
 @pytest.fixture(autouse=True)
 def restored() -> Iterator[None]:
     with registries_restored():
@@ -132,6 +138,7 @@ def test_another_text_of_the_file_is_another_version_of_the_code(tmp_path: Path)
     [
         ("x = (1,\n", "mine.py, line 1: SyntaxError: '(' was never closed"),
         ("import numpy\n\nnumpy.nothing\n", "mine.py, line 3: AttributeError: module 'numpy' has no attribute 'nothing'"),
+        ("import sys\n\nsys.exit()\n", "mine.py, line 3: SystemExit: no message"),
         ("x = 1\n", "mine.py: defines no method; wanted a class with `kind` and fit and transform, augment, or fit and predict"),
         (HEAD + "class A(PCA):\n    pass\n", "mine.py, line 11: A: the kind 'pca' is taken; choose another name"),
         (HEAD + "class A(Generator):\n    kind: Literal['a'] = 'a'\n", "mine.py, line 11: A lacks fit, names_out, transform"),
@@ -155,9 +162,24 @@ def test_another_text_of_the_file_is_another_version_of_the_code(tmp_path: Path)
             "class A:\n    kind = 'a'\n\n    def __init__(self, copies=1): ...\n\n    def augment(self, X, y, rng): ...\n",
             "mine.py, line 1: A the parameter 'copies' is one of every augmenter's; choose another name",
         ),
+        (constructor("n=len"), "mine.py, line 1: A has a parameter that no config can hold: "),
+        (constructor("n: 'Absent' = 1"), "mine.py, line 1: A has a parameter that no config can hold: name 'Absent' is not"),
+        (constructor("n=object()"), "mine.py, line 1: A can't be made with its defaults: Unable to serialize"),
+        (constructor("kind='x'"), "mine.py, line 1: A the parameter 'kind' is one of every augmenter's; choose another name"),
+        (constructor("copy=True"), "mine.py, line 1: A the parameter 'copy' is one of every augmenter's; choose another name"),
+        (constructor("n_=1"), "mine.py, line 1: A the parameter 'n_' begins or ends with _; choose another name"),
+        ("A = type('A', (), {'kind': 'a'})\n", "mine.py: A has the methods of 0 families"),
         (
             "class A:\n    kind = 'a'\n\n    def __init__(self, n): ...\n\n    def augment(self, X, y, rng): ...\n",
             "mine.py, line 1: A the parameter 'n' has no default; give it one that somebody would use",
+        ),
+        (
+            "class A:\n    kind = 'a'\n    control = 'cluster'\n\n    def augment(self, X, y, rng): ...\n",
+            "mine.py, line 1: A states the control 'cluster', wanted the name of a synthetic world: did you mean 'clusters'?",
+        ),
+        (
+            HEAD + "class A(PCA):\n    kind: Literal['a'] = 'a'\n    control: ClassVar[str] = 'steady'\n",
+            """mine.py, line 11: A: wanted control: ClassVar[Control] = Control("world", "why", "source")""",
         ),
         (
             "class A:\n    kind = 'pca'\n\n    def augment(self, X, y, rng): ...\n",
@@ -172,10 +194,23 @@ def test_what_is_wrong_with_a_plugin_is_one_sentence_with_its_line(tmp_path: Pat
     assert "\n" not in str(error.value)
 
 
+def test_a_plain_class_names_the_world_in_which_it_must_help(tmp_path: Path) -> None:
+    load_plugins([written(tmp_path, MINE.replace('"row_moments"', '"row_moments"\n    control = "clusters"'))])
+    assert GENERATORS["row_moments"].control.world == "clusters"
+
+
 def test_a_broken_file_registers_none_of_its_methods(tmp_path: Path) -> None:
     with pytest.raises(NlabError, match="is taken"):
         load_plugins([written(tmp_path, MINE + "\n\nclass A:\n    kind = 'pca'\n\n    def augment(self, X, y, rng): ...\n")])
     assert "row_moments" not in GENERATORS
+
+
+@pytest.mark.parametrize("broken", ["x = 1\n", "raise SystemExit(3)\n", MINE.replace("row_moments", "pca")])
+def test_a_mended_file_is_loaded_by_the_same_process(tmp_path: Path, broken: str) -> None:
+    with pytest.raises(NlabError):
+        load_plugins([written(tmp_path, broken)])
+    load_plugins([written(tmp_path)])
+    assert "row_moments" in GENERATORS
 
 
 def test_what_is_not_there_is_one_sentence(tmp_path: Path) -> None:
@@ -241,7 +276,9 @@ def test_entry_points_of_installed_packages_are_methods_and_one_that_fails_is_le
     points = [
         EntryPoint("row_moments", "nlab_plugin_package:RowMoments", "numerai_lab.generators"),
         EntryPoint("broken", "nlab_plugin_absent:Broken", "numerai_lab.generators"),
+        EntryPoint("leaving", "nlab_plugin_leaving:Leaving", "numerai_lab.generators"),
     ]
+    written(tmp_path, "raise SystemExit(0)\n", "nlab_plugin_leaving.py")
     monkeypatch.setattr(plugins, "entry_points", lambda group: [point for point in points if point.group == group])
     with caplog.at_level("WARNING", "nlab"):
         plugins.log.propagate = True

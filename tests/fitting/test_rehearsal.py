@@ -69,14 +69,34 @@ def test_a_run_with_methods_of_a_plugin_records_it_and_finds_its_stages_again(tm
             r"generators.m: tried on 640 rows before any training: .*mine.py, line 20: AxisError",
         ),
         (
+            MINE.replace("deviation.mean(1)", "exit(0)"),
+            {},
+            r"generators.m: tried on 640 rows before any training: .*mine.py, line 20: SystemExit: 0",
+        ),
+        (
+            MINE.replace("deviation.mean(1)", "1j * deviation.mean(1)"),
+            {},
+            r"generators.m: tried on 640 rows before any training: .*mine.py, line 6: transform gave an array of complex",
+        ),
+        (
             MINE.replace("self.weights_ =", "self.pinned ="),
             {},
             r"model: tried on 640 rows before any training: .*mine.py, line \d+: AttributeError",
         ),
         (
+            MINE + "\n    def importance(self):\n        return [1]\n",
+            {},
+            r"model: tried on 640 rows before any training: .*importance gives an array of shape \(1,\), wanted 60 finite",
+        ),
+        (
             MODEL + LOADED,
             {"model": {"kind": "unloadable"}, "generators": {}, "augmenters": {}},
             r"model: tried on 640 rows before any training: .*mine.py, line \d+: KeyError: 'weights'",
+        ),
+        (
+            MINE.replace("return X, y", "return X * np.nan, y").replace('"half_swap"', '"half_swap"\n    binned = True'),
+            {},
+            r"augmenters.s: tried on 640 rows before any training: .*gave \d+ rows with \d+ cells or targets not finite",
         ),
         (
             MINE.replace("return X, y", "return X[1:], y[1:]"),
