@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from numerai_lab.augmenters import Augmenter
 from numerai_lab.config.adapters import component_class, is_plain
 from numerai_lab.config.messages import FAMILIES, KINDS
-from numerai_lab.core.array_method import ArrayMethod
+from numerai_lab.core.array_method import COMPONENTS, ArrayMethod
 from numerai_lab.core.component import Component
 from numerai_lab.core.control import Control
 from numerai_lab.core.errors import NlabError
@@ -95,7 +95,7 @@ def _is_named(cls: type) -> bool:
 def method_of(cls: type) -> tuple[str, str, type[Component]]:
     """Kind, family and component of a class that can be used as it is. Raises NlabError with the line of the class."""
     try:
-        method = cls if issubclass(cls, Component) else component_class(cls)
+        method = cls if issubclass(cls, Component) else COMPONENTS.get(cls) or component_class(cls)
     except NlabError as error:
         raise error_in(cls, f"{cls.__name__} {error}") from error
     except Exception as error:  # whatever pydantic raises of types that no config can hold
@@ -106,7 +106,8 @@ def method_of(cls: type) -> tuple[str, str, type[Component]]:
     kind = method.model_fields[key].default if key in method.model_fields else None
     if not isinstance(kind, str) or not KIND.fullmatch(kind):
         raise error_in(cls, f'{cls.__name__}: wanted {key}: Literal["name"] = "name" with letters, digits and _')
-    if kind in (FAMILIES["sources"] if family == "sources" else {**KINDS}):
+    taken = FAMILIES["sources"] if family == "sources" else KINDS
+    if taken.get(kind, method) is not method:  # an installed package may be named as a module too
         raise error_in(cls, f"{cls.__name__}: the {key} {kind!r} is taken; choose another name")
     if missing := sorted(getattr(method, "__abstractmethods__", ())):
         raise error_in(cls, f"{cls.__name__} lacks {', '.join(missing)}")

@@ -284,6 +284,9 @@ def test_entry_points_of_installed_packages_are_methods_and_one_that_fails_is_le
         plugins.log.propagate = True
         load_plugins()
     assert "row_moments" in GENERATORS
+    (checked,) = load_plugins(["nlab_plugin_package"])
+    assert checked.kinds_of("models") == ["least_squares"]
+    assert checked.methods["row_moments"][1] is GENERATORS["row_moments"]
     assert "plug-in broken of the package nlab_plugin_absent is left out: No module named 'nlab_plugin_absent'" in caplog.text
 
 
