@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numerai_lab import __version__
-from numerai_lab.config.plugins import plugins_in
+from numerai_lab.config.plugins import plugin_error, plugins_in
 from numerai_lab.config.schema import Config
 from numerai_lab.config.stand_ins import RECORD, recorded
 from numerai_lab.core.errors import NlabError, NlabFailure, as_failure
@@ -73,9 +73,9 @@ class RunFolder:
     def _record(self, plugins: list[dict[str, Any]]) -> None:
         """Writes which plug-ins the run uses, and warns where a killed run began with another source of one."""
         path = self.work / RECORD
-        before = {plugin["name"]: plugin["sha256"] for plugin in recorded(self.work)}
+        before = {(plugin["name"], str(plugin["kinds"])): plugin["sha256"] for plugin in recorded(self.work)}
         for plugin in plugins:
-            if before.get(plugin["name"], plugin["sha256"]) != plugin["sha256"]:
+            if before.get((plugin["name"], str(plugin["kinds"])), plugin["sha256"]) != plugin["sha256"]:
                 self.warn(f"the plug-in {plugin['name']} has changed since this run began; its stages are made anew")
         self.manifest["plugins"] = plugins
         write_whole(path, json.dumps(plugins, indent=1).encode())
@@ -232,7 +232,7 @@ def _fail(work: Path, final: Path, error: BaseException, keep: bool) -> None:
         message = "interrupted"
     else:
         message = str(error) if isinstance(error, NlabError) else "".join(traceback.format_exception(error))
-    log.error("failed: %s", message)
+    log.error("failed: %s", plugin_error(error) or message)
     try:
         (work / ERROR_TEXT).write_text(f"{message}\n", encoding="utf-8")
         log.error("log and error are kept in %s", _rename(work, final))

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from numerai_lab.config.loading import parse_config
 from numerai_lab.config.plugins import load_plugins
 from numerai_lab.core.errors import NlabError
 from numerai_lab.experiment import run
-from numerai_lab.runs.layout import MANIFEST
+from numerai_lab.runs.layout import ERROR_TEXT, LOG, MANIFEST
 from numerai_lab.storage.stamped_json import read_stamped
 from tests.conftest import Quiet
 from tests.own_methods import MINE, registries_restored
@@ -111,3 +112,15 @@ def test_a_plugin_that_fails_is_seen_before_any_training(
     with pytest.raises(NlabError, match=message):
         ran(tmp_path, text, **changes)
     assert not list((tmp_path / "runs").iterdir())
+
+
+def test_a_plugin_that_fails_later_is_told_by_its_line_and_the_folder_keeps_the_traceback(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(np.exceptions.AxisError):
+        ran(tmp_path, MINE.replace("self.mean_ = X.mean(0)", "self.mean_ = X.mean(0 if len(X) < 2000 else 7)", 1))
+    (failed,) = (tmp_path / "runs").iterdir()
+    told = (failed / LOG).read_text()
+    assert f"failed: {tmp_path}/mine.py, line 16: AxisError: axis 7 is out of bounds" in told
+    assert "Traceback" not in told
+    assert "Traceback" in (failed / ERROR_TEXT).read_text()
