@@ -164,7 +164,7 @@ def test_the_file_is_whole_or_absent_and_in_the_place_of_nothing_else(done: Run,
     assert written["id"].to_list() == [*rows.index]
 
 
-@pytest.mark.parametrize("table", [None, "rows.parquet", np.zeros((3, 3)), pl.LazyFrame({"id": ["a"]})], ids=repr)
+@pytest.mark.parametrize("table", [None, "rows.parquet", np.zeros((3, 3)), pl.LazyFrame({"id": ["a"]})], ids=type)
 def test_what_is_no_dataframe_is_named(results: Results, table: Any) -> None:
     with pytest.raises(NlabError, match=r"^rows: \w+ is no table; wanted a DataFrame of pandas or polars"):
         results.predict(table)
