@@ -27,11 +27,12 @@ class Loaded:
     """A panel and the facts of its source.
 
     identity, extras_identity: hashes of the content of files with rows, and of files with other models' predictions.
-    new_stores: whether this call wrote a missing store.
+    label: names and sizes of the files when they were read. new_stores: whether this call wrote a missing store.
     """
 
     panel: Panel
     stores: Stores
+    label: str
     identity: str
     extras_identity: str
     target: str
@@ -106,6 +107,7 @@ def _loaded(table: Table, stores: Stores, columns: FeatureColumns, keys: StoreKe
     return Loaded(
         panel=panel,
         stores=stores,
+        label=source.version_label(),
         identity=keys.tables,
         extras_identity=keys.extras,
         target=meta["target"],

@@ -37,7 +37,7 @@ def portable_facts(config: Config, loaded: Loaded, plan: FitPlan, fits: Fits, fo
         data={
             "source": config.data.model_dump()["source"],
             "version": getattr(config.data, "version", None),
-            "label": config.data.version_label(),
+            "label": loaded.label,
             "identity": loaded.identity,
             "synthetic": loaded.synthetic,
         },

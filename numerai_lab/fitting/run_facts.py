@@ -71,7 +71,7 @@ def _data_facts(config: Config, loaded: Loaded, splits: Splits) -> dict[str, Any
 def _comparable_facts(config: Config, loaded: Loaded, splits: Splits) -> dict[str, Any]:
     panel = loaded.panel
     return {
-        "data version": config.data.version_label(),
+        "data version": loaded.label,
         "data identity": loaded.identity,
         "meta model and benchmarks": loaded.extras_identity,
         "target": loaded.target,

@@ -29,7 +29,7 @@ def live_ids(client: Client, of_round: Round, folder: Path) -> list[str] | None:
             for older in folder.glob("*_live_ids.parquet*"):
                 older.unlink(missing_ok=True)
             download(_address(client, of_round), path, pause=client.pause)
-        return pl.read_parquet(path, columns=["id"])["id"].cast(pl.String).to_list()
+        return pl.read_parquet(path, columns=["id"], glob=False)["id"].cast(pl.String).to_list()
     except (NlabError, pl.exceptions.PolarsError, OSError):
         return None
 

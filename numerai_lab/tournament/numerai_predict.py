@@ -48,8 +48,8 @@ def run_numerai_predict(python: Path, pickle: Path, rows: Path, work: Path, expe
     if done.returncode or len(files) != 1:
         lines = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line or "Error" in line]
         raise NlabFailure(f"numerai-predict refuses the model: {lines[-1] if lines else f'exit code {done.returncode}'}")
-    ids = pl.read_parquet(rows, columns=["id", "era"]).with_columns(expected=pl.Series(expected))
-    predicted = pl.read_csv(files[0], schema_overrides={"id": pl.String})
+    ids = pl.read_parquet(rows, columns=["id", "era"], glob=False).with_columns(expected=pl.Series(expected))
+    predicted = pl.read_csv(files[0], schema_overrides={"id": pl.String}, glob=False)
     both = ids.sort("era", maintain_order=True)
     if both["id"].to_list() != predicted["id"].to_list() or not np.allclose(
         both["expected"].to_numpy(), predicted["prediction"].to_numpy(), rtol=0, atol=1e-12

@@ -40,8 +40,8 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(file.path.name)
         return reading(file, *arguments)
 
-    reading = ingest._read_file
-    monkeypatch.setattr(ingest, "_read_file", noted)
+    reading = ingest.read_features
+    monkeypatch.setattr(ingest, "read_features", noted)
     return names
 
 

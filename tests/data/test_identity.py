@@ -160,7 +160,7 @@ def test_eras_that_stayed_have_the_same_content_after_validation_has_grown(tmp_p
 def test_a_file_that_changes_while_it_is_read_is_refused_and_leaves_no_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, fill = tmp_path / "a.parquet", ingest._read_file
+    path, fill = tmp_path / "a.parquet", ingest.read_features
     frame().write_parquet(path)
 
     def changing(*arguments: Any) -> int:
@@ -168,7 +168,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused_and_leaves_no_store(
         frame(feature_x=pl.Series([4] * 9, dtype=pl.Int8)).write_parquet(path)
         return done
 
-    monkeypatch.setattr(ingest, "_read_file", changing)
+    monkeypatch.setattr(ingest, "read_features", changing)
     with pytest.raises(NlabError, match="a data file changed while the data was read; run again"):
         read(path)
     assert [each for each in (tmp_path / "cache" / "stores").iterdir() if each.is_dir()] == []

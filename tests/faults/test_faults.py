@@ -144,7 +144,7 @@ def test_a_data_file_that_changes_while_it_is_read_is_bad_input(
     """Ids and targets are read first, features later: they must be of the same file."""
     from numerai_lab.data import ingest
 
-    original = ingest._read_file
+    original = ingest.read_features
     monkeypatch.setenv("NLAB_CACHE", str(tmp_path / "cache"))
 
     def slowly(*arguments: Any) -> int:
@@ -153,7 +153,7 @@ def test_a_data_file_that_changes_while_it_is_read_is_bad_input(
         return done
 
     with monkeypatch.context() as patch:
-        patch.setattr(ingest, "_read_file", slowly)
+        patch.setattr(ingest, "read_features", slowly)
         with pytest.raises(NlabError, match=r"train\.parquet: a data file changed while the data was read"):
             run(config_of(files), tmp_path / "runs", Quiet())
     assert final_names(tmp_path / "runs") == []

@@ -102,7 +102,7 @@ def test_inspect_prints_what_the_run_found(done: Run) -> None:
     shown = CliRunner().invoke(app, ["inspect", str(done.path), "--rows", "--format", "json"])
     assert shown.exit_code == 0
     assert '"augmenter": "law"' in shown.stdout
-    output = CliRunner().invoke(app, ["inspect", str(done.path)]).stdout
+    output = CliRunner().invoke(app, ["inspect", str(done.path)], env={"COLUMNS": "250"}).stdout
     for text in ("0.5 = not at all", "invented ÷ real", "TVComplement"):
         assert text in output
 

@@ -40,4 +40,4 @@ def test_packages_that_cannot_be_installed_are_told_and_nothing_is_left(monkeypa
     monkeypatch.setattr(environments.subprocess, "run", failing)
     with pytest.raises(NlabFailure, match=r"can't be installed: No matching distribution found for numpy==2\.1\.3"):
         environment("3.12")
-    assert [path for path in (cache_dir() / ENVIRONMENTS).glob("*python*") if path.is_dir()] == []
+    assert [path for path in (cache_dir() / ENVIRONMENTS).glob("*python3.12*") if path.is_dir()] == []

@@ -16,7 +16,6 @@ from sklearn.preprocessing import StandardScaler
 from numerai_lab.core.errors import NlabError
 from numerai_lab.experiment import run
 from numerai_lab.runs.reading import Run, read_run
-from numerai_lab.storage.folders import cache_dir
 from numerai_lab.tournament.live import live
 from numerai_lab.tournament.prediction import predictor_of
 from numerai_lab.tournament.refit import refitted
@@ -46,7 +45,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_a_refit_is_the_model_of_all_resolved_eras(done: Run, tmp_path: Path) -> None:
     predictor = predictor_of(done, "baseline")
     again = refitted(done, predictor, Quiet())
-    (folder,) = cache_dir().glob("synthetic/default-tiny-*")
+    folder = predictor.config.data.folder
     rows = pd.concat([pd.read_parquet(folder / f"{name}.parquet") for name in ("train", "validation")])
     known = rows[rows["target"].notna()]
     names = [*predictor.facts.features]
@@ -78,7 +77,7 @@ def test_every_kind_of_variant_is_trained_again_and_taken_by_numerai(done: Run, 
 
 
 def test_a_refit_is_made_once_and_then_needs_no_data(done: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (rows,) = cache_dir().glob("synthetic/default-tiny-*/live.parquet")
+    rows = predictor_of(done, "baseline").config.data.folder / "live.parquet"
     first = live(done.path, tmp_path / "first.csv", Quiet(), "again", rows)
     made = read_run(done.path).manifest["refits"]["again"]["made"]
     live(done.path, tmp_path / "renewed.csv", Quiet(), "again", rows, refit=True)
