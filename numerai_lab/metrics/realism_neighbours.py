@@ -60,8 +60,8 @@ def membership(rows: RowSample, train: RowSample, held: RowSample, rng: np.rando
     inference attacks against synthetic data through overfitting detection", 2023.
     """
     outside, half = held.some(MOST_ROWS, rng), np.arange(len(train)) % 2 == 0
-    null = _told_apart(train.take(~half), outside, train.take(half), rng)
-    area = _told_apart(train, outside, rows, rng)
+    null = _membership(train.take(~half), outside, train.take(half), rng)
+    area = _membership(train, outside, rows, rng)
     return Measure(area.value, area.low, area.high, null.value)
 
 
@@ -77,7 +77,7 @@ def nearest(rows: Array, among: Array, own: Array | None = None) -> Float64:
     return distances_all
 
 
-def _told_apart(train: RowSample, outside: RowSample, rows: RowSample, rng: np.random.Generator) -> Measure:
+def _membership(train: RowSample, outside: RowSample, rows: RowSample, rng: np.random.Generator) -> Measure:
     chosen = np.sort(rng.permutation(len(train))[:MOST_ROWS])
     members = train.take(chosen)
     near = nearest(members.features, train.features, chosen) - nearest(members.features, rows.features)
