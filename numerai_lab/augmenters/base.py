@@ -23,7 +23,8 @@ class Augmenter(Component):
     rows form new eras: `invent`. One that only weighs derives from `Weigher`. learns: it has a
     `fit`. stochastic: another seed gives other rows.
     invents_rows: no row is a changed copy of a real one, so a run reports how realistic they are.
-    weighs: it makes no rows, and weighs those there are.
+    weighs: it makes no rows, and weighs those there are. reads_target: rows that it makes have a
+    target, or its weights depend on one.
     expensive: rows are always made once and stored, as with `materialize`.
     """
 
@@ -39,6 +40,7 @@ class Augmenter(Component):
     invents_rows: ClassVar[bool] = False
     expensive: ClassVar[bool] = False
     weighs: ClassVar[bool] = False
+    reads_target: ClassVar[bool] = True
     unseeded: ClassVar[tuple[str, ...]] = ("device", *AMOUNTS)
 
     copies: int = Field(1, gt=0, le=10_000, description="blocks of new rows an era")

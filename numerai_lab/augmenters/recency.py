@@ -19,6 +19,7 @@ class Recency(EraWeigher):
     Source: exponential forgetting of recursive least squares, e.g. Ljung & Söderström 1983.
     """
 
+    reads_target: ClassVar[bool] = False
     control: ClassVar[Control] = Control(why="no world drifts slowly: `flip` turns its relation after training, at once")
     kind: Literal["recency"] = "recency"
     half_life: float = Field(156.0, gt=0, description="eras after which a weight halves; 52 weekly eras are a year")

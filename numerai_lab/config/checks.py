@@ -54,6 +54,7 @@ def cross_checks(raw: Mapping[str, Any]) -> list[str]:
 def scope_checks(config: Config) -> list[str]:
     """Problems of variants with the fit scopes of their generators, and with the targets that they learn."""
     problems = list(dict.fromkeys(problem for name in config.trained for problem in _start_problems(config, name)))
+    problems += _joint_models_of_one_target(config)
     for name, variant in config.variants.items():
         used = [config.generators[g] for g in variant.inputs if g in config.generators]
         chosen = {a: config.augmenters[a] for a in variant.augment if a in config.augmenters}
@@ -79,6 +80,20 @@ def scope_checks(config: Config) -> list[str]:
             if g in config.generators and config.generators[g].fit_scope.kind != "early"
         ]
     return problems
+
+
+def _joint_models_of_one_target(config: Config) -> list[str]:
+    """Problems of models that learn several targets jointly, and that no variant gives more than one."""
+    used: dict[str, list[str]] = {}
+    for name in config.trained:
+        if config.model_of(name).learns_jointly:
+            used.setdefault(f"variants.{name}.model" if config.variants[name].model else "model", []).append(name)
+    return [
+        f"{where}.multi_strategy: multi_output_tree learns several targets at once, and no variant with this model has several; "
+        "give one `targets`, or leave it out"
+        for where, names in used.items()
+        if all(len(config.targets_of(name)) == 1 for name in names)
+    ]
 
 
 def _start_problems(config: Config, name: str) -> list[str]:
@@ -160,6 +175,13 @@ def _target_problems(config: Config, name: str, variant: Variant) -> list[str]:
     ]
     twice = {target for target in variant.targets or () if (variant.targets or []).count(target) > 1}
     problems += [f"variants.{name}.targets: {target!r} stands twice" for target in sorted(twice)]
+    n_targets = max(map(len, config.targets_by_model(name)))
+    problems += [
+        f"variants.{name}.augment: {a!r} knows one target, and the model learns {n_targets} at once; leave it out, or give each "
+        "target a model of its own"
+        for a in variant.augment
+        if n_targets > 1 and a in config.augmenters and config.augmenters[a].reads_target
+    ]
     if variant.target_transform is not None:
         problems += [
             f"variants.{name}.augment: {a!r} gives rows the tournament's target values, and target_transform gives others; "

@@ -68,8 +68,8 @@ class Variant(_Strict):
     targets: list[str] | None = Field(
         None,
         min_length=1,
-        description="what models learn: the run's target and `data.auxiliary_targets`, by name; one model each, whose per-era "
-        "ranks are averaged; default the run's target, which alone is scored",
+        description="what models learn: the run's target and `data.auxiliary_targets`, by name; one model each, or one for all "
+        "with `multi_strategy: multi_output_tree`; per-era ranks are averaged; default the run's target, which alone is scored",
     )
     target_transform: AnyTargetTransform | None = Field(
         None, description="changes the target that models learn, within each training era; scores stay against the run's target"
@@ -192,13 +192,18 @@ class Config(_Strict):
         return self.scoring.fnc_features or str(self.data.feature_set)
 
     def targets_of(self, name: str) -> tuple[str, ...]:
-        """The targets that the models of a variant learn, one model each."""
+        """The targets that the models of a variant learn."""
         return tuple(self.variants[name].targets or (self.data.target,))
 
-    def number_of(self, name: str, target: str) -> int | None:
-        """The place of a target among those of a variant, from 1; None where it is the only one."""
+    def targets_by_model(self, name: str) -> tuple[tuple[str, ...], ...]:
+        """The targets of each model of a variant: one each, or all of them where the model learns them jointly."""
         targets = self.targets_of(name)
-        return targets.index(target) + 1 if len(targets) > 1 else None
+        return (targets,) if self.model_of(name).learns_jointly else tuple((target,) for target in targets)
+
+    def number_of(self, name: str, targets: tuple[str, ...]) -> int | None:
+        """The place of the model of these targets among those of a variant, from 1; None where it is the only one."""
+        models = self.targets_by_model(name)
+        return models.index(targets) + 1 if len(models) > 1 else None
 
     def learns_own_target(self, name: str) -> bool:
         """Whether the model of a variant learns the run's target as it is."""

@@ -50,7 +50,8 @@ class TrainingStream:
     invent, and they get their generated columns from the fitted generators. Invented eras have ids from the power of ten above
     `last_era`, which is the last era of all data (by default the panel's). Weights of augmenters that weigh are multiplied and
     have mean 1 over the real rows. A synthetic row weighs the `weight` of its augmenter, times the mean of its era.
-    kept: materialized rows, by augmenter. labels: a hash of the target, where it is not the run's own.
+    kept: materialized rows, by augmenter. Auxiliary targets of the panel are learned beside its target; they are known where
+    that one is. labels: a hash of the target, where it is not the run's own.
     """
 
     panel: Panel
@@ -118,6 +119,20 @@ class TrainingStream:
         """Every input is a small integer: raw binned features alone, in the panel and in what augmenters make of it."""
         firsts = {origin.augmenter: origin for origin in reversed(self.origins)}
         return self.inputs == ("raw",) and all(self.rows_of(origin).features.dtype == np.int8 for origin in firsts.values())
+
+    @property
+    def n_targets(self) -> int:
+        """Targets of a row: more than one where a model learns several jointly."""
+        return 1 + len(self.panel.auxiliary)
+
+    def target_matrix(self, i: int) -> Float32:
+        """All targets of the real rows of a batch, float32, rows × targets: the panel's target, then its auxiliary ones."""
+        origin = self.origins[i]
+        assert not origin.augmenter, "synthetic rows have one target"
+        assert self.panel.target is not None
+        rows = self.panel.rows(origin.era)
+        targets = [self.panel.target, *(auxiliary.values for auxiliary in self.panel.auxiliary.values())]
+        return np.column_stack([values[rows] for values in targets])[np.isfinite(self.panel.target[rows])]
 
     def predictions_of(self, i: int, model: str) -> Float32 | None:
         """Another model's predictions for the rows of a batch, NaN where unknown; None for synthetic rows, which have none.

@@ -18,6 +18,8 @@ def bins_of(stream: TrainingStream) -> int:
 def quantile_matrix(stream: TrainingStream, max_bin: int, n_threads: int | None = None, pages: str | None = None) -> Any:
     """An xgboost.QuantileDMatrix of all rows of the stream with their targets and weights.
 
+    Labels are a matrix, a column a target, where the stream has several targets.
+
     pages: a folder for binned rows, for an xgboost.ExtMemQuantileDMatrix; None keeps them in memory.
     """
     import xgboost
@@ -55,6 +57,7 @@ def _iterator(stream: TrainingStream, pages: str | None) -> Any:
             i = self.next_batch
             batch = None if stream.binned else stream[i]
             data, label = stream.in_bins(i) if batch is None else (batch.X, batch.y)
+            label = label if stream.n_targets == 1 else stream.target_matrix(i)
             weight = {"weight": np.full(len(label), stream.weight_of(i), np.float32)} if stream.weighted else {}
             input_data(data=data, label=label, **weight)
             self.next_batch += 1

@@ -23,6 +23,10 @@ PAGES_BYTES, PREDICTED_BYTES = 2_200_000, 8
 """On disk: report and plots; id, era, target and split of a row of the prediction table."""
 INGEST_BYTES, INGESTED_BYTES = 350_000_000, 330
 """The reader's peak: decoded pieces of the files; ids, eras and targets of a row while they are put in order."""
+TARGET_BYTES = 24
+"""A row of a model that learns several targets jointly, for each but the first: labels, gradients and predictions."""
+FURTHER_LEAVES = 0.35
+"""The file of such a model grows by this share of that of one target, for each but the first."""
 SCORED_BYTES = 150
 """A row of the prediction table while it is put together: id, era, target and split as Python and polars hold them."""
 
@@ -141,7 +145,11 @@ def _memory(task: EstimateInputs, used: set[str]) -> int:
     further = len(config.data.auxiliary_targets)
     targets = max((generator.uses_labels * (1 + further * generator.several_targets) for generator in learn), default=0)
     labels = 4 * sum(task.n_rows.values()) * targets  # a fit is shown copies, NaN where it must not see
-    training = max(model.training_bytes(rows, columns) for model, rows, columns in task.trainings())
+    further_targets = [max(map(len, config.targets_by_model(name))) - 1 for name in config.trained]
+    training = max(
+        model.training_bytes(rows, columns) + TARGET_BYTES * rows * n_further
+        for n_further, (model, rows, columns) in zip(further_targets, task.trainings(), strict=True)
+    )
     report = REPORT_BYTES + COMPARED_BYTES * (len(config.variants) > 1)
     row_bytes = SCORED_BYTES + 12 * len(config.variants) * len(config.seeds)
     return libraries + labels + max(fits, default=0) + max(training, report + task.rows_of(splits.validation) * row_bytes)
@@ -151,14 +159,16 @@ def _disk(task: EstimateInputs, used: set[str]) -> int:
     config, n_seeds = task.config, len(task.config.seeds)
     widths = [len(config.generators[name].names_out()) * (n_seeds if config.generators[name].stochastic else 1) for name in used]
     columns = 4 * task.rows_written() * sum(widths)
-    targets = {name: len(config.targets_of(name)) for name in config.trained}
+    models = {name: config.targets_by_model(name) for name in config.trained}
+    outputs = sum(len(targets) for of_variant in models.values() for targets in of_variant)
     predicted = task.rows_of(task.plan.splits.validation) + sum(task.rows_of(fold.splits.validation) for fold in task.folds)
-    predictions = predicted * (PREDICTED_BYTES + 4 * n_seeds * (sum(targets.values()) + len(config.variants)))
+    predictions = predicted * (PREDICTED_BYTES + 4 * n_seeds * (outputs + len(config.variants)))
     trainings = task.trainings()
-    saved = sum(n * model.saved_bytes(*size) for n, (model, *size) in zip(targets.values(), trainings, strict=True))
-    models = n_seeds * (2 + len(task.folds)) * saved  # in the cache and the run
+    sizes = [sum(1 + FURTHER_LEAVES * (len(targets) - 1) for targets in of_variant) for of_variant in models.values()]
+    saved = round(sum(n * model.saved_bytes(*size) for n, (model, *size) in zip(sizes, trainings, strict=True)))
+    kept = n_seeds * (2 + len(task.folds)) * saved  # in the cache and the run
     pages = max(model.training_disk_bytes(*size) for model, *size in trainings)
-    return PAGES_BYTES + columns + task.kept_bytes() * n_seeds + predictions + models + pages
+    return PAGES_BYTES + columns + task.kept_bytes() * n_seeds + predictions + kept + pages
 
 
 def refuse_too_much(task: EstimateInputs, cache: Path, memory: int | None = None) -> None:

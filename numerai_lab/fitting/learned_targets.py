@@ -11,7 +11,7 @@ from numerai_lab.config.schema import Config, Variant
 from numerai_lab.core.arrays import Float32
 from numerai_lab.core.era_ranges import ranges_text
 from numerai_lab.core.errors import NlabError
-from numerai_lab.core.panel import Panel
+from numerai_lab.core.panel import Auxiliary, Panel
 from numerai_lab.core.splits import Splits
 from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.fitting.run_context import RunContext
@@ -44,8 +44,10 @@ def plan_for(config: Config, splits: Splits, panel: Panel) -> FitPlan:
 
 
 def remarks_of(plan: FitPlan, panel: Panel) -> Iterator[str]:
-    """Remarks on training rows that transforms leave out, because the data lack what they read."""
+    """Remarks on training rows that are left out: the data lack what a transform reads, or one of the targets learned jointly."""
     config, every = plan.config, FitPlan.of(plan.config, plan.splits).models
+    for name in config.trained:
+        yield from _jointly_left_out(config, name, panel.only(plan.models[name]))
     for name, variant in config.variants.items():
         if variant.target_transform is None:
             continue
@@ -55,30 +57,55 @@ def remarks_of(plan: FitPlan, panel: Panel) -> Iterator[str]:
             yield f"variants.{name} learns from {n_rows:,} fewer rows than others ({n_eras} eras as a whole): {transform.lacks}"
 
 
-def learning(context: RunContext, name: str, target: str) -> RunContext:
-    """The context in which a variant's model of one of its targets, and its augmenters, are fitted.
+def _jointly_left_out(config: Config, name: str, panel: Panel) -> Iterator[str]:
+    """A remark on the training rows that a variant leaves out because one of its targets is unknown there."""
+    for targets in config.targets_by_model(name):
+        if len(targets) == 1:
+            continue
+        known = np.array([np.isfinite(target_values(panel, config, target)) for target in targets])
+        rows = np.concatenate([np.arange(first, last) for first, last in panel.bounds])
+        n_known = known[:, rows].sum(0)
+        n_any, n_all = int((n_known > 0).sum()), int((n_known == len(targets)).sum())
+        if n_all < n_any:
+            yield (
+                f"variants.{name} leaves out {n_any - n_all:,} of {n_any:,} training rows, where some of {' and '.join(targets)} "
+                "is unknown: one model learns them together"
+            )
 
-    The target of its panel is what the model learns in the training eras of the variant, and NaN elsewhere. Raises NlabError
-    where the transform leaves too little of the target.
+
+def learning(context: RunContext, name: str, targets: tuple[str, ...]) -> RunContext:
+    """The context in which a variant's model of some of its targets, and its augmenters, are fitted.
+
+    The target of its panel is what the model learns in the training eras of the variant, and NaN elsewhere. Further targets
+    are its auxiliary ones; all are NaN where one of them is. Raises NlabError where too little of the targets is known, or
+    left by the transform.
     """
-    config, context = context.config, replace(context.for_variant(name), target=target)
+    config, context = context.config, replace(context.for_variant(name), targets=targets)
     if config.learns_own_target(name):
         return context
     variant, eras = config.variants[name], context.train
     transform = variant.target_transform
-    key = repr(("labels", target, transform and transform.seed_key, ranges_text(eras)))
+    key = repr(("labels", targets, transform and transform.seed_key, ranges_text(eras)))
     labels = context.scratch.fetch(key)
     if labels is None:
-        labels = _labels(context.panel, target_values(context.panel, config, target), transform, eras)
+        values = [_labels(context.panel, target_values(context.panel, config, target), transform, eras) for target in targets]
+        labels = np.array(values)
+        labels[:, ~np.isfinite(labels).all(0)] = np.nan
         context.scratch.keep(key, labels)
-    panel = replace(context.panel, target=labels, auxiliary={})
-    n_left = sum(np.isfinite(labels[panel.rows(era)]).any() for era in eras)
+    first, *further = labels
+    auxiliary = {target: Auxiliary(values) for target, values in zip(targets[1:], further, strict=True)}
+    panel = replace(context.panel, target=first, auxiliary=auxiliary)
+    n_left = sum(np.isfinite(first[panel.rows(era)]).any() for era in eras)
     if n_left < FEWEST_ERAS:
         raise NlabError(
-            f"variants.{name}: {n_left} of {len(eras)} training eras have anything of {target!r} left to learn"
+            f"variants.{name}: {n_left} of {len(eras)} training eras have anything of {_named(targets)} left to learn"
             + (f" after {transform.kind}; lower its proportion, or let it read fewer features" if transform else "")
         )
     return replace(context, panel=panel, labels=hashlib.sha256(np.ascontiguousarray(labels).data).hexdigest())
+
+
+def _named(targets: tuple[str, ...]) -> str:
+    return " and ".join(map(repr, targets)) + (" together" if len(targets) > 1 else "")
 
 
 def target_values(panel: Panel, config: Config, target: str) -> Float32:
@@ -89,9 +116,10 @@ def target_values(panel: Panel, config: Config, target: str) -> Float32:
     return panel.target
 
 
-def with_learned_rows(panel: Panel, config: Config, name: str, target: str, eras: Iterable[int]) -> Panel:
-    """The panel with a target of a variant, untransformed; NaN in rows of these eras that its model does not learn from."""
-    values, transform = np.array(target_values(panel, config, target)), config.variants[name].target_transform
+def with_learned_rows(panel: Panel, config: Config, name: str, targets: tuple[str, ...], eras: Iterable[int]) -> Panel:
+    """The panel with the first target of a model, untransformed; NaN in rows of these eras that it does not learn from."""
+    every = np.array([target_values(panel, config, target) for target in targets])
+    values, transform = np.where(np.isfinite(every).all(0), every[0], np.float32(np.nan)), config.variants[name].target_transform
     for era in eras if transform is not None else ():
         assert transform is not None
         values[panel.rows(era)][~transform.covers(panel, era)] = np.nan
@@ -100,7 +128,9 @@ def with_learned_rows(panel: Panel, config: Config, name: str, target: str, eras
 
 def learns_note(config: Config, variant: Variant) -> str:
     """The note in tables on what the models of a variant learn; empty where it is the run's target as it is."""
-    parts = [f"learns {' and '.join(variant.targets)}"] if variant.targets and variant.targets != [config.data.target] else []
+    targets = variant.targets or []
+    together = " in one model" if len(targets) > 1 and (variant.model or config.model).learns_jointly else ""
+    parts = [f"learns {' and '.join(targets)}{together}"] if targets and targets != [config.data.target] else []
     return "; ".join([*parts, *([variant.target_transform.note] if variant.target_transform else [])])
 
 

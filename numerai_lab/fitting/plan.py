@@ -104,7 +104,7 @@ def plan(config: Config) -> RunPlan:
         rows=rows,
         memory_bytes=needs.memory_bytes,
         disk_bytes=sum(data.n_rows) * data.n_columns + needs.disk_bytes,
-        trainings=sum(len(config.targets_of(name)) for name in models) * len(config.seeds) * (1 + len(folds) + len(steps)),
+        trainings=sum(len(config.targets_by_model(name)) for name in models) * len(config.seeds) * (1 + len(folds) + len(steps)),
         folds=len(folds),
         steps=len(steps),
         seconds=_seconds(fit_plan, n_rows, data.n_columns),

@@ -60,8 +60,8 @@ class VariantFacts(_Facts):
     """A variant.
 
     kind: of its model; None for an ensemble, as are `inputs`, `models` and `targets` empty. inputs: `raw`, generators and
-    feature sets, in the order of the model's columns. models: seed → the files of its models, one for each of `targets`,
-    whose ranks are averaged. members: of an ensemble.
+    feature sets, in the order of the model's columns. models: seed → the files of its models, one for each of `targets`
+    or one for all, whose ranks are averaged. members: of an ensemble.
     """
 
     kind: str | None

@@ -40,7 +40,7 @@ def _contradictions(facts: Portable, config: Config) -> Iterator[str]:
         if name not in config.generators or {*part.files} != {*facts.seeds} or not _in_models(part.files.values()):
             yield f"generator {name} is not that of the config"
     for name, variant in facts.variants.items():
-        if not _as_in_config(name, variant, config) or not _complete(variant, facts):
+        if not _as_in_config(name, variant, config) or not _complete(name, variant, facts, config):
             yield f"variant {name} is not that of the config"
 
 
@@ -63,12 +63,12 @@ def _as_in_config(name: str, facts: VariantFacts, config: Config) -> bool:
     return same_after and not facts.members and facts.inputs == variant.inputs and facts.targets == config.targets_of(name)
 
 
-def _complete(variant: VariantFacts, facts: Portable) -> bool:
+def _complete(name: str, variant: VariantFacts, facts: Portable, config: Config) -> bool:
     """Whether all that a variant names is among the facts."""
     if variant.neutralize and variant.neutralize.features not in facts.sets:
         return False
     if variant.members:
         return {*variant.members} <= {*facts.variants}
-    files = variant.models.values()
-    whole = all(len(of_seed) == len(variant.targets) and _in_models(of_seed) for of_seed in files)
+    files, n_models = variant.models.values(), len(config.targets_by_model(name))
+    whole = all(len(of_seed) == n_models and _in_models(of_seed) for of_seed in files)
     return {*variant.inputs} <= {RAW, *facts.generators, *facts.sets} and {*variant.models} == {*facts.seeds} and whole

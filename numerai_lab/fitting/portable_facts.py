@@ -128,7 +128,7 @@ def _variant_facts(config: Config, name: str, shared: Mapping[str, str], folder:
     return VariantFacts(
         kind=model.kind,
         inputs=variant.inputs,
-        models={seed: tuple(_model_files(config, shared[name], seed, targets, folder)) for seed in config.seeds},
+        models={seed: tuple(_model_files(config, shared[name], seed, folder)) for seed in config.seeds},
         targets=targets,
         members=(),
         neutralize=neutralize,
@@ -136,11 +136,11 @@ def _variant_facts(config: Config, name: str, shared: Mapping[str, str], folder:
     )
 
 
-def _model_files(config: Config, name: str, seed: int, targets: Iterable[str], folder: Path) -> Iterable[str]:
-    """The file of each target's model. Raises NlabError where one is missing."""
+def _model_files(config: Config, name: str, seed: int, folder: Path) -> Iterable[str]:
+    """The file of each model of a variant. Raises NlabError where one is missing."""
     there = {Path(path).stem: path for path in models_of(folder, name, seed)}
-    for target in targets:
-        stem = model_name(name, seed, config.number_of(name, target))
+    for targets in config.targets_by_model(name):
+        stem = model_name(name, seed, config.number_of(name, targets))
         if stem not in there:
             raise damaged_run(folder, f"keeps no model of {stem}")
         yield there[stem]

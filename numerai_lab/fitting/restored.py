@@ -49,9 +49,9 @@ class Restored:
         with display.task(f"predict eras {span_text(eras)}"):
             return predicted(self.partial_config, self.shared, future, partial(self._values, future))
 
-    def _values(self, future: Panel, name: str, seed: int, target: str) -> Float32:
+    def _values(self, future: Panel, name: str, seed: int, targets: tuple[str, ...]) -> Float32:
         inputs = self.config.variants[name].inputs
-        model = self._model(name, seed, self.config.number_of(name, target))
+        model = self._model(name, seed, self.config.number_of(name, targets))
         fits = {name: self._fits(name, seed) for name in inputs if name in self.config.generators}
         sets = [name for name in inputs if name in self.config.input_sets]
         parts = []

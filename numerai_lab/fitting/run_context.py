@@ -38,7 +38,7 @@ class RunContext:
     cache: finished stages; None = nothing outlives the run.
     content: hashes of what the panel's eras hold; by default equal to no other's.
     variant: the variant whose model and augmenters are fitted; None where generators are.
-    target: the target that this model learns, by name; None where there is none.
+    targets: the targets that this model learns, by name; empty where there is no model.
     labels: a hash of what the model learns; empty where that is the run's target as it is.
     """
 
@@ -51,7 +51,7 @@ class RunContext:
     cache: Cache | None = None
     content: Content = field(default_factory=UniqueContent)
     variant: str | None = None
-    target: str | None = None
+    targets: tuple[str, ...] = ()
     labels: str = ""
 
     @cached_property

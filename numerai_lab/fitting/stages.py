@@ -87,8 +87,9 @@ def trained(
 ) -> Float32:
     """Two stages: the trained model of a variant, and its predictions for the rows of `future`.
 
-    The context must be that of the variant and of the target to learn (`learning`). encoder: the generator whose encoder the
-    model begins with. Raises NlabFailure for predictions that are not finite.
+    They are rows × targets where the model learned several. The context must be that of the variant and of the targets to
+    learn (`learning`). encoder: the generator whose encoder the model begins with. Raises NlabFailure for predictions that
+    are not finite.
     """
     inputs, label = context.config.variants[name].inputs, model_name(name, seed, _number(context))
     model = fitted_model(name, context, fitted, encoder, seed)
@@ -149,10 +150,9 @@ def fitted_model(name: str, context: RunContext, fitted: Mapping[str, InputColum
 
 
 def _number(context: RunContext) -> int | None:
-    """The place of the target that the model learns among those of its variant, from 1; None where it is the only one."""
+    """The place of the model among those of its variant, from 1; None where it is the only one."""
     assert context.variant is not None
-    assert context.target is not None
-    return context.config.number_of(context.variant, context.target)
+    return context.config.number_of(context.variant, context.targets)
 
 
 def _first_invented(context: RunContext) -> int:
@@ -179,7 +179,7 @@ def _stream(
     seed: int,
 ) -> TrainingStream:
     eras = context.train
-    train = _with_columns(context.panel.labelled(eras).only(eras).for_fitting(), inputs, fitted)
+    train = _with_columns(context.panel.labelled(eras, context.targets[1:]).only(eras).for_fitting(), inputs, fitted)
     generators = {name: fitted[name] for name in inputs if name != RAW}
     names = {RAW: train.raw_names, **{n: tuple(f"{n}_{c}" for c in g.names) for n, g in generators.items()}}
     return TrainingStream(

@@ -95,8 +95,8 @@ def check_methods(config: Config, panel: Panel, plan: FitPlan) -> None:
                     message = str(error)
                 problems |= {f"generators.{name}: {message}": None} if message else {}
         left = plan.models[variant_name]
-        for target in config.targets_of(variant_name) if variant.augment else ():
-            learned = with_learned_rows(panel, config, variant_name, target, left).labelled(left).only(left).for_fitting()
+        for targets in config.targets_by_model(variant_name) if variant.augment else ():
+            learned = with_learned_rows(panel, config, variant_name, targets, left).labelled(left).only(left).for_fitting()
             messages = {name: config.augmenters[name].refusal(learned) for name in variant.augment}
             problems |= {f"augmenters.{name}: {message}": None for name, message in messages.items() if message}
     if problems:
@@ -109,8 +109,8 @@ def train_and_predict(context: RunContext, fitted: Mapping[tuple[str, int], Fitt
     future = context.panel.only(context.splits.validation).without_target()
     inputs = _inputs_of(context, fitted)
 
-    def values_of(name: str, seed: int, target: str) -> Float32:
-        return trained(name, learning(context, name, target), future, *inputs(name, seed), seed)
+    def values_of(name: str, seed: int, targets: tuple[str, ...]) -> Float32:
+        return trained(name, learning(context, name, targets), future, *inputs(name, seed), seed)
 
     return predicted(config, context.plan.shared_models, future, values_of)
 
@@ -120,8 +120,8 @@ def train_models(context: RunContext, fitted: Mapping[tuple[str, int], Fitted]) 
     config, inputs = context.config, _inputs_of(context, fitted)
     for name in dict.fromkeys(context.plan.shared_models.values()):
         for seed in config.seeds:
-            for target in config.targets_of(name):
-                fitted_model(name, learning(context, name, target), *inputs(name, seed), seed)
+            for targets in config.targets_by_model(name):
+                fitted_model(name, learning(context, name, targets), *inputs(name, seed), seed)
 
 
 def _inputs_of(
@@ -139,12 +139,12 @@ def _inputs_of(
 
 
 def predicted(
-    config: Config, shared: Mapping[str, str], future: Panel, values_of: Callable[[str, int, str], Float32]
+    config: Config, shared: Mapping[str, str], future: Panel, values_of: Callable[[str, int, tuple[str, ...]], Float32]
 ) -> Predictions:
     """Predictions of every variant and seed for the rows of `future`: those of models, neutralised and averaged.
 
     shared: variant → the variant whose models it shares. values_of: what the model of a variant predicts, by variant, seed and
-    target; called once a model. Models of several targets are averaged by their per-era ranks.
+    targets; called once a model. What is predicted of several targets is averaged by its per-era ranks.
     """
     values: dict[Column, Float32] = {}
     for seed in config.seeds:
@@ -153,12 +153,12 @@ def predicted(
             if variant.ensemble is None:
                 model = shared[name]
                 if model not in by_model:
-                    of_targets = [values_of(model, seed, target) for target in config.targets_of(name)]
-                    by_model[model] = of_targets[0] if len(of_targets) == 1 else _rank_average(future, of_targets)
+                    of_targets = np.column_stack([values_of(model, seed, targets) for targets in config.targets_by_model(name)])
+                    by_model[model] = of_targets[:, 0] if of_targets.shape[1] == 1 else _rank_average(future, of_targets)
                 values[Column(name, seed)] = _neutralised(future, by_model[model], variant.neutralize)
         for name, variant in config.variants.items():
             if variant.ensemble is not None:
-                mean = _rank_average(future, [values[Column(member, seed)] for member in variant.ensemble])
+                mean = _rank_average(future, np.column_stack([values[Column(member, seed)] for member in variant.ensemble]))
                 values[Column(name, seed)] = _neutralised(future, mean, variant.neutralize)
     columns = tuple(Column(name, seed) for name in config.variants for seed in config.seeds)
     rows = np.concatenate([np.arange(first, last) for first, last in future.bounds])
@@ -170,9 +170,9 @@ def _by_era(future: Panel, values: Float32) -> list[Float32]:
     return np.split(values, np.cumsum(future.bounds[:, 1] - future.bounds[:, 0])[:-1])
 
 
-def _rank_average(future: Panel, members: list[Float32]) -> Float32:
-    """The mean of the members' per-era ranks."""
-    parts = [rank(part.astype(np.float64)).mean(1) for part in _by_era(future, np.column_stack(members))]
+def _rank_average(future: Panel, members: Float32) -> Float32:
+    """The mean of the members' per-era ranks. members: rows × members."""
+    parts = [rank(part.astype(np.float64)).mean(1) for part in _by_era(future, members)]
     return np.concatenate(parts).astype(np.float32)
 
 

@@ -33,6 +33,11 @@ class Model(Component):
         """Rows may have weights."""
         return True
 
+    @property
+    def learns_jointly(self) -> bool:
+        """One model learns all targets of a variant; it predicts a column for each where there are several."""
+        return False
+
     def refusal(self, panel: Panel) -> str:
         """A sentence that says why the model can't be trained; empty where it can.
 
@@ -64,7 +69,7 @@ class Model(Component):
 
     @abstractmethod
     def predict(self, X: Float32) -> Float32:
-        """Predictions for rows × inputs, float32."""
+        """Predictions for rows × inputs: float32, rows; rows × targets of a model that learned several jointly."""
 
     @abstractmethod
     def saved(self) -> tuple[str, bytes]:

@@ -4,6 +4,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from functools import cache
+from importlib.metadata import version
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -19,6 +20,10 @@ from numerai_lab.models.era_boost import ROUNDS, EraBoost
 
 OF_DART = ("rate_drop", "skip_drop")
 """Parameters that only `booster: dart` has."""
+NOT_OF_TREES = ("kind", "n_estimators", "n_jobs", "external_memory", "era_boost", "multi_strategy")
+"""Parameters that XGBoost gets in another way, or not at all."""
+VECTOR_LEAVES = (3, 2)
+"""The first version of XGBoost whose trees of several targets sample rows and know the gain of a split."""
 KEEP_EVERY = 60.0
 """Seconds between two checkpoints at least; they are taken every `ROUNDS` trees."""
 
@@ -81,9 +86,18 @@ class XGBoost(Boosting):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "cpu", description="where trees are grown; auto = cuda where there is a GPU, whose trees differ a little"
     )
+    multi_strategy: Literal["one_output_per_tree", "multi_output_tree"] = Field(
+        "one_output_per_tree",
+        description="multi_output_tree: one model learns all `targets` of a variant, and its leaves hold a value for each; "
+        "else each has a model of its own",
+    )
     era_boost: EraBoost | None = Field(
         None, description="grow later trees on the training eras that the trees so far rank worst: `{every: 10, share: 0.5}`"
     )
+
+    @property
+    def learns_jointly(self) -> bool:
+        return self.multi_strategy == "multi_output_tree"
 
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
@@ -95,9 +109,17 @@ class XGBoost(Boosting):
             raise ValueError("booster: dart drops trees at random, and era_boost chooses eras by all of them; leave one out")
         elif self.external_memory:
             raise ValueError("booster: dart reads all rows again for every dropped tree; leave external_memory out")
+        if self.learns_jointly and self.booster == "dart":
+            raise ValueError("XGBoost has no multi_strategy: multi_output_tree for booster: dart; leave one out")
+        if self.learns_jointly and self.era_boost is not None:
+            raise ValueError(
+                "multi_strategy: multi_output_tree has several targets, and era_boost ranks eras by one; leave one out"
+            )
         return self
 
     def refusal(self, panel: Panel) -> str:
+        if self.learns_jointly and (message := _without_vector_leaves()):
+            return message
         if self.device != "cuda" or has_cuda():
             return ""
         return "device: cuda: there is no GPU that XGBoost can use; take device: auto or cpu"
@@ -119,7 +141,8 @@ class XGBoost(Boosting):
             "objective": "reg:squarederror",
             "tree_method": "hist",
             "nthread": self.n_jobs or None,
-            **self.model_dump(exclude={"kind", "n_estimators", "n_jobs", "external_memory", "era_boost", *OF_DART}),
+            **self.model_dump(exclude={*NOT_OF_TREES, *OF_DART}),
+            **({"multi_strategy": self.multi_strategy} if stream.n_targets > 1 else {}),
             **({key: getattr(self, key) for key in OF_DART} if self.booster == "dart" else {}),
             "max_bin": self._bins(stream),
             "device": "cuda" if self.device == "cuda" or (self.device == "auto" and has_cuda()) else "cpu",
@@ -188,6 +211,15 @@ def has_cuda() -> bool:
         return False
     n_devices = ctypes.c_int(0)
     return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(n_devices)) == 0 and n_devices.value > 0
+
+
+def _without_vector_leaves() -> str:
+    """Why the installed XGBoost can't learn several targets in one tree; empty where it can."""
+    installed = version("xgboost")
+    if tuple(int(part) for part in installed.split(".")[:2]) >= VECTOR_LEAVES:
+        return ""
+    wanted = ".".join(map(str, VECTOR_LEAVES))
+    return f"multi_strategy: multi_output_tree needs XGBoost {wanted}, {installed} is installed; pip install 'xgboost>={wanted}'"
 
 
 def _weights_on_worst(era_boost: EraBoost, stream: TrainingStream, matrix: Any, booster: Any) -> Float32:

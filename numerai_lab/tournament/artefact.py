@@ -29,7 +29,8 @@ class Artefact:
         """Raises NlabError where the variant, or a part of it, can't be deployed."""
         self.facts.refuse_unportable(self.variant)
         for name in self.facts.members_of(self.variant):
-            problems = {f"variants.{name}": undeployable_model(self.config.model_of(name))}
+            outputs = max(map(len, self.config.targets_by_model(name)))
+            problems = {f"variants.{name}": undeployable_model(self.config.model_of(name), outputs)}
             problems |= {f"generators.{part}": undeployable(self.config.generators[part]) for part in self._generators_of(name)}
             for where, message in problems.items():
                 if message:

@@ -25,10 +25,10 @@ def model_arrays(model: Model, content: bytes) -> Plain:
     return next(convert for kind, convert in CONVERTERS.items() if isinstance(model, kind))(content)
 
 
-def undeployable_model(model: Model) -> str:
-    """A sentence that says why a model can't be deployed; empty where it can."""
+def undeployable_model(model: Model, outputs: int = 1) -> str:
+    """A sentence that says why a model can't be deployed; empty where it can. outputs: targets that it predicts at once."""
     if any(isinstance(model, kind) for kind in CONVERTERS):
-        return ""
+        return "" if outputs == 1 else f"{model.kind} with several outputs can't be deployed; train a model for each target"
     return f"the model {model.kind} needs more than numpy, so it can't be deployed; deploy a variant with another model"
 
 

@@ -134,7 +134,7 @@ def test_augmenters_see_the_transformed_target_and_their_rows_inherit_it(tmp_pat
     )
     config.augmenters["drawn"] = Curious()
     panel = panel_with_model()
-    context = learning(context_of(config, panel, tmp_path), "v", "target")
+    context = learning(context_of(config, panel, tmp_path), "v", ("target",))
     assert panel.target is not None
     expected = gauss(panel.target[panel.rows(3)][:, None].astype(np.float64))[:, 0].astype(np.float32)
     stream = rows_stream(context, {name: fitted_augmenter(context, name, 0) for name in ("again", "drawn")}, 0)
@@ -188,7 +188,7 @@ def test_a_target_of_which_the_features_leave_nothing_is_refused(tmp_path: Path)
     few = replace(panel, bounds=panel.bounds - [[0, 30]])  # 10 rows an era, explained by 12 features
     config = config_of({"baseline": {"target_transform": TRANSFORMS["neutral"]}})
     with pytest.raises(NlabError, match="0 of 15 training eras have anything of 'target' left to learn after neutralized"):
-        learning(context_of(config, few, tmp_path), "baseline", "target")
+        learning(context_of(config, few, tmp_path), "baseline", ("target",))
 
 
 @pytest.mark.parametrize(
