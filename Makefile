@@ -3,7 +3,7 @@ VENV := .venv
 NLAB := $(VENV)/bin/nlab
 WORKERS ?= 2
 
-.PHONY: run test check bench bench-busy bench-umap bench-umap-full bench-full bench-full-mlp same-predictions audit methods controls controls-faults soak simulate calibrate docs docs-pages clean
+.PHONY: run test check bench bench-scoring bench-busy bench-umap bench-umap-full bench-full bench-full-mlp same-predictions audit methods controls controls-faults soak simulate calibrate docs docs-pages clean
 
 run: $(VENV)/.installed
 	$(NLAB) run configs/quickstart.yaml
@@ -20,6 +20,10 @@ check: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -s --override-ini addopts= tests/bench --ignore=tests/bench/test_audits.py --ignore=tests/bench/test_umap_full.py --ignore=tests/bench/test_full_mlp.py --ignore=tests/bench/test_busy.py
+
+# Scoring beside numerai-tools, in CPU seconds of one thread each: two minutes.
+bench-scoring: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m pytest -s --override-ini addopts= tests/bench/test_scoring.py
 
 # The tiny quickstart beside eight busy processes: by default, with one thread, and with threads that spin; minutes.
 bench-busy: $(VENV)/.installed-dev

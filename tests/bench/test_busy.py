@@ -44,9 +44,10 @@ def test_beside_busy_processes_the_quickstart_is_hardly_slower_than_with_one_thr
     quiet = seconds_of_quickstart(tmp_path)
     with busy_processes():
         seconds: dict[str, list[float]] = {"default": [], "one thread": [], "spinning": []}
-        for _ in range(3):
-            seconds["default"].append(seconds_of_quickstart(tmp_path))
-            seconds["one thread"].append(seconds_of_quickstart(tmp_path, OMP_NUM_THREADS="1"))
+        for _ in range(2):
+            for name, environ in (("default", {}), ("one thread", {"OMP_NUM_THREADS": "1"})):
+                seconds[name].append(seconds_of_quickstart(tmp_path, **environ))
+                print(f"{name}: {seconds[name][-1]:.1f} s", flush=True)
         seconds["spinning"].append(seconds_of_quickstart(tmp_path, OMP_NUM_THREADS=str(usable_cores()), OMP_WAIT_POLICY="ACTIVE"))
     print(f"\n{usable_cores()} cores, nothing beside it: {quiet:.1f} s; beside {BUSY} busy processes:")
     for name, values in seconds.items():
