@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+from typing import Annotated
 
 import typer
 
@@ -16,7 +17,9 @@ from numerai_lab.cli.data import data_app
 from numerai_lab.cli.deploy import deploy
 from numerai_lab.cli.describe import describe
 from numerai_lab.cli.docs import docs
+from numerai_lab.cli.doctor import doctor
 from numerai_lab.cli.export import export
+from numerai_lab.cli.init import init
 from numerai_lab.cli.inspect import inspect
 from numerai_lab.cli.ledger import ledger
 from numerai_lab.cli.list import list_
@@ -41,7 +44,6 @@ from numerai_lab.cli.validate import validate
 from numerai_lab.core.processors import set_threads
 
 app = typer.Typer(
-    help="Find out whether unsupervised features and synthetic rows make Numerai models better.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -72,15 +74,34 @@ app.command()(predict)
 app.command()(live)
 app.command("open")(open_)
 app.command("list")(list_)
+app.command()(init)
 app.command()(new)
+app.command()(doctor)
 app.command()(schema)
 app.command()(describe)
 app.command()(docs)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"nlab {version('numerai_lab')}")
+        raise typer.Exit
+
+
+@app.callback()
+def nlab(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="print the version and exit")
+    ] = False,
+) -> None:
+    """Find out whether unsupervised features and synthetic rows make Numerai models better."""
+
+
 COMPUTING = {
     *("run", "resume", "sweep", "audit", "methods", "controls", "power", "score", "export", "transform", "inspect", "unseal"),
-    *("predict", "live", "deploy"),
+    *("predict", "live", "deploy", "doctor"),
 }
 """Commands that look for idle cores before they load a library that computes."""
 

@@ -1,10 +1,11 @@
 """`nlab new`: prints a starter config."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import Plugins
+from numerai_lab.cli.terminal import Plugins, expanded
 
 
 def kinds() -> list[str]:
@@ -21,6 +22,12 @@ def new(
             help="generators, augmenters, a target transform, a model, a source", show_default=False, autocompletion=kinds
         ),
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            callback=expanded, help="write it there instead, with schema.json beside it, by which editors complete keys"
+        ),
+    ] = None,
     plugin: Plugins = None,
 ) -> None:
     """Print a commented config to begin with.
@@ -29,4 +36,10 @@ def new(
     """
     from numerai_lab.config.starter import starter
 
-    print(starter(names or []), end="")
+    text = starter(names or [])
+    if out is None:
+        print(text, end="")
+    else:
+        from numerai_lab.runs.new_workspace import write_starter
+
+        write_starter(out, text)

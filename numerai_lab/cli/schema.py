@@ -1,10 +1,8 @@
 """`nlab schema`: the JSON schema by which editors complete configs."""
 
-import json
-
 
 def schema() -> None:
     """Print the JSON schema of configs, for editors."""
-    from numerai_lab.config.starter import schema as schema_of_configs
+    from numerai_lab.runs.new_workspace import schema_text
 
-    print(json.dumps(schema_of_configs(), indent=1, ensure_ascii=False))
+    print(schema_text(), end="")

@@ -11,6 +11,7 @@ from numerai_lab.augmenters import Augmenter
 from numerai_lab.config.kinds import algorithms_of, named
 from numerai_lab.config.kinds import family as family_of
 from numerai_lab.config.messages import FAMILIES
+from numerai_lab.config.other_names import unknown_method
 from numerai_lab.core.component import Component
 from numerai_lab.core.errors import NlabError, nearest
 from numerai_lab.generators import Generator
@@ -48,9 +49,7 @@ def description(name: str) -> dict[str, Any]:
                 "control": _control(entry),
                 "parameters": parameters,
             }
-    raise NlabError(
-        f"describe: nothing is called {name!r}; {nearest(name, [n for members in CATALOGUE.values() for n in members])}"
-    )
+    raise NlabError(f"describe: {unknown_method(name, CATALOGUE)}")
 
 
 def _text(entry: Entry) -> str:

@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.config.kinds import algorithms_of, members, named, owners
+from numerai_lab.config.other_names import help_with
 from numerai_lab.core.component import Component
 from numerai_lab.core.errors import nearest
 from numerai_lab.data import SOURCES
@@ -53,8 +54,8 @@ def sentence(detail: ErrorDetails, raw: Any, root: type[BaseModel], sections: Ma
         registered = KINDS.get(tag.split(" ")[0])
         if registered is not None and registered.algorithms():
             return _unknown_algorithm(path, registered, came[registered.chosen_by])
-        near = nearest(tag, FAMILIES[family])
-        own = "" if near.startswith("did") or family == "target_transforms" else "; --plugin FILE adds one of your own"
+        near = help_with(tag, FAMILIES[family])
+        own = "" if near.startswith(("did", "here")) or family == "target_transforms" else "; --plugin FILE adds one of your own"
         return f"{path}.{key}: unknown {tag!r}, {near}; `nlab list {family}` lists all{own}"
     if kind == "string_pattern_mismatch":
         return f"{path}: got {came!r}, wanted letters, digits and _ . + - after the first"

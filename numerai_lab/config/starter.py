@@ -10,10 +10,11 @@ from pydantic.fields import FieldInfo
 
 from numerai_lab.augmenters import AUGMENTERS, Augmenter
 from numerai_lab.config.kinds import family, says
-from numerai_lab.config.messages import KINDS
+from numerai_lab.config.messages import FAMILIES, KINDS
+from numerai_lab.config.other_names import unknown_method
 from numerai_lab.config.schema import Config
 from numerai_lab.core.component import Component
-from numerai_lab.core.errors import NlabError, nearest
+from numerai_lab.core.errors import NlabError
 from numerai_lab.core.split_config import SplitsConfig
 from numerai_lab.data import SOURCES
 from numerai_lab.generators import GENERATORS, Generator
@@ -22,7 +23,7 @@ from numerai_lab.target_transforms import TARGET_TRANSFORMS
 
 WIDTH = 118
 SCHEMA_LINE = "# yaml-language-server: $schema=schema.json"
-"""The first line of a config, by which editors find the output of `nlab schema`."""
+"""The first line of a config beside whose folder's files `schema.json` lies, by which editors find it."""
 PLACEHOLDER = "FILL_IN"
 
 
@@ -34,7 +35,7 @@ def starter(names: Sequence[str]) -> str:
     """
     for name in names:
         if name not in KINDS:
-            raise NlabError(f"new: nothing is called {name!r}; {nearest(name, KINDS)}")
+            raise NlabError(f"new: {unknown_method(name, FAMILIES)}")
     sources, models = ([name for name in names if name in registry] for registry in (SOURCES, MODELS))
     if len(sources) > 1 or len(models) > 1:
         raise NlabError(f"new: a config has one source and one model; got {', '.join((*sources, *models))}")
@@ -49,7 +50,7 @@ def starter(names: Sequence[str]) -> str:
             "variants; print two configs, and write the variant of one into the other"
         )
     title = "_".join([*methods["generators"], *methods["augmenters"]] or names) or "experiment"
-    lines = [SCHEMA_LINE, f"# Made by `nlab new {' '.join(names)}`; every value is the default.", f"name: {title}", "seeds: [0]"]
+    lines = [f"# Made by `nlab new {' '.join(names)}`; every value is the default.", f"name: {title}", "seeds: [0]"]
     lines += ["data:", *_slice(SOURCES[(sources or ["synthetic"])[0]], "source", 1)]
     lines += ["splits:", *_parameters(SplitsConfig, list(SplitsConfig.model_fields), 1)]
     for key, kinds in methods.items():

@@ -66,13 +66,13 @@ def integers_are_faster() -> bool:
 
 @cache
 def _probed() -> bool:
-    """The better of some short tries of each, on one small matrix."""
+    """The better of some short tries of each, on one small matrix; other processes disturb single tries."""
     import torch
 
     cells = np.ones((1024, 256), np.int8)
     integers, floats = torch.from_numpy(cells), cells.astype(np.float32)
     seconds: dict[bool, float] = {}
-    for _ in range(5):
+    for _ in range(15):
         for by_integers in (True, False):
             start = time.perf_counter()
             _ = torch._int_mm(integers.T, integers) if by_integers else floats.T @ floats

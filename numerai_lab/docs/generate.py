@@ -48,6 +48,9 @@ READ_MORE = {
     "ledger": "trust.md#the-holdout",
     "submit": "tournament.md#submit-predictions",
     "schedule": "tournament.md#submit-in-every-round",
+    "init": "quickstart.md#run-it",
+    "doctor": "quickstart.md#run-it",
+    "new": "configs.md",
     "data": "data.md",
     "cache": "cache-and-resume.md",
 }

@@ -28,6 +28,14 @@ def free_memory(cgroups: Path = CGROUPS, controlled: Path = CONTROLLED) -> int:
     return min(left)
 
 
+def total_memory(cgroups: Path = CGROUPS, controlled: Path = CONTROLLED) -> int:
+    """Bytes of memory of this machine, or a control group's limit, if that is less."""
+    import psutil
+
+    limits = [numbers_in(folder / MEMORY[version][0]) for folder, version in groups_of("memory", cgroups, controlled)]
+    return min([int(psutil.virtual_memory().total), *(limit[0] for limit in limits if limit)])
+
+
 def peak_memory() -> int:
     """The most bytes that this process has held so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
