@@ -11,7 +11,10 @@ from numerai_lab.cli.terminal import say, stop
 
 def docs(
     context: typer.Context,
-    page: Annotated[str | None, typer.Argument(help="a page; without one, the pages are listed", show_default=False)] = None,
+    page: Annotated[
+        str | None,
+        typer.Argument(help="a page, or `skill` for the skill for agents; without one, the pages are listed", show_default=False),
+    ] = None,
     search: Annotated[
         str | None, typer.Option(metavar="WORD", help="print every line of the manual that contains a word", show_default=False)
     ] = None,
@@ -30,6 +33,8 @@ def docs(
         width = max(map(len, pages.ORDER))
         print(*(f"{name:{width}}  {pages.summary(name)}" for name in pages.ORDER), sep="\n")
         say("\n`nlab docs PAGE` prints a page, `nlab docs --search WORD` searches all of them")
+    elif page == "skill":
+        print(pages.skill(), end="")
     else:
         _print_page(_known(page))
 

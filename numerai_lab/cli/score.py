@@ -27,7 +27,7 @@ def score(
     oracle: Annotated[str | None, typer.Option(help="the column of a model that reads the oracle")] = None,
     table_format: FormatOption = "table",
     out: Annotated[
-        Path | None, typer.Option(callback=expanded, help="a new folder for scores.csv, scores.md and per_era.parquet")
+        Path | None, typer.Option(callback=expanded, help="a new folder for the scores, which `nlab compare` takes beside runs")
     ] = None,
 ) -> None:
     """Score a file of predictions as a run would.
@@ -39,7 +39,7 @@ def score(
     from numerai_lab.report.progress import progress_display
     from numerai_lab.report.tables import summary_columns
     from numerai_lab.report.verdicts import lines_below
-    from numerai_lab.runs.output_files import write_scores
+    from numerai_lab.runs.output_files import Tables, write_scores
     from numerai_lab.studies.rescore import Compared, score_predictions
 
     settings = load_part(config, overrides or [], ("data", "splits", "scoring"))
@@ -47,9 +47,8 @@ def score(
         stop(f"--out: {out} exists already; name a new folder")
     scored = score_predictions(predictions, settings, progress_display(), Compared(reference, truth, oracle))
     if out is not None:
-        write_scores(
-            out, scored.eras, scored.scores, scores_page(predictions.name, scored.head, scored.scores, settings.scoring.legacy)
-        )
+        page = scores_page(predictions.name, scored.head, scored.scores, settings.scoring.legacy)
+        write_scores(out, Tables(scored.scores, scored.eras), page, scored.facts)
     print_table(scored.scores, table_format, summary_columns(settings.scoring.legacy), [predictions.name, *scored.head])
     if table_format == "table":
         print("", *lines_below(scored.scores), sep="\n")

@@ -1,15 +1,43 @@
 """`nlab validate`: every problem of a config at once."""
 
-from numerai_lab.cli.terminal import ConfigFile, Plugins, Set, say
+import json
+from typing import TYPE_CHECKING
+
+import typer
+
+from numerai_lab.cli.terminal import ConfigFile, FormatOption, Plugins, Set, say
+
+if TYPE_CHECKING:
+    from numerai_lab.config.schema import Config
 
 
-def validate(config: ConfigFile, overrides: Set = None, plugin: Plugins = None) -> None:
-    """Check a config, and say every problem at once."""
-    from numerai_lab.config.installed import refuse_absent
+def validate(config: ConfigFile, overrides: Set = None, plugin: Plugins = None, table_format: FormatOption = "table") -> None:
+    """Check a config, and say every problem at once.
+
+    With --format json it prints `valid` and a list of `problems`. The exit code is 2 where there are some.
+    """
     from numerai_lab.config.loading import load_config
+    from numerai_lab.core.errors import NlabError
 
-    loaded, remarks = load_config(config, overrides or [])
-    refuse_absent(loaded)
+    try:
+        loaded, remarks = load_config(config, overrides or [])
+        _refuse_what_cannot_run(loaded)
+    except NlabError as error:
+        if table_format != "json":
+            raise
+        head, *lines = str(error).splitlines()
+        problems = [line.strip() for line in lines] or [head.removeprefix(f"{config}: ")]
+        print(json.dumps({"valid": False, "problems": problems}, indent=1, ensure_ascii=False))
+        raise typer.Exit(error.exit_code) from error
     for remark in remarks:
         say(remark)
-    print(f"{config}: valid; {len(loaded.variants)} variants: {', '.join(loaded.variants)}")
+    if table_format == "json":
+        print(json.dumps({"valid": True, "problems": []}, indent=1))
+    else:
+        print(f"{config}: valid; {len(loaded.variants)} variants: {', '.join(loaded.variants)}")
+
+
+def _refuse_what_cannot_run(config: "Config") -> None:
+    from numerai_lab.config.installed import refuse_absent
+
+    refuse_absent(config)

@@ -127,6 +127,21 @@ def make_splits(config: SplitsConfig, table: EraTable, horizon_days: int | None)
     )
 
 
+def names_no_training(config: SplitsConfig, table: EraTable) -> bool:
+    """Whether neither the config nor the data says which eras train: a table of validation rows alone."""
+    untouched = config.model_copy(update={"embargo": "auto"}) == SplitsConfig()
+    return untouched and "train" not in table.data_types
+
+
+def all_scored(table: EraTable) -> Splits:
+    """Every era with a known target is scored, in two halves; none trains. Raises NlabError where there are fewer than 2."""
+    known = [era for era, has in zip(table.eras, table.has_target, strict=True) if has]
+    if len(known) < 2:
+        raise NlabError(f"splits: {len(known)} eras have a known target; to score two halves it takes 2")
+    half = (len(known) + 1) // 2
+    return Splits((), (), tuple(known[:half]), tuple(known[half:]), 0, 0)
+
+
 def embargo_eras(spec: EmbargoSpec, horizon_days: int | None, where: str, days_per_era: int = DAYS_PER_ERA) -> tuple[int, int]:
     """Eras to leave out, and how many the horizon asks for. Raises NlabError that begins with `where`."""
     required = None if horizon_days is None else embargo_for(horizon_days, days_per_era)

@@ -21,11 +21,13 @@ ORDER = (
     "cache-and-resume",
     "run-folder",
     "python",
+    "agents",
     "architecture",
     "contributing",
     "changelog",
 )
 """The pages in reading order."""
+SKILL = FOLDER.parent / ".agents" / "skills" / "numerai-lab" / "SKILL.md"
 HEADING = re.compile(r"^#{1,6} +(.+)$")
 FENCE = re.compile(r"^ *```")
 LINK = re.compile(r"\[([^\]]+)\]\((?:([a-z-]+)\.md)?(?:#[^)]*)?\)")
@@ -50,6 +52,11 @@ def source(page: str) -> str:
 def text(page: str) -> str:
     """The Markdown text of a page, for a reader."""
     return re.sub(r"\n{3,}", "\n\n", MARKER.sub("", source(page)))
+
+
+def skill() -> str:
+    """The skill that tells agents how to run an honest experiment: Markdown with a head of YAML."""
+    return SKILL.read_text(encoding="utf-8")
 
 
 def for_terminal(page: str) -> str:

@@ -1,15 +1,17 @@
 """Files beside a run: pages and tables that users ask for, and changes of a finished run's folder."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from numerai_lab import __version__
 from numerai_lab.core.errors import NlabError
-from numerai_lab.runs.layout import MANIFEST, PER_ERA, SCORES, SCORES_PAGE
+from numerai_lab.runs.layout import MANIFEST, PER_ERA, SCHEMA, SCORES, SCORES_PAGE
 from numerai_lab.runs.reading import FILES
-from numerai_lab.storage.checksums import checksum
+from numerai_lab.storage.checksums import checksum, checksums
 from numerai_lab.storage.folders import built
 from numerai_lab.storage.resumable import write_whole
 from numerai_lab.storage.stamped_json import read_mapping, read_stamped, with_stamp
@@ -19,14 +21,32 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def write_scores(folder: Path, per_era: "pl.DataFrame", scores: "pl.DataFrame", text: str) -> None:
-    """scores.csv, scores.md and per_era.parquet in a new folder, complete or absent. Raises NlabError if it exists."""
+class Tables(NamedTuple):
+    """Scores by variant and split, and by variant, seed and era."""
+
+    scores: "pl.DataFrame"
+    per_era: "pl.DataFrame"
+
+
+def write_scores(folder: Path, tables: "Tables", text: str, facts: Mapping[str, Any]) -> None:
+    """Scores in a new folder, complete or absent, with a manifest by which `nlab compare` sets them beside runs.
+
+    text: of scores.md. facts: of data, splits and scoring, as a run's manifest has them. Raises NlabError if the folder exists.
+    """
     if folder.exists():
         raise NlabError(f"--out: {folder} exists already; name a new folder")
+    nothing_trained: dict[str, Any] = {
+        **{key: {} for key in ("packages", "machine", "stages")},
+        **{key: [] for key in ("cache_hits", "seeds", "command")},
+    }
+    started = datetime.now().astimezone().isoformat(timespec="seconds")
+    manifest = {"schema": SCHEMA, "name": folder.name, "nlab": __version__, "started": started, **nothing_trained, **facts}
     with built(folder) as work:
-        scores.write_csv(work / SCORES)
-        per_era.write_parquet(work / PER_ERA)
+        tables.scores.write_csv(work / SCORES)
+        tables.per_era.write_parquet(work / PER_ERA)
         (work / SCORES_PAGE).write_text(text, encoding="utf-8")
+        sums = checksums([work / SCORES, work / PER_ERA, work / SCORES_PAGE], work)
+        (work / MANIFEST).write_text(with_stamp({**manifest, FILES: sums}), encoding="utf-8")
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from numerai_lab.core.era_ranges import span_text
 from numerai_lab.core.eras import LIVE, era_label
 from numerai_lab.core.errors import NlabError, nearest
 from numerai_lab.core.panel import Panel
-from numerai_lab.core.splits import Splits
+from numerai_lab.core.splits import Splits, all_scored, names_no_training
 from numerai_lab.data.extras import RowIndex, find_rows, model_columns, numbered
 from numerai_lab.data.files import TRUTH
 from numerai_lab.data.reader import load
@@ -28,8 +28,9 @@ from numerai_lab.data.scan import (
     scan,
     schema_of,
 )
-from numerai_lab.fitting.holdout import splits_of, with_hidden_targets
+from numerai_lab.fitting.holdout import era_table, splits_of, with_hidden_targets
 from numerai_lab.fitting.run_context import ProgressDisplay
+from numerai_lab.fitting.run_facts import run_facts
 from numerai_lab.fitting.scoring_terms import scoring_of
 from numerai_lab.fitting.truth import Truth, beside_truth
 from numerai_lab.metrics.scoring import STEP, Column, Predictions, covered, per_era, score_table
@@ -43,11 +44,12 @@ ROW = "number of the row"
 
 @dataclass(frozen=True)
 class Scored:
-    """Per-era scores, the score table, and lines to print above it."""
+    """Per-era scores, the score table, lines to print above it, and the facts of data, splits and scoring."""
 
     eras: "pl.DataFrame"
     scores: "pl.DataFrame"
     head: tuple[str, ...]
+    facts: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -77,12 +79,12 @@ def score_predictions(path: Path, config: Config, display: ProgressDisplay, comp
             raise NlabError(f"{option}: {path} has no column {name!r}; {nearest(name, names)}")
     with display.task("data") as progress:
         loaded = load(config.data, config.extra_sets, progress)
-    splits = splits_of(config, loaded.panel)
+    splits, of_splits = _splits(config, loaded.panel)
     loaded = replace(loaded, panel=with_hidden_targets(loaded.panel, splits.holdout))
     panel = loaded.panel
     version = config.data.version_label()
     rows, notes = _joined(path, frame, panel, version)
-    notes += _held_out(rows, panel, splits)
+    notes += [*of_splits, *_held_out(rows, panel, splits)]
     if left_out:
         notes.append(f"columns that are no predictions: {', '.join(left_out[:8])}{_more(left_out, 8)}")
     scored, values = _on_scored_eras(path, frame.select(names).to_numpy(), rows, panel, splits)
@@ -106,7 +108,17 @@ def score_predictions(path: Path, config: Config, display: ProgressDisplay, comp
         truth = Truth.of(truth_path, panel, scoring.horizon_days)
         scores, corr = beside_truth(scores, eras, truth, scoring.reference, compared.oracle)
         head.append(f"truth {truth_path}: corr {corr:+.4f}")
-    return Scored(eras, scores, (*head, *notes))
+    facts = run_facts(config, loaded, scored, scoring) | {"warnings": notes}
+    return Scored(eras, scores, (*head, *notes), facts)
+
+
+def _splits(config: Config, panel: Panel) -> tuple[Splits, list[str]]:
+    """The splits, and a note where no era trains: then all are scored."""
+    table = era_table(panel)
+    if not names_no_training(config.splits, table):
+        return splits_of(config, panel), []
+    splits = all_scored(table)
+    return splits, [f"no era of the data trains: all {len(splits.scored)} eras with a known target are scored, in two halves"]
 
 
 def _truth_path(config: Config, compared: Compared) -> Path | None:

@@ -7,7 +7,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "numerai_lab" / "docs").glob("*.md"))
 README, SHIPPED, RESULTS = ROOT / "README.md", ROOT / "configs" / "README.md", ROOT / "tests" / "bench" / "RESULTS.md"
-MANUAL = [README, SHIPPED, RESULTS, *PAGES]
+SKILL = ROOT / "numerai_lab" / ".agents" / "skills" / "numerai-lab" / "SKILL.md"
+MANUAL = [README, SHIPPED, RESULTS, SKILL, *PAGES]
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#{1,6} +(.+)$", flags=re.MULTILINE)

@@ -10,6 +10,8 @@ import pytest
 
 from numerai_lab.config.loading import load_part
 from numerai_lab.core.errors import NlabError
+from numerai_lab.report.comparison import compare
+from numerai_lab.runs.output_files import Tables, write_scores
 from numerai_lab.studies.rescore import Scored, score_predictions
 from tests.conftest import Quiet
 
@@ -139,3 +141,29 @@ def test_what_matches_little_says_which_data_it_was_held_against(tmp_path: Path)
     data = tournament()
     other = guesses(data).with_columns(id=pl.lit("z") + pl.col("id"))
     assert "(data.parquet (" in refusal(tmp_path, data, other)
+
+
+def test_a_file_of_validation_rows_alone_is_scored_in_two_halves(tmp_path: Path) -> None:
+    data = tournament().with_columns(data_type=pl.lit("validation")).rename({"target_a_20": "target_mine"})
+    data.write_parquet(tmp_path / "data.parquet")
+    guesses(tournament()).write_parquet(tmp_path / "predictions.parquet")
+    source = ["data.source=files", f"data.path={tmp_path / 'data.parquet'}", "data.target=target_mine"]
+    config = load_part(None, source, ("data", "splits", "scoring"))
+    scores = score_predictions(tmp_path / "predictions.parquet", config, Quiet())
+    assert dict(scores.eras.group_by("split").agg(pl.col("era").n_unique()).iter_rows()) == {"val1": 20, "val2": 20}
+    assert "no era of the data trains: all 40 eras with a known target are scored, in two halves" in scores.head
+
+
+def test_what_is_written_of_two_files_is_compared_as_two_runs_are(tmp_path: Path) -> None:
+    for number in (1, 2):
+        table = guesses(tournament()).with_columns(pl.col("one") * number + pl.col("two") * (number - 1))
+        scores = scored(tmp_path, tournament(), table, ".parquet")
+        write_scores(tmp_path / f"out{number}", Tables(scores.scores, scores.eras), "", scores.facts)
+    compared = compare([tmp_path / "out1", tmp_path / "out2"], reference="out1/one")
+    assert compared.skipped == ()
+    (group,) = compared.groups
+    by_name = {(row["run"], row["variant"]): row for row in group.table.filter(split="val").to_dicts()}
+    assert by_name["out2", "two"]["corr_mean"] == by_name["out1", "two"]["corr_mean"]
+    assert by_name["out2", "one"]["corr_mean"] > by_name["out1", "one"]["corr_mean"]
+    with pytest.raises(NlabError, match="exists already"):
+        write_scores(tmp_path / "out1", Tables(scores.scores, scores.eras), "", scores.facts)
