@@ -13,7 +13,7 @@ def docs(
     context: typer.Context,
     page: Annotated[
         str | None,
-        typer.Argument(help="a page, or `skill` for the skill for agents; without one, the pages are listed", show_default=False),
+        typer.Argument(help="a page, or `skill`, the skill for agents; default: list the pages", show_default=False),
     ] = None,
     search: Annotated[
         str | None, typer.Option(metavar="WORD", help="print every line of the manual that contains a word", show_default=False)

@@ -35,7 +35,7 @@ def test_a_config_is_checked_for_scripts_too() -> None:
     assert done.returncode == 2
     checked = json.loads(done.stdout)
     assert not checked["valid"]
-    assert [problem.split(":")[0] for problem in checked["problems"]] == ["seedz", "model.kind"]
+    assert [problem.split(":")[0] for problem in checked["problems"]] == ["model.kind", "seedz"]
 
 
 def test_the_skill_has_the_head_that_agents_read_and_is_printed_whole() -> None:
