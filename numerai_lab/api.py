@@ -16,6 +16,7 @@ from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.experiment import RunOptions
 from numerai_lab.experiment import run as run_experiment
 from numerai_lab.report import comparison
+from numerai_lab.report.conclusion import conclusion_of
 from numerai_lab.report.markup import cells, fragment
 from numerai_lab.report.page import heading
 from numerai_lab.report.tables import NOTES, summary_columns, with_interval, with_values
@@ -74,6 +75,11 @@ class Results:
         return _pandas(predicted.raw_table() if raw else predicted.table()).set_index("id")
 
     @property
+    def sentence(self) -> str:
+        """What the run shows, in one sentence, as `nlab show` begins."""
+        return conclusion_of(self.read).sentence
+
+    @property
     def verdicts(self) -> list[str]:
         """One sentence per variant: is the gain real?"""
         return verdicts(self.read.scores)
@@ -84,8 +90,8 @@ class Results:
         return self.path / REPORT
 
     def _repr_html_(self) -> str:
-        lines = [*heading(self.manifest), *self.manifest["warnings"], *filter(None, [resolution(self.read.scores)])]
-        return _shown(self.path.name, lines, list(judged(self.read.scores).values()), self.read.scores)
+        lines = [self.sentence, *heading(self.manifest), *self.manifest["warnings"], resolution(self.read.scores)]
+        return _shown(self.path.name, [*filter(None, lines)], list(judged(self.read.scores).values()), self.read.scores)
 
 
 @dataclass(frozen=True)
@@ -107,7 +113,7 @@ class Compared:
     @property
     def verdicts(self) -> list[str]:
         """A sentence for each variant of the first group, and the number of variants judged together."""
-        return lines_of_comparison(self.result.groups[0].table)
+        return lines_of_comparison(self.result.groups[0].table, self.result.groups[0].split)
 
     @property
     def remarks(self) -> list[str]:
@@ -116,7 +122,7 @@ class Compared:
 
     def _repr_html_(self) -> str:
         parts = [
-            _shown(f"Δ against {group.reference}", lines_of_comparison(group.table), [], group.table)
+            _shown(f"Δ against {group.reference}", lines_of_comparison(group.table, group.split), [], group.table)
             for group in self.result.groups
         ]
         return "\n".join([*parts, fragment("notebook.html", title="", lines=self.remarks, verdicts=[], columns=[], rows=[])])

@@ -25,6 +25,7 @@ from numerai_lab.fitting.run_context import ProgressDisplay, RunContext
 from numerai_lab.fitting.run_facts import run_facts, unlearned_targets
 from numerai_lab.fitting.scoring_terms import scoring_of
 from numerai_lab.fitting.truth import beside_truth_of_data
+from numerai_lab.fitting.variant_facts import VariantFacts, variant_facts, with_seconds
 from numerai_lab.fitting.variants import check_methods, fit_generators, resolved_config, train_and_predict
 from numerai_lab.metrics.scoring import Predictions, Scoring, check_rows, covered, per_era, score_table, too_wide_for_fnc
 from numerai_lab.report import write_realism, write_report
@@ -81,7 +82,7 @@ class _Prepared:
     """A run before any fit.
 
     asked: the config of the user; config: the config with every `auto` resolved. folds: of cross-validation, then the steps
-    of walk-forward validation.
+    of walk-forward validation. facts: of each variant.
     """
 
     asked: Config
@@ -91,6 +92,7 @@ class _Prepared:
     folds: tuple[FitPlan, ...]
     scoring: Scoring
     placebos: Placebos
+    facts: dict[str, VariantFacts]
 
 
 Predicted = Sequence[tuple[Splits, Predictions]]
@@ -114,7 +116,8 @@ def _prepare(config: Config, folder: RunFolder, display: ProgressDisplay, option
         refuse_too_much(inputs, cache_dir(), options.memory)
     rehearse(config, panel, plan)
     folder.reached_data = True
-    return _Prepared(config, resolved_config(config, panel, plan), loaded, plan, folds, scoring, placebos_of(config))
+    resolved, placebos = resolved_config(config, panel, plan), placebos_of(config)
+    return _Prepared(config, resolved, loaded, plan, folds, scoring, placebos, variant_facts(resolved, placebos))
 
 
 def _record(run: _Prepared, folder: RunFolder) -> None:
@@ -139,6 +142,7 @@ def _predict(run: _Prepared, folder: RunFolder, display: ProgressDisplay, option
             fitted = fit_generators(context)
         with folder.phase("train"):
             predicted = [(run.plan.splits, train_and_predict(context, fitted))]
+        folder.manifest["variants"] = with_seconds(run.facts, run.config, run.plan.shared_models, cache.costs)
         fits = {key: generator.fits for key, generator in fitted.items()}
         folder.write_text(PORTABLE, portable_facts(run.config, loaded, run.plan, fits, folder.work).text())
         if any(augmenter.invents_rows for augmenter in run.config.augmenters.values()):

@@ -1,5 +1,6 @@
 """The laboratory from Python, and its methods inside scikit-learn."""
 
+import html
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,8 @@ def test_a_run_comes_back_as_dataframes(done: Any) -> None:
     assert isinstance(again.config.splits.embargo, int)
     assert again.config.to_yaml() == asked.model_copy(update={"splits": decided}).to_yaml()
     assert again.verdicts[0].startswith("cut: corr ")
+    assert again.sentence.startswith("SYNTHETIC data. ")
+    assert again.sentence in html.unescape(again._repr_html_())
     assert again.report.is_file()
 
 

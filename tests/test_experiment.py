@@ -121,11 +121,12 @@ def test_the_table_has_a_row_a_variant_and_split_and_differences_against_the_ref
 
 
 def test_each_variant_has_a_verdict_in_the_files_that_people_read(done: Run) -> None:
-    for name in ("scores.md", "report.html"):
-        text = (done.path / name).read_text()
-        assert all(f"{variant}: corr " in text for variant in ("raw+pca", "net_only", "noisy", "blend", "neutral"))
-        assert "baseline: corr" not in text
-        assert "mmc over fewer eras: val 10 of 20 eras" in text
+    page, report = ((done.path / name).read_text() for name in ("scores.md", "report.html"))
+    for variant in ("raw+pca", "net_only", "noisy", "blend", "neutral"):
+        assert f"{variant}: corr " in page
+        assert f'class="text">{variant}<small>' in report
+    assert "baseline: corr" not in page
+    assert all("mmc over fewer eras: val 10 of 20 eras" in text for text in (page, report))
 
 
 def test_payout_and_churn_are_scored_by_era(done: Run) -> None:

@@ -35,6 +35,7 @@ class Anchor(Augmenter):
         why="rows moved along means of clusters are a penalty on noise within clusters (Schneider et al. 2023), and no theory "
         "says where trees gain by it"
     )
+    words: ClassVar[str] = "rows moved to or from the means of {clusters} clusters"
     kind: Literal["anchor"] = "anchor"
     learns: ClassVar[bool] = True
 

@@ -25,6 +25,7 @@ class Average(Augmenter):
     control: ClassVar[Control] = Control(
         why="mixup acts as a penalty on curvature, yet no world was found where trees gain enough by it"
     )
+    words: ClassVar[str] = "means of two rows"
     kind: Literal["average"] = "average"
     within_era: bool = Field(True, description="pair rows of the same era; false = one permutation of all training rows")
     partner: Literal["random", "nearest"] = Field(
@@ -77,6 +78,7 @@ class CMixup(Augmenter):
         why="partners of like targets spare a curved relation the bias of mixup (Yao et al. 2022), yet no world was found where "
         "trees gain enough by it"
     )
+    words: ClassVar[str] = "means of two rows with close targets"
     kind: Literal["c_mixup"] = "c_mixup"
     bandwidth: float = Field(0.2, gt=0, description="standard deviation of the kernel, in units of the target: 0 to 1")
     alpha: float = Field(2.0, gt=0, description="λ ~ Beta(alpha, alpha) for every row")

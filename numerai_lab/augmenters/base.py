@@ -60,6 +60,11 @@ class Augmenter(Component):
     )
 
     @property
+    def in_words(self) -> str:
+        times = f", {self.copies} times" if self.copies > 1 else ""
+        return f"{super().in_words}{times}{' in place of real rows' if self.replaces else ''}"
+
+    @property
     def shuffles(self) -> bool:
         """Whether it deals its weights to other eras, as a placebo."""
         return False

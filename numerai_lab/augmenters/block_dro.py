@@ -30,6 +30,7 @@ class BlockDRO(EraWeigher):
     """
 
     control: ClassVar[Control] = Control(why="no world has a block of training eras whose relation is that of validation")
+    words: ClassVar[str] = "weights of {blocks} blocks of eras, more for hard ones"
     kind: Literal["block_dro"] = "block_dro"
     blocks: int = Field(8, ge=2, le=1000, description="blocks of as many eras each, in order of time")
     steps: int = Field(50, gt=0, le=10_000, description="updates of the weights")

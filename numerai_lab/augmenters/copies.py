@@ -21,6 +21,7 @@ class Duplicate(Augmenter):
     """
 
     control: ClassVar[Control] = Control(why="it is a placebo")
+    words: ClassVar[str] = "the same rows again"
     kind: Literal["duplicate"] = "duplicate"
     stochastic: ClassVar[bool] = False
 
@@ -39,6 +40,7 @@ class Cutout(Augmenter):
         "a model that was trained with features blanked leans on no few of them, and two of the best are gone later",
         "Globerson & Roweis 2006",
     )
+    words: ClassVar[str] = "copies of rows with {fraction:.0%} of features blanked"
     kind: Literal["cutout"] = "cutout"
     fraction: float = Field(0.25, gt=0, lt=1, description="share of the features that are blanked; round(share × features)")
     per_row: bool = Field(False, description="draw the features for every row instead of once an era")
@@ -67,6 +69,7 @@ class GaussianNoise(Augmenter):
         "noise on features acts as a ridge penalty, which a steady linear relation rewards",
         "Bishop 1995",
     )
+    words: ClassVar[str] = "copies of rows with noise of deviation {sigma:g}"
     kind: Literal["gaussian_noise"] = "gaussian_noise"
     sigma: float = Field(0.3, gt=0, description="standard deviation of the noise, on features of 0..1")
     rebin: bool = Field(False, description="round to the nearest bin and clip to the features' range")
@@ -92,6 +95,7 @@ class SwapNoise(Augmenter):
     control: ClassVar[Control] = Control(
         why="replaced cells act as a penalty (Wager, Wang & Liang 2013), yet the gain in `steady` is too small to be asked for"
     )
+    words: ClassVar[str] = "copies of rows with {share:.0%} of cells swapped"
     kind: Literal["swap_noise"] = "swap_noise"
     share: float = Field(0.1, gt=0, lt=1, description="share of the cells that are swapped, drawn cell by cell")
 
@@ -112,6 +116,7 @@ class FeatureReversal(Augmenter):
     """
 
     control: ClassVar[Control] = Control(why="no published theory says where features turned upside down help")
+    words: ClassVar[str] = "copies of rows with {fraction:.0%} of features reversed"
     kind: Literal["feature_reversal"] = "feature_reversal"
     fraction: float = Field(0.25, gt=0, le=1, description="share of the features that are reversed; round(share × features)")
 

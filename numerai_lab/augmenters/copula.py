@@ -33,6 +33,7 @@ class Copula(Proportioned):
     control: ClassVar[Control] = Control(
         why="no published theory says where rows drawn from a fitted copula add to the rows it was fitted on"
     )
+    words: ClassVar[str] = "rows drawn from a Gaussian copula"
     kind: Literal["copula"] = "copula"
     invents_rows: ClassVar[bool] = True
 

@@ -32,6 +32,7 @@ class DDGDA(EraWeigher):
     """
 
     control: ClassVar[Control] = Control(why="no world has a relation that moves in a way its past tells")
+    words: ClassVar[str] = "weights of segments of {segment} eras by forecast"
     kind: Literal["ddg_da"] = "ddg_da"
     segment: int = Field(4, gt=0, le=1000, description="eras of a segment, which share a weight")
     history: int = Field(6, gt=0, le=100, description="segments before the forecast in which the others' relations are tried")

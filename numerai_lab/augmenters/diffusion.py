@@ -41,6 +41,7 @@ class Diffusion(Proportioned, Training):
     control: ClassVar[Control] = Control(
         why="no published theory says where rows of a fitted generative model add to the rows it was fitted on"
     )
+    words: ClassVar[str] = "eras made by a diffusion model"
     kind: Literal["diffusion"] = "diffusion"
     invents_eras: ClassVar[bool] = True
     invents_rows: ClassVar[bool] = True

@@ -33,6 +33,7 @@ class DoubleEnsemble(Weigher):
     """
 
     control: ClassVar[Control] = Control(why="no world has rows of pure noise beside rows that can be learned")
+    words: ClassVar[str] = "weights of rows by how they are learned"
     kind: Literal["double_ensemble"] = "double_ensemble"
     stochastic: ClassVar[bool] = True
     library_bytes: ClassVar[int] = 150_000_000

@@ -40,6 +40,7 @@ class GMMTargets(Augmenter):
         "targets made by the eras' own linear relations hold no noise, and here the relation is linear and lasts",
         "Hinton, Vinyals & Dean 2015 (a model learns better from another model's targets)",
     )
+    words: ClassVar[str] = "rows with targets of relations drawn from a mixture"
     kind: Literal["gmm_targets"] = "gmm_targets"
     learns: ClassVar[bool] = True
 

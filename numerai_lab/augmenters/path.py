@@ -36,6 +36,7 @@ class CovariancePath(Proportioned):
     control: ClassVar[Control] = Control(
         why="no published theory says where eras drawn from fitted covariances add to the eras they were fitted on"
     )
+    words: ClassVar[str] = "eras drawn along a path of covariances"
     kind: Literal["covariance_path"] = "covariance_path"
     invents_eras: ClassVar[bool] = True
     invents_rows: ClassVar[bool] = True

@@ -21,6 +21,7 @@ class Recency(EraWeigher):
 
     reads_target: ClassVar[bool] = False
     control: ClassVar[Control] = Control(why="no world drifts slowly: `flip` turns its relation after training, at once")
+    words: ClassVar[str] = "weights of eras that halve every {half_life:g} eras"
     kind: Literal["recency"] = "recency"
     half_life: float = Field(156.0, gt=0, description="eras after which a weight halves; 52 weekly eras are a year")
 

@@ -81,6 +81,7 @@ class NoiseToStock(Networked):
     removed: ClassVar[Mapping[str, Any]] = {**Training.removed, "n_layers": N_LAYERS}
 
     control: ClassVar[Control] = Control(why="no published theory says where a network's answers to random features help")
+    words: ClassVar[str] = "eras that a network makes from noise"
     kind: Literal["noise_to_stock"] = "noise_to_stock"
     invents_eras: ClassVar[bool] = True
     invents_rows: ClassVar[bool] = True
@@ -124,6 +125,7 @@ class Dream(Networked):
     control: ClassVar[Control] = Control(
         why="no published theory says where rows moved along a network's gradient help, their targets unchanged"
     )
+    words: ClassVar[str] = "rows moved along the gradient of a network"
     kind: Literal["dream"] = "dream"
 
     ratio: float = Field(0.05, gt=0, le=1, description="size of a block as a share of the era's rows")
@@ -168,6 +170,7 @@ class UNet(Networked):
     control: ClassVar[Control] = Control(
         why="no published theory says where rows that went through a bottleneck help beside the rows themselves"
     )
+    words: ClassVar[str] = "rows restored by a network with a bottleneck"
     kind: Literal["unet"] = "unet"
     invents_rows: ClassVar[bool] = True
 

@@ -33,6 +33,7 @@ class UMAPInverse(Proportioned):
 
     control: ClassVar[Control] = Control(why="no published theory says where rows turned back from a plane help")
     requires: ClassVar[tuple[str, ...]] = ("umap",)
+    words: ClassVar[str] = "rows by UMAP's inverse transform"
     kind: Literal["umap_inverse"] = "umap_inverse"
     invents_eras: ClassVar[bool] = True
     invents_rows: ClassVar[bool] = True

@@ -32,6 +32,10 @@ class Weigher(Augmenter):
     shuffle_eras: bool = Field(False, description="placebo: give every era the weights of another one, at random by the seed")
 
     @property
+    def in_words(self) -> str:
+        return f"{super().in_words}{', shuffled over eras' if self.shuffles else ''}"
+
+    @property
     def shuffles(self) -> bool:
         return self.shuffle_eras
 

@@ -46,6 +46,7 @@ class XGen(Proportioned):
     control: ClassVar[Control] = Control(
         why="no published theory says where rows of a fitted generative model add to the rows it was fitted on"
     )
+    words: ClassVar[str] = "eras drawn column by column by boosted trees"
     kind: Literal["xgen"] = "xgen"
     invents_eras: ClassVar[bool] = True
     invents_rows: ClassVar[bool] = True

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import FormatOption, TableFormat, by_suffix, expanded, print_table, say
+from numerai_lab.cli.terminal import FormatOption, TableFormat, by_suffix, expanded, print_lines, print_table, say
 
 if TYPE_CHECKING:
     import polars as pl
@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 def compare(
     runs: Annotated[list[Path], typer.Argument(callback=expanded, help="run folders", show_default=False)],
-    sort: Annotated[str, typer.Option(help="column to rank by, over val1 and val2 together; best first")] = "corr_mean",
+    sort: Annotated[str, typer.Option(help="column to rank by; best first")] = "corr_mean",
+    split: Annotated[
+        str | None,
+        typer.Option(help="val1, val2, val, cv or walk: rank, judge and print this split alone; default val, and all in files"),
+    ] = None,
     reference: Annotated[str | None, typer.Option(help="variant, or run/variant, that others are compared with")] = None,
     table_format: FormatOption = "table",
     out: Annotated[
@@ -35,7 +39,7 @@ def compare(
     from numerai_lab.report.comparison import compare as compare_runs
     from numerai_lab.report.differing import with_config
 
-    comparison = compare_runs(runs, sort, reference)
+    comparison = compare_runs(runs, sort, reference, split or "val")
     for line in (*comparison.skipped, *comparison.differences):
         say(line)
     if html is not None:
@@ -48,19 +52,26 @@ def compare(
     if table_format == "table" and out is None:
         _print_groups(comparison, tables)
     else:
-        _print_as_one(tables, table_format, out)
+        kept = [(table if split is None else table.filter(split=split), keys) for table, keys in tables]
+        _print_as_one(kept, table_format, out)
 
 
 def _print_groups(comparison: "Comparison", tables: list[tuple["pl.DataFrame", list[str]]]) -> None:
-    """Prints the table of each group with its verdicts. tables: each with the config keys among its columns."""
+    """Prints for each group what differs between its runs, verdicts, and the table of one split.
+
+    tables: each with the config keys among its columns.
+    """
+    from numerai_lab.report.differing import lines_of_differences
     from numerai_lab.report.tables import summary_columns
     from numerai_lab.report.verdicts import lines_of_comparison
 
     for group, (table, keys) in zip(comparison.groups, tables, strict=True):
         same = "; ".join(f"{key} {value}" for key, value in group.comparable.items())
-        head = [f"Δ against {group.reference}", same]
-        print_table(table, "table", summary_columns(False, keys), head)
-        print("", *lines_of_comparison(group.table), sep="\n")
+        both = "val (val1 and val2 together)" if group.split == "val" else group.split
+        print_lines([f"Δ against {group.reference} over {both}", same, *lines_of_differences(group.members)])
+        columns = [column for column in summary_columns(False, keys) if column.name != "split"]
+        print_table(table.filter(split=group.split), "table", columns)
+        print_lines(["", *lines_of_comparison(group.table, group.split)])
 
 
 def _print_as_one(tables: list[tuple["pl.DataFrame", list[str]]], table_format: TableFormat, out: Path | None) -> None:

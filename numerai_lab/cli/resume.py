@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from numerai_lab.cli.conclusion import TableOption
 from numerai_lab.cli.run import run_and_print
 from numerai_lab.cli.terminal import FormatOption, Plugins, expanded
 
@@ -14,6 +15,7 @@ def resume(
         Path, typer.Argument(callback=expanded, help="the .unfinished-… folder of a run that was killed", show_default=False)
     ],
     plugin: Plugins = None,
+    table: TableOption = False,
     table_format: FormatOption = "table",
 ) -> None:
     """Go on with a run that was killed."""
@@ -24,4 +26,4 @@ def resume(
 
     unfinished = unfinished_run(folder)
     loaded = load_resumed(unfinished / CONFIG)
-    run_and_print(loaded, unfinished.parent, [], RunOptions(unfinished=unfinished), table_format)
+    run_and_print(loaded, unfinished.parent, [], RunOptions(unfinished=unfinished), table_format, table)

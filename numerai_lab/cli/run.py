@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import ConfigFile, FormatOption, Plugins, Set, TableFormat, expanded, print_table, say
+from numerai_lab.cli.conclusion import TableOption, print_run
+from numerai_lab.cli.terminal import ConfigFile, FormatOption, Plugins, Set, TableFormat, expanded, say
 
 if TYPE_CHECKING:
     from numerai_lab.config.schema import Config
@@ -25,6 +26,7 @@ def run(
     verify: Annotated[
         bool, typer.Option("--verify", help="read data and cache through, not only what changed since it was last read")
     ] = False,
+    table: TableOption = False,
     table_format: FormatOption = "table",
 ) -> None:
     """Run a config into a new, scored run folder."""
@@ -43,21 +45,18 @@ def run(
     if unfinished and not resume:
         say(f"unfinished run of this config: `nlab resume {unfinished[0]}` goes on with it")
     go_on_in = unfinished[0] if resume and unfinished else None
-    run_and_print(loaded, runs_dir, remarks, RunOptions(cached, go_on_in, force, verify=verify), table_format)
+    run_and_print(loaded, runs_dir, remarks, RunOptions(cached, go_on_in, force, verify=verify), table_format, table)
 
 
-def run_and_print(config: "Config", runs_dir: Path, remarks: list[str], options: "RunOptions", table_format: TableFormat) -> None:
-    """Runs a config and prints its table, verdicts and folder."""
+def run_and_print(
+    config: "Config", runs_dir: Path, remarks: list[str], options: "RunOptions", table_format: TableFormat, table: bool
+) -> None:
+    """Runs a config and prints what it shows, and its folder. table: with the score table."""
     from numerai_lab.experiment import run as run_experiment
-    from numerai_lab.report.page import heading
     from numerai_lab.report.progress import progress_display
-    from numerai_lab.report.tables import summary_columns
-    from numerai_lab.report.verdicts import lines_below
 
     done = run_experiment(config, runs_dir, progress_display(), remarks, options)
-    print_table(done.scores, table_format, summary_columns(config.scoring.legacy), [done.name, *heading(done.manifest)])
-    if table_format == "table":
-        print("", *lines_below(done.scores), sep="\n")
+    print_run(done, table_format, table)
     say(f"run folder: {done.path}")
 
 

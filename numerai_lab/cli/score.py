@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import FormatOption, Plugins, Set, expanded, print_table, stop
+from numerai_lab.cli.terminal import FormatOption, Plugins, Set, expanded, print_lines, print_table, stop
 
 TruthOption = Annotated[
     Path | None,
@@ -51,4 +51,4 @@ def score(
         write_scores(out, Tables(scored.scores, scored.eras), page, scored.facts)
     print_table(scored.scores, table_format, summary_columns(settings.scoring.legacy), [predictions.name, *scored.head])
     if table_format == "table":
-        print("", *lines_below(scored.scores), sep="\n")
+        print_lines(["", *lines_below(scored.scores)])

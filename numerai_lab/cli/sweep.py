@@ -5,7 +5,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import ConfigFile, FormatOption, Plugins, Set, TableFormat, expanded, print_table, say, stop
+from numerai_lab.cli.terminal import (
+    ConfigFile,
+    FormatOption,
+    Plugins,
+    Set,
+    TableFormat,
+    expanded,
+    print_lines,
+    print_table,
+    say,
+    stop,
+)
 
 if TYPE_CHECKING:
     from numerai_lab.studies.sweep import Sweep
@@ -65,5 +76,5 @@ def _print_leaderboard(done: "Sweep", folder: Path, name: str, table_format: Tab
     in_terminal = table_format == "table"
     print_table(readable(table, rows) if in_terminal else table, table_format, columns, says[:1])
     if in_terminal:
-        print("", *says[1:], sep="\n")
+        print_lines(["Δ: to the reference of the same run", "", *says[1:]])
     say(f"leaderboard: {page}")

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
@@ -9,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     import polars as pl
+    from rich.console import Console
 
 TableFormat = Literal["table", "json", "csv", "md"]
 Set = Annotated[
@@ -54,8 +56,6 @@ def print_table(
     table: "pl.DataFrame", table_format: TableFormat, columns: Any, head: Any = (), out: Path | None = None, *, wrap: bool = False
 ) -> None:
     """Prints a table, with `head` above and notes of variants below; without `wrap`, columns that do not fit are left out."""
-    from rich.console import Console
-
     from numerai_lab.report.tables import exported, footnoted, left_out, rendered, with_interval
     from numerai_lab.runs.output_files import write_page
 
@@ -63,16 +63,35 @@ def print_table(
         text = exported(table, table_format)
         write_page(out, f"{text}\n") if out else print(text)
         return
-    console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120, highlight=False)
-    for line in head:
-        console.print(line, markup=False, soft_wrap=True)
+    console = _console()
+    print_lines(head)
     below: list[str] = []
     if "corr_mean" in table.columns:
         table, below = footnoted(with_interval(table))
     console.print(rendered(table, columns, None if wrap else console.width))
     narrow = "" if wrap else left_out(table, columns, console.width)
-    for line in [*below, *([narrow] if narrow else [])]:
-        console.print(line, markup=False, soft_wrap=True)
+    print_lines([*below, *([narrow] if narrow else [])])
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Prints lines of prose; a line that is wider than the terminal is wrapped between words."""
+    from numerai_lab.report.conclusion_text import wrapped
+
+    console = _console()
+    for line in lines:
+        for part in wrapped(line, console.width) if len(line) > console.width else [line]:
+            console.print(part, markup=False, soft_wrap=True)
+
+
+def terminal_width() -> int:
+    """The width of the terminal in characters; 120 where stdout is none."""
+    return _console().width
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120, highlight=False)
 
 
 def by_suffix(out: Path | None) -> TableFormat:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import FormatOption, Plugins, expanded, print_table, say
+from numerai_lab.cli.terminal import FormatOption, Plugins, expanded, print_lines, print_table, say
 
 
 def unseal(
@@ -39,5 +39,5 @@ def unseal(
         unsealed.scores, table_format, columns, [unsealed.run.name, *heading(unsealed.run.manifest), stamp(unsealed.look)]
     )
     if table_format == "table":
-        print("", *unsealed.lines, sep="\n")
+        print_lines(["", *unsealed.lines])
     say(f"written to {run / 'holdout.csv'}")

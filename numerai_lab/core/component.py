@@ -38,6 +38,9 @@ class Component(BaseModel):
     removed: ClassVar[Mapping[str, Any]] = {}
     """Parameters of earlier versions, with the only value that a config may still give them."""
 
+    words: ClassVar[str] = ""
+    """What it gives, in words with parameters in braces: `{n_components} principal components`. Reports name variants by it."""
+
     portable: ClassVar[bool | None] = None
     """Whether columns or predictions of rows follow from the saved state and the rows of one era alone.
 
@@ -61,6 +64,16 @@ class Component(BaseModel):
         chosen = "" if self.algorithms() else self.chosen_by  # the default algorithm is not named
         named = self.model_dump(include={chosen})
         return json.dumps({**dumped, **named, "kind": getattr(self, "kind", None)}, sort_keys=True)
+
+    @property
+    def in_words(self) -> str:
+        """What it gives with these parameters, as part of a sentence; its kind where the class has no `words`."""
+        filled = self.words.format(**{**dict(self), **self._word_values()}).replace("%", " %")
+        return filled or str(getattr(self, "kind", "")).replace("_", " ")
+
+    def _word_values(self) -> Mapping[str, Any]:
+        """What `words` may name in braces beside the parameters."""
+        return {}
 
     @classmethod
     def algorithms(cls) -> "Mapping[str, type[Component]]":

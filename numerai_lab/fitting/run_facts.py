@@ -33,6 +33,7 @@ def run_facts(config: Config, loaded: Loaded, splits: Splits, scoring: Scoring) 
         "holdout": span_text(splits.holdout, panel.dates) if splits.holdout else None,
         "smallest_effect": scoring.smallest_effect,
         "leak": splits.leak,
+        "legacy_scores": config.scoring.legacy,
         "cv": config.cv.model_dump() if config.cv else None,
         "retrain": config.retrain.model_dump() if config.retrain else None,
         "scoring": {

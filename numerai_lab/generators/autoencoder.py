@@ -32,6 +32,7 @@ class Autoencoder(EncoderGenerator, TrainedGenerator):
         "a bottleneck keeps what many features share, which here is the cluster that decides the target",
         "Singh, Nowak & Zhu 2008 (cluster assumption)",
     )
+    words: ClassVar[str] = "{width} columns of a denoising autoencoder"
     kind: Literal["autoencoder"] = "autoencoder"
     objective: Literal["swap", "masked"] = Field(
         "swap", description="swap: undo swapped cells; masked: name the hidden cells' bins"
@@ -84,6 +85,7 @@ class RandomEncoder(EncoderGenerator):
     """
 
     control: ClassVar[Control] = Control(why="it is a placebo")
+    words: ClassVar[str] = "{width} columns of an untrained network"
     kind: Literal["random_encoder"] = "random_encoder"
 
     @property

@@ -74,6 +74,10 @@ class Generator(Component):
     )
 
     @property
+    def in_words(self) -> str:
+        return super().in_words if self.select is None else f"{super().in_words} of selected features"
+
+    @property
     def whole_era(self) -> bool:
         """Whether a row's columns depend on the other rows of the block; then they are repeatable for whole eras only."""
         return False

@@ -37,6 +37,7 @@ class ContrastiveBase(EncoderGenerator, TrainedGenerator):
     control: ClassVar[Control] = Control(
         "clusters", "views of a row agree in its cluster and in little else", "HaoChen, Wei, Gaidon & Ma 2021"
     )
+    words: ClassVar[str] = "{n_components} columns of a contrastive encoder ({method})"
     kind: Literal["contrastive"] = "contrastive"
     method: str
 

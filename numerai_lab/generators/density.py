@@ -33,6 +33,7 @@ class LocalDensity(Generator):
     stochastic: ClassVar[bool] = True
 
     control: ClassVar[Control] = Control(why="no published theory ties how crowded a row's surroundings are to its target")
+    words: ClassVar[str] = "the local density of rows"
     kind: Literal["local_density"] = "local_density"
     n_neighbors: int = Field(10, gt=0, le=1000, description="nearest landmarks whose log distances are averaged")
     landmarks: int = Field(2000, ge=10, le=50_000, description="rows to measure distances to; cost grows in proportion")

@@ -25,6 +25,7 @@ class EraCode(Generator):
     per_era: ClassVar[bool] = True
 
     control: ClassVar[Control] = Control(why="the column is constant within an era, and scores are of ranks within an era")
+    words: ClassVar[str] = "the era's number"
     kind: Literal["era_code"] = "era_code"
     emit_era: Literal["max", "own"] = Field("max", description="of later eras: the last one that was learned from, or their own")
 

@@ -36,6 +36,7 @@ class EraAutoencoder(TrainedGenerator):
     """
 
     control: ClassVar[Control] = Control(why="no published theory says where latents without the era's part do better")
+    words: ClassVar[str] = "{width} columns of an era-conditioned autoencoder"
     kind: Literal["era_autoencoder"] = "era_autoencoder"
     preset: Literal["cpu", "original"] = Field(
         "cpu", description="original: hidden 1000, frozen_hidden 100, frozen_width 1000 where these are not given"

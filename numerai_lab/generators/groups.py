@@ -49,6 +49,7 @@ class GroupStats(Generator):
     reads_feature_sets: ClassVar[bool] = True
 
     control: ClassVar[Control] = Control(why="no published theory says where statistics over groups of features add to trees")
+    words: ClassVar[str] = "statistics over groups of features"
     kind: Literal["group_stats"] = "group_stats"
     groups: list[str] | None = Field(None, min_length=1, description="feature sets to take as groups; none = found, see above")
     stats: list[Literal["mean", "std", "skew"]] = Field(

@@ -50,6 +50,7 @@ class PCA(_Linear):
     control: ClassVar[Control] = Control(
         why="its columns span the means of the clusters in `clusters`, yet trees gained too little there to ask for it"
     )
+    words: ClassVar[str] = "{n_components} principal components"
     kind: Literal["pca"] = "pca"
     correlation: bool = Field(False, description="divide every feature by its standard deviation first")
     whiten: bool = Field(False, description="divide every score by its standard deviation")
@@ -93,6 +94,7 @@ class FactorAnalysis(_Linear):
         "few factors stand for many noisy features, so that fewer columns have to be learned from the target",
         "Stock & Watson 2002 (forecasts from factors of many predictors)",
     )
+    words: ClassVar[str] = "{n_components} factors by factor analysis"
     kind: Literal["factor_analysis"] = "factor_analysis"
     rotation: Literal["none", "varimax"] = Field("none", description="varimax: rotate towards few large loadings a factor")
     unusual: bool = Field(True, description="also emit the `unusual` column")

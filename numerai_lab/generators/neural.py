@@ -32,6 +32,9 @@ class NetworkGenerator(Generator, OnDevice):
 
     _network: Any = PrivateAttr(None)
 
+    def _word_values(self) -> dict[str, int]:
+        return {"width": len(self.names_out())}
+
     def refusal(self, panel: Panel) -> str:
         return self.no_device()
 

@@ -32,11 +32,16 @@ class RandomColumns(Generator):
     unseeded: ClassVar[tuple[str, ...]] = ("like",)
 
     control: ClassVar[Control] = Control(why="it is a placebo")
+    words: ClassVar[str] = "{n_columns} columns of noise"
     kind: Literal["random_columns"] = "random_columns"
     n_columns: int = Field(16, gt=0, le=10_000, description="columns to emit")
     like: str | None = Field(
         None, description="a generator above this one: as many columns as it has, where a variant fits it; else n_columns"
     )
+
+    @property
+    def in_words(self) -> str:
+        return f"as many columns of noise as {self.like} has" if self.like else super().in_words
 
     def sized(self, widths: Mapping[str, int]) -> Self:
         return self.model_copy(update={"n_columns": widths.get(self.like or "", self.n_columns), "like": None})

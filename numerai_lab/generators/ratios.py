@@ -34,6 +34,7 @@ class LogRatioPairs(Generator):
     """
 
     control: ClassVar[Control] = Control(why="no published theory says where ratios of features add to trees")
+    words: ClassVar[str] = "log ratios of {n_pairs} pairs of features"
     kind: Literal["log_ratio_pairs"] = "log_ratio_pairs"
     n_pairs: int = Field(32, gt=0, le=10_000, description="pairs, a column each")
     pairs: Literal["most_variable", "least_correlated"] = Field(

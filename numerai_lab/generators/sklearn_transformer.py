@@ -36,6 +36,7 @@ class SklearnTransformer(ArrayGenerator):
 
     requires: ClassVar[tuple[str, ...]] = ("sklearn", "skops")
     control: ClassVar[Control] = Control(why="what it finds is up to the estimator")
+    words: ClassVar[str] = "columns of scikit-learn's {name}"
     kind: Literal["sklearn_transformer"] = "sklearn_transformer"
     estimator: str = Field("sklearn.decomposition.FastICA", description="the class, by its public name in scikit-learn")
     parameters: dict[str, Any] = Field(default_factory=dict, description="parameters of the estimator; others have its defaults")
@@ -50,6 +51,9 @@ class SklearnTransformer(ArrayGenerator):
         if not CLASS.fullmatch(name) or {*name.split(".")} & NOT_PUBLIC:
             raise ValueError(f"{name!r} is no public class of scikit-learn such as sklearn.decomposition.FastICA")
         return name
+
+    def _word_values(self) -> dict[str, str]:
+        return {"name": self.estimator.rpartition(".")[2]}
 
     def refusal(self, panel: Panel) -> str:
         try:

@@ -46,6 +46,7 @@ class SupervisedAutoencoder(Labelled, TrainedGenerator):
     control: ClassVar[Control] = Control(
         why="no published theory says where a network's prediction, beside the same features, helps trees"
     )
+    words: ClassVar[str] = "the {emit} of a supervised autoencoder"
     kind: Literal["supervised_autoencoder"] = "supervised_autoencoder"
     preset: Literal["cpu", "original"] = Field(
         "cpu", description="original: n_components 96, hidden 896 448 448 256, batch_size 4096 where these are not given"
@@ -142,6 +143,7 @@ class Siamese(Labelled, EncoderGenerator, TrainedGenerator):
     """
 
     control: ClassVar[Control] = Control(why="no published theory says where distances learned from targets help trees")
+    words: ClassVar[str] = "the {emit} of a siamese network"
     kind: Literal["siamese"] = "siamese"
     emit: Literal["distances", "latent"] = Field(
         "distances", description="distances: five columns; latent: n_components columns, with scheme: early only"

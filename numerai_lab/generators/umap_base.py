@@ -35,6 +35,7 @@ class UMAPBase(Generator):
         "rows of a cluster have one mean target, and the embedding finds clusters that no feature shows",
         "Singh, Nowak & Zhu 2008 (cluster assumption)",
     )
+    words: ClassVar[str] = "{n_components} coordinates of a UMAP embedding"
     kind: Literal["umap"] = "umap"
     mode: str
     n_components: int = Field(60, gt=1, le=1024, description="columns to emit")

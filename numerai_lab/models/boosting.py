@@ -69,6 +69,7 @@ class XGBoost(Boosting):
     requires: ClassVar[tuple[str, ...]] = ("xgboost",)
     removed: ClassVar[Mapping[str, Any]] = {"reg_lambda": 1.0, "reg_alpha": 0.0}
 
+    words: ClassVar[str] = "{n_estimators} trees of XGBoost"
     kind: Literal["xgboost"] = "xgboost"
     min_child_weight: float = Field(1.0, ge=0, description="least number of rows in a leaf")
     external_memory: bool = Field(
@@ -116,6 +117,10 @@ class XGBoost(Boosting):
                 "multi_strategy: multi_output_tree has several targets, and era_boost ranks eras by one; leave one out"
             )
         return self
+
+    @property
+    def in_words(self) -> str:
+        return f"{super().in_words}{', era-boosted' if self.era_boost else ''}"
 
     def refusal(self, panel: Panel) -> str:
         if self.learns_jointly and (message := _without_vector_leaves()):

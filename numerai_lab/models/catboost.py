@@ -29,6 +29,7 @@ class CatBoost(Boosting):
     library_bytes: ClassVar[int] = 120_000_000
     requires: ClassVar[tuple[str, ...]] = ("catboost",)
 
+    words: ClassVar[str] = "{n_estimators} trees of CatBoost"
     kind: Literal["catboost"] = "catboost"
     max_depth: int = Field(5, gt=0, le=16, description="levels of a tree, which has 2 to that power leaves")
     colsample_bytree: float = Field(0.1, gt=0, le=1, description="share of the columns each split may use (`rsm`)")

@@ -28,6 +28,7 @@ class LightGBM(Boosting):
     requires: ClassVar[tuple[str, ...]] = ("lightgbm",)
     removed: ClassVar[Mapping[str, Any]] = {"reg_lambda": 0.0}
 
+    words: ClassVar[str] = "{n_estimators} trees of LightGBM"
     kind: Literal["lightgbm"] = "lightgbm"
     n_estimators: int = Field(2000, gt=0, le=1_000_000, description="trees")
     num_leaves: int = Field(31, gt=1, le=131_072, description="leaves of a tree at most")

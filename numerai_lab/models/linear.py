@@ -1,6 +1,6 @@
 """Ridge regression by accumulating normal equations: one pass, no copy of the data."""
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -19,6 +19,7 @@ class Ridge(Model):
     Source: Hoerl & Kennard 1970; scikit-learn's Ridge.
     """
 
+    words: ClassVar[str] = "ridge regression"
     kind: Literal["ridge"] = "ridge"
     alpha: float = Field(1.0, ge=0, description="penalty, on inputs of standard deviation 1 and squared errors summed over rows")
 

@@ -3,7 +3,7 @@
 import itertools
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, PrivateAttr, field_validator, model_validator
@@ -183,6 +183,7 @@ class MLP(StartingModel, NetworkModel):
     finetuning: Howard & Ruder 2018 (arXiv:1801.06146).
     """
 
+    words: ClassVar[str] = "a multilayer perceptron"
     kind: Literal["mlp"] = "mlp"
     hidden: list[int] = Field([1024, 512, 256], max_length=32, description="widths of the hidden layers; [] needs start_from")
 
@@ -231,6 +232,7 @@ class TabM(NetworkModel):
     they have 32 members and three layers of 512.
     """
 
+    words: ClassVar[str] = "TabM, an ensemble of {members} networks"
     kind: Literal["tabm"] = "tabm"
     hidden: list[int] = Field([512, 256], min_length=1, max_length=32, description="widths of the hidden layers")
     members: int = Field(8, gt=0, le=256, description="members of the ensemble, whose predictions are averaged")

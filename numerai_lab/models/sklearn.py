@@ -49,6 +49,7 @@ class Sklearn(Model):
     library_bytes: ClassVar[int] = 150_000_000
     requires: ClassVar[tuple[str, ...]] = ("sklearn", "skops")
 
+    words: ClassVar[str] = "scikit-learn's {name}"
     kind: Literal["sklearn"] = "sklearn"
     estimator: str = Field(
         "HistGradientBoostingRegressor",
@@ -73,6 +74,9 @@ class Sklearn(Model):
     def _fitting_parameters(self) -> Self:
         check_parameters(self.estimator, self.parameters)
         return self
+
+    def _word_values(self) -> dict[str, str]:
+        return {"name": self.estimator.rpartition(".")[2]}
 
     @property
     def takes_weights(self) -> bool:

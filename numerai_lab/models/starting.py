@@ -48,6 +48,13 @@ class StartingModel(Model):
         return self
 
     @property
+    def in_words(self) -> str:
+        if self.start_from is None:
+            return super().in_words
+        untrained = "an untrained encoder like that" if self.start_weights == RANDOM else "the encoder"
+        return f"{super().in_words} that begins with {untrained} of {self.start_from}"
+
+    @property
     def encoder_of(self) -> str | None:
         return self.start_from
 

@@ -29,13 +29,17 @@ Name = tuple[str, str]
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that may be ranked together. table: one row per run × variant × split; reference: `run/variant`."""
+    """Runs that may be ranked together.
+
+    table: one row per run × variant × split, best first in `split`; reference: `run/variant`.
+    """
 
     runs: tuple[str, ...]
     members: tuple[Run, ...]
     comparable: dict[str, Any]
     reference: str
     table: "pl.DataFrame"
+    split: str
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,12 @@ class Comparison:
     differences: tuple[str, ...]
 
 
-def compare(paths: Sequence[Path], sort: str = "corr_mean", reference: str | None = None) -> Comparison:
-    """Reads run folders and ranks their variants, best first by `sort` over val1 and val2 together.
+def compare(paths: Sequence[Path], sort: str = "corr_mean", reference: str | None = None, split: str = "val") -> Comparison:
+    """Reads run folders and ranks their variants, best first by `sort` in a split, by default over val1 and val2 together.
 
     reference: a variant name, or `run/variant`; by default the reference variant of each group's first run. Differences
     are paired by era; adjusted p-values and the confidence set cover all variants of all runs of a group. Raises
-    NlabError when no folder can be read, two have the same name, or a name is unknown.
+    NlabError when no folder can be read, two have the same name, or a name is unknown, the split included.
     """
     runs, skipped = _read(paths)
     groups: list[list[Run]] = []
@@ -64,7 +68,7 @@ def compare(paths: Sequence[Path], sort: str = "corr_mean", reference: str | Non
         else:
             groups.append([run])
     return Comparison(
-        groups=tuple(_ranked(group, sort, reference) for group in groups),
+        groups=tuple(_ranked(group, sort, reference, split) for group in groups),
         skipped=tuple(skipped),
         differences=(
             *(_differ(groups[0][0], group[0]) for group in groups[1:]),
@@ -105,7 +109,7 @@ def _other_code(runs: Sequence[Run]) -> Iterator[str]:
         yield f"older runs don't record code and libraries, so that these can't be compared: {', '.join(older)}"
 
 
-def _ranked(runs: Sequence[Run], sort: str, reference: str | None) -> Group:
+def _ranked(runs: Sequence[Run], sort: str, reference: str | None, split: str) -> Group:
     first = runs[0]
     base_name = reference or first.manifest["scoring"]["reference"]
     run_name, _, variant = base_name.rpartition("/")
@@ -114,12 +118,15 @@ def _ranked(runs: Sequence[Run], sort: str, reference: str | None) -> Group:
         known = [f"{run.name}/{name}" for run in runs for name in run.scores["variant"].unique(maintain_order=True).to_list()]
         raise NlabError(f"--reference: no variant {base_name!r} among these runs; {nearest(base_name, known)}")
     table = _with_changes(runs, (base_run.name, variant))
+    if split not in (splits := table["split"].unique(maintain_order=True).to_list()):
+        raise NlabError(f"--split: no split {split!r} in {first.name}; {nearest(split, splits)}")
     return Group(
         tuple(run.name for run in runs),
         tuple(runs),
         {key: value for key, value in first.manifest["comparable"].items() if key not in DIGESTS},
         f"{base_run.name}/{variant}",
-        ranked(table, sort_column(sort, table)),
+        ranked(table, sort_column(sort, table), split),
+        split,
     )
 
 

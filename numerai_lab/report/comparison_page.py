@@ -18,7 +18,7 @@ from numerai_lab.report.comparison import Comparison, Group
 from numerai_lab.report.differing import with_config
 from numerai_lab.report.figure import COLOURS, GREY, Figure, heat, label, numbers, titled
 from numerai_lab.report.markup import cells, render
-from numerai_lab.report.tables import NOTES, TableColumn, summary_columns, with_interval, with_values
+from numerai_lab.report.tables import NOTES, summary_columns, with_interval, with_values
 from numerai_lab.report.verdicts import lines_of_comparison
 from numerai_lab.runs.layout import REPORT
 from numerai_lab.runs.reading import block_of
@@ -41,7 +41,8 @@ def comparison_page(comparison: Comparison, out: Path) -> str:
     for number, group in enumerate(comparison.groups, start=1):
         best = [_best(group, number), *_pairs(group, number)]
         figures += best
-        sections.append({"group": group, "plots": best, "said": lines_of_comparison(group.table), **_table(group, out)})
+        verdicts = lines_of_comparison(group.table, group.split)
+        sections.append({"group": group, "plots": best, "verdicts": verdicts, **_table(group, out)})
     n_runs = sum(len(group.runs) for group in comparison.groups)
     remarks = (*comparison.skipped, *comparison.differences)
     return render("comparison.html", figures, sections=sections, n_runs=n_runs, remarks=remarks)
@@ -50,11 +51,11 @@ def comparison_page(comparison: Comparison, out: Path) -> str:
 def _table(group: Group, out: Path) -> dict[str, Any]:
     """Columns, and rows of cells by split; names of runs link to their reports."""
     table, keys = with_config(with_interval(group.table), group.members)
-    columns = [*with_values(table, (*summary_columns(False), NOTES)), *(TableColumn(key, key, "s") for key in keys)]
+    columns = with_values(table, (*summary_columns(False, keys), NOTES))
     links = {run.name: _link(run.path / REPORT, out) for run in group.members}
     at = [column.name for column in columns].index("run")
     parts: dict[str, list[dict[str, Any]]] = {}
-    for split in ("val", "val1", "val2", FOLD):
+    for split in dict.fromkeys((group.split, "val", "val1", "val2", FOLD)):
         own = table.filter(split=split)
         for row, mcs in zip(cells(own, columns), own["mcs"].to_list(), strict=True):
             row[at] = replace(row[at], link=links[row[at].text])
@@ -68,11 +69,15 @@ def _link(report: Path, out: Path) -> str:
     return quote(Path(os.path.relpath(report.resolve(), out.resolve().parent)).as_posix())
 
 
+def _split_words(group: Group) -> str:
+    return "both halves" if group.split == "val" else group.split
+
+
 def _best(group: Group, number: int) -> Figure:
     """A plot of points with intervals, best at the top, that shows the model confidence set."""
-    rows = [row for row in group.table.to_dicts() if row["split"] == "val"][:MOST]
+    rows = [row for row in group.table.to_dicts() if row["split"] == group.split][:MOST]
     names = [_variant_label((row["run"], row["variant"]), group) for row in rows]
-    base = next(row["corr_mean"] for row in group.table.to_dicts() if row["split"] == "val" and _is_reference(row, group))
+    base = next(row["corr_mean"] for row in group.table.to_dicts() if row["split"] == group.split and _is_reference(row, group))
     ends = [[_number(row.get(f"delta_corr_mean_sim_{end}")) + base for row in rows] for end in ("low", "high")]
     means = [_number(row["corr_mean"]) for row in rows]
     arms = [[abs(end - mean) for end, mean in zip(side, means, strict=True)] for side in ends]
@@ -88,13 +93,13 @@ def _best(group: Group, number: int) -> Figure:
         "hovertemplate": "%{y}<br>corr %{x}<br>%{hovertext}<extra></extra>",
     }
     n_in = sum(1 for there in within if there)
-    more = f" The best {MOST} are shown." if len(group.table.filter(split="val")) > MOST else ""
+    more = f" The best {MOST} are shown." if len(group.table.filter(split=group.split)) > MOST else ""
     return Figure(
         key=f"best-{number}",
         title="Who may be the best?",
-        says=f"Mean corr over both halves; bars: simultaneous 95 % interval of the difference to {group.reference}, laid around "
-        "its corr. "
-        f"Blue: in the 95 % model confidence set, among which these eras can't tell the best; grey: out of it.{more}",
+        says=f"Mean corr over {_split_words(group)}; bars: simultaneous 95 % interval of the difference to {group.reference}, "
+        "laid around its corr. Blue: in the 95 % model confidence set, among which these eras can't tell the best; grey: out of "
+        f"it.{more}",
         alt=f"Mean corr of {len(rows)} variants, best first; {n_in} of them in the model confidence set. First: {names[0]}.",
         data=[trace],
         layout={"xaxis": titled("corr"), "yaxis": {"range": [len(rows) - 0.5, -0.5]}, "showlegend": False},
@@ -104,7 +109,7 @@ def _best(group: Group, number: int) -> Figure:
 
 def _pairs(group: Group, number: int) -> list[Figure]:
     """Heatmaps of differences between every pair of the best variants, marked where an unadjusted p is below .05."""
-    rows = [row for row in group.table.to_dicts() if row["split"] == "val"]
+    rows = [row for row in group.table.to_dicts() if row["split"] == group.split]
     chosen: list[Name] = [(row["run"], row["variant"]) for row in rows[:PAIRED]]
     if len(chosen) < 2:
         return []
@@ -123,8 +128,8 @@ def _pairs(group: Group, number: int) -> list[Figure]:
         Figure(
             key=f"pairs-{number}",
             title="Pair by pair",
-            says=f"Mean corr of the row less that of the column over both halves, best {len(chosen)}. A dot: p below .05 of that "
-            f"pair alone ({n_sure} of {n_pairs}; one in twenty has it by luck).",
+            says=f"Mean corr of the row less that of the column over {_split_words(group)}, best {len(chosen)}. A dot: p below "
+            f".05 of that pair alone ({n_sure} of {n_pairs}; one in twenty has it by luck).",
             alt=f"Heatmap of {n_pairs} pairwise differences of corr; {n_sure} have p below .05.",
             data=[heat(names, names, values, marks) | hover],
             layout={"yaxis": {"autorange": "reversed", "automargin": True}, "xaxis": {"tickangle": -40, "automargin": True}},

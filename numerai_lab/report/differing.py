@@ -10,6 +10,8 @@ from numerai_lab.runs.reading import Run
 if TYPE_CHECKING:
     import polars as pl
 
+RUNS_SHOWN, KEYS_SHOWN = 20, 8
+"""Most runs, and most keys, whose differences are printed in lines."""
 KEYS = ("name",)
 """Keys whose differences mean nothing."""
 
@@ -33,6 +35,23 @@ def with_config(table: "pl.DataFrame", runs: Sequence[Run]) -> tuple["pl.DataFra
     configs = differing(runs)
     keys = configs.columns[1:]
     return table.join(configs, on="run", how="left", maintain_order="left"), keys
+
+
+def lines_of_differences(runs: Sequence[Run]) -> list[str]:
+    """A line for each run with the values of the keys that differ; of many runs or keys their number and names."""
+    configs = differing([run for run in runs if _config(run)])  # scored files have none
+    keys = configs.columns[1:]
+    if not keys:
+        return []
+    named = f"{', '.join(keys[:KEYS_SHOWN])}{' …' * (len(keys) > KEYS_SHOWN)}"
+    more = f"; {len(keys) - KEYS_SHOWN} more keys differ (--only-changed)" if len(keys) > KEYS_SHOWN else ""
+    if len(runs) > RUNS_SHOWN:
+        return [f"{len(keys)} config keys differ between these {len(runs)} runs: {named} (--only-changed shows the values)"]
+    lines = []
+    for row in configs.to_dicts():
+        values = [f"{key} {row[key]}" for key in keys[:KEYS_SHOWN] if row[key] != ""]
+        lines.append(f"{row['run']}: {', '.join(values) or 'none of these keys'}{more}")
+    return lines
 
 
 def _config(run: Run) -> Any:

@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from numerai_lab import __version__
+from numerai_lab.report.conclusion_text import seconds_text
 from numerai_lab.report.figure import Figure
 from numerai_lab.report.tables import TableColumn, formatted
 
@@ -24,12 +25,13 @@ SINGLED_OUT = ("run", "variant", "corr_mean")
 
 @dataclass(frozen=True)
 class Cell:
-    """The text of a table cell, and the number that it sorts by: None for text, "" for nothing."""
+    """The text of a table cell, and the number that it sorts by: None for text, "" for nothing. title: what it means."""
 
     text: str
     value: float | str | None
     best: bool = False
     link: str = ""
+    title: str = ""
 
 
 def render(template: str, figures: Sequence[Figure], **values: Any) -> str:
@@ -44,6 +46,7 @@ def fragment(template: str, **values: Any) -> str:
 
     loader = PackageLoader("numerai_lab.report", "")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, loader=loader)
+    environment.filters["cost"] = seconds_text
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False, "allow_nan": False}
     return environment.get_template(template).render(**values)
 

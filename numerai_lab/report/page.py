@@ -1,17 +1,20 @@
 """The pages of a run: scores.md, plots and report.html."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from numerai_lab.config.loading import load_recorded
 from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError
-from numerai_lab.report.markup import cells, render
+from numerai_lab.report.conclusion import conclusion_of
+from numerai_lab.report.forest import forest
+from numerai_lab.report.markup import Cell, cells, render
 from numerai_lab.report.plots import cumulative, drawn, improvement
 from numerai_lab.report.realism import realism_cells
 from numerai_lab.report.run_figures import run_figures, val2_starts, validation
 from numerai_lab.report.tables import NOTES, coverage, markdown, summary_columns, with_interval, with_values
-from numerai_lab.report.verdicts import judged, resolution, verdicts
+from numerai_lab.report.verdicts import resolution, verdicts
 from numerai_lab.runs.layout import CONFIG, REPORT, SCORES_PAGE, plot_file
 from numerai_lab.runs.output_files import replace_page
 from numerai_lab.runs.reading import Run
@@ -28,7 +31,8 @@ DEAREST = 12
 
 def write_report(folder: RunFolder, config: Config, eras: "pl.DataFrame", scores: "pl.DataFrame") -> None:
     """Writes scores.md, plots/*.svg and report.html into the run folder."""
-    folder.write_text(SCORES_PAGE, scores_page(config.name, heading(folder.manifest), scores, config.scoring.legacy))
+    written = Run(folder.work, {**folder.manifest, "stages": folder.phases}, scores, eras)
+    folder.write_text(SCORES_PAGE, _scores_page_of(written, config))
     scored, order = validation(eras), list(config.variants)
     starts = val2_starts(scored)
     plots = {
@@ -37,7 +41,6 @@ def write_report(folder: RunFolder, config: Config, eras: "pl.DataFrame", scores
     }
     for name, (curves, title) in plots.items():
         folder.write_text(plot_file(name), drawn(curves, title, order, starts))
-    written = Run(folder.work, {**folder.manifest, "stages": folder.phases}, scores, eras)
     folder.write_text(REPORT, report_page(written, config))
 
 
@@ -49,11 +52,16 @@ def redrawn(run: Run) -> None:
     config = load_recorded(run.path / CONFIG)
     try:
         page = report_page(run, config)
-        table = scores_page(config.name, heading(run.manifest), run.scores, config.scoring.legacy)
+        table = _scores_page_of(run, config)
     except KeyError as error:
         raise NlabError(f"{run.path}: its manifest has no {error}; a run of another version of nlab?") from error
     replace_page(run.path, REPORT, page)
     replace_page(run.path, SCORES_PAGE, table)
+
+
+def _scores_page_of(run: Run, config: Config) -> str:
+    head = [conclusion_of(run).sentence, "", *heading(run.manifest)]
+    return scores_page(config.name, head, run.scores, config.scoring.legacy)
 
 
 def scores_page(title: str, head: Sequence[str], scores: "pl.DataFrame", legacy: bool) -> str:
@@ -109,26 +117,36 @@ def report_page(run: Run, config: Config) -> str:
     """The HTML of report.html, from the run folder."""
     table = with_interval(run.scores)
     columns = with_values(table, (*summary_columns(config.scoring.legacy), NOTES))
-    groups = {split: cells(table.filter(split=split), columns) for split in dict.fromkeys(table["split"].to_list())}
-    figures = run_figures(run, config)
+    judged = conclusion_of(run)
+    words = {line.variant: line.words for line in (judged.reference, *judged.lines) if line is not None}
+    splits = dict.fromkeys(table["split"].to_list())
+    groups = {split: _explained(cells(table.filter(split=split), columns), words) for split in splits}
+    figures, picture = run_figures(run, config), forest(judged)
     return render(
         REPORT,
-        [figure for section in figures.values() for figure in section],
+        [*filter(None, [picture]), *(figure for section in figures.values() for figure in section)],
         plots=figures,
+        forest=picture,
+        conclusion=judged,
+        words=words,
+        run_name=run.name,
         config=config,
         manifest=run.manifest,
         heading=heading(run.manifest),
         columns=columns,
         groups=groups,
         coverage=coverage(table),
-        verdicts=list(judged(run.scores).values()),
-        resolution=resolution(run.scores),
         realism=realism_cells(run),
         inspection=INSPECTION if (run.path / INSPECTION).is_file() else "",
         costs=sorted(run.manifest.get("costs", {}).items(), key=lambda cost: -cost[1]["seconds"])[:DEAREST],
         facts=_facts(run.manifest),
         config_yaml=config.to_yaml(),
     )
+
+
+def _explained(rows: list[list[Cell]], words: Mapping[str, str]) -> list[list[Cell]]:
+    """Rows of cells in which the name of a variant, the first, says what it is."""
+    return [[replace(row[0], title=words.get(row[0].text, "")), *row[1:]] for row in rows]
 
 
 def _facts(manifest: Mapping[str, Any]) -> dict[str, object]:

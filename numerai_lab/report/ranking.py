@@ -30,12 +30,12 @@ def sort_column(text: str, table: "pl.DataFrame") -> str:
     raise NlabError(f"--sort: no column {text!r}; {advice}")
 
 
-def ranked(table: "pl.DataFrame", column: str) -> "pl.DataFrame":
-    """The table with variants best first by a column over val1 and val2 together; rows of a variant stay together."""
+def ranked(table: "pl.DataFrame", column: str, split: str = "val") -> "pl.DataFrame":
+    """The table with variants best first by a column in one split; rows of a variant stay together."""
     import polars as pl
 
     keys = [name for name in ("run", "variant") if name in table.columns]
-    both = table.filter(pl.col("split") == "val").with_columns(pl.col(column).cast(pl.Float64).fill_null(np.nan).alias("place"))
+    both = table.filter(pl.col("split") == split).with_columns(pl.col(column).cast(pl.Float64).fill_null(np.nan).alias("place"))
     # NaN sorts last whether high or low is best.
     best_first = pl.col("place") if best_is_high(column) is False else -pl.col("place")
     place = pl.when(pl.col("place").is_nan()).then(np.inf).otherwise(best_first)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from numerai_lab.config.schema import Config
 from numerai_lab.report import figures, findings, workings
 from numerai_lab.report.figure import Figure, palette
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 CUMULATIVE = "The sum of per-era corr since validation began."
+DRAWDOWN = "How far the sum of per-era corr lies below its highest point so far."
 IMPROVEMENT = "What each variant has earned beyond the reference since validation began. Does it go on in val2?"
 
 
@@ -62,6 +65,12 @@ def cumulative_improvement(data: RunData) -> Figure | None:
     return figures.over_eras(curves, data.colours, data.val2_starts, key="improvement", title=title, says=IMPROVEMENT)
 
 
+def drawdowns(data: RunData) -> Figure:
+    """The distance of every variant's cumulative corr from its maximum so far."""
+    curves = {name: (eras, values - np.maximum.accumulate(values)) for name, (eras, values) in cumulative(data.eras).items()}
+    return figures.over_eras(curves, data.colours, data.val2_starts, key="drawdown", title="Drawdown", says=DRAWDOWN)
+
+
 def differences(data: RunData) -> Figure | None:
     """The difference of one variant from the reference, within the band of chance."""
     if len(data.names) == 1:
@@ -102,7 +111,7 @@ def phases(data: RunData) -> Figure:
 
 
 FIGURES: Mapping[str, tuple[Callable[[RunData], Figure | None], ...]] = {
-    "eras": (cumulative_improvement, differences, cumulative_corr),
+    "eras": (differences, cumulative_improvement, cumulative_corr, drawdowns),
     "predictions": (halves, likeness, exposures, importance),
     "costs": (training, phases),
 }

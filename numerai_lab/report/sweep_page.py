@@ -44,13 +44,24 @@ def leaderboard(rows: Sequence[Mapping[str, Any]], column: str) -> tuple["pl.Dat
     columns = [
         TableColumn("trial", "trial", "d"),
         TableColumn("value", column),
-        TableColumn("delta", "Δ to the reference"),
+        TableColumn("delta", "Δ"),
         TableColumn("between", "95 % of Δ", "s"),
-        *(TableColumn(key, key, "s") for key in keys),
+        *(TableColumn(key, heading, "s") for key, heading in endings(keys).items()),
         TableColumn("run", "run", "s"),
         TableColumn("error", "error", "s"),
     ]
     return table, columns
+
+
+def endings(keys: Sequence[str]) -> dict[str, str]:
+    """Dotted key → its shortest ending that no other key has: `n_components` of `generators.pca.n_components`."""
+    out = {}
+    for key in keys:
+        parts = key.split(".")
+        every = [".".join(parts[-n:]) for n in range(1, len(parts) + 1)]
+        rest = [f".{other}" for other in keys if other != key]
+        out[key] = next((text for text in every if not any(other.endswith(f".{text}") for other in rest)), key)
+    return out
 
 
 def readable(table: "pl.DataFrame", rows: Sequence[Mapping[str, Any]]) -> "pl.DataFrame":

@@ -67,12 +67,10 @@ LEGACY = (
 NOTES = TableColumn("notes", "notes", "s")
 MARKS = "†‡§¶*"
 """Marks of notes; after the last one they are doubled."""
-WRAPPING = ("run", "gives", "type", "says", "check", "numbers")
-"""Columns of prose, which may wrap over several lines."""
-FOLDED = 16
-"""Width in characters that a narrow table needs for such a column."""
-KEPT = ("run", "variant", "split", "corr_mean", "verdict", "delta_corr_mean_p_adjusted")
-"""Columns that a narrow terminal shows first."""
+FOLDED = {**dict.fromkeys(("run", "gives", "type", "says", "check", "numbers"), 16), "verdict": 13}
+"""Columns of prose, which may wrap over several lines, and the width in characters that a narrow table needs for each."""
+KEPT = ("run", "variant", "split", "delta_corr_mean", "verdict", "interval", "corr_mean", "delta_corr_mean_p_adjusted")
+"""Columns that a narrow terminal shows first, in the order of their importance."""
 
 
 def summary_columns(legacy: bool, keys: Sequence[str] = ()) -> tuple[TableColumn, ...]:
@@ -118,13 +116,18 @@ def footnoted(table: "pl.DataFrame") -> tuple["pl.DataFrame", list[str]]:
     import polars as pl
 
     notes = table["notes"].fill_null("").to_list()
-    distinct = dict.fromkeys(note for note in notes if note)
-    marks = {note: MARKS[i % len(MARKS)] * (1 + i // len(MARKS)) for i, note in enumerate(distinct)}
+    marks = marked(notes)
     names = [f"{name} {marks[note]}" if note else name for name, note in zip(table["variant"].to_list(), notes, strict=True)]
     return table.with_columns(pl.Series("variant", names)), [
         *(f"{mark} {note}" for note, mark in marks.items()),
         *coverage(table),
     ]
+
+
+def marked(notes: Sequence[str]) -> dict[str, str]:
+    """Note → its mark, for those that are not empty."""
+    distinct = dict.fromkeys(note for note in notes if note)
+    return {note: MARKS[i % len(MARKS)] * (1 + i // len(MARKS)) for i, note in enumerate(distinct)}
 
 
 def rendered(table: "pl.DataFrame", columns: Sequence[TableColumn], width: int | None = None) -> "Table":
@@ -142,7 +145,7 @@ def rendered(table: "pl.DataFrame", columns: Sequence[TableColumn], width: int |
         out.add_column(
             column.heading,
             justify="left" if column.style == "s" else "right",
-            no_wrap=column.name not in WRAPPING,
+            no_wrap=column.name not in FOLDED,
             overflow="fold",
         )
     for i in range(len(table)):
@@ -170,17 +173,19 @@ def left_out(table: "pl.DataFrame", columns: Sequence[TableColumn], width: int) 
     cells = {column.name: [formatted(value, column.style) for value in table[column.name].to_list()] for column in visible}
     fitting = _fitting(visible, cells, width)
     gone = [column.heading for column in visible if column not in fitting]
-    return f"no room at {width} columns for: {', '.join(gone)} (a wider terminal, or --format csv)" if gone else ""
+    return f"left out at {width} columns: {', '.join(gone)} (a wider terminal, or --format csv)" if gone else ""
 
 
 def _fitting(columns: list[TableColumn], cells: dict[str, list[str]], width: int) -> list[TableColumn]:
     """The columns that fit: those of `KEPT` first, then the others in their order."""
     fitting, used = [], 0
-    for column in sorted(columns, key=lambda column: column.name not in KEPT):  # a stable sort: the others keep their order
+    rank = {name: i for i, name in enumerate(KEPT)}
+    for column in sorted(columns, key=lambda column: rank.get(column.name, len(KEPT))):  # stable: the others keep their order
         wide = max(map(len, [column.heading, *cells[column.name]]))
-        used += min(wide, FOLDED if column.name in WRAPPING else wide) + 2
-        if used <= width:
+        needed = min(wide, FOLDED.get(column.name, wide)) + 2
+        if used + needed <= width:
             fitting.append(column)
+            used += needed
     return [column for column in columns if column in fitting]
 
 

@@ -2,7 +2,8 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from numerai_lab.metrics.significance import LEVEL
@@ -15,11 +16,29 @@ if TYPE_CHECKING:
 Outcome = Literal["better", "placebo not beaten", "untrained not beaten", "worse", "no gain", "undecided", "same", "too few eras"]
 ONE_SEED = "of these two trained models, not of the method"
 """The limit of a verdict where there is one seed."""
+ONE_SEED_OF_ALL = "all of this is of these trained models, not of the methods"
+"""The limit of all verdicts of a run with one seed."""
 OPEN = ("no gain", "undecided", "same", "too few eras")
 MANY = 20
 """Most variants of a comparison whose verdicts are all printed."""
 CALLED = {"placebo": "its placebo", "untrained": "an untrained network"}
 """Kinds of placebos as sentences name them."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of mean corr, and the ends of its simultaneous 95 % interval; NaN where they are not known."""
+
+    value: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+
+    def __str__(self) -> str:
+        """`-.0015 [-.0260, +.0230]`; without an interval the value alone."""
+        if math.isnan(self.value):
+            return "no score"
+        between = "" if math.isnan(self.low) or math.isnan(self.high) else f" [{signed(self.low)}, {signed(self.high)}]"
+        return f"{signed(self.value)}{between}"
 
 
 def verdicts(scores: "pl.DataFrame") -> list[str]:
@@ -38,12 +57,12 @@ def lines_below(scores: "pl.DataFrame") -> list[str]:
     return [*verdicts(scores), *filter(None, [resolution(scores)])]
 
 
-def lines_of_comparison(table: "pl.DataFrame") -> list[str]:
-    """Lines below a table of several runs: verdicts in its order, the number of compared variants, the resolution.
+def lines_of_comparison(table: "pl.DataFrame", split: str = "val") -> list[str]:
+    """Lines below a table of several runs: verdicts on a split in its order, the number of compared variants, the resolution.
 
     Beyond MANY variants, undecided ones are counted instead of listed.
     """
-    rows = compared(table)
+    rows = compared(table, split)
     if not rows:
         return []
     several = len({row["run"] for row in table.to_dicts()}) > 1
@@ -53,7 +72,7 @@ def lines_of_comparison(table: "pl.DataFrame") -> list[str]:
     rest = Counter(kind for kind, _ in judgements if len(rows) > MANY and kind in OPEN)
     counted = [f"{sum(rest.values())} others: {', '.join(f'{count} {kind}' for kind, count in rest.items())}"] if rest else []
     together = f"p adj, verdicts and their intervals are adjusted over all {n} variants that were compared here" if n > 1 else ""
-    return [*lines, *counted, *filter(None, [together, resolution(table)])]
+    return [*lines, *counted, *filter(None, [together, resolution(table, split)])]
 
 
 def _names(row: Mapping[str, Any], several: bool) -> dict[str, str]:
@@ -76,13 +95,13 @@ def verdict(row: Mapping[str, Any], n_compared: int = 1) -> str:
     `raw+umap: corr +0.0012 [-0.0003, +0.0027] against baseline, undecided; against its placebo noise -0.0001 [-0.0017, +0.0015]`.
     Intervals are simultaneous, and the verdict follows them. n_compared: variants that were judged together.
     """
-    change, low, high = _ends(row, "delta")
-    if math.isnan(change):
+    change = change_of(row, "delta")
+    if math.isnan(change.value):
         return f"{row['variant']}: no era in which both it and the reference have a score"
     result = outcome(row)
     reference = f" against {row['reference']}" if row.get("reference") else ""
-    interval = "" if result == "too few eras" else f" [{low:+.4f}, {high:+.4f}]"
-    comparison = f"{row['variant']}: corr {change:+.4f}{interval}{reference}, {_finding(row, result, n_compared)}"
+    interval = "" if result == "too few eras" else f" [{change.low:+.4f}, {change.high:+.4f}]"
+    comparison = f"{row['variant']}: corr {change.value:+.4f}{interval}{reference}, {_finding(row, result, n_compared)}"
     parts = [comparison, *(_beside(row, kind) for kind in CALLED), ONE_SEED if row.get("delta_n_seeds") == 1 else ""]
     return "; ".join(part for part in parts if part)
 
@@ -91,29 +110,42 @@ def _finding(row: Mapping[str, Any], result: Outcome, n_compared: int) -> str:
     """The outcome of the comparison with the reference, as part of a sentence."""
     if result in ("same", "too few eras"):
         return "the same scores as the reference" if result == "same" else "too few eras or seeds to say"
-    alone, adjusted = (_number(row, f"delta_corr_mean_p{end}") for end in ("", "_adjusted"))
+    adjusted = _number(row, "delta_corr_mean_p_adjusted")
     if result in ("better", "worse"):
         return f"{result} (adjusted p {_short(adjusted)})"
     if result in NOT_BEATEN.values():
         kind = next(kind for kind, text in NOT_BEATEN.items() if text == result)
         return f"better than the reference (adjusted p {_short(adjusted)}), not shown to be better than {CALLED[kind]}"
-    conclusion = "undecided" if result == "undecided" else no_gain(_ends(row, "delta")[2])
-    return f"{conclusion} (alone yes (p {_short(alone)}), among {n_compared} no)" if alone < 1 - LEVEL else conclusion
+    conclusion = "undecided" if result == "undecided" else no_gain(change_of(row, "delta").high)
+    alone = _alone(row, n_compared)
+    return f"{conclusion} ({alone})" if alone else conclusion
+
+
+def remark_on_family(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
+    """`alone yes (p .015), among 6 no`, of a row that is undecided among all compared rows; empty for others."""
+    return _alone(row, _members(rows)) if outcome(row) in ("undecided", "no gain") else ""
+
+
+def _alone(row: Mapping[str, Any], n_compared: int) -> str:
+    alone = _number(row, "delta_corr_mean_p")
+    return f"alone yes (p {_short(alone)}), among {n_compared} no" if alone < 1 - LEVEL else ""
 
 
 def _beside(row: Mapping[str, Any], kind: str) -> str:
     """The comparison with a placebo, as part of a sentence; empty where there is none."""
-    change, low, high = _ends(row, f"delta_{kind}")
-    if not row.get(kind) or math.isnan(change):
+    change = change_of(row, f"delta_{kind}")
+    if not row.get(kind) or math.isnan(change.value):
         return ""
-    between = "" if math.isnan(low) else f" [{low:+.4f}, {high:+.4f}]"
-    ending = {"better": ", better", "worse": ", worse", "same": ", the same scores"}.get(verdict_of(change, low, high), "")
-    return f"against {CALLED[kind]} {row[kind]} {change:+.4f}{between}{ending}"
+    between = "" if math.isnan(change.low) else f" [{change.low:+.4f}, {change.high:+.4f}]"
+    endings = {"better": ", better", "worse": ", worse", "same": ", the same scores"}
+    ending = endings.get(verdict_of(change.value, change.low, change.high), "")
+    return f"against {CALLED[kind]} {row[kind]} {change.value:+.4f}{between}{ending}"
 
 
 def outcome(row: Mapping[str, Any]) -> Outcome:
     """The kind of the verdict on a row."""
-    text = str(row.get("verdict") or verdict_of(*_ends(row, "delta")))
+    change = change_of(row, "delta")
+    text = str(row.get("verdict") or verdict_of(change.value, change.low, change.high))
     kinds: tuple[Outcome, ...] = get_args(Outcome)
     return next(kind for kind in kinds if text.startswith(kind))
 
@@ -139,25 +171,24 @@ def resolution(scores: "pl.DataFrame", split: str = "val") -> str:
     )
 
 
-def _wider(rows: list[dict[str, Any]], seen: float) -> str:
+def _wider(rows: Sequence[Mapping[str, Any]], seen: float) -> str:
     """The end of a sentence on the undecided variant with the widest interval, of those with a difference above `seen`."""
-    open_ones = [row for row in rows if outcome(row) == "undecided" and abs(_ends(row, "delta")[0]) > seen]
-    halves = {row["variant"]: (_ends(row, "delta")[2] - _ends(row, "delta")[1]) / 2 for row in open_ones}
+    undecided = {row["variant"]: change_of(row, "delta") for row in rows if outcome(row) == "undecided"}
+    halves = {name: (change.high - change.low) / 2 for name, change in undecided.items() if abs(change.value) > seen}
     if not halves:
         return ""
     name = max(halves, key=lambda variant: halves[variant])
     return f"; {name} varies more: its interval reaches {signed(halves[name]).lstrip('+')} to either side"
 
 
-def _members(rows: list[dict[str, Any]]) -> int:
+def _members(rows: Sequence[Mapping[str, Any]]) -> int:
     """Number of variants judged together: without copies of the reference and variants of too few eras."""
     return sum(outcome(row) not in ("same", "too few eras") for row in rows)
 
 
-def _ends(row: Mapping[str, Any], prefix: str) -> tuple[float, float, float]:
-    """The change of mean corr, and the low and high end of its simultaneous interval."""
-    value, low, high = (_number(row, f"{prefix}_corr_mean{end}") for end in ("", "_sim_low", "_sim_high"))
-    return value, low, high
+def change_of(row: Mapping[str, Any], prefix: str) -> Change:
+    """The change of mean corr with its simultaneous interval. prefix: `delta`, or `delta_<kind of placebo>`."""
+    return Change(*(_number(row, f"{prefix}_corr_mean{end}") for end in ("", "_sim_low", "_sim_high")))
 
 
 def _number(row: Mapping[str, Any], name: str) -> float:

@@ -28,10 +28,10 @@ from numerai_lab.fitting.scoring_terms import scoring_of
 from numerai_lab.metrics.changes import KINDS
 from numerai_lab.metrics.scoring import HOLDOUT, Predictions, covered, per_era, score_table
 from numerai_lab.metrics.verdict import NOT_BEATEN
-from numerai_lab.report.page import heading, redrawn, scores_page
+from numerai_lab.report.page import redrawn
 from numerai_lab.report.tables import exported
 from numerai_lab.report.verdicts import judged, outcome
-from numerai_lab.runs.layout import CONFIG, HOLDOUT_LOOKS, HOLDOUT_SCORES, MANIFEST, PREDICTIONS, SCORES_PAGE
+from numerai_lab.runs.layout import CONFIG, HOLDOUT_LOOKS, HOLDOUT_SCORES, MANIFEST, PREDICTIONS
 from numerai_lab.runs.ledger import Holdout, Ledger, Look, already_looked_at
 from numerai_lab.runs.output_files import check_writable, replace_page
 from numerai_lab.runs.reading import Run, RunFiles, read_run
@@ -99,7 +99,7 @@ def unseal(
     look = ledger.close(look, result)
     stamped = _stamped(scores, look)
     with ledger.owned():
-        run = _written(path, config, stamped, look)
+        run = _written(path, stamped, look)
     return HoldoutScores(run, look, stamped, _lines(run, scores, look), tuple(remarks))
 
 
@@ -233,7 +233,7 @@ def _earlier_looks(run: Run) -> list[dict[str, Any]]:
     return looks
 
 
-def _written(path: Path, config: Config, stamped: "pl.DataFrame", look: Look) -> Run:
+def _written(path: Path, stamped: "pl.DataFrame", look: Look) -> Run:
     """Writes holdout.csv and holdout.json with all looks so far, and marks the run's pages as unsealed; returns the run."""
     import polars as pl
 
@@ -242,9 +242,7 @@ def _written(path: Path, config: Config, stamped: "pl.DataFrame", look: Look) ->
     table = pl.DataFrame([row for entry in looks for row in entry["scores"]], infer_schema_length=None)
     replace_page(path, HOLDOUT_SCORES, f"{exported(table, 'csv')}\n")
     replace_page(path, HOLDOUT_LOOKS, json.dumps({"looks": looks}, indent=1, ensure_ascii=False), looks=len(looks))
-    run = read_run(path)
-    replace_page(path, SCORES_PAGE, scores_page(config.name, heading(run.manifest), run.scores, config.scoring.legacy))
-    redrawn(run)
+    redrawn(read_run(path))
     return read_run(path)
 
 

@@ -1,6 +1,6 @@
 """Target transforms: residuals to a benchmark or to features, and normal scores."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ class ResidualToBenchmark(TargetTransform):
     the same model of the target itself had .0009.
     """
 
+    words: ClassVar[str] = "the residual to {benchmark}"
     kind: Literal["residual_to_benchmark"] = "residual_to_benchmark"
     benchmark: str = Field(description="column of another model's predictions, which must cover training eras")
     proportion: float = Field(
@@ -75,6 +76,7 @@ class Neutralized(TargetTransform):
     Source: [jrb, Numerai forum], who neutralised predictions; here the training target is neutralised by the same formula.
     """
 
+    words: ClassVar[str] = "the target neutralised to {features}"
     kind: Literal["neutralized"] = "neutralized"
     features: str = Field(description="the feature set to neutralise the target against")
     proportion: float = Field(1.0, gt=0, le=1, description="how much of the linear fit is subtracted")
@@ -105,6 +107,7 @@ class RankGauss(TargetTransform):
     Source: van der Waerden 1952; `rank` and `gauss` as in Numerai's corr (numerai_tools.scoring).
     """
 
+    words: ClassVar[str] = "normal scores of the target"
     kind: Literal["rank_gauss"] = "rank_gauss"
 
     @property

@@ -22,7 +22,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run(make_config(augmenters={"cut": {"kind": "cutout"}}), tmp_path_factory.mktemp("runs"), Quiet())
 
 
-def test_a_run_at_80_columns_shows_progress_and_ends_with_table_verdicts_and_path(tmp_path: Path) -> None:
+def test_a_run_at_80_columns_shows_progress_and_ends_with_sentence_lines_and_path(tmp_path: Path) -> None:
     pexpect = pytest.importorskip("pexpect")
     config = tmp_path / "c.yaml"
     config.write_text(
@@ -41,22 +41,47 @@ def test_a_run_at_80_columns_shows_progress_and_ends_with_table_verdicts_and_pat
     assert bars
     assert all(re.search(r"\d+/\S+ .* left .* [\d.]+ [GM]B", line) and len(line) <= 80 for line in bars)
     assert any(re.match(r"train: [\d.]+ s, peak memory", line) for line in lines)
-    table = lines[next(i for i, line in enumerate(lines) if line.startswith(" variant")) :]
-    end = next(i for i, line in enumerate(table) if line.startswith("run folder:"))
-    assert "95 % of Δ" in table[0]
-    assert max(len(line) for line in table if line.startswith(" ")) <= 80
-    assert any(line.startswith("cut: corr ") for line in table[:end])
+    printed = lines[next(i for i, line in enumerate(lines) if line.startswith("SYNTHETIC data. ")) :]
+    end = next(i for i, line in enumerate(printed) if line.startswith("run folder:"))
+    assert max(map(len, printed[:end])) <= 80
+    heads = next(i for i, line in enumerate(printed) if line.startswith("  Δ to baseline "))
+    assert printed[heads].split("  ")[-1].strip() == "cost"
+    assert printed[heads + 1] == "cut: raw features, plus copies of rows with 25 % of features blanked"
+    assert re.match(r"  [+-]\.\d{4} \[[+-]\.\d{4}, [+-]\.\d{4}\]  .*  undecided +[\d.]+ s$", printed[heads + 2])
     (folder,) = (tmp_path / "runs").iterdir()
-    assert str(folder) in "".join(table[end:])
+    assert str(folder) in "".join(printed[end:])
 
 
 def test_show_prints_the_newest_run_as_it_ended(done: Run) -> None:
     result = nlab("show", "--runs-dir", done.path.parent)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.startswith(f"{done.name}\nSYNTHETIC data")
-    assert "\ncut: corr " in result.stdout
+    assert result.stdout.startswith("SYNTHETIC data. cut is not shown to help over these ")
+    assert f"\n\n{done.name}\nSYNTHETIC data: " in result.stdout
+    assert "\ncut †: raw features, plus copies of rows" in result.stdout
+    assert "\n† LEAK: embargo 2 < " in result.stdout
+    assert " LEAK: embargo 2 < " in " ".join(result.stdout.split("\n\n")[0].split())
     assert "LEAK" in result.stderr
     assert json.loads(nlab("show", done.path, "--format", "json").stdout)[0]["variant"] == "baseline"
+
+
+@pytest.mark.parametrize("width", ["80", "120"])
+@pytest.mark.parametrize("command", ["show", "show --table", "compare", "list runs", "list generators"])
+def test_nothing_wraps_by_accident_and_what_is_left_out_is_named(done: Run, command: str, width: str) -> None:
+    words = command.split()
+    place = [done.path] if words[0] == "compare" else ["--runs-dir", done.path.parent]
+    result = nlab(*words, *place, COLUMNS=width)
+    assert result.returncode == 0, result.stderr
+    assert max(map(len, result.stdout.splitlines())) <= int(width)
+    if words[0] != "list" and width == "80":
+        assert re.search(r"left out (at \d+ columns|here, shown by --table): .*sharpe", " ".join(result.stdout.split()))
+        assert "undecided" in result.stdout
+
+
+def test_the_score_table_is_one_flag_away_and_a_sort_shows_it_too(done: Run) -> None:
+    plain, table, ranked = (nlab("show", done.path, *words).stdout for words in ([], ["--table"], ["--sort", "corr_sharpe"]))
+    assert "val1" not in plain.replace("val1 eras", "").replace("val1 and val2 alone", "")
+    assert table.startswith(plain.split("\nleft out here")[0].rstrip("\n"))
+    assert all(re.search(r"\n cut † +val1 ", printed) for printed in (table, ranked))
 
 
 def test_list_runs_has_a_row_each_whatever_became_of_it(done: Run, tmp_path: Path) -> None:

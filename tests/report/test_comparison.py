@@ -12,6 +12,8 @@ from numerai_lab.core.errors import NlabError
 from numerai_lab.experiment import run
 from numerai_lab.metrics.significance import mean_differences
 from numerai_lab.report.comparison import compare
+from numerai_lab.report.differing import lines_of_differences
+from numerai_lab.report.verdicts import lines_of_comparison
 from numerai_lab.storage.stamped_json import read_stamped, with_stamp
 from tests.conftest import Quiet, make_config
 
@@ -52,6 +54,25 @@ def test_comparable_runs_stand_in_one_table_best_first(one: Path, two: Path) -> 
     assert both.height == 6
     assert both["corr_mean"].to_list() == sorted(both["corr_mean"], reverse=True)
     assert group.table["split"].to_list() == ["val1", "val2", "val"] * 6
+
+
+def test_a_split_may_rank_and_judge_and_an_unknown_one_is_refused(one: Path, two: Path) -> None:
+    (group,) = compare([one, two], split="val2").groups
+    corr = group.table.filter(split="val2")["corr_mean"].to_list()
+    assert corr == sorted(corr, reverse=True)
+    first = group.table.filter(split="val2").filter(pl.col("delta_corr_mean").is_not_null()).row(0, named=True)
+    assert f"corr {first['delta_corr_mean']:+.4f}" in lines_of_comparison(group.table, group.split)[0]
+    with pytest.raises(NlabError, match="--split: no split 'val3' in .*; did you mean 'val"):
+        compare([one, two], split="val3")
+
+
+def test_what_differs_between_runs_is_told_in_a_line_each(one: Path, two: Path) -> None:
+    runs = compare([one, two]).groups[0].members
+    assert lines_of_differences(runs) == [
+        f"{one.name}: seeds [0], model.alpha 1",
+        f"{two.name}: seeds [3, 4], model.alpha 1000",
+    ]
+    assert lines_of_differences(runs[:1]) == []
 
 
 def test_where_less_is_better_the_least_comes_first(one: Path, two: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from numerai_lab.config.loading import load_config
 from numerai_lab.experiment import run
-from numerai_lab.report.figure import palette
+from numerai_lab.report.conclusion import conclusion_of
+from numerai_lab.report.figure import GREY, palette
 from numerai_lab.report.figures import differences, over_eras
 from numerai_lab.report.page import report_page
 from numerai_lab.runs.reading import Run, read_run
@@ -27,13 +28,14 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Run:
     config = make_config(
         seeds=[1, 2],
         generators={"swap": quick("autoencoder"), "pca": quick("pca")},
-        augmenters={"cut": {"kind": "cutout"}},
+        augmenters={"cut": {"kind": "cutout"}, "again": {"kind": "duplicate"}},
         variants={
             "baseline": {},
             "raw+swap": {"features": ["raw", "swap"]},
             "raw+pca": {"features": ["raw", "pca"]},
             "cut": {"augment": ["cut"]},
             "blend": {"ensemble": ["baseline", "cut"]},
+            "again": {"augment": ["again"]},
         },
     )
     return run(config, tmp_path_factory.mktemp("runs"), Quiet())
@@ -63,7 +65,8 @@ def test_every_figure_is_one_that_plotly_knows(report: Path) -> None:
     go = pytest.importorskip("plotly.graph_objects")
     figures = described(report)
     assert {*figures} == {
-        *("cumulative", "improvement", "differences", "halves", "likeness", "exposures", "importance", "training", "stages")
+        *("forest", "differences", "improvement", "cumulative", "drawdown"),
+        *("halves", "likeness", "exposures", "importance", "training", "stages"),
     }
     for figure in figures.values():
         go.Figure({"data": figure["data"], "layout": figure["layout"]})
@@ -81,6 +84,65 @@ def test_curves_are_the_sums_of_the_tables(done: Run, report: Path) -> None:
         low, high, path, each = (figures["differences"]["data"][i] for i in traces)
         assert path["y"][-1] == pytest.approx(sum(each["y"]), abs=1e-4)
         assert low["y"] == [-value for value in high["y"]]
+
+
+def test_the_picture_shows_the_changes_and_intervals_of_the_table_and_placebos_in_grey(done: Run, report: Path) -> None:
+    against, beside = described(report)["forest"]["data"]
+    rows = {row["variant"]: row for row in done.scores.filter(split="val").to_dicts()}
+    names = [text.split(":")[0] for text in against["text"]]
+    assert names == ["raw+swap", "raw+pca", "cut", "blend", "again"]
+    for name, x, low, high, colour in zip(
+        names,
+        against["x"],
+        *(against["error_x"][end] for end in ("arrayminus", "array")),
+        against["marker"]["color"],
+        strict=True,
+    ):
+        assert x == pytest.approx(rows[name]["delta_corr_mean"], abs=1e-6)
+        assert x - low == pytest.approx(rows[name]["delta_corr_mean_sim_low"], abs=2e-6)
+        assert x + high == pytest.approx(rows[name]["delta_corr_mean_sim_high"], abs=2e-6)
+        assert (colour == GREY) is (name == "again")
+    assert [text.split(":")[0] for text in beside["text"]] == ["cut"]
+    assert beside["x"] == [pytest.approx(rows["cut"]["delta_placebo_corr_mean"], abs=1e-6)]
+
+
+def test_a_drawdown_is_the_distance_from_the_highest_point_so_far(done: Run, report: Path) -> None:
+    corr = done.per_era.filter(pl.col("split").is_in(["val1", "val2"]), variant="cut").group_by("era").agg(pl.col("corr").mean())
+    path = np.cumsum(corr.sort("era")["corr"].to_numpy())
+    (trace,) = [trace for trace in described(report)["drawdown"]["data"] if trace["name"] == "cut"]
+    shown = np.array([value for value in trace["y"] if value is not None])
+    np.testing.assert_allclose(shown, path - np.maximum.accumulate(path), atol=2e-6)
+    assert shown.min() < 0
+
+
+def test_the_first_screen_has_the_sentence_a_line_for_each_variant_and_their_picture(
+    done: Run, report: Path, browser: Page
+) -> None:
+    browser.open(report)
+    assert browser.js("document.querySelector('.sentence').textContent") == conclusion_of(done).sentence
+    tops = "['.sentence', '.lines', '#forest .drawing'].map((at) => document.querySelector(at).getBoundingClientRect().top)"
+    assert all(0 < top < 700 for top in browser.js(tops))
+    rows = browser.js(
+        "[...document.querySelectorAll('.lines tbody tr')].map((row) => row.textContent.replace(/\\s+/g, ' ').trim())"
+    )
+    assert rows[0].startswith("baselineraw features, by ridge regression")
+    assert rows[2].startswith("raw+pcaraw features and 3 principal components")
+    assert rows[-1].startswith("again (placebo)raw features, plus the same rows again")
+    bold = "[...document.querySelectorAll('.lines tbody *')].filter((cell) => getComputedStyle(cell).fontWeight >= 600)"
+    assert browser.js(f"{bold}.every((cell) => cell.matches('.better, .worse'))")
+    assert browser.js("[...document.querySelectorAll('#scores ~ .wide td[title]')][1].title") == (
+        "raw features and 3 columns of a denoising autoencoder"
+    )
+
+
+def test_a_screen_reader_finds_the_table_of_variants_on_a_phone_too(report: Path, browser: Page) -> None:
+    browser.open(report, 390)
+    tree = browser.driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    roles = [node["role"]["value"] for node in tree if not node["ignored"]]
+    names = [node["name"]["value"] for node in tree if not node["ignored"] and node["role"]["value"] == "rowheader"]
+    assert roles.count("table") >= 3
+    assert len(names) == 6
+    assert all(name.startswith(variant) for name, variant in zip(names, ("baseline", "raw+swap", "raw+pca", "cut"), strict=False))
 
 
 def test_importance_is_of_the_blocks_that_a_variant_reads_and_adds_up(report: Path) -> None:
@@ -120,7 +182,7 @@ def test_it_opens_without_complaint_or_network_and_every_plot_draws(report: Path
         browser.open(report, width)
         assert browser.complaints() == []
         assert browser.requests() == []
-        assert browser.js("document.querySelectorAll('.drawing').length") == 9
+        assert browser.js("document.querySelectorAll('.drawing').length") == 11
         assert browser.js(
             "[...document.querySelectorAll('.drawing')].every((p) => p.querySelector('.cartesianlayer .trace path, .hm image'))"
         )

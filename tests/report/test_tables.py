@@ -44,36 +44,39 @@ SCORES = pl.DataFrame(
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_the_printed_table_fits_and_cuts_no_cell(width: int) -> None:
-    console = Console(width=width, file=io.StringIO(), color_system=None)
-    console.print(rendered(with_interval(SCORES), summary_columns(False), width))
-    text = console.file.getvalue()  # type: ignore[attr-defined]
+    text = _printed(SCORES, width)
     assert max(map(len, text.splitlines())) <= width
-    assert "+0.0123" in text
+    assert ("+0.0123" in text) is (width >= 80)
     assert "…" not in text.replace("-0.0030 … +0.0010", "")
     assert "mmc" not in text
-    assert ("-0.0030 … +0.0010" in text) is (width >= 120)
-    assert "no gain above +.0010" in text
-    assert "0.600" in text
+    assert "-0.0010" in text
+    assert "-0.0030 … +0.0010" in text
+    assert "no gain above" in text
     gone = left_out(with_interval(SCORES), summary_columns(False), width)
-    assert ("95 % of Δ" in gone) is (width < 120)
-    assert all(
-        (heading in text) is not (heading in gone.split("columns for: ")[-1].split(", ")) for heading in ("Δ corr", "sharpe")
-    )
+    assert gone.startswith(f"left out at {width} columns: ")
+    missing = gone.partition("columns: ")[2].partition(" (a wider")[0].split(", ")
+    assert all((heading in text) is not (heading in missing) for heading in ("p adj", "sharpe", "max exp"))
 
 
-def test_a_table_of_runs_keeps_the_verdict_and_its_p_at_80_columns_and_says_what_is_left_out() -> None:
+def test_a_table_of_runs_keeps_the_verdict_and_the_change_at_80_columns_and_says_what_is_left_out() -> None:
     names = ["20260101-120000_umap_medium", "20260101-120000_quickstart"]
     runs = SCORES.with_columns(pl.Series("run", names), pl.Series("variant", ["baseline", "raw+untrained"]))
-    console = Console(width=80, file=io.StringIO(), color_system=None)
-    console.print(rendered(with_interval(runs), summary_columns(False), 80))
-    text = console.file.getvalue()  # type: ignore[attr-defined]
+    text = _printed(runs, 80)
     assert max(map(len, text.splitlines())) <= 80
-    assert "no gain above +.0010" in text
-    assert "0.600" in text
+    assert "no gain above" in text
+    assert "-0.0010" in text
     message = left_out(with_interval(runs), summary_columns(False), 80)
-    assert message.startswith("no room at 80 columns for: Δ corr, 95 % of Δ, sharpe, ")
+    assert message.startswith("left out at 80 columns: 95 % of Δ, sharpe, ")
+    assert "-0.0030 … +0.0010" in _printed(runs.drop("split"), 80)
     assert message.endswith("(a wider terminal, or --format csv)")
     assert left_out(with_interval(runs), summary_columns(False), 400) == ""
+
+
+def _printed(table: pl.DataFrame, width: int) -> str:
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    console.print(rendered(with_interval(table), summary_columns(False), width))
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    return text
 
 
 def test_notes_become_marks_and_lines_below() -> None:
