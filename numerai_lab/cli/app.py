@@ -29,6 +29,7 @@ from numerai_lab.cli.new import new
 from numerai_lab.cli.open import open_
 from numerai_lab.cli.power import power
 from numerai_lab.cli.predict import predict
+from numerai_lab.cli.query import query
 from numerai_lab.cli.resume import resume
 from numerai_lab.cli.run import run
 from numerai_lab.cli.schedule import schedule
@@ -53,6 +54,7 @@ app.add_typer(cache_app, name="cache")
 app.command()(run)
 app.command()(resume)
 app.command()(compare)
+app.command()(query)
 app.command()(validate)
 app.command()(score)
 app.command()(audit)

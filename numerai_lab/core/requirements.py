@@ -5,6 +5,7 @@ from importlib.util import find_spec
 
 INSTALL = {
     "catboost": "pip install 'numerai_lab[catboost]'",
+    "duckdb": "pip install 'numerai_lab[query]'",
     "lightgbm": "pip install lightgbm",
     "optuna": "pip install 'numerai_lab[sweep]'",
     "pynndescent": "pip install umap-learn",

@@ -22,6 +22,7 @@ from numerai_lab.docs.what_works import sections
 from numerai_lab.generators import Generator
 from numerai_lab.metrics import METRICS
 from numerai_lab.metrics.realism_measures import REALISM_MEASURES
+from numerai_lab.runs.query_schema import COLUMNS, TABLES
 
 BEGIN, END = "<!-- generated: {} -->\n", "<!-- end of generated -->\n"
 SECTION = re.compile(r"<!-- generated: ([a-z ]+) -->\n.*?<!-- end of generated -->\n", flags=re.DOTALL)
@@ -34,6 +35,7 @@ READ_MORE = {
     "run": "quickstart.md",
     "resume": "cache-and-resume.md#resume-a-killed-run",
     "compare": "scores-and-verdicts.md#compare-runs",
+    "query": "query.md",
     "power": "scores-and-verdicts.md#before-a-run-what-can-it-show",
     "sweep": "scores-and-verdicts.md#sweeps",
     "score": "your-own-data.md#score-predictions-from-elsewhere",
@@ -67,6 +69,7 @@ def generated(root: Any) -> dict[str, str]:
         "metrics": _metrics,
         "realism columns": _realism_columns,
         "config keys": _config_keys,
+        "query tables": _query_tables,
         "commands": lambda: _commands(root),
         **{name: partial(str, section) for name, section in sections().items()},
     }
@@ -139,6 +142,16 @@ def _realism_columns() -> str:
         source += f"; {entry.sdmetrics} of SDMetrics" if entry.sdmetrics and "SDMetrics" not in entry.source else ""
         rows.append((f"`{name}`" + (f", `{entry.real}`" if entry.real else ""), entry.says + real, source))
     return _table(("column", "meaning", "source"), rows)
+
+
+def _query_tables() -> str:
+    """The tables of `nlab query`, and the columns of each that are declared."""
+    parts = [_table(("table", "holds"), [(f"`{name}`", meaning) for name, meaning in TABLES.items()])]
+    for name, columns in COLUMNS.items():
+        rows = [(f"`{key}`", column.sql_type, column.meaning) for key, column in columns.items()]
+        parts += [f"### {name}", _table(("column", "type", "meaning"), rows)]
+    files = "`scores` and `per_era` have `run`, then the columns of [scores.csv](run-folder.md#scorescsv) and"
+    return "\n\n".join([*parts, f"{files} [per_era.parquet](run-folder.md#per_eraparquet)."])
 
 
 def _config_keys() -> str:

@@ -20,6 +20,7 @@ ORDER = (
     "tournament",
     "cache-and-resume",
     "run-folder",
+    "query",
     "python",
     "agents",
     "architecture",

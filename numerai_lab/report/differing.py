@@ -1,11 +1,12 @@
 """Config keys whose values differ between runs."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from numerai_lab.report.tables import short
 from numerai_lab.runs.layout import CONFIG
 from numerai_lab.runs.reading import Run
+from numerai_lab.runs.run_tables import flat
 
 if TYPE_CHECKING:
     import polars as pl
@@ -23,7 +24,7 @@ def differing(runs: Sequence[Run]) -> "pl.DataFrame":
     """
     import polars as pl
 
-    flat = {run.name: dict(_flat(_config(run))) for run in runs}
+    flat = {run.name: dict(flat(_config(run))) for run in runs}
     keys = dict.fromkeys(key for values in flat.values() for key in values if key not in KEYS)
     changed_keys = [key for key in keys if len({repr(values.get(key, "")) for values in flat.values()}) > 1]
     columns = {key: short([values.get(key, "") for values in flat.values()]) for key in changed_keys}
@@ -63,11 +64,3 @@ def _config(run: Run) -> Any:
         return yaml.load(path.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (OSError, yaml.YAMLError):
         return {}
-
-
-def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping) and value:
-        for key, inner in value.items():
-            yield from _flat(inner, f"{path}.{key}" if path else str(key))
-    elif path:
-        yield path, "none" if value is None else value

@@ -76,14 +76,14 @@ def read_run(path: Path) -> Run:
     if not (path / MANIFEST).is_file():
         raise NlabError(f"{path}: not a run folder (no {MANIFEST})")
     try:
-        manifest = _manifest(path / MANIFEST)
+        manifest = read_manifest(path / MANIFEST)
         sums = {name: crc for name, crc in manifest.get(FILES, {}).items() if name in (SCORES, PER_ERA)}
         damage = changed(path, sums)
         if damage:
             raise ValueError(damage)
         texts = dict.fromkeys(("variant", "split", "notes"), pl.String)  # a variant may be named 001 or 1e5
         scores = pl.read_csv(path / SCORES, infer_schema_length=None, schema_overrides=texts, glob=False)
-        eras = _parquet(path / PER_ERA)
+        eras = parquet_table(path / PER_ERA)
         _check_tables(scores, eras)
     except (ValueError, OSError, NotImplementedError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise damaged_run(path, error) from error
@@ -121,8 +121,8 @@ def damaged_run(path: Path, why: object) -> NlabError:
     return NlabError(f"{path}: damaged run folder ({(str(why).splitlines() or [repr(why)])[0]})")
 
 
-def _parquet(path: Path) -> "pl.DataFrame":
-    """A table, by pyarrow: a file that somebody forged can make polars abort the process."""
+def parquet_table(path: Path) -> "pl.DataFrame":
+    """A table, by pyarrow: a file that somebody forged can make polars abort the process. Raises ValueError or OSError."""
     import polars as pl
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -136,7 +136,8 @@ def _parquet(path: Path) -> "pl.DataFrame":
     return pl.DataFrame(table)
 
 
-def _manifest(path: Path) -> dict[str, Any]:
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest.json at a path. Raises ValueError when it is not what was written, OSError when it can't be read."""
     manifest = read_mapping(path)
     if STAMP in manifest or FILES in manifest:
         manifest = read_stamped(path)

@@ -1,0 +1,197 @@
+"""All run folders of a place as tables: what `nlab query` reads. Folders that can't be read are rows that say so."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numerai_lab.core.errors import NlabError
+from numerai_lab.runs.layout import CONFIG, ERROR_TEXT, MANIFEST, PER_ERA, SCORES, UNFINISHED
+from numerai_lab.runs.query_schema import COLUMNS, TABLES, Column
+from numerai_lab.runs.reading import RunFiles, damaged_run, parquet_table, read_manifest
+
+if TYPE_CHECKING:
+    import polars as pl
+
+SCORE_COLUMNS = {
+    "n_eras": "n_eras",
+    "corr": "corr_mean",
+    "sharpe": "corr_sharpe",
+    "delta_corr": "delta_corr_mean",
+    "low": "delta_corr_mean_sim_low",
+    "high": "delta_corr_mean_sim_high",
+    "p_adjusted": "delta_corr_mean_p_adjusted",
+    "delta_placebo": "delta_placebo_corr_mean",
+    "placebo_low": "delta_placebo_corr_mean_sim_low",
+    "placebo_high": "delta_placebo_corr_mean_sim_high",
+    "verdict": "verdict",
+}
+"""Columns of `variants` by those of scores.csv that they are."""
+
+
+def run_tables(runs_dir: Path, wanted: Sequence[str]) -> dict[str, "pl.DataFrame"]:
+    """The tables of `TABLES` over all run folders; those that are not wanted are empty, and read no file.
+
+    A folder that can't be read is a row of `runs` that says why, and no row of other tables.
+    """
+    import polars as pl
+
+    folders = list(_folders(runs_dir))
+    makers: dict[str, Callable[[RunFiles], Iterator[dict[str, Any]]]] = {
+        "settings": _settings,
+        "stages": _stages,
+        "warnings": _warnings,
+    }
+    finished: list[RunFiles] = []
+    rows: list[dict[str, Any]] = []
+    tables: dict[str, list[pl.DataFrame]] = {"scores": [], "per_era": []}
+    needed = {"variants": "scores"}
+    files = {needed.get(name, name) for name in wanted} & {*tables}
+    for path in folders:
+        row, run = _run_row(path)
+        try:
+            read = {name: _table(name, run) for name in files} if run else {}
+        except NlabError as error:
+            row, run, read = _blank(path.name, "damaged", str(error)), None, {}
+        rows.append(row)
+        finished += [run] if run else []
+        for name, table in read.items():
+            tables[name].append(table.insert_column(0, pl.repeat(path.name, len(table), eager=True).alias("run")))
+    made = {name: _typed(name, []) for name in TABLES}
+    made["runs"] = _typed("runs", rows)
+    for name in makers.keys() & {*wanted}:
+        made[name] = _typed(name, [row for run in finished for row in makers[name](run)])
+    made |= {name: pl.concat(tables[name], how="diagonal_relaxed") for name in files if tables[name]}
+    if "variants" in wanted:
+        made["variants"] = _variants(made["scores"], finished)
+    return {name: table if name in (*wanted, "runs") else table.clear() for name, table in made.items()}
+
+
+def _folders(runs_dir: Path) -> Iterator[Path]:
+    if not runs_dir.is_dir():
+        raise NlabError(f"{runs_dir}: no folder of runs; name another with --runs-dir")
+    for path in sorted(runs_dir.iterdir()):
+        if path.is_dir() and any((path / name).is_file() for name in (MANIFEST, ERROR_TEXT, CONFIG)):
+            yield path
+
+
+def _run_row(path: Path) -> tuple[dict[str, Any], RunFiles | None]:
+    """The row of a folder, and its manifest where it is a finished run."""
+    if (path / ERROR_TEXT).is_file():
+        lines = (path / ERROR_TEXT).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return _blank(path.name, "failed", lines[-1] if lines else ""), None
+    if path.name.startswith(UNFINISHED):
+        return _blank(path.name, "unfinished", ""), None
+    try:
+        run = RunFiles(path, read_manifest(path / MANIFEST))
+        return _facts(run), run
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return _blank(path.name, "damaged", str(error)), None
+
+
+def _facts(run: RunFiles) -> dict[str, Any]:
+    manifest = run.manifest
+    data, splits, phases = manifest["data"], manifest["splits"], manifest["stages"].values()
+    return _blank(run.name, "finished", "") | {
+        **{key: str(manifest[key]) for key in ("started", "leak")},
+        **{key: None if manifest.get(key) is None else str(manifest[key]) for key in ("name", "nlab")},
+        "data": manifest["comparable"]["data version"],
+        "synthetic": bool(data["synthetic"]),
+        "target": data["resolved_target"],
+        **{key: data[key] for key in ("horizon_days", "features", "train_rows")},
+        "n_train": len(splits["train"]),
+        "n_val": len(splits["val1"]) + len(splits["val2"]),
+        "n_seeds": len(manifest["seeds"]),
+        "reference": manifest["scoring"]["reference"],
+        "seconds": float(sum(phase["seconds"] for phase in phases)),
+        "peak_bytes": max((int(phase["peak_bytes"]) for phase in phases), default=0),
+    }
+
+
+def _blank(name: str, status: str, problem: str) -> dict[str, Any]:
+    return dict.fromkeys(COLUMNS["runs"]) | {"run": name, "status": status, "problem": problem}
+
+
+def _table(name: str, run: RunFiles) -> "pl.DataFrame":
+    """scores.csv or per_era.parquet of a run. Raises NlabError where it is damaged."""
+    import polars as pl
+
+    try:
+        if name == "per_era":
+            run.content(PER_ERA)  # checks the checksum
+            return parquet_table(run.path / PER_ERA)
+        texts = dict.fromkeys(("variant", "split", "notes", "verdict"), pl.String)
+        return pl.read_csv(run.content(SCORES), infer_schema_length=None, schema_overrides=texts)
+    except (ValueError, OSError, NotImplementedError, pl.exceptions.PolarsError) as error:
+        raise damaged_run(run.path, error) from error
+
+
+def _variants(scores: "pl.DataFrame", runs: Sequence[RunFiles]) -> "pl.DataFrame":
+    import polars as pl
+
+    placebos = {
+        (run.name, variant): placebo
+        for run in runs
+        for kind, pairs in _mapping(run.manifest.get("placebos")).items()
+        if kind == "placebo"
+        for variant, placebo in _mapping(pairs).items()
+    }
+    rows = scores.filter(pl.col("split") == "val").to_dicts() if len(scores) else []
+    return _typed(
+        "variants",
+        [
+            {
+                "run": row["run"],
+                "variant": row["variant"],
+                "placebo": placebos.get((row["run"], row["variant"])),
+                **{name: row.get(column) for name, column in SCORE_COLUMNS.items()},
+            }
+            for row in rows
+        ],
+    )
+
+
+def _settings(run: RunFiles) -> Iterator[dict[str, Any]]:
+    import yaml
+
+    try:
+        content = yaml.load(run.content(CONFIG), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (NlabError, OSError, yaml.YAMLError, ValueError, RecursionError):
+        return
+    for key, value in flat(content):
+        yield {"run": run.name, "key": key, "value": str(value)}
+
+
+def flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every dotted key of nested mappings with its value; None as `none`."""
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from flat(inner, f"{path}.{key}" if path else str(key))
+    elif path:
+        yield path, "none" if value is None else value
+
+
+def _stages(run: RunFiles) -> Iterator[dict[str, Any]]:
+    hits = [hit.get("stage", hit.get("what")) for hit in run.manifest["cache_hits"] if isinstance(hit, Mapping)]
+    for kind, key in (("phase", "stages"), ("stage", "costs")):
+        for name, cost in _mapping(run.manifest.get(key)).items():
+            facts = {part: _mapping(cost).get(part) for part in ("seconds", "peak_bytes")}
+            yield {"run": run.name, "kind": kind, "stage": name, **facts, "from_cache": name in hits}
+
+
+def _warnings(run: RunFiles) -> Iterator[dict[str, Any]]:
+    for n, warning in enumerate(run.manifest["warnings"], start=1):
+        yield {"run": run.name, "n": n, "warning": str(warning)}
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _typed(name: str, rows: list[dict[str, Any]]) -> "pl.DataFrame":
+    """A table with the declared columns; of scores and per_era, which have none of their own, the names that all have."""
+    import polars as pl
+
+    types = {"VARCHAR": pl.String, "BIGINT": pl.Int64, "DOUBLE": pl.Float64, "BOOLEAN": pl.Boolean}
+    columns = COLUMNS.get(name, dict.fromkeys(("run", "variant", "split"), Column("VARCHAR", "")))
+    schema = {key: types[column.sql_type] for key, column in columns.items()}
+    return pl.DataFrame(rows, schema=schema, strict=False)

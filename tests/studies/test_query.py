@@ -1,0 +1,96 @@
+"""SQL over run folders: right values, damaged folders as rows, and no way to any other file."""
+
+import json
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from numerai_lab.core.errors import NlabError
+from numerai_lab.docs.pages import source
+from numerai_lab.runs.query_schema import COLUMNS, SCHEMA, TABLES
+from numerai_lab.studies.query import query
+from tests.many_runs import make_runs
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    make_runs(folder, 3, n_eras=20)
+    (folder / "20260102-000000_x-failed").mkdir()
+    (folder / "20260102-000000_x-failed" / "failed.txt").write_text("Traceback\nValueError: no\n")
+    (folder / "notes").mkdir()
+    return folder
+
+
+def test_variants_and_per_era_agree_with_the_files(runs: Path) -> None:
+    table = query("SELECT run, variant, corr, delta_corr, verdict FROM variants ORDER BY run, variant", runs)
+    assert len(table) == 9
+    scores = pl.read_csv(runs / "20260101-000001_run" / "scores.csv", infer_schema_length=None)
+    row = scores.row(by_predicate=(pl.col("variant") == "raw+pca") & (pl.col("split") == "val"), named=True)
+    assert table.row(by_predicate=(pl.col("run") == "20260101-000001_run") & (pl.col("variant") == "raw+pca")) == (
+        *("20260101-000001_run", "raw+pca", row["corr_mean"], row["delta_corr_mean"], row["verdict"]),
+    )
+    means = query("SELECT avg(corr) AS corr FROM per_era WHERE run = '20260101-000001_run' AND variant = 'raw+pca'", runs)
+    assert means["corr"][0] == pytest.approx(row["corr_mean"])
+
+
+def test_settings_tell_runs_apart_by_the_key_that_differs(runs: Path) -> None:
+    sql = "SELECT key FROM settings GROUP BY key HAVING count(DISTINCT value) > 1"
+    assert query(sql, runs)["key"].to_list() == ["model.learning_rate"]
+    joined = "SELECT value FROM settings JOIN runs USING (run) WHERE key = 'model.learning_rate' ORDER BY run"
+    assert query(joined, runs)["value"].to_list() == ["0.01", "0.0101", "0.0102"]
+
+
+def test_failed_and_damaged_folders_are_rows_that_say_why(runs: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs, tmp_path / "runs")
+    damaged, wrong = (tmp_path / "runs" / f"20260101-00000{n}_run" for n in (0, 1))
+    (damaged / "scores.csv").write_text("a\n1\n")
+    manifest = json.loads((wrong / "manifest.json").read_text())
+    (wrong / "manifest.json").write_text(json.dumps(manifest | {"stages": 3}))
+    rows = query(
+        "SELECT run, status, problem FROM runs WHERE run NOT IN (SELECT run FROM scores) ORDER BY run", tmp_path / "runs"
+    )
+    assert rows["status"].to_list()[-1] == "failed"
+    assert rows["problem"].to_list()[-1] == "ValueError: no"
+    assert "manifest.json" in str(rows.filter(run=wrong.name)["problem"][0])
+    assert query("SELECT count(DISTINCT run) AS n FROM variants", tmp_path / "runs")["n"][0] == 1
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "SELECT * FROM '/etc/passwd'",
+        "COPY runs TO '/tmp/stolen.csv'",
+        "ATTACH '/tmp/other.db'",
+        "INSTALL httpfs",
+        "SET enable_external_access = true",
+        "SELECT * FROM nothing",
+        "SELEC 1",
+        "",
+        "SELECT run, run FROM runs",
+    ],
+)
+def test_other_files_and_wrong_queries_are_refused_in_a_sentence(sql: str, runs: Path) -> None:
+    with pytest.raises(NlabError, match="^query: ") as error:
+        query(sql, runs)
+    assert "\n" not in str(error.value)
+    assert not Path("/tmp/stolen.csv").exists()
+
+
+def test_every_declared_column_is_there_and_in_the_manual(runs: Path) -> None:
+    page = source("query")
+    assert f"Schema {SCHEMA}." in page
+    for name in TABLES:
+        table = query(f"SELECT * FROM {name}", runs)
+        declared = list(COLUMNS.get(name, {"run": None}))
+        assert table.columns[: len(declared)] == declared, name
+        assert all(f"| `{column}` |" in page for column in declared)
+
+
+def test_a_folder_without_runs_gives_empty_tables_and_no_folder_is_refused(tmp_path: Path) -> None:
+    assert query("SELECT count(*) AS n FROM scores", tmp_path)["n"][0] == 0
+    with pytest.raises(NlabError, match="no folder of runs"):
+        query("SELECT 1 AS one", tmp_path / "nowhere")
