@@ -41,7 +41,7 @@ def run_tables(runs_dir: Path, wanted: Sequence[str]) -> dict[str, "pl.DataFrame
         "stages": _stages,
         "warnings": _warnings,
     }
-    finished: list[RunFiles] = []
+    completed: list[RunFiles] = []
     rows: list[dict[str, Any]] = []
     tables: dict[str, list[pl.DataFrame]] = {"scores": [], "per_era": []}
     needed = {"variants": "scores"}
@@ -53,17 +53,17 @@ def run_tables(runs_dir: Path, wanted: Sequence[str]) -> dict[str, "pl.DataFrame
         except NlabError as error:
             row, run, read = _blank(path.name, "damaged", str(error)), None, {}
         rows.append(row)
-        finished += [run] if run else []
+        completed += [run] if run else []
         for name, table in read.items():
             tables[name].append(table.insert_column(0, pl.repeat(path.name, len(table), eager=True).alias("run")))
-    made = {name: _typed(name, []) for name in TABLES}
-    made["runs"] = _typed("runs", rows)
+    every = {name: _typed(name, []) for name in TABLES}
+    every["runs"] = _typed("runs", rows)
     for name in makers.keys() & {*wanted}:
-        made[name] = _typed(name, [row for run in finished for row in makers[name](run)])
-    made |= {name: pl.concat(tables[name], how="diagonal_relaxed") for name in files if tables[name]}
+        every[name] = _typed(name, [row for run in completed for row in makers[name](run)])
+    every |= {name: pl.concat(tables[name], how="diagonal_relaxed") for name in files if tables[name]}
     if "variants" in wanted:
-        made["variants"] = _variants(made["scores"], finished)
-    return {name: table if name in (*wanted, "runs") else table.clear() for name, table in made.items()}
+        every["variants"] = _variants(every["scores"], completed)
+    return {name: table if name in (*wanted, "runs") else table.clear() for name, table in every.items()}
 
 
 def _folders(runs_dir: Path) -> Iterator[Path]:
