@@ -16,7 +16,8 @@ from numerai_lab.fitting import fingerprint
 from numerai_lab.models import Ridge
 from numerai_lab.report.comparison import compare
 from numerai_lab.report.page import heading
-from numerai_lab.report.sweep_page import leaderboard, readable
+from numerai_lab.report.sweep_page import endings, leaderboard, readable
+from numerai_lab.report.tables import left_out
 from numerai_lab.runs.reading import read_run
 from numerai_lab.storage.stamped_json import read_stamped, with_stamp
 from numerai_lab.studies.objective import SweepObjective, objective_of
@@ -189,6 +190,21 @@ def test_each_trial_is_ranked_by_bmc_and_stands_beside_its_reference(spec: Sweep
     assert {"model.alpha", "delta"} <= {column.name for column in columns}
     assert sorted(table["model.alpha"].to_list()) == ["0.012345678901234567", "1"]
     assert sorted(readable(table, rows)["model.alpha"].to_list()) == ["0.01235", "1"]
+
+
+def test_headings_of_keys_are_their_shortest_endings_that_tell_them_apart() -> None:
+    keys = ["generators.pca.n_components", "generators.umap.n_components", "model.alpha", "seed", "umap.seed"]
+    assert [*endings(keys).values()] == ["pca.n_components", "umap.n_components", "alpha", "seed", "umap.seed"]
+    assert endings(["generators.pca.n_components"]) == {"generators.pca.n_components": "n_components"}
+
+
+def test_a_leaderboard_fits_80_columns_with_change_interval_and_key() -> None:
+    rows = [
+        {"trial": 1, "values": {"generators.pca.n_components": 12}, "value": 0.0204, "delta": -0.001, "low": -0.01, "high": 0.008}
+        | {"run": "20261129-120000_quickstart", "error": ""}
+    ]
+    table, columns = leaderboard(rows, "corr_mean")
+    assert left_out(table, columns, 80) == ""
 
 
 def test_the_chosen_trial_says_so_wherever_it_is_read_and_the_others_do_not(spec: SweepSpec) -> None:
