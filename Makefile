@@ -3,7 +3,7 @@ VENV := .venv
 NLAB := $(VENV)/bin/nlab
 WORKERS ?= 2
 
-.PHONY: run test check bench bench-scoring bench-busy bench-umap bench-umap-full bench-full bench-full-mlp same-predictions audit methods controls controls-faults soak simulate calibrate docs docs-pages clean
+.PHONY: run test check bench bench-scoring bench-busy bench-umap bench-umap-full bench-full bench-full-mlp bench-wide bench-embeddings same-predictions audit methods controls controls-faults soak simulate calibrate docs docs-pages clean
 
 run: $(VENV)/.installed
 	$(NLAB) run configs/quickstart.yaml
@@ -19,7 +19,7 @@ check: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m tests.house_rules
 
 bench: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest -s --override-ini addopts= tests/bench --ignore=tests/bench/test_audits.py --ignore=tests/bench/test_umap_full.py --ignore=tests/bench/test_full_mlp.py --ignore=tests/bench/test_busy.py
+	$(VENV)/bin/python -m pytest -s --override-ini addopts= tests/bench --ignore=tests/bench/test_audits.py --ignore=tests/bench/test_umap_full.py --ignore=tests/bench/test_full_mlp.py --ignore=tests/bench/test_busy.py --ignore=tests/bench/test_wide.py --ignore=tests/bench/test_embeddings.py
 
 # Scoring beside numerai-tools, in CPU seconds of one thread each: two minutes.
 bench-scoring: $(VENV)/.installed-dev
@@ -33,9 +33,18 @@ bench-busy: $(VENV)/.installed-dev
 bench-umap: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -s --override-ini addopts= tests/bench/test_umap.py
 
+# PCA and PaCMAP (`pip install pacmap faiss-cpu`) beside parametric UMAP, 20,000 rows to 12 columns: minutes.
+bench-embeddings: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m pytest -s --override-ini addopts= tests/bench/test_embeddings.py
+
 # Parametric UMAP on the synthetic tournament at its full size, to 100 columns: minutes, and gigabytes of disk.
 bench-umap-full: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -s --override-ini addopts= tests/bench/test_umap_full.py
+
+# The tournament's full width, 1.5 million rows × 3,555: store, boosting, generators and scores beside their estimates. An hour on
+# one core, 8 GB of disk, 9 GB of memory. NLAB_BENCH_SHARE=10 takes a tenth of the eras; NLAB_BENCH_CACHE=FOLDER keeps the data.
+bench-wide: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m pytest -s --override-ini addopts= tests/bench/test_wide.py
 
 # Predictions and scores of every shipped config, tiny, in the working tree and at the commit BASE: equal to the byte? KEEP=FOLDER
 # keeps a commit's results, ONLY="NAME …" runs some configs.

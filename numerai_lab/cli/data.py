@@ -21,11 +21,12 @@ data_app = typer.Typer(help="Make, fetch and look at data.", no_args_is_help=Tru
 def synth(
     out: Annotated[Path, typer.Option(callback=expanded, help="folder for the files; it must not exist yet")],
     world: Annotated[str, typer.Option(help="what features show and returns pay for; `nlab docs worlds`")] = "default",
-    size: Annotated[str, typer.Option(help="tiny, small, medium, full or control")] = "small",
+    size: Annotated[str, typer.Option(help="tiny, small, medium, full, wide or control")] = "small",
     layout: Annotated[str, typer.Option(help="v5, or an older release: v4, v3, nomi, kazutsugi or 2018")] = "v5",
     seed: Annotated[int, typer.Option(help="seed of the world", min=0)] = 0,
     oracle: Annotated[bool, typer.Option("--oracle", help="add the feature set `oracle`: the latents themselves")] = False,
     jobs: Annotated[int, typer.Option(help="processes that make features; the bytes do not depend on it", min=1)] = 2,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print how large the files would be, and make none")] = False,
 ) -> None:
     """Write a synthetic tournament in the files of the real one.
 
@@ -40,14 +41,14 @@ def synth(
     from numerai_lab.report.progress import progress_display
     from numerai_lab.storage.folders import build_resumably
 
-    if size not in SIZES:
-        raise NlabError(f"--size: no size {size!r}; {nearest(size, SIZES)}")
-    if world not in WORLDS:
-        raise NlabError(f"--world: no world {world!r}; {nearest(world, WORLDS)}")
-    if layout not in ("v5", *LAYOUTS):
-        raise NlabError(f"--layout: no layout {layout!r}; {nearest(layout, ('v5', *LAYOUTS))}")
+    for what, name, known in (("size", size, SIZES), ("world", world, WORLDS), ("layout", layout, ("v5", *LAYOUTS))):
+        if name not in known:
+            raise NlabError(f"--{what}: no {what} {name!r}; {nearest(name, known)}")
     if out.exists():
         raise NlabError(f"--out: {out} exists already; name a new folder")
+    if dry_run:
+        print(_size_line(size, layout))
+        return
     if oracle and layout != "v5":
         raise NlabError(f"--oracle: the layout {layout} has no feature sets to put it in; leave out --layout")
     with progress_display().task(f"synthetic {world}, {size}") as progress:
@@ -57,6 +58,22 @@ def synth(
         else:
             build_resumably(out, lambda work: write_older(work, layout, size, seed, progress, world))
     print(out)
+
+
+def _size_line(size: str, layout: str) -> str:
+    """How large a synthetic tournament will be. Raises NlabError for older layouts."""
+    from numerai_lab.core.errors import NlabError
+    from numerai_lab.core.formatting import human_bytes
+    from numerai_lab.data.synthetic_files import files_bytes
+    from numerai_lab.data.world_size import SIZES
+
+    if layout != "v5":
+        raise NlabError("--dry-run: sizes are known of the layout v5 alone; leave out --dry-run")
+    wanted, n_bytes = SIZES[size], files_bytes(SIZES[size])
+    return (
+        f"{wanted.n_eras} eras, {sum(wanted.rows):,} rows, {wanted.n_features:,} features: files about {human_bytes(n_bytes)}, "
+        f"{human_bytes(2 * n_bytes)} while they are made; the store of all features {human_bytes(wanted.n_cells)}"
+    )
 
 
 @data_app.command()

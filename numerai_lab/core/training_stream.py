@@ -117,8 +117,13 @@ class TrainingStream:
     @cached_property
     def binned(self) -> bool:
         """Every input is a small integer: raw binned features alone, in the panel and in what augmenters make of it."""
+        return self.inputs == ("raw",) and self.raw_in_bins
+
+    @cached_property
+    def raw_in_bins(self) -> bool:
+        """Raw features are among the inputs, as small integers, in the panel and in what augmenters make of it."""
         firsts = {origin.augmenter: origin for origin in reversed(self.origins)}
-        return self.inputs == ("raw",) and all(self.rows_of(origin).features.dtype == np.int8 for origin in firsts.values())
+        return "raw" in self.inputs and all(self.rows_of(origin).features.dtype == np.int8 for origin in firsts.values())
 
     @property
     def n_targets(self) -> int:

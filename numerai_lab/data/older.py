@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from numerai_lab.core.arrays import Float32, Float64, Int8
+from numerai_lab.core.errors import NlabError
 from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.core.seeding import rng_for
 from numerai_lab.data.synthetic_mark import marked
@@ -40,8 +41,10 @@ def write_older(
 
     kazutsugi, nomi: CSVs of 310 features in quarters (2019–20, 2020–21). v3: parquet, float32 quarters; v4: the same as
     int8 bins, with an index of ids. 2018: one CSV.gz of 50 continuous features and seven binary targets. Eras 1–120 train,
-    121–132 and 197–212 validate, the rest are `test` without targets, and one is live.
+    121–132 and 197–212 validate, the rest are `test` without targets, and one is live. Raises NlabError for the size wide.
     """
+    if size not in ROWS:
+        raise NlabError(f"--size: the layout {layout} comes in no size {size!r}, only in {', '.join(ROWS)}")
     drawn = World(Size((ROWS[size],) * LAST_ERA, len(TRAIN), 0, len(feature_names(layout))), seed, WORLDS[world])
     frames = _frames(layout, drawn, progress)
     if layout in ("v3", "v4"):

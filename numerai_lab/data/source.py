@@ -57,7 +57,7 @@ class LiveFiles:
 class Outline:
     """Facts of the data before it is ingested: eras, rows per era, columns, target and its horizon.
 
-    reach_days: the longest horizon of all targets, auxiliary ones included.
+    reach_days: the longest horizon of all targets, auxiliary ones included. files_bytes: of files that are still to be made.
     """
 
     table: EraTable
@@ -67,6 +67,7 @@ class Outline:
     horizon_days: int | None
     reach_days: int | None
     in_store: bool
+    files_bytes: int = 0
 
 
 class Source(Component):

@@ -11,7 +11,16 @@ from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.core.splits import EraTable
 from numerai_lab.data.files import Files
 from numerai_lab.data.source import Outline, Source, Tournament
-from numerai_lab.data.synthetic_files import ORACLE, TARGETS, VERSION, data_type, feature_sets, resolved, write_tournament
+from numerai_lab.data.synthetic_files import (
+    ORACLE,
+    TARGETS,
+    VERSION,
+    data_type,
+    feature_sets,
+    files_bytes,
+    resolved,
+    write_tournament,
+)
 from numerai_lab.data.world import World
 from numerai_lab.data.world_size import SIZES
 from numerai_lab.data.worlds import WORLDS
@@ -22,8 +31,9 @@ class Synthetic(Source):
     """A synthetic tournament whose truth is known: worlds in which a method must help, or in which none may.
 
     tiny: 100 eras × 80 rows × (42 `small` + 60 `medium`) features; small: 200 × 800 × (42 + 120); medium: 300 × 2,000 × 780;
-    full: 1,234 eras and 6.9 million rows × 780, the size of v5.3; control: 144 × 1,600 × 160, of which 32 eras train. The
-    first 60 % of the eras train elsewhere (full: 574).
+    full: 1,234 eras and 6.9 million rows × 780, as many rows as v5.3; wide: 300 × 5,000 × 3,555, as many features as v5.3 (42
+    `small`, 780 `medium` and 2,733 further ones in `all`); control: 144 × 1,600 × 160, of which 32 eras train. The first 60 %
+    of the eras train elsewhere (full: 574).
     default: as hard as the real tournament, with premia that drift and fade. clusters: hidden clusters earn a premium.
     unpaid, null: the same features, of which linear signals or none earn one. steady: many noisy features show two paid
     factors. missing: the same, and the two best features vanish after training. flip: linear premia change their sign after
@@ -41,9 +51,10 @@ class Synthetic(Source):
         "torus",
         json_schema_extra={"enum": list(WORLDS)},
     )
-    size: Literal["tiny", "small", "medium", "full", "control"] = Field(
+    size: Literal["tiny", "small", "medium", "full", "wide", "control"] = Field(
         "small",
-        description="tiny (8,000 rows), small (160,000), medium (600,000), full (6.9 million) or control (230,400)",
+        description="tiny (8,000 rows), small (160,000), medium (600,000), full (6.9 million), wide (1.5 million, of all 3,555 "
+        "features of v5.3) or control (230,400)",
     )
     seed: int = Field(0, ge=0, lt=2**32, description="seed of the world")
     oracle: bool = Field(
@@ -123,4 +134,5 @@ class Synthetic(Source):
             horizon_days=horizons[0],
             reach_days=max(horizons),
             in_store=False,
+            files_bytes=files_bytes(size),
         )

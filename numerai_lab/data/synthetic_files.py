@@ -14,12 +14,14 @@ import numpy as np
 
 from numerai_lab.core.arrays import Array, Float32, Float64, Int8
 from numerai_lab.core.errors import NlabError
+from numerai_lab.core.formatting import human_bytes
 from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.data.synthetic_mark import marked
 from numerai_lab.data.world import Era, World, ranks, row_ids, target_bins
 from numerai_lab.data.world_oracle import oracle_columns, oracle_names
 from numerai_lab.data.world_size import Size
 from numerai_lab.storage.folders import built, key_of
+from numerai_lab.storage.machine import free_disk
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,16 +37,24 @@ UNRESOLVED = {"20": 4, "60": 12}
 CELLS_WORTH_A_PROCESS = 200_000_000
 ERAS_A_PART = 25
 """Eras that are lost at most when the work is broken off."""
+FILE_BYTES_A_CELL, FILE_BYTES_A_ROW, FILE_BYTES_A_COLUMN = 0.39, 145, 250
+"""Of the compressed files: bins of three bits; ids, targets, other models and the truth of a row; a column of an era."""
 TARGETS = ("target", "target_ender_20", "target_ender_60", "target_cyrusd_20", "target_cyrusd_60")
 
 
 def feature_sets(size: Size) -> dict[str, list[str]]:
     """`small` (where there is one), `medium`, `all`, `fncv3_features` (two thirds of medium) and one set a group."""
     names = [f"feature_{GROUPS[i % len(GROUPS)]}_{i:04d}" for i in range(size.n_features)]
-    small, medium = names[: size.n_small], names[size.n_small :]
+    small, medium = names[: size.n_small], names[size.n_small : size.n_small + size.n_medium]
     sets = {"small": small, "medium": medium, "all": names, "fncv3_features": medium[: len(medium) * 2 // 3]}
     groups = {group: [name for name in names if f"_{group}_" in name] for group in GROUPS}
     return {name: members for name, members in (sets | groups).items() if members}
+
+
+def files_bytes(size: Size) -> int:
+    """Estimated bytes of all files; while they are made, twice as many."""
+    n_columns = size.n_eras * (size.n_features + 45)
+    return round(FILE_BYTES_A_CELL * size.n_cells) + FILE_BYTES_A_ROW * sum(size.rows) + FILE_BYTES_A_COLUMN * n_columns
 
 
 def write_tournament(
@@ -54,10 +64,11 @@ def write_tournament(
 
     oracle: with the feature set `oracle`. The bytes depend on the world alone, not on the number of processes that make
     features, nor on how often the work was broken off: eras are written in parts, and a part that is there already is not
-    made again. Raises NlabError for an oracle of a world that has none.
+    made again. Raises NlabError for an oracle of a world that has none, and where the disk has too little room.
     """
     size = world.size
     sets = feature_sets(size) | ({ORACLE: _oracle_features(world)} if oracle else {})
+    _refuse_full_disk(folder, size)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "features.json").write_text(
         json.dumps({"feature_sets": sets, "targets": list(TARGETS)}, indent=1), encoding="utf-8"
@@ -75,6 +86,17 @@ def write_tournament(
                 progress(era.number, size.n_eras)
     _join(sorted(parts.glob("[!.]*")), folder)
     shutil.rmtree(parts)
+
+
+def _refuse_full_disk(folder: Path, size: Size) -> None:
+    """Raises NlabError where the files, and the parts that they are put together from, do not fit beside what is there."""
+    there = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    needed, free = 2 * files_bytes(size) - there, free_disk(folder)
+    if needed > free:
+        raise NlabError(
+            f"{folder}: about {human_bytes(needed)} of disk needed while these files are made, {human_bytes(free)} free; make "
+            "room, or name a folder on another disk (--out; NLAB_CACHE for the files of a run)"
+        )
 
 
 def _oracle_features(world: World) -> list[str]:
@@ -107,8 +129,7 @@ def _drawn(world: World, processes: int, todo: Container[int]) -> Iterator[tuple
     The states of eras follow one another and are drawn in this process; features are drawn in parallel.
     """
     eras = (era for era in world.eras() if era.number in todo)
-    n_cells = sum(world.size.rows) * world.size.n_features
-    if processes == 1 or n_cells < CELLS_WORTH_A_PROCESS:
+    if processes == 1 or world.size.n_cells < CELLS_WORTH_A_PROCESS:
         yield from ((era, world.features.bins(era.number, era.state)) for era in eras)
         return
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:

@@ -8,17 +8,22 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Size:
-    """How large a synthetic tournament is: rows of each era, eras that train, features of `small` and (apart) `medium`."""
+    """How large a synthetic tournament is.
+
+    rows: of each era. n_train: eras that train. n_small, n_medium, n_further: features of the set `small`, of `medium`
+    (which has none of them), and of `all` alone.
+    """
 
     rows: tuple[int, ...]
     n_train: int
     n_small: int
     n_medium: int
+    n_further: int = 0
 
     @classmethod
-    def even(cls, n_eras: int, n_rows: int, n_small: int, n_medium: int) -> Self:
+    def even(cls, n_eras: int, n_rows: int, n_small: int, n_medium: int, n_further: int = 0) -> Self:
         """Eras of the same size, 60 % of them training ones."""
-        return cls((n_rows,) * n_eras, n_eras * 6 // 10, n_small, n_medium)
+        return cls((n_rows,) * n_eras, n_eras * 6 // 10, n_small, n_medium, n_further)
 
     @property
     def n_eras(self) -> int:
@@ -26,7 +31,12 @@ class Size:
 
     @property
     def n_features(self) -> int:
-        return self.n_small + self.n_medium
+        return self.n_small + self.n_medium + self.n_further
+
+    @property
+    def n_cells(self) -> int:
+        """Cells of all features, those of the live era left out."""
+        return sum(self.rows) * self.n_features
 
 
 def _tournament_size() -> Size:
@@ -42,6 +52,7 @@ SIZES = {
     "small": Size.even(200, 800, 42, 120),
     "medium": Size.even(300, 2000, 0, 780),
     "full": _tournament_size(),
+    "wide": Size.even(300, 5000, 42, 780, 2733),
     "control": Size((1600,) * 144, n_train=32, n_small=0, n_medium=160),
 }
-"""Sizes by name. `control` has few training eras: there methods show what they can do."""
+"""Sizes by name. `control` has few training eras: there methods show what they can do. `wide` has as many features as v5.3."""

@@ -21,8 +21,8 @@ REPORT_BYTES, COMPARED_BYTES = 150_000_000, 80_000_000
 """The libraries of scores and plots, and of differences between variants, which are loaded after the last training."""
 PAGES_BYTES, PREDICTED_BYTES = 2_200_000, 8
 """On disk: report and plots; id, era, target and split of a row of the prediction table."""
-INGEST_BYTES, INGESTED_BYTES = 350_000_000, 330
-"""The reader's peak: decoded pieces of the files; ids, eras and targets of a row while they are put in order."""
+INGEST_BYTES, INGESTED_BYTES, INGESTED_COLUMN_BYTES = 270_000_000, 330, 100_000
+"""The reader's peak: libraries; ids, eras and targets of a row while they are put in order; decoded pieces of a column."""
 TARGET_BYTES = 24
 """A row of a model that learns several targets jointly, for each but the first: labels, gradients and predictions."""
 FURTHER_LEAVES = 0.35
@@ -103,8 +103,8 @@ class EstimateInputs:
             out += round(augmenter.growth * self.rows_of(eras)) * (cell_bytes * self.n_features + 4)
         return out
 
-    def trainings(self) -> list[tuple[Model, int, int]]:
-        """Model, rows and inputs of the training of each variant."""
+    def trainings(self) -> list["Training"]:
+        """The training of each variant."""
         config = self.config
         widths = {RAW: self.n_features, **self.set_widths, **{name: len(g.names_out()) for name, g in config.generators.items()}}
         out = []
@@ -113,14 +113,35 @@ class EstimateInputs:
             chosen = [config.augmenters[augmenter] for augmenter in variant.augment]
             blocks = sum(a.growth for a in chosen) + (not any(a.replaces for a in chosen))
             n_columns = sum(widths[input_name] for input_name in variant.inputs)
-            out.append((sized_model(config, name), round(n_train * blocks), n_columns))
+            in_bins = RAW in variant.inputs and self.cell_bytes == 1 and not any(a.between_bins for a in chosen)
+            n_cut = n_columns - self.n_features * in_bins
+            out.append(Training(sized_model(config, name), round(n_train * blocks), n_columns, n_cut))
         return out
+
+
+@dataclass(frozen=True)
+class Training:
+    """A model, its training rows and its inputs, of which n_cut are no raw bins."""
+
+    model: Model
+    n_rows: int
+    n_columns: int
+    n_cut: int
+
+    def memory_bytes(self) -> int:
+        """Bytes of memory."""
+        return self.model.training_bytes(self.n_rows, self.n_columns) + self.model.cutting_bytes(self.n_rows, self.n_cut)
 
 
 def sized_model(config: Config, variant: str) -> Model:
     """The model of a variant, as large as it is with the encoder that it begins with."""
     model = config.model_of(variant)
     return model if model.encoder_of is None else model.with_encoder_widths(config.generators[model.encoder_of].encoder_widths)
+
+
+def ingest_bytes(n_rows: int, n_columns: int) -> int:
+    """Memory that the reader takes to make a store."""
+    return INGEST_BYTES + INGESTED_BYTES * n_rows + INGESTED_COLUMN_BYTES * n_columns
 
 
 def need(task: EstimateInputs) -> ResourceNeeds:
@@ -130,7 +151,7 @@ def need(task: EstimateInputs) -> ResourceNeeds:
     generated columns, materialized rows, predictions, models and pages.
     """
     used = {name for variant in task.config.trained for name in task.config.generators_of(variant)}
-    ingest = INGEST_BYTES + INGESTED_BYTES * sum(task.n_rows.values()) if task.new_stores else 0
+    ingest = ingest_bytes(sum(task.n_rows.values()), task.n_features) if task.new_stores else 0
     return ResourceNeeds(max(ingest, _memory(task, used)), _disk(task, used))
 
 
@@ -147,8 +168,8 @@ def _memory(task: EstimateInputs, used: set[str]) -> int:
     labels = 4 * sum(task.n_rows.values()) * targets  # a fit is shown copies, NaN where it must not see
     further_targets = [max(map(len, config.targets_by_model(name))) - 1 for name in config.trained]
     training = max(
-        model.training_bytes(rows, columns) + TARGET_BYTES * rows * n_further
-        for n_further, (model, rows, columns) in zip(further_targets, task.trainings(), strict=True)
+        training.memory_bytes() + TARGET_BYTES * training.n_rows * n_further
+        for n_further, training in zip(further_targets, task.trainings(), strict=True)
     )
     report = REPORT_BYTES + COMPARED_BYTES * (len(config.variants) > 1)
     row_bytes = SCORED_BYTES + 12 * len(config.variants) * len(config.seeds)
@@ -165,9 +186,9 @@ def _disk(task: EstimateInputs, used: set[str]) -> int:
     predictions = predicted * (PREDICTED_BYTES + 4 * n_seeds * (outputs + len(config.variants)))
     trainings = task.trainings()
     sizes = [sum(1 + FURTHER_LEAVES * (len(targets) - 1) for targets in of_variant) for of_variant in models.values()]
-    saved = round(sum(n * model.saved_bytes(*size) for n, (model, *size) in zip(sizes, trainings, strict=True)))
+    saved = round(sum(n * t.model.saved_bytes(t.n_rows, t.n_columns) for n, t in zip(sizes, trainings, strict=True)))
     kept = n_seeds * (2 + len(task.folds)) * saved  # in the cache and the run
-    pages = max(model.training_disk_bytes(*size) for model, *size in trainings)
+    pages = max(training.model.training_disk_bytes(training.n_rows, training.n_columns) for training in trainings)
     return PAGES_BYTES + columns + task.kept_bytes() * n_seeds + predictions + kept + pages
 
 

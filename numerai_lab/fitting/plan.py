@@ -78,6 +78,8 @@ class RunPlan:
         lines += [
             f"store    {'in cache' if self.outline.in_store else 'not in cache, will be made'}; {self.outline.n_columns} features"
         ]
+        if self.outline.files_bytes:
+            lines += [f"files    to be made, about {human_bytes(self.outline.files_bytes)} of the disk above"]
         return lines + ([self.splits.leak] if self.splits.leak else [])
 
 
@@ -103,7 +105,7 @@ def plan(config: Config) -> RunPlan:
         splits=splits,
         rows=rows,
         memory_bytes=needs.memory_bytes,
-        disk_bytes=sum(data.n_rows) * data.n_columns + needs.disk_bytes,
+        disk_bytes=sum(data.n_rows) * data.n_columns + needs.disk_bytes + data.files_bytes,
         trainings=sum(len(config.targets_by_model(name)) for name in models) * len(config.seeds) * (1 + len(folds) + len(steps)),
         folds=len(folds),
         steps=len(steps),

@@ -91,6 +91,10 @@ class Model(Component):
         """Estimated bytes of disk that training takes until it ends."""
         return 0
 
+    def cutting_bytes(self, n_rows: int, n_columns: int) -> int:
+        """Estimated bytes of memory that training takes for these inputs alone, which are no raw bins."""
+        return 0
+
     @abstractmethod
     def training_bytes(self, n_rows: int, n_columns: int) -> int:
         """Estimated bytes of memory that training takes beyond one era's block."""

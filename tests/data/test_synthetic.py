@@ -13,7 +13,7 @@ from numerai_lab.core.errors import NlabError
 from numerai_lab.data import synthetic_files
 from numerai_lab.data.reader import Loaded, load, outline
 from numerai_lab.data.synthetic import Synthetic
-from numerai_lab.data.synthetic_files import TARGETS, write_tournament
+from numerai_lab.data.synthetic_files import TARGETS, feature_sets, files_bytes, write_tournament
 from numerai_lab.data.world import World, ranks
 from numerai_lab.data.world_features import Features, fifths
 from numerai_lab.data.world_size import SIZES, Size
@@ -106,6 +106,30 @@ def test_full_has_the_eras_and_rows_of_the_real_tournament() -> None:
     assert sum(full.rows[:574]) == 2_746_268
     assert abs(sum(full.rows[574:]) - 4_130_000) < 1000
     assert (full.rows[0], full.rows[573]) == (2314, pytest.approx(6009, abs=10))
+
+
+def test_wide_has_the_features_of_v5() -> None:
+    wide = SIZES["wide"]
+    assert (wide.n_eras, sum(wide.rows), wide.n_features) == (300, 1_500_000, 3555)
+    sets = feature_sets(wide)
+    assert {name: len(sets[name]) for name in ("small", "medium", "all")} == {"small": 42, "medium": 780, "all": 3555}
+    assert set(sets["medium"]) < set(sets["all"])
+
+
+def test_the_size_of_the_files_is_known_before_and_a_full_disk_refuses_them(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = files_bytes(SMALL)
+    assert sum(path.stat().st_size for path in folder.iterdir()) == pytest.approx(expected, rel=0.3)
+    monkeypatch.setattr(synthetic_files, "free_disk", lambda _: 2 * expected - 1)
+    with pytest.raises(NlabError, match=r"of disk needed while these files are made, .* free; make room, or name a folder"):
+        write_tournament(tmp_path / "full", World(SMALL, 3))
+    assert not (tmp_path / "full").exists()
+    planned = Synthetic(size="wide", feature_set="all").planned()
+    assert planned is not None
+    assert (
+        planned.files_bytes == files_bytes(SIZES["wide"]) == pytest.approx(2_472_850_737, rel=0.05)
+    )  # as made by `make bench-wide`
 
 
 @pytest.mark.parametrize("n", [50, 60, 61, 99])

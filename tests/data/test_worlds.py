@@ -161,7 +161,7 @@ def test_nothing_is_found_in_null() -> None:
     assert abs(corr.mean()) < 3 * OVERLAP * corr.std() / np.sqrt(len(corr))
 
 
-@pytest.mark.parametrize("size", ["tiny", "small", "medium", "full", "control"])
+@pytest.mark.parametrize("size", ["tiny", "small", "medium", "full", "wide", "control"])
 @pytest.mark.parametrize("name", WORLDS)
 def test_every_world_comes_in_every_size_with_blocks_in_proportion(name: str, size: str) -> None:
     features = World(SIZES[size], 0, WORLDS[name]).features
