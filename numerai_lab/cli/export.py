@@ -14,24 +14,37 @@ if TYPE_CHECKING:
 def export(
     run: Annotated[Path, typer.Argument(callback=expanded, help="a finished run folder", show_default=False)],
     out: Annotated[
-        Path, typer.Option(callback=expanded, help="a new .parquet file; a card of the same name with .md is put beside it")
-    ],
+        Path | None,
+        typer.Option(callback=expanded, help="a new .parquet file; a card of the same name with .md is put beside it"),
+    ] = None,
     generator: Annotated[str | None, typer.Option(help="a generator of the run, by name", show_default=False)] = None,
     augmenter: Annotated[str | None, typer.Option(help="or an augmenter of the run, by name", show_default=False)] = None,
     eras: Annotated[int, typer.Option(help="synthetic eras to write; --augmenter only")] = 200,
     seed: Annotated[int | None, typer.Option(help="which of the run's seeds; default the first")] = None,
+    mlflow: Annotated[
+        str | None, typer.Option(metavar="URI", help="or copy the run's config, scores and report into MLflow")
+    ] = None,
     plugin: Plugins = None,
 ) -> None:
-    """Write a run's generated columns, or synthetic eras, to a file.
+    """Write a run's generated columns, or synthetic eras, to a file, or its scores into MLflow.
 
     --generator: columns of train, validation and live rows with id and era. --augmenter: synthetic eras in the tournament's
-    layout. A data card beside either. Nothing is fitted again.
+    layout. A data card beside either. Nothing is fitted again. --mlflow: a tracking store, such as sqlite:///mlflow.db or
+    http://localhost:5000.
     """
     from numerai_lab.report.progress import progress_display
     from numerai_lab.studies.export import export_run
     from numerai_lab.studies.export_eras import export_eras
 
-    if augmenter is not None and generator is None:
+    if mlflow is not None:
+        if augmenter or generator or out:
+            stop("--mlflow copies a whole run; leave --generator, --augmenter and --out out")
+        from numerai_lab.studies.mlflow_export import export_to_mlflow
+
+        print(f"{mlflow}: MLflow run {export_to_mlflow(run, mlflow)}")
+    elif out is None:
+        stop("name the file by --out")
+    elif augmenter is not None and generator is None:
         print_exported(export_eras(run, augmenter, eras, out, progress_display(), seed))
     elif generator is not None and augmenter is None:
         print_exported(export_run(run, generator, out, progress_display(), seed))

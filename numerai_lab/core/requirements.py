@@ -7,6 +7,7 @@ INSTALL = {
     "catboost": "pip install 'numerai_lab[catboost]'",
     "duckdb": "pip install 'numerai_lab[query]'",
     "lightgbm": "pip install lightgbm",
+    "mlflow": "pip install 'numerai_lab[mlflow]'",
     "optuna": "pip install 'numerai_lab[sweep]'",
     "pynndescent": "pip install umap-learn",
     "sklearn": "pip install scikit-learn",

@@ -151,14 +151,19 @@ def _variants(scores: "pl.DataFrame", runs: Sequence[RunFiles]) -> "pl.DataFrame
 
 
 def _settings(run: RunFiles) -> Iterator[dict[str, Any]]:
+    for key, value in settings_of(run):
+        yield {"run": run.name, "key": key, "value": str(value)}
+
+
+def settings_of(run: RunFiles) -> Iterator[tuple[str, Any]]:
+    """Every dotted key of a run's config.yaml with its value; nothing where that can't be read."""
     import yaml
 
     try:
         content = yaml.load(run.content(CONFIG), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (NlabError, OSError, yaml.YAMLError, ValueError, RecursionError):
         return
-    for key, value in flat(content):
-        yield {"run": run.name, "key": key, "value": str(value)}
+    yield from flat(content)
 
 
 def flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
