@@ -98,7 +98,7 @@ def _variant(client: "MlflowClient", experiment: str, root: str, run: Run, varia
     """The run of a variant, and those of its seeds."""
     scores = run.scores.filter(variant=variant)
     compared = [name for name in ("reference", "placebo") if name in scores.columns and scores[name][0]]
-    texts = {name: str(scores[name][0]) for name in compared}
+    texts: dict[str, str] = {str(name): str(scores[name][0]) for name in compared}
     verdicts = {f"verdict.{row['split']}": row["verdict"] for row in scores.to_dicts() if row.get("verdict")}
     own = _new(client, experiment, variant, {PARENT: root, **texts, **verdicts})
     _log(client, own, {f"{row['split']}/{name}": value for row in scores.to_dicts() for name, value in row.items()})
