@@ -46,7 +46,7 @@ class RunOptions:
 
     cached: share finished stages. unfinished: the folder of a killed run to go on in. force: run even if memory or disk seem
     too small. verify: read data files, stores and stages through, even if they did not change since the last check.
-    memory: bytes that the run may take; None: all free memory.
+    memory: bytes that the run may take; None: all free memory. offered: a folder with stages that others made.
     """
 
     cached: bool = True
@@ -54,6 +54,7 @@ class RunOptions:
     force: bool = False
     memory: int | None = None
     verify: bool = False
+    offered: Path | None = None
 
 
 def run(
@@ -126,8 +127,9 @@ def _record(run: _Prepared, folder: RunFolder) -> None:
     folder.manifest["placebos"] = run.placebos.as_dict()
     stamps = (stamp for stamp in (run.plan.splits.leak, run.loaded.alias, unlearned_targets(run.asked)) if stamp)
     left_out = remarks_of(run.plan, run.loaded.panel)
+    parts = {run.config.model_of(name).parts_note: None for name in run.config.trained}
     wide = too_wide_for_fnc(run.loaded.panel, run.plan.splits, run.scoring)
-    for note in (*run.loaded.notes, *stamps, *unequal(run.asked, run.placebos), *left_out, *filter(None, [wide])):
+    for note in (*run.loaded.notes, *stamps, *unequal(run.asked, run.placebos), *left_out, *filter(None, [wide, *parts])):
         folder.warn(note)
 
 
@@ -138,6 +140,7 @@ def _predict(run: _Prepared, folder: RunFolder, display: ProgressDisplay, option
         for store in loaded.stores.all:
             cache.hold(store.folder)
         context = RunContext(run.config, loaded.panel, run.plan, arrays, display, folder.write_bytes, cache, loaded.content)
+        context = replace(context, in_parts=True)
         with folder.phase("transform"):
             fitted = fit_generators(context)
         with folder.phase("train"):
@@ -182,7 +185,8 @@ def _score(
 
 
 def _cache(space: Scratch, options: RunOptions) -> Cache:
-    return Cache(cache_dir() / STAGES if options.cached else space.folder / STAGES, verify=options.verify)
+    folder = cache_dir() / STAGES if options.cached else space.folder / STAGES
+    return Cache(folder, verify=options.verify, offered=options.offered)
 
 
 def out_of_fold(context: RunContext, fold: FitPlan) -> Predictions:

@@ -11,6 +11,7 @@ import typer
 from numerai_lab.cli.audit import audit
 from numerai_lab.cli.cache import cache_app
 from numerai_lab.cli.check_plugin import check_plugin
+from numerai_lab.cli.cluster import cluster_app
 from numerai_lab.cli.compare import compare
 from numerai_lab.cli.controls import controls
 from numerai_lab.cli.data import data_app
@@ -51,6 +52,7 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 app.add_typer(cache_app, name="cache")
+app.add_typer(cluster_app, name="cluster")
 app.command()(run)
 app.command()(resume)
 app.command()(compare)

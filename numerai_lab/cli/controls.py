@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import FormatOption, Plugins, TableFormat, expanded, print_table, say
+from numerai_lab.cli.terminal import Cluster, FormatOption, Plugins, TableFormat, expanded, on_cluster, print_table, say
 
 if TYPE_CHECKING:
     from numerai_lab.studies.controls import ControlSpec
@@ -26,6 +26,7 @@ def controls(
         "configs/controls"
     ),
     runs_dir: Annotated[Path, typer.Option(callback=expanded, help="where run folders go")] = Path("runs"),
+    cluster: Cluster = None,
     out: Annotated[Path | None, typer.Option(callback=expanded, help="write it as Markdown too, and as .json")] = None,
     table_format: FormatOption = "table",
 ) -> None:
@@ -41,7 +42,9 @@ def controls(
 
     seeds = tuple(dict.fromkeys(seed or SEEDS))
     kinds = [kind for loaded in load_plugins(plugin or []) for kind in loaded.kinds_of("generators", "augmenters")]
-    _run(ControlSpec(configs, runs_dir, seeds, tuple(world or ()), tuple(only or kinds)), out, table_format)
+    with on_cluster(cluster) as connection:
+        spec = ControlSpec(configs, runs_dir, seeds, tuple(world or ()), tuple(only or kinds), connection)
+        _run(spec, out, table_format)
 
 
 def _run(spec: "ControlSpec", out: Path | None, table_format: TableFormat) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import ConfigFile, Plugins, Set, expanded, say
+from numerai_lab.cli.terminal import Cluster, ConfigFile, Plugins, Set, expanded, on_cluster, say
 
 if TYPE_CHECKING:
     from numerai_lab.studies.methods import MethodRun
@@ -21,6 +21,7 @@ def methods(
     worlds: Annotated[
         int, typer.Option(min=1, help="synthetic worlds: of data.seed and the seeds after it; several are pooled into one table")
     ] = 1,
+    cluster: Cluster = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -47,11 +48,12 @@ def methods(
     place = out or config.with_suffix(".md")
     check_writable(place)
     folder, several = runs_dir / f"{loaded.name}_each", worlds > 1
-    planned = MethodPlan(folder, jobs, tuple(only or []))
-    for trial in run_over_worlds(loaded, planned, say, worlds) if several else run_each(loaded, planned, say):
-        trials.append(trial)
-        write_page(place, (page_over_worlds if several else page)(loaded, trials))  # the table so far: all methods take hours
-        write_page(place.with_suffix(".json"), results_text(loaded, trials))
+    with on_cluster(cluster, jobs) as connection:
+        planned = MethodPlan(folder, jobs, tuple(only or []), connection)
+        for trial in run_over_worlds(loaded, planned, say, worlds) if several else run_each(loaded, planned, say):
+            trials.append(trial)
+            write_page(place, (page_over_worlds if several else page)(loaded, trials))  # the table so far: all take hours
+            write_page(place.with_suffix(".json"), results_text(loaded, trials))
     print(place)
     if failed := [trial for trial in trials if trial.run is None]:
         raise NlabFailure(f"methods: {len(failed)} of {len(trials)} failed, the first: {failed[0].name}: {failed[0].failure}")

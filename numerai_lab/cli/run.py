@@ -1,15 +1,29 @@
 """`nlab run`: runs a config into a scored run folder."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from numerai_lab.cli.conclusion import TableOption, print_run
-from numerai_lab.cli.terminal import ConfigFile, FormatOption, Plugins, Set, TableFormat, expanded, say
+from numerai_lab.cli.terminal import (
+    Cluster,
+    ConfigFile,
+    FormatOption,
+    Plugins,
+    Set,
+    TableFormat,
+    expanded,
+    on_cluster,
+    say,
+)
 
 if TYPE_CHECKING:
+    from numerai_lab.cluster.connection import ClusterConnection
     from numerai_lab.config.schema import Config
     from numerai_lab.experiment import RunOptions
 
@@ -27,6 +41,7 @@ def run(
         bool, typer.Option("--verify", help="read data and cache through, not only what changed since it was last read")
     ] = False,
     table: TableOption = False,
+    cluster: Cluster = None,
     table_format: FormatOption = "table",
 ) -> None:
     """Run a config into a new, scored run folder."""
@@ -45,7 +60,21 @@ def run(
     if unfinished and not resume:
         say(f"unfinished run of this config: `nlab resume {unfinished[0]}` goes on with it")
     go_on_in = unfinished[0] if resume and unfinished else None
-    run_and_print(loaded, runs_dir, remarks, RunOptions(cached, go_on_in, force, verify=verify), table_format, table)
+    options = RunOptions(cached, go_on_in, force, verify=verify)
+    with on_cluster(cluster) as connection, _with_stages(connection, loaded) as offered:
+        run_and_print(loaded, runs_dir, remarks, replace(options, offered=offered), table_format, table)
+
+
+@contextmanager
+def _with_stages(connection: "ClusterConnection | None", config: "Config") -> Iterator[Path | None]:
+    """The folder of the stages that workers make; None without workers."""
+    if connection is None:
+        yield None
+        return
+    from numerai_lab.cluster.stages import stages_on
+
+    with stages_on(connection, config) as offered:
+        yield offered
 
 
 def run_and_print(

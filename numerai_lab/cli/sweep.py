@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from numerai_lab.cli.terminal import (
+    Cluster,
     ConfigFile,
     FormatOption,
     Plugins,
     Set,
     TableFormat,
     expanded,
+    on_cluster,
     print_lines,
     print_table,
     say,
@@ -42,6 +44,7 @@ def sweep(
     folder: Annotated[
         Path | None, typer.Option(callback=expanded, help="where the run folders go; default runs/sweep_NAME", show_default=False)
     ] = None,
+    cluster: Cluster = None,
     table_format: FormatOption = "table",
 ) -> None:
     """Run many trials of a config, and rank them.
@@ -57,11 +60,12 @@ def sweep(
     if bool(grid) == (optuna is not None):
         stop("sweep: say either --grid KEY=VALUES, or --optuna N with --search KEY=RANGE")
     name = load_config(config, overrides or [])[0].name
-    spec = SweepSpec(config, overrides or [], folder or Path("runs") / f"sweep_{name}", jobs)
-    if optuna is not None:
-        done = search_by(spec, search or [], optuna, objective, progress_display())
-    else:
-        done = grid_of(spec, grid or [], objective, progress_display())
+    with on_cluster(cluster, jobs) as connection:
+        spec = SweepSpec(config, overrides or [], folder or Path("runs") / f"sweep_{name}", jobs, connection)
+        if optuna is not None:
+            done = search_by(spec, search or [], optuna, objective, progress_display())
+        else:
+            done = grid_of(spec, grid or [], objective, progress_display())
     _print_leaderboard(done, spec.folder, name, table_format)
 
 

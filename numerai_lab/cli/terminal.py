@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
@@ -11,6 +12,8 @@ import typer
 if TYPE_CHECKING:
     import polars as pl
     from rich.console import Console
+
+    from numerai_lab.cluster.connection import ClusterConnection
 
 TableFormat = Literal["table", "json", "csv", "md"]
 Set = Annotated[
@@ -47,6 +50,12 @@ Plugins = Annotated[
         metavar="FILE",
         callback=_with_plugins,
         help="a Python file with methods of your own, or an installed module; repeatable",
+    ),
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHERE", help="run on workers: local:N, tls://HOST:PORT, a scheduler file, slurm.yaml; see `nlab docs cluster`"
     ),
 ]
 FormatOption = Annotated[TableFormat, typer.Option("--format", help="how the table is printed")]
@@ -92,6 +101,19 @@ def _console() -> "Console":
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120, highlight=False)
+
+
+@contextmanager
+def on_cluster(where: str | None, n_workers: int = 1) -> Iterator["ClusterConnection | None"]:
+    """The cluster that `--cluster` names; None without it. n_workers: how many an address must have."""
+    if where is None:
+        yield None
+        return
+    from numerai_lab.cluster.connection import connected
+    from numerai_lab.cluster.places import place_of
+
+    with connected(place_of(where, n_workers)) as connection:
+        yield connection
 
 
 def by_suffix(out: Path | None) -> TableFormat:

@@ -15,7 +15,7 @@ from numerai_lab.core.component import Component
 from numerai_lab.core.errors import nearest
 from numerai_lab.data import SOURCES
 from numerai_lab.generators import GENERATORS
-from numerai_lab.models import MODELS
+from numerai_lab.models import MODELS, Model
 from numerai_lab.target_transforms import TARGET_TRANSFORMS
 
 FAMILIES: dict[str, Mapping[str, type[Component]]] = {
@@ -79,6 +79,9 @@ def _why_unknown(key: str, model: type[BaseModel]) -> str:
         own = model.model_fields[chosen].default
         whose = " or ".join(having) if len(having) < 4 else named(registered, having)
         return f"a parameter of {chosen}: {whose}, and this is {chosen}: {own}; leave it out"
+    if key == "workers" and issubclass(model, Model):
+        own = model.model_fields["kind"].default
+        return f"{own} trains in one process; take kind: xgboost for training in several, or leave it out"
     return f"unknown key, {nearest(key, model.model_fields)}"
 
 

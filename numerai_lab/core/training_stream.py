@@ -51,7 +51,8 @@ class TrainingStream:
     `last_era`, which is the last era of all data (by default the panel's). Weights of augmenters that weigh are multiplied and
     have mean 1 over the real rows. A synthetic row weighs the `weight` of its augmenter, times the mean of its era.
     kept: materialized rows, by augmenter. Auxiliary targets of the panel are learned beside its target; they are known where
-    that one is. labels: a hash of the target, where it is not the run's own.
+    that one is. labels: a hash of the target, where it is not the run's own. part: the stream holds
+    every `n_parts`-th batch alone, from this one on.
     """
 
     panel: Panel
@@ -64,9 +65,16 @@ class TrainingStream:
     last_era: int = 0
     kept: Mapping[str, RowSource] = field(default_factory=dict)
     labels: str = ""
+    part: int = 0
+    n_parts: int = 1
 
     @cached_property
     def origins(self) -> tuple[Origin, ...]:
+        """One entry a batch of this part."""
+        return self.all_origins[self.part :: self.n_parts]
+
+    @cached_property
+    def all_origins(self) -> tuple[Origin, ...]:
         """One entry a batch: every era's own rows, then each augmenter's eras, copy after copy."""
         eras = [era for era, n in self.n_known.items() if n]
         origins = [] if any(augmenter.replaces for augmenter in self.augmenters.values()) else [Origin(era) for era in eras]
@@ -122,7 +130,7 @@ class TrainingStream:
     @cached_property
     def raw_in_bins(self) -> bool:
         """Raw features are among the inputs, as small integers, in the panel and in what augmenters make of it."""
-        firsts = {origin.augmenter: origin for origin in reversed(self.origins)}
+        firsts = {origin.augmenter: origin for origin in reversed(self.all_origins)}
         return "raw" in self.inputs and all(self.rows_of(origin).features.dtype == np.int8 for origin in firsts.values())
 
     @property
@@ -152,8 +160,8 @@ class TrainingStream:
         return np.asarray(self.panel.extras[model][rows][np.isfinite(self.panel.target[rows])], np.float32)
 
     def origins_of(self, augmenter: str) -> list[Origin]:
-        """The origins of an augmenter's batches."""
-        return [origin for origin in self.origins if origin.augmenter == augmenter]
+        """The origins of an augmenter's batches, of all parts."""
+        return [origin for origin in self.all_origins if origin.augmenter == augmenter]
 
     def targets(self) -> Float32:
         """The target of every row, batch after batch, float32."""
@@ -166,7 +174,7 @@ class TrainingStream:
     @cached_property
     def weighted(self) -> bool:
         """Some rows have another weight than 1."""
-        return any(np.any(self._weight(origin) != 1) for origin in self.origins)
+        return any(np.any(self._weight(origin) != 1) for origin in self.all_origins)
 
     def weights(self) -> Float32 | None:
         """The weight of every row, batch after batch, float32; None where all weigh 1."""

@@ -1,6 +1,7 @@
 """The training stream as a matrix of XGBoost, batch by batch."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,8 @@ import numpy as np
 from numerai_lab.core.training_stream import TrainingStream
 
 BINS_FOR_BINNED = 16
+SAMPLED = 20_000
+"""Rows by which the columns of a stream in parts are cut, at 4 bytes a cell."""
 
 
 def bins_of(stream: TrainingStream) -> int:
@@ -15,18 +18,24 @@ def bins_of(stream: TrainingStream) -> int:
     return BINS_FOR_BINNED if stream.binned else 256
 
 
-def quantile_matrix(stream: TrainingStream, max_bin: int, n_threads: int | None = None, pages: str | None = None) -> Any:
+def quantile_matrix(
+    stream: TrainingStream, max_bin: int, n_threads: int | None = None, pages: str | None = None, sampled: bool = False
+) -> Any:
     """An xgboost.QuantileDMatrix of all rows of the stream with their targets and weights.
 
     Labels are a matrix, a column a target, where the stream has several targets.
 
-    pages: a folder for binned rows, for an xgboost.ExtMemQuantileDMatrix; None keeps them in memory.
+    pages: a folder for binned rows, for an xgboost.ExtMemQuantileDMatrix; None keeps them in memory. sampled: columns are cut
+    by a sample of rows, the same for any number of parts of the stream.
     """
     import xgboost
 
     cutting = {"max_bin": max_bin, "nthread": n_threads}
     matrix_type = xgboost.QuantileDMatrix if pages is None else xgboost.ExtMemQuantileDMatrix
-    return matrix_type(_iterator(stream, pages), ref=cuts_between_bins(stream, cutting), **cutting)
+    cuts = cuts_between_bins(stream, cutting)
+    if cuts is None and sampled:
+        cuts = cuts_of_sample(stream, cutting)
+    return matrix_type(_iterator(stream, pages), ref=cuts, **cutting)
 
 
 def cuts_between_bins(stream: TrainingStream, cutting: dict[str, Any]) -> Any:
@@ -37,6 +46,26 @@ def cuts_between_bins(stream: TrainingStream, cutting: dict[str, Any]) -> Any:
         return None
     bins = np.arange(int(stream.panel.top) + 1, dtype=np.float32)
     return xgboost.QuantileDMatrix(np.repeat(bins[:, None], len(stream.input_names), axis=1), label=bins, **cutting)
+
+
+def cuts_of_sample(stream: TrainingStream, cutting: dict[str, Any]) -> Any:
+    """A matrix of every k-th row of all parts, whose cuts are used; the first part alone holds its rows."""
+    import xgboost
+    from xgboost import collective
+
+    n_rows = replace(stream, part=0, n_parts=1).n_rows
+    step = -(-sum(n_rows) // SAMPLED)
+    sample = np.zeros((-(-sum(n_rows) // step), len(stream.input_names)), np.float32)
+    first = place = 0
+    for number, n in enumerate(n_rows):
+        rows = np.arange(-first % step, n, step)
+        if len(rows) and number % stream.n_parts == stream.part:
+            sample[place : place + len(rows)] = stream[number // stream.n_parts].X[rows]
+        first, place = first + n, place + len(rows)
+    if collective.is_distributed():
+        whole = collective.allreduce(sample, collective.Op.SUM).reshape(sample.shape)
+        sample = whole if stream.part == 0 else whole[:0]
+    return xgboost.QuantileDMatrix(sample, label=np.zeros(len(sample), np.float32), **cutting)
 
 
 def _iterator(stream: TrainingStream, pages: str | None) -> Any:

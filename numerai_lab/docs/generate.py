@@ -55,6 +55,7 @@ READ_MORE = {
     "new": "configs.md",
     "data": "data.md",
     "cache": "cache-and-resume.md",
+    "cluster": "cluster.md",
 }
 """Command or group → the page that explains it."""
 

@@ -19,6 +19,7 @@ ORDER = (
     "what-works",
     "tournament",
     "cache-and-resume",
+    "cluster",
     "run-folder",
     "query",
     "python",

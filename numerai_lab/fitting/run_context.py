@@ -40,6 +40,7 @@ class RunContext:
     variant: the variant whose model and augmenters are fitted; None where generators are.
     targets: the targets that this model learns, by name; empty where there is no model.
     labels: a hash of what the model learns; empty where that is the run's target as it is.
+    in_parts: models with `workers` are trained by several processes, which find the data and splits of the config again.
     """
 
     config: Config
@@ -53,6 +54,7 @@ class RunContext:
     variant: str | None = None
     targets: tuple[str, ...] = ()
     labels: str = ""
+    in_parts: bool = False
 
     @cached_property
     def stages(self) -> Cache:

@@ -18,6 +18,7 @@ from numerai_lab.core.panel import Panel
 from numerai_lab.core.seeding import rng_for
 from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.fitting import materialized
+from numerai_lab.fitting.gang import trained_in_parts
 from numerai_lab.fitting.generator_stages import Fitted
 from numerai_lab.fitting.other_models import other_model_facts, shown_predictions
 from numerai_lab.fitting.run_context import RunContext
@@ -122,8 +123,11 @@ def fitted_model(name: str, context: RunContext, fitted: Mapping[str, InputColum
     label = f"train {model_name(name, seed, _number(context))}"
 
     def make(work: Path) -> None:
-        stream = with_materialized_rows(context, _stream(context, variant.inputs, fitted, augmenters, seed), seed)
-        stream = replace(stream, panel=replace(stream.panel, extras=shown_predictions(context, model)))
+        if context.in_parts and model.n_parts > 1:
+            path = trained_in_parts(context, seed, work)
+            (work / f"model{path.suffix}").write_bytes(path.read_bytes())
+            return
+        stream = training_stream(context, fitted, seed)
         with context.display.task(label) as progress:
             untrained = model.fresh() if encoder is None else model.begun_with(encoder.encoder)
             done = untrained.fit(stream, rng_for(seed, "model"), fit_context(work, progress))
@@ -147,6 +151,15 @@ def fitted_model(name: str, context: RunContext, fitted: Mapping[str, InputColum
     (path,) = entry.folder.glob("model.*")
     context.save(model_file(name, seed, path.suffix, _number(context)), path.read_bytes())
     return entry
+
+
+def training_stream(context: RunContext, fitted: Mapping[str, InputColumns], seed: int) -> TrainingStream:
+    """What the model of the context's variant learns from, with materialized rows and predictions of other models."""
+    assert context.variant is not None
+    variant, model = context.config.variants[context.variant], context.config.model_of(context.variant)
+    augmenters = {augmenter: fitted_augmenter(context, augmenter, seed) for augmenter in variant.augment}
+    stream = with_materialized_rows(context, _stream(context, variant.inputs, fitted, augmenters, seed), seed)
+    return replace(stream, panel=replace(stream.panel, extras=shown_predictions(context, model)))
 
 
 def _number(context: RunContext) -> int | None:

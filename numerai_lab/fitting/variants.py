@@ -1,7 +1,7 @@
 """Variants: fits each generator and model once, and puts predictions together. Validation targets reach none of it."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -50,8 +50,8 @@ def resolved_config(config: Config, panel: Panel, plan: FitPlan) -> Config:
     return config.model_copy(update=changes)
 
 
-def fit_generators(context: RunContext) -> dict[tuple[str, int], Fitted]:
-    """(generator name, seed) → fitted generator and its columns.
+def fit_generators(context: RunContext, seeds: Sequence[int] | None = None) -> dict[tuple[str, int], Fitted]:
+    """(generator name, seed) → fitted generator and its columns. seeds: some of the config's; None = all.
 
     A generator sees training eras, and with `fit_on: all` also the features of validation eras. Only a generator that uses
     labels sees targets, as the fit plan allows; `select` may see the targets of training eras. A generator that draws
@@ -65,14 +65,14 @@ def fit_generators(context: RunContext) -> dict[tuple[str, int], Fitted]:
         if name not in used:
             log.info("generator %s: no variant uses it, not fitted", name)
             continue
-        for seed in config.seeds:
-            if not template.stochastic and seed != config.seeds[0]:
-                out[name, seed] = out[name, config.seeds[0]]
-                continue
-            sized = config.model_copy(update={"generators": {**config.generators, name: template.sized(widths)}})
-            out[name, seed] = fitted_generator(replace(context, config=sized), name, seed)
-            context.save(generator_file(name, seed), out[name, seed].state)
-        widths[name] = len(out[name, config.seeds[0]].names)
+        for seed in seeds or config.seeds:
+            drawn = seed if template.stochastic else config.seeds[0]
+            if (name, drawn) not in out:
+                sized = config.model_copy(update={"generators": {**config.generators, name: template.sized(widths)}})
+                out[name, drawn] = fitted_generator(replace(context, config=sized), name, drawn)
+                context.save(generator_file(name, drawn), out[name, drawn].state)
+            out[name, seed] = out[name, drawn]
+            widths[name] = len(out[name, seed].names)
     return out
 
 
@@ -107,7 +107,7 @@ def train_and_predict(context: RunContext, fitted: Mapping[tuple[str, int], Fitt
     """Predictions of every variant and seed for every validation era; targets of those eras are hidden from all of it."""
     config = context.config
     future = context.panel.only(context.splits.validation).without_target()
-    inputs = _inputs_of(context, fitted)
+    inputs = inputs_of(context, fitted)
 
     def values_of(name: str, seed: int, targets: tuple[str, ...]) -> Float32:
         return trained(name, learning(context, name, targets), future, *inputs(name, seed), seed)
@@ -117,14 +117,14 @@ def train_and_predict(context: RunContext, fitted: Mapping[tuple[str, int], Fitt
 
 def train_models(context: RunContext, fitted: Mapping[tuple[str, int], Fitted]) -> None:
     """Trains and saves the models of every variant and seed; nothing is predicted."""
-    config, inputs = context.config, _inputs_of(context, fitted)
+    config, inputs = context.config, inputs_of(context, fitted)
     for name in dict.fromkeys(context.plan.shared_models.values()):
         for seed in config.seeds:
             for targets in config.targets_by_model(name):
                 fitted_model(name, learning(context, name, targets), *inputs(name, seed), seed)
 
 
-def _inputs_of(
+def inputs_of(
     context: RunContext, fitted: Mapping[tuple[str, int], Fitted]
 ) -> Callable[[str, int], tuple[dict[str, InputColumns], Fitted | None]]:
     """The columns that the model of a variant and seed may read, and the generator whose encoder it begins with."""

@@ -38,6 +38,16 @@ class Model(Component):
         """One model learns all targets of a variant; it predicts a column for each where there are several."""
         return False
 
+    @property
+    def n_parts(self) -> int:
+        """Processes that train it together, each on its part of the stream."""
+        return 1
+
+    @property
+    def parts_note(self) -> str:
+        """A remark where what is learned depends on `n_parts`; empty where it does not."""
+        return ""
+
     def refusal(self, panel: Panel) -> str:
         """A sentence that says why the model can't be trained; empty where it can.
 

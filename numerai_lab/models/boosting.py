@@ -20,7 +20,7 @@ from numerai_lab.models.era_boost import ROUNDS, EraBoost
 
 OF_DART = ("rate_drop", "skip_drop")
 """Parameters that only `booster: dart` has."""
-NOT_OF_TREES = ("kind", "n_estimators", "n_jobs", "external_memory", "era_boost", "multi_strategy")
+NOT_OF_TREES = ("kind", "n_estimators", "n_jobs", "external_memory", "era_boost", "multi_strategy", "workers")
 """Parameters that XGBoost gets in another way, or not at all."""
 VECTOR_LEAVES = (3, 2)
 """The first version of XGBoost whose trees of several targets sample rows and know the gain of a split."""
@@ -96,9 +96,37 @@ class XGBoost(Boosting):
         None, description="grow later trees on the training eras that the trees so far rank worst: `{every: 10, share: 0.5}`"
     )
 
+    workers: int | None = Field(
+        None,
+        ge=1,
+        le=1000,
+        description="train in so many processes, each on its part of the eras: the same trees for any number of them. Columns "
+        "that are no bins are cut by a sample of rows; with subsample below 1 trees depend on the number",
+    )
+
     @property
     def learns_jointly(self) -> bool:
         return self.multi_strategy == "multi_output_tree"
+
+    @property
+    def n_parts(self) -> int:
+        return self.workers or 1
+
+    @property
+    def parts_note(self) -> str:
+        if self.n_parts == 1 or self.subsample == 1:
+            return ""
+        return f"subsample {self.subsample:g} with workers {self.n_parts}: trees repeat, but depend on the number of workers"
+
+    @model_validator(mode="after")
+    def _alone(self) -> Self:
+        if self.workers is not None and (
+            self.booster == "dart" or self.era_boost is not None or self.device != "cpu" or self.learns_jointly
+        ):
+            raise ValueError(
+                "workers needs booster: gbtree and device: cpu, without era_boost and multi_strategy; leave workers out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
@@ -152,7 +180,7 @@ class XGBoost(Boosting):
             "max_bin": self._bins(stream),
             "device": "cuda" if self.device == "cuda" or (self.device == "auto" and has_cuda()) else "cpu",
         }
-        matrix = quantile_matrix(stream, self._bins(stream), self.n_jobs or None, pages)
+        matrix = quantile_matrix(stream, self._bins(stream), self.n_jobs or None, pages, sampled=self.workers is not None)
         model = (context.load_checkpoint() or {}).get("model")
         booster = xgboost.Booster(parameters, [matrix], None if model is None else bytearray(model))
         saved_at = time.monotonic()

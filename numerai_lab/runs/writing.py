@@ -155,7 +155,7 @@ def new_run(runs_dir: Path, config: Config, unfinished: Path | None = None) -> I
         folder.write_manifest()
         handler.close()
         lock.remove()
-        folder.work = _rename(work, final)
+        folder.work = renamed(work, final)
     except BaseException as error:
         lock.remove()
         failure = as_failure(error)
@@ -235,13 +235,13 @@ def _fail(work: Path, final: Path, error: BaseException, keep: bool) -> None:
     log.error("failed: %s", plugin_error(error) or message)
     try:
         (work / ERROR_TEXT).write_text(f"{message}\n", encoding="utf-8")
-        log.error("log and error are kept in %s", _rename(work, final))
+        log.error("log and error are kept in %s", renamed(work, final))
     except OSError:  # the disk may be what failed; the first error is the one to show
         log.error("what was written is left in %s", work)
 
 
-def _rename(work: Path, final: Path) -> Path:
-    """Gives the folder its final name, with -2, -3 … where another run of the same second has it."""
+def renamed(work: Path, final: Path) -> Path:
+    """Gives the folder its final name, with -2, -3 … where another run of the same second has it. Raises NlabError after 999."""
     for number in range(1, 1000):
         path = final if number == 1 else final.with_name(f"{final.name}-{number}")
         if not path.exists():

@@ -84,12 +84,14 @@ class Cache:
     hits: a dict for each entry that was there already, with the seconds that its making took.
     costs: by label of a taken stage, seconds and peak memory of its making.
     verify: read all files of every entry, also of entries that were found whole before.
+    offered: a folder of folders with entries that others made. One whose key is wanted, and that is whole, is taken.
     """
 
     folder: Path
     hits: list[dict[str, Any]] = field(default_factory=list)
     costs: dict[str, dict[str, float]] = field(default_factory=dict)
     verify: bool = False
+    offered: Path | None = None
     _taken: dict[str, Entry] = field(default_factory=dict)
     _locks: list[Lock] = field(default_factory=list)
 
@@ -113,6 +115,11 @@ class Cache:
     @property
     def _known(self) -> KnownChecksums:
         return KnownChecksums(self.folder.parent, trusted=not self.verify)
+
+    @property
+    def entries(self) -> list[Path]:
+        """Folders of all entries that were taken."""
+        return [entry.folder for entry in self._taken.values()]
 
     @property
     def n_bytes(self) -> int:
@@ -156,6 +163,16 @@ class Cache:
         log.info("%s: from the cache, %.1f s saved", stage.label, seconds)
         return entry
 
+    def _offered(self, stage: Stage) -> Path | None:
+        """The folder of an undamaged entry that others made."""
+        for folder in sorted(self.offered.glob(f"*/{stage.family}/{stage.key}")) if self.offered else ():
+            damage = Entry(folder).damage()
+            if not damage:
+                log.info("%s: made by a worker", stage.label)
+                return folder
+            log.warning("%s: what a worker made is damaged (%s)", stage.label, damage)
+        return None
+
     def _computed(self, stage: Stage, lock: Lock, make: Callable[[Path], None]) -> Entry | None:
         """The entry, made here; None where another process was faster."""
         lock.free()
@@ -165,6 +182,11 @@ class Cache:
         entry = Entry(self.folder / stage.family / stage.key)
         if entry.folder.is_dir() and not entry.damage():
             return None
+        if offered := self._offered(stage):
+            shutil.rmtree(entry.folder, ignore_errors=True)
+            offered.rename(entry.folder)
+            lock.take("read", wait=True)
+            return entry if entry.folder.is_dir() else None
         work = work_folder(entry.folder)
         work.mkdir(exist_ok=True)
         try:

@@ -1,11 +1,13 @@
 """Runs methods through the synthetic worlds in which they must help, and those in which none may. `nlab controls`."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from numerai_lab.augmenters import AUGMENTERS
+from numerai_lab.cluster.connection import ClusterConnection
+from numerai_lab.cluster.runs import runs_on
 from numerai_lab.config.default_variants import RAW
 from numerai_lab.config.loading import load_config, parse_config
 from numerai_lab.config.schema import Config
@@ -22,6 +24,8 @@ from numerai_lab.studies.control_requirements import CONTRASTS, MUSTS, NEGATIVE
 from numerai_lab.studies.methods import without_methods
 from numerai_lab.studies.repeated_runs import reusable_runs, run_folders, run_or_error
 
+FOLDER = "controls"
+"""The folder of the run folders, below that of runs."""
 SEEDS = (11, 12, 13)
 """World seeds of the shipped table."""
 Methods = Mapping[str, dict[str, Any]]
@@ -34,7 +38,7 @@ class ControlSpec:
 
     configs: folder with a config for each world. runs_dir: for run folders. worlds: none = all, with
     `only` those that can tell something of its methods. only: names or kinds of methods; none = those
-    of the configs.
+    of the configs. cluster: the workers that runs are given to; None = this machine.
     """
 
     configs: Path
@@ -42,6 +46,7 @@ class ControlSpec:
     seeds: tuple[int, ...] = SEEDS
     worlds: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
+    cluster: ClusterConnection | None = None
 
 
 def control_configs(spec: ControlSpec) -> dict[str, Config]:
@@ -88,20 +93,44 @@ def run_controls(
     A run that fails stops no other.
     """
     seeded = [(world, seed, _with_seed(config, seed)) for world, config in configs.items() for seed in spec.seeds]
+    if spec.cluster is not None:
+        yield from _on_workers(spec, spec.cluster, [ControlRun(*control, None) for control in seeded], say)
+        return
     for number, (world, seed, config) in enumerate(seeded, start=1):
         say(f"{number} of {len(seeded)}: {world}, world seed {seed} …")
         yield _run(spec, ControlRun(world, seed, config, None), display)
 
 
+def _on_workers(
+    spec: ControlSpec, cluster: ClusterConnection, planned: Sequence[ControlRun], say: Callable[[str], None]
+) -> Iterator[ControlRun]:
+    """Every run, in the order of the plan, once workers are done with all of them."""
+    cluster.check_data(planned[0].config)
+    done = {place: there for place, control in enumerate(planned) if (there := _there(spec, control))}
+    waiting = [place for place in range(len(planned)) if place not in done]
+    configs = [planned[place].config for place in waiting]
+    for i, path, failure in runs_on(cluster, configs, [spec.runs_dir / FOLDER] * len(configs)):
+        control = planned[waiting[i]]
+        say(f"{control.world}, world seed {control.seed}: {'done' if path else failure}")
+        done[waiting[i]] = replace(control, run=read_run(path) if path else None, failure=failure)
+    yield from (done[place] for place in range(len(planned)))
+
+
 def _run(spec: ControlSpec, planned: ControlRun, display: ProgressDisplay) -> ControlRun:
     """The run that is there, or a new one."""
-    folder, config = spec.runs_dir / "controls", planned.config
-    if run_folders(folder):
-        there = reusable_runs(folder, [config], terms(facts_now(config)))
-        if config.to_yaml() in there:
-            return ControlRun(planned.world, planned.seed, config, there[config.to_yaml()])
-    path, failure = run_or_error(config, folder, display)
-    return ControlRun(planned.world, planned.seed, config, read_run(path) if path else None, failure)
+    if there := _there(spec, planned):
+        return there
+    path, failure = run_or_error(planned.config, spec.runs_dir / FOLDER, display)
+    return replace(planned, run=read_run(path) if path else None, failure=failure)
+
+
+def _there(spec: ControlSpec, planned: ControlRun) -> ControlRun | None:
+    """The run that is there already, made by the same code from the same data."""
+    if not run_folders(spec.runs_dir / FOLDER):
+        return None
+    runs = reusable_runs(spec.runs_dir / FOLDER, [planned.config], terms(facts_now(planned.config)))
+    done = runs.get(planned.config.to_yaml())
+    return replace(planned, run=done) if done else None
 
 
 def _with_seed(config: Config, seed: int) -> Config:

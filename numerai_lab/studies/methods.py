@@ -3,13 +3,15 @@
 import math
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numerai_lab.augmenters import AUGMENTERS
+from numerai_lab.cluster.connection import ClusterConnection
+from numerai_lab.cluster.runs import runs_on
 from numerai_lab.config.default_variants import NOISE, SAME_ROWS, UNTRAINED
 from numerai_lab.config.loading import parse_config
 from numerai_lab.config.plugins import given_plugins
@@ -26,6 +28,7 @@ from numerai_lab.report.page import heading
 from numerai_lab.report.tables import TableColumn, markdown
 from numerai_lab.report.verdicts import outcome
 from numerai_lab.runs.reading import Run, read_run
+from numerai_lab.studies.repeated_runs import reusable_runs
 
 if TYPE_CHECKING:
     import polars as pl
@@ -70,11 +73,15 @@ class MethodRun:
 
 @dataclass(frozen=True)
 class MethodPlan:
-    """folder: for run folders. jobs: methods at a time. only: names of methods, or families; none = all."""
+    """folder: for run folders. jobs: methods at a time. only: names of methods, or families; none = all.
+
+    cluster: the workers that methods run on; None = this machine.
+    """
 
     folder: Path
     jobs: int = 1
     only: tuple[str, ...] = ()
+    cluster: ClusterConnection | None = None
 
 
 def run_over_worlds(config: Config, plan: MethodPlan, say: Callable[[str], None], n_worlds: int) -> Iterator[MethodRun]:
@@ -102,6 +109,9 @@ def run_each(config: Config, plan: MethodPlan, say: Callable[[str], None]) -> It
         if name not in (*configs, *FAMILIES):
             raise NlabError(f"--only: no method {name!r}; {nearest(name, [*configs, *FAMILIES])}")
     chosen = {name: pair for name, pair in configs.items() if not plan.only or {name, pair[0]} & {*plan.only}}
+    if plan.cluster is not None:
+        yield from _on_workers(config, plan.cluster, chosen, plan.folder, say)
+        return
     load(config.data, config.extra_sets)  # here, so that reading files is in no method's peak memory
 
     def tried(name: str) -> MethodRun:
@@ -109,10 +119,34 @@ def run_each(config: Config, plan: MethodPlan, say: Callable[[str], None]) -> It
         say(f"{name} …")
         trial = _tried(name, family, method_config, plan.folder / name)
         say(f"{name}: {'done' if trial.run else trial.failure}")
-        return replace(trial, kind=str(getattr(method_config, family)[name].kind))
+        return trial
 
     with ThreadPoolExecutor(plan.jobs) as pool:
         yield from pool.map(tried, chosen)
+
+
+def _on_workers(
+    config: Config, cluster: ClusterConnection, chosen: Mapping[str, tuple[str, Config]], folder: Path, say: Callable[[str], None]
+) -> Iterator[MethodRun]:
+    """The methods as workers are done with them; runs that are there already are taken."""
+    terms_now = cluster.check_data(config)
+    waiting = []
+    for name, (family, method_config) in chosen.items():
+        there = reusable_runs(folder / name, [method_config], terms_now)
+        if done := there.get(method_config.to_yaml()):
+            yield _method_run(name, family, method_config, done)
+        else:
+            waiting.append(name)
+    configs, folders = [chosen[name][1] for name in waiting], [folder / name for name in waiting]
+    for place, path, failure in runs_on(cluster, configs, folders):
+        name, last = waiting[place], (failure.splitlines() or [""])[-1]
+        say(f"{name}: {'done' if path else last}")
+        yield _method_run(name, *chosen[name], read_run(path) if path else None, last)
+
+
+def _method_run(name: str, family: str, config: Config, run: Run | None, failure: str = "") -> MethodRun:
+    variant = f"raw+{name}" if family == "generators" else name
+    return MethodRun(name, family, variant, run, failure, kind=str(getattr(config, family)[name].kind))
 
 
 def _configs(config: Config) -> Iterable[tuple[str, str, Config]]:
@@ -144,11 +178,10 @@ def _tried(name: str, family: str, config: Config, place: Path) -> MethodRun:
     command = [sys.executable, "-m", "numerai_lab", "run", str(path), "--runs-dir", str(place), "--resume", "--format", "json"]
     command += [word for name in given_plugins() for word in ("--plugin", name)]
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
-    variant = f"raw+{name}" if family == "generators" else name
     if done.returncode:
-        return MethodRun(name, family, variant, None, (done.stderr.strip().splitlines() or ["no word"])[-1])
+        return _method_run(name, family, config, None, (done.stderr.strip().splitlines() or ["no word"])[-1])
     folder = next(line.removeprefix(FOLDER_LINE) for line in reversed(done.stderr.splitlines()) if line.startswith(FOLDER_LINE))
-    return MethodRun(name, family, variant, read_run(Path(folder)))
+    return _method_run(name, family, config, read_run(Path(folder)))
 
 
 def page(config: Config, trials: Sequence[MethodRun]) -> str:

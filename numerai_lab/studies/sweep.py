@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from numerai_lab.cluster.connection import ClusterConnection
+from numerai_lab.cluster.runs import runs_on
 from numerai_lab.config.loading import load_config
 from numerai_lab.config.plugins import given_plugins, load_plugins
 from numerai_lab.config.schema import Config
@@ -89,12 +91,16 @@ class Rules:
 
 @dataclass(frozen=True)
 class SweepSpec:
-    """A config file with overrides, the folder for run folders, and the number of parallel trials."""
+    """A config file with overrides, the folder for run folders, and the number of parallel trials.
+
+    cluster: the workers that trials run on; None = this machine. A grid is given to them all at once.
+    """
 
     path: Path
     overrides: Sequence[str]
     folder: Path
     jobs: int = 1
+    cluster: ClusterConnection | None = None
 
     def config(self, values: Values) -> Config:
         """The config of a trial; `seed` stands for `seeds` with one value. Raises NlabError for an invalid config."""
@@ -116,9 +122,11 @@ def grid(spec: SweepSpec, axes: Sequence[str], objective: str, display: Progress
     sweep_objective = objective_of(objective, configs[0])
     trials = [SweepTrial(i, point) for i, point in enumerate(points, start=1)]
     rules = Rules(sweep_objective, len(trials), display)
+    _check_data(spec, configs[0], rules)
     done: list[SweepTrial] = []
-    for first in range(0, len(trials), max(1, spec.jobs)):
-        batch = slice(first, first + max(1, spec.jobs))
+    size = max(1, spec.jobs) if spec.cluster is None else len(trials)
+    for first in range(0, len(trials), size):
+        batch = slice(first, first + size)
         done += _run_batch(spec, trials[batch], configs[batch], rules)
     return Sweep(sweep_objective, tuple(done), searched=False)
 
@@ -129,9 +137,11 @@ def search(spec: SweepSpec, ranges: Sequence[str], n_trials: int, objective: str
     Proposals depend on the ranges, the number of jobs and the values alone: a repeated sweep proposes the same trials, and
     takes finished ones from their run folders. Raises NlabError for an invalid range, config or objective.
     """
-    sweep_objective = objective_of(objective, spec.config({}))
+    config = spec.config({})
+    sweep_objective = objective_of(objective, config)
     study, space = study_of(ranges, sweep_objective.high)
     rules = Rules(sweep_objective, n_trials, display)
+    _check_data(spec, config, rules)
     done: list[SweepTrial] = []
     while len(done) < n_trials:
         proposed = [study.ask(space) for _ in range(min(max(1, spec.jobs), n_trials - len(done)))]
@@ -192,18 +202,30 @@ def write_leaderboard(folder: Path, name: str, done: Sweep) -> Path:
 def _run_batch(spec: SweepSpec, trials: Sequence[SweepTrial], configs: Sequence[Config], rules: Rules) -> list[SweepTrial]:
     """Runs the trials that are not finished yet, up to `jobs` in parallel, and reads the value of every trial."""
     there = _finished(spec.folder, rules, configs)
-    known = [there.get(config.to_yaml()) for config in configs]
-    missing = [config for config, earlier in zip(configs, known, strict=True) if earlier is None]
-    outcomes = iter(_run_all(spec, missing, rules.display))
-    out = []
-    for trial, earlier in zip(trials, known, strict=True):
-        path, error = (earlier.path, "") if earlier else next(outcomes)
-        result = _judged(replace(trial, path=path, error=error, reused=earlier is not None), rules)
-        out.append(result)
-        value = f"{rules.objective.column} {result.value:+.4f}{' (was there)' * result.reused}"
+    done: dict[int, SweepTrial] = {}
+
+    def note(place: int, path: Path | None, error: str, reused: bool) -> None:
+        done[place] = result = _judged(replace(trials[place], path=path, error=error, reused=reused), rules)
+        value = f"{rules.objective.column} {result.value:+.4f}{' (was there)' * reused}"
         text = f"failed: {result.error.splitlines()[0]}" if result.error else value
-        log.info("trial %d of %d: %s: %s", trial.number, rules.n_trials, values_text(trial.values), text)
-    return out
+        log.info("trial %d of %d: %s: %s", result.number, rules.n_trials, values_text(result.values), text)
+
+    missing = []
+    for place, config in enumerate(configs):
+        earlier = there.get(config.to_yaml())
+        if earlier is None:
+            missing.append(place)
+        else:
+            note(place, earlier.path, "", True)
+    for i, path, error in _run_all(spec, [configs[place] for place in missing], rules.display):
+        note(missing[i], path, error, False)
+    return [done[place] for place in range(len(trials))]
+
+
+def _check_data(spec: SweepSpec, config: Config, rules: Rules) -> None:
+    """Raises NlabError where workers of the cluster have other data than this machine."""
+    if spec.cluster is not None:
+        rules.terms = spec.cluster.check_data(config)
 
 
 def _judged(trial: SweepTrial, rules: Rules) -> SweepTrial:
@@ -236,11 +258,14 @@ def _finished(folder: Path, rules: Rules, configs: Sequence[Config]) -> dict[str
     return reusable_runs(folder, configs, rules.terms)
 
 
-def _run_all(spec: SweepSpec, configs: Sequence[Config], display: ProgressDisplay) -> Iterator[tuple[Path | None, str]]:
-    """Yields for each config its run folder and "", or None and the error."""
+def _run_all(spec: SweepSpec, configs: Sequence[Config], display: ProgressDisplay) -> Iterator[tuple[int, Path | None, str]]:
+    """Yields the place of each config, and its run folder and "", or None and the error; of a cluster as they come."""
+    if spec.cluster is not None:
+        yield from runs_on(spec.cluster, configs, [spec.folder] * len(configs))
+        return
     if len(configs) <= 1:
         for config in configs:
-            yield run_or_error(config, spec.folder, display)
+            yield 0, *run_or_error(config, spec.folder, display)
         return
     from multiprocessing import get_context
 
@@ -250,9 +275,9 @@ def _run_all(spec: SweepSpec, configs: Sequence[Config], display: ProgressDispla
     os.environ.update(dict.fromkeys(THREADS, threads))
     try:
         with ProcessPoolExecutor(len(configs), get_context("spawn"), load_plugins, (given_plugins(),)) as pool:
-            yield from pool.map(
-                _alone, [config.to_yaml() for config in configs], itertools.repeat(spec.folder), itertools.repeat(memory)
-            )
+            texts = [config.to_yaml() for config in configs]
+            outcomes = pool.map(_alone, texts, itertools.repeat(spec.folder), itertools.repeat(memory))
+            yield from ((place, *outcome) for place, outcome in enumerate(outcomes))
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})

@@ -15,7 +15,7 @@ import pytest
 
 from tests.forks import nlab
 
-HEAVY = ("torch", "umap", "xgboost", "lightgbm", "sklearn", "pandas", "polars", "matplotlib", "scipy")
+HEAVY = ("torch", "umap", "xgboost", "lightgbm", "sklearn", "pandas", "polars", "matplotlib", "scipy", "dask", "distributed")
 
 
 @pytest.fixture
