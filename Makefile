@@ -85,7 +85,7 @@ controls-faults: $(VENV)/.installed-dev
 
 # Thirty kills of a run of each generator and augmenter, 100,000 mutated files for each reader: hours.
 soak: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest -m soak
+	$(VENV)/bin/python -m pytest -s -m soak
 
 # What the statistics promise, on simulated tournaments and on 100 real runs: most of an hour. SIMULATED=FOLDER keeps the runs' scores.
 simulate: $(VENV)/.installed-dev

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numerai_lab.config.loading import load_config as load_config_file
-from numerai_lab.config.loading import load_recorded, parse_config
+from numerai_lab.config.loading import parse_config
 from numerai_lab.config.plugins import load_plugins
 from numerai_lab.config.schema import Config
 from numerai_lab.core.progress import Progress, no_progress
@@ -22,7 +22,7 @@ from numerai_lab.report.page import heading
 from numerai_lab.report.tables import NOTES, summary_columns, with_interval, with_values
 from numerai_lab.report.verdicts import judged, lines_of_comparison, resolution, verdicts
 from numerai_lab.runs import reading
-from numerai_lab.runs.layout import CONFIG, PREDICTIONS, REPORT
+from numerai_lab.runs.layout import PREDICTIONS, REPORT
 from numerai_lab.storage.folders import user_path
 from numerai_lab.studies import unseal as unsealing
 from numerai_lab.tournament.prediction import predict_frame
@@ -45,7 +45,7 @@ class Results:
     @cached_property
     def config(self) -> Config:
         """The config with every default. Raises NlabError where config.yaml is damaged."""
-        return load_recorded(self.path / CONFIG)
+        return self.read.config
 
     @cached_property
     def scores(self) -> "pd.DataFrame":
@@ -60,9 +60,7 @@ class Results:
     @cached_property
     def predictions(self) -> "pd.DataFrame":
         """id, era, target, split, and one column per variant."""
-        import polars as pl
-
-        return _pandas(pl.read_parquet(self.path / PREDICTIONS, glob=False, hive_partitioning=False))
+        return _pandas(self.read.table(PREDICTIONS))
 
     def predict(self, rows: "pd.DataFrame | pl.DataFrame", variant: str | None = None, *, raw: bool = False) -> "pd.DataFrame":
         """Predictions of a variant for rows with the run's features, in their order, indexed by id.

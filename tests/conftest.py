@@ -14,6 +14,7 @@ import pytest
 # Before anything reads them. Tests never touch the user's cache; each process of a suite that runs in several has its own, and
 # one thread, since many threads over rows of tiny tables wait for each other more than they work.
 os.environ["NLAB_CACHE"] = tempfile.mkdtemp(prefix="nlab-tests-")
+os.environ["NLAB_CONFIG"] = os.path.join(os.environ["NLAB_CACHE"], "config")
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS"), "1")
 
 from numerai_lab.augmenters import AUGMENTERS
@@ -28,10 +29,12 @@ from numerai_lab.data.synthetic import Synthetic
 from numerai_lab.generators import GENERATORS
 from numerai_lab.models import MODELS
 from numerai_lab.runs.layout import MANIFEST
-from numerai_lab.runs.reading import FILES
+from numerai_lab.runs.layout import MODELS as MODELS_FOLDER
+from numerai_lab.runs.reading import FILES, SIGNED
 from numerai_lab.storage.checksums import checksum
 from numerai_lab.storage.folders import cache_dir
 from numerai_lab.storage.scratch import Scratch
+from numerai_lab.storage.signing import signature
 from numerai_lab.storage.stage_cache import STAGES
 from numerai_lab.storage.stamped_json import read_stamped, with_stamp
 from tests.report.browser import Page, chromium
@@ -102,7 +105,8 @@ def reseal(run: Path) -> None:
     manifest = run / MANIFEST
     facts = read_stamped(manifest)
     files = {name: checksum(run / name) for name in facts[FILES]}
-    manifest.write_text(with_stamp({**facts, FILES: files}))
+    signed = signature([path for path in (run / MODELS_FOLDER).glob("*") if path.is_file()], run)
+    manifest.write_text(with_stamp({**facts, FILES: files, SIGNED: signed}))
 
 
 def make_config(**changes: Any) -> Config:

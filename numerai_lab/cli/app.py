@@ -1,5 +1,6 @@
 """The `nlab` command: its subcommands and exit codes. Heavy imports live inside the commands."""
 
+import io
 import logging
 import os
 import signal
@@ -39,10 +40,12 @@ from numerai_lab.cli.score import score
 from numerai_lab.cli.show import show
 from numerai_lab.cli.submit import submit
 from numerai_lab.cli.sweep import sweep
-from numerai_lab.cli.terminal import say
+from numerai_lab.cli.terminal import put, say
 from numerai_lab.cli.transform import transform
+from numerai_lab.cli.trust import trust
 from numerai_lab.cli.unseal import unseal
 from numerai_lab.cli.validate import validate
+from numerai_lab.core.formatting import Printable
 from numerai_lab.core.processors import set_threads
 
 app = typer.Typer(
@@ -75,6 +78,7 @@ app.command()(submit)
 app.command()(schedule)
 app.command()(ledger)
 app.command()(predict)
+app.command()(trust)
 app.command()(live)
 app.command("open")(open_)
 app.command("list")(list_)
@@ -90,7 +94,7 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        print(f"nlab {version('numerai_lab')}")
+        put(f"nlab {version('numerai_lab')}")
         raise typer.Exit
 
 
@@ -112,6 +116,7 @@ COMPUTING = {
 
 def main() -> None:
     """Entry point: exit code 0, 1 (failure), 2 (bad input), or that of the error."""
+    _bear_odd_streams()
     _log_to_stderr()
     if COMPUTING.intersection(sys.argv[1:2]):
         set_threads(os.environ)
@@ -119,7 +124,7 @@ def main() -> None:
     from numerai_lab.core.errors import NlabError, as_failure
 
     try:
-        app(prog_name="nlab")
+        _run_app()
     except NlabError as error:
         say(f"nlab: {error}")
         sys.exit(error.exit_code)
@@ -139,10 +144,37 @@ def main() -> None:
         sys.exit(1)
 
 
+def _run_app() -> None:
+    """Runs the command; again in a process with limits, where it needs models of a run folder from elsewhere."""
+    if os.environ.get("NLAB_CONTAINED"):
+        from numerai_lab.cli.contained import limit_this_process
+
+        limit_this_process()
+    try:
+        app(prog_name="nlab")
+    except Exception as error:
+        reading = sys.modules.get("numerai_lab.runs.reading")  # absent where no run was read
+        if reading is None or not isinstance(error, reading.ForeignRun):
+            raise
+        from numerai_lab.cli.contained import run_contained
+
+        sys.exit(run_contained(error.run))
+
+
+def _bear_odd_streams() -> None:
+    """Lets commands print where stdout or stderr is closed, or knows ASCII only."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # open as long as the process lives
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _log_to_stderr() -> None:
     log = logging.getLogger("nlab")
     log.setLevel(logging.INFO)
     log.propagate = False
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(Printable("%(message)s"))
     log.addHandler(handler)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import ConfigFile, FormatOption, Plugins, Set, expanded, print_table, say
+from numerai_lab.cli.terminal import ConfigFile, FormatOption, Plugins, Set, expanded, print_table, put, say
 
 
 def audit(
@@ -43,7 +43,7 @@ def audit(
     write_page(out, "\n".join([f"# Audit of {loaded.name}", "", verdict, "", markdown(table, columns), "", *unseen, ""]))
     print_table(table, table_format, columns, wrap=True)
     if table_format == "table":
-        print(*unseen, sep="\n")
+        put(*unseen)
     say(f"{verdict}; written to {out}")
     if result.failed:
         first = result.failed[0]

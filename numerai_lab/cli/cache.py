@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from numerai_lab.cli.terminal import FormatOption, TableFormat, print_table
+from numerai_lab.cli.terminal import FormatOption, TableFormat, print_table, put, say
 
 cache_app = typer.Typer(help="Look at, check and prune what runs keep.", no_args_is_help=True)
 
@@ -33,7 +33,7 @@ def info(table_format: FormatOption = "table") -> None:
     total = {key: sum(row[key] for row in rows.values()) for key in ("entries", "n_bytes", "seconds")}
     _print([*(rows[family] for family in sorted(rows)), {"family": "all", **total}], table_format)
     left = len(orphans(cache_dir()))
-    typer.echo(f"{cache_dir()}; left by dead processes: {left}{' (`nlab cache prune` removes them)' * bool(left)}", err=True)
+    say(f"{cache_dir()}; left by dead processes: {left}{' (`nlab cache prune` removes them)' * bool(left)}")
 
 
 @cache_app.command()
@@ -49,8 +49,8 @@ def prune(
 
     removed, left = prune_cache(cache_dir(), bytes_of(keep), data=data)
     for what, n_bytes in removed:
-        print(f"removed {what}  {human_bytes(n_bytes)}")
-    print(f"{len(removed)} removed, {human_bytes(sum(n for _, n in removed))}; {human_bytes(left)} left")
+        put(f"removed {what}  {human_bytes(n_bytes)}")
+    put(f"{len(removed)} removed, {human_bytes(sum(n for _, n in removed))}; {human_bytes(left)} left")
 
 
 @cache_app.command()
@@ -68,10 +68,8 @@ def verify(
     for item, damage in wrong:
         gone = repair and remove(item)
         left += not gone
-        print(
-            f"{item.family}/{item.path.name}  {item.what}: {damage}{'; removed' if gone else '; in use, left' if repair else ''}"
-        )
-    print(f"{len(checks)} checked, {len(wrong)} damaged")
+        put(f"{item.family}/{item.path.name}  {item.what}: {damage}{'; removed' if gone else '; in use, left' if repair else ''}")
+    put(f"{len(checks)} checked, {len(wrong)} damaged")
     if left:
         raise NlabFailure(f"cache verify: {left} damaged; runs never use them, --repair removes them")
 

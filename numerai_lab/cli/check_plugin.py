@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from numerai_lab.cli.terminal import put
+
 
 def check_plugin(
     plugin: Annotated[str, typer.Argument(metavar="FILE", help="a Python file, or an installed module", show_default=False)],
@@ -20,7 +22,7 @@ def check_plugin(
     (loaded,) = load_plugins([plugin])
     failed = 0
     for check in plugin_checks(loaded):
-        print(check)
+        put(check)
         failed += bool(check.broken)
     if failed:
         raise NlabFailure(f"check-plugin: {failed} checks of {loaded.name} failed")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import Cluster, FormatOption, Plugins, TableFormat, expanded, on_cluster, print_table, say
+from numerai_lab.cli.terminal import Cluster, FormatOption, Plugins, TableFormat, expanded, on_cluster, print_table, put, say
 
 if TYPE_CHECKING:
     from numerai_lab.studies.controls import ControlSpec
@@ -66,7 +66,7 @@ def _run(spec: "ControlSpec", out: Path | None, table_format: TableFormat) -> No
         write_page(out.with_suffix(".json"), results_text(runs))
     print_table(outcome_table(runs), table_format, COLUMNS)
     if table_format == "table":
-        print("", *results, sep="\n")
+        put("", *results)
     _end([*failed, *(str(finding) for finding in results if not finding.holds)], len(results))
 
 

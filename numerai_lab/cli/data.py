@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from numerai_lab.cli.terminal import Plugins, expanded
+from numerai_lab.cli.terminal import Plugins, expanded, put, put_text
 
 Settings = Annotated[
     list[str] | None,
@@ -57,7 +57,7 @@ def synth(
             build_resumably(out, lambda work: write_tournament(work, drawn, progress, jobs, oracle))
         else:
             build_resumably(out, lambda work: write_older(work, layout, size, seed, progress, world))
-    print(out)
+    put(out)
 
 
 def _size_line(size: str, layout: str) -> str:
@@ -98,11 +98,11 @@ def info(
     if plot is not None:
         draw_inventory(contents, plot)
     if table_format == "json":
-        print(json.dumps(contents.as_dict(), indent=1, ensure_ascii=False))
+        put_text(json.dumps(contents.as_dict(), indent=1, ensure_ascii=False))
         return
     width = max(map(len, contents.facts))
     for name, value in contents.facts.items():
-        print(f"{name:{width}}  {value}")
+        put(f"{name:{width}}  {value}")
 
 
 @data_app.command("list")
@@ -114,7 +114,7 @@ def list_() -> None:
     for family in ("numerai", "synthetic", "stores", "labels"):
         for folder in sorted((cache_dir() / family).glob("[!.]*")):
             size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-            print(f"{family}/{folder.name}  {human_bytes(size)}")
+            put(f"{family}/{folder.name}  {human_bytes(size)}")
 
 
 @data_app.command()
@@ -122,7 +122,7 @@ def path() -> None:
     """Print the cache folder ($NLAB_CACHE sets it)."""
     from numerai_lab.storage.folders import cache_dir
 
-    print(cache_dir())
+    put(cache_dir())
 
 
 @data_app.command()
@@ -134,7 +134,7 @@ def download(config: ConfigFile = None, settings: Settings = None, plugin: Plugi
     source = load_data(config, settings or [], "numerai")
     with progress_display().task("download") as progress:
         files = source.files(progress)
-    print("\n".join(str(path) for path in (*files.tables, *files.extras)))
+    put(*files.tables, *files.extras)
 
 
 @data_app.command()
@@ -150,4 +150,4 @@ def update(config: ConfigFile = None, settings: Settings = None) -> None:
         raise NlabError("data update: only data.source=numerai can be updated")
     with progress_display().task("update") as progress:
         renewed = source.update(progress)
-    print("\n".join(renewed) if renewed else "nothing has changed")
+    put(*(renewed or ["nothing has changed"]))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import expanded, say, stop
+from numerai_lab.cli.terminal import expanded, put, say, stop
 
 if TYPE_CHECKING:
     from numerai_lab.tournament.deploy import Deployed
@@ -53,8 +53,8 @@ def deploy(
 def _print(done: "Deployed") -> None:
     facts = done.facts
     equal, rest = f"{facts['equal to the bit']:.3%}", f"{facts['largest difference']:.1e}"
-    print(f"{done.folder / 'predict.pkl'}  {facts['bytes']:,} bytes, sha256 {facts['sha256'][:12]}…")
-    print(
+    put(f"{done.folder / 'predict.pkl'}  {facts['bytes']:,} bytes, sha256 {facts['sha256'][:12]}…")
+    put(
         f"verified on {facts['rows']:,} rows of {facts['eras']} eras with Python {facts['versions']['python']}: "
         f"{equal} as the run predicted them to the bit, the rest within {rest}; "
         f"{facts['seconds']} s and {facts['peak MB']} MB for an era"
@@ -73,7 +73,7 @@ def _upload(done: "Deployed", model: str | None, yes: bool) -> None:
     uploaded = upload_model(done.folder / "predict.pkl", model, options, lambda text: confirmed(text, yes))
     for note in uploaded.notes:
         say(note)
-    print(*(f"{key} {value}" for key, value in uploaded.row().items()), sep=", ")
+    put(", ".join(f"{key} {value}" for key, value in uploaded.row().items()))
 
 
 def _check(path: Path) -> None:
@@ -83,7 +83,7 @@ def _check(path: Path) -> None:
 
     imports = imports_of(path)
     for name in (*imports.names, *imports.modules):
-        print(f"{'!' if name in imports.beyond else ' '} {name}")
+        put(f"{'!' if name in imports.beyond else ' '} {name}")
     if imports.beyond:
         raise NlabFailure(f"{path}: imports {', '.join(imports.beyond)}, which no model of nlab needs; do not load it unasked")
     say("nothing but numpy, pandas, scipy and cloudpickle is imported; what the functions inside do, no list of imports tells")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from numerai_lab.cli.new import kinds
-from numerai_lab.cli.terminal import FormatOption, Plugins, print_table
+from numerai_lab.cli.terminal import FormatOption, Plugins, print_table, put_text
 
 
 def describe(
@@ -24,7 +24,7 @@ def describe(
 
     entry = description(name)
     if table_format == "json":
-        print(json.dumps(entry, indent=1, ensure_ascii=False))
+        put_text(json.dumps(entry, indent=1, ensure_ascii=False))
         return
     parameters = pl.DataFrame(entry["parameters"], schema=dict.fromkeys(("name", "type", "default", "of", "says"), pl.String))
     columns = ["name", "type", "default", "says"]
@@ -34,7 +34,7 @@ def describe(
     if table_format != "csv":
         mark, end = ("# ", "\n") if table_format == "md" else ("", "")
         control = f"\n\nControl: {entry['control']}" if entry["control"] else ""
-        print(f"{mark}{entry['name']} ({entry['family']})\n\n{entry['text']}\n\nEmits: {entry['emits']}.{control}{end}")
+        put_text(f"{mark}{entry['name']} ({entry['family']})\n\n{entry['text']}\n\nEmits: {entry['emits']}.{control}{end}")
     print_table(
         parameters,
         table_format,

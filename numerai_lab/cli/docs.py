@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import say, stop
+from numerai_lab.cli.terminal import put, put_text, say, stop
 
 
 def docs(
@@ -31,10 +31,10 @@ def docs(
         _print_matches(search, page)
     elif page is None:
         width = max(map(len, pages.ORDER))
-        print(*(f"{name:{width}}  {pages.summary(name)}" for name in pages.ORDER), sep="\n")
+        put(*(f"{name:{width}}  {pages.summary(name)}" for name in pages.ORDER))
         say("\n`nlab docs PAGE` prints a page, `nlab docs --search WORD` searches all of them")
     elif page == "skill":
-        print(pages.skill(), end="")
+        put_text(pages.skill())
     else:
         _print_page(_known(page))
 
@@ -59,8 +59,8 @@ def _print_matches(word: str, page: str | None) -> None:
     place = ""
     for match in matches:
         if place != (place := f"{match.page} · {match.heading}"):
-            print(place)
-        print(f"    {match.line}")
+            put(place)
+        put(f"    {match.line}")
 
 
 def _print_page(page: str) -> None:
@@ -68,7 +68,7 @@ def _print_page(page: str) -> None:
     from numerai_lab.docs.pages import for_terminal, text
 
     if not sys.stdout.isatty():
-        print(text(page), end="")
+        put_text(text(page))
         return
     import pydoc
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import Plugins, expanded, say, stop
+from numerai_lab.cli.terminal import Plugins, expanded, put, say, stop
 
 if TYPE_CHECKING:
     from numerai_lab.studies.export import Exported
@@ -57,4 +57,4 @@ def print_exported(exported: "Exported") -> None:
     for remark in exported.remarks:
         say(f"note: {remark}")
     counts = ", ".join(f"{name} {count:,}" for name, count in exported.rows.items())
-    print(f"{exported.path}  {counts}")
+    put(f"{exported.path}  {counts}")

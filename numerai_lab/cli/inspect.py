@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import FormatOption, Plugins, TableFormat, expanded, print_table, say
+from numerai_lab.cli.terminal import FormatOption, Plugins, TableFormat, expanded, print_table, put, say
 
 if TYPE_CHECKING:
     from numerai_lab.report.inspected import Inspected
@@ -64,7 +64,7 @@ def _print_generators(
     redrawn(run)  # report.html links to the page now
     print_table(inspection_table(generators), table_format, COLUMNS, [run.name])
     if table_format == "table":
-        print("", *LEGEND, sep="\n")
+        put("", *LEGEND)
         _print_probes(probes, run, table_format)
         if (run.path / REALISM).is_file():
             _print_realism(run, table_format)
@@ -79,7 +79,7 @@ def _print_probes(probes: "Sequence[Probed]", run: "Run", table_format: TableFor
         return
     print_table(probe_table(probes), table_format, COLUMNS, [run.name])
     if table_format == "table":
-        print("", *LEGEND, sep="\n")
+        put("", *LEGEND)
 
 
 def _print_realism(run: "Run", table_format: TableFormat) -> None:
@@ -89,9 +89,9 @@ def _print_realism(run: "Run", table_format: TableFormat) -> None:
     print_table(table, table_format, tables.COLUMNS, [run.name])
     if table_format != "table":
         return
-    print("", *tables.LEGEND, *tables.remarks(table), "", sep="\n")
+    put("", *tables.LEGEND, *tables.remarks(table), "")
     if curve is not None:
         print_table(curve.drop("corr_low", "corr_high"), table_format, tables.CURVE_COLUMNS)
-        print("", *tables.CURVE_LEGEND, "", sep="\n")
+        put("", *tables.CURVE_LEGEND, "")
     print_table(tables.measures_table(table), table_format, tables.MEASURES)
-    print("", *tables.MEASURES_LEGEND, sep="\n")
+    put("", *tables.MEASURES_LEGEND)

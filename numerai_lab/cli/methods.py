@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import Cluster, ConfigFile, Plugins, Set, expanded, on_cluster, say
+from numerai_lab.cli.terminal import Cluster, ConfigFile, Plugins, Set, expanded, on_cluster, put, say
 
 if TYPE_CHECKING:
     from numerai_lab.studies.methods import MethodRun
@@ -54,6 +54,6 @@ def methods(
             trials.append(trial)
             write_page(place, (page_over_worlds if several else page)(loaded, trials))  # the table so far: all take hours
             write_page(place.with_suffix(".json"), results_text(loaded, trials))
-    print(place)
+    put(place)
     if failed := [trial for trial in trials if trial.run is None]:
         raise NlabFailure(f"methods: {len(failed)} of {len(trials)} failed, the first: {failed[0].name}: {failed[0].failure}")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import Plugins, expanded
+from numerai_lab.cli.terminal import Plugins, expanded, put_text
 
 
 def kinds() -> list[str]:
@@ -38,7 +38,7 @@ def new(
 
     text = starter(names or [])
     if out is None:
-        print(text, end="")
+        put_text(text)
     else:
         from numerai_lab.runs.new_workspace import write_starter
 

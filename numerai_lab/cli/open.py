@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from numerai_lab.cli.show import RunArgument, RunsDir
-from numerai_lab.cli.terminal import say
+from numerai_lab.cli.terminal import put, say
 from numerai_lab.runs.layout import REPORT
 
 
@@ -24,8 +24,10 @@ def open_(
 
     done = read_run(run or newest(runs_dir))
     page = done.path / REPORT
-    if redraw or not page.is_file():
+    if redraw or not page.is_file() or not done.own:  # the page of a stranger may hold anything
         redrawn(done)
-    print(page.resolve())
+    else:
+        done.content(REPORT)
+    put(page.resolve())
     if not webbrowser.open(page.resolve().as_uri()):
         say("no browser found: open that file yourself")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import Plugins, expanded, say
+from numerai_lab.cli.terminal import Plugins, expanded, put, say
 
 if TYPE_CHECKING:
     from numerai_lab.tournament.live import Written
@@ -39,5 +39,5 @@ def print_written(written: "Written") -> None:
     for remark in written.remarks:
         say(f"note: {remark}")
     for name, value in written.facts.items():
-        print(f"{name}: {value}")
-    print(f"written to {written.path}")
+        put(f"{name}: {value}")
+    put(f"written to {written.path}")

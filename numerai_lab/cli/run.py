@@ -19,6 +19,7 @@ from numerai_lab.cli.terminal import (
     TableFormat,
     expanded,
     on_cluster,
+    put_text,
     say,
 )
 
@@ -96,7 +97,7 @@ def _print_plan(config: "Config", remarks: list[str], table_format: TableFormat)
     for remark in remarks:
         say(remark)
     if table_format == "json":
-        print(json.dumps({"config": config.resolved(), **run_plan.as_dict()}, indent=1, ensure_ascii=False))
+        put_text(json.dumps({"config": config.resolved(), **run_plan.as_dict()}, indent=1, ensure_ascii=False))
         return
-    print(config.to_yaml())
-    print("\n".join(run_plan.lines()))
+    put_text(config.to_yaml())
+    put_text("\n".join(run_plan.lines()))

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from numerai_lab.cli.terminal import expanded, say
+from numerai_lab.cli.terminal import expanded, put_text, say
 
 
 def schedule(
@@ -23,7 +23,7 @@ def schedule(
     """
     from numerai_lab.tournament.schedule import Schedule, scheduled
 
-    print(scheduled(kind, Schedule(run, model, variant)), end="")
+    put_text(scheduled(kind, Schedule(run, model, variant)))
     absent = [name for name, given in (("the run folder", run.is_dir()), ("--model", model != "MODEL")) if not given]
     if absent:
         say(f"note: set {' and '.join(absent)} in the file, or name what is there")

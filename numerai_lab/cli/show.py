@@ -29,6 +29,8 @@ def show(
 
     done = read_run(run or newest(runs_dir))
     print_run(done, table_format, table, sort)
+    if not done.own:
+        say(f"{done.path}: from elsewhere, this installation did not write it")
     if table_format == "table":
         for warning in done.manifest["warnings"]:
             say(f"warning: {warning}")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
+from numerai_lab.core.formatting import indented, printable
+
 if TYPE_CHECKING:
     import polars as pl
     from rich.console import Console
@@ -70,7 +72,7 @@ def print_table(
 
     if table_format != "table":
         text = exported(table, table_format)
-        write_page(out, f"{text}\n") if out else print(text)
+        write_page(out, f"{text}\n") if out else put_text(text)
         return
     console = _console()
     print_lines(head)
@@ -87,7 +89,7 @@ def print_lines(lines: Iterable[str]) -> None:
     from numerai_lab.report.conclusion_text import wrapped
 
     console = _console()
-    for line in lines:
+    for line in map(printable, lines):
         for part in wrapped(line, console.width) if len(line) > console.width else [line]:
             console.print(part, markup=False, soft_wrap=True)
 
@@ -142,5 +144,16 @@ def stop(message: str) -> NoReturn:
 
 
 def say(line: str) -> None:
-    """Prints a line on stderr."""
-    print(line, file=sys.stderr)
+    """Prints a line on stderr. The further lines of a text are indented: none of them passes for a message of its own."""
+    print(indented(line), file=sys.stderr)
+
+
+def put(*lines: object) -> None:
+    """Prints lines on stdout; whatever an argument holds, it takes one line."""
+    for line in lines:
+        print(printable(str(line)))
+
+
+def put_text(text: str) -> None:
+    """Prints a text of several lines on stdout, such as JSON or a page."""
+    print(printable(text.rstrip("\n"), lines=True))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from numerai_lab.cli.terminal import ConfigFile, FormatOption, Plugins, Set, say
+from numerai_lab.cli.terminal import ConfigFile, FormatOption, Plugins, Set, put, put_text, say
 
 if TYPE_CHECKING:
     from numerai_lab.config.schema import Config
@@ -27,14 +27,14 @@ def validate(config: ConfigFile, overrides: Set = None, plugin: Plugins = None, 
             raise
         head, *lines = str(error).splitlines()
         problems = [line.strip() for line in lines] or [head.removeprefix(f"{config}: ")]
-        print(json.dumps({"valid": False, "problems": problems}, indent=1, ensure_ascii=False))
+        put_text(json.dumps({"valid": False, "problems": problems}, indent=1, ensure_ascii=False))
         raise typer.Exit(error.exit_code) from error
     for remark in remarks:
         say(remark)
     if table_format == "json":
-        print(json.dumps({"valid": True, "problems": []}, indent=1))
+        put_text(json.dumps({"valid": True, "problems": []}, indent=1))
     else:
-        print(f"{config}: valid; {len(loaded.variants)} variants: {', '.join(loaded.variants)}")
+        put(f"{config}: valid; {len(loaded.variants)} variants: {', '.join(loaded.variants)}")
 
 
 def _refuse_what_cannot_run(config: "Config") -> None:

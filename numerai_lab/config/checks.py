@@ -10,11 +10,16 @@ from numerai_lab.config.default_variants import RAW, mapping
 from numerai_lab.config.schema import NAME, Config, Variant
 from numerai_lab.core.era_ranges import parse_era_range
 from numerai_lab.core.errors import nearest
+from numerai_lab.core.formatting import brief
 from numerai_lab.data.synthetic_files import ORACLE
 from numerai_lab.generators.base import Generator
 
 OF_MODELS = ("features", "augment", "targets", "target_transform", "model")
 """Keys of a variant that mean nothing in an ensemble."""
+
+
+LONGEST_NAMES = {"generators": 100, "augmenters": 100, "variants": 150}
+"""Characters: files of a run folder are named by them, and a file's name has at most 255 bytes."""
 
 
 def cross_checks(raw: Mapping[str, Any]) -> list[str]:
@@ -120,7 +125,9 @@ def _bad_names(generators: Mapping[Any, Any], augmenters: Mapping[Any, Any], var
     for family, names in (("generators", generators), ("augmenters", augmenters), ("variants", variants)):
         for name in names:
             if not isinstance(name, str) or not re.fullmatch(NAME, name):
-                problems.append(f"{family}: {name!r} is not a name (letters, digits and _ . + - after the first)")
+                problems.append(f"{family}: {brief(name)} is not a name (letters, digits and _ . + - after the first)")
+            elif len(name) > LONGEST_NAMES[family]:
+                problems.append(f"{family}: {brief(name)} is too long, a name has at most {LONGEST_NAMES[family]} characters")
             elif name == RAW and family != "variants":
                 problems.append(f"{family}.{RAW}: this name stands for the raw features; choose another")
     return problems

@@ -16,8 +16,12 @@ from numerai_lab.config.stand_ins import StandIn, ways_out
 from numerai_lab.config.yaml_file import parse_yaml, read_yaml
 from numerai_lab.core.component import Component
 from numerai_lab.core.errors import NlabError
+from numerai_lab.core.formatting import printable
 from numerai_lab.data import Source
 from numerai_lab.generators import GENERATORS
+
+MOST_PROBLEMS = 100
+"""That an error lists."""
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> tuple[Config, list[str]]:
@@ -101,7 +105,9 @@ def parse_config(raw: dict[str, Any], where: str, missing: Mapping[str, Mapping[
     problems += cross_checks(raw) + (scope_checks(config) if config else [])
     if problems or config is None:
         count = f"{len(problems)} problem{'s' * (len(problems) != 1)}"
-        raise NlabError("\n".join([f"{where}: {count}", *(f"  {problem}" for problem in problems)]))
+        more = [f"  and {len(problems) - MOST_PROBLEMS} more"] if len(problems) > MOST_PROBLEMS else []
+        listed = (f"  {printable(problem)}" for problem in problems[:MOST_PROBLEMS])
+        raise NlabError("\n".join([f"{where}: {count}", *listed, *more]))
     return with_random_starts(config)
 
 

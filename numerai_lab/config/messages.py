@@ -13,6 +13,7 @@ from numerai_lab.config.kinds import algorithms_of, members, named, owners
 from numerai_lab.config.other_names import help_with
 from numerai_lab.core.component import Component
 from numerai_lab.core.errors import nearest
+from numerai_lab.core.formatting import brief
 from numerai_lab.data import SOURCES
 from numerai_lab.generators import GENERATORS
 from numerai_lab.models import MODELS, Model
@@ -47,7 +48,7 @@ def sentence(detail: ErrorDetails, raw: Any, root: type[BaseModel], sections: Ma
     family = families.get(path.rpartition(".")[2], path.split(".")[0])
     if kind == "union_tag_not_found":
         if not isinstance(came, Mapping):
-            return f"{path}: got {came!r}, wanted a mapping with the key {key}"
+            return f"{path}: got {brief(came)}, wanted a mapping with the key {key}"
         return f"{path}.{key}: missing, known: {', '.join(FAMILIES[family])}"
     if kind == "union_tag_invalid":
         tag = detail["ctx"]["tag"]
@@ -56,11 +57,11 @@ def sentence(detail: ErrorDetails, raw: Any, root: type[BaseModel], sections: Ma
             return _unknown_algorithm(path, registered, came[registered.chosen_by])
         near = help_with(tag, FAMILIES[family])
         own = "" if near.startswith(("did", "here")) or family == "target_transforms" else "; --plugin FILE adds one of your own"
-        return f"{path}.{key}: unknown {tag!r}, {near}; `nlab list {family}` lists all{own}"
+        return f"{path}.{key}: unknown {brief(tag)}, {near}; `nlab list {family}` lists all{own}"
     if kind == "string_pattern_mismatch":
-        return f"{path}: got {came!r}, wanted letters, digits and _ . + - after the first"
+        return f"{path}: got {brief(came)}, wanted letters, digits and _ . + - after the first"
     expected = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    prefix = "" if kind == "value_error" else f"got {came!r}, wanted "
+    prefix = "" if kind == "value_error" else f"got {brief(came)}, wanted "
     if kind == "literal_error" and isinstance(came, str):
         options = re.findall(r"'([^']+)'", detail["ctx"]["expected"])
         expected += f"; {nearest(came, options)}" if nearest(came, options).startswith("did") else ""
@@ -105,7 +106,7 @@ def _unknown_algorithm(path: str, registered: type[Component], came: Any) -> str
     known = list(registered.algorithms())
     close = nearest(came, known)
     near = f"; {close}" if close.startswith("did") else ""
-    return f"{path}.{registered.chosen_by}: got {came!r}, wanted one of {', '.join(known)}{near}"
+    return f"{path}.{registered.chosen_by}: got {brief(came)}, wanted one of {', '.join(known)}{near}"
 
 
 def _walk(

@@ -19,6 +19,7 @@ from numerai_lab.data import Source
 from numerai_lab.data.source import Tournament
 from numerai_lab.generators import Generator
 from numerai_lab.models import Model
+from numerai_lab.storage.plain_files import read_plain
 
 RECORD = "plugins.json"
 """The file of a run folder that names the plug-ins of its config."""
@@ -138,7 +139,7 @@ def ways_out(run: Path) -> dict[str, dict[str, str]]:
 def recorded(run: Path) -> list[Any]:
     """What a run folder says of its plug-ins; nothing where it says nothing, or the file is damaged."""
     try:
-        record = json.loads((run / RECORD).read_text(encoding="utf-8"))
+        record = json.loads(read_plain(run / RECORD).decode())
         texts = ("name", "give", "sha256")
         whole = [plugin for plugin in record if all(isinstance(plugin[key], str) for key in texts)]
         return [plugin for plugin in whole if isinstance(plugin["kinds"], dict)]

@@ -7,16 +7,23 @@ from typing import Any
 import yaml
 
 from numerai_lab.core.errors import NlabError
+from numerai_lab.core.formatting import brief
+from numerai_lab.storage.plain_files import read_plain
+
+MOST_BYTES = 10**7
+"""Bytes of the largest config: one of 1,000 variants has some 100,000."""
 
 
 def read_yaml(path: Path) -> Any:
     """The value of a YAML file. Raises NlabError for an unreadable file, invalid YAML and duplicate keys."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_plain(path, MOST_BYTES, links=True).decode()
     except OSError as error:
         raise NlabError(f"{path}: can't be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise NlabError(f"{path}: not a text file in UTF-8") from error
+    except ValueError as error:
+        raise NlabError(f"{path.parent}: {error}; a config is a text file") from error
     return parse_yaml(text, str(path))
 
 
@@ -24,10 +31,17 @@ def parse_yaml(text: str, where: str) -> Any:
     """The value of a YAML text; where: its name in errors. Raises NlabError for invalid YAML and duplicate keys."""
     try:
         return yaml.load(text, Loader=_StrictSafeLoader)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise NlabError(f"{where}: not valid YAML: {' '.join(str(error).split()) or 'nested too deeply'}") from error
+    except RecursionError as error:
+        raise NlabError(f"{where}: not valid YAML: nested too deeply") from error
+    except (yaml.YAMLError, ValueError) as error:  # a ValueError of characters that no text may have
+        raise NlabError(f"{where}: not valid YAML: {' '.join(str(error).split())[:LONGEST_ERROR]}") from error
 
 
+MOST_NODES = 100_000
+"""Values of a config, those of an alias counted wherever it stands."""
+LARGEST = 2**63
+LONGEST_ERROR = 500
+"""Characters."""
 MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -36,6 +50,23 @@ class _StrictSafeLoader(yaml.SafeLoader):
 
     A key of a merge (`<<: *anchor`) may be given another value: only keys written in one mapping count as duplicates.
     """
+
+    def get_single_node(self) -> Any:
+        """The whole document. Aliases may not make it endless, or larger than any config."""
+        node = super().get_single_node()
+        _count(node, {})
+        return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            value = super().construct_object(node, deep)
+        except (ValueError, AttributeError, KeyError, TypeError, OverflowError) as error:  # 2026-13-45, !!int x, !!timestamp x
+            raise _odd(node, f"{brief(node.value)} is no {_type_of(node)}") from error
+        if isinstance(value, int) and not -LARGEST < value < LARGEST:
+            raise _odd(node, "a whole number has at most 18 digits")
+        if isinstance(value, bytes | set):
+            raise _odd(node, f"a {_type_of(node)} is no part of a config")
+        return value
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node: yaml.MappingNode = super().compose_mapping_node(anchor)
@@ -71,6 +102,38 @@ class _StrictSafeLoader(yaml.SafeLoader):
                 for merged in mapping.value:
                     pairs.setdefault((merged[0].tag, merged[0].value), merged)
         node.value = list(pairs.values())
+
+
+def _count(node: yaml.Node | None, known: dict[int, int]) -> int:
+    """The values of a node, with aliases written out; known: those of nodes, 0 while they are counted."""
+    if node is None or isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) in known:
+        if not known[id(node)]:
+            raise _odd(node, "it holds itself")
+        return known[id(node)]
+    known[id(node)] = 0
+    parts = node.value if isinstance(node, yaml.SequenceNode) else [part for pair in node.value for part in _merged(*pair)]
+    n_values = 1 + sum(_count(part, known) for part in parts)
+    if n_values > MOST_NODES:
+        raise _odd(node, f"with aliases written out it has more than {MOST_NODES:,} values")
+    known[id(node)] = n_values
+    return n_values
+
+
+def _merged(key: yaml.Node, value: yaml.Node) -> list[yaml.Node]:
+    """The nodes of a pair of a mapping; of a merge, each merged mapping once, however often it is listed."""
+    if key.tag != MERGE or not isinstance(value, yaml.SequenceNode):
+        return [key, value]
+    return [key, *{id(part): part for part in value.value}.values()]
+
+
+def _odd(node: yaml.Node, message: str) -> yaml.constructor.ConstructorError:
+    return yaml.constructor.ConstructorError(None, None, message, node.start_mark)
+
+
+def _type_of(node: yaml.Node) -> str:
+    return str(node.tag).rpartition(":")[2]
 
 
 _StrictSafeLoader.add_implicit_resolver(

@@ -2,6 +2,7 @@
 
 import difflib
 import errno
+import re
 from collections.abc import Iterable
 
 from numerai_lab.core.requirements import INSTALL, how_to_install
@@ -23,6 +24,11 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCE
 """Errors of the place that something is written to, not of the program."""
 
 
+FULL_DISK = re.compile(r"^\d+ requested and \d+ written$|No space left on device|Disk quota exceeded|File too large")
+"""What numpy and polars say of a full disk, without its errno."""
+MAKE_ROOM = "make room (`nlab cache prune`), or name other places (--runs-dir, NLAB_CACHE)"
+
+
 def as_failure(error: BaseException) -> BaseException:
     """Turns a full or read-only disk, exhausted memory or an absent package into an NlabFailure; others stay as they are."""
     if isinstance(error, ModuleNotFoundError) and error.name in INSTALL:
@@ -33,10 +39,12 @@ def as_failure(error: BaseException) -> BaseException:
         return NlabFailure(
             f"memory ran out ({error or 'no more'}); --dry-run tells how much a config wants and what would need less"
         )
-    if not isinstance(error, OSError) or error.errno not in DISK_ERRORS:
-        return error
-    place = f"{error.filename}: " if error.filename else ""
-    return NlabFailure(f"{place}{error.strerror}; make room (`nlab cache prune`), or name other places (--runs-dir, NLAB_CACHE)")
+    if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+        place = f"{error.filename}: " if error.filename else ""
+        return NlabFailure(f"{place}{error.strerror}; {MAKE_ROOM}")
+    if FULL_DISK.search(str(error)) and (isinstance(error, OSError) or type(error).__module__.startswith("polars")):
+        return NlabFailure(f"the disk is full ({str(error).splitlines()[0][:200]}); {MAKE_ROOM}")
+    return error
 
 
 def nearest(name: object, known: Iterable[str]) -> str:

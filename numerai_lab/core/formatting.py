@@ -1,11 +1,43 @@
 """Bytes, seconds and parameters as people read them."""
 
+import logging
 import re
 from collections.abc import Mapping
 
 from numerai_lab.core.errors import NlabError
 
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, those that turn the direction of text, ends of lines, halves of characters."""
+LONGEST_VALUE = 100
 SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600}
+
+
+def printable(text: str, *, lines: bool = False) -> str:
+    """The text with control characters escaped as `\\u001b`, so that no name can move a cursor or begin a line of its own.
+
+    lines: keeps the ends of lines and tabs, for texts of several lines.
+    """
+    kept = "\n\t" if lines else ""
+    return UNPRINTABLE.sub(lambda match: match[0] if match[0] in kept else f"\\u{ord(match[0]):04x}", text)
+
+
+def indented(text: str) -> str:
+    """`printable`, where every line but the first begins with blanks."""
+    first, *further = printable(text, lines=True).split("\n")
+    return "\n".join([first, *(line if line.startswith("  ") or not line else f"  {line}" for line in further)])
+
+
+def brief(value: object) -> str:
+    """`repr` of a value, at most 100 characters of it."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
+
+
+class Printable(logging.Formatter):
+    """Formats records as lines of a log: what a record holds, it begins no line that passes for another record."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return indented(super().format(record))
 
 
 def human_bytes(n_bytes: float) -> str:

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.progress import Progress, no_progress
+from numerai_lab.storage.plain_files import read_plain
+from numerai_lab.storage.whole_files import opened, write_whole
 
 if TYPE_CHECKING:
     import requests
@@ -23,8 +25,12 @@ log = logging.getLogger("nlab")
 ATTEMPTS, SPOILT_RETRIES = 6, 2
 TIMEOUT = (10.0, 60.0)  # seconds: to connect, between two reads
 CHUNK = 1 << 16
+LEAST_RATE, RATE_SECONDS = 1000, 60.0
+"""Bytes a second that a server must send over so many seconds; a slower attempt ends and counts as one without progress."""
+BATCH_ROWS = 1 << 14
+LENGTH = re.compile(r"[0-9]{1,18}")
 LONGEST_WAIT = 120.0
-RESUME, RESTART, SPOILT, REFUSED = "resume", "afresh", "spoilt", "refused"  # consequences of a failure
+RESUME, SLOW, RESTART, SPOILT, REFUSED = "resume", "slow", "afresh", "spoilt", "refused"  # consequences of a failure
 
 
 @dataclass(frozen=True)
@@ -113,7 +119,7 @@ def _persist(attempt: Callable[[], Remote], url: str, path: Path | None, pause: 
         known, done = _prefix(part)
         if known:
             # A second version is no progress over the first, or a file that keeps changing would never end.
-            n_idle = 0 if done > furthest.get(known, done if furthest else 0) else n_idle
+            n_idle = 0 if then != SLOW and done > furthest.get(known, done if furthest else 0) else n_idle
             furthest[known] = max(done, furthest.get(known, 0))
         if then == REFUSED or n_idle >= ATTEMPTS or n_spoilt > SPOILT_RETRIES:
             by_hand = f"put the file at {path} by hand" if path else "try again later"
@@ -141,7 +147,7 @@ def _attempt(url: str, path: Path, progress: Progress) -> Remote:
     _check(part, path.name)
     meta.unlink(missing_ok=True)  # the new record must never stand beside the old file
     os.replace(part, path)
-    meta.write_text(json.dumps(asdict(remote)), encoding="utf-8")
+    write_whole(meta, json.dumps(asdict(remote)).encode())
     _discard(part)
     return remote
 
@@ -161,7 +167,7 @@ def _answer(method: str, url: str, headers: dict[str, str] | None = None) -> Ite
     except (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError) as error:
         cause = getattr(error.args[0] if error.args else error, "reason", error)
         raise _Failure(f"connection failed: {type(cause).__name__}", RESUME) from None
-    except requests.RequestException as error:
+    except (requests.RequestException, ValueError) as error:  # a ValueError of hosts that are no names
         raise _Failure(type(error).__name__, REFUSED) from None
 
 
@@ -173,11 +179,11 @@ def _described(response: "requests.Response", offset: int = 0) -> Remote:
         wait = response.headers.get("Retry-After", "")
         raise _Failure(f"it answered {status}", then, min(float(wait), LONGEST_WAIT) if wait.isdecimal() else 0.0)
     if status == 206:
-        content_range = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
+        content_range = re.fullmatch(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18})", response.headers.get("Content-Range", ""))
         if not content_range or int(content_range[1]) != offset:
             raise _Failure("it sent another part than was asked for", RESTART)
         size = content_range[2]
-    if not size.isdecimal():
+    if not LENGTH.fullmatch(size):
         raise _Failure("it doesn't say how large the file is", RESUME)
     return Remote(response.headers.get("ETag"), int(size), response.headers.get("Last-Modified"))
 
@@ -187,21 +193,26 @@ def _begin(part: Path, remote: Remote, date: str) -> None:
     _discard(part)  # a validator must never stand beside bytes of another version
     try:  # after a minute a Last-Modified names a single version (RFC 7232, 2.2.2)
         settled = (parsedate_to_datetime(date) - parsedate_to_datetime(remote.modified or "")).total_seconds() >= 60
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError, IndexError):
         settled = False
     if (remote.etag or "").startswith('"') or (remote.etag is None and settled):
-        Path(f"{part}.json").write_text(json.dumps(asdict(remote)), encoding="utf-8")
+        write_whole(Path(f"{part}.json"), json.dumps(asdict(remote)).encode())
 
 
 def _receive(response: "requests.Response", part: Path, offset: int, size: int, progress: Progress) -> None:
     done = offset
-    with part.open("r+b" if offset else "wb") as file:
+    with os.fdopen(opened(part, os.O_RDWR | os.O_CREAT | (0 if offset else os.O_TRUNC)), "r+b") as file:
         file.seek(offset)
-        # Undecoded reads return the bytes before a broken connection; iter_content drops them.
-        while done <= size and (chunk := response.raw.read(CHUNK, decode_content=False)):
+        # Undecoded reads return the bytes before a broken connection; iter_content drops them. read1 waits for no full chunk.
+        began, received = time.monotonic(), 0
+        while done <= size and (chunk := response.raw.read1(CHUNK, decode_content=False)):
             file.write(chunk)
-            done += len(chunk)
+            done, received = done + len(chunk), received + len(chunk)
             progress(min(done, size), size)
+            if (seconds := time.monotonic() - began) >= RATE_SECONDS:
+                if received < LEAST_RATE * seconds:
+                    raise _Failure(f"it sent {received} bytes in {seconds:.0f} seconds", SLOW)
+                began, received = time.monotonic(), 0
         file.flush()
         os.fsync(file.fileno())
     if done != size:
@@ -215,10 +226,13 @@ def _check(part: Path, name: str) -> None:
 
     try:
         if name.endswith(".parquet"):
-            pq.ParquetFile(part).close()
+            with pq.ParquetFile(part) as file:
+                n_rows = sum(len(batch) for batch in file.iter_batches(BATCH_ROWS))  # every page is decoded once
+                if n_rows != file.metadata.num_rows:
+                    raise ValueError(n_rows)
         elif name.endswith(".json"):
             json.loads(part.read_bytes())
-    except (pa.ArrowException, OSError, ValueError):
+    except (pa.ArrowException, OSError, ValueError, RecursionError):
         raise _Failure(f"what it sent is no whole {name.rsplit('.', 1)[-1]} file", SPOILT) from None
 
 
@@ -236,6 +250,6 @@ def _discard(part: Path) -> None:
 
 def _read(path: Path) -> Remote | None:
     try:
-        return Remote(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):  # absent, or torn by a crash
+        return Remote(**json.loads(read_plain(path).decode()))
+    except (OSError, ValueError, TypeError, RecursionError):  # absent, or torn by a crash
         return None

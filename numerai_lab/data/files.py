@@ -11,6 +11,7 @@ from numerai_lab.core.errors import NlabError
 from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.data.source import Source, Tournament
 from numerai_lab.storage.folders import user_path
+from numerai_lab.storage.plain_files import read_plain
 
 FEATURES, TRUTH = "features.json", "truth.parquet"
 EXTRAS = ("meta_model.parquet", "train_benchmark_models.parquet", "validation_benchmark_models.parquet")
@@ -96,7 +97,7 @@ def _feature_sets(path: Path) -> dict[str, tuple[str, ...]]:
     if not path.is_file():
         return {}
     try:
-        sets = json.loads(path.read_text(encoding="utf-8"))["feature_sets"]
+        sets = json.loads(read_plain(path, links=True).decode())["feature_sets"]
         feature_sets = {str(name): tuple(names) for name, names in sets.items()}
         odd = next((name for name, names in sets.items() if not isinstance(names, list)), None)
         odd = odd or next(

@@ -16,6 +16,7 @@ from numerai_lab.data.download import changed, download, glimpse, remote_state
 from numerai_lab.data.files import EXTRAS, FEATURES, LAYOUTS, Files
 from numerai_lab.data.source import LIVE_BENCHMARKS, LIVE_TABLES, LiveFiles, Outline, Source, Tournament
 from numerai_lab.storage.folders import cache_dir, user_path
+from numerai_lab.storage.whole_files import write_whole
 
 REQUIRED = (FEATURES, *LAYOUTS[0].tables)
 LIVE_FOLDER = "live-"
@@ -99,7 +100,7 @@ class Numerai(Source):
         except NlabError:
             remote = None
         grown = remote is not None and changed(path, remote)
-        stamp.write_text(GROWN if grown else "", encoding="utf-8")
+        write_whole(stamp, (GROWN if grown else "").encode())
         return grown
 
     def update(self, progress: Progress = no_progress) -> list[str]:

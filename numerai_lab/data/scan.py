@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numerai_lab.core.errors import NlabError
+from numerai_lab.storage.plain_files import ANY_SIZE, odd
 
 if TYPE_CHECKING:
     import polars as pl
@@ -36,10 +37,18 @@ def scan(path: Path) -> "pl.LazyFrame":
     """
     import polars as pl
 
+    refuse_odd(path)
     with reading(path):
         if path.suffix == ".parquet":
             return pl.scan_parquet(path, glob=False, hive_partitioning=False)
         return pl.scan_csv(path, glob=False, infer_schema=False, separator=_separator(path))
+
+
+def refuse_odd(path: Path) -> None:
+    """Raises NlabError for a pipe, a device or a folder in the place of a file, which would be waited for or never end."""
+    why = odd(path, most=ANY_SIZE, links=True)
+    if why:
+        raise NlabError(f"{path}: {why}; name a .parquet or .csv file")
 
 
 def schema_of(lazy: "pl.LazyFrame", path: Path) -> "dict[str, pl.DataType]":

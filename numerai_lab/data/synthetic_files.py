@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import shutil
 from collections import deque
 from collections.abc import Container, Iterator
@@ -15,6 +16,7 @@ import numpy as np
 from numerai_lab.core.arrays import Array, Float32, Float64, Int8
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.formatting import human_bytes
+from numerai_lab.core.parents import end_with_parent
 from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.data.synthetic_mark import marked
 from numerai_lab.data.world import Era, World, ranks, row_ids, target_bins
@@ -132,7 +134,7 @@ def _drawn(world: World, processes: int, todo: Container[int]) -> Iterator[tuple
     if processes == 1 or world.size.n_cells < CELLS_WORTH_A_PROCESS:
         yield from ((era, world.features.bins(era.number, era.state)) for era in eras)
         return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(processes, get_context("spawn"), end_with_parent, (os.getpid(),)) as pool:
         ahead: deque[tuple[Era, Future[Int8]]] = deque()
         for era in eras:
             ahead.append((era, pool.submit(world.features.bins, era.number, era.state)))

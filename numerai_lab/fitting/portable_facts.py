@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from numerai_lab import __version__
-from numerai_lab.config.loading import load_recorded
 from numerai_lab.config.schema import Config
 from numerai_lab.core.arrays import Array
 from numerai_lab.core.component import is_portable
@@ -19,7 +18,7 @@ from numerai_lab.fitting.holdout import load_sealed_for, splits_of_run
 from numerai_lab.fitting.learned_targets import plan_for
 from numerai_lab.fitting.portable import Cells, EraCalendar, GeneratorFacts, Neutralisation, Portable, VariantFacts
 from numerai_lab.fitting.restoring import restored_generator
-from numerai_lab.runs.layout import CONFIG, PORTABLE, generator_file, model_name, models_of
+from numerai_lab.runs.layout import PORTABLE, generator_file, model_name, models_of
 from numerai_lab.runs.reading import Run, damaged_run
 
 Fits = Mapping[tuple[str, int], FittedGenerator]
@@ -64,7 +63,7 @@ def portable_of(run: Run) -> Portable:
     known = Portable.read(run)
     if known is not None:
         return known
-    config = load_recorded(run.path / CONFIG)
+    config = run.config
     way_out = "run its config again"
     try:
         loaded = load_sealed_for(run, config)

@@ -1,8 +1,11 @@
 """Config keys whose values differ between runs."""
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from numerai_lab.config.yaml_file import parse_yaml
+from numerai_lab.core.errors import NlabError
 from numerai_lab.report.tables import short
 from numerai_lab.runs.layout import CONFIG
 from numerai_lab.runs.reading import Run
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
 
 RUNS_SHOWN, KEYS_SHOWN = 20, 8
 """Most runs, and most keys, whose differences are printed in lines."""
+ALIAS = re.compile(r"(?m)(^|[\s\[{,:-])[*&][^\s*&]")
 KEYS = ("name",)
 """Keys whose differences mean nothing."""
 
@@ -58,9 +62,14 @@ def lines_of_differences(runs: Sequence[Run]) -> list[str]:
 def _config(run: Run) -> Any:
     import yaml
 
-    path = run.path / CONFIG
+    try:
+        text = run.content(CONFIG).decode(errors="replace")
+        if ALIAS.search(text):  # may be large beyond measure
+            return parse_yaml(text, str(run.path / CONFIG))
+    except NlabError:  # one run with a damaged config stops no comparison
+        return {}
     try:
         # The C loader is ten times as fast and as safe; the run itself was loaded by the strict one.
-        return yaml.load(path.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (OSError, yaml.YAMLError):
+        return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (yaml.YAMLError, ValueError, AttributeError, TypeError, KeyError, RecursionError):
         return {}

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,8 +15,8 @@ from numerai_lab.core.errors import NlabError
 from numerai_lab.fitting.restoring import restored_generator
 from numerai_lab.metrics.era import gauss
 from numerai_lab.models import Model
-from numerai_lab.runs.layout import CONFIG, model_files, models_of, name_in_file
-from numerai_lab.runs.reading import Run
+from numerai_lab.runs.layout import CONFIG, PREDICTIONS, model_files, models_of, name_in_file
+from numerai_lab.runs.reading import Run, damaged_run
 
 if TYPE_CHECKING:
     import polars as pl
@@ -41,23 +40,31 @@ class Share:
     columns: float
 
 
-def likeness(predictions: Path, eras: "pl.DataFrame", variants: Sequence[str]) -> Likeness:
-    """Correlations between all variants, and with the meta model over its eras where there is one."""
+def likeness(run: Run, variants: Sequence[str]) -> Likeness:
+    """Correlations between all variants, and with the meta model over its eras where there is one.
+
+    Raises NlabError where predictions.parquet is not what was written.
+    """
     import polars as pl
 
-    lazy = pl.scan_parquet(predictions, glob=False, hive_partitioning=False)
-    there = lazy.collect_schema().names()
+    there = run.columns(PREDICTIONS)
     seeds = {name: [column for column in there if column.rpartition("@")[0] == name] or [name] for name in variants}
     columns = [column for own in seeds.values() for column in own]
-    table = lazy.filter(pl.col("split").is_in(("val1", "val2"))).select("era", *columns).collect()
-    starts = np.flatnonzero(np.diff(table["era"].to_numpy(), prepend=-1))
+    predictions = run.table(PREDICTIONS, ["era", "split", *columns])
+    if not all(predictions[name].dtype.is_numeric() for name in ("era", *columns)):
+        raise damaged_run(run.path, f"{PREDICTIONS} holds predictions that are no numbers")
+    table = predictions.filter(pl.col("split").is_in(("val1", "val2")))
+    if not len(table):
+        raise damaged_run(run.path, f"{PREDICTIONS} holds no rows of validation")
+    numbers_of_eras = table["era"].to_numpy()
+    starts = np.flatnonzero(np.append(True, numbers_of_eras[1:] != numbers_of_eras[:-1]))
     parts = []
     for first, last in zip(starts, [*starts[1:], len(table)], strict=True):
         era = table[int(first) : int(last)]
         values = [gauss(era.select(own).to_numpy().astype(np.float64)).mean(1) for own in seeds.values()]
         parts.append(_correlations(np.array(values)))
     correlations = _mean(np.array(parts))
-    meta = [_with_meta_model(eras, name) for name in variants]
+    meta = [_with_meta_model(run.per_era, name) for name in variants]
     if not np.isfinite(meta).any():
         return Likeness(tuple(variants), correlations)
     whole = np.block([[correlations, np.array(meta)[:, None]], [np.array([meta]), np.ones((1, 1))]])

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from numerai_lab.config.loading import load_recorded
 from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError
 from numerai_lab.report.conclusion import conclusion_of
@@ -15,7 +14,7 @@ from numerai_lab.report.realism import realism_cells
 from numerai_lab.report.run_figures import run_figures, val2_starts, validation
 from numerai_lab.report.tables import NOTES, coverage, markdown, summary_columns, with_interval, with_values
 from numerai_lab.report.verdicts import resolution, verdicts
-from numerai_lab.runs.layout import CONFIG, REPORT, SCORES_PAGE, plot_file
+from numerai_lab.runs.layout import REPORT, SCORES_PAGE, plot_file
 from numerai_lab.runs.output_files import replace_page
 from numerai_lab.runs.reading import Run
 from numerai_lab.runs.writing import RunFolder
@@ -31,7 +30,7 @@ DEAREST = 12
 
 def write_report(folder: RunFolder, config: Config, eras: "pl.DataFrame", scores: "pl.DataFrame") -> None:
     """Writes scores.md, plots/*.svg and report.html into the run folder."""
-    written = Run(folder.work, {**folder.manifest, "stages": folder.phases}, scores, eras)
+    written = Run(folder.work, {**folder.manifest, "stages": folder.phases}, scores, eras, under_construction=True)
     folder.write_text(SCORES_PAGE, _scores_page_of(written, config))
     scored, order = validation(eras), list(config.variants)
     starts = val2_starts(scored)
@@ -49,7 +48,7 @@ def redrawn(run: Run) -> None:
 
     Raises NlabError where the run folder holds values that this version can't draw.
     """
-    config = load_recorded(run.path / CONFIG)
+    config = run.config
     try:
         page = report_page(run, config)
         table = _scores_page_of(run, config)

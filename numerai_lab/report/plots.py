@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from numerai_lab.core.errors import NlabError
 from numerai_lab.data.inventory import Inventory
+from numerai_lab.runs.output_files import write_page
 
 if TYPE_CHECKING:
     import polars as pl
@@ -106,4 +107,6 @@ def draw_inventory(inventory: Inventory, path: Path) -> None:
     below.set(ylabel="feature", xlabel="era")
     for axes in (above, below):
         axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path)
+    with io.BytesIO() as drawing:
+        figure.savefig(drawing, format=path.suffix[1:])
+        write_page(path, drawing.getvalue())

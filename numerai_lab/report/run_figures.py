@@ -11,7 +11,6 @@ from numerai_lab.config.schema import Config
 from numerai_lab.report import figures, findings, workings
 from numerai_lab.report.figure import Figure, palette
 from numerai_lab.report.plots import by_era, cumulative, improvement
-from numerai_lab.runs.layout import PREDICTIONS
 from numerai_lab.runs.reading import Run, block_of
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ def halves(data: RunData) -> Figure:
 
 def likeness(data: RunData) -> Figure:
     """Correlations between the predictions of variants."""
-    return figures.matrix(findings.likeness(data.run.path / PREDICTIONS, data.run.per_era, data.names))
+    return figures.matrix(findings.likeness(data.run, data.names))
 
 
 def exposures(data: RunData) -> Figure:

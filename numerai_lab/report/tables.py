@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from numerai_lab.core.formatting import printable
 from numerai_lab.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def rendered(table: "pl.DataFrame", columns: Sequence[TableColumn], width: int |
     out = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
     for column in visible:
         out.add_column(
-            column.heading,
+            printable(column.heading),
             justify="left" if column.style == "s" else "right",
             no_wrap=column.name not in FOLDED,
             overflow="fold",
@@ -202,7 +203,7 @@ def exported(table: "pl.DataFrame", how: Format) -> str:
 def markdown(table: "pl.DataFrame", columns: Sequence[TableColumn]) -> str:
     """A Markdown table of some columns."""
     present = [column for column in columns if column.name in table.columns]
-    lines = ["| " + " | ".join(column.heading for column in present) + " |", "|" + " --- |" * len(present)]
+    lines = ["| " + " | ".join(printable(column.heading) for column in present) + " |", "|" + " --- |" * len(present)]
     for row in table.select([column.name for column in present]).rows():
         cells = [formatted(value, column.style).replace("|", "\\|") for value, column in zip(row, present, strict=True)]
         lines.append("| " + " | ".join(cells) + " |")
@@ -213,7 +214,7 @@ def formatted(value: Any, style: str) -> str:
     """The text of a cell; empty for None, NaN and infinity."""
     if _blank(value):
         return ""
-    return str(value) if isinstance(value, str) or style == "s" else format(value, style)
+    return printable(str(value)) if isinstance(value, str) or style == "s" else format(value, style)
 
 
 def short(values: Sequence[Any]) -> list[str]:

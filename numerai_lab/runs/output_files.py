@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from numerai_lab import __version__
 from numerai_lab.core.errors import NlabError
-from numerai_lab.runs.layout import MANIFEST, PER_ERA, SCHEMA, SCORES, SCORES_PAGE
-from numerai_lab.runs.reading import FILES
-from numerai_lab.storage.checksums import checksum, checksums
+from numerai_lab.runs.layout import MANIFEST, MODELS, PER_ERA, REFITS, SCHEMA, SCORES, SCORES_PAGE
+from numerai_lab.runs.reading import FILES, SIGNED, Run, damaged_run
+from numerai_lab.storage.checksums import changed, checksum, checksums
 from numerai_lab.storage.folders import built
-from numerai_lab.storage.resumable import write_whole
+from numerai_lab.storage.signing import signature
 from numerai_lab.storage.stamped_json import read_mapping, read_stamped, with_stamp
+from numerai_lab.storage.whole_files import whole_file, write_whole
 
 if TYPE_CHECKING:
     import polars as pl
@@ -57,23 +58,19 @@ def growing_table(path: Path, schema: "pa.Schema") -> Iterator[Callable[["pa.Tab
     """
     import pyarrow.parquet as pq
 
-    work = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with pq.ParquetWriter(work, schema) as writer:
+        with whole_file(path) as file, pq.ParquetWriter(file, schema) as writer:
             yield writer.write_table
-        os.replace(work, path)
     except OSError as error:
         raise NlabError(f"{path}: can't be written ({error.strerror or error})") from error
-    finally:
-        work.unlink(missing_ok=True)
 
 
-def write_page(path: Path, text: str) -> None:
-    """Writes a card or page where the user wants it. Raises NlabError where it can't be written."""
+def write_page(path: Path, content: str | bytes) -> None:
+    """Writes a card, page or plot where the user wants it. Raises NlabError where it can't be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, text.encode())
+        write_whole(path, content.encode() if isinstance(content, str) else content)
     except OSError as error:
         raise NlabError(f"{path}: can't be written ({error.strerror or error})") from error
 
@@ -92,6 +89,22 @@ def replace_page(run: Path, name: str, text: str, **changes: object) -> None:
     if FILES in facts:  # old runs have no checksums
         facts = read_stamped(run / MANIFEST)
         write_page(run / MANIFEST, with_stamp({**facts, **changes, FILES: {**facts[FILES], name: checksum(run / name)}}))
+
+
+def trusted(run: Run) -> int:
+    """Marks the models of a run folder, and of its refits, as written here; returns their number.
+
+    Raises NlabError where one is not what the manifest says.
+    """
+    names = [name for name in run.manifest.get(FILES, {}) if name.startswith(f"{MODELS}/")]
+    paths = [path for path in (run.path / MODELS).glob("*") if path.is_file()]
+    if damage := changed(run.path, {name: run.manifest[FILES][name] for name in names}):
+        raise damaged_run(run.path, damage)
+    for refit in sorted((run.path / REFITS).glob(f"*/{MANIFEST}")):
+        models = [path for path in (refit.parent / MODELS).glob("*") if path.is_file()]
+        note_in_manifest(refit.parent, SIGNED, signature(models, refit.parent))
+    note_in_manifest(run.path, SIGNED, signature(paths, run.path))
+    return len(paths)
 
 
 def note_in_manifest(run: Path, key: str, value: Any) -> None:

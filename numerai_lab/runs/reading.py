@@ -1,24 +1,36 @@
 """Reads finished runs, and checks them against their checksums and schema."""
 
+import hashlib
 import itertools
+import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from numerai_lab.config.loading import load_recorded
+from numerai_lab.config.schema import Config
 from numerai_lab.core.eras import DAYS_PER_ERA
 from numerai_lab.core.errors import NlabError
+from numerai_lab.core.formatting import printable
 from numerai_lab.metrics import ERA_METRICS, METRICS
 from numerai_lab.metrics.changes import DELTAS
 from numerai_lab.metrics.scoring import split_names
 from numerai_lab.metrics.significance import block_length
-from numerai_lab.runs.layout import CONFIG, ERROR_TEXT, MANIFEST, PER_ERA, SCORES
+from numerai_lab.runs.layout import CONFIG, ERROR_TEXT, MANIFEST, MODELS, PER_ERA, PORTABLE, PREDICTIONS, REPORT, SCORES
+from numerai_lab.runs.manifest import checked
 from numerai_lab.storage.checksums import changed
+from numerai_lab.storage.machine import free_memory
+from numerai_lab.storage.plain_files import ANY_SIZE, odd, odd_entry, read_plain
+from numerai_lab.storage.signing import signed_digests
 from numerai_lab.storage.stamped_json import STAMP, read_mapping, read_stamped
 
 if TYPE_CHECKING:
     import polars as pl
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
 FILES = "files"
 """The manifest's checksums by path; older runs have no checksums and are read unchecked."""
@@ -26,16 +38,29 @@ DEFINING = ("fnc", "meta_model", "benchmark", "payout", "least_rows")
 """Of the manifest's `scoring`: what FNC, MMC, BMC and the payout are computed against, and which eras are left out."""
 DIGESTS = ("scored rows", "data identity", "meta model and benchmarks")
 """Of what runs have to agree in: digests of content, which tell people nothing."""
-REQUIRED_TYPES: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("comparable", "stages", "packages", "machine"), (dict,)),
-    **dict.fromkeys(("warnings", "cache_hits", "seeds", "command"), (list,)),
-    **dict.fromkeys(("splits.train", "splits.embargo", "splits.val1", "splits.val2"), (list,)),
-    **dict.fromkeys(("comparable.data version", "comparable.val1", "comparable.val2", "started", "leak"), (str,)),
-    **dict.fromkeys(("scoring.reference", "scoring.fnc", "data.resolved_target", "data.identity"), (str,)),
-    **dict.fromkeys(("data.features", "data.train_rows", "data.synthetic"), (int,)),
-    "data.horizon_days": (int, type(None)),
+SIGNED = "signed"
+"""The manifest's SHA-256 of model files, with the mark of the installation that wrote them."""
+CONTAINED = "NLAB_CONTAINED"
+"""Environment variable of a process that may read models of any origin: it has limits, and another one watches it."""
+LONGEST_NAME = 200
+CELL_BYTES = 4
+Result = TypeVar("Result")
+WAYS_OUT = {
+    CONFIG: "; to use what was edited, run it as a config of its own: nlab run config.yaml",
+    REPORT: "; `nlab open --redraw` draws it anew",
+    PREDICTIONS: "; run its config again",
 }
-"""Types that a manifest must hold, by the path of keys to the value."""
+
+
+class ForeignRun(NlabError):
+    """Models of a run folder that this installation did not write; the command line opens them in a process of its own."""
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+        super().__init__(
+            f"{run}: from elsewhere, this installation did not write it; `nlab trust {run}` lets its models be opened here, and "
+            "commands such as `nlab predict` open them in a process with limits"
+        )
 
 
 @dataclass(frozen=True)
@@ -44,6 +69,7 @@ class RunFiles:
 
     path: Path
     manifest: dict[str, Any]
+    under_construction: bool = field(default=False, kw_only=True)
 
     @property
     def name(self) -> str:
@@ -51,11 +77,65 @@ class RunFiles:
         return self.path.name
 
     def content(self, name: str) -> bytes:
-        """The content of a file. Raises NlabError when it is not what was written."""
+        """The content of a file. Raises NlabError when it is not what was written, or a model that was written elsewhere."""
+        self._check(name)
+        try:
+            content = read_plain(self.path / name, free_memory())
+        except (ValueError, OSError) as error:
+            raise damaged_run(self.path, error) from error
+        trusted = self.under_construction or os.environ.get(CONTAINED)
+        if name.startswith(f"{MODELS}/") and name != PORTABLE and not trusted:
+            if not self.own:
+                raise ForeignRun(self.path)
+            if hashlib.sha256(content).hexdigest() != self._signed.get(name):
+                raise damaged_run(self.path, f"{name} is not what this installation wrote")
+        return content
+
+    @property
+    def own(self) -> bool:
+        """Whether this installation wrote the folder, or `nlab trust` marked it."""
+        return bool(self._signed)
+
+    @cached_property
+    def _signed(self) -> dict[str, str]:
+        return signed_digests(self.manifest.get(SIGNED))
+
+    def columns(self, name: str) -> list[str]:
+        """Names of the columns of a .parquet file. Raises NlabError when it is not what was written."""
+        return self._parquet(name, lambda file: file.schema_arrow.names)
+
+    def table(self, name: str, columns: Sequence[str] | None = None) -> "pl.DataFrame":
+        """Columns of a .parquet file. Raises NlabError when it is not what was written, or does not fit into memory."""
+        import polars as pl
+
+        return self._parquet(name, lambda file: pl.DataFrame(_whole(file, columns)))
+
+    def _parquet(self, name: str, read: "Callable[[pq.ParquetFile], Result]") -> "Result":
+        """Reads by pyarrow: a file that somebody forged can make polars abort the process."""
+        import polars as pl
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self._check(name)
+        errors = (pa.ArrowException, ValueError, OSError, NotImplementedError, KeyError, OverflowError)
+        try:
+            with pq.ParquetFile(self.path / name) as file:
+                return read(file)
+        except (*errors, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+            raise damaged_run(self.path, f"{name}: {error}") from error
+
+    def _check(self, name: str) -> None:
+        """Raises NlabError when a file is not what was written, or no plain file."""
         damage = changed(self.path, {key: crc for key, crc in self.manifest.get(FILES, {}).items() if key == name})
-        if damage:
-            raise damaged_run(self.path, damage)
-        return (self.path / name).read_bytes()
+        why = odd(self.path / name, ANY_SIZE)
+        if damage := f"{name} {why}" if why else damage:
+            raise damaged_run(self.path, damage + WAYS_OUT.get(name, ""))
+
+    @cached_property
+    def config(self) -> Config:
+        """The config with every default, as the run resolved it. Raises NlabError where config.yaml is not what was written."""
+        self.content(CONFIG)
+        return load_recorded(self.path / CONFIG)
 
 
 @dataclass(frozen=True)
@@ -70,30 +150,27 @@ def read_run(path: Path) -> Run:
     """A run folder. Raises NlabError when it is no run folder, failed, or damaged."""
     import polars as pl
 
-    if (path / ERROR_TEXT).is_file():
-        lines = (path / ERROR_TEXT).read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        raise NlabError(f"{path}: this run failed ({lines[-1] if lines else 'failed.txt is empty'})")
+    if (path / ERROR_TEXT).exists():
+        raise NlabError(f"{path}: this run failed ({_failure(path)})")
     if not (path / MANIFEST).is_file():
         raise NlabError(f"{path}: not a run folder (no {MANIFEST})")
     try:
-        manifest = read_manifest(path / MANIFEST)
-        sums = {name: crc for name, crc in manifest.get(FILES, {}).items() if name in (SCORES, PER_ERA)}
-        damage = changed(path, sums)
-        if damage:
-            raise ValueError(damage)
+        if odd_one := odd_entry(path):
+            raise ValueError(f"{odd_one}; a run is read where all its files lie in its folder")
+        files = RunFiles(path, read_manifest(path / MANIFEST))
         texts = dict.fromkeys(("variant", "split", "notes"), pl.String)  # a variant may be named 001 or 1e5
-        scores = pl.read_csv(path / SCORES, infer_schema_length=None, schema_overrides=texts, glob=False)
-        eras = parquet_table(path / PER_ERA)
+        scores = pl.read_csv(files.content(SCORES), infer_schema_length=None, schema_overrides=texts)
+        eras = files.table(PER_ERA)
         _check_tables(scores, eras)
-    except (ValueError, OSError, NotImplementedError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+    except (ValueError, OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise damaged_run(path, error) from error
-    return Run(path, manifest, scores, eras)
+    return Run(path, files.manifest, scores, eras)
 
 
 def asked_config(run: Run) -> str:
     """The YAML of the config as the run was asked for, before its `auto`s were decided; older runs have config.yaml alone."""
     text = run.manifest.get("asked_config")
-    return text if isinstance(text, str) else (run.path / CONFIG).read_text(encoding="utf-8")
+    return text if isinstance(text, str) else run.content(CONFIG).decode()
 
 
 def block_of(manifest: Mapping[str, Any]) -> int:
@@ -127,29 +204,40 @@ def parquet_table(path: Path) -> "pl.DataFrame":
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if why := odd(path, ANY_SIZE):
+        raise ValueError(f"{path.name} {why}")
     try:
         with pq.ParquetFile(path) as file:
-            table = file.read(use_threads=False)
-        table.validate(full=True)
-    except pa.ArrowException as error:
+            return pl.DataFrame(_whole(file, None))
+    except (pa.ArrowException, NotImplementedError, OverflowError, pl.exceptions.PolarsError) as error:
         raise ValueError(error) from error
-    return pl.DataFrame(table)
+
+
+def _failure(path: Path) -> str:
+    """The last line of failed.txt."""
+    try:
+        lines = read_plain(path / ERROR_TEXT).decode(errors="replace").strip().splitlines()
+    except (ValueError, OSError) as error:
+        return str(error)
+    return lines[-1] if lines else "failed.txt is empty"
+
+
+def _whole(file: "pq.ParquetFile", columns: Sequence[str] | None) -> "pa.Table":
+    """Columns of a table that fits into memory; one of many equal values takes hardly a byte on disk. Raises ValueError."""
+    n_rows, n_columns = file.metadata.num_rows, len(columns or file.schema_arrow.names)
+    if n_rows * n_columns * CELL_BYTES > free_memory():
+        raise ValueError(f"{n_rows:,} rows of {n_columns} columns are more than memory has room for")
+    table = file.read(columns, use_threads=False)
+    table.validate(full=True)
+    return table
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
     """The manifest.json at a path. Raises ValueError when it is not what was written, OSError when it can't be read."""
-    manifest = read_mapping(path)
-    if STAMP in manifest or FILES in manifest:
-        manifest = read_stamped(path)
-    for key_path, kinds in REQUIRED_TYPES.items():
-        value: Any = manifest
-        for key in key_path.split("."):
-            value = value.get(key, ...) if isinstance(value, dict) else ...
-        if not isinstance(value, kinds):
-            raise ValueError(f"{path.name} does not say {key_path}")
-    if not isinstance(manifest.get(FILES, {}), dict):
-        raise ValueError(f"{path.name} holds no checksums under {FILES}")
-    return manifest
+    facts = read_mapping(path)
+    if STAMP in facts or FILES in facts:
+        facts = read_stamped(path)
+    return checked(facts)
 
 
 def _check_tables(scores: "pl.DataFrame", eras: "pl.DataFrame") -> None:
@@ -165,6 +253,8 @@ def _check_tables(scores: "pl.DataFrame", eras: "pl.DataFrame") -> None:
     for table, name in itertools.product((scores, eras), ("variant", "split")):
         if table[name].dtype != pl.String or table[name].has_nulls():
             raise ValueError(f"column {name} holds no names")
+        if any(len(text) > LONGEST_NAME or printable(text) != text for text in table[name].unique()):
+            raise ValueError(f"column {name} holds what is no name")
     for table in (scores, eras):
         for name, dtype in table.schema.items():
             measured = re.sub(r"^delta_(placebo_|untrained_)?", "", name)

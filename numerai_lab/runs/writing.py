@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import platform
 import shutil
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +21,18 @@ from numerai_lab.config.plugins import plugin_error, plugins_in
 from numerai_lab.config.schema import Config
 from numerai_lab.config.stand_ins import RECORD, recorded
 from numerai_lab.core.errors import NlabError, NlabFailure, as_failure
+from numerai_lab.core.formatting import Printable
 from numerai_lab.core.processors import threads_now, usable_cores
-from numerai_lab.runs.layout import CONFIG, ERROR_TEXT, FAILED, LOG, MANIFEST, SCHEMA, UNFINISHED
-from numerai_lab.runs.reading import FILES
+from numerai_lab.runs.layout import CONFIG, ERROR_TEXT, FAILED, LOG, MANIFEST, MODELS, SCHEMA, UNFINISHED
+from numerai_lab.runs.reading import FILES, SIGNED
 from numerai_lab.storage.checksums import checksums
 from numerai_lab.storage.file_lock import Lock
 from numerai_lab.storage.folders import LOCK, new_folder
 from numerai_lab.storage.machine import peak_memory, used_gpu
-from numerai_lab.storage.resumable import write_whole
+from numerai_lab.storage.plain_files import odd_entry, read_plain
+from numerai_lab.storage.signing import signature
 from numerai_lab.storage.stamped_json import with_stamp
+from numerai_lab.storage.whole_files import opened, remove_parts, whole_file, write_whole
 
 if TYPE_CHECKING:
     import polars as pl
@@ -104,23 +109,25 @@ class RunFolder:
             log.info("%d stages from the cache, %.1f s saved", len(hits), sum(hit["seconds_saved"] for hit in hits))
 
     def write_text(self, name: str, text: str) -> None:
-        self._path(name).write_text(text, encoding="utf-8")
+        write_whole(self._path(name), text.encode())
 
     def write_bytes(self, name: str, content: bytes) -> None:
-        self._path(name).write_bytes(content)
+        write_whole(self._path(name), content)
 
     def write_table(self, name: str, table: "pl.DataFrame") -> None:
         """A table as .parquet or .csv, by its name."""
-        path = self._path(name)
-        table.write_parquet(path) if path.suffix == ".parquet" else table.write_csv(path)
+        with whole_file(self._path(name)) as file:
+            table.write_parquet(file) if name.endswith(".parquet") else table.write_csv(file)
 
     def write_manifest(self) -> None:
         """Writes manifest.json, with measured memory and disk and the checksums of all files."""
         peak = max((stage["peak_bytes"] for stage in self.phases.values()), default=0)
         written = [path for path in self.work.rglob("*") if path.is_file() and path.name not in GROWING]
         on_disk = self.cached_bytes + sum(path.stat().st_size for path in written)
+        signed = signature([path for path in written if path.parent.name == MODELS], self.work)
         self.manifest["measured"] = {"memory_bytes": peak, "disk_bytes": on_disk}
-        self.write_text(MANIFEST, with_stamp({**self.manifest, "stages": self.phases, FILES: checksums(written, self.work)}))
+        marks = {FILES: checksums(written, self.work), SIGNED: signed}
+        self.write_text(MANIFEST, with_stamp({**self.manifest, "stages": self.phases, **marks}))
 
     def _path(self, name: str) -> Path:
         path = self.work / name
@@ -138,11 +145,14 @@ def new_run(runs_dir: Path, config: Config, unfinished: Path | None = None) -> I
     """
     lock = Lock(unfinished / LOCK) if unfinished else _begun(runs_dir, config.name)
     work = lock.path.parent
-    if unfinished and not lock.take():
-        raise NlabError(f"{work}: this run is not dead, another process works on it")
+    if unfinished:
+        if not lock.take():
+            raise NlabError(f"{work}: this run is not dead, another process works on it")
+        remove_parts(work)
+        (work / ERROR_TEXT).unlink(missing_ok=True)  # of a failure whose folder could not be renamed
     final = work.with_name(work.name.removeprefix(UNFINISHED).rpartition("-")[0])
-    handler = logging.FileHandler(work / LOG, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler = _LogFile(work / LOG, encoding="utf-8")
+    handler.setFormatter(Printable("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
     folder = None
     try:
@@ -168,12 +178,21 @@ def new_run(runs_dir: Path, config: Config, unfinished: Path | None = None) -> I
         log.removeHandler(handler)
 
 
+class _LogFile(logging.FileHandler):
+    """The log of a run, which is not written through a link."""
+
+    def _open(self) -> TextIOWrapper:
+        file = opened(Path(self.baseFilename), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        return TextIOWrapper(os.fdopen(file, "ab"), encoding=self.encoding)
+
+
 def unfinished_runs(runs_dir: Path, config: Config | None = None) -> list[Path]:
     """Folders of killed runs that no process works on, the newest first; only those of `config`, if it is given."""
     folders = []
     for path in sorted(runs_dir.glob(f"{UNFINISHED}*"), reverse=True):
-        text = (path / CONFIG).read_text(encoding="utf-8") if (path / CONFIG).is_file() else ""
-        with Lock(path / LOCK, make_folder=False) as lock, suppress(NlabFailure):  # of a folder with a link for a lock
+        text = _config_of(path)
+        # of a folder with a link for a lock, or on a file system that may only be read
+        with Lock(path / LOCK, make_folder=False) as lock, suppress(NlabFailure, OSError):
             if text and (config is None or text == config.to_yaml()) and lock.take():
                 folders.append(path)
     return folders
@@ -187,12 +206,21 @@ def unfinished_run(path: Path) -> Path:
     named = path.with_name(f"{UNFINISHED}{path.name.removeprefix(UNFINISHED)}")
     matches = [folder for folder in sorted(path.parent.glob(f"{UNFINISHED}*")) if folder.name.startswith(named.name)]
     if len(matches) == 1 and (matches[0] / CONFIG).is_file():
+        if odd := odd_entry(matches[0]):
+            raise NlabError(f"{matches[0]}: {odd}, which no run writes; a run goes on where all its files lie in its folder")
         return matches[0]
     names = [folder.name for folder in unfinished_runs(path.parent)]
     raise NlabError(
         f"{path}: not the folder of one unfinished run; "
         + (f"unfinished there: {', '.join(names)}" if names else f"no run in {path.parent} is unfinished")
     )
+
+
+def _config_of(unfinished: Path) -> str:
+    """The config that an unfinished run recorded; empty where there is none, or the folder holds what no run writes."""
+    with suppress(OSError, ValueError):
+        return "" if odd_entry(unfinished) else read_plain(unfinished / CONFIG).decode()
+    return ""
 
 
 def _command() -> list[str]:
@@ -220,7 +248,7 @@ def _begun(runs_dir: Path, name: str) -> Lock:
 def _remove_empty(runs_dir: Path) -> None:
     for path in runs_dir.glob(f"{UNFINISHED}*"):
         with Lock(path / LOCK, make_folder=False) as lock, suppress(NlabFailure, OSError):  # of others, perhaps
-            if not (path / CONFIG).is_file() and lock.take():
+            if not path.is_symlink() and not (path / CONFIG).is_file() and lock.take():
                 shutil.rmtree(path, ignore_errors=True)
 
 
@@ -234,7 +262,7 @@ def _fail(work: Path, final: Path, error: BaseException, keep: bool) -> None:
         message = str(error) if isinstance(error, NlabError) else "".join(traceback.format_exception(error))
     log.error("failed: %s", plugin_error(error) or message)
     try:
-        (work / ERROR_TEXT).write_text(f"{message}\n", encoding="utf-8")
+        write_whole(work / ERROR_TEXT, f"{message}\n".encode())
         log.error("log and error are kept in %s", renamed(work, final))
     except OSError:  # the disk may be what failed; the first error is the one to show
         log.error("what was written is left in %s", work)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 
 from numerai_lab.core.arrays import Array
+from numerai_lab.storage.plain_files import ANY_SIZE, odd
 
 
 def new_array(path: Path, dtype: str, shape: tuple[int, ...]) -> Array:
@@ -21,6 +22,8 @@ def new_array(path: Path, dtype: str, shape: tuple[int, ...]) -> Array:
 
 def reopened(path: Path, shape: tuple[int, ...], dtype: str) -> Array | None:
     """The writable memory-map that a killed process left; None unless it has this shape and dtype."""
+    if odd(path, most=ANY_SIZE):
+        return None
     with contextlib.suppress(Exception):  # absent, or whatever a broken header makes numpy raise
         array: Array = open_memmap(path, mode="r+")
         if array.shape == shape and array.dtype == np.dtype(dtype):

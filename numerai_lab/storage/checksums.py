@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import secrets
 import time
 import zlib
 from collections.abc import Iterable, Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from numerai_lab.storage.stamped_json import read_stamped, with_stamp
+from numerai_lab.storage.whole_files import write_whole
 
 PIECE = 1 << 24
 FOLDER = "checksums"
@@ -117,13 +117,7 @@ class KnownChecksums:
             current = {name: values for name, values in self._read(folder).items() if (folder / name).is_file()}
             path = self._path(folder)
             path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_name(f"{path.stem}-{secrets.token_hex(4)}.part")  # with the mode that the umask says
-            try:
-                part.write_text(with_stamp({"folder": str(folder), "files": {**current, **updates}}), encoding="utf-8")
-                part.replace(path)
-            except BaseException:
-                part.unlink(missing_ok=True)
-                raise
+            write_whole(path, with_stamp({"folder": str(folder), "files": {**current, **updates}}).encode())
 
 
 def signature_of(stat: os.stat_result) -> list[int]:

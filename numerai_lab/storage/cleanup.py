@@ -69,12 +69,12 @@ def items(cache: Path) -> list[Item]:
     entries = []
     for folder in sorted((cache / STAGES).glob("*/*")):
         with suppress(FileNotFoundError):
-            if folder.is_dir():
+            if folder.is_dir() and not folder.is_symlink():
                 entries.append(_stage(folder))
     for family in DATA:
         for folder in sorted((cache / family).glob("[!.]*")):
             with suppress(FileNotFoundError):
-                if folder.is_dir():
+                if folder.is_dir() and not folder.is_symlink():  # a link is somebody's own folder
                     entries.append(Item(folder, family, folder.name, _size(folder), _used(folder)))
     return sorted(entries, key=lambda item: -item.used)
 
@@ -83,7 +83,7 @@ def orphans(cache: Path) -> list[Path]:
     """Folders that dead processes left and no run can use: scratch, and half-built data."""
     candidates = [*(cache / "scratch").glob("run-*"), *(path for family in DATA for path in (cache / family).glob(".*-*"))]
     folders = []
-    for path in sorted(path for path in candidates if path.is_dir()):  # names of locks may look alike
+    for path in sorted(path for path in candidates if path.is_dir() and not path.is_symlink()):  # names of locks may look alike
         with _abandoned(path) as dead:
             folders += [path] * dead
     return folders

@@ -10,6 +10,7 @@ from typing import Any
 
 from numerai_lab.core.errors import NlabError
 from numerai_lab.storage.file_lock import Lock
+from numerai_lab.storage.plain_files import read_plain
 
 
 class EventLog:
@@ -42,9 +43,11 @@ class EventLog:
     def lines(self) -> list[tuple[int, bytes]]:
         """Lines that are not empty, with their numbers. Raises NlabError where the file can't be read."""
         try:
-            content = self.path.read_bytes()
+            content = read_plain(self.path)
         except (FileNotFoundError, NotADirectoryError):
             return []
+        except ValueError as error:
+            raise NlabError(f"{self.path.parent}: {error}") from error
         except OSError as error:
             raise NlabError(f"{self.path}: can't be read ({error.strerror})") from error
         return [(number, line) for number, line in enumerate(content.split(b"\n"), start=1) if line.strip()]

@@ -1,5 +1,6 @@
 """A lock file that the system frees when its process ends: for writers, readers and removal."""
 
+import errno
 import fcntl
 import os
 from contextlib import suppress
@@ -9,6 +10,7 @@ from typing import Literal, Self
 from numerai_lab.core.errors import DISK_ERRORS, NlabFailure
 
 TRIES = 100
+NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 class Lock:
@@ -22,7 +24,7 @@ class Lock:
     def take(self, how: Literal["read", "own"] = "own", *, wait: bool = False) -> bool:
         """Takes the lock, or changes what it was taken for; False where another process is in the way and `wait` is not set.
 
-        Raises NlabFailure where no file can be there, such as behind a link.
+        Raises NlabFailure where no file can be there, such as behind a link, and on file systems without locks.
         """
         flag = (fcntl.LOCK_SH if how == "read" else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
         while True:
@@ -37,6 +39,14 @@ class Lock:
             except BlockingIOError:
                 self.free()
                 return False
+            except OSError as error:
+                self.free()
+                if error.errno in NO_LOCKS:
+                    raise NlabFailure(
+                        f"{self.path}: this file system knows no locks ({error.strerror}); put the cache and the run folders on "
+                        "another one, with NLAB_CACHE and --runs-dir"
+                    ) from error
+                raise
             if self._is_current():
                 return True
             self.free()  # its file was removed while we waited: what we hold, nobody else will see

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from numerai_lab.core.errors import NlabError
+from numerai_lab.core.errors import NlabError, NlabFailure
 from numerai_lab.storage.file_lock import Lock
+from numerai_lab.storage.plain_files import odd_entry
 
 LOCK = ".lock"
 """In a temporary folder: held by the process that fills it, so that others can tell whether it lives."""
@@ -61,9 +62,11 @@ def built(folder: Path) -> Iterator[Path]:
 def build_resumably(folder: Path, make: Callable[[Path], None]) -> None:
     """Makes `folder` under a temporary name. What a failed or killed `make` left is handed to the next one.
 
-    Of two processes one makes it and the other waits.
+    Of two processes one makes it and the other waits. Raises NlabFailure where links lie in the place of what was left.
     """
     work = folder.with_name(f".{folder.name}.part")
+    if work.is_symlink() or odd_entry(work):
+        raise NlabFailure(f"{work}: is or holds a link or a pipe, which nothing here makes; remove it")
     with Lock(work / LOCK) as lock:
         lock.take(wait=True)
         if folder.exists():  # the other process was done first; all that waited for it clear up, in each other's way

@@ -14,6 +14,8 @@ import numpy as np
 from numerai_lab.core.arrays import Array, arrays_from_bytes, arrays_to_bytes
 from numerai_lab.core.progress import FitContext, Progress
 from numerai_lab.storage.array_files import new_array, reopened
+from numerai_lab.storage.plain_files import read_plain
+from numerai_lab.storage.whole_files import opened, write_whole
 
 log = logging.getLogger("nlab")
 CHECKPOINT = "checkpoint"
@@ -42,16 +44,6 @@ def fit_context(work: Path, progress: Progress) -> FitContext:
     return FitContext(progress, load, save)
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file whole: after a kill it has all of its content, or is as it was before."""
-    part = path.with_name(f"{path.name}.part")
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-
-
 def journaled(path: Path, shape: tuple[int, ...], dtype: str = "float32") -> tuple[Array, "Journal"]:
     """A memory-map to be written era by era, and the journal of eras that a killed process has written."""
     journal = Journal(path.with_name(JOURNAL))
@@ -72,7 +64,7 @@ class Journal:
         """Eras whose rows are still what was written."""
         done = set()
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            for line in self.path.read_text(encoding="utf-8").splitlines():
+            for line in read_plain(self.path).decode().splitlines():
                 era, crc = json.loads(line)
                 if _crc(rows_of(int(era))) == crc:
                     done.add(int(era))
@@ -81,7 +73,7 @@ class Journal:
     @contextlib.contextmanager
     def writing(self) -> Iterator[Callable[[int, Array], None]]:
         """A function that notes an era and its rows, which must be in the array's file already."""
-        with self.path.open("a", encoding="utf-8") as file:
+        with os.fdopen(opened(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "a", encoding="utf-8") as file:
 
             def note(era: int, rows: Array) -> None:
                 file.write(json.dumps([era, _crc(rows)]) + "\n")

@@ -15,13 +15,15 @@ from numerai_lab.storage.checksums import KnownChecksums, changed, checksums
 from numerai_lab.storage.file_lock import Lock
 from numerai_lab.storage.folders import key_of, lock_of
 from numerai_lab.storage.machine import peak_memory
-from numerai_lab.storage.resumable import CHECKPOINT, JOURNAL, flush_to_disk, write_whole
+from numerai_lab.storage.plain_files import odd_entry
+from numerai_lab.storage.resumable import CHECKPOINT, JOURNAL, flush_to_disk
 from numerai_lab.storage.stamped_json import read_mapping, read_stamped, with_stamp
+from numerai_lab.storage.whole_files import remove_parts, write_whole
 
 log = logging.getLogger("nlab")
 STAGES = "stages"
 META = "meta.json"
-PASSING = (CHECKPOINT, f"{CHECKPOINT}.part", JOURNAL, META, f"{META}.part")
+PASSING = (CHECKPOINT, JOURNAL, META)
 """Files in a folder under construction that the stage does not make: a checkpoint, a journal, the end of a killed try."""
 PAUSE = 0.5
 """Seconds between two looks at an entry that another process holds."""
@@ -187,8 +189,7 @@ class Cache:
             offered.rename(entry.folder)
             lock.take("read", wait=True)
             return entry if entry.folder.is_dir() else None
-        work = work_folder(entry.folder)
-        work.mkdir(exist_ok=True)
+        work = _entered(work_folder(entry.folder))
         try:
             start = time.perf_counter()
             make(work)
@@ -208,7 +209,18 @@ def work_folder(entry: Path) -> Path:
     return entry.with_name(f".{entry.name}")
 
 
+def _entered(work: Path) -> Path:
+    """The folder under construction, as a killed process may have left it; made anew where it holds a link or a pipe."""
+    if work.is_symlink() or not work.is_dir():
+        work.unlink(missing_ok=True)
+    elif odd_entry(work):
+        shutil.rmtree(work)
+    work.mkdir(exist_ok=True)
+    return work
+
+
 def _finish(work: Path, stage: Stage, seconds: float) -> None:
+    remove_parts(work)
     for name in PASSING:
         (work / name).unlink(missing_ok=True)
     paths = sorted(work.iterdir())

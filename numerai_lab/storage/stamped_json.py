@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from numerai_lab.storage.plain_files import read_plain
+
 STAMP = "stamp"
 
 
@@ -29,7 +31,7 @@ def read_stamped(path: Path) -> dict[str, Any]:
 def read_mapping(path: Path) -> dict[str, Any]:
     """The mapping in a JSON file, with or without a stamp. Raises ValueError or OSError."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_plain(path).decode())
     except RecursionError as error:
         raise ValueError(f"{path.name} is nested too deep") from error
     if not isinstance(content, dict):

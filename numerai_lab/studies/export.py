@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from numerai_lab.config.default_variants import NOISE, UNTRAINED
-from numerai_lab.config.loading import load_recorded
 from numerai_lab.config.schema import Config, Variant
 from numerai_lab.core.arrays import Array, Float32, n_not_finite
 from numerai_lab.core.component import Component
@@ -30,7 +29,7 @@ from numerai_lab.fitting.restoring import restored_generator
 from numerai_lab.fitting.run_context import ProgressDisplay, RunContext
 from numerai_lab.fitting.variants import check_methods, fit_generators, resolved_config
 from numerai_lab.metrics.column_spread import Diagnosis
-from numerai_lab.runs.layout import ARRAYS, CONFIG, generator_file, model_files, name_in_file
+from numerai_lab.runs.layout import ARRAYS, generator_file, model_files, name_in_file
 from numerai_lab.runs.output_files import growing_table, write_page
 from numerai_lab.runs.reading import read_run
 from numerai_lab.storage.folders import cache_dir
@@ -83,7 +82,7 @@ def export_run(run: Path, name: str, out: Path, display: ProgressDisplay, seed: 
     refuse_existing(out)
     done = read_run(run)
     manifest = done.manifest
-    config = load_recorded(run / CONFIG)
+    config = done.config
     if name not in config.generators:
         raise NlabError(f"--generator: the run has no generator {name!r}; {nearest(name, config.generators)}")
     template = config.generators[name]
@@ -175,28 +174,24 @@ def _write(subject: Subject, config: Config, loaded: Loaded, out: Path, display:
     schema = pa.schema(fields)
     diagnosis = Diagnosis(names)
     rows = dict.fromkeys((TRAIN, VALIDATION, LIVE), 0)
-    with growing_table(out, schema) as add, display.task(f"export {subject.name}") as progress:
-        for done, (era, split, ids, values) in enumerate(_eras(subject, panel, live), start=1):
-            eras = [pa.array([era] * len(ids), pa.int32())]
-            if day:
-                known = None if era is None else date.fromisoformat(panel.dates[era])
-                eras.append(pa.array([known] * len(ids), pa.date32()))
-            add(pa.table([pa.array(ids), *eras, pa.array([split] * len(ids)), *map(pa.array, values.T)], schema=schema))
-            diagnosis.add(split, values)
-            rows[split] += len(ids)
-            progress(done, len(panel.eras) + (live is not None))
-    unserved = tuple(filter(lambda era: not subject.fits.has_fit_for(era), panel.eras.tolist()))
-    remarks = (
-        *subject.remarks,
-        *(
-            (f"eras {span_text(unserved, panel.dates)} are left out: its fit saw their targets, or those of their neighbours",)
-            if unserved
-            else ()
-        ),
-        *(() if live else ("the data has no live rows (no live.parquet beside its tables)",)),
-    )
-    card = out.with_name(f"{out.name}.md")
-    write_page(card, "\n".join(_card(subject, config, loaded, rows, remarks) + diagnosis.lines()) + "\n")
+    with growing_table(out, schema) as add:  # which takes its name after its card is there
+        with display.task(f"export {subject.name}") as progress:
+            for done, (era, split, ids, values) in enumerate(_eras(subject, panel, live), start=1):
+                eras = [pa.array([era] * len(ids), pa.int32())]
+                if day:
+                    known = None if era is None else date.fromisoformat(panel.dates[era])
+                    eras.append(pa.array([known] * len(ids), pa.date32()))
+                add(pa.table([pa.array(ids), *eras, pa.array([split] * len(ids)), *map(pa.array, values.T)], schema=schema))
+                diagnosis.add(split, values)
+                rows[split] += len(ids)
+                progress(done, len(panel.eras) + (live is not None))
+        unserved = tuple(filter(lambda era: not subject.fits.has_fit_for(era), panel.eras.tolist()))
+        why = "its fit saw their targets, or those of their neighbours"
+        left_out = [f"eras {span_text(unserved, panel.dates)} are left out: {why}"] if unserved else []
+        no_live = [] if live else ["the data has no live rows (no live.parquet beside its tables)"]
+        remarks = (*subject.remarks, *left_out, *no_live)
+        card = out.with_name(f"{out.name}.md")
+        write_page(card, "\n".join(_card(subject, config, loaded, rows, remarks) + diagnosis.lines()) + "\n")
     return Exported(out, card, rows, remarks)
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from numerai_lab.augmenters import Augmenter
 from numerai_lab.augmenters.bins import rebinned
 from numerai_lab.config.default_variants import RAW
-from numerai_lab.config.loading import load_recorded
 from numerai_lab.config.schema import Config
 from numerai_lab.core.arrays import arrays_from_bytes
 from numerai_lab.core.era_ranges import span_text
@@ -22,7 +21,7 @@ from numerai_lab.data.reader import Loaded
 from numerai_lab.fitting.holdout import load_sealed_for
 from numerai_lab.fitting.run_context import ProgressDisplay
 from numerai_lab.report.realism import realism_lines
-from numerai_lab.runs.layout import CONFIG, augmenter_file
+from numerai_lab.runs.layout import augmenter_file
 from numerai_lab.runs.output_files import growing_table, write_page
 from numerai_lab.runs.reading import Run, damaged_run, read_run
 from numerai_lab.studies.export import Exported, config_hash, of_method, refuse_existing
@@ -44,7 +43,7 @@ def export_eras(run: Path, name: str, n_eras: int, out: Path, display: ProgressD
         raise NlabError(f"--eras: at least 1 is needed, got {n_eras}")
     done = read_run(run)
     manifest = done.manifest
-    config = load_recorded(run / CONFIG)
+    config = done.config
     used_seed = config.seeds[0] if seed is None else seed
     augmenter = _fitted(done, config, name, used_seed)
     with display.task("data") as progress:
@@ -52,24 +51,25 @@ def export_eras(run: Path, name: str, n_eras: int, out: Path, display: ProgressD
     stream = _stream(augmenter, name, loaded, tuple(manifest["splits"]["train"]), used_seed, n_eras)
     origins = stream.origins_of(name)[:n_eras]
     n_rows, first = 0, 10 ** len(str(stream.last_era))
-    with display.task(f"export {name}") as progress, growing_table(out, _schema(loaded)) as add:
-        for i, block in enumerate(_blocks(stream, origins)):
-            add(_table(block, first + i, loaded, used_seed))
-            n_rows += len(block)
-            progress(i + 1, len(origins))
-    card = out.with_name(f"{out.name}.md")
-    facts = {
-        "method": augmenter.kind,
-        "rows": f"{n_rows:,} in {len(origins)} eras, {first} to {first + len(origins) - 1}",
-        "made": _invented(augmenter, origins),
-        "learned from": _learned_from(done, config, name, used_seed, loaded.panel.dates) if augmenter.learns else "nothing",
-        "target": f"{loaded.target}, as `target`",
-        "seed": used_seed,
-        "data": f"{'SYNTHETIC, ' if loaded.synthetic else ''}{config.data.version_label()}",
-        "run": run.name,
-        "config hash": config_hash(config),
-    }
-    write_page(card, "\n".join([*_card(name, augmenter, facts), *realism_lines(done, name)]) + "\n")
+    with growing_table(out, _schema(loaded)) as add:  # which takes its name after its card is there
+        with display.task(f"export {name}") as progress:
+            for i, block in enumerate(_blocks(stream, origins)):
+                add(_table(block, first + i, loaded, used_seed))
+                n_rows += len(block)
+                progress(i + 1, len(origins))
+        card = out.with_name(f"{out.name}.md")
+        facts = {
+            "method": augmenter.kind,
+            "rows": f"{n_rows:,} in {len(origins)} eras, {first} to {first + len(origins) - 1}",
+            "made": _invented(augmenter, origins),
+            "learned from": _learned_from(done, config, name, used_seed, loaded.panel.dates) if augmenter.learns else "nothing",
+            "target": f"{loaded.target}, as `target`",
+            "seed": used_seed,
+            "data": f"{'SYNTHETIC, ' if loaded.synthetic else ''}{config.data.version_label()}",
+            "run": run.name,
+            "config hash": config_hash(config),
+        }
+        write_page(card, "\n".join([*_card(name, augmenter, facts), *realism_lines(done, name)]) + "\n")
     return Exported(out, card, {SYNTHETIC: n_rows}, ())
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numerai_lab.config.loading import load_recorded
 from numerai_lab.config.schema import Config
 from numerai_lab.core.arrays import Float32, Float64, Int32
 from numerai_lab.core.errors import NlabError
@@ -19,7 +18,7 @@ from numerai_lab.metrics.column_spread import Diagnosis
 from numerai_lab.metrics.columns import alike, explained, neighbours_kept, plane
 from numerai_lab.report.findings import Share, importances
 from numerai_lab.report.inspected import Inspected
-from numerai_lab.runs.layout import CONFIG, generator_file
+from numerai_lab.runs.layout import generator_file
 from numerai_lab.runs.reading import Run
 
 ROWS = 20_000
@@ -54,7 +53,7 @@ def inspected(run: Run, display: ProgressDisplay) -> list[Inspected]:
 
     Raises NlabError where the data lacks the run's eras, or no training era has columns that are honest for all generators.
     """
-    config = load_recorded(run.path / CONFIG)
+    config = run.config
     fits = restored_fits(run, config)
     if not fits:
         return []

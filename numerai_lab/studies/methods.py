@@ -27,6 +27,7 @@ from numerai_lab.report.comparison import compare
 from numerai_lab.report.page import heading
 from numerai_lab.report.tables import TableColumn, markdown
 from numerai_lab.report.verdicts import outcome
+from numerai_lab.runs.output_files import write_page
 from numerai_lab.runs.reading import Run, read_run
 from numerai_lab.studies.repeated_runs import reusable_runs
 
@@ -174,7 +175,7 @@ def without_methods(config: Config) -> dict[str, Any]:
 def _tried(name: str, family: str, config: Config, place: Path) -> MethodRun:
     place.mkdir(parents=True, exist_ok=True)
     path = place / "config.yaml"
-    path.write_text(config.to_yaml(), encoding="utf-8")
+    write_page(path, config.to_yaml())
     command = [sys.executable, "-m", "numerai_lab", "run", str(path), "--runs-dir", str(place), "--resume", "--format", "json"]
     command += [word for name in given_plugins() for word in ("--plugin", name)]
     done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)

@@ -6,7 +6,6 @@ from typing import Self
 
 import numpy as np
 
-from numerai_lab.config.loading import load_recorded
 from numerai_lab.core.arrays import Float32, Float64, Int64
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import Progress
@@ -17,7 +16,6 @@ from numerai_lab.metrics.era import numerai_corr
 from numerai_lab.metrics.probes import Moments, NeighbourProbe, linear_probe
 from numerai_lab.metrics.single_features import known_target
 from numerai_lab.report.probes import RAW, Probed
-from numerai_lab.runs.layout import CONFIG
 from numerai_lab.runs.reading import Run
 from numerai_lab.studies.data_checks import overlap_of
 from numerai_lab.studies.inspection import evenly, first_seeds, honest_eras, restored_fits
@@ -43,7 +41,7 @@ def probed(run: Run, display: ProgressDisplay) -> list[Probed]:
     were given, and are scored on validation eras. Empty where the run keeps no fit, or either part has fewer than two eras
     with targets. Raises NlabError as `inspected` does.
     """
-    config = load_recorded(run.path / CONFIG)
+    config = run.config
     fits = first_seeds(restored_fits(run, config))
     if not fits:
         return []

@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from numerai_lab.config.plugins import given_plugins, load_plugins
 from numerai_lab.config.schema import Config
 from numerai_lab.config.yaml_file import parse_yaml
 from numerai_lab.core.errors import NlabError
+from numerai_lab.core.parents import end_with_parent
 from numerai_lab.core.processors import THREADS, threads_now
 from numerai_lab.fitting.run_context import ProgressDisplay
 from numerai_lab.fitting.run_facts import facts_now
@@ -267,20 +269,42 @@ def _run_all(spec: SweepSpec, configs: Sequence[Config], display: ProgressDispla
         for config in configs:
             yield 0, *run_or_error(config, spec.folder, display)
         return
-    from multiprocessing import get_context
-
     threads = str(max(1, threads_now() // len(configs)))
     memory = free_memory() // len(configs)
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, threads))
     try:
-        with ProcessPoolExecutor(len(configs), get_context("spawn"), load_plugins, (given_plugins(),)) as pool:
-            texts = [config.to_yaml() for config in configs]
-            outcomes = pool.map(_alone, texts, itertools.repeat(spec.folder), itertools.repeat(memory))
-            yield from ((place, *outcome) for place, outcome in enumerate(outcomes))
+        with _workers(len(configs)) as pool:
+            futures = [pool.submit(_alone, config.to_yaml(), spec.folder, memory) for config in configs]
+            for place, (config, future) in enumerate(zip(configs, futures, strict=True)):
+                try:
+                    yield place, *future.result()
+                except BrokenProcessPool:  # of a worker that was killed, this one or another
+                    yield place, *_once_more(config, spec.folder, memory)
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def _workers(number: int) -> ProcessPoolExecutor:
+    from multiprocessing import get_context
+
+    return ProcessPoolExecutor(number, get_context("spawn"), _begin, (os.getpid(), given_plugins()))
+
+
+def _begin(parent: int, plugins: tuple[str, ...]) -> None:
+    """Begins a worker process."""
+    end_with_parent(parent)
+    load_plugins(plugins)
+
+
+def _once_more(config: Config, folder: Path, memory: int) -> tuple[Path | None, str]:
+    """Runs a trial whose process was killed, or that of another trial beside it, in a process of its own."""
+    with _workers(1) as pool:
+        try:
+            return pool.submit(_alone, config.to_yaml(), folder, memory).result()
+        except BrokenProcessPool:
+            return None, "its process was killed, perhaps because memory ran out; take fewer --jobs"
 
 
 def _alone(text: str, folder: Path, memory: int) -> tuple[Path | None, str]:

@@ -1,6 +1,5 @@
 """`nlab unseal`: scores a variant of a finished run on the holdout, once, and the share of its gain that remains."""
 
-import io
 import json
 import math
 from collections.abc import Mapping
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from numerai_lab.config.loading import load_recorded
 from numerai_lab.config.placebos import Placebos
 from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError, NlabFailure, nearest
@@ -31,7 +29,7 @@ from numerai_lab.metrics.verdict import NOT_BEATEN
 from numerai_lab.report.page import redrawn
 from numerai_lab.report.tables import exported
 from numerai_lab.report.verdicts import judged, outcome
-from numerai_lab.runs.layout import CONFIG, HOLDOUT_LOOKS, HOLDOUT_SCORES, MANIFEST, PREDICTIONS
+from numerai_lab.runs.layout import HOLDOUT_LOOKS, HOLDOUT_SCORES, MANIFEST, PREDICTIONS
 from numerai_lab.runs.ledger import Holdout, Ledger, Look, already_looked_at
 from numerai_lab.runs.output_files import check_writable, replace_page
 from numerai_lab.runs.reading import Run, RunFiles, read_run
@@ -75,7 +73,7 @@ def unseal(
     enough rows, and saved models that do not predict the run's predictions byte by byte. None of these counts as a look.
     """
     run = read_run(path)
-    config = load_recorded(path / CONFIG)
+    config = run.config
     look = _asked(run, config, variant)
     ledger = Ledger(runs_dir or path.absolute().parent)
     for file in (ledger.path, path / MANIFEST):
@@ -140,8 +138,7 @@ def _check_same(run: Run, loaded: Loaded, splits: Splits, predictions: Predictio
     """Raises NlabFailure unless validation ids, targets and predictions equal those in the run folder, byte by byte."""
     import polars as pl
 
-    with io.BytesIO(run.content(PREDICTIONS)) as file:
-        recorded = pl.read_parquet(file)
+    recorded = run.table(PREDICTIONS)
     again = prediction_table(loaded.panel, splits, predictions)
     recorded = recorded.filter(pl.col("split").is_in(again["split"].unique().implode())).select(again.columns)
     if len(recorded) != len(again) or not recorded.select("id", "era", "target").equals(again.select("id", "era", "target")):

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from numerai_lab.config.loading import load_recorded
 from numerai_lab.config.placebos import Placebos
 from numerai_lab.config.schema import Config
 from numerai_lab.core.arrays import Float64
@@ -23,8 +22,7 @@ from numerai_lab.fitting.restored import Restored
 from numerai_lab.fitting.run_context import ProgressDisplay
 from numerai_lab.metrics.era import rank
 from numerai_lab.metrics.scoring import Column
-from numerai_lab.runs.layout import CONFIG
-from numerai_lab.runs.reading import FILES, Run, RunFiles
+from numerai_lab.runs.reading import Run, RunFiles
 from numerai_lab.storage.scratch import scratch
 
 if TYPE_CHECKING:
@@ -147,9 +145,7 @@ def predictor_of(run: Run, variant: str | None) -> Predictor:
 
     Raises NlabError for an unknown variant, one of a plug-in that is not portable, and a run folder that can't predict.
     """
-    if CONFIG in run.manifest.get(FILES, {}):  # older runs have no checksum of it
-        run.content(CONFIG)
-    facts, config = portable_of(run), load_recorded(run.path / CONFIG)
+    facts, config = portable_of(run), run.config
     refuse_contradiction(run, facts, config)
     remarks = []
     if variant is None:

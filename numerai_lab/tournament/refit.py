@@ -23,15 +23,17 @@ from numerai_lab.fitting.portable_facts import portable_facts
 from numerai_lab.fitting.restored import Restored
 from numerai_lab.fitting.run_context import ProgressDisplay, RunContext
 from numerai_lab.fitting.variants import check_methods, fit_generators, train_models
-from numerai_lab.runs.layout import MANIFEST, PORTABLE, REFITS
+from numerai_lab.runs.layout import MANIFEST, MODELS, PORTABLE, REFITS
 from numerai_lab.runs.output_files import check_writable, note_in_manifest
-from numerai_lab.runs.reading import FILES, Run, RunFiles, damaged_run, read_run
+from numerai_lab.runs.reading import FILES, SIGNED, Run, RunFiles, damaged_run, read_run
 from numerai_lab.storage.checksums import checksums
 from numerai_lab.storage.file_lock import Lock
 from numerai_lab.storage.folders import LOCK, built, cache_dir, key_of
 from numerai_lab.storage.scratch import scratch
+from numerai_lab.storage.signing import signature
 from numerai_lab.storage.stage_cache import STAGES, Cache
 from numerai_lab.storage.stamped_json import read_stamped, with_stamp
+from numerai_lab.storage.whole_files import write_whole
 from numerai_lab.tournament.prediction import Predictor
 
 FEWEST_ROWS = 2
@@ -130,10 +132,11 @@ def _refit(run: Run, variant: str, config: Config, loaded: Loaded, eras: tuple[i
     says = f"eras {span_text(eras, loaded.panel.dates)}"
     with built(folder.with_name(f"{variant}-{key}")) as work:
         facts = _trained(config, loaded, plan, work, display).model_copy(update={"refit": says})
-        (work / PORTABLE).write_text(facts.text(), encoding="utf-8")
+        write_whole(work / PORTABLE, facts.text().encode())
         written = [path for path in work.rglob("*") if path.is_file() and path.name != LOCK]
         record = _record(run, eras, key)
-        (work / MANIFEST).write_text(with_stamp({**record, FILES: checksums(written, work)}), encoding="utf-8")
+        signed = signature([path for path in written if path.parent.name == MODELS], work)
+        write_whole(work / MANIFEST, with_stamp({**record, FILES: checksums(written, work), SIGNED: signed}).encode())
     shutil.rmtree(folder, ignore_errors=True)
     folder.with_name(f"{variant}-{key}").rename(folder)
     manifest = read_stamped(folder / MANIFEST)
@@ -155,7 +158,7 @@ def _trained(config: Config, loaded: Loaded, plan: FitPlan, work: Path, display:
 
     def save(name: str, content: bytes) -> None:
         (work / name).parent.mkdir(parents=True, exist_ok=True)
-        (work / name).write_bytes(content)
+        write_whole(work / name, content)
 
     with scratch() as arrays, Cache(cache_dir() / STAGES) as cache:
         for store in loaded.stores.all:

@@ -96,11 +96,10 @@ def _rows_of(panel: Panel, eras: list[int], model: Plain) -> tuple[list[str], di
 
 def _predictions(run: RunFiles, columns: list[str]) -> "pl.DataFrame":
     """Predictions of val1 and val2, era by era."""
-    import io
 
     import polars as pl
 
-    table = pl.read_parquet(io.BytesIO(run.content(PREDICTIONS)))
+    table = run.table(PREDICTIONS)
     return table.filter(pl.col("split").is_in(["val1", "val2"])).select("id", "era", *columns)
 
 

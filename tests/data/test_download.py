@@ -29,14 +29,14 @@ NOON, LATER = "Mon, 01 Jan 2024 12:00:00 GMT", "Mon, 01 Jan 2024 13:00:00 GMT"
 Script = Callable[["Handler", int], None]
 
 
-def table(seed: int) -> bytes:
+def table(seed: int, n_rows: int = 26_000) -> bytes:
     """A parquet file of about 200 kB."""
     buffer = BytesIO()
-    pl.DataFrame({"x": np.random.default_rng(seed).normal(size=26_000)}).write_parquet(buffer)
+    pl.DataFrame({"x": np.random.default_rng(seed).normal(size=n_rows)}).write_parquet(buffer)
     return buffer.getvalue()
 
 
-OLD, NEW = table(1), table(2)
+OLD, NEW, LONGER = table(1), table(2), table(2, 60_000)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -288,7 +288,7 @@ def test_a_server_that_ignores_ranges_and_never_gets_further_is_given_up(site: S
 
 
 @pytest.mark.parametrize("honest", [True, False])
-@pytest.mark.parametrize("content", [NEW, OLD[::-1] + NEW])
+@pytest.mark.parametrize("content", [NEW, LONGER])
 def test_a_file_that_changes_between_requests_arrives_as_the_new_one(
     site: Site, target: Target, honest: bool, content: bytes
 ) -> None:
@@ -309,11 +309,11 @@ def test_a_file_that_changes_between_requests_arrives_as_the_new_one(
 def test_a_file_that_changed_its_size_only_is_fetched_anew(site: Site, target: Target) -> None:
     def script(handler: Handler, number: int) -> None:
         handler.well(120_000 if number == 1 else None)
-        site.content = OLD[::-1] + NEW
+        site.content = LONGER
 
     site.script = script
     target.fetch(site.url)
-    assert target.holds(OLD[::-1] + NEW)
+    assert target.holds(LONGER)
 
 
 def test_a_file_that_never_stops_changing_is_given_up(site: Site, target: Target) -> None:
@@ -523,3 +523,48 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(site: Site, tmp_path: P
     with pytest.raises(NlabError, match="can't be written .*choose another folder"):
         download(site.url, tmp_path / "taken" / "train.parquet")
     assert site.asked == []
+
+
+def test_a_server_that_sends_a_byte_now_and_then_is_given_up(site: Site, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloading, "RATE_SECONDS", 0.1)
+
+    def dribble(handler: Handler, number: int) -> None:
+        handler.send_response_only(200)
+        handler.send_header("Content-Length", str(len(OLD)))
+        handler.send_header("ETag", site.etag)
+        handler.end_headers()
+        for i in range(20):
+            handler.wfile.write(OLD[i : i + 1])
+            handler.wfile.flush()
+            time.sleep(0.02)
+
+    site.script = dribble
+    assert re.search(r"it sent [0-9]+ bytes in [0-9]+ seconds", target.refusal(site.url))
+    assert len(site.asked) <= 2 * downloading.ATTEMPTS
+    assert not target.path.exists()
+
+
+@pytest.mark.parametrize("length", ["9" * 5000, "-1", "3\u00b2", "1e3", ""])
+def test_a_length_that_is_no_number_of_bytes_is_one_sentence(length: str, site: Site, target: Target) -> None:
+    site.script = lambda handler, number: handler.send(200, OLD, Content_Length=length)
+    assert "can't be fetched" in target.refusal(site.url)
+    assert not target.path.exists()
+
+
+ADDRESSES = ("http://[::1/x", "http://a..b/x", f"http://{'a' * 300}.de/x", "gopher://x/y", "http://:80:90/")
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_a_redirect_to_what_is_no_address_is_one_sentence(address: str, site: Site, target: Target) -> None:
+    site.script = lambda handler, number: handler.send(302, Location=address)
+    assert "can't be fetched" in target.refusal(site.url)
+
+
+def test_pages_of_another_version_under_a_fitting_end_are_no_parquet_file(site: Site, target: Target) -> None:
+    buffer = BytesIO()
+    pl.DataFrame({"x": np.random.default_rng(0).integers(0, 5, 400_000)}).write_parquet(buffer)
+    whole = buffer.getvalue()
+    site.content = whole[:20_000] + OLD[20_000:60_000] + whole[60_000:]
+    assert len(site.content) == len(whole)
+    assert "is no whole parquet file" in target.refusal(site.url)
+    assert not target.path.exists()

@@ -1,0 +1,23 @@
+"""`nlab trust`: marks a run folder from elsewhere as one whose models may be opened."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from numerai_lab.cli.terminal import expanded, put
+
+
+def trust(
+    run: Annotated[Path, typer.Argument(callback=expanded, help="a finished run folder", show_default=False)],
+) -> None:
+    """Mark a run that somebody else made as trusted.
+
+    Its models are opened like those of your own runs from then on. Do it where you know who made it: a forged model can
+    end or hold the process that reads it, and a library with a fault may do what the model says.
+    """
+    from numerai_lab.runs.output_files import trusted
+    from numerai_lab.runs.reading import read_run
+
+    n_files = trusted(read_run(run))
+    put(f"{run}: trusted; {n_files} model files are marked as they are now")

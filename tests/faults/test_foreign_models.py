@@ -1,0 +1,181 @@
+"""Models of other people: opened in a process with limits until `nlab trust` marks them; and children that outlive nobody."""
+
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from numerai_lab.cli import contained
+from numerai_lab.core.errors import NlabError
+from numerai_lab.experiment import run
+from numerai_lab.report.page import redrawn
+from numerai_lab.runs.layout import MANIFEST
+from numerai_lab.runs.output_files import trusted
+from numerai_lab.runs.reading import CONTAINED, SIGNED, ForeignRun, read_run
+from numerai_lab.storage.signing import config_dir, signature, signed_digests
+from numerai_lab.storage.stamped_json import read_mapping, with_stamp
+from numerai_lab.studies import sweep
+from tests.conftest import Quiet, make_config
+from tests.forks import nlab
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config = make_config(
+        splits={"train": "1-60", "val1": "69-71", "val2": "80-82"},
+        model={"kind": "xgboost", "n_estimators": 3, "max_depth": 2},
+    )
+    return run(config, tmp_path_factory.mktemp("runs"), Quiet()).path
+
+
+@pytest.fixture
+def foreign(finished: Path, tmp_path: Path) -> Path:
+    """The run as another installation would have written it."""
+    folder = Path(shutil.copytree(finished, tmp_path / "run"))
+    write_manifest(folder, {SIGNED: {**read_mapping(folder / MANIFEST)[SIGNED], "hmac": "0" * 64}})
+    return folder
+
+
+def write_manifest(folder: Path, changes: dict[str, object]) -> None:
+    facts = read_mapping(folder / MANIFEST)
+    facts.pop("stamp")
+    (folder / MANIFEST).write_text(with_stamp({**facts, **changes}))
+
+
+def test_the_secret_is_for_its_owner_alone_and_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NLAB_CONFIG", str(tmp_path / "config"))
+    (tmp_path / "model").write_text("x")
+    first = signature([tmp_path / "model"], tmp_path)
+    assert stat.S_IMODE((config_dir() / "secret").stat().st_mode) == 0o600
+    assert signature([tmp_path / "model"], tmp_path) == first
+    assert signed_digests(first) == first["sha256"]
+    assert signed_digests({**first, "sha256": {"model": "0" * 64}}) == {}
+    for odd in (None, 3, {}, {"sha256": 3, "hmac": 3}, {"sha256": {}, "hmac": "\ud800"}):
+        assert signed_digests(odd) == {}
+    (config_dir() / "secret").unlink()
+    assert signed_digests(first) == {}
+    assert signature([tmp_path / "model"], tmp_path)["hmac"] != first["hmac"]
+    monkeypatch.setenv("NLAB_CONFIG", "/proc/no/such/folder")
+    assert signature([tmp_path / "model"], tmp_path) == {}
+
+
+def test_an_own_run_is_own_wherever_it_lies_and_a_changed_model_is_not_opened(finished: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(finished, tmp_path / "moved"))
+    done = read_run(folder)
+    assert done.own
+    redrawn(done)
+    assert read_run(folder).own
+    (model,) = (f"models/{path.name}" for path in (folder / "models").glob("baseline@0*"))
+    content = (folder / model).read_bytes()
+    facts = read_mapping(folder / MANIFEST)
+    (folder / model).write_bytes(content.replace(b"e", b"f", 1))
+    from numerai_lab.storage.checksums import checksum
+
+    write_manifest(folder, {"files": {**facts["files"], model: checksum(folder / model)}})  # forging a CRC takes no secret
+    with pytest.raises(NlabError, match=f"{model} is not what this installation wrote"):
+        redrawn(read_run(folder))
+
+
+def test_a_foreign_run_is_read_and_its_models_are_not_until_it_is_trusted(foreign: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = read_run(foreign)
+    assert not done.own
+    with pytest.raises(ForeignRun, match=r"from elsewhere, this installation did not write it; `nlab trust "):
+        redrawn(done)
+    monkeypatch.setenv(CONTAINED, "1")
+    redrawn(done)
+    monkeypatch.delenv(CONTAINED)
+    assert trusted(read_run(foreign)) == len(list((foreign / "models").iterdir()))
+    assert read_run(foreign).own
+    redrawn(read_run(foreign))
+
+
+def test_the_commands_say_from_elsewhere_and_open_it_in_a_process_of_its_own(foreign: Path) -> None:
+    shown = nlab("show", foreign)
+    assert shown.returncode == 0
+    assert "from elsewhere, this installation did not write it" in shown.stderr
+    drawn = nlab("open", foreign, "--redraw", BROWSER="true")
+    assert drawn.returncode == 0, drawn.stderr
+    assert "its models are opened in a process with limits" in drawn.stderr
+    assert drawn.stdout.strip() == str(foreign / "report.html")
+    assert nlab("trust", foreign).returncode == 0
+    assert "from elsewhere" not in nlab("show", foreign).stderr
+
+
+def test_a_forged_model_that_ends_its_reader_ends_the_command_in_a_sentence(foreign: Path) -> None:
+    (path,) = (foreign / "models").glob("baseline@0*.json")
+    model = json.loads(path.read_text())
+    for tree in model["learner"]["gradient_booster"]["model"]["trees"]:
+        tree["left_children"][0] = tree["right_children"][0] = 2**30
+    path.write_text(json.dumps(model))
+    facts = read_mapping(foreign / MANIFEST)
+    from numerai_lab.storage.checksums import checksums
+
+    write_manifest(foreign, {"files": checksums([foreign / name for name in facts["files"]], foreign)})
+    rows = next(Path(os.environ["NLAB_CACHE"]).glob("synthetic/*tiny*/live.parquet"))
+    done = nlab("predict", foreign, rows, "--out", foreign.parent / "out.csv")
+    assert done.returncode == 2, done.stderr
+    assert "is from elsewhere, and reading its models ended the process (SIG" in done.stderr
+    assert not (foreign.parent / "out.csv").exists()
+
+
+def test_a_contained_command_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = tmp_path / "slow"
+    slow.write_text("#!/bin/sh\nexec sleep 60\n")
+    slow.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(slow))
+    monkeypatch.setattr(contained, "SECONDS", 0.5)
+    start = time.monotonic()
+    with pytest.raises(NlabError, match="is from elsewhere, and reading its models took more than"):
+        contained.run_contained(tmp_path)
+    assert time.monotonic() - start < 10
+
+
+WORKER = """
+import os, sys, time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from numerai_lab.core.parents import end_with_parent
+if __name__ == "__main__":
+    pool = ProcessPoolExecutor(1, get_context("spawn"), end_with_parent, (os.getpid(),))
+    print(pool.submit(os.getpid).result(), flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_worker_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "worker.py"
+    script.write_text(WORKER)
+    with subprocess.Popen(
+        [sys.executable, script], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": os.getcwd()}
+    ) as parent:
+        assert parent.stdout is not None
+        worker = int(parent.stdout.readline())
+        parent.kill()
+    end = time.monotonic() + 10
+    while Path(f"/proc/{worker}").exists() and "Z" not in Path(f"/proc/{worker}/stat").read_text().split()[2]:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def killed_for_one_seed(text: str, folder: Path, memory: int) -> tuple[Path | None, str]:
+    """A trial: that of seed 1 is killed, as a machine without memory does."""
+    if "- 1" in text:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return folder, ""
+
+
+def test_a_killed_trial_is_a_sentence_and_the_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "_alone", killed_for_one_seed)
+    from types import SimpleNamespace
+
+    spec = SimpleNamespace(folder=tmp_path)
+    outcomes = list(sweep._run_all(spec, [make_config(seeds=[seed]) for seed in (0, 1, 2)], Quiet()))  # type: ignore[arg-type]
+    assert [folder for folder, _ in outcomes] == [tmp_path, None, tmp_path]
+    assert outcomes[1][1].startswith("its process was killed")

@@ -1,0 +1,178 @@
+"""Manifests, cards and tables of wrong types, made up by the hundred: each is read, or refused in a sentence.
+
+300 here, 5,000 in `make soak`; every command that reads a run reads each of them.
+"""
+
+import shutil
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from numerai_lab.cli.app import app
+from numerai_lab.core.errors import NlabError
+from numerai_lab.experiment import run
+from numerai_lab.runs.layout import CONFIG, MANIFEST, PER_ERA, PORTABLE, PREDICTIONS, SCORES
+from numerai_lab.runs.manifest import Manifest, checked
+from numerai_lab.storage.stamped_json import STAMP, read_mapping, with_stamp
+from tests.conftest import Quiet, make_config, reseal
+from tests.faults.test_foreign_text import ESCAPE
+from tests.faults.test_fuzz import soon
+
+ODD: tuple[Any, ...] = (
+    *(None, True, 0, -1, 3, 2**63, 10**400, 0.5, -1e308, float("nan"), float("inf"), "", "x", "1", ESCAPE, "../../x", "n" * 300),
+    *([], [None], ["x"], [[]], [{}], [-1], [1e300], [10**400], {}, {"a": 1}, {"a": {"seconds": "x"}}, {"a": [1]}, {"": None}),
+)
+COLUMNS = (
+    pl.lit(None),
+    *(pl.lit(value) for value in (True, 3, -1, 1e300, "x", "../x", "1.5", "\x1b[2J", "a\nb", b"x")),
+    pl.lit([1.0]),
+    pl.struct(pl.lit(1).alias("a")),
+    pl.lit(float("nan")),
+    pl.lit(float("inf")),
+    pl.lit("2026-01-02").str.to_date(),
+)
+COMMANDS = (
+    ["show", "RUN"],
+    ["show", "RUN", "--format", "json"],
+    ["compare", "RUN", "GOOD"],
+    ["compare", "RUN", "GOOD", "--only-changed"],
+    ["list", "runs", "--runs-dir", "RUNS"],
+    ["open", "RUN", "--redraw"],
+    ["inspect", "RUN", "--rows"],
+    ["predict", "RUN", "FILE", "--out", "OUT.csv"],
+    ["power", "CONFIG", "--run", "RUN"],
+)
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config = make_config(
+        splits={"train": "1-60", "val1": "69-71", "val2": "80-82"},
+        augmenters={"cut": {"kind": "cutout"}},
+        variants={"baseline": {}, "cut": {"augment": ["cut"]}},
+    )
+    return run(config, tmp_path_factory.mktemp("runs"), Quiet()).path
+
+
+def paths_in(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The paths to every value of JSON, at most three of a list."""
+    yield path
+    inner = value.items() if isinstance(value, dict) else enumerate(value[:3]) if isinstance(value, list) else ()
+    for key, one in inner:
+        yield from paths_in(one, (*path, key))
+
+
+def changed(facts: Any, path: tuple[Any, ...], value: Any) -> Any:
+    """The facts with another value at a path; `...` takes the key away."""
+    if not path:
+        return value
+    copy: Any = dict(facts) if isinstance(facts, dict) else list(facts)
+    if len(path) == 1 and value is ...:
+        del copy[path[0]]
+    else:
+        copy[path[0]] = changed(copy[path[0]], path[1:], value)
+    return copy
+
+
+def forge(folder: Path, rng: np.random.Generator) -> str:
+    """Changes a manifest, a card or a table, and its checksums; returns what was changed."""
+    name = str(rng.choice([MANIFEST, MANIFEST, MANIFEST, PORTABLE, SCORES, PER_ERA, PREDICTIONS]))
+    path = folder / name
+    if name in (MANIFEST, PORTABLE):
+        facts = read_mapping(path)
+        facts.pop(STAMP)
+        for _ in range(int(rng.integers(1, 3))):
+            places = [place for place in paths_in(facts) if place and place[0] != "files"]
+            place = places[int(rng.integers(len(places)))]
+            value = [*ODD, ...][int(rng.integers(len(ODD) + 1))]
+            facts = changed(facts, place, value)
+            name += f" {'.'.join(map(str, place))}={value!r:.30}"
+        path.write_text(with_stamp(facts))
+    else:
+        table = pl.read_csv(path) if name == SCORES else pl.read_parquet(path)
+        column = str(rng.choice(table.columns))
+        which = int(rng.integers(len(COLUMNS) + 2))
+        table = table.drop(column) if which >= len(COLUMNS) else table.with_columns(COLUMNS[which].alias(column))
+        table = table.head(int(rng.choice([0, 1, len(table)])))
+        name += f" {column}: {which}, {len(table)} rows"
+        try:
+            table.write_csv(path) if name.startswith(SCORES) else table.write_parquet(path)
+        except pl.exceptions.PolarsError:  # a CSV has no lists
+            path.write_text("a,b\n1,2\n")
+    if not name.startswith(MANIFEST):
+        reseal(folder)
+    return name
+
+
+def outcome(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    """The exit code of a command, run here, and what it says; any error that is no sentence is raised."""
+    code = 0
+    try:
+        app(arguments, prog_name="nlab", standalone_mode=False)
+    except NlabError as error:
+        print(error, file=sys.stderr)
+        code = error.exit_code
+    said = capsys.readouterr()
+    return code, said.out + said.err
+
+
+@pytest.mark.parametrize("n_inputs", [40, pytest.param(5000, marks=pytest.mark.soak)])
+def test_whatever_a_folder_holds_every_command_reads_or_refuses_it(
+    n_inputs: int, good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webbrowser.open", lambda _: True)
+    rows = pl.read_parquet(good / PREDICTIONS).head(0)
+    rows.write_parquet(tmp_path / "rows.parquet")
+    counts: dict[int, int] = {}
+    for i in range(n_inputs):
+        runs = tmp_path / f"runs{i}"
+        shutil.copytree(good, runs / "good")
+        shutil.copytree(good, runs / "run")
+        what = forge(runs / "run", np.random.default_rng(i))
+        names = {"RUN": runs / "run", "GOOD": runs / "good", "RUNS": runs, "CONFIG": good / CONFIG}
+        names |= {"FILE": tmp_path / "rows.parquet", "OUT.csv": tmp_path / "out.csv"}
+        for command in COMMANDS:
+            with soon(f"{i}: {what}: {command[0]}"), warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # 1e300 is a number too
+                try:
+                    code, said = outcome([str(names.get(word, word)) for word in command], capsys)
+                except Exception as error:
+                    raise AssertionError(f"input {i}: {what}: {command[0]}: {error!r}") from error
+            assert not {"\x1b", "\x07", "\x9b"} & {*said}, (i, what, command[0])
+            counts[code] = counts.get(code, 0) + 1
+        shutil.rmtree(runs)
+    assert set(counts) <= {0, 1, 2}
+    assert counts[2] > len(COMMANDS)
+    assert counts[0] > len(COMMANDS)
+
+
+def test_one_odd_run_stops_no_comparison_and_no_list(good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("good", "odd", "other"):
+        shutil.copytree(good, tmp_path / name)
+    facts = read_mapping(tmp_path / "odd" / MANIFEST)
+    facts.pop(STAMP)
+    (tmp_path / "odd" / MANIFEST).write_text(with_stamp(changed(facts, ("scoring", "reference"), "nobody")))
+    (tmp_path / "other" / MANIFEST).write_text(with_stamp(changed(facts, ("stages",), {"a": 3})))
+    for command in (["list", "runs", "--runs-dir", str(tmp_path)], ["compare", *map(str, sorted(tmp_path.iterdir()))]):
+        code, said = outcome(command, capsys)
+        assert code == 0
+        assert "good" in said
+        assert "odd" in said
+        assert "other" in said
+
+
+def test_the_schema_takes_what_runs_write_and_names_what_is_wrong(good: Path) -> None:
+    facts = read_mapping(good / MANIFEST)
+    Manifest.model_validate(facts)
+    assert {name for name, field in Manifest.model_fields.items() if field.is_required()} <= facts.keys()
+    wrong = ((("cv",), 3, "cv"), (("stages", "data", "seconds"), "x", "stages.data.seconds"), (("command",), [None], "command.0"))
+    for path, value, where in wrong:
+        forged = changed(facts, path, value)
+        with pytest.raises(ValueError, match=f"manifest.json: {where}: input should be"):
+            checked(forged)

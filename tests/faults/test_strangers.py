@@ -1,0 +1,29 @@
+"""A table of commands and attacks on the run folder that they read: exit codes 0, 1 or 2, whatever lies there; in `make soak`."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from numerai_lab.experiment import run
+from tests.conftest import Quiet, make_config, quick
+from tests.faults.strangers import COMMANDS, table
+
+
+@pytest.mark.soak
+def test_every_command_survives_every_attack(tmp_path: Path) -> None:
+    config = make_config(
+        generators={"p": quick("pca")},
+        augmenters={"cut": {"kind": "cutout"}},
+        variants={"baseline": {}, "raw+p": {"features": ["raw", "p"]}, "cut": {"augment": ["cut"]}},
+    )
+    run(config, tmp_path / "runs", Quiet()).path.rename(tmp_path / "base")
+    (tmp_path / "config.yaml").write_text(config.to_yaml())
+    shutil.copy(next(Path(os.environ["NLAB_CACHE"]).glob("synthetic/*tiny*/live.parquet")), tmp_path)
+    print(f"\n{'':45}", *(f"{name:>8}" for name in COMMANDS))
+    wrong = []
+    for attack, codes in table(tmp_path):
+        print(f"{attack:45}", *(f"{code:>8}" for code in codes.values()), flush=True)
+        wrong += [f"{attack}: {command}: {code}" for command, code in codes.items() if code not in ("0", "1", "2")]
+    assert wrong == []
