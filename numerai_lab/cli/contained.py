@@ -11,8 +11,8 @@ from threading import Timer
 from numerai_lab.cli.terminal import say
 from numerai_lab.core.errors import NlabError
 
-SECONDS = 600
-"""Time that a contained command has."""
+SECONDS = 3600
+"""Time that a contained command has: training again on all eras takes most of an hour."""
 LEAST_MEMORY = 2 * 10**9
 
 

@@ -136,12 +136,18 @@ def ways_out(run: Path) -> dict[str, dict[str, str]]:
     return messages
 
 
+def _are_names(kinds: Any) -> bool:
+    """Whether the kinds of a plug-in are lists of names by family."""
+    lists = list(kinds.values()) if isinstance(kinds, dict) else [None]
+    return all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in lists)
+
+
 def recorded(run: Path) -> list[Any]:
     """What a run folder says of its plug-ins; nothing where it says nothing, or the file is damaged."""
     try:
         record = json.loads(read_plain(run / RECORD).decode())
         texts = ("name", "give", "sha256")
         whole = [plugin for plugin in record if all(isinstance(plugin[key], str) for key in texts)]
-        return [plugin for plugin in whole if isinstance(plugin["kinds"], dict)]
-    except (OSError, ValueError, KeyError, TypeError):
+        return [plugin for plugin in whole if _are_names(plugin["kinds"])]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []

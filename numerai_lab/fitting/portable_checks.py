@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from numerai_lab.config.default_variants import RAW
 from numerai_lab.config.schema import Config
 from numerai_lab.core.panel import BIN_TOP
-from numerai_lab.fitting.portable import Cells, Portable, VariantFacts
+from numerai_lab.fitting.portable import Cells, EraCalendar, Portable, VariantFacts
 from numerai_lab.runs.layout import PORTABLE
 from numerai_lab.runs.reading import RunFiles, damaged_run
 
@@ -33,7 +33,7 @@ def _contradictions(facts: Portable, config: Config) -> Iterator[str]:
         yield "data lacks a key"
     if facts.seeds != tuple(config.seeds):
         yield "seeds are not those of the config"
-    if not 0 < facts.live_era < 2**31 or (facts.calendar and facts.calendar.days_per_era < 1):
+    if not 0 < facts.live_era < 2**31 or (facts.calendar and not _possible(facts.calendar)):
         yield "eras are counted from no possible number"
     yield from (f"feature set {name} holds other features" for name, of in facts.sets.items() if not of or not {*of} <= known)
     for name, part in facts.generators.items():
@@ -42,6 +42,10 @@ def _contradictions(facts: Portable, config: Config) -> Iterator[str]:
     for name, variant in facts.variants.items():
         if not _as_in_config(name, variant, config) or not _complete(name, variant, facts, config):
             yield f"variant {name} is not that of the config"
+
+
+def _possible(calendar: EraCalendar) -> bool:
+    return 0 < calendar.days_per_era < 10_000 and abs(calendar.offset) < 2**31
 
 
 def _known_units(cells: Cells) -> bool:

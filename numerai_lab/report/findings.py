@@ -51,8 +51,9 @@ def likeness(run: Run, variants: Sequence[str]) -> Likeness:
     seeds = {name: [column for column in there if column.rpartition("@")[0] == name] or [name] for name in variants}
     columns = [column for own in seeds.values() for column in own]
     predictions = run.table(PREDICTIONS, ["era", "split", *columns])
-    if not all(predictions[name].dtype.is_numeric() for name in ("era", *columns)):
-        raise damaged_run(run.path, f"{PREDICTIONS} holds predictions that are no numbers")
+    numbers = all(predictions[name].dtype.is_numeric() for name in ("era", *columns))
+    if not numbers or predictions["split"].dtype != pl.String:
+        raise damaged_run(run.path, f"{PREDICTIONS} holds predictions that are no numbers, or no names of splits")
     table = predictions.filter(pl.col("split").is_in(("val1", "val2")))
     if not len(table):
         raise damaged_run(run.path, f"{PREDICTIONS} holds no rows of validation")

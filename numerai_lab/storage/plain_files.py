@@ -43,8 +43,9 @@ def read_plain(path: Path, most: int = MOST_TEXT, *, links: bool = False) -> byt
         raise ValueError(f"{path.name} {why}")
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if links else os.O_NOFOLLOW)
     with os.fdopen(os.open(path, flags), "rb") as file:
-        content = file.read(most + 1)
-    if len(content) > most:  # it grew since
+        # A read allocates what is asked for at once; one byte more tells of a file that grew.
+        content = file.read(min(most, os.fstat(file.fileno()).st_size) + 1)
+    if len(content) > most:
         raise ValueError(f"{path.name} has more than {human_bytes(most)}")
     return content
 

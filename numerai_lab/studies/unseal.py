@@ -32,7 +32,7 @@ from numerai_lab.report.verdicts import judged, outcome
 from numerai_lab.runs.layout import HOLDOUT_LOOKS, HOLDOUT_SCORES, MANIFEST, PREDICTIONS
 from numerai_lab.runs.ledger import Holdout, Ledger, Look, already_looked_at
 from numerai_lab.runs.output_files import check_writable, replace_page
-from numerai_lab.runs.reading import Run, RunFiles, read_run
+from numerai_lab.runs.reading import Run, RunFiles, damaged_run, read_run
 
 if TYPE_CHECKING:
     import polars as pl
@@ -226,7 +226,12 @@ def _earlier_looks(run: Run) -> list[dict[str, Any]]:
     """Earlier looks through this run folder. Raises NlabError where their record is damaged."""
     if not (run.path / HOLDOUT_LOOKS).is_file():
         return []
-    looks: list[dict[str, Any]] = json.loads(run.content(HOLDOUT_LOOKS))["looks"]
+    try:
+        looks: list[dict[str, Any]] = json.loads(run.content(HOLDOUT_LOOKS))["looks"]
+        if not all(isinstance(row, dict) for look in looks for row in look["scores"]):
+            raise ValueError("its scores are no rows")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise damaged_run(run.path, f"{HOLDOUT_LOOKS}: {error}") from error
     return looks
 
 

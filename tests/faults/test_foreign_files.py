@@ -1,6 +1,7 @@
 """What other people's files may not do: write elsewhere, be waited for, fill the memory, or pass for what was written."""
 
 import ast
+import json
 import os
 import re
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 import numerai_lab
 from numerai_lab.cli.open import open_
 from numerai_lab.config.loading import load_config
+from numerai_lab.config.stand_ins import RECORD, ways_out
 from numerai_lab.core.errors import NlabError, NlabFailure
 from numerai_lab.experiment import RunOptions, run
 from numerai_lab.report.comparison import compare
@@ -276,3 +278,11 @@ def test_damaged_predictions_are_noticed_when_a_report_is_drawn_from_them(folder
     with pytest.raises(NlabError, match=r"damaged run folder \(predictions.parquet"):
         redrawn(read_run(folder))
     assert (folder / "report.html").read_bytes() == before
+
+
+@pytest.mark.parametrize("kinds", [3, [], {"generators": 3}, {"generators": [{}]}, {"generators": "x"}])
+def test_an_odd_record_of_plugins_is_passed_over(kinds: object, folder: Path) -> None:
+    record = [{"name": "x", "give": "--plugin x", "sha256": "0", "kinds": kinds}]
+    (folder / RECORD).write_text(json.dumps(record))
+    assert not any(ways_out(folder).values())
+    assert read_run(folder).config.name == "test"

@@ -202,6 +202,7 @@ def test_a_holdout_that_can_not_be_scored_is_no_look(tmp_path: Path) -> None:
     done = run(small, tmp_path / "runs", Quiet())
     text = (done.path / "config.yaml").read_text()
     (done.path / "config.yaml").write_text(text.replace("least_rows: 20", "least_rows: 81"))
+    reseal(done.path)
     with pytest.raises(NlabError, match="fewer than 81 rows"):
         unseal(done.path, "two", Quiet())
     assert Ledger(done.path.parent).looks() == ([], [])
