@@ -151,7 +151,7 @@ def read_run(path: Path) -> Run:
     import polars as pl
 
     if (path / ERROR_TEXT).exists():
-        raise NlabError(f"{path}: this run failed ({_failure(path)})")
+        raise NlabError(f"{path}: this run failed ({failure_text(path)})")
     if not (path / MANIFEST).is_file():
         raise NlabError(f"{path}: not a run folder (no {MANIFEST})")
     try:
@@ -213,7 +213,7 @@ def parquet_table(path: Path) -> "pl.DataFrame":
         raise ValueError(error) from error
 
 
-def _failure(path: Path) -> str:
+def failure_text(path: Path) -> str:
     """The last line of failed.txt."""
     try:
         lines = read_plain(path / ERROR_TEXT).decode(errors="replace").strip().splitlines()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from numerai_lab.core.errors import NlabError
 from numerai_lab.runs.layout import CONFIG, ERROR_TEXT, MANIFEST, PER_ERA, SCORES, UNFINISHED
 from numerai_lab.runs.query_schema import COLUMNS, TABLES, Column
-from numerai_lab.runs.reading import RunFiles, damaged_run, parquet_table, read_manifest
+from numerai_lab.runs.reading import RunFiles, damaged_run, failure_text, parquet_table, read_manifest
 
 if TYPE_CHECKING:
     import polars as pl
@@ -77,8 +77,7 @@ def _folders(runs_dir: Path) -> Iterator[Path]:
 def _run_row(path: Path) -> tuple[dict[str, Any], RunFiles | None]:
     """The row of a folder, and its manifest where it is a finished run."""
     if (path / ERROR_TEXT).is_file():
-        lines = (path / ERROR_TEXT).read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return _blank(path.name, "failed", lines[-1] if lines else ""), None
+        return _blank(path.name, "failed", failure_text(path)), None
     if path.name.startswith(UNFINISHED):
         return _blank(path.name, "unfinished", ""), None
     try:
