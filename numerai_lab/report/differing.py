@@ -1,22 +1,17 @@
 """Config keys whose values differ between runs."""
 
-import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from numerai_lab.config.yaml_file import parse_yaml
-from numerai_lab.core.errors import NlabError
 from numerai_lab.report.tables import short
-from numerai_lab.runs.layout import CONFIG
 from numerai_lab.runs.reading import Run
-from numerai_lab.runs.run_tables import flat
+from numerai_lab.runs.run_tables import config_values, flat
 
 if TYPE_CHECKING:
     import polars as pl
 
 RUNS_SHOWN, KEYS_SHOWN = 20, 8
 """Most runs, and most keys, whose differences are printed in lines."""
-ALIAS = re.compile(r"(?m)(^|[\s\[{,:-])[*&][^\s*&]")
 KEYS = ("name",)
 """Keys whose differences mean nothing."""
 
@@ -28,7 +23,7 @@ def differing(runs: Sequence[Run]) -> "pl.DataFrame":
     """
     import polars as pl
 
-    flat = {run.name: dict(flat(_config(run))) for run in runs}
+    flat = {run.name: dict(flat(config_values(run))) for run in runs}
     keys = dict.fromkeys(key for values in flat.values() for key in values if key not in KEYS)
     changed_keys = [key for key in keys if len({repr(values.get(key, "")) for values in flat.values()}) > 1]
     columns = {key: short([values.get(key, "") for values in flat.values()]) for key in changed_keys}
@@ -44,7 +39,7 @@ def with_config(table: "pl.DataFrame", runs: Sequence[Run]) -> tuple["pl.DataFra
 
 def lines_of_differences(runs: Sequence[Run]) -> list[str]:
     """A line for each run with the values of the keys that differ; of many runs or keys their number and names."""
-    configs = differing([run for run in runs if _config(run)])  # scored files have none
+    configs = differing([run for run in runs if config_values(run)])  # scored files have none
     keys = configs.columns[1:]
     if not keys:
         return []
@@ -57,19 +52,3 @@ def lines_of_differences(runs: Sequence[Run]) -> list[str]:
         values = [f"{key} {row[key]}" for key in keys[:KEYS_SHOWN] if row[key] != ""]
         lines.append(f"{row['run']}: {', '.join(values) or 'none of these keys'}{more}")
     return lines
-
-
-def _config(run: Run) -> Any:
-    import yaml
-
-    try:
-        text = run.content(CONFIG).decode(errors="replace")
-        if ALIAS.search(text):  # may be large beyond measure
-            return parse_yaml(text, str(run.path / CONFIG))
-    except NlabError:  # one run with a damaged config stops no comparison
-        return {}
-    try:
-        # The C loader is ten times as fast and as safe; the run itself was loaded by the strict one.
-        return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (yaml.YAMLError, ValueError, AttributeError, TypeError, KeyError, RecursionError):
-        return {}

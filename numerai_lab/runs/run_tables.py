@@ -1,9 +1,11 @@
 """All run folders of a place as tables: what `nlab query` reads. Folders that can't be read are rows that say so."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from numerai_lab.config.yaml_file import parse_yaml
 from numerai_lab.core.errors import NlabError
 from numerai_lab.runs.layout import CONFIG, ERROR_TEXT, MANIFEST, PER_ERA, SCORES, UNFINISHED
 from numerai_lab.runs.query_schema import COLUMNS, TABLES, Column
@@ -26,6 +28,10 @@ SCORE_COLUMNS = {
     "verdict": "verdict",
 }
 """Columns of `variants` by those of scores.csv that they are."""
+
+
+ALIAS = re.compile(r"(?m)(^|[\s\[{,:-])[*&][^\s*&]")
+"""An alias or an anchor of YAML, or what looks like one."""
 
 
 def run_tables(runs_dir: Path, wanted: Sequence[str]) -> dict[str, "pl.DataFrame"]:
@@ -156,13 +162,21 @@ def _settings(run: RunFiles) -> Iterator[dict[str, Any]]:
 
 def settings_of(run: RunFiles) -> Iterator[tuple[str, Any]]:
     """Every dotted key of a run's config.yaml with its value; nothing where that can't be read."""
+    yield from flat(config_values(run))
+
+
+def config_values(run: RunFiles) -> Any:
+    """The values of config.yaml as they stand there; empty where it is damaged, which stops no table of many runs."""
     import yaml
 
     try:
-        content = yaml.load(run.content(CONFIG), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (NlabError, OSError, yaml.YAMLError, ValueError, RecursionError):
-        return
-    yield from flat(content)
+        text = run.content(CONFIG).decode(errors="replace")
+        if ALIAS.search(text):  # may be large beyond measure
+            return parse_yaml(text, str(run.path / CONFIG))
+        # The C loader is ten times as fast and as safe; the run itself was loaded by the strict one.
+        return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (NlabError, yaml.YAMLError, ValueError, AttributeError, TypeError, KeyError, RecursionError):
+        return {}
 
 
 def flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
