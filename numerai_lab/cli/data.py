@@ -47,7 +47,7 @@ def synth(
     if out.exists():
         raise NlabError(f"--out: {out} exists already; name a new folder")
     if dry_run:
-        print(_size_line(size, layout))
+        put(_size_line(size, layout))
         return
     if oracle and layout != "v5":
         raise NlabError(f"--oracle: the layout {layout} has no feature sets to put it in; leave out --layout")

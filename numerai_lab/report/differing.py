@@ -23,11 +23,11 @@ def differing(runs: Sequence[Run]) -> "pl.DataFrame":
     """
     import polars as pl
 
-    flat = {run.name: dict(flat(config_values(run))) for run in runs}
-    keys = dict.fromkeys(key for values in flat.values() for key in values if key not in KEYS)
-    changed_keys = [key for key in keys if len({repr(values.get(key, "")) for values in flat.values()}) > 1]
-    columns = {key: short([values.get(key, "") for values in flat.values()]) for key in changed_keys}
-    return pl.DataFrame({"run": list(flat), **columns}, schema=dict.fromkeys(("run", *changed_keys), pl.String))
+    by_run = {run.name: dict(flat(config_values(run))) for run in runs}
+    keys = dict.fromkeys(key for values in by_run.values() for key in values if key not in KEYS)
+    changed_keys = [key for key in keys if len({repr(values.get(key, "")) for values in by_run.values()}) > 1]
+    columns = {key: short([values.get(key, "") for values in by_run.values()]) for key in changed_keys}
+    return pl.DataFrame({"run": list(by_run), **columns}, schema=dict.fromkeys(("run", *changed_keys), pl.String))
 
 
 def with_config(table: "pl.DataFrame", runs: Sequence[Run]) -> tuple["pl.DataFrame", list[str]]:
