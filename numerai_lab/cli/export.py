@@ -41,7 +41,7 @@ def export(
             stop("--mlflow copies a whole run; leave --generator, --augmenter and --out out")
         from numerai_lab.studies.mlflow_export import export_to_mlflow
 
-        print(f"{mlflow}: MLflow run {export_to_mlflow(run, mlflow)}")
+        put(f"{mlflow}: MLflow run {export_to_mlflow(run, mlflow)}")
     elif out is None:
         stop("name the file by --out")
     elif augmenter is not None and generator is None:
