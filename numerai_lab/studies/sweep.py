@@ -6,7 +6,6 @@ import logging
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,11 +16,9 @@ import yaml
 from numerai_lab.cluster.connection import ClusterConnection
 from numerai_lab.cluster.runs import runs_on
 from numerai_lab.config.loading import load_config
-from numerai_lab.config.plugins import given_plugins, load_plugins
 from numerai_lab.config.schema import Config
 from numerai_lab.config.yaml_file import parse_yaml
 from numerai_lab.core.errors import NlabError
-from numerai_lab.core.parents import end_with_parent
 from numerai_lab.core.processors import THREADS, threads_now
 from numerai_lab.fitting.run_context import ProgressDisplay
 from numerai_lab.fitting.run_facts import facts_now
@@ -35,12 +32,16 @@ from numerai_lab.studies.choice import stamp
 from numerai_lab.studies.objective import NO_CHANGE, Change, SweepObjective, objective_of
 from numerai_lab.studies.proposals import axis, study_of, tell
 from numerai_lab.studies.repeated_runs import reusable_runs, run_folders, run_or_error
+from numerai_lab.studies.worker_pool import once_more, workers
 
 log = logging.getLogger("nlab")
 """Variables that set the number of threads of libraries; parallel trials share the cores."""
 
 Values = Mapping[str, Any]
 """Config key → the value that a trial gives it."""
+
+
+KILLED = "its process was killed, perhaps because memory ran out; take fewer --jobs"
 
 
 @dataclass(frozen=True)
@@ -274,37 +275,16 @@ def _run_all(spec: SweepSpec, configs: Sequence[Config], display: ProgressDispla
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, threads))
     try:
-        with _workers(len(configs)) as pool:
+        with workers(len(configs)) as pool:
             futures = [pool.submit(_alone, config.to_yaml(), spec.folder, memory) for config in configs]
             for place, (config, future) in enumerate(zip(configs, futures, strict=True)):
                 try:
                     yield place, *future.result()
                 except BrokenProcessPool:  # of a worker that was killed, this one or another
-                    yield place, *_once_more(config, spec.folder, memory)
+                    yield place, *(once_more(_alone, config.to_yaml(), spec.folder, memory) or (None, KILLED))
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
-
-
-def _workers(number: int) -> ProcessPoolExecutor:
-    from multiprocessing import get_context
-
-    return ProcessPoolExecutor(number, get_context("spawn"), _begin, (os.getpid(), given_plugins()))
-
-
-def _begin(parent: int, plugins: tuple[str, ...]) -> None:
-    """Begins a worker process."""
-    end_with_parent(parent)
-    load_plugins(plugins)
-
-
-def _once_more(config: Config, folder: Path, memory: int) -> tuple[Path | None, str]:
-    """Runs a trial whose process was killed, or that of another trial beside it, in a process of its own."""
-    with _workers(1) as pool:
-        try:
-            return pool.submit(_alone, config.to_yaml(), folder, memory).result()
-        except BrokenProcessPool:
-            return None, "its process was killed, perhaps because memory ran out; take fewer --jobs"
 
 
 def _alone(text: str, folder: Path, memory: int) -> tuple[Path | None, str]:

@@ -175,7 +175,7 @@ def test_a_killed_trial_is_a_sentence_and_the_others_go_on(tmp_path: Path, monke
     monkeypatch.setattr(sweep, "_alone", killed_for_one_seed)
     from types import SimpleNamespace
 
-    spec = SimpleNamespace(folder=tmp_path)
+    spec = SimpleNamespace(folder=tmp_path, cluster=None)
     outcomes = list(sweep._run_all(spec, [make_config(seeds=[seed]) for seed in (0, 1, 2)], Quiet()))  # type: ignore[arg-type]
-    assert [folder for folder, _ in outcomes] == [tmp_path, None, tmp_path]
-    assert outcomes[1][1].startswith("its process was killed")
+    assert [folder for _, folder, _ in outcomes] == [tmp_path, None, tmp_path]
+    assert outcomes[1][2].startswith("its process was killed")
