@@ -19,6 +19,7 @@ from numerai_lab.models.xgboost_parts import part_of
 from numerai_lab.storage.resumable import fit_context
 from numerai_lab.storage.scratch import scratch
 from numerai_lab.storage.stage_cache import Cache
+from numerai_lab.storage.whole_files import write_whole
 
 
 def train_part(config: Config, job: Mapping[str, Any], display: ProgressDisplay) -> str:
@@ -50,7 +51,7 @@ def train_part(config: Config, job: Mapping[str, Any], display: ProgressDisplay)
             fitted = model.fit(replace(stream, part=part, n_parts=int(job["n_parts"])), rng_for(seed, "model"), keeping)
         suffix, content = fitted.saved()
     path = Path(job["folder"]) / f"model-{part}{suffix}"
-    path.write_bytes(content)
+    write_whole(path, content)
     return str(path)
 
 
