@@ -3,7 +3,7 @@ VENV := .venv
 NLAB := $(VENV)/bin/nlab
 WORKERS ?= 2
 
-.PHONY: run test check bench bench-scoring bench-busy bench-cluster bench-umap bench-umap-full bench-full bench-full-mlp bench-wide bench-embeddings same-predictions audit methods controls controls-faults soak simulate calibrate docs docs-pages clean
+.PHONY: run test check bench bench-scoring bench-busy bench-cluster bench-umap bench-umap-full bench-full bench-full-mlp bench-wide bench-embeddings same-predictions audit methods controls controls-faults soak resources simulate calibrate docs docs-pages clean
 
 run: $(VENV)/.installed
 	$(NLAB) run configs/quickstart.yaml
@@ -86,6 +86,10 @@ controls-faults: $(VENV)/.installed-dev
 # Thirty kills of a run of each generator and augmenter, 100,000 mutated files for each reader: hours.
 soak: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -s -m soak
+
+# A thousand stages under a limit of 256 descriptors, twenty runs in one process, a list of ten thousand cache entries: minutes.
+resources: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m pytest -m resources tests/storage
 
 # What the statistics promise, on simulated tournaments and on 100 real runs: most of an hour. SIMULATED=FOLDER keeps the runs' scores.
 simulate: $(VENV)/.installed-dev

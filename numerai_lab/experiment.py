@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from numerai_lab.config.installed import refuse_absent
 from numerai_lab.config.placebos import Placebos, placebos_of, unequal
 from numerai_lab.config.schema import Config
+from numerai_lab.core.shared_matrix import SharedMatrix
 from numerai_lab.core.splits import Splits
 from numerai_lab.data.reader import Loaded
 from numerai_lab.fitting.estimate import EstimateInputs, need, refuse_too_much
@@ -33,8 +34,10 @@ from numerai_lab.runs.layout import CONFIG, PER_ERA, PORTABLE, PREDICTIONS, SCOR
 from numerai_lab.runs.reading import Run, read_run
 from numerai_lab.runs.writing import RunFolder, new_run
 from numerai_lab.storage.folders import cache_dir
+from numerai_lab.storage.machine import free_memory
 from numerai_lab.storage.scratch import Scratch, scratch
 from numerai_lab.storage.stage_cache import STAGES, Cache
+from numerai_lab.storage.used_entries import UsedEntries
 
 if TYPE_CHECKING:
     import polars as pl
@@ -46,7 +49,8 @@ class RunOptions:
 
     cached: share finished stages. unfinished: the folder of a killed run to go on in. force: run even if memory or disk seem
     too small. verify: read data files, stores and stages through, even if they did not change since the last check.
-    memory: bytes that the run may take; None: all free memory. offered: a folder with stages that others made.
+    memory: bytes that the run may take; None: all free memory. offered: a folder with stages that others made. matrices: binned
+    rows that runs of this process share; None: they are let go of when the run has trained its models.
     """
 
     cached: bool = True
@@ -55,6 +59,7 @@ class RunOptions:
     memory: int | None = None
     verify: bool = False
     offered: Path | None = None
+    matrices: SharedMatrix | None = None
 
 
 def run(
@@ -113,6 +118,7 @@ def _prepare(config: Config, folder: RunFolder, display: ProgressDisplay, option
             check_rows(panel, checked.splits, scoring)
     inputs = EstimateInputs.of(loaded, plan, folds)
     folder.manifest["expected"] = asdict(need(inputs))
+    _make_room(options.matrices, folder)
     if not options.force:
         refuse_too_much(inputs, cache_dir(), options.memory)
     rehearse(config, panel, plan)
@@ -140,11 +146,14 @@ def _predict(run: _Prepared, folder: RunFolder, display: ProgressDisplay, option
         for store in loaded.stores.all:
             cache.hold(store.folder)
         context = RunContext(run.config, loaded.panel, run.plan, arrays, display, folder.write_bytes, cache, loaded.content)
-        context = replace(context, in_parts=True)
+        context = replace(context, in_parts=True, matrices=options.matrices or context.matrices)
         with folder.phase("transform"):
             fitted = fit_generators(context)
         with folder.phase("train"):
             predicted = [(run.plan.splits, train_and_predict(context, fitted))]
+        if run.folds or options.matrices is None:
+            context.matrices.clear()
+        _make_room(options.matrices, folder)
         folder.manifest["variants"] = with_seconds(run.facts, run.config, run.plan.shared_models, cache.costs)
         fits = {key: generator.fits for key, generator in fitted.items()}
         folder.write_text(PORTABLE, portable_facts(run.config, loaded, run.plan, fits, folder.work).text())
@@ -184,9 +193,15 @@ def _score(
     return eras, scores
 
 
+def _make_room(matrices: SharedMatrix | None, folder: RunFolder) -> None:
+    """Lets go of the matrix that runs share, where the free memory may not do for a run beside it."""
+    if matrices is not None and free_memory() < folder.manifest["expected"]["memory_bytes"]:
+        matrices.clear()
+
+
 def _cache(space: Scratch, options: RunOptions) -> Cache:
     folder = cache_dir() / STAGES if options.cached else space.folder / STAGES
-    return Cache(folder, verify=options.verify, offered=options.offered)
+    return Cache(folder, verify=options.verify, offered=options.offered, used=UsedEntries(space.folder))
 
 
 def out_of_fold(context: RunContext, fold: FitPlan) -> Predictions:
@@ -194,4 +209,6 @@ def out_of_fold(context: RunContext, fold: FitPlan) -> Predictions:
     panel = context.panel.until(max(*fold.splits.train, *fold.splits.validation))
     with scratch() as space:
         inside = replace(context, panel=panel, plan=fold, scratch=space, save=lambda name, content: None)
-        return train_and_predict(inside, fit_generators(inside))
+        predictions = train_and_predict(inside, fit_generators(inside))
+        context.matrices.clear()
+        return predictions

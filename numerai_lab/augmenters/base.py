@@ -70,6 +70,11 @@ class Augmenter(Component):
         return False
 
     @property
+    def reads_seed(self) -> bool:
+        """Whether another seed gives other rows or weights, by what it draws or by which parents are drawn for it."""
+        return self.stochastic or self.ratio < 1
+
+    @property
     def replaces(self) -> bool:
         """Whether models learn from the new rows only."""
         return self.mode == "replace"

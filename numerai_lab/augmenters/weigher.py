@@ -39,6 +39,10 @@ class Weigher(Augmenter):
     def shuffles(self) -> bool:
         return self.shuffle_eras
 
+    @property
+    def reads_seed(self) -> bool:
+        return self.stochastic or self.shuffle_eras
+
 
 class EraWeigher(Weigher):
     """Weighs all rows of an era alike. `fit` learns `eras_` (int64, rising) and `weights_` (float64, one an era)."""

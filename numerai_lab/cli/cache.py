@@ -6,16 +6,26 @@ import typer
 
 from numerai_lab.cli.terminal import FormatOption, TableFormat, print_table, put, say
 
+SHOWN = 100
+"""Entries that a terminal shows."""
 cache_app = typer.Typer(help="Look at, check and prune what runs keep.", no_args_is_help=True)
 
 
 @cache_app.command("list")
-def list_(table_format: FormatOption = "table") -> None:
+def list_(
+    every: Annotated[bool, typer.Option("--all", help="all of them in the terminal, not only the last hundred")] = False,
+    table_format: FormatOption = "table",
+) -> None:
     """List stages and data, most recently used first."""
     from numerai_lab.storage.cleanup import items
     from numerai_lab.storage.folders import cache_dir
+    from numerai_lab.storage.used_entries import used_entries
 
-    _print([item.as_dict() for item in items(cache_dir())], table_format)
+    used, entries = used_entries(cache_dir()), items(cache_dir())
+    shown = entries if every or table_format != "table" else entries[:SHOWN]
+    _print([item.as_dict(used) for item in shown], table_format)
+    if len(shown) < len(entries):
+        typer.echo(f"{len(entries) - len(shown):,} more, used longer ago: --all or --format csv shows them", err=True)
 
 
 @cache_app.command()

@@ -15,6 +15,7 @@ def resume(
         Path, typer.Argument(callback=expanded, help="the .unfinished-… folder of a run that was killed", show_default=False)
     ],
     plugin: Plugins = None,
+    force: Annotated[bool, typer.Option("--force", help="run even if memory or disk seem too small")] = False,
     table: TableOption = False,
     table_format: FormatOption = "table",
 ) -> None:
@@ -26,4 +27,5 @@ def resume(
 
     unfinished = unfinished_run(folder)
     loaded = load_resumed(unfinished / CONFIG)
-    run_and_print(loaded, unfinished.parent, [], RunOptions(unfinished=unfinished), table_format, table)
+    options = RunOptions(unfinished=unfinished, force=force)
+    run_and_print(loaded, unfinished.parent, [], options, table_format, table)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from numerai_lab.core.arrays import Array
 
@@ -28,15 +28,18 @@ def sub_progress(progress: Progress, start: float, end: float) -> Progress:
 
 @dataclass(frozen=True)
 class FitContext:
-    """Where a fit reports its progress and keeps checkpoints.
+    """Where a fit reports its progress, keeps checkpoints, and finds the matrix of an earlier model.
 
     load_checkpoint returns the arrays of the last checkpoint of this fit, or None.
     save_checkpoint replaces it.
+    matrix(cuts, make) returns what `make` makes of the stream's rows, or the same object that another model made
+    of them with the same `cuts`, a text that names all that decides the matrix beside the rows.
     """
 
     progress: Progress = no_progress
     load_checkpoint: Callable[[], dict[str, Array] | None] = lambda: None
     save_checkpoint: Callable[[Mapping[str, Array]], None] = lambda arrays: None
+    matrix: Callable[[str, Callable[[], Any]], Any] = lambda cuts, make: make()
 
 
 NO_CONTEXT = FitContext()

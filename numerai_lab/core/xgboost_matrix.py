@@ -1,5 +1,8 @@
 """The training stream as a matrix of XGBoost, batch by batch."""
 
+import shutil
+import tempfile
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -36,6 +39,18 @@ def quantile_matrix(
     if cuts is None and sampled:
         cuts = cuts_of_sample(stream, cutting)
     return matrix_type(_iterator(stream, pages), ref=cuts, **cutting)
+
+
+def paged_matrix(stream: TrainingStream, max_bin: int, n_threads: int | None = None, *, sampled: bool = False) -> Any:
+    """As `quantile_matrix`, with binned rows in files that go when nobody holds the matrix any more."""
+    pages = tempfile.mkdtemp(prefix="pages-", dir=stream.array_cache.folder if stream.array_cache else None)
+    try:
+        matrix = quantile_matrix(stream, max_bin, n_threads, pages, sampled)
+    except BaseException:
+        shutil.rmtree(pages, ignore_errors=True)
+        raise
+    weakref.finalize(matrix, shutil.rmtree, pages, ignore_errors=True)
+    return matrix
 
 
 def cuts_between_bins(stream: TrainingStream, cutting: dict[str, Any]) -> Any:

@@ -36,12 +36,18 @@ COLUMNS = "columns.npy"
 class Fitted:
     """A generator fitted with a seed, and its columns for every row that one of its fits speaks for (NaN elsewhere).
 
-    recipe: facts that the columns of a row depend on beside the row.
+    recipe: facts that the columns of a row depend on beside the row. entry: the stage that wrote the columns, for n_rows rows.
     """
 
     fits: FittedGenerator
-    columns: Float32
     recipe: Mapping[str, Any]
+    entry: Entry
+    n_rows: int
+
+    @property
+    def columns(self) -> Float32:
+        """A new memory-map: each holds a descriptor, and a run may have thousands of columns."""
+        return read_array(self.entry, COLUMNS, self.n_rows)
 
     def facts_for(self, eras: Iterable[int]) -> dict[str, Any]:
         """The facts that the columns of these eras depend on beside their rows."""
@@ -92,7 +98,9 @@ def fitted_generator(context: RunContext, name: str, seed: int) -> Fitted:
         "places": key_of(places),
     }
     entry = context.stages.obtain(Stage("columns", f"columns {name}@{seed}", facts), columns)
-    return Fitted(fits, read_array(entry, COLUMNS, len(context.panel.ids)), recipe)
+    fitted = Fitted(fits, recipe, entry, len(context.panel.ids))
+    _ = fitted.columns  # a foreign entry is told at once
+    return fitted
 
 
 def _fitted_part(context: RunContext, name: str, seed: int, part: GeneratorFit, label: str) -> Entry:

@@ -9,11 +9,13 @@ from typing import Protocol
 from numerai_lab.config.schema import Config
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import Progress
+from numerai_lab.core.shared_matrix import SharedMatrix
 from numerai_lab.core.splits import Splits
 from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.storage.era_content import Content, UniqueContent
 from numerai_lab.storage.scratch import Scratch
 from numerai_lab.storage.stage_cache import STAGES, Cache
+from numerai_lab.storage.used_entries import UsedEntries
 
 Save = Callable[[str, bytes], None]
 """Keeps a fitted component: file name in the run folder, content."""
@@ -41,6 +43,7 @@ class RunContext:
     targets: the targets that this model learns, by name; empty where there is no model.
     labels: a hash of what the model learns; empty where that is the run's target as it is.
     in_parts: models with `workers` are trained by several processes, which find the data and splits of the config again.
+    matrices: the binned rows of the last trained model.
     """
 
     config: Config
@@ -55,11 +58,12 @@ class RunContext:
     targets: tuple[str, ...] = ()
     labels: str = ""
     in_parts: bool = False
+    matrices: SharedMatrix = field(default_factory=SharedMatrix)
 
     @cached_property
     def stages(self) -> Cache:
         """The cache of stages: the shared one, or one that ends with the run."""
-        return self.cache or Cache(self.scratch.folder / STAGES)
+        return self.cache or Cache(self.scratch.folder / STAGES, used=UsedEntries(self.scratch.folder))
 
     @property
     def splits(self) -> Splits:

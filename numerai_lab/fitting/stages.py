@@ -1,8 +1,10 @@
 """Stages of augmenters and models: a fit, materialized rows, a trained model, and its predictions."""
 
+import hashlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from numerai_lab.fitting.set_columns import InputColumns
 from numerai_lab.fitting.stage_facts import STATE, component_facts, read_array, training_facts
 from numerai_lab.runs.layout import augmenter_file, model_file, model_name
 from numerai_lab.storage.code_version import code_version
+from numerai_lab.storage.folders import key_of
 from numerai_lab.storage.resumable import fit_context
 from numerai_lab.storage.stage_cache import Entry, Stage
 
@@ -119,6 +122,9 @@ def trained(
 def fitted_model(name: str, context: RunContext, fitted: Mapping[str, InputColumns], encoder: Fitted | None, seed: int) -> Entry:
     """Stage: the model of a variant, in its own format, which the run folder keeps; the context is as for `trained`."""
     variant, model = context.config.variants[name], context.config.model_of(name)
+    rows = _row_facts(context, name, fitted)
+    drawn = any(context.config.augmenters[augmenter].reads_seed for augmenter in variant.augment)
+    context.matrices.keep_for(key_of(rows, seed if drawn else None))
     augmenters = {augmenter: fitted_augmenter(context, augmenter, seed) for augmenter in variant.augment}
     label = f"train {model_name(name, seed, _number(context))}"
 
@@ -130,20 +136,15 @@ def fitted_model(name: str, context: RunContext, fitted: Mapping[str, InputColum
         stream = training_stream(context, fitted, seed)
         with context.display.task(label) as progress:
             untrained = model.fresh() if encoder is None else model.begun_with(encoder.encoder)
-            done = untrained.fit(stream, rng_for(seed, "model"), fit_context(work, progress))
+            aids = replace(fit_context(work, progress), matrix=partial(_matrix, context, augmenters))
+            done = untrained.fit(stream, rng_for(seed, "model"), aids)
         suffix, content = done.saved()
         (work / f"model{suffix}").write_bytes(content)
 
-    train = context.train
     facts = {
         **component_facts(Path(__file__), model, *augmenters.values()),
-        **training_facts(context),
-        "inputs": _input_facts(variant.inputs, fitted, train),
+        **rows,
         **other_model_facts(context, model),
-        "augmenters": [context.config.augmenters[name].recipe for name in variant.augment],
-        "rows by": code_version(materialized, streaming),
-        "trained on": ranges_text(train),
-        "invented eras": _first_invented(context) if any(augmenter.invents_eras for augmenter in augmenters.values()) else None,
         "seed": seed,
         **({} if encoder is None else {"begins with": encoder.recipe}),
     }
@@ -160,6 +161,26 @@ def training_stream(context: RunContext, fitted: Mapping[str, InputColumns], see
     augmenters = {augmenter: fitted_augmenter(context, augmenter, seed) for augmenter in variant.augment}
     stream = with_materialized_rows(context, _stream(context, variant.inputs, fitted, augmenters, seed), seed)
     return replace(stream, panel=replace(stream.panel, extras=shown_predictions(context, model)))
+
+
+def _matrix(context: RunContext, augmenters: Mapping[str, Augmenter], cuts: str, make: Callable[[], Any]) -> Any:
+    """The binned matrix of the rows that the run is at, which another model may have made."""
+    states = [arrays_to_bytes(augmenter.state()) for augmenter in augmenters.values() if augmenter.learns]
+    return context.matrices.obtain(f"{cuts} {[hashlib.sha256(state).hexdigest() for state in states]}", make)
+
+
+def _row_facts(context: RunContext, name: str, fitted: Mapping[str, InputColumns]) -> dict[str, Any]:
+    """The facts that the training rows of a variant depend on, beside the seed and what augmenters learn by it."""
+    train, variant = context.train, context.config.variants[name]
+    augmenters = [context.config.augmenters[augmenter] for augmenter in variant.augment]
+    return {
+        **training_facts(context),
+        "inputs": _input_facts(variant.inputs, fitted, train),
+        "augmenters": [augmenter.recipe for augmenter in augmenters],
+        "rows by": code_version(materialized, streaming),
+        "trained on": ranges_text(train),
+        "invented eras": _first_invented(context) if any(augmenter.invents_eras for augmenter in augmenters) else None,
+    }
 
 
 def _number(context: RunContext) -> int | None:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -117,11 +118,9 @@ def train_and_predict(context: RunContext, fitted: Mapping[tuple[str, int], Fitt
 
 def train_models(context: RunContext, fitted: Mapping[tuple[str, int], Fitted]) -> None:
     """Trains and saves the models of every variant and seed; nothing is predicted."""
-    config, inputs = context.config, inputs_of(context, fitted)
-    for name in dict.fromkeys(context.plan.shared_models.values()):
-        for seed in config.seeds:
-            for targets in config.targets_by_model(name):
-                fitted_model(name, learning(context, name, targets), *inputs(name, seed), seed)
+    inputs = inputs_of(context, fitted)
+    for name, seed, targets in trainings(context.config, context.plan.shared_models):
+        fitted_model(name, learning(context, name, targets), *inputs(name, seed), seed)
 
 
 def inputs_of(
@@ -138,22 +137,49 @@ def inputs_of(
     return inputs
 
 
+def trainings(config: Config, shared: Mapping[str, str]) -> list[tuple[str, int, tuple[str, ...]]]:
+    """Variant, seed and targets of every model, those that may learn from the same rows one after another.
+
+    shared: variant → the variant whose models it shares.
+    """
+    users: dict[str, str] = {}
+    for name, variant in config.variants.items():
+        if variant.ensemble is None:
+            users.setdefault(shared[name], name)
+    groups: dict[str, list[tuple[str, int, tuple[str, ...]]]] = {}
+    for model, user in users.items():
+        variant = config.variants[user]
+        for targets, seed in product(config.targets_by_model(user), config.seeds):
+            of_seed = seed if _reads_seed(config, user) else None
+            rows = repr((variant.inputs, variant.augment, variant.target_transform, targets, of_seed))
+            groups.setdefault(rows, []).append((model, seed, targets))
+    return [training for group in groups.values() for training in group]
+
+
+def _reads_seed(config: Config, variant: str) -> bool:
+    """Whether another seed may give the models of a variant other rows or columns."""
+    drawn = any(config.generators[name].stochastic for name in config.generators_of(variant))
+    return drawn or any(config.augmenters[name].reads_seed for name in config.variants[variant].augment)
+
+
 def predicted(
     config: Config, shared: Mapping[str, str], future: Panel, values_of: Callable[[str, int, tuple[str, ...]], Float32]
 ) -> Predictions:
     """Predictions of every variant and seed for the rows of `future`: those of models, neutralised and averaged.
 
     shared: variant → the variant whose models it shares. values_of: what the model of a variant predicts, by variant, seed and
-    targets; called once a model. What is predicted of several targets is averaged by its per-era ranks.
+    targets; called once a model, in the order of `trainings`. What is predicted of several targets is averaged by its per-era
+    ranks.
     """
     values: dict[Column, Float32] = {}
+    of_models = {training: values_of(*training) for training in trainings(config, shared)}
     for seed in config.seeds:
         by_model: dict[str, Float32] = {}
         for name, variant in config.variants.items():
             if variant.ensemble is None:
                 model = shared[name]
                 if model not in by_model:
-                    of_targets = np.column_stack([values_of(model, seed, targets) for targets in config.targets_by_model(name)])
+                    of_targets = np.column_stack([of_models.pop((model, seed, t)) for t in config.targets_by_model(name)])
                     by_model[model] = of_targets[:, 0] if of_targets.shape[1] == 1 else _rank_average(future, of_targets)
                 values[Column(name, seed)] = _neutralised(future, by_model[model], variant.neutralize)
         for name, variant in config.variants.items():

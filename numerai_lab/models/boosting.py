@@ -1,6 +1,5 @@
 """What gradient boosting of all libraries shares, and XGBoost, fed through a DataIter."""
 
-import tempfile
 import time
 from collections.abc import Mapping
 from functools import cache
@@ -14,7 +13,7 @@ from numerai_lab.core.arrays import Float32, Float64
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.core.training_stream import TrainingStream
-from numerai_lab.core.xgboost_matrix import bins_of, quantile_matrix
+from numerai_lab.core.xgboost_matrix import bins_of, paged_matrix, quantile_matrix
 from numerai_lab.models.base import Model
 from numerai_lab.models.era_boost import ROUNDS, EraBoost
 
@@ -159,15 +158,28 @@ class XGBoost(Boosting):
 
     def fit(self, stream: TrainingStream, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         seed = int(rng.integers(2**31 - 1))
-        if not self.external_memory:
-            self.booster_ = self._grown(stream, seed, context, None)
-            return self
-        with tempfile.TemporaryDirectory(prefix="pages-", dir=stream.array_cache.folder if stream.array_cache else None) as pages:
-            self.booster_ = self._grown(stream, seed, context, pages)
+        matrix = self._matrix(stream, context)
+        try:
+            self.booster_ = self._grown(stream, matrix, seed, context)
+        finally:
+            if self.era_boost:
+                weights = stream.weights()
+                matrix.set_weight(np.ones(sum(stream.n_rows), np.float32) if weights is None else weights)
         return self
 
-    def _grown(self, stream: TrainingStream, seed: int, context: FitContext, pages: str | None) -> Any:
-        """The trained booster. pages: a folder for binned rows, whose files XGBoost removes when this call ends."""
+    def _matrix(self, stream: TrainingStream, context: FitContext) -> Any:
+        """The binned rows, which models that differ in other parameters share."""
+        bins, make = self._bins(stream), paged_matrix if self.external_memory else quantile_matrix
+        sampled = self.workers is not None
+        cuts = f"xgboost: {bins} bins, {self.n_jobs} threads, {self._device}, external_memory {self.external_memory}"
+        return context.matrix(f"{cuts}, sampled {sampled}", lambda: make(stream, bins, self.n_jobs or None, sampled=sampled))
+
+    @property
+    def _device(self) -> str:
+        return "cuda" if self.device == "cuda" or (self.device == "auto" and has_cuda()) else "cpu"
+
+    def _grown(self, stream: TrainingStream, matrix: Any, seed: int, context: FitContext) -> Any:
+        """The trained booster."""
         import xgboost
 
         parameters = {
@@ -178,9 +190,8 @@ class XGBoost(Boosting):
             **({"multi_strategy": self.multi_strategy} if stream.n_targets > 1 else {}),
             **({key: getattr(self, key) for key in OF_DART} if self.booster == "dart" else {}),
             "max_bin": self._bins(stream),
-            "device": "cuda" if self.device == "cuda" or (self.device == "auto" and has_cuda()) else "cpu",
+            "device": self._device,
         }
-        matrix = quantile_matrix(stream, self._bins(stream), self.n_jobs or None, pages, sampled=self.workers is not None)
         model = (context.load_checkpoint() or {}).get("model")
         booster = xgboost.Booster(parameters, [matrix], None if model is None else bytearray(model))
         saved_at = time.monotonic()

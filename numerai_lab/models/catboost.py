@@ -54,7 +54,8 @@ class CatBoost(Boosting):
             **({"bootstrap_type": "Bernoulli", "subsample": self.subsample} if self.subsample < 1 else {"bootstrap_type": "No"}),
         }
         booster = catboost.CatBoost(parameters)
-        booster.fit(self._pool(stream), callbacks=[_AfterEach(context.progress, self.n_estimators)])
+        cuts = f"catboost: {self._bins(stream)} bins, {self.n_jobs} threads"
+        booster.fit(context.matrix(cuts, lambda: self._pool(stream)), callbacks=[_AfterEach(context.progress, self.n_estimators)])
         for name in OF_TRAINING:
             booster.get_metadata()[name] = ""
         self.booster_ = booster

@@ -28,7 +28,7 @@ from numerai_lab.runs.reading import FILES, SIGNED
 from numerai_lab.storage.checksums import checksums
 from numerai_lab.storage.file_lock import Lock
 from numerai_lab.storage.folders import LOCK, new_folder
-from numerai_lab.storage.machine import peak_memory, used_gpu
+from numerai_lab.storage.machine import peak_memory, total_memory, used_gpu
 from numerai_lab.storage.plain_files import odd_entry, read_plain
 from numerai_lab.storage.signing import signature
 from numerai_lab.storage.stamped_json import with_stamp
@@ -64,7 +64,7 @@ class RunFolder:
                 "processor": platform.machine(),
                 "cores": usable_cores(),
                 "threads": threads_now(),
-                "memory_bytes": _memory(),
+                "memory_bytes": total_memory(),
             },
             "warnings": [],
             "cache_hits": [],
@@ -139,9 +139,10 @@ class RunFolder:
 def new_run(runs_dir: Path, config: Config, unfinished: Path | None = None) -> Iterator[RunFolder]:
     """A run folder that takes its final name when the block ends without an error.
 
-    unfinished: the folder of a killed run to go on in. After an error the folder is kept as `…-failed` with its log and
-    failed.txt; it is removed where the input was bad and no data had been read yet. Raises NlabError where no folder can be
-    made, and where another process works on `unfinished`.
+    unfinished: the folder of a killed run to go on in. It is never removed. After an error the folder is kept as `…-failed`
+    with its log and failed.txt; a new one is removed where the input was bad and no data had been read yet. An interrupted
+    run stays unfinished, as does one that was to be gone on with and came to no data. Raises NlabError where no folder can
+    be made, and where another process works on `unfinished`.
     """
     lock = Lock(unfinished / LOCK) if unfinished else _begun(runs_dir, config.name)
     work = lock.path.parent
@@ -167,9 +168,14 @@ def new_run(runs_dir: Path, config: Config, unfinished: Path | None = None) -> I
         lock.remove()
         folder.work = renamed(work, final)
     except BaseException as error:
-        lock.remove()
-        failure = as_failure(error)
-        _fail(work, final.with_name(f"{final.name}-{FAILED}"), failure, keep=folder is not None and folder.reached_data)
+        failure, reached = as_failure(error), folder is not None and folder.reached_data
+        if _stays_unfinished(failure, begun=folder is not None, resumed=unfinished is not None, reached=reached):
+            lock.free()
+            interrupted = "interrupted: " * isinstance(failure, KeyboardInterrupt)
+            log.error("%s`nlab resume %s` goes on with this run", interrupted, work)
+        else:
+            lock.remove()
+            _fail(work, final.with_name(f"{final.name}-{FAILED}"), failure, keep=reached)
         if failure is error:
             raise
         raise failure from error
@@ -252,14 +258,18 @@ def _remove_empty(runs_dir: Path) -> None:
                 shutil.rmtree(path, ignore_errors=True)
 
 
+def _stays_unfinished(error: BaseException, *, begun: bool, resumed: bool, reached: bool) -> bool:
+    """Whether the folder of a run that ended with this error can be gone on with. begun: it has its config; reached: data."""
+    if isinstance(error, KeyboardInterrupt):
+        return begun or resumed
+    return resumed and not reached and isinstance(error, NlabError)
+
+
 def _fail(work: Path, final: Path, error: BaseException, keep: bool) -> None:
     if not keep and isinstance(error, NlabError | KeyboardInterrupt):
         shutil.rmtree(work, ignore_errors=True)
         return
-    if isinstance(error, KeyboardInterrupt):
-        message = "interrupted"
-    else:
-        message = str(error) if isinstance(error, NlabError) else "".join(traceback.format_exception(error))
+    message = str(error) if isinstance(error, NlabError) else "".join(traceback.format_exception(error))
     log.error("failed: %s", plugin_error(error) or message)
     try:
         write_whole(work / ERROR_TEXT, f"{message}\n".encode())
@@ -279,12 +289,6 @@ def renamed(work: Path, final: Path) -> Path:
                 if not path.exists():
                     raise
     raise NlabError(f"{final}: a thousand runs already have this name")
-
-
-def _memory() -> int:
-    import psutil
-
-    return int(psutil.virtual_memory().total)
 
 
 def _version(package: str) -> str:

@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -17,6 +17,7 @@ from numerai_lab.storage.era_store import STORES, Store
 from numerai_lab.storage.file_lock import Lock
 from numerai_lab.storage.folders import LOCK, lock_of
 from numerai_lab.storage.stage_cache import STAGES, Entry
+from numerai_lab.storage.used_entries import SCRATCH, is_used
 
 DATA = ("numerai", "synthetic", "environments", *STORES)
 UNITS = {"": 1, "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -45,6 +46,15 @@ class Item:
     @property
     def in_use(self) -> bool:
         """A living process makes or reads it."""
+        return self.listed or self._locked
+
+    @property
+    def listed(self) -> bool:
+        """A living run lists it among the stages that it took."""
+        return self.family not in DATA and is_used(self.path)
+
+    @property
+    def _locked(self) -> bool:
         if not self.lock.exists():
             return False
         with Lock(self.lock) as lock:
@@ -54,11 +64,11 @@ class Item:
         """A sentence about what is damaged in it, by its own checksums; empty when it is whole."""
         return Store(self.path).damage() if self.family in STORES else Entry(self.path).damage()
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for `--format json`."""
+    def as_dict(self, used: Collection[Path]) -> dict[str, Any]:
+        """Plain values for `--format json`. used: the entries that living runs list."""
         when = datetime.fromtimestamp(self.used).strftime("%Y-%m-%d %H:%M:%S")
         values = {key: value for key, value in asdict(self).items() if key not in ("path", "used")}
-        return {**values, "used": when, "in_use": self.in_use, "key": self.path.name}
+        return {**values, "used": when, "in_use": self.path in used or self._locked, "key": self.path.name}
 
 
 def items(cache: Path) -> list[Item]:
@@ -81,7 +91,7 @@ def items(cache: Path) -> list[Item]:
 
 def orphans(cache: Path) -> list[Path]:
     """Folders that dead processes left and no run can use: scratch, and half-built data."""
-    candidates = [*(cache / "scratch").glob("run-*"), *(path for family in DATA for path in (cache / family).glob(".*-*"))]
+    candidates = [*(cache / SCRATCH).glob("run-*"), *(path for family in DATA for path in (cache / family).glob(".*-*"))]
     folders = []
     for path in sorted(path for path in candidates if path.is_dir() and not path.is_symlink()):  # names of locks may look alike
         with _abandoned(path) as dead:
@@ -128,7 +138,7 @@ def damaged_items(cache: Path) -> Iterator[tuple[Item, str]]:
 
 def remove(item: Item) -> bool:
     """Removes an item unless it is in use; True when it is gone."""
-    with _owned(item.lock) as owned:
+    with _owned(item) as owned:
         if owned:
             # The name goes first, so that a kill in the middle leaves no half entry under it.
             gone = item.path.with_name(f".gone-{item.path.name.removeprefix('.')}")
@@ -194,11 +204,13 @@ def _lockless(folder: Path) -> bool:
 
 
 @contextmanager
-def _owned(path: Path) -> Iterator[bool]:
-    lock = Lock(path)
-    owned = lock.take()
+def _owned(item: Item) -> Iterator[bool]:
+    lock = Lock(item.lock)
+    owned = lock.take() and not item.listed
     try:
         yield owned
     finally:
         if owned:
             lock.remove()
+        else:
+            lock.free()

@@ -14,6 +14,7 @@ from numerai_lab.core.panel import release_pages
 from numerai_lab.storage.array_files import mapped
 from numerai_lab.storage.file_lock import Lock
 from numerai_lab.storage.folders import LOCK, cache_dir, key_of, new_folder
+from numerai_lab.storage.used_entries import SCRATCH
 
 COPY_ROWS = 100_000
 
@@ -55,8 +56,8 @@ class Scratch:
 @contextmanager
 def scratch() -> Iterator[Scratch]:
     """A Scratch inside the cache folder."""
-    (cache_dir() / "scratch").mkdir(parents=True, exist_ok=True)
-    folder = new_folder(cache_dir() / "scratch", "run-")
+    (cache_dir() / SCRATCH).mkdir(parents=True, exist_ok=True)
+    folder = new_folder(cache_dir() / SCRATCH, "run-")
     try:
         with Lock(folder / LOCK) as lock:
             lock.take(wait=True)

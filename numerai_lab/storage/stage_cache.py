@@ -18,6 +18,7 @@ from numerai_lab.storage.machine import peak_memory
 from numerai_lab.storage.plain_files import odd_entry
 from numerai_lab.storage.resumable import CHECKPOINT, JOURNAL, flush_to_disk
 from numerai_lab.storage.stamped_json import read_mapping, read_stamped, with_stamp
+from numerai_lab.storage.used_entries import UsedEntries, is_used
 from numerai_lab.storage.whole_files import remove_parts, write_whole
 
 log = logging.getLogger("nlab")
@@ -79,7 +80,7 @@ class Entry:
 
 @dataclass
 class Cache:
-    """The cache as one run uses it. Entries that the run took stay locked, safe from pruning, until it is closed.
+    """The cache as one run uses it. Entries that the run took are safe from pruning until it is closed.
 
     Attributes
     ----------
@@ -87,6 +88,7 @@ class Cache:
     costs: by label of a taken stage, seconds and peak memory of its making.
     verify: read all files of every entry, also of entries that were found whole before.
     offered: a folder of folders with entries that others made. One whose key is wanted, and that is whole, is taken.
+    used: the run's list of entries that it took; None: their locks are held, a descriptor each.
     """
 
     folder: Path
@@ -94,6 +96,7 @@ class Cache:
     costs: dict[str, dict[str, float]] = field(default_factory=dict)
     verify: bool = False
     offered: Path | None = None
+    used: UsedEntries | None = None
     _taken: dict[str, Entry] = field(default_factory=dict)
     _locks: list[Lock] = field(default_factory=list)
 
@@ -110,6 +113,10 @@ class Cache:
             while entry is None:
                 entry = self._found(stage, lock) or self._computed(stage, lock, make)
             self._taken[stage.key] = entry
+            if self.used:
+                self.used.add(entry.folder)
+                lock.free()
+                self._locks.remove(lock)
             meta = entry.meta
             self.costs[stage.label] = {name: meta[name] for name in ("seconds", "peak_bytes") if name in meta}
         return self._taken[stage.key]
@@ -183,6 +190,10 @@ class Cache:
             return None
         entry = Entry(self.folder / stage.family / stage.key)
         if entry.folder.is_dir() and not entry.damage():
+            return None
+        if entry.folder.is_dir() and is_used(entry.folder):
+            lock.free()
+            time.sleep(PAUSE)
             return None
         if offered := self._offered(stage):
             shutil.rmtree(entry.folder, ignore_errors=True)

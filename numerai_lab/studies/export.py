@@ -35,6 +35,7 @@ from numerai_lab.runs.reading import read_run
 from numerai_lab.storage.folders import cache_dir
 from numerai_lab.storage.scratch import scratch
 from numerai_lab.storage.stage_cache import STAGES, Cache
+from numerai_lab.storage.used_entries import UsedEntries
 
 SCOPES = {
     "train": "training eras only, no labels",
@@ -126,7 +127,7 @@ def transform(config: Config, out: Path, display: ProgressDisplay) -> list[Expor
     rehearse(only, loaded.panel, plan)
     facts = {"config": config.name, "config hash": config_hash(config), "data identity": loaded.identity}
     exported = []
-    with scratch() as space, Cache(cache_dir() / STAGES) as cache:
+    with scratch() as space, Cache(cache_dir() / STAGES, used=UsedEntries(space.folder)) as cache:
         resolved = resolved_config(only, loaded.panel, plan)
         context = RunContext(resolved, loaded.panel, plan, space, display, lambda name, content: None, cache, loaded.content)
         for (name, seed), fitted in fit_generators(context).items():

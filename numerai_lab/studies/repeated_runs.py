@@ -8,6 +8,7 @@ from typing import Any
 
 from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError
+from numerai_lab.core.shared_matrix import SharedMatrix
 from numerai_lab.experiment import RunOptions, run
 from numerai_lab.fitting.fingerprint import fingerprint, mismatch
 from numerai_lab.fitting.run_context import ProgressDisplay
@@ -47,13 +48,19 @@ def reusable_runs(folder: Path, configs: Sequence[Config], terms_now: Mapping[st
     return runs
 
 
-def run_or_error(config: Config, folder: Path, display: ProgressDisplay, memory: int | None = None) -> tuple[Path | None, str]:
-    """The folder of a new or resumed run, or why there is none.
+def run_or_error(
+    config: Config,
+    folder: Path,
+    display: ProgressDisplay,
+    memory: int | None = None,
+    matrices: SharedMatrix | None = None,
+) -> tuple[Path | None, str]:
+    """The folder of a new or resumed run, or why there is none. memory, matrices: as in `RunOptions`.
 
     A run that fails is no reason to stop: its folder stays as `…-failed`, the next one may be well.
     """
     unfinished = unfinished_runs(folder, config) if folder.is_dir() else []
-    options = RunOptions(unfinished=unfinished[0] if unfinished else None, memory=memory)
+    options = RunOptions(unfinished=unfinished[0] if unfinished else None, memory=memory, matrices=matrices)
     try:
         return run(config, folder, display, options=options).path, ""
     except NlabError as error:

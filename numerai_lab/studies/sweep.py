@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from numerai_lab.config.schema import Config
 from numerai_lab.config.yaml_file import parse_yaml
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.processors import THREADS, threads_now
+from numerai_lab.core.shared_matrix import SharedMatrix
 from numerai_lab.fitting.run_context import ProgressDisplay
 from numerai_lab.fitting.run_facts import facts_now
 from numerai_lab.report.progress import Lines
@@ -97,6 +98,7 @@ class SweepSpec:
     """A config file with overrides, the folder for run folders, and the number of parallel trials.
 
     cluster: the workers that trials run on; None = this machine. A grid is given to them all at once.
+    matrices: binned rows that trials of this process share.
     """
 
     path: Path
@@ -104,6 +106,7 @@ class SweepSpec:
     folder: Path
     jobs: int = 1
     cluster: ClusterConnection | None = None
+    matrices: SharedMatrix = field(default_factory=SharedMatrix)
 
     def config(self, values: Values) -> Config:
         """The config of a trial; `seed` stands for `seeds` with one value. Raises NlabError for an invalid config."""
@@ -268,7 +271,7 @@ def _run_all(spec: SweepSpec, configs: Sequence[Config], display: ProgressDispla
         return
     if len(configs) <= 1:
         for config in configs:
-            yield 0, *run_or_error(config, spec.folder, display)
+            yield 0, *run_or_error(config, spec.folder, display, matrices=spec.matrices)
         return
     threads = str(max(1, threads_now() // len(configs)))
     memory = free_memory() // len(configs)

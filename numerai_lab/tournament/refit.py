@@ -33,6 +33,7 @@ from numerai_lab.storage.scratch import scratch
 from numerai_lab.storage.signing import signature
 from numerai_lab.storage.stage_cache import STAGES, Cache
 from numerai_lab.storage.stamped_json import read_stamped, with_stamp
+from numerai_lab.storage.used_entries import UsedEntries
 from numerai_lab.storage.whole_files import write_whole
 from numerai_lab.tournament.prediction import Predictor
 
@@ -160,7 +161,7 @@ def _trained(config: Config, loaded: Loaded, plan: FitPlan, work: Path, display:
         (work / name).parent.mkdir(parents=True, exist_ok=True)
         write_whole(work / name, content)
 
-    with scratch() as arrays, Cache(cache_dir() / STAGES) as cache:
+    with scratch() as arrays, Cache(cache_dir() / STAGES, used=UsedEntries(arrays.folder)) as cache:
         for store in loaded.stores.all:
             cache.hold(store.folder)
         context = RunContext(config, loaded.panel, plan, arrays, display, save, cache, loaded.content)

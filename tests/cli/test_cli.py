@@ -182,7 +182,7 @@ def test_a_bug_keeps_its_traceback_and_exits_with_1(config: Path, tmp_path: Path
     assert "a bug" in next((tmp_path / "runs").glob("*-failed/failed.txt")).read_text()
 
 
-def test_a_run_that_is_told_to_stop_is_kept_as_failed_and_leaves_no_other_trace(config: Path, tmp_path: Path) -> None:
+def test_a_run_that_is_told_to_stop_stays_unfinished_and_leaves_no_other_trace(config: Path, tmp_path: Path) -> None:
     runs, cache = tmp_path / "runs", tmp_path / "cache"
     nlab("run", config, "--runs-dir", tmp_path / "first", NLAB_CACHE=str(cache))
     arguments = ["run", config, "--runs-dir", runs, "--set", "model.kind=lightgbm", "--set", "model.n_estimators=100000"]
@@ -196,6 +196,6 @@ def test_a_run_that_is_told_to_stop_is_kept_as_failed_and_leaves_no_other_trace(
         process.stderr.read()
     assert process.returncode == 130
     (folder,) = runs.iterdir()
-    assert folder.name.endswith("-failed")
-    assert (folder / "failed.txt").read_text() == "interrupted\n"
+    assert folder.name.startswith(".unfinished-")
+    assert not (folder / "failed.txt").exists()
     assert list((cache / "scratch").iterdir()) == []

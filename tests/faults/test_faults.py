@@ -23,6 +23,7 @@ from numerai_lab.data.synthetic import Synthetic
 from numerai_lab.experiment import run
 from numerai_lab.generators.linear import PCA
 from numerai_lab.models import Ridge
+from numerai_lab.runs.writing import unfinished_runs
 from numerai_lab.storage.cleanup import damaged_items
 from numerai_lab.storage.folders import cache_dir
 from tests.conftest import Quiet, make_config, quick
@@ -265,7 +266,7 @@ def test_a_model_that_predicts_no_numbers_fails_by_name_and_its_predictions_are_
 
 
 @pytest.mark.parametrize("polite", [signal.SIGINT, signal.SIGTERM])
-def test_a_polite_stop_is_kept_as_failed_with_exit_code_130(polite: signal.Signals, tmp_path: Path) -> None:
+def test_a_polite_stop_leaves_a_run_to_go_on_with_and_says_so_with_exit_code_130(polite: signal.Signals, tmp_path: Path) -> None:
     config = written(make_config(model={"kind": "lightgbm", "n_estimators": 100_000}), tmp_path)
     command = [sys.executable, "-m", "numerai_lab", "run", str(config), "--runs-dir", str(tmp_path / "runs")]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
@@ -273,10 +274,11 @@ def test_a_polite_stop_is_kept_as_failed_with_exit_code_130(polite: signal.Signa
         while "train …" not in process.stderr.readline():
             pass
         process.send_signal(polite)
-        process.stderr.read()
+        says = process.stderr.read()
     assert process.returncode == 130
     (folder,) = (tmp_path / "runs").iterdir()
-    assert (folder / "failed.txt").read_text() == "interrupted\n"
+    assert unfinished_runs(tmp_path / "runs") == [folder]
+    assert f"interrupted: `nlab resume {folder}` goes on with this run\n" in says
 
 
 def test_two_runs_in_the_same_second_get_two_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """A killed run goes on where it stopped and ends as an undisturbed one would have."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -8,6 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from numerai_lab import experiment
+from numerai_lab.cli.resume import resume
 from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block
@@ -102,6 +105,57 @@ def test_columns_go_on_after_the_last_era_that_was_written(tmp_path: Path, caplo
     assert [hit["stage"] for hit in again.manifest["cache_hits"]] == ["fit pca@0"]
     whole = run(config, tmp_path / "whole", Quiet(), options=RunOptions(cached=False))
     assert pl.read_parquet(again.path / "predictions.parquet").equals(pl.read_parquet(whole.path / "predictions.parquet"))
+
+
+def too_small(*_: object) -> None:
+    raise NlabError("this run does not fit")
+
+
+def stopped(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("name", "ends", "error"), [("refuse_too_much", too_small, NlabError), ("load_sealed", stopped, BaseException)]
+)
+def test_a_run_that_can_not_be_gone_on_with_now_keeps_its_folder(
+    name: str, ends: Callable[..., None], error: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = left_unfinished(tmp_path, small())
+    with monkeypatch.context() as now:
+        now.setattr(experiment, name, ends)
+        with pytest.raises(error):
+            run(small(), tmp_path, Quiet(), options=RunOptions(unfinished=folder))
+    assert unfinished_runs(tmp_path) == [folder]
+    assert "torn" in (folder / "predictions.parquet").read_text()
+    assert run(small(), tmp_path, Quiet(), options=RunOptions(unfinished=folder)).manifest["resumed"] is True
+
+
+def test_a_run_that_is_interrupted_while_data_load_can_be_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(experiment, "load_sealed", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        run(small(), tmp_path, Quiet())
+    (folder,) = unfinished_runs(tmp_path, small())
+    assert f"interrupted: `nlab resume {folder}` goes on with this run" in caplog.text
+
+
+def test_a_new_run_that_does_not_fit_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(experiment, "refuse_too_much", too_small)
+    with pytest.raises(NlabError, match="does not fit"):
+        run(small(), tmp_path, Quiet())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_resume_goes_on_by_force_where_a_run_no_longer_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(experiment, "refuse_too_much", too_small)
+    monkeypatch.setattr("numerai_lab.report.progress.progress_display", Quiet)
+    folder = left_unfinished(tmp_path, small())
+    with pytest.raises(NlabError, match="does not fit"):
+        resume(folder)
+    resume(folder, force=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["20260102-030405_small"]
 
 
 def test_the_commands_resume(tmp_path: Path) -> None:

@@ -14,11 +14,12 @@ import pytest
 from numerai_lab.core.errors import NlabError
 from numerai_lab.data import ingest, reader
 from numerai_lab.data.synthetic import Synthetic
-from numerai_lab.storage.cleanup import bytes_of, damaged_items, items, orphans, prune
+from numerai_lab.storage.cleanup import bytes_of, damaged_items, items, orphans, prune, remove
 from numerai_lab.storage.folders import LOCK, built, cache_dir, in_use, lock_of
 from numerai_lab.storage.resumable import CHECKPOINT
 from numerai_lab.storage.scratch import scratch
 from numerai_lab.storage.stage_cache import Cache, Entry, Stage
+from numerai_lab.storage.used_entries import UsedEntries, used_entries
 from tests.forks import nlab
 
 
@@ -59,6 +60,41 @@ def test_pruning_leaves_what_is_in_use(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "stages" / "fit").iterdir()] == []
 
 
+def test_pruning_leaves_what_a_living_run_lists_and_takes_what_a_dead_one_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NLAB_CACHE", str(tmp_path))
+    first, second, _ = filled(tmp_path)
+    with scratch() as space, Cache(tmp_path / "stages", used=UsedEntries(space.folder)) as stages:
+        stages.obtain(Stage("fit", "fit 0", {"i": 0}), writes(1))
+        stages.obtain(Stage("fit", "new", {"i": 3}), writes(1))
+        dead = tmp_path / "scratch" / "run-dead"
+        dead.mkdir()
+        (dead / LOCK).touch()
+        UsedEntries(dead).add(second.folder)
+        assert {item.what for item in items(tmp_path) if item.in_use} == {"fit 0", "new"}
+        prune(tmp_path, 0, data=False)
+        assert {item.what for item in items(tmp_path)} == {"fit 0", "new"}
+        (first.folder / "file").write_bytes(b"y" * 100_000)
+        (damaged,) = [item for item, damage in damaged_items(tmp_path) if damage]
+        assert not remove(damaged)
+    assert remove(damaged)
+
+
+def test_a_damaged_entry_is_not_made_anew_while_a_living_run_uses_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NLAB_CACHE", str(tmp_path))
+    monkeypatch.setattr("numerai_lab.storage.stage_cache.PAUSE", 0.01)
+    first, *_ = filled(tmp_path)
+    with ThreadPoolExecutor(1) as pool, Cache(tmp_path / "stages") as other:
+        with scratch() as space, Cache(tmp_path / "stages", used=UsedEntries(space.folder)) as stages:
+            stages.obtain(Stage("fit", "fit 0", {"i": 0}), writes(1))
+            (first.folder / "file").write_bytes(b"y" * 100_000)
+            again = pool.submit(other.obtain, Stage("fit", "fit 0", {"i": 0}), writes(2))
+            with pytest.raises(TimeoutError):
+                again.result(0.2)
+        assert again.result().damage() == ""
+
+
 def test_looking_and_pruning_go_on_beside_runs_and_beside_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("numerai_lab.storage.stage_cache.PAUSE", 0.001)
     draws = random.Random(0)
@@ -68,6 +104,9 @@ def test_looking_and_pruning_go_on_beside_runs_and_beside_each_other(tmp_path: P
         k = draws.randrange(6)
         with Cache(tmp_path / "stages") as stages:
             assert stages.obtain(Stage("fit", f"fit {k}", {"k": k}), writes(1000)).damage() == ""
+
+    def look() -> list[dict[str, Any]]:
+        return [item.as_dict(used_entries(tmp_path)) for item in items(tmp_path)]
 
     def make_data() -> None:
         with built(tmp_path / "stores" / str(draws.randrange(1000))) as work:
@@ -85,7 +124,7 @@ def test_looking_and_pruning_go_on_beside_runs_and_beside_each_other(tmp_path: P
 
     acts = [run, run, run, make_data, lambda: prune(tmp_path, 0, data=True), lambda: prune(tmp_path, 2000, data=True)]
     with ThreadPoolExecutor(8) as pool:  # threads hold locks against each other as processes do
-        times = list(pool.map(again_and_again, [*acts, lambda: [item.as_dict() for item in items(tmp_path)], verify]))
+        times = list(pool.map(again_and_again, [*acts, look, verify]))
     assert min(times) > 0
     prune(tmp_path, 0, data=True)
     assert items(tmp_path) == orphans(tmp_path) == []
