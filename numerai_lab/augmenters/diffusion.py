@@ -1,5 +1,6 @@
 """New eras from a diffusion model of rows, conditioned on their era."""
 
+import itertools
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -20,7 +21,8 @@ from numerai_lab.neural.settings import HELD_OUT, SIGMA, Training
 if TYPE_CHECKING:
     from numerai_lab.neural.diffusion import Denoiser
 
-ROWS_A_PASS = 4096
+ROWS_A_PASS, GPU_ROWS_A_PASS = 4096, 16_384
+"""Rows that are sampled at once: on a CPU those of one set, on a GPU those of several sets of an era."""
 
 
 class Diffusion(Proportioned, Training):
@@ -207,8 +209,18 @@ class Diffusion(Proportioned, Training):
 
         levels, parts = noise_levels(self.n_steps), []
         size = self.batch_size // self.eras_per_batch if self.structure == "set" else ROWS_A_PASS
+        sizes = [len(part) for part in np.array_split(np.arange(n_rows), max(1, round(n_rows / size)))]
+        together = sets_a_pass(device.type, size)
         with torch.inference_mode():
-            for n in [len(part) for part in np.array_split(np.arange(n_rows), max(1, round(n_rows / size)))]:
-                noise = start((1, n, self.latent.width + 1), levels[0], int(rng.integers(2**62)), device)
-                parts.append(heun(denoise, noise, levels)[0].cpu().numpy())
+            for n, of_size in itertools.groupby(sizes):
+                seeds = [int(rng.integers(2**62)) for _ in of_size]
+                for first in range(0, len(seeds), together):
+                    shape, chosen = (1, n, self.latent.width + 1), seeds[first : first + together]
+                    noise = torch.cat([start(shape, levels[0], seed, device) for seed in chosen])
+                    parts.append(heun(denoise, noise, levels).flatten(0, 1).cpu().numpy())
         return np.concatenate(parts)
+
+
+def sets_a_pass(device: str, size: int) -> int:
+    """Sets of this many rows that are sampled at once. On a CPU it is one, whose last bits do not depend on others."""
+    return 1 if device == "cpu" else max(1, GPU_ROWS_A_PASS // size)

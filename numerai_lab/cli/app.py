@@ -131,7 +131,9 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the pipe's reader is gone: no error of ours
         sys.exit(1)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # that of a plug-in may be none of Exception, as panics of Rust
         failure = as_failure(error)
         if failure is error:
             plugins = sys.modules.get("numerai_lab.config.plugins")  # absent where none was loaded

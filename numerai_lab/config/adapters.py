@@ -39,7 +39,7 @@ CONTRACTS = (
     ArrayContract("augmenter", ArrayAugmenter, {"augment": ("X", "y", "rng")}, {"fit": ("X", "y", "eras", "rng")}),
     ArrayContract("model", ArrayModel, {"fit": ("X", "y", "eras", "rng"), "predict": ("X",)}, {"importance": ()}),
 )
-DECLARED = ("stochastic", "within_era", "binned", "portable")
+DECLARED = ("stochastic", "within_era", "binned", "portable", "invents_rows")
 """Class variables that a plain class may set, beside `control`."""
 
 

@@ -60,7 +60,9 @@ def imported_module(name: str) -> ModuleType:
         if error.name and (name == error.name or name.startswith(f"{error.name}.")):
             raise NlabError(f"--plugin {name}: no such file, and no installed module of this name") from error
         raise NlabError(f"--plugin {name}: {first_line(error)}") from error
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise NlabError(f"--plugin {name}: {type(error).__name__}: {first_line(error)}") from error
 
 
@@ -154,7 +156,9 @@ def _check_defaults(cls: type, method: type[Component]) -> None:
         problem = error.errors()[0]
         where = ".".join(map(str, problem["loc"])) or "its parameters"
         raise error_in(cls, f"{cls.__name__} can't be made with its defaults: {where}: {problem['msg']}") from None
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise error_in(cls, f"{cls.__name__} can't be made with its defaults: {first_line(error)}") from error
 
 

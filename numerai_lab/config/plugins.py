@@ -121,7 +121,23 @@ def plugins_in(config: "Config") -> list[dict[str, Any]]:
     components = (config.data, *config.generators.values(), *config.augmenters.values(), *models)
     used = {type(component) for component in components}
     records = [plugin.record(used) for plugin in _LOADED.values()]
-    return [record for record in records if record["kinds"]]
+    return _one_a_package([record for record in records if record["kinds"]])
+
+
+def _one_a_package(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The records, those of entry points of one package as one. Where its methods have several files, it has a hash of theirs."""
+    merged: dict[tuple[str, str], dict[str, Any]] = {}
+    digests: dict[tuple[str, str], set[str]] = {}
+    for record in records:
+        key = (record["name"], record["give"])
+        kinds = merged.setdefault(key, {**record, "kinds": {}})["kinds"]
+        for family, names in record["kinds"].items():
+            kinds[family] = sorted({*kinds.get(family, []), *names})
+        digests.setdefault(key, set()).add(record["sha256"])
+    for key, of_files in digests.items():
+        if len(of_files) > 1:
+            merged[key]["sha256"] = hashlib.sha256("".join(sorted(of_files)).encode()).hexdigest()
+    return list(merged.values())
 
 
 def plugin_error(error: BaseException) -> NlabError | None:
@@ -184,7 +200,9 @@ def _load_entry_points() -> None:
                 loaded = point.load()
                 kind, family, method = method_of(loaded)
                 source = Path(inspect.getsourcefile(loaded) or "")
-            except (Exception, SystemExit) as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
                 log.warning("plug-in %s of the package %s is left out: %s", point.name, distribution, error)
                 continue
             release = point.dist.version if point.dist else ""

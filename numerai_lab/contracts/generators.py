@@ -46,6 +46,17 @@ def same_bytes(template: Generator, panel: Panel, tolerance: float) -> str:
     return ""
 
 
+def drawn_as_declared(template: Generator, panel: Panel, tolerance: float) -> str:
+    """Another seed gives the same columns where the class says that it draws nothing at random."""
+    if template.stochastic:
+        return ""
+    past, era = parts(panel)
+    first, other = (_columns(fitted(template, past, seed), panel, era) for seed in (0, 1))
+    if np.array_equal(first, other):
+        return ""
+    return "another seed gives other columns, and the class says `stochastic = False`, so one fit serves all seeds; remove it"
+
+
 def same_in_chunks(template: Generator, panel: Panel, tolerance: float) -> str:
     """A row's columns are the same whatever rows come with it, unless the class says otherwise."""
     past, era = parts(panel)
@@ -87,6 +98,7 @@ def same_after_a_fit(template: Generator, panel: Panel, tolerance: float) -> str
 CHECKS: Mapping[str, Callable[[Generator, Panel, float], str]] = {
     "columns are finite float32, one a name": shape_of_columns,
     "the same seed gives the same bytes": same_bytes,
+    "another seed gives the same columns, unless it is stochastic": drawn_as_declared,
     "a row's columns do not depend on other rows": same_in_chunks,
     "saved and loaded, it gives the same columns": same_when_restored,
     "a fit forgets the last one and changes nothing else": same_after_a_fit,

@@ -37,6 +37,8 @@ def tried(
         broken: object
         try:
             broken = check(template, panel, ROUNDING)
-        except (Exception, SystemExit) as error:  # whatever the code of others raises
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever the code of others raises; panics of Rust are no Exception
             broken = error
         yield name, explain(type(template), broken) if broken else ""

@@ -12,6 +12,7 @@ WRITTEN = (1980, 1, 1, 0, 0, 0)
 PARTS = {
     "sklearn._loss.link",
     "sklearn._loss.loss",
+    "sklearn.cluster._bisect_k_means",
     "sklearn.ensemble._hist_gradient_boosting.binning",
     "sklearn.ensemble._hist_gradient_boosting.predictor",
     "sklearn.gaussian_process.kernels",
@@ -23,8 +24,17 @@ PARTS = {
 }
 """Modules whose classes a fitted estimator may hold, beside what skops trusts: estimators, arrays and plain values."""
 
-CLASSES = {"numpy.dtype", "scipy.sparse._csr.csr_matrix", "scipy.sparse._csr.csr_array"}
-"""Classes of other packages that it may hold too."""
+OTHERS = {
+    "numpy.dtype",
+    "numpy.mean",
+    "scipy._lib.array_api_compat.numpy._aliases.asarray",
+    "scipy.interpolate._bsplines.BSpline",
+    "scipy.sparse._csr.csr_array",
+    "scipy.sparse._csr.csr_matrix",
+    "sklearn.cluster._kmeans._kmeans_single_elkan",
+    "sklearn.cluster._kmeans._kmeans_single_lloyd",
+}
+"""Further classes and functions that it may hold: those of splines, of bisecting k-means, and means of merged features."""
 
 
 def to_bytes(estimator: Any) -> bytes:
@@ -58,8 +68,8 @@ def from_bytes(content: bytes) -> Any:
 
 
 def _is_part(name: str) -> bool:
-    """Whether a name is one of `CLASSES`, or that of a class which one of the modules in `PARTS` defines."""
-    if name in CLASSES:
+    """Whether a name is one of `OTHERS`, or that of a class which one of the modules in `PARTS` defines."""
+    if name in OTHERS:
         return True
     module, _, short = name.rpartition(".")
     cls = getattr(import_module(module), short, None) if module in PARTS else None

@@ -9,6 +9,7 @@ from numerai_lab.config.default_variants import RAW
 from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.formatting import human_bytes
+from numerai_lab.core.gpus import gpus
 from numerai_lab.core.requirements import absent
 from numerai_lab.data.reader import Loaded
 from numerai_lab.fitting.fit_plan import FitPlan
@@ -33,10 +34,14 @@ SCORED_BYTES = 150
 
 @dataclass(frozen=True)
 class ResourceNeeds:
-    """Bytes at the peak of a run. disk: what it adds to the cache, stores excepted, and its run folder."""
+    """Bytes at the peak of a run.
+
+    disk: what it adds to the cache, stores excepted, and its run folder. gpu: 0 where nothing runs on one.
+    """
 
     memory_bytes: int
     disk_bytes: int
+    gpu_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -152,7 +157,17 @@ def need(task: EstimateInputs) -> ResourceNeeds:
     """
     used = {name for variant in task.config.trained for name in task.config.generators_of(variant)}
     ingest = ingest_bytes(sum(task.n_rows.values()), task.n_features) if task.new_stores else 0
-    return ResourceNeeds(max(ingest, _memory(task, used)), _disk(task, used))
+    return ResourceNeeds(max(ingest, _memory(task, used)), _disk(task, used), _gpu(task, used))
+
+
+def _gpu(task: EstimateInputs, used: set[str]) -> int:
+    """Bytes of the largest fit or training on a GPU, as many as it would take of a CPU's memory."""
+    config, size = task.config, (task.rows_of(task.plan.splits.train), task.n_features)
+    augmenters = [config.augmenters[name] for variant in config.variants.values() for name in variant.augment]
+    needed = [config.generators[name].fitting_bytes(*size) for name in used if config.generators[name].uses_gpu]
+    needed += [augmenter.fitting_bytes(*size) for augmenter in augmenters if augmenter.uses_gpu]
+    needed += [training.memory_bytes() for training in task.trainings() if training.model.uses_gpu]
+    return max(needed, default=0)
 
 
 def _memory(task: EstimateInputs, used: set[str]) -> int:
@@ -208,6 +223,10 @@ def refuse_too_much(task: EstimateInputs, cache: Path, memory: int | None = None
         over = f"about {human_bytes(needs.disk_bytes)} of disk needed in {cache}, {human_bytes(disk)} free: "
         over += f"{human_bytes(needs.disk_bytes - disk)} too much"
         problems.append(over + "\n    `nlab cache prune --keep …` makes room, NLAB_CACHE names another place")
+    card = next(iter(gpus()), None)
+    if card is not None and needs.gpu_bytes > card.memory_bytes:
+        over = f"about {human_bytes(needs.gpu_bytes)} of GPU memory needed, {card.name} has {human_bytes(card.memory_bytes)}"
+        problems.append(f"{over}\n    would fit: device: cpu, or fewer rows or a smaller batch_size of the method")
     if problems:
         raise NlabError("\n  ".join(["this run does not fit (--force runs it all the same)", *problems]))
 

@@ -9,6 +9,7 @@ from numerai_lab.config.schema import Config
 from numerai_lab.core.era_ranges import span_text
 from numerai_lab.core.folds import make_folds
 from numerai_lab.core.formatting import human_bytes, human_seconds
+from numerai_lab.core.gpus import gpus
 from numerai_lab.core.processors import threads_now, usable_cores
 from numerai_lab.core.splits import Splits, make_splits
 from numerai_lab.core.walk_forward import make_steps
@@ -21,13 +22,18 @@ from numerai_lab.storage.machine import core_flops
 
 @dataclass(frozen=True)
 class RunPlan:
-    """Eras and rows of each split, and estimates: memory and disk in bytes; seconds of fit and columns, by generator."""
+    """Eras and rows of each split, and estimates: memory and disk in bytes; seconds of fit and columns, by generator.
+
+    gpu_bytes: of the first GPU of this machine, whose name is `gpu`; 0 and "" where nothing runs on one.
+    """
 
     outline: Outline
     splits: Splits
     rows: dict[str, int]
     memory_bytes: int
     disk_bytes: int
+    gpu_bytes: int
+    gpu: str
     trainings: int
     folds: int
     steps: int
@@ -53,6 +59,8 @@ class RunPlan:
             "steps": self.steps,
             "memory_bytes": self.memory_bytes,
             "disk_bytes": self.disk_bytes,
+            "gpu_bytes": self.gpu_bytes,
+            "gpu": self.gpu,
             "threads": self.threads,
             "cores": self.cores,
             "seconds": {name: round(seconds) for name, seconds in self.seconds.items()},
@@ -72,6 +80,7 @@ class RunPlan:
         again = [f"{n} {what}{'s' * (n != 1)}" for n, what in parts if n]
         lines += [f"models   {self.trainings} to train" + (f", {' and '.join(again)} among them" if again else "")]
         lines += [f"memory   about {human_bytes(self.memory_bytes)}; disk about {human_bytes(self.disk_bytes)} (estimates)"]
+        lines += [f"gpu      about {human_bytes(self.gpu_bytes)} of {self.gpu} (estimate)"] if self.gpu else []
         lines += [f"threads  {self.threads}, of {self.cores} core{'s' * (self.cores != 1)} that this process may use"]
         long = ", ".join(f"{name} about {human_seconds(seconds)}" for name, seconds in self.seconds.items())
         lines += [f"time     fit and columns of {long} a seed (rough: by the speed of one core)"] if long else []
@@ -106,6 +115,8 @@ def plan(config: Config) -> RunPlan:
         rows=rows,
         memory_bytes=needs.memory_bytes,
         disk_bytes=sum(data.n_rows) * data.n_columns + needs.disk_bytes + data.files_bytes,
+        gpu_bytes=needs.gpu_bytes,
+        gpu=_gpu_text() if needs.gpu_bytes else "",
         trainings=sum(len(config.targets_by_model(name)) for name in models) * len(config.seeds) * (1 + len(folds) + len(steps)),
         folds=len(folds),
         steps=len(steps),
@@ -113,6 +124,11 @@ def plan(config: Config) -> RunPlan:
         threads=threads_now(),
         cores=usable_cores(),
     )
+
+
+def _gpu_text() -> str:
+    """The first GPU, which libraries take, with its memory."""
+    return next((f"{gpu.name}, {human_bytes(gpu.memory_bytes)}" for gpu in gpus()), "a GPU that the driver does not name")
 
 
 def _shown(splits: Splits) -> tuple[str, ...]:

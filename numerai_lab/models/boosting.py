@@ -7,9 +7,10 @@ from importlib.metadata import version
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from numerai_lab.core.arrays import Float32, Float64
+from numerai_lab.core.gpus import gpus
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.core.training_stream import TrainingStream
@@ -18,7 +19,7 @@ from numerai_lab.models.base import Model
 from numerai_lab.models.era_boost import ROUNDS, EraBoost
 
 OF_DART = ("rate_drop", "skip_drop")
-"""Parameters that only `booster: dart` has."""
+"""Parameters that only `booster: dart` has: elsewhere they are refused, and no config records them."""
 NOT_OF_TREES = ("kind", "n_estimators", "n_jobs", "external_memory", "era_boost", "multi_strategy", "workers")
 """Parameters that XGBoost gets in another way, or not at all."""
 VECTOR_LEAVES = (3, 2)
@@ -108,6 +109,10 @@ class XGBoost(Boosting):
         return self.multi_strategy == "multi_output_tree"
 
     @property
+    def uses_gpu(self) -> bool:
+        return self.device == "cuda" or (self.device == "auto" and has_cuda())
+
+    @property
     def n_parts(self) -> int:
         return self.workers or 1
 
@@ -130,8 +135,7 @@ class XGBoost(Boosting):
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
         if self.booster != "dart":
-            idle = [key for key in OF_DART if getattr(self, key) != type(self).model_fields[key].default]
-            if idle:
+            if idle := [key for key in OF_DART if key in self.model_fields_set]:
                 raise ValueError(f"{' and '.join(idle)} without booster: dart; name it, or leave out what belongs to it")
         elif self.era_boost is not None:
             raise ValueError("booster: dart drops trees at random, and era_boost chooses eras by all of them; leave one out")
@@ -148,6 +152,17 @@ class XGBoost(Boosting):
     @property
     def in_words(self) -> str:
         return f"{super().in_words}{', era-boosted' if self.era_boost else ''}"
+
+    @model_serializer(mode="wrap")
+    def _without_idle(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values = dump(self)
+        return values if self.booster == "dart" else {key: value for key, value in values.items() if key not in OF_DART}
+
+    @classmethod
+    def recorded(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Parameters as older runs recorded them, without those of `booster: dart` that they did not use."""
+        dart = values.get("booster") == "dart"
+        return {key: value for key, value in values.items() if dart or key not in OF_DART}
 
     def refusal(self, panel: Panel) -> str:
         if self.learns_jointly and (message := _without_vector_leaves()):
@@ -176,7 +191,7 @@ class XGBoost(Boosting):
 
     @property
     def _device(self) -> str:
-        return "cuda" if self.device == "cuda" or (self.device == "auto" and has_cuda()) else "cpu"
+        return "cuda" if self.uses_gpu else "cpu"
 
     def _grown(self, stream: TrainingStream, matrix: Any, seed: int, context: FitContext) -> Any:
         """The trained booster."""
@@ -186,9 +201,8 @@ class XGBoost(Boosting):
             "objective": "reg:squarederror",
             "tree_method": "hist",
             "nthread": self.n_jobs or None,
-            **self.model_dump(exclude={*NOT_OF_TREES, *OF_DART}),
+            **self.model_dump(exclude={*NOT_OF_TREES}),
             **({"multi_strategy": self.multi_strategy} if stream.n_targets > 1 else {}),
-            **({key: getattr(self, key) for key in OF_DART} if self.booster == "dart" else {}),
             "max_bin": self._bins(stream),
             "device": self._device,
         }
@@ -243,18 +257,11 @@ class XGBoost(Boosting):
 @cache
 def has_cuda() -> bool:
     """XGBoost is built for CUDA, and there is a GPU that this process may use."""
-    import ctypes
-
+    if not gpus():
+        return False
     import xgboost
 
-    if not xgboost.build_info().get("USE_CUDA"):
-        return False
-    try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return False
-    n_devices = ctypes.c_int(0)
-    return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(n_devices)) == 0 and n_devices.value > 0
+    return bool(xgboost.build_info().get("USE_CUDA"))
 
 
 def _without_vector_leaves() -> str:

@@ -1,12 +1,17 @@
 """Gradient boosting by LightGBM, fed through Sequences."""
 
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout, suppress
+from functools import cache
+from io import StringIO
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from numerai_lab.core.arrays import Array, Float32, Float64
+from numerai_lab.core.gpus import gpus
+from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.models.boosting import Boosting
@@ -39,6 +44,20 @@ class LightGBM(Boosting):
         "colsample_bytree and subsample 1",
     )
 
+    device: Literal["auto", "cpu", "gpu"] = Field(
+        "cpu",
+        description="where histograms are made; auto = gpu where LightGBM is built for one that is there; its trees differ",
+    )
+
+    @property
+    def uses_gpu(self) -> bool:
+        return self.device == "gpu" or (self.device == "auto" and bool(gpus()) and bool(gpu_type()))
+
+    def refusal(self, panel: Panel) -> str:
+        if self.device != "gpu" or gpu_type():
+            return ""
+        return "device: gpu: LightGBM can use no GPU here, by OpenCL or CUDA; take device: auto or cpu"
+
     @model_validator(mode="after")
     def _whole_trees(self) -> Self:
         # Up to 4.7 at least, LightGBM then reads sums of other columns or rows, and stops or grows wrong trees (issue 5994).
@@ -64,9 +83,7 @@ class LightGBM(Boosting):
             "use_quantized_grad": self.use_quantized_grad,
             "seed": int(rng.integers(2**31 - 1)),
             "deterministic": True,
-            # The same trees: a part of the columns takes a third less time by columns, all of them a tenth less by rows.
-            "force_row_wise": self.colsample_bytree == 1,
-            "force_col_wise": self.colsample_bytree < 1,
+            **self._layout(),
             "verbosity": -1,
         }
         reference = reference_of(stream, parameters)
@@ -80,6 +97,13 @@ class LightGBM(Boosting):
         callback = _after_each(lambda environment: context.progress(environment.iteration + 1, self.n_estimators))
         self.booster_ = lightgbm.train(parameters, data, self.n_estimators, callbacks=[callback])
         return self
+
+    def _layout(self) -> dict[str, Any]:
+        """Where histograms are made, and how rows lie."""
+        if self.uses_gpu:
+            return {"device_type": gpu_type()}
+        # The same trees: a part of the columns takes a third less time by columns, all of them a tenth less by rows.
+        return {"force_row_wise": self.colsample_bytree == 1, "force_col_wise": self.colsample_bytree < 1}
 
     def predict(self, X: Float32) -> Float32:
         return np.asarray(self.booster_.predict(X, num_threads=self.n_jobs), np.float32)
@@ -106,6 +130,20 @@ class LightGBM(Boosting):
     def training_bytes(self, n_rows: int, n_columns: int) -> int:
         # A byte a cell while it is cut, half of it later; gradients, hessians, scores and the row partition.
         return n_rows * ((1 + (self.colsample_bytree == 1)) * n_columns + 40)
+
+
+@cache
+def gpu_type() -> str:
+    """What LightGBM calls the GPU that it can grow a tree on here: `cuda` or `gpu` (OpenCL); empty where there is none."""
+    import lightgbm
+
+    X, y = np.arange(40.0).reshape(20, 2), np.arange(20.0)
+    for kind in ("cuda", "gpu"):
+        parameters = {"device_type": kind, "min_data_in_leaf": 1, "verbosity": -1}
+        with suppress(lightgbm.basic.LightGBMError), redirect_stdout(StringIO()):  # it prints what it then raises
+            lightgbm.train(parameters, lightgbm.Dataset(X, y, params=parameters), 1)
+            return kind
+    return ""
 
 
 def _sequences(stream: TrainingStream, reference: Any) -> list[Any]:

@@ -140,8 +140,9 @@ class NetworkModel(Model, OnDevice):
         return 4 * self._n_weights(n_columns) + 16 * n_columns + 10_000
 
     def training_bytes(self, n_rows: int, n_columns: int) -> int:
-        # A row's inputs in three copies, its activations with gradients and draws of dropout in two and a half.
-        activations = 3 * n_columns + 5 * self.members * sum(self.hidden) // 2
+        # A row's inputs in three copies, and in the batch drawn ahead; its activations with gradients and draws of dropout in
+        # two and a half.
+        activations = 4 * n_columns + 5 * self.members * sum(self.hidden) // 2
         return 4 * (WEIGHT_COPIES * self._n_weights(n_columns) + min(n_rows, self.batch_size) * activations)
 
     @abstractmethod

@@ -16,9 +16,10 @@ from numerai_lab.core.logged_warnings import warnings_logged
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.core.sklearn_files import from_bytes, to_bytes
+from numerai_lab.core.sklearn_parameters import check_parameters
 from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.models.base import Model
-from numerai_lab.models.sklearn_estimators import check_parameters, parameter, regressor_class, takes_weights, untrained
+from numerai_lab.models.sklearn_estimators import FROM_RUN, parameter, regressor_class, takes_weights, untrained
 
 log = logging.getLogger("nlab")
 
@@ -72,7 +73,7 @@ class Sklearn(Model):
 
     @model_validator(mode="after")
     def _fitting_parameters(self) -> Self:
-        check_parameters(self.estimator, self.parameters)
+        check_parameters(regressor_class(self.estimator), self.parameters, FROM_RUN)
         return self
 
     def _word_values(self) -> dict[str, str]:

@@ -52,27 +52,6 @@ def regressor_class(name: str) -> Any:
     raise ValueError(f"scikit-learn has no regressor {name!r}; {_near(short)}; a class of another package needs a plug-in")
 
 
-def check_parameters(name: str, parameters: Mapping[str, Any]) -> None:
-    """Raises ValueError for parameters that a regressor does not have, or whose values it refuses."""
-    cls = regressor_class(name)
-    known = inspect.signature(cls).parameters
-    for key, value in parameters.items():
-        if key in FROM_RUN:
-            raise ValueError(f"parameters.{key}: {FROM_RUN[key]}; leave it out")
-        if key not in known:
-            own = [parameter for parameter in known if parameter not in FROM_RUN]
-            raise ValueError(f"parameters.{key}: {cls.__name__} has no such parameter; {nearest(key, own)}")
-        if not _is_plain(value):
-            raise ValueError(f"parameters.{key}: got {value!r}, wanted numbers, texts, true, false or null")
-    lacking = [key for key, value in known.items() if value.default is inspect.Parameter.empty and key not in parameters]
-    if lacking:
-        raise ValueError(
-            f"estimator: {cls.__name__} needs {' and '.join(lacking)}, and other estimators can't be named in a config; take "
-            "another regressor, or write a plug-in"
-        )
-    cls(**parameters)._validate_params()
-
-
 def takes_weights(name: str) -> bool:
     """Whether a regressor can be fitted with a weight for each row."""
     return "sample_weight" in inspect.signature(regressor_class(name).fit).parameters
@@ -106,11 +85,3 @@ def _is_regressor(value: Any) -> bool:
 def _near(name: str) -> str:
     close = nearest(name, _regressors())
     return close if close.startswith("did") else "`nlab describe sklearn` says where they are listed"
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return all(isinstance(key, str | int) and _is_plain(item) for key, item in value.items())
-    if isinstance(value, list):
-        return all(map(_is_plain, value))
-    return value is None or isinstance(value, bool | int | float | str)

@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from numerai_lab.core.component import Component
+from numerai_lab.core.gpus import gpus
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import FitContext
 
@@ -27,6 +28,14 @@ class OnDevice(Component):
     library_bytes: ClassVar[int] = 270_000_000
     requires: ClassVar[tuple[str, ...]] = ("torch",)
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where the network runs; auto = cuda where there is one")
+
+    @property
+    def uses_gpu(self) -> bool:
+        if self.device == "cpu" or not gpus():  # torch is loaded where there is one alone
+            return False
+        import torch
+
+        return torch.cuda.is_available()
 
     def no_device(self) -> str:
         """A sentence that says why the network can't run on the device; empty where it can."""

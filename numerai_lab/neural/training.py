@@ -5,7 +5,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import FitContext
 from numerai_lab.neural.checkpoints import array_of, copied, load_training_state, tensors_in, training_state
 from numerai_lab.neural.networks import generator_for, repeatable
+from numerai_lab.neural.prefetching import BatchSource, Prefetched
 from numerai_lab.neural.rows import PanelBatches, RowBatch, draw, held_out
 
 VALIDATION_BATCHES = 8
@@ -42,22 +43,6 @@ class TrainingObjective(nn.Module):
 
     def begin_step(self, step: int) -> None:
         """Decides before each step, counted from 0, which parameters learn; all unless a method does otherwise."""
-
-
-class BatchSource(Protocol):
-    """Batches to learn from, in an order that a seed decides: of a panel's rows, or of a training stream."""
-
-    def next(self) -> RowBatch:
-        """The next batch."""
-
-    def state(self) -> Array:
-        """What `load` needs to go on with the same batches, uint8."""
-
-    def load(self, state: Array) -> None:
-        """Goes on from a state."""
-
-    def release(self) -> None:
-        """Takes the pages of memory-maps out of the process."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +160,8 @@ class _Loop:
         seed: int,
         stopping: _EarlyStopping | None,
     ) -> None:
-        self.objective, self.batches, self.settings, self.n_steps = objective, batches, settings, n_steps
+        self.objective, self.settings, self.n_steps = objective, settings, n_steps
+        self.batches: BatchSource = batches
         self.stopping = stopping
         self.device = next(objective.parameters()).device
         learned = [parameter for parameter in objective.parameters() if parameter.requires_grad]
@@ -193,20 +179,25 @@ class _Loop:
             checkpoint = context.load_checkpoint()
             if (checkpoint is None or not self.load(checkpoint)) and self.stopping:
                 self.evaluate()
-            saved_at = time.monotonic()
-            while self.step < self.n_steps and not (self.stopping and self.stopping.done):
-                self.learn()
-                ends = self.step % self.settings.evaluate_every == 0 or self.step == self.n_steps
-                if ends:
-                    self.evaluate()
-                if ends or time.monotonic() - saved_at >= CHECKPOINT_SECONDS:
-                    context.save_checkpoint(self.arrays())
-                    saved_at = time.monotonic()
-                context.progress(self.step, self.n_steps, self.message)
+            with Prefetched(self.batches, self.n_steps - self.step) as self.batches:
+                self.learn_all(context)
         context.progress(self.n_steps, self.n_steps, self.message)
         self.objective.load_state_dict(self.stopping.best if self.stopping else self.mean or self.objective.state_dict())
         self.objective.eval()
         return np.array(self.curve, np.float32)
+
+    def learn_all(self, context: FitContext) -> None:
+        """Takes the steps that are left, with evaluations and checkpoints."""
+        saved_at = time.monotonic()
+        while self.step < self.n_steps and not (self.stopping and self.stopping.done):
+            self.learn()
+            ends = self.step % self.settings.evaluate_every == 0 or self.step == self.n_steps
+            if ends:
+                self.evaluate()
+            if ends or time.monotonic() - saved_at >= CHECKPOINT_SECONDS:
+                context.save_checkpoint(self.arrays())
+                saved_at = time.monotonic()
+            context.progress(self.step, self.n_steps, self.message)
 
     @property
     def message(self) -> str:

@@ -21,7 +21,7 @@ from numerai_lab.runs.reading import read_run, terms
 from numerai_lab.studies.control_findings import control_of
 from numerai_lab.studies.control_outcomes import ControlRun
 from numerai_lab.studies.control_requirements import CONTRASTS, MUSTS, NEGATIVE
-from numerai_lab.studies.methods import without_methods
+from numerai_lab.studies.method_configs import without_methods
 from numerai_lab.studies.repeated_runs import reusable_runs, run_folders, run_or_error
 
 FOLDER = "controls"

@@ -3,24 +3,20 @@
 import math
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.cluster.connection import ClusterConnection
 from numerai_lab.cluster.runs import runs_on
-from numerai_lab.config.default_variants import NOISE, SAME_ROWS, UNTRAINED
-from numerai_lab.config.loading import parse_config
 from numerai_lab.config.plugins import given_plugins
 from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError, nearest
 from numerai_lab.core.formatting import named_values
 from numerai_lab.data.reader import load
 from numerai_lab.data.synthetic import Synthetic
-from numerai_lab.generators import GENERATORS
 from numerai_lab.metrics.changes import KINDS
 from numerai_lab.metrics.verdict import NOT_BEATEN
 from numerai_lab.report.comparison import compare
@@ -29,6 +25,7 @@ from numerai_lab.report.tables import TableColumn, markdown
 from numerai_lab.report.verdicts import outcome
 from numerai_lab.runs.output_files import write_page
 from numerai_lab.runs.reading import Run, read_run
+from numerai_lab.studies.method_configs import left_out_line, method_configs, weighers_left_out
 from numerai_lab.studies.repeated_runs import reusable_runs
 
 if TYPE_CHECKING:
@@ -50,8 +47,6 @@ COLUMNS = (
 
 
 FAMILIES = ("generators", "augmenters")
-CONTROLS = (NOISE, SAME_ROWS, UNTRAINED)
-"""Kinds that methods are compared with."""
 FOLDER_LINE = "run folder: "
 """The start of the line in which `nlab run` names its run folder."""
 
@@ -105,8 +100,13 @@ def run_each(config: Config, plan: MethodPlan, say: Callable[[str], None]) -> It
     The config's generators and augmenters run with their parameters there, all other kinds with their defaults. only: names of
     methods, or `generators`, `augmenters`; empty: all. Raises NlabError for an unknown name.
     """
-    configs = {name: (family, method_config) for family, name, method_config in _configs(config)}
+    left_out = weighers_left_out(config)
+    if left_out:
+        say(left_out_line(config, left_out))
+    configs = {name: (family, method_config) for family, name, method_config in method_configs(config)}
     for name in plan.only:
+        if name in left_out:
+            raise NlabError(f"--only: {name!r} gives rows weights, and the model {config.model.kind} takes none; take another")
         if name not in (*configs, *FAMILIES):
             raise NlabError(f"--only: no method {name!r}; {nearest(name, [*configs, *FAMILIES])}")
     chosen = {name: pair for name, pair in configs.items() if not plan.only or {name, pair[0]} & {*plan.only}}
@@ -150,28 +150,6 @@ def _method_run(name: str, family: str, config: Config, run: Run | None, failure
     return MethodRun(name, family, variant, run, failure, kind=str(getattr(config, family)[name].kind))
 
 
-def _configs(config: Config) -> Iterable[tuple[str, str, Config]]:
-    """(family, name, config) of every method, with the default variants of a config."""
-    shared = without_methods(config)
-    for family, registry, own in (
-        ("generators", GENERATORS, config.generators),
-        ("augmenters", AUGMENTERS, config.augmenters),
-    ):
-        dumped = {name: method.model_dump() for name, method in own.items()}
-        listed = {name: values for name, values in dumped.items() if values["kind"] not in CONTROLS}  # those of all of them
-        kinds = {values["kind"] for values in listed.values()}
-        listed |= {kind: {"kind": kind} for kind in registry if kind not in kinds}
-        for name, values in listed.items():
-            raw = {**shared, "name": f"{config.name}_{name}"[:80], family: {name: values}}
-            yield family, name, parse_config(raw, f"methods: {name}")
-
-
-def without_methods(config: Config) -> dict[str, Any]:
-    """The resolved values of a config without generators, augmenters, variants and the reference among these."""
-    shared = {key: value for key, value in config.resolved().items() if key not in ("generators", "augmenters", "variants")}
-    return {**shared, "scoring": {**shared["scoring"], "reference": None}}
-
-
 def _tried(name: str, family: str, config: Config, place: Path) -> MethodRun:
     place.mkdir(parents=True, exist_ok=True)
     path = place / "config.yaml"
@@ -201,6 +179,8 @@ def page(config: Config, trials: Sequence[MethodRun]) -> str:
                 columns = [column for column in COLUMNS if column.name != "untrained" or (table["untrained"] != "").any()]
                 lines += [f"## {family.capitalize()}", "", markdown(table, columns), ""]
         lines += ["## What they did", "", *(f"- {line}" for line in _findings(rows))]
+    if left_out := weighers_left_out(config):
+        lines += [f"- {left_out_line(config, left_out)}"]
     lines += [f"- Failed: {trial.name}: {trial.failure}" for trial in trials if trial.run is None]
     return "\n".join([*lines, ""])
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from numerai_lab.augmenters import diffusion
 from numerai_lab.augmenters.bins import Marginals
 from numerai_lab.augmenters.diffusion import Diffusion
 from numerai_lab.augmenters.latent import Pooled, fit_latent
@@ -189,3 +190,15 @@ def test_a_denoiser_reads_the_array_names_of_older_runs() -> None:
 
     assert array_name("conditioning.weight") == "network_told.weight_"
     assert array_name("first.bias") == "network_first.bias_"
+
+
+def test_sets_sampled_together_as_on_a_gpu_are_those_sampled_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {**TINY, "structure": "set", "eras_per_batch": 4, "guidance": 1.5}
+    fitted = Diffusion.model_validate(settings).fit(make_panel(), np.random.default_rng(0))
+    condition = np.zeros(fitted.conditions_.shape[1], np.float32)
+    alone = fitted._sampled(condition, 150, np.random.default_rng(1))
+    monkeypatch.setattr(diffusion, "sets_a_pass", lambda device, size: 4)
+    together = fitted._sampled(condition, 150, np.random.default_rng(1))
+    assert alone.shape == together.shape
+    np.testing.assert_allclose(together, alone, atol=1e-4)
+    assert len(np.unique(alone[:, 0])) == 150

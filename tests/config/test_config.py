@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.config.default_variants import with_variants
-from numerai_lab.config.loading import load_config, parse_config
+from numerai_lab.config.loading import load_config, load_recorded, parse_config
 from numerai_lab.config.schema import Config
 from numerai_lab.config.yaml_file import parse_yaml
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.seeding import rng_for
 from numerai_lab.core.training_stream import TrainingStream
-from tests.conftest import component, make_panel
+from tests.conftest import component, make_config, make_panel
 
 VALID = """
 name: ok
@@ -358,3 +358,14 @@ def test_the_largest_seed_works(kind: str) -> None:
     blocks = TrainingStream(make_panel(n_eras=3), ("raw",), make_panel().raw_names, 2**32 - 1)
     model = component(kind).fit(blocks, rng_for(2**32 - 1, "model"))
     assert np.isfinite(model.predict(blocks[0].X)).all()
+
+
+def test_a_folder_that_recorded_parameters_of_dart_beside_other_boosters_opens(tmp_path: Path) -> None:
+    config = make_config(model={"kind": "xgboost"}, variants={"a": {}, "b": {"model": {"kind": "xgboost", "booster": "dart"}}})
+    recorded = config.resolved()
+    assert "rate_drop" not in recorded["model"]
+    assert recorded["variants"]["b"]["model"]["rate_drop"] == 0.1
+    older = {**recorded, "model": {**recorded["model"], "rate_drop": 0.1, "skip_drop": 0.5}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(older))
+    opened = load_recorded(tmp_path / "config.yaml")
+    assert (opened.model, opened.to_yaml()) == (config.model, config.to_yaml())

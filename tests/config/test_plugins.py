@@ -1,5 +1,6 @@
 """Plug-ins: methods of a user's file are registered, and what is wrong with the file is one sentence with its line."""
 
+import hashlib
 import json
 import pickle
 import subprocess
@@ -275,6 +276,8 @@ def test_entry_points_of_installed_packages_are_methods_and_one_that_fails_is_le
     written(tmp_path, name="nlab_plugin_package.py")
     points = [
         EntryPoint("row_moments", "nlab_plugin_package:RowMoments", "numerai_lab.generators"),
+        EntryPoint("least_squares", "nlab_plugin_package:LeastSquares", "numerai_lab.models"),
+        EntryPoint("half_swap", "nlab_plugin_package:HalfSwap", "numerai_lab.augmenters"),
         EntryPoint("broken", "nlab_plugin_absent:Broken", "numerai_lab.generators"),
         EntryPoint("leaving", "nlab_plugin_leaving:Leaving", "numerai_lab.generators"),
     ]
@@ -284,6 +287,11 @@ def test_entry_points_of_installed_packages_are_methods_and_one_that_fails_is_le
         plugins.log.propagate = True
         load_plugins()
     assert "row_moments" in GENERATORS
+    methods = {"generators": {"m": {"kind": "row_moments"}}, "augmenters": {"a": {"kind": "half_swap"}}}
+    (package,) = plugins_in(parse_config({**CONFIG, **methods, "model": {"kind": "least_squares"}}, "x"))
+    assert package["kinds"] == {"generators": ["row_moments"], "augmenters": ["half_swap"], "models": ["least_squares"]}
+    assert package["give"] == "pip install nlab_plugin_package"
+    assert package["sha256"] == hashlib.sha256(MINE.encode()).hexdigest()
     (checked,) = load_plugins(["nlab_plugin_package"])
     assert checked.kinds_of("models") == ["least_squares"]
     assert checked.methods["row_moments"][1] is GENERATORS["row_moments"]

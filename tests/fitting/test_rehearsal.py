@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
+from numerai_lab.cli import app
 from numerai_lab.config.loading import parse_config
 from numerai_lab.config.plugins import load_plugins
 from numerai_lab.core.errors import NlabError
 from numerai_lab.experiment import run
-from numerai_lab.runs.layout import ERROR_TEXT, LOG, MANIFEST
+from numerai_lab.runs.layout import ERROR_TEXT, LOG, MANIFEST, REALISM
 from numerai_lab.storage.stamped_json import read_stamped
 from tests.conftest import Quiet
 from tests.own_methods import MINE, registries_restored
@@ -34,6 +36,17 @@ class Unloadable(Ridge):
     """A ridge that can't be loaded."""
 
     kind: Literal["unloadable"] = "unloadable"
+'''
+
+
+PANIC = '''
+
+class PanicException(BaseException):
+    """As libraries written in Rust raise."""
+
+
+def panic():
+    raise PanicException("at the disco")
 '''
 
 
@@ -73,6 +86,16 @@ def test_a_run_with_methods_of_a_plugin_records_it_and_finds_its_stages_again(tm
             MINE.replace("deviation.mean(1)", "exit(0)"),
             {},
             r"generators.m: tried on 640 rows before any training: .*mine.py, line 20: SystemExit: 0",
+        ),
+        (
+            MINE.replace("X.mean(0)", "X.mean(0) + rng.normal()", 1),
+            {},
+            r"generators.m: tried on 640 rows .*mine.py, line 6: another seed gives other columns, and the class says `st",
+        ),
+        (
+            MINE.replace("deviation.mean(1)", "panic()") + PANIC,
+            {},
+            r"generators.m: tried on 640 rows before any training: .*mine.py, line \d+: PanicException: at the disco",
         ),
         (
             MINE.replace("deviation.mean(1)", "1j * deviation.mean(1)"),
@@ -124,3 +147,25 @@ def test_a_plugin_that_fails_later_is_told_by_its_line_and_the_folder_keeps_the_
     assert f"failed: {tmp_path}/mine.py, line 16: AxisError: axis 7 is out of bounds" in told
     assert "Traceback" not in told
     assert "Traceback" in (failed / ERROR_TEXT).read_text()
+
+
+def test_a_panic_that_comes_later_is_one_sentence_with_exit_code_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = MINE.replace("self.mean_ = X.mean(0)", "self.mean_ = X.mean(0) if len(X) < 2000 else panic()", 1) + PANIC
+    monkeypatch.setattr(app, "app", lambda prog_name: ran(tmp_path, text))
+    with pytest.raises(SystemExit) as left:
+        app.main()
+    assert left.value.code == 2
+    line = (tmp_path / "mine.py").read_text().splitlines().index('    raise PanicException("at the disco")') + 1
+    assert f"nlab: {tmp_path}/mine.py, line {line}: PanicException: at the disco\n" in capsys.readouterr().err
+    (failed,) = (tmp_path / "runs").iterdir()
+    assert failed.name.endswith("-failed")
+
+
+def test_rows_of_a_plugin_that_are_no_changed_copies_are_judged_where_it_asks_for_it(tmp_path: Path) -> None:
+    invents = MINE.replace('kind = "half_swap"', 'kind = "half_swap"\n    invents_rows = True')
+    changes: dict[str, Any] = {"generators": {}, "model": {"kind": "ridge"}, "variants": {"swapped": {"augment": ["s"]}}}
+    done = ran(tmp_path, invents, **changes)
+    table = pl.read_csv(done / REALISM)
+    assert table.select("augmenter", "copies").rows() == [("s", 1.0)]

@@ -10,7 +10,7 @@ from numerai_lab.config.loading import load_config
 from numerai_lab.core.errors import NlabError
 from numerai_lab.generators import GENERATORS
 from numerai_lab.studies.method_worlds import method_rows, page_over_worlds, results_text
-from numerai_lab.studies.methods import MethodPlan, _configs, page, run_each, run_over_worlds
+from numerai_lab.studies.methods import MethodPlan, _configs, page, run_each, run_over_worlds, weighers_left_out
 from tests.conftest import make_config
 
 
@@ -57,6 +57,22 @@ def test_a_name_that_is_no_method_is_one_sentence(tmp_path: Path) -> None:
     for wrong, meant in (("cutuot", "cutout"), ("augmeters", "augmenters")):
         with pytest.raises(NlabError, match=f"no method '{wrong}'; did you mean '{meant}'"):
             list(run_each(make_config(), MethodPlan(tmp_path, only=(wrong,)), print))
+
+
+def test_what_weighs_rows_is_left_out_by_name_where_the_model_takes_no_weights(tmp_path: Path) -> None:
+    model = {"kind": "sklearn", "estimator": "KNeighborsRegressor"}
+    augmenters = {"late": {"kind": "recency"}, "light": {"kind": "cutout", "weight": 0.5}}
+    config = make_config(model=model, augmenters=augmenters, variants={"baseline": {}})
+    left_out = ["late", "light", "block_dro", "double_ensemble", "ddg_da"]
+    assert {*left_out}.isdisjoint({name for _, name, _ in _configs(config)})
+    assert "duplicate" not in left_out
+    line = f"Left out: {', '.join(left_out)}: they give rows weights, and the model sklearn takes none."
+    messages: list[str] = []
+    with pytest.raises(NlabError, match="--only: 'block_dro' gives rows weights, and the model sklearn takes none; take another"):
+        list(run_each(config, MethodPlan(tmp_path, only=("block_dro",)), messages.append))
+    assert messages == [line]
+    assert f"- {line}" in page(config, []).splitlines()
+    assert not weighers_left_out(make_config(augmenters={"late": {"kind": "recency"}}))
 
 
 def test_methods_in_several_worlds_have_the_mean_of_their_changes_and_an_interval_for_worlds_like_these(tmp_path: Path) -> None:
