@@ -10,14 +10,15 @@ from numerai_lab.config.loading import load_config
 from numerai_lab.core.errors import NlabError
 from numerai_lab.generators import GENERATORS
 from numerai_lab.studies.method_worlds import method_rows, page_over_worlds, results_text
-from numerai_lab.studies.methods import MethodPlan, _configs, page, run_each, run_over_worlds, weighers_left_out
+from numerai_lab.studies.method_configs import method_configs, weighers_left_out
+from numerai_lab.studies.methods import MethodPlan, page, run_each, run_over_worlds
 from tests.conftest import make_config
 
 
 @pytest.mark.parametrize("name", ["methods", "methods_csi500"])
 def test_every_registered_method_has_a_config_that_judges_it_against_baseline_and_placebo(name: str) -> None:
     config, _ = load_config(Path(f"configs/{name}.yaml"))
-    found = {(family, method): each for family, method, each in _configs(config)}
+    found = {(family, method): each for family, method, each in method_configs(config)}
     kinds = {each.kind for (family, _), one in found.items() for each in getattr(one, family).values()}
     assert {*GENERATORS, *AUGMENTERS} <= kinds
     assert {"vime", "masked", "pca"} <= {method for _, method in found}
@@ -64,7 +65,7 @@ def test_what_weighs_rows_is_left_out_by_name_where_the_model_takes_no_weights(t
     augmenters = {"late": {"kind": "recency"}, "light": {"kind": "cutout", "weight": 0.5}}
     config = make_config(model=model, augmenters=augmenters, variants={"baseline": {}})
     left_out = ["late", "light", "block_dro", "double_ensemble", "ddg_da"]
-    assert {*left_out}.isdisjoint({name for _, name, _ in _configs(config)})
+    assert {*left_out}.isdisjoint({name for _, name, _ in method_configs(config)})
     assert "duplicate" not in left_out
     line = f"Left out: {', '.join(left_out)}: they give rows weights, and the model sklearn takes none."
     messages: list[str] = []
