@@ -9,8 +9,8 @@ from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.config.loading import load_config
 from numerai_lab.core.errors import NlabError
 from numerai_lab.generators import GENERATORS
-from numerai_lab.studies.method_worlds import method_rows, page_over_worlds, results_text
 from numerai_lab.studies.method_configs import method_configs, weighers_left_out
+from numerai_lab.studies.method_worlds import method_rows, page_over_worlds, results_text
 from numerai_lab.studies.methods import MethodPlan, page, run_each, run_over_worlds
 from tests.conftest import make_config
 
