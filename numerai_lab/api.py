@@ -15,6 +15,7 @@ from numerai_lab.config.schema import Config
 from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.experiment import RunOptions
 from numerai_lab.experiment import run as run_experiment
+from numerai_lab.fitting.run_context import WholeRun
 from numerai_lab.report import comparison
 from numerai_lab.report.conclusion import conclusion_of
 from numerai_lab.report.markup import cells, fragment
@@ -158,6 +159,9 @@ class _Silent:
 
     def task(self, label: str) -> AbstractContextManager[Progress]:
         return nullcontext(no_progress)
+
+    def run(self, whole: WholeRun) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 def load_config(source: Path | str | Mapping[str, Any], *overrides: str, plugins: Sequence[Path | str] = ()) -> Config:

@@ -1,6 +1,7 @@
 """The recipe of a run, from a config to a scored run folder. Read `run` first."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,10 +25,12 @@ from numerai_lab.fitting.realism import realism_of
 from numerai_lab.fitting.rehearsal import rehearse
 from numerai_lab.fitting.run_context import ProgressDisplay, RunContext
 from numerai_lab.fitting.run_facts import run_facts, unlearned_targets
+from numerai_lab.fitting.run_progress import RunProgress, Speeds, WatchedDisplay
 from numerai_lab.fitting.scoring_terms import scoring_of
 from numerai_lab.fitting.truth import beside_truth_of_data
 from numerai_lab.fitting.variant_facts import VariantFacts, variant_facts, with_seconds
 from numerai_lab.fitting.variants import check_methods, fit_generators, resolved_config, train_and_predict
+from numerai_lab.fitting.workload import REALISM, REPORT, SCORE, planned_stages
 from numerai_lab.metrics.scoring import Predictions, Scoring, check_rows, covered, per_era, score_table, too_wide_for_fnc
 from numerai_lab.report import write_realism, write_report
 from numerai_lab.runs.layout import CONFIG, PER_ERA, PORTABLE, PREDICTIONS, SCORES
@@ -37,6 +40,7 @@ from numerai_lab.storage.folders import cache_dir
 from numerai_lab.storage.machine import free_memory
 from numerai_lab.storage.scratch import Scratch, scratch
 from numerai_lab.storage.stage_cache import STAGES, Cache
+from numerai_lab.storage.stage_speeds import read_speeds, remember_speeds
 from numerai_lab.storage.used_entries import UsedEntries
 
 if TYPE_CHECKING:
@@ -75,11 +79,13 @@ def run(
             folder.warn(remark)
         prepared = _prepare(config, folder, display, options)
         _record(prepared, folder)
-        predictions = _predict(prepared, folder, display, options)
-        eras, scores = _score(prepared, predictions, folder, display)
-        folder.write_text(CONFIG, prepared.config.to_yaml())
-        with folder.phase("report"):
-            write_report(folder, prepared.config, eras, scores)
+        with _watched(prepared, display) as watched:
+            predictions = _predict(prepared, folder, watched, options)
+            eras, scores = _score(prepared, predictions, folder, watched)
+            folder.write_text(CONFIG, prepared.config.to_yaml())
+            with folder.phase("report"), watched.task(REPORT):
+                write_report(folder, prepared.config, eras, scores)
+            watched.progress.finish(REPORT, folder.phases["report"]["seconds"])
     return read_run(folder.work)
 
 
@@ -99,6 +105,7 @@ class _Prepared:
     scoring: Scoring
     placebos: Placebos
     facts: dict[str, VariantFacts]
+    inputs: EstimateInputs
 
 
 Predicted = Sequence[tuple[Splits, Predictions]]
@@ -124,7 +131,8 @@ def _prepare(config: Config, folder: RunFolder, display: ProgressDisplay, option
     rehearse(config, panel, plan)
     folder.reached_data = True
     resolved, placebos = resolved_config(config, panel, plan), placebos_of(config)
-    return _Prepared(config, resolved, loaded, plan, folds, scoring, placebos, variant_facts(resolved, placebos))
+    facts = variant_facts(resolved, placebos)
+    return _Prepared(config, resolved, loaded, plan, folds, scoring, placebos, facts, inputs)
 
 
 def _record(run: _Prepared, folder: RunFolder) -> None:
@@ -139,10 +147,22 @@ def _record(run: _Prepared, folder: RunFolder) -> None:
         folder.warn(note)
 
 
-def _predict(run: _Prepared, folder: RunFolder, display: ProgressDisplay, options: RunOptions) -> Predicted:
+@contextmanager
+def _watched(run: _Prepared, display: ProgressDisplay) -> Iterator[WatchedDisplay]:
+    """Shows the progress of the run, and remembers how long its stages took for estimates of later ones."""
+    progress = RunProgress(planned_stages(run.inputs), Speeds(read_speeds(cache_dir())))
+    try:
+        with display.run(progress):
+            yield WatchedDisplay(display, progress)
+    finally:
+        remember_speeds(cache_dir(), progress.speeds.measured)
+
+
+def _predict(run: _Prepared, folder: RunFolder, display: WatchedDisplay, options: RunOptions) -> Predicted:
     """Fits, trains and predicts, and measures the realism of synthetic eras in between."""
     loaded = run.loaded
     with scratch() as arrays, _cache(arrays, options) as cache:
+        cache.finished = display.progress.finish
         for store in loaded.stores.all:
             cache.hold(store.folder)
         context = RunContext(run.config, loaded.panel, run.plan, arrays, display, folder.write_bytes, cache, loaded.content)
@@ -158,8 +178,9 @@ def _predict(run: _Prepared, folder: RunFolder, display: ProgressDisplay, option
         fits = {key: generator.fits for key, generator in fitted.items()}
         folder.write_text(PORTABLE, portable_facts(run.config, loaded, run.plan, fits, folder.work).text())
         if any(augmenter.invents_rows for augmenter in run.config.augmenters.values()):
-            with folder.phase("realism"):
+            with folder.phase("realism"), display.task(REALISM):
                 write_realism(folder, realism_of(context))
+            display.progress.finish(REALISM, folder.phases["realism"]["seconds"])
         for number, fold in enumerate(run.folds, start=1):
             with folder.phase(f"fit again {number} of {len(run.folds)}"):
                 predicted.append((fold.splits, out_of_fold(context, fold)))
@@ -169,7 +190,7 @@ def _predict(run: _Prepared, folder: RunFolder, display: ProgressDisplay, option
 
 
 def _score(
-    run: _Prepared, predicted: Predicted, folder: RunFolder, display: ProgressDisplay
+    run: _Prepared, predicted: Predicted, folder: RunFolder, display: WatchedDisplay
 ) -> "tuple[pl.DataFrame, pl.DataFrame]":
     """Writes predictions, per-era scores and the score table; returns the last two."""
     import polars as pl
@@ -182,6 +203,7 @@ def _score(
     with folder.phase("score"), display.task("score") as progress:
         eras = pl.concat([per_era(panel, predictions, part, scoring, progress) for part, predictions in predicted])
         scores = score_table(eras, scoring, notes_of(run.plan, run.loaded.alias), run.placebos.as_dict())
+    display.progress.finish(SCORE, folder.phases["score"]["seconds"])
     scores, facts, remarks = beside_truth_of_data(scores, eras, run.config, panel, scoring)
     folder.manifest |= facts
     folder.write_table(PER_ERA, eras)

@@ -26,6 +26,7 @@ from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.data.synthetic import Synthetic
+from numerai_lab.fitting.run_context import WholeRun
 from numerai_lab.generators import GENERATORS
 from numerai_lab.models import MODELS
 from numerai_lab.runs.layout import MANIFEST
@@ -98,6 +99,9 @@ class Quiet:
 
     def task(self, label: str) -> AbstractContextManager[Progress]:
         return nullcontext(no_progress)
+
+    def run(self, whole: WholeRun) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 def reseal(run: Path) -> None:

@@ -108,13 +108,13 @@ class EstimateInputs:
             out += round(augmenter.growth * self.rows_of(eras)) * (cell_bytes * self.n_features + 4)
         return out
 
-    def trainings(self) -> list["Training"]:
-        """The training of each variant."""
-        config = self.config
+    def trainings(self, plan: FitPlan | None = None) -> list["Training"]:
+        """The training of each variant. plan: a fold; None = the run's plan."""
+        config, plan = self.config, plan or self.plan
         widths = {RAW: self.n_features, **self.set_widths, **{name: len(g.names_out()) for name, g in config.generators.items()}}
         out = []
         for name in config.trained:
-            variant, n_train = config.variants[name], self.rows_of(self.plan.models[name])
+            variant, n_train = config.variants[name], self.rows_of(plan.models[name])
             chosen = [config.augmenters[augmenter] for augmenter in variant.augment]
             blocks = sum(a.growth for a in chosen) + (not any(a.replaces for a in chosen))
             n_columns = sum(widths[input_name] for input_name in variant.inputs)

@@ -17,7 +17,11 @@ from numerai_lab.data.reader import outline
 from numerai_lab.data.source import Outline
 from numerai_lab.fitting.estimate import EstimateInputs, need
 from numerai_lab.fitting.fit_plan import FitPlan
+from numerai_lab.fitting.run_progress import expected_seconds
+from numerai_lab.fitting.workload import planned_stages
+from numerai_lab.storage.folders import cache_dir
 from numerai_lab.storage.machine import core_flops
+from numerai_lab.storage.stage_speeds import read_speeds
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class RunPlan:
     """Eras and rows of each split, and estimates: memory and disk in bytes; seconds of fit and columns, by generator.
 
     gpu_bytes: of the first GPU of this machine, whose name is `gpu`; 0 and "" where nothing runs on one.
+    expected_seconds: of all stages of kinds that ran on this machine before; unknown: the kinds that did not.
     """
 
     outline: Outline
@@ -38,6 +43,8 @@ class RunPlan:
     folds: int
     steps: int
     seconds: dict[str, float]
+    expected_seconds: float
+    unknown: list[str]
     threads: int
     cores: int
 
@@ -63,6 +70,8 @@ class RunPlan:
             "gpu": self.gpu,
             "threads": self.threads,
             "cores": self.cores,
+            "expected_seconds": None if self.unknown else round(self.expected_seconds),
+            "not_run_here_yet": self.unknown,
             "seconds": {name: round(seconds) for name, seconds in self.seconds.items()},
             "store": "in cache" if self.outline.in_store else "to be made",
             "outline": {key: value for key, value in asdict(self.outline).items() if key in ("n_columns", "in_store")},
@@ -82,14 +91,23 @@ class RunPlan:
         lines += [f"memory   about {human_bytes(self.memory_bytes)}; disk about {human_bytes(self.disk_bytes)} (estimates)"]
         lines += [f"gpu      about {human_bytes(self.gpu_bytes)} of {self.gpu} (estimate)"] if self.gpu else []
         lines += [f"threads  {self.threads}, of {self.cores} core{'s' * (self.cores != 1)} that this process may use"]
+        lines += [f"time     {self._time}"]
         long = ", ".join(f"{name} about {human_seconds(seconds)}" for name, seconds in self.seconds.items())
-        lines += [f"time     fit and columns of {long} a seed (rough: by the speed of one core)"] if long else []
+        lines += [f"         fit and columns of {long} a seed (rough: by the speed of one core)"] if long else []
         lines += [
             f"store    {'in cache' if self.outline.in_store else 'not in cache, will be made'}; {self.outline.n_columns} features"
         ]
         if self.outline.files_bytes:
             lines += [f"files    to be made, about {human_bytes(self.outline.files_bytes)} of the disk above"]
         return lines + ([self.splits.leak] if self.splits.leak else [])
+
+    @property
+    def _time(self) -> str:
+        known = f"about {human_seconds(self.expected_seconds)}"
+        if not self.unknown:
+            return f"{known} by earlier runs here, less where the cache has stages"
+        kinds = f"{', '.join(self.unknown[:3])}{' …' * (len(self.unknown) > 3)}"
+        return f"unknown: no {kinds} ran here yet" + (f"; the rest {known}" if self.expected_seconds >= 1 else "")
 
 
 def plan(config: Config) -> RunPlan:
@@ -108,7 +126,8 @@ def plan(config: Config) -> RunPlan:
     n_rows = dict(zip(data.table.eras, data.n_rows, strict=True))
     rows = {name: sum(n_rows[era] for era in getattr(splits, name)) for name in _shown(splits)}
     models = set(fit_plan.shared_models.values())
-    needs = need(EstimateInputs(fit_plan, n_rows, data.n_columns, not data.in_store, fold_plans))
+    inputs = EstimateInputs(fit_plan, n_rows, data.n_columns, not data.in_store, fold_plans)
+    needs, (expected, unknown) = need(inputs), expected_seconds(planned_stages(inputs), read_speeds(cache_dir()))
     return RunPlan(
         outline=data,
         splits=splits,
@@ -120,6 +139,8 @@ def plan(config: Config) -> RunPlan:
         trainings=sum(len(config.targets_by_model(name)) for name in models) * len(config.seeds) * (1 + len(folds) + len(steps)),
         folds=len(folds),
         steps=len(steps),
+        expected_seconds=expected,
+        unknown=unknown,
         seconds=_seconds(fit_plan, n_rows, data.n_columns),
         threads=threads_now(),
         cores=usable_cores(),

@@ -21,10 +21,18 @@ Save = Callable[[str, bytes], None]
 """Keeps a fitted component: file name in the run folder, content."""
 
 
+class WholeRun(Protocol):
+    """The progress of a whole run, as a display sees it."""
+
+    def line(self) -> str: ...
+
+
 class ProgressDisplay(Protocol):
-    """Shows the progress of tasks."""
+    """Shows the progress of tasks, and of a run that they are part of."""
 
     def task(self, label: str) -> AbstractContextManager[Progress]: ...
+
+    def run(self, whole: WholeRun) -> AbstractContextManager[None]: ...
 
 
 @dataclass(frozen=True)

@@ -1,31 +1,49 @@
 """Progress of long work on stderr: bars on a terminal, lines elsewhere."""
 
 import logging
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from rich import progress as rich_progress
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from numerai_lab.core.formatting import human_bytes
+from numerai_lab.core.formatting import human_bytes, human_seconds
 from numerai_lab.core.progress import Progress
+from numerai_lab.fitting.run_context import WholeRun
 
 log = logging.getLogger("nlab")
 WIDE = 110
 """Least width of a terminal, in characters, at which a bar also shows losses."""
-LINE_EVERY = 30.0
+LINE_EVERY = 60.0
 """Seconds between two lines where there is no terminal."""
+MEASURED = 5.0
+"""Seconds that the speed of a task is measured for before it tells when the task ends."""
+
+
+class TimeLeft:
+    """Seconds that a task will still take, by its speed since its first step: what comes before that step is another speed."""
+
+    def __init__(self) -> None:
+        self._first: tuple[float, int] | None = None
+
+    def seconds(self, done: int, total: int) -> float | None:
+        """None until the speed has been measured for long enough."""
+        now = time.monotonic()
+        if self._first is None or done < self._first[1]:
+            self._first = (now, done)
+        start, first = self._first
+        if done == first or now - start < MEASURED:
+            return None
+        return (now - start) / (done - first) * (total - done)
+
+    def text(self, done: int, total: int) -> str:
+        """Such as `about 3 min left`."""
+        seconds = self.seconds(done, total)
+        return "" if seconds is None else f"about {human_seconds(seconds)} left"
 
 
 class Memory(ProgressColumn):
@@ -39,49 +57,94 @@ class Memory(ProgressColumn):
         return Text(human_bytes(psutil.Process().memory_info().rss), style="progress.download")
 
 
+class RunBars(rich_progress.Progress):
+    """Bars of tasks, and below them the line of the run."""
+
+    whole: WholeRun | None = None
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """What is drawn."""
+        yield from super().get_renderables()
+        if self.whole is not None:
+            yield Text(self.whole.line(), style="dim", no_wrap=True, overflow="ellipsis")
+
+
 class Bars:
-    """A progress bar for each task, removed when the task ends."""
+    """A progress bar for each task, removed when the task ends, and a line for the run."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
+        self._whole: WholeRun | None = None
+
+    @contextmanager
+    def run(self, whole: WholeRun) -> Iterator[None]:
+        """Shows the line of a run below the bars of its tasks."""
+        self._whole = whole
+        try:
+            yield
+        finally:
+            self._whole = None
 
     @contextmanager
     def task(self, label: str) -> Iterator[Progress]:
+        """Shows a bar."""
         wide = self.console.width >= WIDE
         columns = (
             TextColumn("{task.description}"),
             BarColumn(10 if wide else 20),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}"),
             Memory(),
             *([TextColumn("{task.fields[note]}")] if wide else []),
         )
-        with rich_progress.Progress(*columns, console=self.console, transient=True) as bars:
-            task = bars.add_task(label, total=None, note="")
+        with RunBars(*columns, console=self.console, transient=True) as bars:
+            bars.whole = self._whole
+            task, left = bars.add_task(label, total=None, note="", left=""), TimeLeft()
 
             def progress(done: int, total: int, note: str = "", /) -> None:
-                bars.update(task, completed=done, total=total, note=note)
+                bars.update(task, completed=done, total=total, note=note, left=left.text(done, total))
 
             yield progress
 
 
 class Lines:
-    """A line every LINE_EVERY seconds of a task, with an estimate of the time left."""
+    """A line every LINE_EVERY seconds: of the run and what it is at, or, outside a run, of a task."""
+
+    def __init__(self) -> None:
+        self._in_run = False
+
+    @contextmanager
+    def run(self, whole: WholeRun) -> Iterator[None]:
+        """Logs lines of a run, also while a library says nothing for minutes."""
+        over = threading.Event()
+
+        def lines() -> None:
+            while not over.wait(LINE_EVERY):
+                log.info("%s", whole.line())
+
+        thread = threading.Thread(target=lines, daemon=True)
+        thread.start()
+        self._in_run = True
+        try:
+            yield
+        finally:
+            self._in_run = False
+            over.set()
+            thread.join()
 
     @contextmanager
     def task(self, label: str) -> Iterator[Progress]:
-        start = last_line = time.monotonic()
+        """Logs lines of a task outside of a run."""
+        last_line, left = time.monotonic(), TimeLeft()
 
         def progress(done: int, total: int, note: str = "", /) -> None:
             nonlocal last_line
+            words = [f"{done} of {total}", left.text(done, total), note]
             now = time.monotonic()
-            if now - last_line >= LINE_EVERY and done:
+            if now - last_line >= LINE_EVERY and not self._in_run:
                 last_line = now
-                left = (now - start) / done * (total - done)
-                more = f", {note}" if note else ""
-                log.info("%s: %d of %d, about %.0f s left%s", label, done, total, left, more)
+                log.info("%s: %s", label, ", ".join(word for word in words if word))
 
         yield progress
 

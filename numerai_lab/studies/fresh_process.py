@@ -3,7 +3,7 @@
 import signal
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from numerai_lab.config.plugins import given_plugins, load_plugins, plugin_error
 from numerai_lab.core.errors import NlabError, NlabFailure, as_failure
 from numerai_lab.core.progress import Progress
-from numerai_lab.fitting.run_context import ProgressDisplay
+from numerai_lab.fitting.run_context import ProgressDisplay, WholeRun
 
 Result = TypeVar("Result")
 PRELOADED = ("numerai_lab.studies.trials", "polars", "scipy.stats")
@@ -90,6 +90,9 @@ class _Sent:
             self.depth -= 1
             if outer:
                 self.sender.send(("end", None))
+
+    def run(self, whole: WholeRun) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 def _call(parent: Connection, plugins: tuple[str, ...]) -> None:
