@@ -162,7 +162,7 @@ def _predict(run: _Prepared, folder: RunFolder, display: WatchedDisplay, options
     """Fits, trains and predicts, and measures the realism of synthetic eras in between."""
     loaded = run.loaded
     with scratch() as arrays, _cache(arrays, options) as cache:
-        cache.finished = display.progress.finish
+        cache.on_stage = display.progress.finish
         for store in loaded.stores.all:
             cache.hold(store.folder)
         context = RunContext(run.config, loaded.panel, run.plan, arrays, display, folder.write_bytes, cache, loaded.content)

@@ -89,7 +89,7 @@ class Cache:
     verify: read all files of every entry, also of entries that were found whole before.
     offered: a folder of folders with entries that others made. One whose key is wanted, and that is whole, is taken.
     used: the run's list of entries that it took; None: their locks are held, a descriptor each.
-    finished: is told the label of every entry, and the seconds that it took; None where it was there.
+    on_stage: is told the label of every entry, and the seconds that it took; None where it was there.
     """
 
     folder: Path
@@ -98,7 +98,7 @@ class Cache:
     verify: bool = False
     offered: Path | None = None
     used: UsedEntries | None = None
-    finished: Callable[[str, float | None], None] = lambda label, seconds: None
+    on_stage: Callable[[str, float | None], None] = lambda label, seconds: None
     _taken: dict[str, Entry] = field(default_factory=dict)
     _locks: list[Lock] = field(default_factory=list)
 
@@ -120,7 +120,7 @@ class Cache:
                 lock.free()
                 self._locks.remove(lock)
             meta = entry.meta
-            self.finished(stage.label, None if len(self.hits) > n_hits else float(meta["seconds"]))
+            self.on_stage(stage.label, None if len(self.hits) > n_hits else float(meta["seconds"]))
             self.costs[stage.label] = {name: meta[name] for name in ("seconds", "peak_bytes") if name in meta}
         return self._taken[stage.key]
 

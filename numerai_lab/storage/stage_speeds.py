@@ -5,8 +5,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from numerai_lab.storage.resumable import write_whole
 from numerai_lab.storage.stamped_json import read_stamped, with_stamp
+from numerai_lab.storage.whole_files import write_whole
 
 NAME = "stage_seconds.json"
 MOST = 2000
