@@ -11,6 +11,7 @@ from numerai_lab.config.yaml_file import parse_yaml
 from numerai_lab.core.errors import NlabError, NlabFailure
 from numerai_lab.fitting.fingerprint import fingerprint, mismatch
 from numerai_lab.runs.layout import CONFIG, LOG, MANIFEST
+from numerai_lab.runs.output_files import trusted
 from numerai_lab.runs.reading import FILES, Run, asked_config, damaged_run, read_run
 from numerai_lab.runs.writing import renamed
 from numerai_lab.storage.checksums import changed
@@ -20,7 +21,7 @@ AUTO = "auto"
 
 
 def adopted_run(content: bytes, name: str, config: Config, folder: Path) -> Path:
-    """Writes a run folder that came as a tar into `folder`, under its name, or the next free one.
+    """Writes a run folder that came as a tar into `folder`, under its name, or the next free one, as one of this installation.
 
     Raises NlabFailure, and leaves nothing, for a tar of anything but plain files, files that are not those of its manifest,
     and a run of another config or by other code.
@@ -31,7 +32,7 @@ def adopted_run(content: bytes, name: str, config: Config, folder: Path) -> Path
     work = new_folder(folder, ".incoming-")
     try:
         unpack(content, work)
-        _check(work, config)
+        trusted(_checked(work, config))
         return renamed(work, folder / name)
     except NlabError as error:
         raise NlabFailure(str(error).replace(str(work), name)) from error
@@ -39,7 +40,7 @@ def adopted_run(content: bytes, name: str, config: Config, folder: Path) -> Path
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _check(work: Path, config: Config) -> None:
+def _checked(work: Path, config: Config) -> Run:
     done = read_run(work)
     sums = done.manifest.get(FILES)
     if not isinstance(sums, Mapping):
@@ -50,6 +51,7 @@ def _check(work: Path, config: Config) -> None:
     if damage := changed(work, sums):
         raise damaged_run(work, damage)
     _check_config(done, config)
+    return done
 
 
 def _check_config(done: Run, config: Config) -> None:

@@ -58,6 +58,14 @@ def test_what_a_worker_sends_becomes_the_same_run_folder(done: Run, config: Conf
     assert read_run(path).scores.equals(done.scores)
 
 
+def test_a_run_of_a_worker_is_one_of_this_installation(
+    done: Run, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NLAB_CONFIG", str(tmp_path / "config"))  # with a secret that the worker does not have
+    assert not read_run(done.path).own
+    assert read_run(adopted_run(packed(done.path), done.name, config, tmp_path / "runs")).own
+
+
 @pytest.mark.parametrize(
     ("forge", "message"),
     [
