@@ -57,8 +57,8 @@ def test_a_method_without_its_package_is_refused_with_the_command_that_brings_it
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
         "nlab: model: catboost needs catboost, which is not installed: pip install 'numerai_lab[catboost]'",
-        "generators.u: umap needs umap, which is not installed: pip install umap-learn",
-        "variants.net.model: mlp needs torch, which is not installed: "
+        "  generators.u: umap needs umap, which is not installed: pip install umap-learn",
+        "  variants.net.model: mlp needs torch, which is not installed: "
         "pip install torch --index-url https://download.pytorch.org/whl/cpu",
     ]
     assert [path.name for path in tmp_path.iterdir()] == ["a.yaml"]

@@ -58,6 +58,8 @@ def opens_text(name: str, call: ast.Call) -> bool:
     """Whether a call opens a file as text; `write_text(name, text)` of a run folder does not, it names the encoding itself."""
     if name in ("read_text", "write_text"):
         return len(call.args) < 2
+    if ast.unparse(call.func) == "tarfile.open":
+        return False
     modes = [each.value for each in call.args if isinstance(each, ast.Constant) and re.fullmatch("[rwax+b]+", str(each.value))]
     bare = len(call.args) == (0 if isinstance(call.func, ast.Attribute) else 1)
     return name == "open" and (bare or any("b" not in str(mode) for mode in modes))

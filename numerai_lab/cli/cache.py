@@ -25,7 +25,7 @@ def list_(
     shown = entries if every or table_format != "table" else entries[:SHOWN]
     _print([item.as_dict(used) for item in shown], table_format)
     if len(shown) < len(entries):
-        typer.echo(f"{len(entries) - len(shown):,} more, used longer ago: --all or --format csv shows them", err=True)
+        say(f"{len(entries) - len(shown):,} more, used longer ago: --all or --format csv shows them")
 
 
 @cache_app.command()

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from numerai_lab.cli.new import kinds
-from numerai_lab.cli.terminal import FormatOption, Plugins, print_table, put_text
+from numerai_lab.cli.terminal import FormatOption, Plugins, print_table, put, put_text
 
 
 def describe(
@@ -32,9 +32,11 @@ def describe(
         columns.insert(3, "of")
     headings = {"name": "parameter", "of": "only of"}
     if table_format != "csv":
-        mark, end = ("# ", "\n") if table_format == "md" else ("", "")
+        mark = "# " if table_format == "md" else ""
         control = f"\n\nControl: {entry['control']}" if entry["control"] else ""
-        put_text(f"{mark}{entry['name']} ({entry['family']})\n\n{entry['text']}\n\nEmits: {entry['emits']}.{control}{end}")
+        put_text(f"{mark}{entry['name']} ({entry['family']})\n\n{entry['text']}\n\nEmits: {entry['emits']}.{control}")
+        if mark:
+            put("")
     print_table(
         parameters,
         table_format,

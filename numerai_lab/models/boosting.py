@@ -135,7 +135,8 @@ class XGBoost(Boosting):
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
         if self.booster != "dart":
-            if idle := [key for key in OF_DART if key in self.model_fields_set]:
+            fields = type(self).model_fields
+            if idle := [key for key in OF_DART if getattr(self, key) != fields[key].default]:
                 raise ValueError(f"{' and '.join(idle)} without booster: dart; name it, or leave out what belongs to it")
         elif self.era_boost is not None:
             raise ValueError("booster: dart drops trees at random, and era_boost chooses eras by all of them; leave one out")

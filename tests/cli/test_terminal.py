@@ -39,7 +39,8 @@ def test_a_run_at_80_columns_shows_progress_and_ends_with_sentence_lines_and_pat
     lines = [line for part in ESCAPES.sub("", child.before).split("\n") for line in part.rstrip("\r").split("\r")]
     bars = [line for line in lines if line.startswith("train cut@0")]
     assert bars
-    assert all(re.search(r"\d+/\S+ .* left .* [\d.]+ [GM]B", line) and len(line) <= 80 for line in bars)
+    assert any(re.match(r"whole run: \d+ of \d+ stages", line) for line in lines)
+    assert all(re.search(r"\d+/\S+ .* [\d.]+ [GM]B", line) and len(line) <= 80 for line in bars)
     assert any(re.match(r"train: [\d.]+ s, peak memory", line) for line in lines)
     printed = lines[next(i for i, line in enumerate(lines) if line.startswith("SYNTHETIC data. ")) :]
     end = next(i for i, line in enumerate(printed) if line.startswith("run folder:"))

@@ -42,6 +42,7 @@ MAY_WRITE = {
     "storage/file_lock.py": "locks, without following links",
     "storage/event_log.py": "ledgers, without following links",
     "storage/plain_files.py": "opens for reading",
+    "storage/used_entries.py": "a list in a scratch folder of its own",
     "storage/signing.py": "the secret, under a random name",
     "storage/resumable.py": "opens for reading",
     "cli/app.py": "opens /dev/null",

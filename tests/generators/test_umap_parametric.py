@@ -203,7 +203,7 @@ def test_all_fits_of_a_run_take_the_mode_that_its_training_rows_ask_for() -> Non
 
 def test_what_a_fit_will_take_is_told_before_it_starts_and_while_it_goes_on() -> None:
     config = make_config(generators={"umap": {"kind": "umap", "fit_on": "all"}, "pca": quick("pca")})
-    (told,) = (line for line in plan(config).lines() if line.startswith("time"))
+    (told,) = (line for line in plan(config).lines() if line.endswith("a seed (rough: by the speed of one core)"))
     assert "umap about" in told
     assert "pca" not in told
     fast, slow = (UMAPParametric().seconds(300_000, 300_000, 780, flops) for flops in (2e11, 1e11))

@@ -121,7 +121,7 @@ def test_the_command_prints_the_tables_and_writes_them(done: Path, tmp_path: Pat
     assert result.returncode == 0, result.stderr
     rows = json.loads(result.stdout)
     assert [row["delta_corr_mean"] is None for row in rows] == [False, True] * 3
-    assert {name.name for name in (tmp_path / "out").iterdir()} == {"scores.csv", "scores.md", "per_era.parquet"}
+    assert {name.name for name in (tmp_path / "out").iterdir()} == {"manifest.json", "scores.csv", "scores.md", "per_era.parquet"}
     assert "Δ against pca" in (tmp_path / "out" / "scores.md").read_text()
     again = nlab("score", path, "--set", "data.size=tiny", "--out", tmp_path / "out")
     assert (again.returncode, "exists already" in again.stderr) == (2, True)
