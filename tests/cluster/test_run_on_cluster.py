@@ -90,6 +90,7 @@ def test_a_run_takes_whole_stages_of_workers_and_makes_damaged_ones_itself(
     assert (done.path / "predictions.parquet").read_bytes() == (alone.path / "predictions.parquet").read_bytes()
 
 
+@pytest.mark.soak
 def test_methods_and_controls_give_the_runs_that_they_give_alone(tmp_path: Path) -> None:
     config, lines = make_config(), list[str]()
     (tmp_path / "null.yaml").write_text(SMALL_CONTROL)

@@ -36,7 +36,7 @@ from tests.faults.test_security import DONE, Attack
 
 SECONDS = 10
 """That a reader may take for one input."""
-INPUTS = pytest.mark.parametrize("n_inputs", [2000, pytest.param(100_000, marks=pytest.mark.soak)])
+INPUTS = pytest.mark.parametrize("n_inputs", [500, pytest.param(100_000, marks=pytest.mark.soak)])
 
 
 def each(paths: list[Path], n_inputs: int, read: Callable[[Path], Any]) -> list[str]:

@@ -90,7 +90,7 @@ def test_xgboosts_dart_drops_trees_and_is_what_the_library_gives(blocks: Trainin
     ("parameters", "message"),
     [
         ({"rate_drop": 0.2}, "rate_drop without booster: dart; name it, or leave out"),
-        ({"rate_drop": 0.1, "skip_drop": 0.5}, "rate_drop and skip_drop without booster: dart"),
+        ({"rate_drop": 0.2, "skip_drop": 0.4}, "rate_drop and skip_drop without booster: dart"),
         (
             {"booster": "dart", "era_boost": {"every": 10}},
             "dart drops trees at random, and era_boost chooses eras",

@@ -195,7 +195,7 @@ def test_a_second_call_takes_the_runs_that_are_there_and_writes_the_same_page(
     assert "steady gmm_targets: better than baseline and placebo in 1 of 1 worlds" in capsys.readouterr().out
 
 
-@pytest.mark.slow
+@pytest.mark.controls
 def test_umap_gains_where_clusters_are_paid_and_not_where_they_are_not(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
