@@ -14,10 +14,10 @@ from numerai_lab.core.splits import Splits
 from numerai_lab.data.reader import Loaded
 from numerai_lab.fitting.estimate import EstimateInputs, need, refuse_too_much
 from numerai_lab.fitting.fingerprint import FINGERPRINT, fingerprint
-from numerai_lab.fitting.fit_plan import FitPlan, folds_of, steps_of
+from numerai_lab.fitting.fit_plan import FitPlan, seen_by
 from numerai_lab.fitting.holdout import load_sealed
 from numerai_lab.fitting.leak_warning import implausible
-from numerai_lab.fitting.learned_targets import plan_for, remarks_of
+from numerai_lab.fitting.learned_targets import plans_of, remarks_of
 from numerai_lab.fitting.notes import notes_of
 from numerai_lab.fitting.portable_facts import portable_facts
 from numerai_lab.fitting.prediction_table import missing_scores, prediction_table
@@ -117,9 +117,7 @@ def _prepare(config: Config, folder: RunFolder, display: ProgressDisplay, option
     with folder.phase("data"), display.task("data") as progress:
         loaded, splits = load_sealed(config, progress, verify=options.verify)
         panel, scoring = loaded.panel, scoring_of(config, loaded)
-        plan = plan_for(config, splits, panel)
-        parts = (*folds_of(config, panel, splits), *steps_of(config, panel, splits))
-        folds = tuple(plan_for(config, part, panel) for part in parts)
+        plan, *folds = plans_of(config, splits, panel)
         for checked in (plan, *folds):
             check_methods(config, panel, checked)
             check_rows(panel, checked.splits, scoring)
@@ -132,7 +130,7 @@ def _prepare(config: Config, folder: RunFolder, display: ProgressDisplay, option
     folder.reached_data = True
     resolved, placebos = resolved_config(config, panel, plan), placebos_of(config)
     facts = variant_facts(resolved, placebos)
-    return _Prepared(config, resolved, loaded, plan, folds, scoring, placebos, facts, inputs)
+    return _Prepared(config, resolved, loaded, plan, tuple(folds), scoring, placebos, facts, inputs)
 
 
 def _record(run: _Prepared, folder: RunFolder) -> None:
@@ -228,7 +226,7 @@ def _cache(space: Scratch, options: RunOptions) -> Cache:
 
 def out_of_fold(context: RunContext, fold: FitPlan) -> Predictions:
     """Predictions for the eras of a fold, or a step, by what is fitted on its training eras alone; nothing is saved."""
-    panel = context.panel.until(max(*fold.splits.train, *fold.splits.validation))
+    panel = seen_by(context.panel, fold.splits)
     with scratch() as space:
         inside = replace(context, panel=panel, plan=fold, scratch=space, save=lambda name, content: None)
         predictions = train_and_predict(inside, fit_generators(inside))

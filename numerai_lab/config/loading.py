@@ -19,7 +19,6 @@ from numerai_lab.core.errors import NlabError
 from numerai_lab.core.formatting import printable
 from numerai_lab.data import Source
 from numerai_lab.generators import GENERATORS
-from numerai_lab.models import MODELS
 
 MOST_PROBLEMS = 100
 """That an error lists."""
@@ -64,9 +63,6 @@ def _recorded(raw: Any, where: str, missing: Mapping[str, Mapping[str, str]] | N
     generators = mapping(raw, "generators") if isinstance(raw, dict) else {}
     if generators:
         raw = {**raw, "generators": {name: _own(values) for name, values in generators.items()}}
-    if isinstance(raw, dict):
-        variants = {name: _with_recorded_model(values) for name, values in mapping(raw, "variants").items()}
-        raw = {**_with_recorded_model(raw), **({"variants": variants} if variants else {})}
     return parse_config(_checked_mapping(raw, where), where, missing)
 
 
@@ -119,14 +115,6 @@ def _checked_mapping(raw: Any, where: str) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise NlabError(f"{where}: a config is a mapping with keys such as name, data and model; got {type(raw).__name__}")
     return raw
-
-
-def _with_recorded_model(values: Any) -> Any:
-    """A mapping with a `model`, whose parameters are those that its class takes from run folders."""
-    model = values.get("model") if isinstance(values, Mapping) else None
-    if not isinstance(model, Mapping) or not isinstance(model.get("kind"), str) or model["kind"] not in MODELS:
-        return values
-    return {**values, "model": MODELS[model["kind"]].recorded(model)}
 
 
 def _own(values: Any) -> Any:

@@ -1,23 +1,32 @@
 """Reads YAML without two traps of PyYAML: `1e-3` is a number, and duplicate keys are errors."""
 
+import os
 import re
+import stat
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from numerai_lab.core.errors import NlabError
-from numerai_lab.core.formatting import brief
+from numerai_lab.core.formatting import brief, human_bytes
 from numerai_lab.storage.plain_files import read_plain
 
 MOST_BYTES = 10**7
 """Bytes of the largest config: one of 1,000 variants has some 100,000."""
 
 
+OWN_DESCRIPTOR = re.compile(r"/dev/fd/(\d+)|/proc/self/fd/(\d+)|/dev/stdin")
+"""Names of what a shell opened for this very command, as in `nlab validate <(...)`."""
+
+
 def read_yaml(path: Path) -> Any:
-    """The value of a YAML file. Raises NlabError for an unreadable file, invalid YAML and duplicate keys."""
+    """The value of a YAML file, or of a pipe that was opened for this command.
+
+    Raises NlabError for an unreadable file, invalid YAML and duplicate keys.
+    """
     try:
-        text = read_plain(path, MOST_BYTES, links=True).decode()
+        text = _content(path).decode()
     except OSError as error:
         raise NlabError(f"{path}: can't be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
@@ -25,6 +34,18 @@ def read_yaml(path: Path) -> Any:
     except ValueError as error:
         raise NlabError(f"{path.parent}: {error}; a config is a text file") from error
     return parse_yaml(text, str(path))
+
+
+def _content(path: Path) -> bytes:
+    """Raises ValueError and OSError as `read_plain` does, and ValueError for a pipe with more than a config may have."""
+    own = OWN_DESCRIPTOR.fullmatch(str(path))
+    if not own or not stat.S_ISFIFO(os.stat(path).st_mode):
+        return read_plain(path, MOST_BYTES, links=True)
+    with os.fdopen(os.dup(int(own[1] or own[2] or 0)), "rb") as pipe:
+        content = pipe.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise ValueError(f"{path.name} has more than {human_bytes(MOST_BYTES)}")
+    return content
 
 
 def parse_yaml(text: str, where: str) -> Any:

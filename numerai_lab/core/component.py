@@ -59,11 +59,6 @@ class Component(BaseModel):
         """Whether it computes on a GPU of this machine."""
         return False
 
-    @classmethod
-    def recorded(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Parameters that a run folder recorded, without those of this version that it could not yet leave out."""
-        return values
-
     @property
     def seed_key(self) -> str:
         """Kind and parameters as JSON. Random streams are derived from it and the seed, never from a component's name.

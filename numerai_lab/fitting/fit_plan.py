@@ -88,6 +88,11 @@ def steps_of(config: "Config", panel: Panel, splits: Splits) -> tuple[Step, ...]
     return make_steps(config.retrain, splits, known, config.splits.era_stride) if config.retrain else ()
 
 
+def seen_by(panel: Panel, splits: Splits) -> Panel:
+    """The panel up to the last era that a fold or step trains on or predicts: later ones do not exist for its fits."""
+    return panel.until(max(*splits.train, *splits.validation))
+
+
 def generator_fits(generator: Generator, splits: Splits, where: str) -> tuple[GeneratorFit, ...]:
     """The fits of a generator.
 

@@ -13,7 +13,7 @@ from numerai_lab.core.era_ranges import ranges_text
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Auxiliary, Panel
 from numerai_lab.core.splits import Splits
-from numerai_lab.fitting.fit_plan import FitPlan
+from numerai_lab.fitting.fit_plan import FitPlan, folds_of, steps_of
 from numerai_lab.fitting.run_context import RunContext
 from numerai_lab.target_transforms import TargetTransform
 
@@ -41,6 +41,15 @@ def plan_for(config: Config, splits: Splits, panel: Panel) -> FitPlan:
                 f"{transform.kind} reads, and a model needs {FEWEST_ERAS}; take another column, or other training eras"
             )
     return replace(plan, models=models)
+
+
+def plans_of(config: Config, splits: Splits, panel: Panel) -> tuple[FitPlan, ...]:
+    """The fit plans of a run: that of validation, then of each fold of cross-validation and step of walk-forward validation.
+
+    Raises NlabError as `plan_for`, `folds_of` and `steps_of` do.
+    """
+    parts = (splits, *folds_of(config, panel, splits), *steps_of(config, panel, splits))
+    return tuple(plan_for(config, part, panel) for part in parts)
 
 
 def remarks_of(plan: FitPlan, panel: Panel) -> Iterator[str]:

@@ -9,9 +9,9 @@ from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabFailure
 from numerai_lab.core.progress import no_progress
 from numerai_lab.core.seeding import rng_for
-from numerai_lab.fitting.fit_plan import FitPlan, folds_of, steps_of
+from numerai_lab.fitting.fit_plan import FitPlan, seen_by
 from numerai_lab.fitting.holdout import load_sealed
-from numerai_lab.fitting.learned_targets import learning, plan_for
+from numerai_lab.fitting.learned_targets import learning, plans_of
 from numerai_lab.fitting.run_context import ProgressDisplay, RunContext
 from numerai_lab.fitting.stages import training_stream
 from numerai_lab.fitting.variants import fit_generators, inputs_of
@@ -29,13 +29,11 @@ def train_part(config: Config, job: Mapping[str, Any], display: ProgressDisplay)
     """
     loaded, splits = load_sealed(config)
     panel, name, seed, part = loaded.panel, job["variant"], job["seed"], int(job["part"])
-    plans = [
-        plan_for(config, each, panel) for each in (splits, *folds_of(config, panel, splits), *steps_of(config, panel, splits))
-    ]
+    plans = plans_of(config, splits, panel)
     plan = next((plan for plan in plans if _split_of(plan) == job["splits"]), None)
     if plan is None:
         raise NlabFailure("model.workers: a part of the training finds other splits than the run")
-    seen = panel if plan is plans[0] else panel.until(max(*plan.splits.train, *plan.splits.validation))
+    seen = panel if plan is plans[0] else seen_by(panel, plan.splits)
     narrowed = config.model_copy(update={"variants": {name: config.variants[name]}})
     with scratch() as arrays, Cache(Path(job["stages"])) as cache:
         context = RunContext(

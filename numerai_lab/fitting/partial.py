@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from numerai_lab.config.schema import Config
-from numerai_lab.fitting.fit_plan import folds_of, steps_of
+from numerai_lab.fitting.fit_plan import folds_of, seen_by, steps_of
 from numerai_lab.fitting.holdout import load_sealed
-from numerai_lab.fitting.learned_targets import plan_for
+from numerai_lab.fitting.learned_targets import plans_of
 from numerai_lab.fitting.run_context import ProgressDisplay, RunContext
 from numerai_lab.fitting.variants import check_methods, fit_generators, resolved_config, train_and_predict
 from numerai_lab.storage.folders import cache_dir
@@ -51,12 +51,11 @@ def make_stages(config: Config, piece: Piece, display: ProgressDisplay) -> list[
     """
     loaded, splits = load_sealed(config)
     panel = loaded.panel
-    parts = (splits, *folds_of(config, panel, splits), *steps_of(config, panel, splits))
-    plans = [plan_for(config, part, panel) for part in parts]
+    plans = plans_of(config, splits, panel)
     plan = plans[piece.split]
     check_methods(config, panel, plan)
     resolved = resolved_config(config, panel, plans[0])
-    seen = panel if piece.split == 0 else panel.until(max(*plan.splits.train, *plan.splits.validation))
+    seen = panel if piece.split == 0 else seen_by(panel, plan.splits)
     with scratch() as arrays, Cache(cache_dir() / STAGES) as cache:
         for store in loaded.stores.all:
             cache.hold(store.folder)

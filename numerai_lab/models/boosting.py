@@ -159,12 +159,6 @@ class XGBoost(Boosting):
         values = dump(self)
         return values if self.booster == "dart" else {key: value for key, value in values.items() if key not in OF_DART}
 
-    @classmethod
-    def recorded(cls, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Parameters as older runs recorded them, without those of `booster: dart` that they did not use."""
-        dart = values.get("booster") == "dart"
-        return {key: value for key, value in values.items() if dart or key not in OF_DART}
-
     def refusal(self, panel: Panel) -> str:
         if self.learns_jointly and (message := _without_vector_leaves()):
             return message

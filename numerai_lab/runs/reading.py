@@ -198,21 +198,6 @@ def damaged_run(path: Path, why: object) -> NlabError:
     return NlabError(f"{path}: damaged run folder ({(str(why).splitlines() or [repr(why)])[0]})")
 
 
-def parquet_table(path: Path) -> "pl.DataFrame":
-    """A table, by pyarrow: a file that somebody forged can make polars abort the process. Raises ValueError or OSError."""
-    import polars as pl
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if why := odd(path, ANY_SIZE):
-        raise ValueError(f"{path.name} {why}")
-    try:
-        with pq.ParquetFile(path) as file:
-            return pl.DataFrame(_whole(file, None))
-    except (pa.ArrowException, NotImplementedError, OverflowError, pl.exceptions.PolarsError) as error:
-        raise ValueError(error) from error
-
-
 def failure_text(path: Path) -> str:
     """The last line of failed.txt."""
     try:

@@ -9,7 +9,7 @@ from numerai_lab.config.yaml_file import parse_yaml
 from numerai_lab.core.errors import NlabError
 from numerai_lab.runs.layout import CONFIG, ERROR_TEXT, MANIFEST, PER_ERA, SCORES, UNFINISHED
 from numerai_lab.runs.query_schema import COLUMNS, TABLES, Column
-from numerai_lab.runs.reading import RunFiles, damaged_run, failure_text, parquet_table, read_manifest
+from numerai_lab.runs.reading import RunFiles, damaged_run, failure_text, read_manifest
 
 if TYPE_CHECKING:
     import polars as pl
@@ -122,8 +122,7 @@ def _table(name: str, run: RunFiles) -> "pl.DataFrame":
 
     try:
         if name == "per_era":
-            run.content(PER_ERA)  # checks the checksum
-            return parquet_table(run.path / PER_ERA)
+            return run.table(PER_ERA)
         texts = dict.fromkeys(("variant", "split", "notes", "verdict"), pl.String)
         return pl.read_csv(run.content(SCORES), infer_schema_length=None, schema_overrides=texts)
     except (ValueError, OSError, NotImplementedError, pl.exceptions.PolarsError) as error:
@@ -136,9 +135,9 @@ def _variants(scores: "pl.DataFrame", runs: Sequence[RunFiles]) -> "pl.DataFrame
     placebos = {
         (run.name, variant): placebo
         for run in runs
-        for kind, pairs in _mapping(run.manifest.get("placebos")).items()
+        for kind, pairs in run.manifest.get("placebos", {}).items()
         if kind == "placebo"
-        for variant, placebo in _mapping(pairs).items()
+        for variant, placebo in pairs.items()
     }
     rows = scores.filter(pl.col("split") == "val").to_dicts() if len(scores) else []
     return _typed(
@@ -191,18 +190,14 @@ def flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 def _stages(run: RunFiles) -> Iterator[dict[str, Any]]:
     hits = [hit.get("stage", hit.get("what")) for hit in run.manifest["cache_hits"] if isinstance(hit, Mapping)]
     for kind, key in (("phase", "stages"), ("stage", "costs")):
-        for name, cost in _mapping(run.manifest.get(key)).items():
-            facts = {part: _mapping(cost).get(part) for part in ("seconds", "peak_bytes")}
+        for name, cost in run.manifest.get(key, {}).items():
+            facts = {part: cost.get(part) for part in ("seconds", "peak_bytes")}
             yield {"run": run.name, "kind": kind, "stage": name, **facts, "from_cache": name in hits}
 
 
 def _warnings(run: RunFiles) -> Iterator[dict[str, Any]]:
     for n, warning in enumerate(run.manifest["warnings"], start=1):
         yield {"run": run.name, "n": n, "warning": str(warning)}
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _typed(name: str, rows: list[dict[str, Any]]) -> "pl.DataFrame":

@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -217,6 +218,24 @@ def test_a_pipe_in_a_run_folder_is_refused_and_not_waited_for(name: str, folder:
             reader(folder)
     with soon(name):
         listing(folder.parent)
+
+
+def test_a_pipe_that_the_user_made_for_the_command_is_read(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading), os.fdopen(writing, "w") as pipe:
+        pipe.write("nmae: x\n")
+        pipe.close()
+        with soon("config"), pytest.raises(NlabError, match="nmae: unknown key, did you mean 'name'"):
+            load_config(Path(f"/dev/fd/{reading}"))
+
+
+def test_a_pipe_with_more_than_a_config_may_have_is_refused() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading), subprocess.Popen(["yes"], stdout=writing) as endless:
+        os.close(writing)
+        with soon("config"), pytest.raises(NlabError, match="has more than 10.0 MB; a config is a text file"):
+            load_config(Path(f"/dev/fd/{reading}"))
+        endless.kill()
 
 
 def test_pipes_elsewhere_are_refused_and_not_waited_for(tmp_path: Path) -> None:

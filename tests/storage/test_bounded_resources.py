@@ -66,7 +66,7 @@ def resources() -> tuple[int, int, int, int]:
     return process.num_fds(), threading.active_count(), process.memory_info().rss, len(temporary)
 
 
-def level_off(folder: Path, n_runs: int, cached: bool) -> None:
+def assert_resources_level_off(folder: Path, n_runs: int, cached: bool) -> None:
     """Asserts that runs in one process, each with another seed, take no more than the second one did."""
     model = {"kind": "xgboost", "n_estimators": 3, "external_memory": True}
     seen = []
@@ -83,12 +83,12 @@ def level_off(folder: Path, n_runs: int, cached: bool) -> None:
 
 @pytest.mark.parametrize("cached", [True, False])
 def test_runs_in_one_process_leave_nothing_open(cached: bool, tmp_path: Path) -> None:
-    level_off(tmp_path, 4, cached)
+    assert_resources_level_off(tmp_path, 4, cached)
 
 
 @full
 def test_twenty_runs_in_one_process_take_what_two_did(tmp_path: Path) -> None:
-    level_off(tmp_path, 20, cached=True)
+    assert_resources_level_off(tmp_path, 20, cached=True)
 
 
 def filled(cache: Path, n: int) -> None:

@@ -61,10 +61,10 @@ def test_failed_and_damaged_folders_are_rows_that_say_why(runs: Path, tmp_path: 
 @pytest.mark.parametrize(
     "sql",
     [
-        "SELECT * FROM read_csv('/etc/passwd')",
-        "SELECT * FROM '/etc/passwd'",
-        "COPY runs TO '/tmp/stolen.csv'",
-        "ATTACH '/tmp/other.db'",
+        "SELECT * FROM read_csv('HERE/there.csv')",
+        "SELECT * FROM 'HERE/there.csv'",
+        "COPY runs TO 'HERE/stolen.csv'",
+        "ATTACH 'HERE/other.db'",
         "INSTALL httpfs",
         "SET enable_external_access = true",
         "SELECT * FROM nothing",
@@ -73,11 +73,12 @@ def test_failed_and_damaged_folders_are_rows_that_say_why(runs: Path, tmp_path: 
         "SELECT run, run FROM runs",
     ],
 )
-def test_other_files_and_wrong_queries_are_refused_in_a_sentence(sql: str, runs: Path) -> None:
+def test_other_files_and_wrong_queries_are_refused_in_a_sentence(sql: str, runs: Path, tmp_path: Path) -> None:
+    (tmp_path / "there.csv").write_text("secret\n1\n")
     with pytest.raises(NlabError, match="^query: ") as error:
-        query(sql, runs)
+        query(sql.replace("HERE", str(tmp_path)), runs)
     assert "\n" not in str(error.value)
-    assert not Path("/tmp/stolen.csv").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"there.csv"}
 
 
 def test_every_declared_column_is_there_and_in_the_manual(runs: Path) -> None:
