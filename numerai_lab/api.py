@@ -1,7 +1,7 @@
 """The Python API: configs, runs and comparisons, with tables as pandas DataFrames."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numerai_lab.config.loading import load_config as load_config_file
-from numerai_lab.config.loading import parse_config
+from numerai_lab.config.loading import load_on_file, parse_config
 from numerai_lab.config.plugins import load_plugins
 from numerai_lab.config.schema import Config
 from numerai_lab.core.progress import Progress, no_progress
+from numerai_lab.data.frames import frame_file, named_frame
 from numerai_lab.experiment import RunOptions
 from numerai_lab.experiment import run as run_experiment
 from numerai_lab.fitting.run_context import WholeRun
@@ -20,6 +21,7 @@ from numerai_lab.report import comparison
 from numerai_lab.report.conclusion import conclusion_of
 from numerai_lab.report.markup import cells, fragment
 from numerai_lab.report.page import heading
+from numerai_lab.report.run_figures import figure_named, figure_names
 from numerai_lab.report.tables import NOTES, summary_columns, with_interval, with_values
 from numerai_lab.report.verdicts import judged, lines_of_comparison, resolution, verdicts
 from numerai_lab.runs import reading
@@ -31,8 +33,18 @@ from numerai_lab.tournament.prediction import predict_frame
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
+    from plotly.graph_objects import Figure as PlotlyFigure
 
 log = logging.getLogger("nlab")
+PLOT = "plot_"
+KEY_COLUMNS = (
+    "corr_mean",
+    "delta_corr_mean",
+    "delta_corr_mean_sim_low",
+    "delta_corr_mean_sim_high",
+    "delta_corr_mean_p_adjusted",
+    "verdict",
+)
 
 
 @dataclass(frozen=True)
@@ -88,6 +100,19 @@ class Results:
         """The path of the report, for a browser."""
         return self.path / REPORT
 
+    def plots(self) -> list[str]:
+        """Names of the methods that draw the report's figures."""
+        return [f"{PLOT}{name}" for name in figure_names()]
+
+    def __getattr__(self, name: str) -> "Callable[[], PlotlyFigure]":
+        """`plot_forest`, `plot_differences` … give the report's figures. They raise NlabError where there is nothing to draw."""
+        if name.startswith(PLOT) and name in self.plots():
+            return lambda: figure_named(self.read, name.removeprefix(PLOT)).plotly()
+        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}; its figures: {', '.join(self.plots())}")
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self.plots()]
+
     def _repr_html_(self) -> str:
         lines = [self.sentence, *heading(self.manifest), *self.manifest["warnings"], resolution(self.read.scores)]
         return _shown(self.path.name, [*filter(None, lines)], list(judged(self.read.scores).values()), self.read.scores)
@@ -101,13 +126,13 @@ class Compared:
 
     @cached_property
     def tables(self) -> "list[pd.DataFrame]":
-        """One table per group, with one row per run × variant × split, indexed by these three."""
+        """One table per group with every column, one row per run × variant × split, indexed by these three."""
         return [_pandas(group.table).set_index(["run", "variant", "split"]) for group in self.result.groups]
 
     @property
     def table(self) -> "pd.DataFrame":
-        """The table of the first group, which holds the first run."""
-        return self.tables[0]
+        """The columns of the first group's table that a verdict needs; the first group holds the first run."""
+        return self.tables[0][[name for name in KEY_COLUMNS if name in self.tables[0].columns]]
 
     @property
     def verdicts(self) -> list[str]:
@@ -182,20 +207,29 @@ def load_config(source: Path | str | Mapping[str, Any], *overrides: str, plugins
 
 
 def run(
-    config: Config | Path | str,
+    config: Config | Path | str | Mapping[str, Any],
     runs_dir: Path | str = "runs",
     *,
+    data: "pd.DataFrame | pl.DataFrame | None" = None,
     cached: bool = True,
     force: bool = False,
     plugins: Sequence[Path | str] = (),
 ) -> Results:
     """Runs a config into a new run folder, as `nlab run` does, and reads it.
 
-    force: run even if memory or disk seem too small. plugins: as in `load_config`. Raises NlabError for invalid input,
-    NlabFailure where the run fails.
+    data: rows with id, era, target and features, in place of the config's own; the cache keeps them as a parquet file, which
+    the run's config names. force: run even if memory or disk seem too small. plugins: as in `load_config`. Raises NlabError for
+    invalid input, NlabFailure where the run fails.
     """
-    loaded = config if isinstance(config, Config) else load_config(config, plugins=plugins)
-    return read_run(run_experiment(loaded, user_path(runs_dir), _Silent(), options=RunOptions(cached=cached, force=force)).path)
+    options = RunOptions(cached=cached, force=force)
+    if data is None:
+        loaded = config if isinstance(config, Config) else load_config(config, plugins=plugins)
+        return read_run(run_experiment(loaded, user_path(runs_dir), _Silent(), options=options).path)
+    load_plugins([str(plugin) for plugin in plugins])
+    path = frame_file(data)
+    on_frame = load_on_file(config if isinstance(config, Config | Mapping) else user_path(config), path)
+    with named_frame(path):
+        return read_run(run_experiment(on_frame, user_path(runs_dir), _Silent(), options=options).path)
 
 
 def read_run(path: Path | str) -> Results:

@@ -122,10 +122,12 @@ def test_eras_of_seven_digits_are_told_apart_where_ids_repeat(tmp_path: Path) ->
     assert rescored.eras["era"].to_list() == [*range(1_000_038, 1_000_045), *range(1_000_053, 1_000_060)]
 
 
-def test_exported_columns_carry_the_date(done: Run, tmp_path: Path) -> None:
+def test_exported_columns_carry_the_date_and_the_era_of_the_users_file(done: Run, path: Path, tmp_path: Path) -> None:
     exported = pl.read_parquet(export_run(done.path, "pca", tmp_path / "out.parquet", Quiet()).path)
     assert exported.columns[:4] == ["id", "era", "date", "split"]
     assert exported["date"].unique().sort().to_list() == [FIRST + timedelta(weeks=week) for week in range(N_ERAS)]
+    assert exported["era"].dtype == pl.read_parquet(path)["era"].dtype
+    assert exported.join(pl.read_parquet(path), on=["id", "era"], validate="1:1").height == exported.height
 
 
 def test_daily_eras_are_embargoed_by_business_days(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from numerai_lab.config.yaml_file import parse_yaml, read_yaml
 from numerai_lab.core.component import Component
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.formatting import printable
-from numerai_lab.data import Source
+from numerai_lab.data import SOURCES, Source
+from numerai_lab.data.files import Files
 from numerai_lab.generators import GENERATORS
 
 MOST_PROBLEMS = 100
@@ -82,6 +83,27 @@ def load_part(path: Path | None, overrides: Sequence[str], keys: Sequence[str], 
         _override(raw, override)
     reference = mapping(raw, "scoring").get("reference") or "baseline"  # the variants of the file are not loaded
     return parse_config({"name": "part", "model": {"kind": "ridge"}, "variants": {reference: {}}, **raw}, str(path or "--set"))
+
+
+def load_on_file(source: Config | Path | Mapping[str, Any], path: Path) -> Config:
+    """A config with one file as its data: `files` takes the place of its source.
+
+    Of its own `data` those keys stay that say how a file is read: target, columns of ids and eras, feature set and the like.
+    Raises NlabError as `load_config` does, and for a `data` that is no mapping.
+    """
+    if isinstance(source, Config):
+        raw: dict[str, Any] = {**source.resolved(), "data": source.data.model_dump(exclude_unset=True)}
+    else:
+        raw = {**source} if isinstance(source, Mapping) else _checked_mapping(read_yaml(source), str(source))
+    where = str(source) if isinstance(source, Path) else "config"
+    own = raw.get("data") or {}
+    if not isinstance(own, Mapping):
+        raise NlabError(f"{where}: data is {own!r}, wanted a mapping")
+    kind = own.get("source")
+    registered = SOURCES.get(kind) if isinstance(kind, str) else None
+    foreign = registered.model_fields.keys() - Files.model_fields.keys() if registered else set()
+    reading = {key: value for key, value in own.items() if key not in foreign}
+    return parse_config({**raw, "data": {**reading, "source": "files", "path": str(path)}}, where)
 
 
 def parse_config(raw: dict[str, Any], where: str, missing: Mapping[str, Mapping[str, str]] | None = None) -> Config:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.progress import Progress, no_progress
+from numerai_lab.data.frames import is_frame
 from numerai_lab.data.source import Source, Tournament
 from numerai_lab.storage.folders import user_path
 from numerai_lab.storage.plain_files import read_plain
@@ -63,11 +64,21 @@ class Files(Source):
         path = user_path(self.path)
         return path if path.is_dir() else None
 
+    @property
+    def cache_folders(self) -> tuple[Path, ...]:
+        path = user_path(self.path)
+        return (path.parent,) if is_frame(path) else ()
+
     def files(self, progress: Progress = no_progress) -> Tournament:
         """The file, or the files of the folder. Raises NlabError where there are none, or features.json is invalid."""
         path = user_path(self.path)
         if path.is_dir():
             return _folder(path)
+        if not path.is_file() and is_frame(path):
+            raise NlabError(
+                f"data.path: {self.path} held the rows of a DataFrame and is gone from the cache; run again in Python with "
+                "data=DataFrame, which writes it anew"
+            )
         if not path.is_file():
             raise NlabError(f"data.path: no file or folder {self.path!r}; set it with --set data.path=…")
         if not path.name.endswith((".parquet", ".csv", ".csv.gz")):

@@ -4,7 +4,10 @@ import html
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure as PlotlyFigure
 
 COLOURS = ("#4c78a8", "#f58518", "#54a24b", "#e45756", "#72b7b2", "#b279a2", "#c9a227", "#9d755d", "#ff9da6", "#6b8e23")
 GREY = "#8a8a8a"
@@ -33,6 +36,19 @@ class Figure:
     def as_dict(self) -> dict[str, Any]:
         """The figure as plain values for the script of the page."""
         return {"data": self.data, "layout": {"height": self.height, **self.layout}, "choices": self.choices}
+
+    def plotly(self) -> "PlotlyFigure":
+        """The figure for a notebook; where one of several is shown at a time, with a menu to choose it."""
+        from plotly.graph_objects import Figure as PlotlyFigure
+
+        shown = {name: [i in traces for i in range(len(self.data))] for name, traces in self.choices.items()}
+        drawn = PlotlyFigure(data=self.data, layout={"title": {"text": label(self.title)}, "height": self.height, **self.layout})
+        if shown:
+            for trace, visible in zip(drawn.data, next(iter(shown.values())), strict=True):
+                trace.visible = visible
+            buttons = [{"label": label(name), "method": "restyle", "args": ["visible", own]} for name, own in shown.items()]
+            drawn.update_layout(updatemenus=[{"buttons": buttons, "x": 1, "xanchor": "right", "y": 1.15}])
+        return drawn
 
 
 def line(name: str, x: Iterable[float], y: Iterable[float], colour: str, dash: str = "solid") -> Trace:

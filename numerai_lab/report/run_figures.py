@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from numerai_lab.config.schema import Config
+from numerai_lab.core.errors import NlabError, nearest
 from numerai_lab.report import figures, findings, workings
+from numerai_lab.report.conclusion import conclusion_of
 from numerai_lab.report.figure import Figure, palette
+from numerai_lab.report.forest import forest
 from numerai_lab.report.plots import by_era, cumulative, improvement
 from numerai_lab.runs.reading import Run, block_of
 
 if TYPE_CHECKING:
     import polars as pl
 
+FOREST = "forest"
+"""The name of the picture that a report begins with."""
 CUMULATIVE = "The sum of per-era corr since validation began."
 DRAWDOWN = "How far the sum of per-era corr lies below its highest point so far."
 IMPROVEMENT = "What each variant has earned beyond the reference since validation began. Does it go on in val2?"
@@ -122,6 +127,22 @@ def run_figures(run: Run, config: Config) -> dict[str, list[Figure]]:
     data = RunData(run, config)
     drawn = {section: [make(data) for make in makers] for section, makers in FIGURES.items()}
     return {section: [figure for figure in candidates if figure is not None] for section, candidates in drawn.items()}
+
+
+def figure_names() -> list[str]:
+    """Names of the figures: the picture of the conclusion, then those of the report in its order."""
+    return [FOREST, *(make.__name__ for makers in FIGURES.values() for make in makers)]
+
+
+def figure_named(run: Run, name: str) -> Figure:
+    """One figure of a run. Raises NlabError for an unknown name, and where the run has nothing to draw in it."""
+    makers = {make.__name__: make for makers in FIGURES.values() for make in makers}
+    if name not in figure_names():
+        raise NlabError(f"no figure {name!r}; {nearest(name, figure_names())}")
+    figure = forest(conclusion_of(run)) if name == FOREST else makers[name](RunData(run, run.config))
+    if figure is None:
+        raise NlabError(f"{run.path}: has nothing to draw in the figure {name!r}")
+    return figure
 
 
 def validation(eras: "pl.DataFrame") -> "pl.DataFrame":

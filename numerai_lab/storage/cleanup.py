@@ -19,7 +19,7 @@ from numerai_lab.storage.folders import LOCK, lock_of
 from numerai_lab.storage.stage_cache import STAGES, Entry
 from numerai_lab.storage.used_entries import SCRATCH, is_used
 
-DATA = ("numerai", "synthetic", "environments", *STORES)
+DATA = ("numerai", "synthetic", "frames", "environments", *STORES)
 UNITS = {"": 1, "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 YOUNG = 60.0

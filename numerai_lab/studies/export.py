@@ -18,6 +18,7 @@ from numerai_lab.core.era_ranges import span_text
 from numerai_lab.core.errors import NlabError, NlabFailure, nearest
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.splits import Splits
+from numerai_lab.data.era_labels import era_labels
 from numerai_lab.data.live import Live, live_rows
 from numerai_lab.data.reader import Loaded
 from numerai_lab.fitting.feature_selection import LABELLED
@@ -168,17 +169,17 @@ def refuse_existing(out: Path) -> None:
 def _write(subject: Subject, config: Config, loaded: Loaded, out: Path, display: ProgressDisplay) -> Exported:
     import pyarrow as pa
 
-    panel, live = loaded.panel.without_target(), live_rows(config.data, loaded.panel)
+    panel, live, labels = loaded.panel.without_target(), live_rows(config.data, loaded.panel), era_labels(config.data)
     names = [f"{subject.name}_{column}" for column in subject.fits.names]
     day = [("date", pa.date32())] if panel.dates else []
-    fields = [("id", pa.string()), ("era", pa.int32()), *day, ("split", pa.string()), *((name, pa.float32()) for name in names)]
+    fields = [("id", pa.string()), ("era", labels.dtype), *day, ("split", pa.string()), *((name, pa.float32()) for name in names)]
     schema = pa.schema(fields)
     diagnosis = Diagnosis(names)
     rows = dict.fromkeys((TRAIN, VALIDATION, LIVE), 0)
     with growing_table(out, schema) as add:  # which takes its name after its card is there
         with display.task(f"export {subject.name}") as progress:
             for done, (era, split, ids, values) in enumerate(_eras(subject, panel, live), start=1):
-                eras = [pa.array([era] * len(ids), pa.int32())]
+                eras = [labels.column(era, len(ids))]
                 if day:
                     known = None if era is None else date.fromisoformat(panel.dates[era])
                     eras.append(pa.array([known] * len(ids), pa.date32()))
@@ -245,8 +246,8 @@ def _card(subject: Subject, config: Config, loaded: Loaded, rows: Mapping[str, i
     return [
         f"# {subject.name}: {says.splitlines()[0]}",
         "",
-        "Rows: one a stock and era; `era` is empty for live rows; `split` is train, validation or live.",
-        *(("`era` counts weeks (steps of data.days_per_era) from the first date of the data; `date` is the date.",) * has_dates),
+        "Rows: one a stock and era; `era` is as in the data files, empty for live rows; `split` is train, validation or live.",
+        *(("`date` is the date of the era.",) * has_dates),
         "Rows of `train` are those that a model of these columns may learn from; `validation` is every other era with a number.",
         *(f"**Note**: {remark}." for remark in remarks),
         *of_method(template, facts),

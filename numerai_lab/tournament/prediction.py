@@ -13,6 +13,7 @@ from numerai_lab.config.schema import Config
 from numerai_lab.core.arrays import Float64
 from numerai_lab.core.eras import Calendar, era_name
 from numerai_lab.core.errors import NlabError
+from numerai_lab.data.frames import FILE, named_frame, write_frame
 from numerai_lab.data.prediction_rows import PredictionRows, RowLayout, prediction_rows
 from numerai_lab.fitting.portable import Portable
 from numerai_lab.fitting.portable_checks import refuse_contradiction
@@ -159,22 +160,12 @@ def predictor_of(run: Run, variant: str | None) -> Predictor:
 
 def predict_frame(run: Run, rows: "pd.DataFrame | pl.DataFrame", variant: str | None, display: ProgressDisplay) -> PredictedRows:
     """Predictions of a variant for the rows of a DataFrame, by way of a file that is removed again. Raises NlabError."""
-    import pandas as pd
-    import polars as pl
-    import pyarrow as pa
-
-    if not isinstance(rows, pd.DataFrame | pl.DataFrame):
-        raise NlabError(f"rows: {type(rows).__name__} is no table; wanted a DataFrame of pandas or polars")
     predictor = predictor_of(run, variant)
     with scratch() as space:
-        path = space.folder / "frame.parquet"
-        try:
-            rows.write_parquet(path) if isinstance(rows, pl.DataFrame) else rows.to_parquet(path)
+        path = space.folder / FILE
+        write_frame(rows, path, "rows")
+        with named_frame(path):
             return predictor.predict(path, display)
-        except (pa.ArrowException, pl.exceptions.PolarsError, ValueError, TypeError) as error:
-            raise NlabError(f"the DataFrame can't be read as a table ({error})") from error
-        except NlabError as error:
-            raise type(error)(str(error).replace(str(path), "the DataFrame")) from error
 
 
 def best_variant(run: Run, facts: Portable) -> tuple[str, str]:

@@ -79,7 +79,7 @@ def test_an_export_holds_the_columns_that_the_run_trained_on(
     assert table.columns == ["id", "era", "split", *columns]
     np.testing.assert_array_equal(numbered.select(columns).to_numpy()[seen], used[seen])
     in_train = numbered.filter(pl.col("split") == "train")
-    assert in_train["era"].unique().sort().to_list() == list(splits.train)
+    assert in_train["era"].unique().sort().to_list() == [f"{era:04d}" for era in splits.train]
     assert np.isfinite(table.select(columns).to_numpy()).all()
 
 
@@ -200,9 +200,9 @@ def test_labelled_columns_are_exported_by_the_fit_that_may_speak_and_left_out_wh
         exported = export_run(ran.path, name, tmp_path / f"{name}.parquet", Quiet())
         assert pl.read_parquet(exported.path).equals(pl.read_parquet(other.path))
     fold, early = (pl.read_parquet(tmp_path / f"{name}.parquet") for name in generators)
-    assert fold.filter(split="train")["era"].unique().sort().to_list() == list(range(1, 61))
-    assert early.filter(split="train")["era"].unique().sort().to_list() == list(range(33, 61))
-    assert 1 not in early["era"].to_list()
+    assert fold.filter(split="train")["era"].unique().sort().to_list() == [f"{era:04d}" for era in range(1, 61)]
+    assert early.filter(split="train")["era"].unique().sort().to_list() == [f"{era:04d}" for era in range(33, 61)]
+    assert "0001" not in early["era"].to_list()
     cards = [(tmp_path / f"{name}.parquet.md").read_text() for name in generators]
     assert "saw neither their block of eras nor its neighbours" in cards[0]
     assert "eras 1-32 (32 eras) are left out" in cards[1]
