@@ -19,6 +19,7 @@ from numerai_lab.experiment import run as run_experiment
 from numerai_lab.fitting.run_context import WholeRun
 from numerai_lab.report import comparison
 from numerai_lab.report.conclusion import conclusion_of
+from numerai_lab.report.group_sentence import group_sentence
 from numerai_lab.report.markup import cells, fragment
 from numerai_lab.report.page import heading
 from numerai_lab.report.run_figures import figure_named, figure_names
@@ -135,6 +136,11 @@ class Compared:
         return self.tables[0][[name for name in KEY_COLUMNS if name in self.tables[0].columns]]
 
     @property
+    def sentence(self) -> str:
+        """What the runs of the first group show, in one sentence, as `nlab compare` begins."""
+        return group_sentence(self.result.groups[0])
+
+    @property
     def verdicts(self) -> list[str]:
         """A sentence for each variant of the first group, and the number of variants judged together."""
         return lines_of_comparison(self.result.groups[0].table, self.result.groups[0].split)
@@ -146,7 +152,12 @@ class Compared:
 
     def _repr_html_(self) -> str:
         parts = [
-            _shown(f"Δ against {group.reference}", lines_of_comparison(group.table, group.split), [], group.table)
+            _shown(
+                f"Δ against {group.reference}",
+                [group_sentence(group), *lines_of_comparison(group.table, group.split)],
+                [],
+                group.table,
+            )
             for group in self.result.groups
         ]
         return "\n".join([*parts, fragment("notebook.html", title="", lines=self.remarks, verdicts=[], columns=[], rows=[])])

@@ -57,17 +57,19 @@ def compare(
 
 
 def _print_groups(comparison: "Comparison", tables: list[tuple["pl.DataFrame", list[str]]]) -> None:
-    """Prints for each group what differs between its runs, verdicts, and the table of one split.
+    """Prints for each group its sentence, what differs between its runs, the table of one split, and verdicts.
 
     tables: each with the config keys among its columns.
     """
     from numerai_lab.report.differing import lines_of_differences
+    from numerai_lab.report.group_sentence import group_sentence
     from numerai_lab.report.tables import summary_columns
     from numerai_lab.report.verdicts import lines_of_comparison
 
     for group, (table, keys) in zip(comparison.groups, tables, strict=True):
         same = "; ".join(f"{key} {value}" for key, value in group.comparable.items())
         both = "val (val1 and val2 together)" if group.split == "val" else group.split
+        print_lines([group_sentence(group), ""])
         print_lines([f"Δ against {group.reference} over {both}", same, *lines_of_differences(group.members)])
         columns = [column for column in summary_columns(False, keys) if column.name != "split"]
         print_table(table.filter(split=group.split), "table", columns)

@@ -17,6 +17,7 @@ from numerai_lab.metrics.significance import LEVEL, mean_differences
 from numerai_lab.report.comparison import Comparison, Group
 from numerai_lab.report.differing import with_config
 from numerai_lab.report.figure import COLOURS, GREY, Figure, heat, label, numbers, titled
+from numerai_lab.report.group_sentence import group_sentence
 from numerai_lab.report.markup import cells, render
 from numerai_lab.report.tables import NOTES, summary_columns, with_interval, with_values
 from numerai_lab.report.verdicts import lines_of_comparison
@@ -42,7 +43,9 @@ def comparison_page(comparison: Comparison, out: Path) -> str:
         best = [_best(group, number), *_pairs(group, number)]
         figures += best
         verdicts = lines_of_comparison(group.table, group.split)
-        sections.append({"group": group, "plots": best, "verdicts": verdicts, **_table(group, out)})
+        sections.append(
+            {"group": group, "sentence": group_sentence(group), "plots": best, "verdicts": verdicts, **_table(group, out)}
+        )
     n_runs = sum(len(group.runs) for group in comparison.groups)
     remarks = (*comparison.skipped, *comparison.differences)
     return render("comparison.html", figures, sections=sections, n_runs=n_runs, remarks=remarks)

@@ -89,7 +89,7 @@ def conclusion(
     """What a score table shows. leak: the stamp of a run whose splits leak; chosen: val1 chose the run."""
     split = "val2" if chosen else "val"
     rows = compared(scores, split)
-    every = [_line(row, facts.get(row["variant"], VariantFacts()), rows) for row in rows]
+    every = [variant_line(row, facts.get(row["variant"], VariantFacts()), rows) for row in rows]
     lines = sorted(every, key=lambda line: line.role == "placebo")
     reference = _reference(scores, facts, split, rows)
     terms = Terms(
@@ -104,7 +104,8 @@ def conclusion(
     return Conclusion(sentence(lines, terms), split, reference, tuple(lines), resolution(scores, split))
 
 
-def _line(row: Mapping[str, Any], facts: VariantFacts, rows: Sequence[Mapping[str, Any]]) -> VariantLine:
+def variant_line(row: Mapping[str, Any], facts: VariantFacts, rows: Sequence[Mapping[str, Any]]) -> VariantLine:
+    """The line of a row of the score table. rows: all rows that were compared together."""
     result = outcome(row)
     beside = {kind: Beside(row[kind], change_of(row, f"delta_{kind}")) for kind in KINDS if row.get(kind)}
     role: Role = "method" if facts.role == "reference" else facts.role

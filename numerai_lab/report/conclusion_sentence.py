@@ -23,7 +23,8 @@ class Terms:
     """What a sentence is about.
 
     reference: its name; corr: its mean corr. one_seed: some variant has one seed. leak: the stamp of splits that leak.
-    chosen: val1 chose the run, and val2 judges it.
+    chosen: val1 chose the run, and val2 judges it. noun: what is compared. split: where it is not both halves together. stamps:
+    further sentences that belong to it.
     """
 
     reference: str
@@ -33,10 +34,13 @@ class Terms:
     synthetic: bool = False
     leak: str = ""
     chosen: bool = False
+    noun: str = "method"
+    split: str = ""
+    stamps: tuple[str, ...] = ()
 
     @property
     def eras(self) -> str:
-        many = f"{self.n_eras} era{'s' * (self.n_eras != 1)}"
+        many = f"{self.n_eras} era{'s' * (self.n_eras != 1)}{f' of {self.split}' if self.split else ''}"
         return f"the {many} of val2, which had no part in the choice of this run" if self.chosen else f"these {many}"
 
 
@@ -51,27 +55,29 @@ def sentence(lines: Sequence["VariantLine"], terms: Terms) -> str:
     stamps = [f"{terms.leak[0].upper()}{terms.leak[1:].rstrip('.')}." if terms.leak else ""]
     stamps.append(f"One seed: {ONE_SEED_OF_ALL}." if terms.one_seed and methods else "")
     synthetic = "SYNTHETIC data. " if terms.synthetic else ""
-    return " ".join([f"{synthetic}{text}", *filter(None, stamps)])
+    return " ".join([f"{synthetic}{text}", *filter(None, stamps), *terms.stamps])
 
 
 def _found(methods: Sequence["VariantLine"], terms: Terms) -> str:
     """How many methods are shown to help."""
     if not methods:
-        return f"No method was compared with {terms.reference} over {terms.eras}: its corr is {Change(terms.corr)}"
+        return f"No {terms.noun} was compared with {terms.reference} over {terms.eras}: its corr is {Change(terms.corr)}"
     if all(line.outcome == "too few eras" for line in methods):
-        whom = f"whether {methods[0].variant} helps" if len(methods) == 1 else f"whether any of {len(methods)} methods helps"
+        whom = (
+            f"whether {methods[0].variant} helps" if len(methods) == 1 else f"whether any of {len(methods)} {terms.noun}s helps"
+        )
         return f"{terms.eras[0].upper()}{terms.eras[1:]} are too few to say {whom}"
     better = [line for line in methods if line.outcome == "better"]
     over = f"shown to help over {terms.eras}"
     if not better:
-        return f"{methods[0].variant} is not {over}" if len(methods) == 1 else f"None of {len(methods)} methods is {over}"
+        return f"{methods[0].variant} is not {over}" if len(methods) == 1 else f"None of {len(methods)} {terms.noun}s is {over}"
     best = sorted(better, key=lambda line: -line.change.value)
     several = [f"{line.variant} ({_gain(line)})" for line in best[:NAMED]]
     more = [f"{len(best) - NAMED} more"] if len(best) > NAMED else []
     if len(methods) == 1:
         alone = "" if best[0].beside else ", with no placebo beside it"
         return f"{best[0].variant} is {over}: corr {best[0].change} against {terms.reference}{alone}"
-    return f"{len(better)} of {len(methods)} methods {_are(better)} {over}: {joined([*several, *more])}"
+    return f"{len(better)} of {len(methods)} {terms.noun}s {_are(better)} {over}: {joined([*several, *more])}"
 
 
 def _gain(line: "VariantLine") -> str:
