@@ -83,9 +83,11 @@ controls: $(VENV)/.installed
 controls-faults: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -s -m controls tests/studies
 
-# Thirty kills of a run of each generator and augmenter, 100,000 mutated files for each reader: hours.
+# Thirty kills of a run of each method, 100,000 mutated files for each reader, 500 runs in one cache, attacks and a saboteur: hours,
+# in parts that end within twenty minutes. PART="data-files kills" for some of them; SOAK=FOLDER keeps how far each is, and the next
+# `make soak` goes on from there.
 soak: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest -s -m soak
+	$(if $(SOAK),NLAB_SOAK=$(SOAK)) $(VENV)/bin/python -m tests.soak $(PART)
 
 # A thousand stages under a limit of 256 descriptors, twenty runs in one process, a list of ten thousand cache entries: minutes.
 resources: $(VENV)/.installed-dev

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -22,15 +23,17 @@ def nlab(*arguments: str | Path, cwd: Path | None = None, **environment: str) ->
     return subprocess.CompletedProcess(["nlab", *map(str, arguments)], process.exitcode, out, err)
 
 
-def start(*arguments: str | Path, said: Path, cwd: Path | None = None, **environment: str) -> BaseProcess:
-    """The command, running; files `stdout` and `stderr` in the folder `said` hold what it says."""
-    what = ([str(argument) for argument in arguments], said, cwd or Path.cwd(), {**os.environ, **environment})
+def start(
+    *arguments: str | Path, said: Path, cwd: Path | None = None, before: Callable[[], None] | None = None, **environment: str
+) -> BaseProcess:
+    """The command, running; files `stdout` and `stderr` in the folder `said` hold what it says. before: what it does first."""
+    what = ([str(argument) for argument in arguments], said, cwd or Path.cwd(), {**os.environ, **environment}, before)
     process = CONTEXT.Process(target=_command, args=what)
     process.start()
     return process
 
 
-def _command(arguments: list[str], said: Path, cwd: Path, environment: dict[str, str]) -> None:
+def _command(arguments: list[str], said: Path, cwd: Path, environment: dict[str, str], before: Callable[[], None] | None) -> None:
     from numerai_lab.cli.app import main
 
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
@@ -40,4 +43,6 @@ def _command(arguments: list[str], said: Path, cwd: Path, environment: dict[str,
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = ["nlab", *arguments]
+    if before:
+        before()
     main()

@@ -45,7 +45,7 @@ def sentence(detail: ErrorDetails, raw: Any, root: type[BaseModel], sections: Ma
         return f"{path}: missing"
     key = "source" if path == "data" else "kind"
     families = {"data": "sources", "model": "models", "target_transform": "target_transforms"}
-    family = families.get(path.rpartition(".")[2], path.split(".")[0])
+    family = families.get(path.rpartition(".")[2], re.split(r"[.[]", path)[0])
     if kind == "union_tag_not_found":
         if not isinstance(came, Mapping):
             return f"{path}: got {brief(came)}, wanted a mapping with the key {key}"

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.progress import Progress, no_progress
+from numerai_lab.data.parquet_pages import decode_all
 from numerai_lab.storage.plain_files import read_plain
 from numerai_lab.storage.whole_files import opened, write_whole
 
@@ -27,7 +28,6 @@ TIMEOUT = (10.0, 60.0)  # seconds: to connect, between two reads
 CHUNK = 1 << 16
 LEAST_RATE, RATE_SECONDS = 1000, 60.0
 """Bytes a second that a server must send over so many seconds; a slower attempt ends and counts as one without progress."""
-BATCH_ROWS = 1 << 14
 LENGTH = re.compile(r"[0-9]{1,18}")
 LONGEST_WAIT = 120.0
 RESUME, SLOW, RESTART, SPOILT, REFUSED = "resume", "slow", "afresh", "spoilt", "refused"  # consequences of a failure
@@ -222,14 +222,10 @@ def _receive(response: "requests.Response", part: Path, offset: int, size: int, 
 def _check(part: Path, name: str) -> None:
     """Refuses a complete file whose content does not fit its name."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
         if name.endswith(".parquet"):
-            with pq.ParquetFile(part) as file:
-                n_rows = sum(len(batch) for batch in file.iter_batches(BATCH_ROWS))  # every page is decoded once
-                if n_rows != file.metadata.num_rows:
-                    raise ValueError(n_rows)
+            decode_all(part)
         elif name.endswith(".json"):
             json.loads(part.read_bytes())
     except (pa.ArrowException, OSError, ValueError, RecursionError):

@@ -17,6 +17,7 @@ from numerai_lab.data.cells import BadCell, CellEncoding, encodings_of
 from numerai_lab.data.earlier import Earlier, FileRows, eras_of_files
 from numerai_lab.data.extras import read_extras
 from numerai_lab.data.keys import Stores
+from numerai_lab.data.parquet_pages import refuse_damaged_pages
 from numerai_lab.data.rows import Rows
 from numerai_lab.data.scan import decimal_advice, reading
 from numerai_lab.data.synthetic_mark import has_marked_ids, is_marked
@@ -63,6 +64,8 @@ def ingest(tables: Sequence[Table], stores: Stores, missing: Sequence[Path], fil
     tables: the table of the target, then one per auxiliary target.
     missing: folders of the stores to fill.
     """
+    for path in (*tables[0].tournament.tables, *tables[0].tournament.extras):
+        refuse_damaged_pages(path)
     table, rows, columns = tables[0], tables[0].rows(), filling.columns
 
     def label(target_table: Table, folder: Path) -> None:

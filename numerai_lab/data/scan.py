@@ -180,7 +180,7 @@ class reading:
 
 
 def _separator(path: Path) -> str:
-    """The separator of the header. Raises NlabError where two columns have one name."""
+    """The separator of the header. Raises NlabError for what is no CSV, and where two columns have one name."""
     try:
         with path.open("rb") as file:
             zipped = file.read(2) == b"\x1f\x8b"
@@ -189,13 +189,21 @@ def _separator(path: Path) -> str:
     except (UnicodeDecodeError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise NlabError(f"{path}: can't be read as UTF-8 text ({error}); save it as a CSV in UTF-8") from error
     separator = max(SEPARATORS, key=re.sub(r'"[^"]*"', "", header).count)
-    names = next(csv.reader([header], delimiter=separator), [])
+    names = _fields(path, header, separator)
     twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
     if twice is not None:
         raise NlabError(f"{path}: two columns are named {twice!r}; rename or remove one")
     if not zipped:
         _refuse_cut_off(path, separator, len(names))
     return separator
+
+
+def _fields(path: Path, line: str, separator: str) -> list[str]:
+    """The fields of the first or last line of a CSV. Raises NlabError for a line that is none of a CSV."""
+    try:
+        return next(csv.reader([line], delimiter=separator), [])
+    except csv.Error as error:
+        raise NlabError(f"{path}: {line[:40]!r} is no line of a CSV ({error}); save it as a CSV in UTF-8") from error
 
 
 def _refuse_cut_off(path: Path, separator: str, n_columns: int) -> None:
@@ -206,6 +214,6 @@ def _refuse_cut_off(path: Path, separator: str, n_columns: int) -> None:
     last = tail.rpartition(b"\n")[2].decode("utf-8", "replace")
     if b"\n" not in tail or last.count('"') % 2:  # a line with other fields, or a field of several lines
         return
-    n_fields = len(next(csv.reader([last], delimiter=separator), []))
+    n_fields = len(_fields(path, last, separator))
     if n_fields < n_columns:
         raise NlabError(f"{path}: its last line has {n_fields} of {n_columns} fields: the file was cut off; fetch it again")

@@ -1,5 +1,7 @@
 """A synthetic tournament with a known truth, as a source of data."""
 
+import logging
+import shutil
 from pathlib import Path
 from typing import Literal
 
@@ -24,7 +26,14 @@ from numerai_lab.data.synthetic_files import (
 from numerai_lab.data.world import World
 from numerai_lab.data.world_size import SIZES
 from numerai_lab.data.worlds import WORLDS
-from numerai_lab.storage.folders import build_resumably, cache_dir
+from numerai_lab.storage.checksums import KnownChecksums, checksums
+from numerai_lab.storage.file_lock import Lock
+from numerai_lab.storage.folders import build_resumably, cache_dir, lock_of
+from numerai_lab.storage.stamped_json import read_stamped, with_stamp
+
+log = logging.getLogger("nlab")
+CHECKSUMS = "checksums.json"
+"""Beside the files: their checksums."""
 
 
 class Synthetic(Source):
@@ -99,9 +108,16 @@ class Synthetic(Source):
         return (self.folder,)
 
     def files(self, progress: Progress = no_progress) -> Tournament:
+        _remove_damaged(self.folder)
         if not self.folder.is_dir():
             world, processes = self.drawn, usable_cores()
-            build_resumably(self.folder, lambda work: write_tournament(work, world, progress, processes, self.oracle))
+
+            def make(work: Path) -> None:
+                write_tournament(work, world, progress, processes, self.oracle)
+                sums = checksums((path for path in work.iterdir() if path.suffix in (".parquet", ".json")), work)
+                (work / CHECKSUMS).write_text(with_stamp({"files": sums}), encoding="utf-8")
+
+            build_resumably(self.folder, make)
         return Files(path=str(self.folder)).files()
 
     def version_label(self) -> str:
@@ -136,3 +152,25 @@ class Synthetic(Source):
             in_store=False,
             files_bytes=files_bytes(size),
         )
+
+
+def _remove_damaged(folder: Path) -> None:
+    """Removes files that are not as they were written, so that they are made anew; older ones have no checksums."""
+    if not (folder / CHECKSUMS).exists():
+        return
+    with Lock(lock_of(folder.with_name(f"{folder.name}.check"))) as lock:
+        lock.take(wait=True)
+        if damage := _damage(folder):
+            log.warning("%s is damaged (%s) and is made anew", folder, damage)
+            shutil.rmtree(folder)
+        lock.remove()
+
+
+def _damage(folder: Path) -> str:
+    """A sentence about what is damaged in a folder of files; empty when it is whole, or gone."""
+    if not folder.is_dir():
+        return ""
+    try:
+        return KnownChecksums(cache_dir()).changed(folder, read_stamped(folder / CHECKSUMS)["files"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"{CHECKSUMS} can't be read ({error!r})"

@@ -82,6 +82,7 @@ def test_an_unknown_key_is_answered_with_the_nearest_known_one() -> None:
 
 def test_a_kind_that_is_missing_or_no_mapping_is_told_from_an_unknown_one() -> None:
     assert "model.kind: missing, known: xgboost, lightgbm, ridge" in broken(model={"alpha": 1.0})
+    assert "generators[0].kind: missing, known: pca" in broken(generators={0: {"n_components": 3}})
     assert "model: got 'xgboost', wanted a mapping with the key kind" in broken(model="xgboost")
     message = "data.source: unknown 'web', known: synthetic, numerai, files; `nlab list sources` lists all; --plugin FILE "
     message += "adds one of your own"

@@ -1,6 +1,7 @@
 """The synthetic tournament: the real one's files, and a truth that holds."""
 
 import functools
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -222,3 +223,24 @@ def test_the_world_null_needs_no_quotes_in_yaml() -> None:
     assert isinstance(config.data, Synthetic)
     assert config.data.world == "null"
     assert parse_config(parse_yaml(config.to_yaml(), "x"), "x").data == config.data
+
+
+def test_files_that_broke_in_the_cache_are_made_anew(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def write(work: Path, *_: object) -> None:
+        made.append(shutil.copytree(folder, work, dirs_exist_ok=True))
+
+    monkeypatch.setenv("NLAB_CACHE", str(tmp_path))
+    monkeypatch.setattr("numerai_lab.data.synthetic.write_tournament", write)
+    source = Synthetic(size="tiny")
+    for _ in range(2):
+        source.files()
+    assert len(made) == 1
+    for name in ("train.parquet", "truth.parquet", "features.json", "checksums.json"):
+        (source.folder / name).write_bytes(b"broken")
+        source.files()
+    assert len(made) == 5
+    for name in ("train.parquet", "features.json"):
+        assert (source.folder / name).read_bytes() == (folder / name).read_bytes()
+    assert [path.name for path in source.folder.parent.iterdir() if "check" in path.name] == []

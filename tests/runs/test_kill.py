@@ -17,10 +17,12 @@ import yaml
 
 from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.generators import GENERATORS
+from numerai_lab.models import MODELS
 from numerai_lab.runs.writing import unfinished_runs
 from numerai_lab.storage.cleanup import DATA, damaged_items, orphans, prune
 from tests import forks
 from tests.conftest import quick
+from tests.soak import rest
 
 MOMENTS = 6
 SOAKED = 30
@@ -101,24 +103,28 @@ def test_a_run_of_every_method_killed_again_and_again_ends_as_an_undisturbed_one
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("kind", [*GENERATORS, *AUGMENTERS])
+@pytest.mark.parametrize("kind", [*GENERATORS, *AUGMENTERS, *MODELS])
 def test_each_method_is_killed_at_thirty_random_moments(kind: str, tmp_path: Path) -> None:
-    of = {True: [kind], False: []}
-    config = written(tmp_path, of[kind in GENERATORS], of[kind in AUGMENTERS], "xgboost")
-    wanted = (finished(config, tmp_path / "first") / "predictions.parquet").read_bytes()
-    begun = time.monotonic()
-    finished(config, with_data(tmp_path / "timed", tmp_path / "first"))
-    seconds = time.monotonic() - begun
-    rng, kills, moment = np.random.default_rng(list(kind.encode())), 0, 0
-    while kills < SOAKED:  # those that come too late don't count
-        moment += 1
-        assert moment < 5 * SOAKED
-        place = with_data(tmp_path / f"{moment}", tmp_path / "first")
-        if kill_when(start(config, place), place, 0, rng.uniform(0, seconds)):
-            kills += 1
-            assert (finished(config, place) / "predictions.parquet").read_bytes() == wanted, moment
-            assert_nothing_is_half_written(place)
-        shutil.rmtree(place)
+    model = kind if kind in MODELS else "xgboost"
+    config = written(tmp_path, [kind] * (kind in GENERATORS), [kind] * (kind in AUGMENTERS), model)
+    wanted, seconds = b"", 0.0
+    for number in rest(f"kills-{kind}", SOAKED):
+        if not wanted:
+            wanted = (finished(config, tmp_path / "first") / "predictions.parquet").read_bytes()
+            begun = time.monotonic()
+            finished(config, with_data(tmp_path / "timed", tmp_path / "first"))
+            seconds = time.monotonic() - begun
+        for moment in np.random.default_rng([*kind.encode(), number]).uniform(0, seconds, 5):  # one that comes too late is none
+            place = with_data(tmp_path / "killed", tmp_path / "first")
+            killed = kill_when(start(config, place), place, 0, moment)
+            if killed:
+                assert (finished(config, place) / "predictions.parquet").read_bytes() == wanted, number
+                assert_nothing_is_half_written(place)
+            shutil.rmtree(place)
+            if killed:
+                break
+        else:
+            pytest.fail(f"kill {number} came too late five times")
 
 
 def with_data(place: Path, other: Path) -> Path:
