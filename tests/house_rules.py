@@ -8,6 +8,7 @@ import argparse
 import ast
 import re
 import statistics
+import subprocess
 import sys
 import tomllib
 from collections import Counter
@@ -18,7 +19,9 @@ from pathlib import Path
 from tests.retired_words import LIST, PACKAGE, modules, read_list, retired_words
 
 ROOT = Path(__file__).resolve().parents[1]
+TOP_LEVEL = {".ci", ".gitignore", "LICENSE", "Makefile", "README.md", "configs", "numerai_lab", "pyproject.toml", "runs", "tests"}
 ENFORCED = (
+    "top level",
     "modules at the root",
     "import layers",
     "file lines",
@@ -75,6 +78,7 @@ def measured(root: Path) -> list[Rule]:
     """Every rule, measured on the package under a root."""
     trees = modules(root)
     return [
+        top_level(root),
         modules_at_the_root(root),
         layers(root),
         longest("file lines", 300, ((lines_of(root / path), path) for path in trees)),
@@ -85,6 +89,13 @@ def measured(root: Path) -> list[Rule]:
         words_retired(root),
         errors_named(trees),
     ]
+
+
+def top_level(root: Path) -> Rule:
+    """What the repository holds at its top level beside what belongs there: a command run in the checkout may leave files there."""
+    listed = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True, check=False).stdout.splitlines()
+    others = sorted({path.split("/")[0] for path in listed} - TOP_LEVEL)
+    return Rule("top level", 0, len(others), tuple((1, name) for name in others))
 
 
 def modules_at_the_root(root: Path) -> Rule:
