@@ -235,7 +235,7 @@ def test_the_resolved_config_loads_to_itself_with_every_default_written_out() ->
     assert config.resolved()["model"]["min_child_weight"] == 1.0
 
 
-@pytest.mark.parametrize("path", sorted(Path("configs").glob("*.yaml")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(Path("configs").rglob("*.yaml")), ids=lambda path: path.name)
 def test_every_shipped_config_is_valid(path: Path) -> None:
     config, _ = load_config(path)
     assert config.name == path.stem

@@ -1,7 +1,8 @@
-"""`kill -9` at any moment: the resumed run ends with the predictions of an undisturbed one. Covers every registered method.
+"""`kill -9` at any moment: the resumed run ends with the predictions of an undisturbed one.
 
-In the normal suite one run of everything is killed six times, each time further on; `make soak` kills runs of each method
-alone, thirty times each, at random moments.
+In the normal suite one run with a method of each kind of state (arrays, networks with checkpoints, rows on disk,
+weights) is killed four times, each time further on. `make soak` kills one run of every registered method, and runs of each
+method alone, thirty times each, at random moments.
 """
 
 import os
@@ -24,8 +25,10 @@ from tests import forks
 from tests.conftest import quick
 from tests.soak import rest
 
-MOMENTS = 6
 SOAKED = 30
+KINDS = (["pca", "contrastive"], ["cutout", "gmm_targets", "diffusion", "block_dro"])
+"""Generators and augmenters."""
+EVERY = ([*GENERATORS], [*AUGMENTERS])
 
 
 def written(folder: Path, generators: list[str], augmenters: list[str], model: str = "ridge") -> Path:
@@ -89,15 +92,18 @@ def assert_nothing_is_half_written(place: Path) -> None:
     assert not list((place / "cache" / "stages").glob("*/.*/*"))
 
 
-def test_a_run_of_every_method_killed_again_and_again_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
-    config = written(tmp_path, [*GENERATORS], [*AUGMENTERS])
+@pytest.mark.parametrize(("methods", "moments"), [(KINDS, 4), pytest.param(EVERY, 12, marks=pytest.mark.soak)])
+def test_a_run_killed_again_and_again_ends_as_an_undisturbed_one(
+    methods: tuple[list[str], list[str]], moments: int, tmp_path: Path
+) -> None:
+    config = written(tmp_path, *methods)
     whole, place = tmp_path / "whole", tmp_path / "killed"
     wanted = (finished(config, whole) / "predictions.parquet").read_bytes()
     rng, total, kills = np.random.default_rng(0), n_stages(whole), 0
-    for moment in range(MOMENTS):
-        kills += kill_when(start(config, place), place, moment * total // MOMENTS, rng.uniform(0, 1))
-    assert kills >= MOMENTS - 1  # the last may come too late
-    assert unfinished_runs(place / "runs") or kills < MOMENTS
+    for moment in range(moments):
+        kills += kill_when(start(config, place), place, moment * total // moments, rng.uniform(0, 1))
+    assert kills >= moments - 1  # the last may come too late
+    assert unfinished_runs(place / "runs") or kills < moments
     assert (finished(config, place) / "predictions.parquet").read_bytes() == wanted
     assert_nothing_is_half_written(place)
 
