@@ -238,7 +238,7 @@ def test_the_resolved_config_loads_to_itself_with_every_default_written_out() ->
 @pytest.mark.parametrize("path", sorted(Path("configs").rglob("*.yaml")), ids=lambda path: path.name)
 def test_every_shipped_config_is_valid(path: Path) -> None:
     config, _ = load_config(path)
-    assert config.name == path.stem
+    assert config.name == ("control_" if path.parent.name == "controls" else "") + path.stem
 
 
 json_values = st.recursive(
