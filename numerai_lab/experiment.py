@@ -15,6 +15,7 @@ from numerai_lab.data.reader import Loaded
 from numerai_lab.fitting.estimate import EstimateInputs, need, refuse_too_much
 from numerai_lab.fitting.fingerprint import FINGERPRINT, fingerprint
 from numerai_lab.fitting.fit_plan import FitPlan, seen_by
+from numerai_lab.fitting.gang import local_parts
 from numerai_lab.fitting.holdout import load_sealed
 from numerai_lab.fitting.leak_warning import implausible
 from numerai_lab.fitting.learned_targets import plans_of, remarks_of
@@ -23,7 +24,7 @@ from numerai_lab.fitting.portable_facts import portable_facts
 from numerai_lab.fitting.prediction_table import missing_scores, prediction_table
 from numerai_lab.fitting.realism import realism_of
 from numerai_lab.fitting.rehearsal import rehearse
-from numerai_lab.fitting.run_context import ProgressDisplay, RunContext
+from numerai_lab.fitting.run_context import ProgressDisplay, RunContext, TrainTogether
 from numerai_lab.fitting.run_facts import run_facts, unlearned_targets
 from numerai_lab.fitting.run_progress import RunProgress, Speeds, WatchedDisplay
 from numerai_lab.fitting.scoring_terms import scoring_of
@@ -54,7 +55,8 @@ class RunOptions:
     cached: share finished stages. unfinished: the folder of a killed run to go on in. force: run even if memory or disk seem
     too small. verify: read data files, stores and stages through, even if they did not change since the last check.
     memory: bytes that the run may take; None: all free memory. offered: a folder with stages that others made. matrices: binned
-    rows that runs of this process share; None: they are let go of when the run has trained its models.
+    rows that runs of this process share; None: they are let go of when the run has trained its models. together: where models
+    with `workers` are trained; None: in processes of this machine.
     """
 
     cached: bool = True
@@ -64,6 +66,7 @@ class RunOptions:
     verify: bool = False
     offered: Path | None = None
     matrices: SharedMatrix | None = None
+    together: TrainTogether | None = None
 
 
 def run(
@@ -164,7 +167,8 @@ def _predict(run: _Prepared, folder: RunFolder, display: WatchedDisplay, options
         for store in loaded.stores.all:
             cache.hold(store.folder)
         context = RunContext(run.config, loaded.panel, run.plan, arrays, display, folder.write_bytes, cache, loaded.content)
-        context = replace(context, in_parts=True, matrices=options.matrices or context.matrices)
+        together = options.together or local_parts
+        context = replace(context, together=together, matrices=options.matrices or context.matrices)
         with folder.phase("transform"):
             fitted = fit_generators(context)
         with folder.phase("train"):

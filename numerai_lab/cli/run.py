@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,7 +25,6 @@ from numerai_lab.cli.terminal import (
 )
 
 if TYPE_CHECKING:
-    from numerai_lab.cluster.connection import ClusterConnection
     from numerai_lab.config.schema import Config
     from numerai_lab.experiment import RunOptions
 
@@ -62,20 +62,24 @@ def run(
         say(f"unfinished run of this config: `nlab resume {unfinished[0]}` goes on with it")
     go_on_in = unfinished[0] if resume and unfinished else None
     options = RunOptions(cached, go_on_in, force, verify=verify)
-    with on_cluster(cluster) as connection, _with_stages(connection, loaded) as offered:
-        run_and_print(loaded, runs_dir, remarks, replace(options, offered=offered), table_format, table)
+    with _helped(options, cluster, loaded) as helped:
+        run_and_print(loaded, runs_dir, remarks, helped, table_format, table)
 
 
 @contextmanager
-def _with_stages(connection: "ClusterConnection | None", config: "Config") -> Iterator[Path | None]:
-    """The folder of the stages that workers make; None without workers."""
-    if connection is None:
-        yield None
-        return
-    from numerai_lab.cluster.stages import stages_on
+def _helped(options: "RunOptions", cluster: str | None, config: "Config") -> Iterator["RunOptions"]:
+    """The options with stages that workers of the cluster made, and with training on them; the same without a cluster."""
+    n_parts = max(config.model_of(name).n_parts for name in config.trained)
+    with on_cluster(cluster, n_parts) as connection:
+        if connection is None:
+            yield options
+            return
+        from numerai_lab.cluster.gang import check_number, parts_on
+        from numerai_lab.cluster.stages import stages_on
 
-    with stages_on(connection, config) as offered:
-        yield offered
+        check_number(connection, n_parts)
+        with stages_on(connection, config) as offered:
+            yield replace(options, offered=offered, together=partial(parts_on, connection))
 
 
 def run_and_print(

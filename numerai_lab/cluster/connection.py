@@ -44,16 +44,21 @@ class ClusterConnection:
         """
         from distributed import as_completed
 
-        hosts = Counter(worker.rpartition(":")[0] for worker in self.workers)
-        shared = {"plugins": given_plugins(), "silence": self.silence, "share": max(hosts.values())}
         futures = {}
         for place, job in enumerate(jobs):
             pinned = {"workers": [workers[place]], "allow_other_workers": True} if workers else {}
-            futures[self.client.submit(run_job, {**shared, **job}, self.stop, pure=False, **pinned)] = place
+            futures[self.client.submit(run_job, {**self.shared, **job}, self.stop, pure=False, **pinned)] = place
         for future in as_completed(futures, loop=self.client.loop):
-            yield futures[future], self._answer(future)
+            yield futures[future], self.answer_of(future)
 
-    def _answer(self, future: Any) -> dict[str, Any]:
+    @property
+    def shared(self) -> dict[str, Any]:
+        """What all jobs have in common."""
+        hosts = Counter(worker.rpartition(":")[0] for worker in self.workers)
+        return {"plugins": given_plugins(), "silence": self.silence, "share": max(hosts.values())}
+
+    def answer_of(self, future: Any) -> dict[str, Any]:
+        """The answer of a job that ended. Raises NlabFailure where the scheduler is lost."""
         if future.status == "finished":
             answer: dict[str, Any] = future.result()
             future.release()
@@ -102,11 +107,11 @@ def connected(place: ClusterPlace, wait: float = WAIT) -> Iterator[ClusterConnec
                 distributed_event(connection).set()
 
 
-def distributed_event(connection: ClusterConnection) -> Any:
-    """The Dask event that ends the children of a connection's jobs."""
+def distributed_event(connection: ClusterConnection, name: str = "") -> Any:
+    """The Dask event of this name, or that which ends the children of all of a connection's jobs."""
     from distributed import Event
 
-    return Event(connection.stop, client=connection.client)
+    return Event(name or connection.stop, client=connection.client)
 
 
 def _equal_workers(client: "Client") -> tuple[str, ...]:

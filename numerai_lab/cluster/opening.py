@@ -63,7 +63,7 @@ def _local(place: ClusterPlace) -> Any:
         worker_dashboard_address=None,
         memory_limit=0,
         local_directory=worker_folder(),
-        env={THREADS: threads},
+        env={THREADS: threads, "NLAB_CACHE": str(cache_dir())},  # of a worker that is started again, too
     )
 
 

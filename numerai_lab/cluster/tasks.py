@@ -40,7 +40,7 @@ def run_job(job: Mapping[str, Any], stop: str) -> dict[str, Any]:
     error = ""
     with stop_signal(stop) as stopped:
         for _ in range(TRIES):
-            child = ChildProcess({**job, "folder": str(work)}, child_environment(), _forward)
+            child = ChildProcess({**job, "folder": str(work)}, child_environment(), forward)
             try:
                 if not await_all([child], stopped.wait):
                     return {"error": "stopped", "worker": worker}
@@ -107,6 +107,6 @@ def sizes_of(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.iterdir())
 
 
-def _forward(line: str) -> None:
+def forward(line: str) -> None:
     """Shows a line of a child's log in the log of the worker."""
     os.write(2, f"{line}\n".encode())

@@ -23,7 +23,7 @@ from numerai_lab.storage.whole_files import write_whole
 
 
 def train_part(config: Config, job: Mapping[str, Any], display: ProgressDisplay) -> str:
-    """Trains this part together with the others. Returns the file of the model; part 0 keeps checkpoints.
+    """Trains this part together with the others. Returns the file of the model; checkpoints are kept where the job says so.
 
     Raises NlabFailure where the config's data has no such split.
     """
@@ -35,14 +35,16 @@ def train_part(config: Config, job: Mapping[str, Any], display: ProgressDisplay)
         raise NlabFailure("model.workers: a part of the training finds other splits than the run")
     seen = panel if plan is plans[0] else seen_by(panel, plan.splits)
     narrowed = config.model_copy(update={"variants": {name: config.variants[name]}})
-    with scratch() as arrays, Cache(Path(job["stages"])) as cache:
+    with scratch() as arrays, Cache(Path(job["stages"]), offered=_offered(job)) as cache:
+        for store in loaded.stores.all:
+            cache.hold(store.folder)
         context = RunContext(
             narrowed, seen, replace(plan, config=narrowed), arrays, display, lambda file, content: None, cache, loaded.content
         )
         inputs, _ = inputs_of(context, fit_generators(context, [seed]))(name, seed)
         stream = training_stream(learning(context, name, tuple(job["targets"])), inputs, seed)
         keeping = fit_context(Path(job["work"]), no_progress)
-        if part:
+        if not job["keeps"]:
             keeping = replace(keeping, save_checkpoint=lambda state: None)
         with part_of(job["tracker"], part):
             model = narrowed.model_of(name).fresh()
@@ -51,6 +53,11 @@ def train_part(config: Config, job: Mapping[str, Any], display: ProgressDisplay)
     path = Path(job["folder"]) / f"model-{part}{suffix}"
     write_whole(path, content)
     return str(path)
+
+
+def _offered(job: Mapping[str, Any]) -> Path | None:
+    """The folder with fits that were sent to this part; None where it shares the cache of the run."""
+    return Path(job["offered"]) if "offered" in job else None
 
 
 def _split_of(plan: FitPlan) -> list[list[int]]:

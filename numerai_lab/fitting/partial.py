@@ -1,6 +1,6 @@
 """A piece of a run: the stages of some variants for one seed and one split, for others to go on from."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,7 +25,10 @@ class Piece:
 
 
 def pieces_of(config: Config, n_splits: int) -> Iterator[Piece]:
-    """The pieces of a run. Variants whose models are fed by a common generator are in one piece: it is fitted once."""
+    """The pieces of a run. Variants whose models are fed by a common generator are in one piece: it is fitted once.
+
+    Models with `workers` are in no piece: the run trains them on several workers. Their generators are.
+    """
     groups: list[tuple[set[str], list[str]]] = []
     for name in config.trained:
         generators = set(config.generators_of(name))
@@ -35,7 +38,12 @@ def pieces_of(config: Config, n_splits: int) -> Iterator[Piece]:
         groups.append((generators.union(*(group[0] for group in joined)), [*members, name]))
     for split in range(n_splits):
         for seed in config.seeds:
-            yield from (Piece(tuple(names), seed, split) for _, names in groups)
+            yield from (Piece(tuple(names), seed, split) for generators, names in groups if generators or _alone(config, names))
+
+
+def _alone(config: Config, names: Iterable[str]) -> bool:
+    """Whether the model of any of these variants is trained in one process."""
+    return any(config.model_of(name).n_parts == 1 for name in names)
 
 
 def n_splits_of(config: Config) -> int:
@@ -60,7 +68,6 @@ def make_stages(config: Config, piece: Piece, display: ProgressDisplay) -> list[
         for store in loaded.stores.all:
             cache.hold(store.folder)
         context = RunContext(resolved, seen, plan, arrays, display, lambda name, content: None, cache, loaded.content)
-        context = replace(context, in_parts=True)
         _fit(context, piece)
         return cache.entries
 
@@ -71,4 +78,7 @@ def _fit(context: RunContext, piece: Piece) -> None:
     narrowed = config.model_copy(update={"variants": chosen})
     narrow = replace(context, config=narrowed, plan=replace(context.plan, config=narrowed))
     fitted = fit_generators(narrow, [piece.seed])
-    train_and_predict(replace(narrow, config=narrowed.model_copy(update={"seeds": [piece.seed]})), fitted)
+    alone = {name: variant for name, variant in chosen.items() if config.model_of(name).n_parts == 1}
+    if alone:
+        of_piece = narrowed.model_copy(update={"seeds": [piece.seed], "variants": alone})
+        train_and_predict(replace(narrow, config=of_piece), fitted)

@@ -1,10 +1,10 @@
 """The context of a run's stages: config, rows, plan, cache, scratch and progress."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 from numerai_lab.config.schema import Config
 from numerai_lab.core.panel import Panel
@@ -19,6 +19,8 @@ from numerai_lab.storage.used_entries import UsedEntries
 
 Save = Callable[[str, bytes], None]
 """Keeps a fitted component: file name in the run folder, content."""
+TrainTogether = Callable[[Mapping[str, Any], int], list[str]]
+"""Trains one model in so many processes. Returns the files of their models; raises ChildLost where one of them is lost."""
 
 
 class WholeRun(Protocol):
@@ -50,7 +52,8 @@ class RunContext:
     variant: the variant whose model and augmenters are fitted; None where generators are.
     targets: the targets that this model learns, by name; empty where there is no model.
     labels: a hash of what the model learns; empty where that is the run's target as it is.
-    in_parts: models with `workers` are trained by several processes, which find the data and splits of the config again.
+    together: trains models with `workers` in several processes, which find the data and splits of the config again; None =
+        they are trained in this one.
     matrices: the binned rows of the last trained model.
     """
 
@@ -65,7 +68,7 @@ class RunContext:
     variant: str | None = None
     targets: tuple[str, ...] = ()
     labels: str = ""
-    in_parts: bool = False
+    together: TrainTogether | None = None
     matrices: SharedMatrix = field(default_factory=SharedMatrix)
 
     @cached_property

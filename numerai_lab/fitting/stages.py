@@ -129,8 +129,8 @@ def fitted_model(name: str, context: RunContext, fitted: Mapping[str, InputColum
     label = f"train {model_name(name, seed, _number(context))}"
 
     def make(work: Path) -> None:
-        if context.in_parts and model.n_parts > 1:
-            path = trained_in_parts(context, seed, work)
+        if context.together is not None and model.n_parts > 1:
+            path = trained_in_parts(context, context.together, seed, work)
             (work / f"model{path.suffix}").write_bytes(path.read_bytes())
             return
         stream = training_stream(context, fitted, seed)

@@ -1,4 +1,4 @@
-"""A plug-in whose model does what machines do: it dies, stops, ends its worker, or never ends."""
+"""A plug-in whose model does what machines do: it dies, stops, ends its worker, or never ends. It may do so one after another."""
 
 TEXT = '''"""A model with faults."""
 
@@ -17,18 +17,19 @@ class Faulty:
         self.folder = folder
 
     def fit(self, X, y, eras, rng):
-        mark = pathlib.Path(self.folder) / self.fault
-        first = not mark.exists()
-        mark.write_text(str(os.getpid()))
-        if self.fault == "poison" or (self.fault == "child" and first):
-            os.kill(os.getpid(), signal.SIGKILL)
-        if self.fault == "stopped" and first:
-            os.kill(os.getpid(), signal.SIGSTOP)
-        if self.fault == "worker" and first:
-            os.kill(os.getppid(), signal.SIGKILL)
-            signal.pause()
-        if self.fault == "endless":
-            signal.pause()
+        for fault in self.fault.split():
+            mark = pathlib.Path(self.folder) / f"fault-{fault}"
+            first = not mark.exists()
+            mark.write_text(str(os.getpid()))
+            if fault == "poison" or (fault == "child" and first):
+                os.kill(os.getpid(), signal.SIGKILL)
+            if fault == "stopped" and first:
+                os.kill(os.getpid(), signal.SIGSTOP)
+            if fault == "worker" and first:
+                os.kill(os.getppid(), signal.SIGKILL)
+                signal.pause()
+            if fault == "endless":
+                signal.pause()
         self.mean_ = y.mean()
 
     def predict(self, X):

@@ -2,19 +2,20 @@
 
 import json
 import logging
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
+from numerai_lab.cli.app import app
+from numerai_lab.cluster import connection as connections
 from numerai_lab.cluster.connection import ClusterConnection, connected
 from numerai_lab.cluster.places import place_of
 from numerai_lab.cluster.stages import stages_on
 from numerai_lab.config.schema import Config
+from numerai_lab.core.errors import NlabError
 from numerai_lab.experiment import RunOptions, run
 from numerai_lab.fitting.partial import make_stages, pieces_of
 from numerai_lab.storage.folders import cache_dir
@@ -44,16 +45,6 @@ def config() -> Config:
     )
 
 
-@pytest.fixture
-def other_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClusterConnection]:
-    """A connection to two workers whose cache is not that of this process."""
-    mine = os.environ["NLAB_CACHE"]
-    monkeypatch.setenv("NLAB_CACHE", str(tmp_path / "cache"))
-    with connected(place_of("local:2")) as connection:
-        monkeypatch.setenv("NLAB_CACHE", mine)
-        yield connection
-
-
 def test_variants_that_share_a_generator_are_made_together(config: Config) -> None:
     groups = {("baseline",), ("raw+noise", "noise_only"), ("raw+pca",), ("twice",)}
     pieces = list(pieces_of(config, 3))
@@ -72,14 +63,15 @@ def test_pieces_make_every_stage_of_a_run_and_no_other(config: Config, tmp_path:
 
 
 def test_a_run_takes_whole_stages_of_workers_and_makes_damaged_ones_itself(
-    config: Config, other_cache: ClusterConnection, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    config: Config, connection: ClusterConnection, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "nlab")
-    small = config.model_copy(update={"cv": None, "seeds": [3]})
-    with stages_on(other_cache, small) as offered:
+    variants = {name: config.variants[name] for name in ("baseline", "raw+noise", "noise_only")}
+    small = config.model_copy(update={"cv": None, "seeds": [3], "variants": variants})
+    with stages_on(connection, small) as offered:
         folders = [path for path in offered.glob("*/*/*") if path.is_dir()]
         models = [path for path in folders if path.parent.name == "models"]
-        assert len(models) == len(VARIANTS)
+        assert len(models) == len(variants)
         (models[0] / "model.safetensors").write_bytes(b"forged")
         done = run(small, tmp_path / "here", Quiet(), options=RunOptions(offered=offered))
         log = (done.path / "log.txt").read_text()
@@ -115,11 +107,34 @@ def test_methods_and_controls_give_the_runs_that_they_give_alone(tmp_path: Path)
     assert scores[0].equals(scores[1])
 
 
-def test_the_command_runs_on_workers_and_says_so(tmp_path: Path) -> None:
+def test_the_command_runs_on_workers_and_says_so(
+    connection: ClusterConnection, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "nlab")
     path = tmp_path / "c.yaml"
     path.write_text(make_config(variants={"baseline": {}}).to_yaml())
-    words = ["run", str(path), "--runs-dir", str(tmp_path / "runs"), "--cluster", "local:1", "--format", "json"]
-    done = subprocess.run([sys.executable, "-m", "numerai_lab", *words], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "2 stages from a worker" in done.stderr
+    words = ["run", str(path), "--runs-dir", str(tmp_path / "runs"), "--cluster", connection.client.scheduler.address]
+    done = CliRunner().invoke(app, [*words, "--format", "json"])
+    assert done.exit_code == 0, done.stderr
+    assert "2 stages from a worker" in caplog.text
     assert {row["variant"] for row in json.loads(done.stdout)} == {"baseline"}
+
+
+def test_the_command_asks_for_as_many_workers_as_a_training_has_parts(
+    connection: ClusterConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "connected", partial(connected, wait=0.5))
+    path = tmp_path / "c.yaml"
+    path.write_text(make_config(variants={"baseline": {}}, model={"kind": "xgboost", "workers": 3}).to_yaml())
+    done = CliRunner().invoke(app, ["run", str(path), "--cluster", connection.client.scheduler.address])
+    assert isinstance(done.exception, NlabError)
+    assert "2 of 3 workers" in str(done.exception)
+
+
+def test_models_in_parts_are_in_no_piece_and_their_generators_are(tmp_path: Path) -> None:
+    variants = {"baseline": {}, "raw+noise": {"features": ["raw", "noise"]}}
+    generators = {"noise": {"kind": "random_columns", "n_columns": 2}}
+    config = make_config(variants=variants, generators=generators, model={"kind": "xgboost", "workers": 2})
+    (piece,) = pieces_of(config, 1)
+    assert piece.variants == ("raw+noise",)
+    assert {path.parent.name for path in make_stages(config, piece, Quiet())} == {"fit", "columns"}

@@ -78,7 +78,7 @@ def test_a_lost_scheduler_is_a_sentence_and_ends_its_trials(tmp_path: Path) -> N
         wait_until(file.is_file)
         address = place_of(str(file)).address
         worker = subprocess.Popen([*start, "worker", address, "--threads", "1"], **quiet)
-        mark = tmp_path / "endless"
+        mark = tmp_path / "fault-endless"
         with registries_restored(), dask.config.set({"distributed.comm.timeouts.connect": "2s"}):
             load_plugins([str(plugin)])
             killing = subprocess.Popen([sys.executable, "-c", KILL, str(mark), str(scheduler.pid)], **quiet)
