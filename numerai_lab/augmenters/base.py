@@ -1,5 +1,6 @@
 """The contract of augmenters: they emit training rows, or weigh them."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -147,6 +148,15 @@ class Augmenter(Component):
     def invent(self, number: int, n_rows: int, rng: np.random.Generator) -> Block:
         """The rows of a new era. number: counts new eras over all copies, from 0."""
         raise NotImplementedError
+
+    @property
+    def rows_a_pass(self) -> int:
+        """Rows of new eras that `invent_together` makes at once; new eras with more are made one by one."""
+        return 1
+
+    def invent_together(self, numbers: Sequence[int], n_rows: Sequence[int], rngs: Sequence[np.random.Generator]) -> list[Block]:
+        """The rows of several new eras, each as `invent` makes it, but for the last bits of sums."""
+        return [self.invent(*era) for era in zip(numbers, n_rows, rngs, strict=True)]
 
     def weigh(self, era: int, n_rows: int) -> Weight:
         """The weights of a training era's rows with a target: float32 in the order of the rows, or a number for all of them."""

@@ -1,6 +1,6 @@
 """New eras from a diffusion model of rows, conditioned on their era."""
 
-import itertools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numerai_lab.neural.diffusion import Denoiser
 
 ROWS_A_PASS, GPU_ROWS_A_PASS = 4096, 16_384
-"""Rows that are sampled at once: on a CPU those of one set, on a GPU those of several sets of an era."""
+"""Rows that are sampled at once: on a CPU those of one set, on a GPU those of several sets and eras."""
 
 
 class Diffusion(Proportioned, Training):
@@ -33,7 +33,9 @@ class Diffusion(Proportioned, Training):
     components of the covariances of the era's scores and of their correlations with the target.
     Descriptors of new eras follow an AR(1). Heun's method turns noise into rows; features get the
     noise that the factors leave, and are ranked within the era to the proportions of the training
-    rows, as is the target. `structure: set` models the rows of an era jointly.
+    rows, as is the target. `structure: set` models the rows of an era jointly. A GPU samples several
+    eras at once, 16,384 rows at most; a CPU samples them one by one, so that the last bits of a row
+    do not depend on others.
 
     Source: the idea of [richai, Numerai forum]; EDM, Karras et al. 2022 (arXiv:2206.00364), with
     its settings; guidance: Ho & Salimans 2022 (arXiv:2207.12598); sets: Lee et al. 2019
@@ -110,19 +112,39 @@ class Diffusion(Proportioned, Training):
         return walk(n, self.inertia_, self.sd_, rng)
 
     def invent(self, number: int, n_rows: int, rng: np.random.Generator) -> Block:
+        return self.draw(self._place(number), n_rows, rng)
+
+    @property
+    def rows_a_pass(self) -> int:
+        from numerai_lab.neural.networks import device_for
+
+        return most_rows(device_for(self.device).type)
+
+    def invent_together(self, numbers: Sequence[int], n_rows: Sequence[int], rngs: Sequence[np.random.Generator]) -> list[Block]:
+        return self._drawn([self._place(number) for number in numbers], n_rows, rngs)
+
+    def draw(self, place: Array, n_rows: int, rng: np.random.Generator) -> Block:
+        """The rows of a new era. place: its descriptor, or the position of the training era whose vector it takes."""
+        return self._drawn([place], [n_rows], [rng])[0]
+
+    def _place(self, number: int) -> Array:
+        """The `place` of a new era, as `draw` takes it."""
         path_rng = np.random.default_rng(int(self.path_seed_))
         if self.condition == "era":
             learned = self.learned_from_
             orders = [path_rng.permutation(learned) for _ in range(number // len(learned) + 1)]
-            return self.draw(orders[-1][number % len(learned)], n_rows, rng)
-        return self.draw(self.walk(number + 1, path_rng)[number], n_rows, rng)
+            return np.asarray(orders[-1][number % len(learned)])
+        place: Array = self.walk(number + 1, path_rng)[number]
+        return place
 
-    def draw(self, place: Array, n_rows: int, rng: np.random.Generator) -> Block:
-        """The rows of a new era. place: its descriptor, or the position of the training era whose vector it takes."""
-        condition = self.conditions_[place] if self.condition == "era" else np.asarray(place, np.float32)
-        values = self._sampled(condition.astype(np.float32), n_rows, rng)
-        y = values[:, -1] - values[:, -1].mean()
-        return self._era_of(self.latent.values(values[:, :-1], y, rng), values[:, -1], rng)
+    def _drawn(self, places: Sequence[Array], n_rows: Sequence[int], rngs: Sequence[np.random.Generator]) -> list[Block]:
+        """The rows of new eras, sampled together."""
+        rows = [self.conditions_[place] if self.condition == "era" else np.asarray(place, np.float32) for place in places]
+        blocks = []
+        for values, rng in zip(self._sampled([row.astype(np.float32) for row in rows], n_rows, rngs), rngs, strict=True):
+            y = values[:, -1] - values[:, -1].mean()
+            blocks.append(self._era_of(self.latent.values(values[:, :-1], y, rng), values[:, -1], rng))
+        return blocks
 
     def _conditions(self, panel: Panel, latent: Latent) -> Float32:
         """The condition of every training era, eras × values.
@@ -186,41 +208,43 @@ class Diffusion(Proportioned, Training):
         heads = 4 if self.structure == "set" else 0
         return Denoiser(DenoiserShape(self.latent.width + 1, self.conditions_.shape[1], self.hidden, self.n_layers, heads), init)
 
-    def _sampled(self, condition: Float32, n_rows: int, rng: np.random.Generator) -> Float32:
-        """Latent columns and target of new rows, rows × values, from noise."""
+    def _sampled(
+        self, conditions: Sequence[Float32], n_rows: Sequence[int], rngs: Sequence[np.random.Generator]
+    ) -> list[Float32]:
+        """Latent columns and target of the new rows of each era, rows × values, from noise."""
         import torch
 
         from numerai_lab.neural.networks import device_for, generator_for
-        from numerai_lab.neural.sampling import heun, noise_levels, start
+        from numerai_lab.neural.sampling import RowSet, noise_levels, sampled
 
         device = device_for(self.device)
         if self._network is None:
             self._network = self._denoiser(generator_for(int(self.seed_))).load(self.state()).to(device)
-        condition_row = torch.from_numpy(np.append(condition, np.float32(1))).to(device)
-        unknown = torch.zeros_like(condition_row)
 
-        def denoise(x: torch.Tensor, level: float) -> torch.Tensor:
+        def denoise(x: torch.Tensor, level: float, condition: torch.Tensor) -> torch.Tensor:
             at = torch.full((1, 1, 1), level, device=device)
-            clean: torch.Tensor = self._network(x, at, condition_row)
+            clean: torch.Tensor = self._network(x, at, condition)
             if self.guidance == 1:
                 return clean
-            plain: torch.Tensor = self._network(x, at, unknown)
+            plain: torch.Tensor = self._network(x, at, torch.zeros_like(condition))
             return torch.lerp(plain, clean, self.guidance)
 
-        levels, parts = noise_levels(self.n_steps), []
-        size = self.batch_size // self.eras_per_batch if self.structure == "set" else ROWS_A_PASS
-        sizes = [len(part) for part in np.array_split(np.arange(n_rows), max(1, round(n_rows / size)))]
-        together = sets_a_pass(device.type, size)
+        sets = []
+        for condition, n, rng in zip(conditions, n_rows, rngs, strict=True):
+            known = torch.from_numpy(np.append(condition, np.float32(1))).to(device)
+            sets += [RowSet(known, size, int(rng.integers(2**62))) for size in self._set_sizes(n)]
+        alone, levels = self.structure == "rows", noise_levels(self.n_steps)
         with torch.inference_mode():
-            for n, of_size in itertools.groupby(sizes):
-                seeds = [int(rng.integers(2**62)) for _ in of_size]
-                for first in range(0, len(seeds), together):
-                    shape, chosen = (1, n, self.latent.width + 1), seeds[first : first + together]
-                    noise = torch.cat([start(shape, levels[0], seed, device) for seed in chosen])
-                    parts.append(heun(denoise, noise, levels).flatten(0, 1).cpu().numpy())
-        return np.concatenate(parts)
+            values = sampled(denoise, sets, self.latent.width + 1, levels, most_rows(device.type), padded=alone)
+            rows = torch.cat(values).cpu().numpy()
+        return np.split(rows, np.cumsum(n_rows)[:-1])
+
+    def _set_sizes(self, n_rows: int) -> list[int]:
+        """Rows of the sets that the rows of an era are sampled in."""
+        size = self.batch_size // self.eras_per_batch if self.structure == "set" else ROWS_A_PASS
+        return [len(part) for part in np.array_split(np.arange(n_rows), max(1, round(n_rows / size)))]
 
 
-def sets_a_pass(device: str, size: int) -> int:
-    """Sets of this many rows that are sampled at once. On a CPU it is one, whose last bits do not depend on others."""
-    return 1 if device == "cpu" else max(1, GPU_ROWS_A_PASS // size)
+def most_rows(device: str) -> int:
+    """Rows of several sets that are sampled at once. On a CPU there is one set, whose last bits do not depend on others."""
+    return 1 if device == "cpu" else GPU_ROWS_A_PASS

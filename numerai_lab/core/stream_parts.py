@@ -1,5 +1,6 @@
 """The parts that a training stream is made of: fitted augmenters and generators, materialized rows, a cache of arrays."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -47,6 +48,13 @@ class AugmenterLike(Protocol):
     def blend(self, block: Block, partners: Block, rng: np.random.Generator) -> Block: ...
 
     def invent(self, number: int, n_rows: int, rng: np.random.Generator) -> Block: ...
+
+    @property
+    def rows_a_pass(self) -> int: ...
+
+    def invent_together(
+        self, numbers: Sequence[int], n_rows: Sequence[int], rngs: Sequence[np.random.Generator]
+    ) -> list[Block]: ...
 
     def weigh(self, era: int, n_rows: int) -> Weight: ...
 

@@ -1,5 +1,6 @@
 """Rows of augmenters that are expensive or have `materialize: true`: written to files once and read from there at every pass."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from numerai_lab.core.arrays import Array, Float32
 from numerai_lab.core.errors import NlabFailure
 from numerai_lab.core.panel import Block, release_pages
 from numerai_lab.core.progress import Progress
-from numerai_lab.core.training_stream import TrainingStream
+from numerai_lab.core.training_stream import Origin, TrainingStream
 from numerai_lab.storage.array_files import mapped, new_array, reopened
 from numerai_lab.storage.resumable import journaled
 
@@ -58,13 +59,29 @@ def make(work: Path, stream: TrainingStream, name: str, progress: Progress) -> N
 
     done = journal.read(written)
     with journal.writing() as note:
-        for i, origin in enumerate(origins):
-            if i not in done:
-                block, rows = stream.rows_of(origin), slice(bounds[i], bounds[i + 1])
-                features[rows], target[rows] = block.features, block.target
-                note(i, written(i))
+        for group in _passes(stream, origins, bounds):
+            if not done.issuperset(group):  # a pass is made as a whole: its sums depend a little on what is in it
+                for i, block in zip(group, _made(stream, [origins[i] for i in group]), strict=True):
+                    rows = slice(bounds[i], bounds[i + 1])
+                    features[rows], target[rows] = block.features, block.target
+                    note(i, written(i))
                 release_pages(features)
-            progress(i + 1, len(origins))
+            progress(group[-1] + 1, len(origins))
+
+
+def _passes(stream: TrainingStream, origins: Sequence[Origin], bounds: Sequence[int]) -> list[list[int]]:
+    """The places of the batches that are made in each pass: one, or several invented eras."""
+    most, groups, first = stream.augmenters[origins[0].augmenter].rows_a_pass, list[list[int]](), 0
+    for i, origin in enumerate(origins):
+        if not groups or origin.number is None or bounds[i + 1] - first > most:
+            groups.append([])
+            first = bounds[i]
+        groups[-1].append(i)
+    return groups
+
+
+def _made(stream: TrainingStream, origins: Sequence[Origin]) -> list[Block]:
+    return [stream.rows_of(origins[0])] if len(origins) == 1 else stream.invented(origins)
 
 
 def _bounds(stream: TrainingStream, name: str) -> tuple[int, ...]:

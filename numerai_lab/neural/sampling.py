@@ -2,10 +2,13 @@
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from numerai_lab.neural.networks import generator_for
 from numerai_lab.neural.settings import SIGMA
@@ -23,6 +26,58 @@ def noise_levels(n_steps: int, largest: float = 80.0, smallest: float = 0.002, r
 def start(shape: tuple[int, ...], level: float, seed: int, device: torch.device) -> Tensor:
     """Normal noise of standard deviation `level`."""
     return level * torch.randn(shape, generator=generator_for(seed, device), device=device)
+
+
+@dataclass(frozen=True)
+class RowSet:
+    """Rows that are sampled under one condition (values). seed: of their noise."""
+
+    condition: Tensor
+    n_rows: int
+    seed: int
+
+
+def passes(sets: Sequence[RowSet], most_rows: int, padded: bool) -> Iterator[list[int]]:
+    """The places of the sets that are sampled at once: as many rows as `most_rows` allows, and one set at least.
+
+    They are of the same size, unless `padded`: rows that are alone do not mind those that fill a smaller set up.
+    """
+    places = range(len(sets)) if padded else sorted(range(len(sets)), key=lambda i: sets[i].n_rows)
+    group: list[int] = []
+    for i in places:
+        tallest = max([sets[j].n_rows for j in (*group, i)])
+        if group and ((len(group) + 1) * tallest > most_rows or not (padded or sets[i].n_rows == sets[group[0]].n_rows)):
+            yield group
+            group = []
+        group.append(i)
+    if group:
+        yield group
+
+
+def sampled(
+    denoise: Callable[[Tensor, float, Tensor], Tensor],
+    sets: Sequence[RowSet],
+    width: int,
+    levels: list[float],
+    most_rows: int,
+    padded: bool,
+) -> list[Tensor]:
+    """Rows × width of each set, from noise. denoise: of noisy sets × rows × width, a level, and conditions."""
+    out: dict[int, Tensor] = {}
+    for group in passes(sets, most_rows, padded):
+        chosen = [sets[i] for i in group]
+        noise = [start((1, s.n_rows, width), levels[0], s.seed, s.condition.device) for s in chosen]
+        tallest = max(s.n_rows for s in chosen)
+        x = torch.cat([functional.pad(part, (0, 0, 0, tallest - part.shape[1])) for part in noise])
+        # One set alone has a condition without further dimensions: so its last bits stay what they always were.
+        condition = torch.stack([s.condition for s in chosen])[:, None] if len(chosen) > 1 else chosen[0].condition
+        clean = heun(partial(_at, denoise, condition), x, levels)
+        out |= {i: values[: sets[i].n_rows] for i, values in zip(group, clean, strict=True)}
+    return [out[i] for i in range(len(sets))]
+
+
+def _at(denoise: Callable[[Tensor, float, Tensor], Tensor], condition: Tensor, x: Tensor, level: float) -> Tensor:
+    return denoise(x, level, condition)
 
 
 def heun(denoise: Denoise, x: Tensor, levels: list[float]) -> Tensor:

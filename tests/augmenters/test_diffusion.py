@@ -13,8 +13,9 @@ from numerai_lab.augmenters.diffusion import Diffusion
 from numerai_lab.augmenters.latent import Pooled, fit_latent
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block, Panel
+from numerai_lab.neural import sampling
 from numerai_lab.neural.diffusion import Denoiser, DenoiserShape
-from numerai_lab.neural.sampling import Denoise, heun, noise_levels, start
+from numerai_lab.neural.sampling import Denoise, RowSet, heun, noise_levels, passes, start
 from tests.conftest import make_panel
 
 TINY = {"hidden": 16, "n_layers": 1, "batch_size": 256, "max_steps": 400, "learning_rate": 1e-2, "ema": 0.98}
@@ -192,13 +193,27 @@ def test_a_denoiser_reads_the_array_names_of_older_runs() -> None:
     assert array_name("first.bias") == "network_first.bias_"
 
 
-def test_sets_sampled_together_as_on_a_gpu_are_those_sampled_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = {**TINY, "structure": "set", "eras_per_batch": 4, "guidance": 1.5}
+@pytest.mark.parametrize("structure", ["rows", "set"])
+def test_eras_sampled_together_as_on_a_gpu_are_those_sampled_alone(structure: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {**TINY, "structure": structure, "eras_per_batch": 4, "guidance": 1.5}
     fitted = Diffusion.model_validate(settings).fit(make_panel(), np.random.default_rng(0))
-    condition = np.zeros(fitted.conditions_.shape[1], np.float32)
-    alone = fitted._sampled(condition, 150, np.random.default_rng(1))
-    monkeypatch.setattr(diffusion, "sets_a_pass", lambda device, size: 4)
-    together = fitted._sampled(condition, 150, np.random.default_rng(1))
-    assert alone.shape == together.shape
-    np.testing.assert_allclose(together, alone, atol=1e-4)
-    assert len(np.unique(alone[:, 0])) == 150
+    numbers, n_rows = [2, 0, 5], [150, 40, 151]
+    alone = [fitted.invent(*era, rng(era[0])) for era in zip(numbers, n_rows, strict=True)]
+    seen: list[tuple[int, ...]] = []
+    monkeypatch.setattr(sampling, "heun", lambda denoise, x, levels: seen.append(tuple(x.shape)) or heun(denoise, x, levels))
+    monkeypatch.setattr(diffusion, "most_rows", lambda device: 310)
+    together = fitted.invent_together(numbers, n_rows, [rng(number) for number in numbers])
+    assert [len(block) for block in together] == n_rows
+    for one, other in zip(alone, together, strict=True):
+        assert (one.features == other.features).mean() > 0.99
+        assert (one.target == other.target).mean() > 0.99  # type: ignore[union-attr]
+    assert max(sets * rows for sets, rows, _ in seen) <= 310
+    assert max(sets for sets, _, _ in seen) > 1
+
+
+def test_a_pass_holds_no_more_rows_than_allowed_and_sets_of_one_size_unless_they_are_filled_up() -> None:
+    sizes = [5, 3, 5, 3, 5, 9, 3]
+    sets = [RowSet(torch.zeros(1), size, 0) for size in sizes]
+    assert list(passes(sets, 10, padded=False)) == [[1, 3, 6], [0, 2], [4], [5]]
+    assert list(passes(sets, 10, padded=True)) == [[0, 1], [2, 3], [4], [5], [6]]
+    assert list(passes(sets, 1, padded=True)) == [[i] for i in range(7)]

@@ -108,7 +108,7 @@ def test_sets_that_are_sampled_together_are_those_that_are_sampled_alone(panel: 
     seconds, rows = {}, {}
     for together in (1, 256):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(diffusion, "sets_a_pass", lambda device, size, sets=together: sets)
+            patch.setattr(diffusion, "most_rows", lambda device, sets=together: sets * 64)
             fitted.invent(0, 640, np.random.default_rng(1))
             start = time.perf_counter()
             rows[together] = fitted.invent(0, 5000, np.random.default_rng(1)).features
