@@ -4,6 +4,7 @@ import logging
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,7 @@ def parts_on(connection: ClusterConnection, job: Mapping[str, Any], n_parts: int
     workers = _chosen(client, n_parts)
     log.info("training on %d workers", n_parts)
     with tracker(n_parts, _address(client)) as arguments:
-        sent = client.scatter(_sent(job), workers=list(workers), broadcast=True, hash=False)
+        (sent,) = client.scatter([_sent(job)], workers=list(workers), broadcast=True, hash=False)
         ended = distributed_event(connection, stop)
         futures = {}
         for part, worker in enumerate(workers):
@@ -62,7 +63,8 @@ def parts_on(connection: ClusterConnection, job: Mapping[str, Any], n_parts: int
                 if "model" not in answer:
                     ended.set()
         finally:
-            ended.set()
+            with suppress(OSError):  # the scheduler is gone, and children with their workers
+                ended.set()
     return _models(job, [answers[part] for part in range(n_parts)])
 
 
