@@ -1,6 +1,7 @@
-"""The parts that a training stream is made of: fitted augmenters and generators, materialized rows, a cache of arrays."""
+"""The parts that a training stream is made of: origins, augmenters and generators, materialized rows, a cache of arrays."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -9,6 +10,19 @@ import numpy as np
 from numerai_lab.core.arrays import Float32
 from numerai_lab.core.panel import Block
 from numerai_lab.core.row_weights import Weight
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The origin of one batch: an era, and, for synthetic rows, the augmenter and the number of the copy.
+
+    An invented era has an id beyond every real one. Its `number` counts the eras of its augmenter from 0; elsewhere it is None.
+    """
+
+    era: int
+    augmenter: str = ""
+    copy: int = 0
+    number: int | None = None
 
 
 class AugmenterLike(Protocol):

@@ -11,7 +11,7 @@ from numerai_lab.core.errors import NlabFailure
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.row_weights import Weight, relative_weights
 from numerai_lab.core.seeding import rng_for
-from numerai_lab.core.stream_parts import ArrayCache, AugmenterLike, GeneratorLike, RowSource
+from numerai_lab.core.stream_parts import ArrayCache, AugmenterLike, GeneratorLike, Origin, RowSource
 
 
 @dataclass(frozen=True)
@@ -25,19 +25,6 @@ class Batch:
     X: Float32
     y: Float32
     weight: Weight = 1.0
-
-
-@dataclass(frozen=True)
-class Origin:
-    """The origin of one batch: an era, and, for synthetic rows, the augmenter and the number of the copy.
-
-    An invented era has an id beyond every real one. Its `number` counts the eras of its augmenter from 0; elsewhere it is None.
-    """
-
-    era: int
-    augmenter: str = ""
-    copy: int = 0
-    number: int | None = None
 
 
 @dataclass(frozen=True)

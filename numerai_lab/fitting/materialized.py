@@ -10,7 +10,8 @@ from numerai_lab.core.arrays import Array, Float32
 from numerai_lab.core.errors import NlabFailure
 from numerai_lab.core.panel import Block, release_pages
 from numerai_lab.core.progress import Progress
-from numerai_lab.core.training_stream import Origin, TrainingStream
+from numerai_lab.core.stream_parts import Origin
+from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.storage.array_files import mapped, new_array, reopened
 from numerai_lab.storage.resumable import journaled
 
@@ -61,7 +62,7 @@ def make(work: Path, stream: TrainingStream, name: str, progress: Progress) -> N
     with journal.writing() as note:
         for group in _passes(stream, origins, bounds):
             if not done.issuperset(group):  # a pass is made as a whole: its sums depend a little on what is in it
-                for i, block in zip(group, _made(stream, [origins[i] for i in group]), strict=True):
+                for i, block in zip(group, _invented(stream, [origins[i] for i in group]), strict=True):
                     rows = slice(bounds[i], bounds[i + 1])
                     features[rows], target[rows] = block.features, block.target
                     note(i, written(i))
@@ -80,7 +81,7 @@ def _passes(stream: TrainingStream, origins: Sequence[Origin], bounds: Sequence[
     return groups
 
 
-def _made(stream: TrainingStream, origins: Sequence[Origin]) -> list[Block]:
+def _invented(stream: TrainingStream, origins: Sequence[Origin]) -> list[Block]:
     return [stream.rows_of(origins[0])] if len(origins) == 1 else stream.invented(origins)
 
 

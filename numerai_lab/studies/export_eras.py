@@ -16,7 +16,8 @@ from numerai_lab.core.era_ranges import span_text
 from numerai_lab.core.errors import NlabError, nearest
 from numerai_lab.core.panel import Block
 from numerai_lab.core.seeding import rng_for
-from numerai_lab.core.training_stream import Origin, TrainingStream
+from numerai_lab.core.stream_parts import Origin
+from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.data.reader import Loaded
 from numerai_lab.fitting.holdout import load_sealed_for
 from numerai_lab.fitting.run_context import ProgressDisplay

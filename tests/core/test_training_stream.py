@@ -10,7 +10,8 @@ from numerai_lab.augmenters.average import Average
 from numerai_lab.augmenters.base import Augmenter
 from numerai_lab.core.errors import NlabFailure
 from numerai_lab.core.panel import Block, Panel
-from numerai_lab.core.training_stream import Origin, TrainingStream
+from numerai_lab.core.stream_parts import Origin
+from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.storage.scratch import Scratch
 from tests.conftest import component
 
