@@ -124,7 +124,7 @@ def _prepare(config: Config, folder: RunFolder, display: ProgressDisplay, option
         for checked in (plan, *folds):
             check_methods(config, panel, checked)
             check_rows(panel, checked.splits, scoring)
-    inputs = EstimateInputs.of(loaded, plan, folds)
+    inputs = EstimateInputs.of(loaded, plan, folds, parts_elsewhere=options.together is not None)
     folder.manifest["expected"] = asdict(need(inputs))
     _make_room(options.matrices, folder)
     if not options.force:

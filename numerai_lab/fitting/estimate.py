@@ -17,13 +17,15 @@ from numerai_lab.models import MODELS, Model
 from numerai_lab.storage.machine import free_disk, free_memory
 
 LIBRARIES_BYTES = 130_000_000
-"""Python with the libraries that every run loads, and one era's float blocks."""
+"""Python with the libraries that every run loads."""
 REPORT_BYTES, COMPARED_BYTES = 150_000_000, 80_000_000
 """The libraries of scores and plots, and of differences between variants, which are loaded after the last training."""
 PAGES_BYTES, PREDICTED_BYTES = 2_200_000, 8
 """On disk: report and plots; id, era, target and split of a row of the prediction table."""
 INGEST_BYTES, INGESTED_BYTES, INGESTED_COLUMN_BYTES = 270_000_000, 330, 100_000
 """The reader's peak: libraries; ids, eras and targets of a row while they are put in order; decoded pieces of a column."""
+FLOAT_BYTES = 4
+"""A value of an era's rows while a model reads them."""
 TARGET_BYTES = 24
 """A row of a model that learns several targets jointly, for each but the first: labels, gradients and predictions."""
 FURTHER_LEAVES = 0.35
@@ -57,6 +59,7 @@ class EstimateInputs:
     folds: the plans of cross-validation, each with columns, rows and predictions of its own.
     cell_bytes: bytes of a raw feature of a row in the store.
     set_widths: features of each set that variants read by name.
+    parts_elsewhere: the parts of models with `workers` are trained by other machines.
     """
 
     plan: FitPlan
@@ -66,15 +69,16 @@ class EstimateInputs:
     folds: Sequence[FitPlan] = ()
     cell_bytes: int = 1
     set_widths: Mapping[str, int] = field(default_factory=dict)
+    parts_elsewhere: bool = False
 
     @classmethod
-    def of(cls, loaded: Loaded, plan: FitPlan, folds: Sequence[FitPlan]) -> "EstimateInputs":
+    def of(cls, loaded: Loaded, plan: FitPlan, folds: Sequence[FitPlan], parts_elsewhere: bool = False) -> "EstimateInputs":
         """From the data of a run."""
         panel = loaded.panel
         n_rows = (panel.bounds[:, 1] - panel.bounds[:, 0]).tolist()
         rows = dict(zip(panel.eras.tolist(), n_rows, strict=True))
         widths = {name: len(panel.feature_sets[name]) for name in plan.config.input_sets}
-        return cls(plan, rows, panel.n_raw, loaded.new_stores, folds, panel.features.dtype.itemsize, widths)
+        return cls(plan, rows, panel.n_raw, loaded.new_stores, folds, panel.features.dtype.itemsize, widths, parts_elsewhere)
 
     @property
     def config(self) -> Config:
@@ -120,22 +124,36 @@ class EstimateInputs:
             n_columns = sum(widths[input_name] for input_name in variant.inputs)
             in_bins = RAW in variant.inputs and self.cell_bytes == 1 and not any(a.between_bins for a in chosen)
             n_cut = n_columns - self.n_features * in_bins
-            out.append(Training(sized_model(config, name), round(n_train * blocks), n_columns, n_cut))
+            rows = max((self.n_rows[era] for era in plan.models[name]), default=0)
+            out.append(Training(sized_model(config, name), round(n_train * blocks), n_columns, n_cut, rows, self.parts_elsewhere))
         return out
 
 
 @dataclass(frozen=True)
 class Training:
-    """A model, its training rows and its inputs, of which n_cut are no raw bins."""
+    """A model, its training rows and its inputs, of which n_cut are no raw bins.
+
+    era_rows: of the largest era, which is one batch. parts_elsewhere: as of `EstimateInputs`.
+    """
 
     model: Model
     n_rows: int
     n_columns: int
     n_cut: int
+    era_rows: int = 0
+    parts_elsewhere: bool = False
+
+    def held_bytes(self) -> int:
+        """Bytes of what one part holds of its rows."""
+        rows = -(-self.n_rows // self.model.n_parts)
+        return self.model.training_bytes(rows, self.n_columns) + self.model.cutting_bytes(rows, self.n_cut)
 
     def memory_bytes(self) -> int:
-        """Bytes of memory."""
-        return self.model.training_bytes(self.n_rows, self.n_columns) + self.model.cutting_bytes(self.n_rows, self.n_cut)
+        """Bytes of memory: of this process, or of all parts on this machine, each with libraries of its own."""
+        of_part = self.held_bytes() + FLOAT_BYTES * self.era_rows * self.n_columns
+        if self.model.n_parts == 1:
+            return of_part
+        return 0 if self.parts_elsewhere else self.model.n_parts * (LIBRARIES_BYTES + self.model.library_bytes + of_part)
 
 
 def sized_model(config: Config, variant: str) -> Model:
@@ -166,7 +184,7 @@ def _gpu(task: EstimateInputs, used: set[str]) -> int:
     augmenters = [config.augmenters[name] for variant in config.variants.values() for name in variant.augment]
     needed = [config.generators[name].fitting_bytes(*size) for name in used if config.generators[name].uses_gpu]
     needed += [augmenter.fitting_bytes(*size) for augmenter in augmenters if augmenter.uses_gpu]
-    needed += [training.memory_bytes() for training in task.trainings() if training.model.uses_gpu]
+    needed += [training.held_bytes() for training in task.trainings() if training.model.uses_gpu]
     return max(needed, default=0)
 
 

@@ -17,19 +17,24 @@ from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.models.boosting import Boosting
 from numerai_lab.models.lightgbm_bins import SAMPLED, reference_of
 
+RAW_BINS, MOST_BINS = 6, 256
+"""Bins of a raw column, one of them for missing values, and of any other."""
+HISTOGRAM_BYTES = 16
+"""A bin of a leaf: sums of gradients and of hessians."""
+
 
 class LightGBM(Boosting):
     """Gradient-boosted trees by LightGBM, fed batch by batch through Sequences.
 
     Raw bins are cut without a sample of rows, other inputs by 50,000 rows. Trees that see a part of the columns are grown
-    column by column, in half a byte a cell of raw bins; those that see all columns row by row, in a byte more. A killed
+    column by column, in a byte a cell of raw bins; those that see all columns row by row, in one byte more. A killed
     training starts anew: LightGBM can go on from a saved model, but not from its random state.
 
     Source: Ke et al. 2017 (NeurIPS), PyPI `lightgbm`; quantised gradients: Shi et al. 2022 (NeurIPS); defaults of Numerai's
     hello_numerai notebook: 2000 × .01, depth 5, 31 leaves, colsample .1.
     """
 
-    library_bytes: ClassVar[int] = 60_000_000
+    library_bytes: ClassVar[int] = 80_000_000
     requires: ClassVar[tuple[str, ...]] = ("lightgbm",)
     removed: ClassVar[Mapping[str, Any]] = {"reg_lambda": 0.0}
 
@@ -125,11 +130,13 @@ class LightGBM(Boosting):
         return self.n_estimators * 115 * self.num_leaves
 
     def cutting_bytes(self, n_rows: int, n_columns: int) -> int:
-        return 20 * n_columns * min(n_rows, SAMPLED)
+        return n_columns * max(20 * min(n_rows, SAMPLED), MOST_BINS * HISTOGRAM_BYTES * self.num_leaves)
 
     def training_bytes(self, n_rows: int, n_columns: int) -> int:
-        # A byte a cell while it is cut, half of it later; gradients, hessians, scores and the row partition.
-        return n_rows * ((1 + (self.colsample_bytree == 1)) * n_columns + 40)
+        # A byte a cell, and one more where rows lie side by side; gradients, hessians, scores and the row partition. A histogram
+        # of all columns for each leaf.
+        by_row = n_rows * ((1 + (self.colsample_bytree == 1)) * n_columns + 40)
+        return by_row + RAW_BINS * HISTOGRAM_BYTES * self.num_leaves * n_columns
 
 
 @cache

@@ -99,7 +99,7 @@ def ingest() -> Done:
 def train(model: Model) -> Done:
     """Trains a model on the training eras, whose files, if it has any, lie in a folder of this part."""
     panel = panel_of(TRAIN)
-    task = Training(model, panel.n_rows, panel.n_raw, 0)
+    task = Training(model, panel.n_rows, panel.n_raw, 0, max(SIZE.rows))
     written = 0
 
     def look(*_: object) -> None:

@@ -25,13 +25,21 @@ def task(rows: int = 5000, **changes: object) -> EstimateInputs:
 
 
 def test_memory_grows_with_rows_copies_and_inputs() -> None:
+    era, rows = 4 * 5000 * 780, 500_000 * (2 * 780 + 40)
     base = need(task()).memory_bytes
-    assert base == pytest.approx(2.8e8 + 500_000 * (2 * 780 + 40))
-    assert need(task(rows=10_000)).memory_bytes - 2.8e8 == pytest.approx(2 * (base - 2.8e8))
+    assert base == pytest.approx(2.8e8 + era + rows)
+    assert need(task(rows=10_000)).memory_bytes == pytest.approx(2.8e8 + 2 * (era + rows))
     cut = {"augmenters": {"cut": {"kind": "cutout", "copies": 2}}}
-    assert need(task(**cut, variants={"c": {"augment": ["cut"]}})).memory_bytes - 2.8e8 == pytest.approx(3 * (base - 2.8e8))
+    assert need(task(**cut, variants={"c": {"augment": ["cut"]}})).memory_bytes == pytest.approx(2.8e8 + era + 3 * rows)
     replaced = {"augmenters": {"cut": {"kind": "cutout", "mode": "replace"}}}
     assert need(task(**replaced, variants={"c": {"augment": ["cut"]}})).memory_bytes == base
+
+
+def test_parts_of_a_training_take_libraries_and_a_share_of_the_rows_each_and_nothing_here_if_they_run_elsewhere() -> None:
+    parts = task(model={**quick("xgboost"), "workers": 4})
+    libraries, era, rows = 1.3e8 + 1.5e8, 4 * 5000 * 780, 125_000 * (2 * 780 + 40)
+    assert need(parts).memory_bytes == pytest.approx(libraries + 4 * (libraries + era + rows))
+    assert need(replace(parts, parts_elsewhere=True)).memory_bytes < 2 * libraries
 
 
 def test_only_used_generators_take_disk_and_only_those_that_draw_a_share_a_seed() -> None:
@@ -68,8 +76,8 @@ def test_a_refusal_says_by_how_much_and_what_would_fit(monkeypatch: pytest.Monke
     with pytest.raises(NlabError) as refused:
         refuse_too_much(task(), tmp_path)
     message = str(refused.value)
-    assert "about 1.1 GB of memory needed, 800.0 MB free: 280.0 MB too much" in message
-    assert "--set splits.train=41-100 (about 760.0 MB), the last 60 of 100 training eras" in message
+    assert "about 1.1 GB of memory needed, 800.0 MB free: 295.6 MB too much" in message
+    assert "--set splits.train=41-100 (about 775.6 MB), the last 60 of 100 training eras" in message
     assert "--set model.kind=ridge (about 288.1 MB)" in message
     assert "--set model.external_memory=true (about 438.1 MB)" in message
     assert "--force" in message

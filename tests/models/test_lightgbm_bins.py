@@ -94,9 +94,14 @@ def test_no_row_of_bins_is_sampled_and_a_cell_is_read_as_four_bytes_at_most(monk
 
 def test_memory_is_a_byte_a_cell_by_columns_and_two_by_rows_and_twenty_a_cell_of_the_sample() -> None:
     few = LightGBM(colsample_bytree=0.1)
-    assert Training(few, 900_000, 3555, 0).memory_bytes() == 900_000 * (3555 + 40)
-    assert Training(LightGBM(colsample_bytree=1.0), 900_000, 3555, 0).memory_bytes() == 900_000 * (2 * 3555 + 40)
-    assert Training(few, 900_000, 3655, 100).memory_bytes() == 900_000 * (3655 + 40) + 20 * 100 * 50_000
+    histograms = 31 * 6 * 16
+    assert Training(few, 900_000, 3555, 0).memory_bytes() == 900_000 * (3555 + 40) + histograms * 3555
+    whole = Training(LightGBM(colsample_bytree=1.0), 900_000, 3555, 0)
+    assert whole.memory_bytes() == 900_000 * (2 * 3555 + 40) + histograms * 3555
+    assert replace(whole, era_rows=5000).memory_bytes() - whole.memory_bytes() == 4 * 5000 * 3555
+    sampled = 20 * 100 * 50_000
+    assert Training(few, 900_000, 3655, 100).memory_bytes() == 900_000 * (3655 + 40) + histograms * 3655 + sampled
+    assert LightGBM(num_leaves=1000).cutting_bytes(900_000, 100) == 256 * 16 * 1000 * 100
 
 
 def test_values_are_counted_by_column() -> None:
