@@ -40,7 +40,7 @@ def compare(
     from numerai_lab.report.differing import with_config
 
     comparison = compare_runs(runs, sort, reference, split or "val")
-    for line in (*comparison.skipped, *comparison.differences):
+    for line in (*comparison.skipped, *comparison.differences, *filter(None, [comparison.foreign])):
         say(line)
     if html is not None:
         from numerai_lab.report.comparison_page import comparison_page

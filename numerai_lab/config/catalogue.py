@@ -32,7 +32,7 @@ def entries(family: str) -> list[dict[str, str]]:
     """Name and first line of every entry of a family. Raises NlabError for an unknown family."""
     if family not in CATALOGUE:
         raise NlabError(f"list: no family {family!r}; {nearest(family, CATALOGUE)}")
-    return [{"name": name, "gives": _text(entry).splitlines()[0]} for name, entry in CATALOGUE[family].items()]
+    return [{"name": name, "gives": _text(entry).partition("\n")[0]} for name, entry in CATALOGUE[family].items()]
 
 
 def description(name: str) -> dict[str, Any]:
@@ -60,7 +60,8 @@ def _text(entry: Entry) -> str:
         same = f"\n\nIn SDMetrics: {entry.sdmetrics}" if entry.sdmetrics else ""
         return f"{entry.says}\n\nBeside it, of real rows: {beside}.\n\nSource: {entry.source}{same}"
     text = inspect.getdoc(family_of(entry)) or ""
-    lines = [f"- {value}: {(inspect.getdoc(cls) or '').splitlines()[0]}" for value, cls in entry.algorithms().items()]
+    first = {value: (inspect.getdoc(cls) or "").partition("\n")[0] for value, cls in entry.algorithms().items()}
+    lines = [f"- {value}: {says}" for value, says in first.items()]
     return "\n".join([text, "", f"By {entry.chosen_by}:", "", *lines]) if lines else text
 
 

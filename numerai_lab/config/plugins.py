@@ -34,6 +34,7 @@ from numerai_lab.core.errors import NlabError
 from numerai_lab.data import SOURCES
 from numerai_lab.generators import GENERATORS
 from numerai_lab.models import MODELS
+from numerai_lab.storage.folders import user_path
 
 if TYPE_CHECKING:
     from numerai_lab.config.schema import Config
@@ -160,7 +161,7 @@ def explained(cls: type, what: object) -> str:
 
 def _load(name: str) -> Plugin:
     """Loads a file or a module, unless it is there."""
-    path = Path(name).expanduser()
+    path = user_path(name)
     is_file = path.suffix == ".py" or path.exists() or not MODULE.fullmatch(name)
     key = str(path.resolve()) if is_file else name
     if key in _LOADED:

@@ -127,4 +127,4 @@ def _comment(text: str, depth: int) -> list[str]:
 
 
 def _first_line(cls: type[Component]) -> str:
-    return (cls.__doc__ or "").strip().splitlines()[0]
+    return (cls.__doc__ or "").strip().partition("\n")[0]

@@ -50,6 +50,12 @@ class Comparison:
     skipped: tuple[str, ...]
     differences: tuple[str, ...]
 
+    @property
+    def foreign(self) -> str:
+        """A line that names the runs that this installation did not write; empty without such runs."""
+        names = [run.name for group in self.groups for run in group.members if not run.own]
+        return f"from elsewhere, this installation did not write them: {', '.join(names)}" if names else ""
+
 
 def compare(paths: Sequence[Path], sort: str = "corr_mean", reference: str | None = None, split: str = "val") -> Comparison:
     """Reads run folders and ranks their variants, best first by `sort` in a split, by default over val1 and val2 together.

@@ -1,6 +1,8 @@
 """The table of runs in a folder: finished, failed and unfinished."""
 
 import math
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +11,8 @@ from numerai_lab.report.ranking import sort_column
 from numerai_lab.report.tables import TableColumn, best_is_high
 from numerai_lab.runs.layout import ERROR_TEXT, MANIFEST, UNFINISHED
 from numerai_lab.runs.reading import Run, read_run
-from numerai_lab.runs.writing import unfinished_runs
+from numerai_lab.runs.writing import STAMP, unfinished_runs
+from numerai_lab.storage.stamped_json import read_mapping
 
 if TYPE_CHECKING:
     import polars as pl
@@ -25,6 +28,7 @@ COLUMNS = (
     TableColumn("minutes", "minutes", ".1f"),
     TableColumn("data", "data", "s"),
 )
+STAMP_LENGTH = len("20260102-030405")
 
 
 def columns(sort: str | None = None) -> list[TableColumn]:
@@ -36,14 +40,14 @@ def columns(sort: str | None = None) -> list[TableColumn]:
 
 
 def listing(runs_dir: Path, sort: str | None = None) -> list[dict[str, Any]]:
-    """Rows of `columns(sort)`; the status of a finished run is None. Other folders are left out.
+    """Rows of `columns(sort)`; the status of a finished run of this installation is None. Other folders are left out.
 
     Newest first; with `sort`, a column of score tables, the run with the best variant by that column first. Raises NlabError
     when no run has such a column.
     """
     folders = [path for path in runs_dir.iterdir() if path.is_dir()] if runs_dir.is_dir() else []
     tables: list[pl.DataFrame] = []
-    paths = [path for path in sorted(folders, key=lambda path: path.name, reverse=True) if _is_run(path)]
+    paths = sorted(filter(_is_run, folders), key=_started, reverse=True)
     rows = [_row(path, sort or "corr_mean", tables) for path in paths]
     dead = [_blank(path.name, "unfinished, to be resumed") for path in unfinished_runs(runs_dir)]
     if sort is None or not tables:
@@ -55,16 +59,26 @@ def listing(runs_dir: Path, sort: str | None = None) -> list[dict[str, Any]]:
 
 
 def newest(runs_dir: Path) -> Path:
-    """The newest finished run. Raises NlabError where there is none."""
-    for path in sorted(runs_dir.glob("*/manifest.json"), key=lambda path: path.parent.name, reverse=True):
-        if not (path.parent / ERROR_TEXT).exists() and not path.parent.name.startswith(UNFINISHED):
-            return path.parent
+    """The finished run that began last, by its manifest. Raises NlabError where there is none."""
+    folders = (path.parent for path in runs_dir.glob(f"*/{MANIFEST}"))
+    finished = [path for path in folders if not (path / ERROR_TEXT).exists() and not path.name.startswith(UNFINISHED)]
+    if finished:
+        return max(finished, key=_started)
     raise NlabError(f"{runs_dir}: holds no finished run; name a run folder, or another place with --runs-dir")
 
 
 def _is_run(path: Path) -> bool:
     files = (MANIFEST, ERROR_TEXT)
     return not path.name.startswith(UNFINISHED) and any((path / name).is_file() for name in files)
+
+
+def _started(path: Path) -> tuple[float, str]:
+    """When a run began, in seconds since 1970, by its manifest, else by its name, else by its folder's time; and its name."""
+    with suppress(OSError, ValueError, KeyError, TypeError, OverflowError):
+        return datetime.fromisoformat(read_mapping(path / MANIFEST)["started"]).timestamp(), path.name
+    with suppress(ValueError):
+        return datetime.strptime(path.name[:STAMP_LENGTH], STAMP).replace(tzinfo=UTC).timestamp(), path.name
+    return path.lstat().st_mtime, path.name
 
 
 def _row(path: Path, sort: str, tables: "list[pl.DataFrame]") -> dict[str, Any]:
@@ -86,7 +100,7 @@ def _summary(run: Run, sort: str) -> dict[str, Any]:
     best = max(known, key=lambda row: sign * row[sort], default={})
     data = run.manifest["data"]
     return {
-        **_blank(run.name, None),
+        **_blank(run.name, None if run.own else "from elsewhere"),
         "best": best.get("variant", ""),
         "value": best.get(sort),
         "corr": best.get("corr_mean"),

@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from io import TextIOWrapper
 from pathlib import Path
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("nlab")
 PACKAGES = ("numpy", "pandas", "polars", "pydantic", "scikit-learn", "umap-learn", "xgboost", "lightgbm", "arch")
+STAMP = "%Y%m%d-%H%M%S"
+"""The time in the name of a run folder, in UTC: the same on machines of all zones, and it never runs back."""
 GROWING = (LOG, LOCK, MANIFEST)
 """Files of a run that change after their checksums would be taken."""
 
@@ -237,7 +239,7 @@ def _command() -> list[str]:
 
 def _begun(runs_dir: Path, name: str) -> Lock:
     """The lock of a new folder, taken. Folders of runs that were killed before they wrote anything go."""
-    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    stamp = datetime.now(UTC).strftime(STAMP)
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)
         _remove_empty(runs_dir)

@@ -242,9 +242,9 @@ def _card(subject: Subject, config: Config, loaded: Loaded, rows: Mapping[str, i
         "features read": _features_read(subject, loaded.panel),
         **subject.facts,
     }
-    says, has_dates = inspect.getdoc(type(template)) or "", bool(loaded.panel.dates)
+    says, has_dates = (inspect.getdoc(type(template)) or "").partition("\n")[0], bool(loaded.panel.dates)
     return [
-        f"# {subject.name}: {says.splitlines()[0]}",
+        f"# {subject.name}: {says}",
         "",
         "Rows: one a stock and era; `era` is as in the data files, empty for live rows; `split` is train, validation or live.",
         *(("`date` is the date of the era.",) * has_dates),

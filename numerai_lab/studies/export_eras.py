@@ -167,9 +167,9 @@ def _table(block: Block, era: int, loaded: Loaded, seed: int) -> "pa.Table":
 
 
 def _card(name: str, augmenter: Augmenter, facts: dict[str, object]) -> list[str]:
-    says = inspect.getdoc(type(augmenter)) or ""
+    says = (inspect.getdoc(type(augmenter)) or "").partition("\n")[0]
     return [
-        f"# {name}: {says.splitlines()[0]}",
+        f"# {name}: {says}",
         "",
         "**Synthetic rows**: no stock, no date, no market. They are for training; a score on them says nothing, and a model that",
         "saw them has seen the training eras that they were learned from.",

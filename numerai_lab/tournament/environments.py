@@ -65,7 +65,7 @@ def _candidates(python: str) -> Iterator[Path]:
     on_path = shutil.which(f"python{python}")
     if on_path:
         yield Path(on_path)
-    versions = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    versions = Path(os.environ.get("PYENV_ROOT") or os.path.expanduser("~/.pyenv")) / "versions"
     yield from (folder / "bin" / "python" for folder in sorted(versions.glob(f"{python}.*"), reverse=True))
     uv = shutil.which("uv")
     if uv:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from datetime import UTC
 from datetime import datetime as real
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_half_entry(tmp_path: Path, fi
     command = [sys.executable, "-c", LIMITED, str(n_bytes), "run", str(config), "--runs-dir", str(tmp_path / "runs")]
     result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "NLAB_CACHE": str(cache)}, check=False)
     assert result.returncode == 1, result.stderr
-    assert "File too large; make room" in result.stderr
+    assert "File too large; no file may grow so large there" in result.stderr
     assert "Traceback" not in result.stderr
     assert final_names(tmp_path / "runs") == []
     assert [damage for _, damage in damaged_items(cache) if damage] == []
@@ -95,7 +96,7 @@ def test_a_read_only_cache_is_a_failure_of_one_sentence(tmp_path: Path, monkeypa
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(cache_dir() / "stages"))
 
     monkeypatch.setattr("numerai_lab.storage.stage_cache.write_whole", read_only)
-    with pytest.raises(NlabFailure, match="stages: Read-only file system; make room .*NLAB_CACHE"):
+    with pytest.raises(NlabFailure, match="stages: Read-only file system; nothing can be written there now: .*NLAB_CACHE"):
         run(make_config(), tmp_path / "runs", Quiet())
     assert final_names(tmp_path / "runs") == []
 
@@ -287,7 +288,7 @@ def test_two_runs_in_the_same_second_get_two_folders(tmp_path: Path, monkeypatch
     class Still(real):
         @classmethod
         def now(cls, tz: Any = None) -> Any:
-            return real(2026, 1, 2, 3, 4, 5)
+            return real(2026, 1, 2, 3, 4, 5) if tz is UTC else real(2026, 1, 2, 4, 4, 5)
 
     monkeypatch.setattr(writing, "datetime", Still)
     names = [run(make_config(), tmp_path, Quiet()).path.name for _ in range(2)]

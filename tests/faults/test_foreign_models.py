@@ -100,12 +100,17 @@ def test_the_commands_say_from_elsewhere_and_open_it_in_a_process_of_its_own(for
     shown = nlab("show", foreign)
     assert shown.returncode == 0
     assert "from elsewhere, this installation did not write it" in shown.stderr
+    (listed,) = json.loads(nlab("list", "runs", "--runs-dir", foreign.parent, "--format", "json").stdout)
+    assert listed["status"] == "from elsewhere"
+    assert f"from elsewhere, this installation did not write them: {foreign.name}\n" in nlab("compare", foreign).stderr
     drawn = nlab("open", foreign, "--redraw", BROWSER="true")
     assert drawn.returncode == 0, drawn.stderr
     assert "its models are opened in a process with limits" in drawn.stderr
     assert drawn.stdout.strip() == str(foreign / "report.html")
     assert nlab("trust", foreign).returncode == 0
-    assert "from elsewhere" not in nlab("show", foreign).stderr
+    for command in (["show", foreign], ["compare", foreign], ["list", "runs", "--runs-dir", foreign.parent]):
+        done = nlab(*command)
+        assert "from elsewhere" not in done.stdout + done.stderr
 
 
 def test_a_forged_model_that_ends_its_reader_ends_the_command_in_a_sentence(foreign: Path) -> None:

@@ -2,20 +2,31 @@
 
 import errno
 import os
+import pwd
+import resource
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import polars as pl
 import pytest
 
-from numerai_lab.core.errors import NlabFailure, as_failure
+from numerai_lab.core.errors import NlabError, NlabFailure, as_failure
 from numerai_lab.experiment import RunOptions, run
+from numerai_lab.report.listing import listing, newest
 from numerai_lab.runs.layout import ERROR_TEXT, UNFINISHED
+from numerai_lab.runs.ledger import _user as who
 from numerai_lab.storage import file_lock
 from numerai_lab.storage.cleanup import items, prune
 from numerai_lab.storage.file_lock import Lock
+from numerai_lab.storage.folders import cache_dir, user_path
+from numerai_lab.storage.stage_cache import STAGES
+from tests import forks
 from tests.conftest import Quiet, make_config
+
+FEW_ERAS = {"train": "1-60", "val1": "69-71", "val2": "80-82"}
 
 
 @pytest.mark.parametrize(
@@ -31,6 +42,24 @@ def test_a_full_disk_is_a_sentence_whichever_library_meets_it(error: Exception) 
     assert "make room" in str(as_failure(error))
     other = pl.exceptions.ComputeError("lengths don't match")
     assert as_failure(other) is other
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "make room"),
+        (errno.EDQUOT, "your quota there is used up"),
+        (errno.EFBIG, "no file may grow so large there"),
+        (errno.EROFS, "nothing can be written there now"),
+        (errno.EACCES, "this user may not read or write there"),
+        (errno.EMFILE, "a run needs some 50 open files: raise the limit"),
+    ],
+)
+def test_an_error_of_the_system_comes_with_advice_for_just_this_error(number: int, advice: str) -> None:
+    failure = as_failure(OSError(number, os.strerror(number), "some file"))
+    assert isinstance(failure, NlabFailure)
+    assert f"some file: {os.strerror(number)}; {advice}" in str(failure)
+    assert ("make room" in str(failure)) == (number in (errno.ENOSPC, errno.EDQUOT))
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
@@ -59,7 +88,7 @@ def test_a_link_in_the_cache_is_somebodys_own_folder_and_is_not_pruned(tmp_path:
 
 
 def test_a_run_that_failed_on_a_full_disk_is_whole_once_it_was_resumed(tmp_path: Path) -> None:
-    config = make_config(splits={"train": "1-60", "val1": "69-71", "val2": "80-82"})
+    config = make_config(splits=FEW_ERAS)
     left = tmp_path / f"{UNFINISHED}20260102-030405_test-abc"
     left.mkdir()
     (left / "config.yaml").write_text(config.to_yaml())
@@ -76,3 +105,65 @@ def test_commands_print_where_stdout_knows_ascii_only_or_is_closed() -> None:
     closed = subprocess.run(f"{command} >&- 2>&-", shell=True, check=False)
     assert (ascii_only.returncode, closed.returncode) == (0, 0)
     assert ascii_only.stdout.isascii()
+
+
+def test_too_few_open_files_are_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(make_config(splits=FEW_ERAS).to_yaml())
+    limited = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (20, 20))
+    process = forks.start("run", "config.yaml", said=tmp_path, cwd=tmp_path, before=limited)
+    process.join()
+    assert process.exitcode == 1
+    says = (tmp_path / "stderr").read_text()
+    assert "Too many open files; a run needs some 50 open files: raise the limit (`ulimit -n 1024`)" in says
+    assert "Traceback" not in says.splitlines()[-1]
+
+
+def test_commands_print_where_python_keeps_no_docstrings() -> None:
+    commands = [["list", "augmenters"], ["describe", "umap"], ["new", "cutout", "ridge"]]
+    code = f"from numerai_lab.cli.app import app\nfor words in {commands}: app(words, standalone_mode=False)"
+    done = subprocess.run([sys.executable, "-OO", "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "cutout" in done.stdout
+    assert "n_components" in done.stdout
+    assert "kind: ridge" in done.stdout
+
+
+def test_a_user_without_a_name_and_a_home_runs_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(user: object) -> NoReturn:
+        raise KeyError(user)
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    for name in ("HOME", "USER", "LOGNAME", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    run(make_config(splits=FEW_ERAS), tmp_path, Quiet())
+    assert who() == str(os.getuid())
+    with pytest.raises(NlabError, match="this machine knows no home folder '~'; write the whole path"):
+        user_path("~/runs")
+
+
+def test_what_a_user_keeps_from_others_others_may_not_read(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        done = run(make_config(splits=FEW_ERAS), tmp_path / "runs", Quiet())
+    finally:
+        os.umask(before)
+    made = [*done.path.parent.rglob("*"), *(cache_dir() / STAGES).rglob("*")]
+    assert len(made) > 10
+    assert [path for path in made if path.stat().st_mode & 0o077] == []
+
+
+def test_runs_are_listed_where_nothing_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = run(make_config(splits=FEW_ERAS), tmp_path, Quiet())
+    left = tmp_path / f"{UNFINISHED}20260102-030405_test-abc"
+    left.mkdir()
+    (left / "config.yaml").write_text(make_config().to_yaml())
+    real = os.open
+
+    def read_only(path: str, flags: int, *rest: int) -> int:
+        if flags & (os.O_CREAT | os.O_WRONLY | os.O_RDWR):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+        return real(path, flags, *rest)
+
+    monkeypatch.setattr(os, "open", read_only)
+    assert [row["run"] for row in listing(tmp_path)] == [done.path.name]
+    assert newest(tmp_path) == done.path

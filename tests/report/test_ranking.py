@@ -7,9 +7,10 @@ import pytest
 
 from numerai_lab.core.errors import NlabError
 from numerai_lab.report.differing import differing
-from numerai_lab.report.listing import columns, listing
+from numerai_lab.report.listing import columns, listing, newest
 from numerai_lab.report.ranking import ranked, sort_column
 from numerai_lab.report.tables import short
+from numerai_lab.storage.stamped_json import read_stamped, with_stamp
 from tests.many_runs import make_runs
 
 SCORES = pl.DataFrame(
@@ -77,6 +78,21 @@ def test_runs_are_listed_by_their_best_variant_in_any_column(tmp_path: Path) -> 
     assert [column.heading for column in columns("bmc_mean")][2:4] == ["best by bmc_mean", "bmc_mean"]
     with pytest.raises(NlabError, match="did you mean 'corr_sharpe'"):
         listing(tmp_path, "sharpe")
+
+
+def test_the_newest_run_is_the_one_whose_manifest_says_so_in_any_zone(tmp_path: Path) -> None:
+    first, second, third = make_runs(tmp_path, 3, n_eras=40)
+    for path, started in (
+        (first, "2026-03-01T12:00:00+01:00"),
+        (second, "2026-03-01T09:00:00-08:00"),
+        (third, "2026-03-01T16:30:00+00:00"),
+    ):
+        facts = {**read_stamped(path / "manifest.json"), "started": started}
+        (path / "manifest.json").write_text(with_stamp(facts))
+    assert newest(tmp_path) == second
+    assert [row["run"] for row in listing(tmp_path)] == [second.name, third.name, first.name]
+    (second / "manifest.json").write_text("no JSON")
+    assert newest(tmp_path) == third
 
 
 @pytest.mark.parametrize(
