@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from numerai_lab.storage.checksums import KnownChecksums
 from numerai_lab.storage.era_store import STORES, Store
 from numerai_lab.storage.file_lock import Lock
 from numerai_lab.storage.folders import LOCK, lock_of
-from numerai_lab.storage.stage_cache import STAGES, Entry
+from numerai_lab.storage.stage_cache import META, STAGES, Entry
+from numerai_lab.storage.stamped_json import top_values
 from numerai_lab.storage.used_entries import SCRATCH, is_used
 
 DATA = ("numerai", "synthetic", "frames", "environments", *STORES)
@@ -55,10 +56,8 @@ class Item:
 
     @property
     def _locked(self) -> bool:
-        if not self.lock.exists():
-            return False
-        with Lock(self.lock) as lock:
-            return not lock.take()
+        with Lock(self.lock, make_folder=False, make_file=False) as lock:
+            return not lock.take() and self.lock.exists()
 
     def damage(self) -> str:
         """A sentence about what is damaged in it, by its own checksums; empty when it is whole."""
@@ -67,7 +66,7 @@ class Item:
     def as_dict(self, used: Collection[Path]) -> dict[str, Any]:
         """Plain values for `--format json`. used: the entries that living runs list."""
         when = datetime.fromtimestamp(self.used).strftime("%Y-%m-%d %H:%M:%S")
-        values = {key: value for key, value in asdict(self).items() if key not in ("path", "used")}
+        values = {key: value for key, value in vars(self).items() if key not in ("path", "used")}
         return {**values, "used": when, "in_use": self.path in used or self._locked, "key": self.path.name}
 
 
@@ -77,16 +76,16 @@ def items(cache: Path) -> list[Item]:
     Folders that another process removes or renames meanwhile are skipped.
     """
     entries = []
-    for folder in sorted((cache / STAGES).glob("*/*")):
-        with suppress(FileNotFoundError):
-            if folder.is_dir() and not folder.is_symlink():
+    for kind in _folders(cache / STAGES):
+        for folder in _folders(kind):
+            with suppress(FileNotFoundError):
                 entries.append(_stage(folder))
     for family in DATA:
-        for folder in sorted((cache / family).glob("[!.]*")):
+        for folder in _folders(cache / family):
             with suppress(FileNotFoundError):
-                if folder.is_dir() and not folder.is_symlink():  # a link is somebody's own folder
+                if not folder.name.startswith("."):
                     entries.append(Item(folder, family, folder.name, _size(folder), _used(folder)))
-    return sorted(entries, key=lambda item: -item.used)
+    return sorted(entries, key=lambda item: (-item.used, str(item.path)))
 
 
 def orphans(cache: Path) -> list[Path]:
@@ -164,29 +163,37 @@ def bytes_of(text: str) -> int:
     return int(float(match[1]) * UNITS[match[2]])
 
 
+def _folders(place: Path) -> list[Path]:
+    """The folders in a folder, without links, which are somebody's own folders."""
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(place) as entries:
+        return [place / entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    return []
+
+
 def _stage(folder: Path) -> Item:
     family = f"{STAGES}/{folder.parent.name}"
     if folder.name.startswith("."):
         return Item(folder, family, "unfinished", _size(folder), _used(folder), None, True)
     try:
-        meta = Entry(folder).meta
-        label, seconds = str(meta["label"]), float(meta["seconds"])
-    except (OSError, ValueError, KeyError, TypeError):
-        label, seconds = "damaged", 0.0
-    return Item(folder, family, label, _size(folder), _used(folder), seconds)
+        label, seconds = top_values(folder / META, ("label", "seconds"))
+        return Item(folder, family, str(label), _size(folder), _used(folder), float(seconds))
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return Item(folder, family, "damaged", _size(folder), _used(folder), 0.0)
 
 
 def _used(folder: Path) -> float:
-    meta = folder / "meta.json"
-    return (meta if meta.is_file() else folder).stat().st_mtime
+    try:
+        return os.stat(os.path.join(folder, META)).st_mtime
+    except FileNotFoundError:
+        return folder.stat().st_mtime
 
 
-def _size(folder: Path) -> int:
+def _size(folder: str | Path) -> int:
     n_bytes = 0
-    for place, _, names in os.walk(folder):
-        for name in names:
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
             with suppress(FileNotFoundError):
-                n_bytes += os.lstat(os.path.join(place, name)).st_size
+                n_bytes += _size(entry.path) if entry.is_dir(follow_symlinks=False) else entry.stat(follow_symlinks=False).st_size
     return n_bytes
 
 

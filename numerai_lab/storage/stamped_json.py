@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,21 @@ def read_mapping(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"{path.name} is no mapping")
     return content
+
+
+def top_values(path: Path, keys: Sequence[str]) -> list[Any]:
+    """Some values of a mapping that `with_stamp` wrote, unchecked, without reading the others; the file may be a large one.
+
+    Raises KeyError for a key that is not there, ValueError or OSError for a file that can't be read.
+    """
+    content = read_plain(path)
+    values = []
+    for key in keys:
+        _, found, after = content.partition(f'\n "{key}": '.encode())  # a line of its own, and less indented than inner ones
+        if not found:
+            raise KeyError(key)
+        values.append(json.loads(after.partition(b"\n")[0].rstrip(b",")))
+    return values
 
 
 def _stamp(facts: Mapping[str, Any]) -> int:

@@ -19,6 +19,7 @@ from numerai_lab.storage.folders import LOCK, built, cache_dir, in_use, lock_of
 from numerai_lab.storage.resumable import CHECKPOINT
 from numerai_lab.storage.scratch import scratch
 from numerai_lab.storage.stage_cache import Cache, Entry, Stage
+from numerai_lab.storage.stamped_json import top_values, with_stamp
 from numerai_lab.storage.used_entries import UsedEntries, used_entries
 from tests.forks import nlab
 
@@ -223,3 +224,15 @@ def test_the_commands_list_verify_repair_and_prune(tmp_path: Path) -> None:
     assert "2 removed" in nlab("cache", "prune", "--keep", "0", **place).stdout
     assert nlab("cache", "list", **place).stdout == ""
     assert nlab("cache", "prune", "--keep", "lots", **place).returncode == 2
+
+
+def test_values_of_a_large_mapping_are_found_without_reading_it_all(tmp_path: Path) -> None:
+    path = tmp_path / "meta.json"
+    facts = {"facts": {"label": "inner", "n": [1, 2]}, "label": 'x,\n "seconds": 7', "seconds": 2.5, "last": None}
+    path.write_text(with_stamp(facts))
+    assert top_values(path, ("seconds", "label", "last")) == [2.5, facts["label"], None]
+    with pytest.raises(KeyError):
+        top_values(path, ("n",))
+    path.write_text('{\n "label": broken\n}')
+    with pytest.raises(ValueError, match="Expecting value"):
+        top_values(path, ("label",))
