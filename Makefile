@@ -3,7 +3,7 @@ VENV := .venv
 NLAB := $(VENV)/bin/nlab
 WORKERS ?= 2
 
-.PHONY: run test check bench bench-scoring bench-busy bench-cluster bench-umap bench-umap-full bench-full bench-full-mlp bench-wide bench-embeddings same-predictions audit methods controls controls-faults soak resources simulate calibrate docs docs-pages clean
+.PHONY: run test check bench bench-scoring bench-busy bench-estimates bench-cluster bench-umap bench-umap-full bench-full bench-full-mlp bench-wide bench-embeddings same-predictions audit methods controls controls-faults soak resources simulate calibrate docs docs-pages clean
 
 run: $(VENV)/.installed
 	$(NLAB) run configs/quickstart.yaml
@@ -19,7 +19,7 @@ check: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m tests.house_rules
 
 bench: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest -s --override-ini addopts= tests/bench --ignore=tests/bench/test_audits.py --ignore=tests/bench/test_umap_full.py --ignore=tests/bench/test_full_mlp.py --ignore=tests/bench/test_busy.py --ignore=tests/bench/test_wide.py --ignore=tests/bench/test_embeddings.py --ignore=tests/bench/test_cluster.py
+	$(VENV)/bin/python -m pytest -s --override-ini addopts= tests/bench --ignore=tests/bench/test_audits.py --ignore=tests/bench/test_umap_full.py --ignore=tests/bench/test_full_mlp.py --ignore=tests/bench/test_busy.py --ignore=tests/bench/test_twenty_estimates.py --ignore=tests/bench/test_wide.py --ignore=tests/bench/test_embeddings.py --ignore=tests/bench/test_cluster.py
 
 # Scoring beside numerai-tools, in CPU seconds of one thread each: two minutes.
 bench-scoring: $(VENV)/.installed-dev
@@ -28,6 +28,10 @@ bench-scoring: $(VENV)/.installed-dev
 # The tiny quickstart beside eight busy processes: by default, with one thread, and with threads that spin; minutes.
 bench-busy: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -s --override-ini addopts= tests/bench/test_busy.py
+
+# Estimates of memory and disk beside what twenty-two runs of all families took: a quarter of an hour of one core.
+bench-estimates: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m pytest -s --override-ini addopts= tests/bench/test_twenty_estimates.py
 
 # Trials on one and two workers, a training in two processes, and schedulers with up to 100 pretended workers: minutes.
 bench-cluster: $(VENV)/.installed-dev

@@ -1,0 +1,91 @@
+"""Estimates of memory and disk against what runs then took, on configs of all families. Run with `make bench-estimates`.
+
+Wide layers, cross-fit, six copies, materialized rows, three seeds, cross-validation and retraining among them; each run is on the
+small synthetic tournament, whose files and stores are made first.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+LOW, HIGH = 0.7, 1.3
+FEW = {"max_steps": 20, "evaluate_every": 10}
+TREES = {"kind": "xgboost", "n_estimators": 30}
+THREE = [7, 8, 9]
+
+
+def generator(seeds: tuple[int, ...] = (7,), **parameters: Any) -> dict[str, Any]:
+    """A config with raw features and the columns of a generator."""
+    return {"generators": {"g": parameters}, "variants": {"raw+g": {"features": ["raw", "g"]}}, "seeds": [*seeds]}
+
+
+def augmenter(seeds: tuple[int, ...] = (7,), **parameters: Any) -> dict[str, Any]:
+    """A config with the rows of an augmenter."""
+    return {"augmenters": {"a": parameters}, "variants": {"a": {"augment": ["a"]}}, "seeds": [*seeds]}
+
+
+def model(**parameters: Any) -> dict[str, Any]:
+    """A config with a model on raw features."""
+    return {"model": parameters, "variants": {"baseline": {}}}
+
+
+CONFIGS: dict[str, dict[str, Any]] = {
+    "pca, folds": generator(kind="pca", n_components=40) | {"cv": {"folds": 3, "scheme": "blocked", "embargo": 12}},
+    "factor analysis, transductive": generator(kind="factor_analysis", n_components=20, fit_on="all"),
+    "umap, parametric": generator(kind="umap", n_components=20, landmarks=10_000, n_epochs=20),
+    "autoencoder": generator(kind="autoencoder", **FEW),
+    "autoencoder, hidden 4,096": generator(kind="autoencoder", hidden=4096, n_components=512, **(FEW | {"max_steps": 10})),
+    "contrastive, scarf": generator(kind="contrastive", method="scarf", **FEW),
+    "era autoencoder": generator(kind="era_autoencoder", **FEW),
+    "supervised autoencoder, cross-fit": generator(kind="supervised_autoencoder", scheme="cross_fit", emit="prediction", **FEW),
+    "siamese, three seeds": generator((7, 8, 9), kind="siamese", **FEW),
+    "random columns, three seeds": generator((7, 8, 9), kind="random_columns", n_columns=100),
+    "cutout, six copies": augmenter(kind="cutout", copies=6),
+    "noise, six copies, materialized": augmenter(kind="gaussian_noise", copies=6, materialize=True),
+    "averages in bins, three seeds, materialized": augmenter((7, 8, 9), kind="average", rebin=True, copies=2, materialize=True),
+    "diffusion": augmenter(kind="diffusion", **FEW),
+    "copula": augmenter(kind="copula"),
+    "xgen": augmenter(kind="xgen", n_estimators=10, most_features=40),
+    "lightgbm": model(kind="lightgbm", n_estimators=30),
+    "catboost": model(kind="catboost", n_estimators=30),
+    "mlp": model(kind="mlp", epochs=1),
+    "ridge, three seeds": model(kind="ridge") | {"seeds": THREE},
+    "forest": model(kind="sklearn", estimator="RandomForestRegressor", parameters={"n_estimators": 20, "max_features": 0.1}),
+    "xgboost, retrained, from disk": model(**TREES, external_memory=True) | {"retrain": {"every": 26, "window": 60}},
+}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that holds the data."""
+    folder = Path(os.environ.get("NLAB_BENCH_CACHE") or tmp_path_factory.mktemp("cache"))
+    measured({"variants": {"baseline": {}}, "model": {"kind": "ridge"}}, folder, tmp_path_factory.mktemp("first"))
+    return folder
+
+
+def measured(parts: dict[str, Any], cache: Path, folder: Path) -> dict[str, tuple[int, int]]:
+    """What a run was estimated to take and took, in bytes, by resource."""
+    shared = {"name": "estimated", "data": {"source": "synthetic", "size": "small", "feature_set": "all"}, "model": TREES}
+    (folder / "config.yaml").write_text(yaml.safe_dump({**shared, **parts}))
+    command = [sys.executable, "-m", "numerai_lab", "run", "config.yaml", "--no-cache"]
+    environment = {**os.environ, "NLAB_CACHE": str(cache)}
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    (run,) = (folder / "runs").iterdir()
+    manifest = json.loads((run / "manifest.json").read_text())
+    return {what: (manifest["expected"][f"{what}_bytes"], manifest["measured"][f"{what}_bytes"]) for what in ("memory", "disk")}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_what_was_estimated_is_what_it_took(name: str, cache: Path, tmp_path: Path) -> None:
+    ratios = []
+    for what, (expected, taken) in measured(CONFIGS[name], cache, tmp_path).items():
+        ratios.append(taken / expected)
+        print(f"| {name} | {what} | {expected / 1e6:,.0f} | {taken / 1e6:,.0f} | {ratios[-1]:.2f} |", flush=True)
+    assert all(LOW <= ratio <= HIGH for ratio in ratios), ratios
