@@ -3,6 +3,7 @@
 import contextlib
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.lib.format import open_memmap
@@ -11,7 +12,7 @@ from numerai_lab.core.arrays import Array
 from numerai_lab.storage.plain_files import ANY_SIZE, odd
 
 
-def new_array(path: Path, dtype: str, shape: tuple[int, ...]) -> Array:
+def new_array(path: Path, dtype: str | np.dtype[Any], shape: tuple[int, ...]) -> Array:
     """A writable memory-map of a new .npy file whose bytes are reserved: a full disk is an OSError here, no crash later."""
     array: Array = open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)
     if hasattr(os, "posix_fallocate"):

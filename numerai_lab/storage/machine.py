@@ -16,10 +16,17 @@ MEMORY = {
 
 
 def free_memory(cgroups: Path = CGROUPS, controlled: Path = CONTROLLED) -> int:
-    """Bytes that this process may still take: what is available, or what a control group (v1 or v2) leaves, if that is less."""
+    """Bytes that this process may still take: what is available, or less where a limit leaves less.
+
+    Limits are those of control groups (v1 or v2) and of the process itself (`ulimit -v`, `ulimit -d`).
+    """
     import psutil
 
+    taken = psutil.Process().memory_info()
+    limits = ((resource.RLIMIT_AS, taken.vms), (resource.RLIMIT_DATA, getattr(taken, "data", 0)))
+    bounds = [(resource.getrlimit(limit)[0], now) for limit, now in limits]
     left = [int(psutil.virtual_memory().available)]
+    left += [max(0, most - now) for most, now in bounds if most != resource.RLIM_INFINITY]
     for folder, version in groups_of("memory", cgroups, controlled):
         limit, used, cache = MEMORY[version]
         most, now = numbers_in(folder / limit), numbers_in(folder / used)

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib.format import open_memmap
 
 from numerai_lab.core.arrays import Array, Float32
 from numerai_lab.core.panel import release_pages
-from numerai_lab.storage.array_files import mapped
+from numerai_lab.storage.array_files import mapped, new_array
 from numerai_lab.storage.file_lock import Lock
 from numerai_lab.storage.folders import LOCK, cache_dir, key_of, new_folder
 from numerai_lab.storage.used_entries import SCRATCH
@@ -29,13 +28,12 @@ class Scratch:
     def features(self, n_rows: int, n_columns: int, dtype: np.dtype[Any]) -> Array:
         """A new memory-map for features, rows × columns, 0 wherever nothing is written."""
         path = self.folder / f"features-{len(list(self.folder.iterdir()))}.npy"
-        features: Array = open_memmap(path, mode="w+", dtype=dtype, shape=(n_rows, n_columns))
-        return features
+        return new_array(path, dtype, (n_rows, n_columns))
 
     def copy_of(self, values: Array) -> Array:
         """A writable memory-map with the same content, copied in pieces."""
         path = self.folder / f"copy-{len(list(self.folder.iterdir()))}.npy"
-        copy: Array = open_memmap(path, mode="w+", dtype=values.dtype, shape=values.shape)
+        copy = new_array(path, values.dtype, values.shape)
         for start in range(0, len(values), COPY_ROWS):
             copy[start : start + COPY_ROWS] = values[start : start + COPY_ROWS]
             release_pages(copy)

@@ -1,8 +1,10 @@
 """What does not fit is refused before it costs anything, with what would fit; limits of control groups count."""
 
+import resource
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from numerai_lab.core.errors import NlabError
@@ -11,6 +13,7 @@ from numerai_lab.experiment import RunOptions, run
 from numerai_lab.fitting import estimate
 from numerai_lab.fitting.estimate import EstimateInputs, need, refuse_too_much, ways_out
 from numerai_lab.fitting.fit_plan import FitPlan
+from numerai_lab.storage import machine
 from numerai_lab.storage.folders import cache_dir
 from numerai_lab.storage.machine import free_disk, free_memory
 from tests.conftest import Quiet, make_config, quick
@@ -133,3 +136,12 @@ def test_limits_of_control_groups_of_both_versions_count(
 def test_without_control_groups_what_is_available_counts(tmp_path: Path) -> None:
     assert free_memory(tmp_path, tmp_path / "absent") > 1e8
     assert free_disk(tmp_path / "not" / "there") > 0
+
+
+def test_a_limit_of_the_process_counts_less_what_it_has_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = psutil.Process().memory_info().vms
+    limits = {resource.RLIMIT_AS: taken + 10**8, resource.RLIMIT_DATA: resource.RLIM_INFINITY}
+    monkeypatch.setattr(machine.resource, "getrlimit", lambda what: (limits[what], limits[what]))
+    assert 0 < free_memory(tmp_path, tmp_path / "absent") <= 1.2e8
+    limits[resource.RLIMIT_AS] = 10**6
+    assert free_memory(tmp_path, tmp_path / "absent") == 0

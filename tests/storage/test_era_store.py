@@ -9,6 +9,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from numerai_lab.experiment import run
 from numerai_lab.storage import checksums
 from numerai_lab.storage.file_lock import Lock
 from numerai_lab.storage.folders import build_resumably, built, key_of
-from numerai_lab.storage.scratch import scratch
+from numerai_lab.storage.scratch import Scratch, scratch
 from tests.conftest import Quiet, make_config, quick
 
 TINY = Synthetic(size="tiny")
@@ -145,6 +146,19 @@ def test_scratch_is_gone_when_the_run_ends() -> None:
         assert space.fetch("other") is None
         folder = space.folder
     assert not folder.exists()
+
+
+def test_scratch_is_reserved_on_the_disk_before_it_is_written_to(space: Scratch, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = [space.features(1000, 50, np.dtype(np.int8)), space.copy_of(np.zeros((300, 100), np.float32))]
+    for array, path in zip(made, sorted(space.folder.iterdir(), reverse=True), strict=True):
+        assert path.stat().st_blocks * 512 >= array.nbytes
+
+    def full(*_: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match="No space left"):
+        space.features(1000, 50, np.dtype(np.int8))
 
 
 def test_of_several_that_want_a_folder_one_makes_it_and_the_others_wait(tmp_path: Path) -> None:
