@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -310,7 +310,9 @@ def outcome(command: list[str], attack: Attack, home: Path, base: Path) -> tuple
         return str(process.exitcode), said
 
 
-def table(home: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """Attack → command → exit code, or what is wrong; home: a folder with `base`, a run, its config.yaml and live.parquet."""
-    for name, attack in ATTACKS.items():
-        yield name, {command: outcome(words, attack, home, home / "base")[0] for command, words in COMMANDS.items()}
+def outcomes(attack: str, home: Path) -> dict[str, str]:
+    """Command → exit code after an attack, or what is wrong.
+
+    home: a folder with `base`, which is a run, its config.yaml, and live.parquet.
+    """
+    return {command: outcome(words, ATTACKS[attack], home, home / "base")[0] for command, words in COMMANDS.items()}
