@@ -33,7 +33,8 @@ from numerai_lab.fitting.variant_facts import VariantFacts, variant_facts, with_
 from numerai_lab.fitting.variants import check_methods, fit_generators, resolved_config, train_and_predict
 from numerai_lab.fitting.workload import REALISM, REPORT, SCORE, planned_stages
 from numerai_lab.metrics.scoring import Predictions, Scoring, check_rows, covered, per_era, score_table, too_wide_for_fnc
-from numerai_lab.report import write_realism, write_report
+from numerai_lab.report.page import write_report
+from numerai_lab.report.realism import write_realism
 from numerai_lab.runs.layout import CONFIG, PER_ERA, PORTABLE, PREDICTIONS, SCORES
 from numerai_lab.runs.reading import Run, read_run
 from numerai_lab.runs.writing import RunFolder, new_run

@@ -17,7 +17,6 @@ for name in (
     "sklearn.decomposition",
     "numerai_lab.cli.app",
     "numerai_lab.experiment",
-    "numerai_lab.report",
 ):
     importlib.import_module(name)
 

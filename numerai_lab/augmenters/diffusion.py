@@ -89,6 +89,10 @@ class Diffusion(Proportioned, Training):
             return "diffusion: the target is constant within every era, and rows that follow it can't be learned"
         return self.no_training(known)
 
+    def fitting_bytes(self, n_rows: int, n_columns: int) -> int:
+        a_layer = 4 if self.structure == "rows" else 8  # matrices hidden × hidden of a layer, and of attention
+        return self.network_bytes(n_rows, [self.hidden] * (a_layer * self.n_layers + 3))
+
     def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         """Learns proportions, latent columns and the denoiser. Raises NlabError for eras that `refusal` refuses."""
         if message := self.refusal(panel):

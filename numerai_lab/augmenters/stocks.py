@@ -53,6 +53,14 @@ class Networked(Proportioned, Training):
     def refusal(self, panel: Panel) -> str:
         return self.no_training(_known(panel))
 
+    def fitting_bytes(self, n_rows: int, n_columns: int) -> int:
+        return self.network_bytes(n_rows, [n_columns, *self._hidden_widths, n_columns])
+
+    @property
+    @abstractmethod
+    def _hidden_widths(self) -> list[int]:
+        """The widths of the network's hidden layers, in order."""
+
     @abstractmethod
     def _objective(self, n_features: int, init: "torch.Generator") -> "RowNetwork":
         """The untrained network."""
@@ -103,6 +111,10 @@ class NoiseToStock(Networked):
             values = network(torch.from_numpy(random_rows).to(device), dropout).cpu().numpy()
         return self._era_of(values[:, :-1], values[:, -1], rng)
 
+    @property
+    def _hidden_widths(self) -> list[int]:
+        return [self.hidden] * (2 * N_LAYERS + 1)
+
     def _objective(self, n_features: int, init: "torch.Generator") -> "RowNetwork":
         from numerai_lab.neural.stocks import NoiseToStockNetwork as Network
 
@@ -151,6 +163,10 @@ class Dream(Networked):
         features = (dreamt + np.float32(0.5)) * np.float32(block.top)
         return replace(block, features=rebinned(features, block, rng) if self.rebin else features, columns={})
 
+    @property
+    def _hidden_widths(self) -> list[int]:
+        return [self.hidden] * N_LAYERS
+
     def _objective(self, n_features: int, init: "torch.Generator") -> "RowNetwork":
         from numerai_lab.neural.stocks import Dreaming
 
@@ -191,6 +207,10 @@ class UNet(Networked):
         values = in_tiles(self._ready(), x, p + 1, device_for(self.device))
         target = block.target if self.target == "own" else self._target(values[:, -1], rng)
         return replace(block, features=self._features(values[:, :-1]), target=target, columns={})
+
+    @property
+    def _hidden_widths(self) -> list[int]:
+        return [self.wide, self.narrow, 2 * self.wide]
 
     def _objective(self, n_features: int, init: "torch.Generator") -> "RowNetwork":
         from numerai_lab.neural.stocks import UNetNetwork as Network

@@ -17,15 +17,15 @@ def list_(
     table_format: FormatOption = "table",
 ) -> None:
     """List stages and data, most recently used first."""
-    from numerai_lab.storage.cleanup import items
+    from numerai_lab.storage.cleanup import items, n_items
     from numerai_lab.storage.folders import cache_dir
     from numerai_lab.storage.used_entries import used_entries
 
-    used, entries = used_entries(cache_dir()), items(cache_dir())
-    shown = entries if every or table_format != "table" else entries[:SHOWN]
+    few = table_format == "table" and not every
+    used, shown = used_entries(cache_dir()), items(cache_dir(), SHOWN if few else None)
     _print([item.as_dict(used) for item in shown], table_format)
-    if len(shown) < len(entries):
-        say(f"{len(entries) - len(shown):,} more, used longer ago: --all or --format csv shows them")
+    if few and (further := n_items(cache_dir()) - SHOWN) > 0:
+        say(f"{further:,} more, used longer ago: --all or --format csv shows them")
 
 
 @cache_app.command()

@@ -68,11 +68,15 @@ def print_table(
 ) -> None:
     """Prints a table, with `head` above and notes of variants below; without `wrap`, columns that do not fit are left out."""
     from numerai_lab.report.tables import exported, footnoted, left_out, rendered, with_interval
-    from numerai_lab.runs.output_files import write_page
 
     if table_format != "table":
         text = exported(table, table_format)
-        write_page(out, f"{text}\n") if out else put_text(text)
+        if out is None:
+            put_text(text)
+            return
+        from numerai_lab.runs.output_files import write_page
+
+        write_page(out, f"{text}\n")
         return
     console = _console()
     print_lines(head)

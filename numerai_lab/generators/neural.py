@@ -130,6 +130,11 @@ class TrainedGenerator(NetworkGenerator, Training):
     def refusal(self, panel: Panel) -> str:
         return self.no_training(panel)
 
+    def fitting_bytes(self, n_rows: int, n_columns: int) -> int:
+        hidden = [self._shape["hidden"]] * self._shape["n_layers"]
+        widths = [n_columns, *hidden, len(self.names_out()), hidden[0], n_columns]  # what decodes has one hidden layer
+        return super().fitting_bytes(n_rows, n_columns) + self.network_bytes(n_rows, widths)
+
     @property
     def untrained(self) -> dict[str, Any] | None:
         return {

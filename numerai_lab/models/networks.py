@@ -14,16 +14,13 @@ from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.models.base import Model
 from numerai_lab.models.starting import LEARNED, StartingModel
-from numerai_lab.neural.settings import CLIP, OnDevice
+from numerai_lab.neural.settings import CLIP, WEIGHT_COPIES, OnDevice
 
 if TYPE_CHECKING:
     import torch
 
     from numerai_lab.neural.predictors import PredictionNetwork
     from numerai_lab.neural.stream_batches import StreamBatches
-
-WEIGHT_COPIES = 12
-"""Copies of the weights at the peak of training: gradients, moments, running mean, a checkpoint and its bytes."""
 
 
 class NetworkModel(Model, OnDevice):

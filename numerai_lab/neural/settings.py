@@ -1,6 +1,7 @@
 """Parameters of components that train a network, and their way into the training loop. No torch at import."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 HELD_OUT = 0.1
 """Share of the fit's eras that is held out for early stopping."""
+WEIGHT_COPIES = 12
+"""Copies of the weights at the peak of training: gradients, moments, the best or mean ones, a checkpoint and its bytes."""
 CLIP = 5.0
 """Largest norm of a gradient; a larger one is scaled down to it."""
 SIGMA = 0.5
@@ -76,6 +79,13 @@ class Training(OnDevice):
         from numerai_lab.neural.rows import no_batch
 
         return self.no_device() or no_batch(panel, HELD_OUT, self.held_out_eras)
+
+    def network_bytes(self, n_rows: int, widths: Sequence[int]) -> int:
+        """Estimated bytes of memory that training takes. widths: of the inputs, and of every layer in order."""
+        # A row's inputs in three copies, its activations with gradients and draws in two and a half.
+        weights = sum(before * after for before, after in pairwise(widths))
+        activations = 3 * widths[0] + 5 * sum(widths[1:]) // 2
+        return 4 * (WEIGHT_COPIES * weights + min(n_rows, self.batch_size) * activations)
 
     def _train(self, objective: "TrainingObjective", panel: Panel, rng: np.random.Generator, context: FitContext) -> None:
         """Trains in place. `curve_` becomes the training curve: step, training loss, loss on held-out eras, float32."""

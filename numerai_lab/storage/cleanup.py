@@ -70,22 +70,33 @@ class Item:
         return {**values, "used": when, "in_use": self.path in used or self._locked, "key": self.path.name}
 
 
-def items(cache: Path) -> list[Item]:
+@dataclass(frozen=True)
+class _Use:
+    """A folder of the cache, and when it was last used, in seconds since 1970."""
+
+    when: float
+    family: str
+    path: Path
+
+
+def items(cache: Path, most: int | None = None) -> list[Item]:
     """Everything in the cache but what dead processes left, the most recently used first.
 
-    Folders that another process removes or renames meanwhile are skipped.
+    most: how many are looked at; None = all. Folders that another process removes or renames meanwhile are skipped.
     """
-    entries = []
-    for kind in _folders(cache / STAGES):
-        for folder in _folders(kind):
-            with suppress(FileNotFoundError):
-                entries.append(_stage(folder))
-    for family in DATA:
-        for folder in _folders(cache / family):
-            with suppress(FileNotFoundError):
-                if not folder.name.startswith("."):
-                    entries.append(Item(folder, family, folder.name, _size(folder), _used(folder)))
-    return sorted(entries, key=lambda item: (-item.used, str(item.path)))
+    found = []
+    for use in sorted(_uses(cache), key=lambda use: (-use.when, str(use.path)))[:most]:
+        with suppress(FileNotFoundError):
+            if use.family in DATA:
+                found.append(Item(use.path, use.family, use.path.name, _size(use.path), use.when))
+            else:
+                found.append(_stage(use))
+    return found
+
+
+def n_items(cache: Path) -> int:
+    """The number of `items`."""
+    return len(_uses(cache))
 
 
 def orphans(cache: Path) -> list[Path]:
@@ -170,15 +181,25 @@ def _folders(place: Path) -> list[Path]:
     return []
 
 
-def _stage(folder: Path) -> Item:
-    family = f"{STAGES}/{folder.parent.name}"
+def _uses(cache: Path) -> list[_Use]:
+    uses = []
+    families = [(f"{STAGES}/{kind.name}", folder) for kind in _folders(cache / STAGES) for folder in _folders(kind)]
+    families += [(family, folder) for family in DATA for folder in _folders(cache / family) if not folder.name.startswith(".")]
+    for family, folder in families:
+        with suppress(FileNotFoundError):
+            uses.append(_Use(_used(folder), family, folder))
+    return uses
+
+
+def _stage(use: _Use) -> Item:
+    folder = use.path
     if folder.name.startswith("."):
-        return Item(folder, family, "unfinished", _size(folder), _used(folder), None, True)
+        return Item(folder, use.family, "unfinished", _size(folder), use.when, None, True)
     try:
-        label, seconds = top_values(folder / META, ("label", "seconds"))
-        return Item(folder, family, str(label), _size(folder), _used(folder), float(seconds))
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return Item(folder, family, "damaged", _size(folder), _used(folder), 0.0)
+        label, seconds, n_bytes = top_values(folder / META, ("label", "seconds", "bytes"))
+        return Item(folder, use.family, str(label), int(n_bytes), use.when, float(seconds))
+    except (FileNotFoundError, ValueError, KeyError, TypeError, OverflowError):
+        return Item(folder, use.family, "damaged", _size(folder), use.when, 0.0)
 
 
 def _used(folder: Path) -> float:

@@ -145,3 +145,14 @@ def test_a_limit_of_the_process_counts_less_what_it_has_taken(tmp_path: Path, mo
     assert 0 < free_memory(tmp_path, tmp_path / "absent") <= 1.2e8
     limits[resource.RLIMIT_AS] = 10**6
     assert free_memory(tmp_path, tmp_path / "absent") == 0
+
+
+@pytest.mark.parametrize("family", ["generators", "augmenters"])
+def test_a_network_takes_memory_by_its_width_and_its_batches(family: str) -> None:
+    def needed(**parameters: object) -> int:
+        kind, use = ("autoencoder", "features") if family == "generators" else ("diffusion", "augment")
+        return need(task(**{family: {"n": {"kind": kind, **parameters}}}, variants={"v": {use: ["n"]}})).memory_bytes
+
+    small = needed(hidden=32, batch_size=64)
+    assert needed(hidden=4096, batch_size=64) - small > 12 * 4 * 4096**2
+    assert needed(hidden=4096, batch_size=65_536) - needed(hidden=4096, batch_size=64) > 4 * 65_472 * 4 * 4096

@@ -4,11 +4,11 @@ The fast forms are part of the suite; `make resources` runs the full ones.
 """
 
 import os
+import resource
 import subprocess
 import sys
 import tempfile
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -118,9 +118,15 @@ def test_the_list_shows_the_last_hundred_and_says_how_many_more_there_are(tmp_pa
 @pytest.mark.parametrize("table_format", ["table", "json"])
 def test_ten_thousand_entries_are_listed_in_two_seconds(table_format: str, tmp_path: Path) -> None:
     filled(tmp_path, 10_000)
-    start = time.perf_counter()
+    before = children_seconds()
     subprocess.run(
         [sys.executable, "-m", "numerai_lab", "cache", "list", "--format", table_format],
         check=True, stdout=subprocess.DEVNULL, env={**os.environ, "NLAB_CACHE": str(tmp_path)},
     )  # fmt: skip
-    assert time.perf_counter() - start < 2
+    assert children_seconds() - before < 2  # of the processor: the clock's depend on what else the machine does
+
+
+def children_seconds() -> float:
+    """Processor seconds that child processes which ended have taken."""
+    taken = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return taken.ru_utime + taken.ru_stime
