@@ -45,15 +45,17 @@ def rest(name: str, total: int) -> Iterator[int]:
     path = FOLDER / f"{name}.json"
     state = json.loads(path.read_text()) if path.exists() else {"done": 0, "seconds": 0.0}
     begun, before = time.monotonic(), state["seconds"]
-    for number in range(state["done"], total):
-        if time.monotonic() - BEGUN > SECONDS:
-            break
-        yield number
-        seconds = round(before + time.monotonic() - begun, 1)
-        state = {"done": number + 1, "of": total, "seconds": seconds, "when": date.today().isoformat()}
-        if (number + 1) % 100 == 0 or number + 1 == total or seconds > number:
-            _write(path, state)
-    _write(path, {"of": total, **state})
+    try:
+        for number in range(state["done"], total):
+            if time.monotonic() - BEGUN > SECONDS:
+                break
+            yield number
+            seconds = round(before + time.monotonic() - begun, 1)
+            state = {"done": number + 1, "of": total, "seconds": seconds, "when": date.today().isoformat()}
+            if (number + 1) % 100 == 0 or seconds > number:
+                _write(path, state)
+    finally:
+        _write(path, {"of": total, **state})
     print(f"\n{name}: {state['done']:,} of {total:,}, {state['seconds']:,.0f} s", flush=True)
 
 
