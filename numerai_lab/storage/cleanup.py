@@ -72,9 +72,10 @@ class Item:
 
 @dataclass(frozen=True)
 class _Use:
-    """A folder of the cache, and when it was last used, in seconds since 1970."""
+    """A folder of the cache, when it was last used, in seconds since 1970, and the bytes of its meta.json."""
 
     when: float
+    meta_bytes: int
     family: str
     path: Path
 
@@ -187,7 +188,7 @@ def _uses(cache: Path) -> list[_Use]:
     families += [(family, folder) for family in DATA for folder in _folders(cache / family) if not folder.name.startswith(".")]
     for family, folder in families:
         with suppress(FileNotFoundError):
-            uses.append(_Use(_used(folder), family, folder))
+            uses.append(_Use(*_used(folder), family, folder))
     return uses
 
 
@@ -197,16 +198,17 @@ def _stage(use: _Use) -> Item:
         return Item(folder, use.family, "unfinished", _size(folder), use.when, None, True)
     try:
         label, seconds, n_bytes = top_values(folder / META, ("label", "seconds", "bytes"))
-        return Item(folder, use.family, str(label), int(n_bytes), use.when, float(seconds))
+        return Item(folder, use.family, str(label), int(n_bytes) + use.meta_bytes, use.when, float(seconds))
     except (FileNotFoundError, ValueError, KeyError, TypeError, OverflowError):
         return Item(folder, use.family, "damaged", _size(folder), use.when, 0.0)
 
 
-def _used(folder: Path) -> float:
+def _used(folder: Path) -> tuple[float, int]:
     try:
-        return os.stat(os.path.join(folder, META)).st_mtime
+        meta = os.stat(os.path.join(folder, META))
     except FileNotFoundError:
-        return folder.stat().st_mtime
+        return folder.stat().st_mtime, 0
+    return meta.st_mtime, meta.st_size
 
 
 def _size(folder: str | Path) -> int:
