@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from typing import Annotated
 
 import typer
@@ -121,6 +122,7 @@ def main() -> None:
     if COMPUTING.intersection(sys.argv[1:2]):
         set_threads(os.environ)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: no half-written file stays
+    sys.unraisablehook = _interrupt_again
     from numerai_lab.core.errors import NlabError, as_failure
 
     try:
@@ -161,6 +163,16 @@ def _run_app() -> None:
         from numerai_lab.cli.contained import run_contained
 
         sys.exit(run_contained(error.run))
+
+
+def _interrupt_again(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Interrupts once more where an interrupt fell into a callback of the garbage collector, which would lose it."""
+    if unraisable.exc_type is KeyboardInterrupt:
+        again = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGTERM))  # SIGINT may be ignored, as in the background
+        again.daemon = True
+        again.start()
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 def _bear_odd_streams() -> None:

@@ -65,7 +65,8 @@ class Lock:
             except OSError as error:
                 if error.errno in DISK_ERRORS:
                     raise
-                raise NlabFailure(f"{self.path}: no lock can be taken there ({error.strerror})") from error
+                link = "it is a link, which nothing here makes; remove it" if self.path.is_symlink() else error.strerror
+                raise NlabFailure(f"{self.path}: no lock can be taken there ({link})") from error
         return -1
 
     def _descriptor(self) -> int:

@@ -282,6 +282,19 @@ def test_a_polite_stop_leaves_a_run_to_go_on_with_and_says_so_with_exit_code_130
     assert f"interrupted: `nlab resume {folder}` goes on with this run\n" in says
 
 
+def test_an_interrupt_that_falls_into_a_callback_of_the_garbage_collector_is_not_lost() -> None:
+    code = (
+        "import numerai_lab.cli.app as app, time\n"
+        "class Interrupted:\n    def __del__(self): raise KeyboardInterrupt\n"
+        "def work():\n    Interrupted()\n    time.sleep(30)\n    print('went on')\n"
+        "app._run_app = work\napp.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=25, check=False)
+    assert done.returncode == -signal.SIGINT
+    assert "went on" not in done.stdout
+    assert "ignored" not in done.stderr
+
+
 def test_two_runs_in_the_same_second_get_two_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from numerai_lab.runs import writing
 
