@@ -61,9 +61,9 @@ def listing(runs_dir: Path, sort: str | None = None) -> list[dict[str, Any]]:
 def newest(runs_dir: Path) -> Path:
     """The finished run that began last, by its manifest. Raises NlabError where there is none."""
     folders = (path.parent for path in runs_dir.glob(f"*/{MANIFEST}"))
-    finished = [path for path in folders if not (path / ERROR_TEXT).exists() and not path.name.startswith(UNFINISHED)]
-    if finished:
-        return max(finished, key=_started)
+    complete = [path for path in folders if not (path / ERROR_TEXT).exists() and not path.name.startswith(UNFINISHED)]
+    if complete:
+        return max(complete, key=_started)
     raise NlabError(f"{runs_dir}: holds no finished run; name a run folder, or another place with --runs-dir")
 
 

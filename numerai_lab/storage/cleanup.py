@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from numerai_lab.core.errors import NlabError
+from numerai_lab.core.errors import NlabError, NlabFailure
 from numerai_lab.storage.checksums import KnownChecksums
 from numerai_lab.storage.era_store import STORES, Store
 from numerai_lab.storage.file_lock import Lock
@@ -56,8 +56,9 @@ class Item:
 
     @property
     def _locked(self) -> bool:
-        with Lock(self.lock, make_folder=False, make_file=False) as lock:
+        with Lock(self.lock, make_folder=False, make_file=False) as lock, suppress(NlabFailure):
             return not lock.take() and self.lock.exists()
+        return True  # somebody put a link in the place of its lock
 
     def damage(self) -> str:
         """A sentence about what is damaged in it, by its own checksums; empty when it is whole."""
@@ -85,14 +86,14 @@ def items(cache: Path, most: int | None = None) -> list[Item]:
 
     most: how many are looked at; None = all. Folders that another process removes or renames meanwhile are skipped.
     """
-    found = []
+    entries = []
     for use in sorted(_uses(cache), key=lambda use: (-use.when, str(use.path)))[:most]:
         with suppress(FileNotFoundError):
             if use.family in DATA:
-                found.append(Item(use.path, use.family, use.path.name, _size(use.path), use.when))
+                entries.append(Item(use.path, use.family, use.path.name, _size(use.path), use.when))
             else:
-                found.append(_stage(use))
-    return found
+                entries.append(_stage(use))
+    return entries
 
 
 def n_items(cache: Path) -> int:
@@ -139,16 +140,21 @@ def damaged_items(cache: Path) -> Iterator[tuple[Item, str]]:
         if item.unfinished or item.family not in (*STORES, f"{STAGES}/{item.path.parent.name}"):
             continue
         with Lock(item.lock, make_folder=False, make_file=False) as lock:
-            with suppress(OSError):  # of a cache that may only be read
+            damage = ""
+            try:
                 if not lock.take("read") and item.lock.exists():
                     continue  # it is being removed or made anew
-            damage = item.damage()
+            except NlabFailure as error:  # a link in the place of its lock
+                damage = str(error)
+            except OSError:  # of a cache that may only be read
+                pass
+            damage = damage or item.damage()
             if not damage or item.path.is_dir():
                 yield item, damage
 
 
 def remove(item: Item) -> bool:
-    """Removes an item unless it is in use; True when it is gone."""
+    """Removes an item unless it is in use, or no lock of it can be taken; True when it is gone."""
     with _owned(item) as owned:
         if owned:
             # The name goes first, so that a kill in the middle leaves no half entry under it.
@@ -235,8 +241,9 @@ def _lockless(folder: Path) -> bool:
 
 @contextmanager
 def _owned(item: Item) -> Iterator[bool]:
-    lock = Lock(item.lock)
-    owned = lock.take() and not item.listed
+    lock, owned = Lock(item.lock), False
+    with suppress(NlabFailure):  # a link in the place of the lock
+        owned = lock.take() and not item.listed
     try:
         yield owned
     finally:

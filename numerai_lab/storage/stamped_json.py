@@ -47,8 +47,8 @@ def top_values(path: Path, keys: Sequence[str]) -> list[Any]:
     content = read_plain(path)
     values = []
     for key in keys:
-        _, found, after = content.partition(f'\n "{key}": '.encode())  # a line of its own, and less indented than inner ones
-        if not found:
+        _, separator, after = content.partition(f'\n "{key}": '.encode())  # a line of its own, and less indented than inner ones
+        if not separator:
             raise KeyError(key)
         values.append(json.loads(after.partition(b"\n")[0].rstrip(b",")))
     return values

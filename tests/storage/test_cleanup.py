@@ -236,3 +236,19 @@ def test_values_of_a_large_mapping_are_found_without_reading_it_all(tmp_path: Pa
     path.write_text('{\n "label": broken\n}')
     with pytest.raises(ValueError, match="Expecting value"):
         top_values(path, ("label",))
+
+
+def test_a_link_in_the_place_of_a_lock_stops_nobody_from_looking_and_pruning(tmp_path: Path) -> None:
+    first, *_ = filled(tmp_path)
+    (tmp_path / "precious").write_text("precious")
+    lock = lock_of(first.folder)
+    lock.unlink()
+    lock.symlink_to(tmp_path / "precious")
+    assert [item.as_dict(())["in_use"] for item in items(tmp_path)] == [False, False, True]
+    assert [damage for _, damage in damaged_items(tmp_path) if damage] == [
+        f"{lock}: no lock can be taken there (it is a link, which nothing here makes; remove it)"
+    ]
+    removed, _ = prune(tmp_path, 0, data=False)
+    assert len(removed) == 2
+    assert first.folder.exists()
+    assert (tmp_path / "precious").read_text() == "precious"
