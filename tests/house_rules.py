@@ -92,7 +92,7 @@ def measured(root: Path) -> list[Rule]:
 
 
 def top_level(root: Path) -> Rule:
-    """What the repository holds at its top level beside what belongs there: a command run in the checkout may leave files there."""
+    """What the repository holds at its top level beside what belongs there, such as what a command leaves in the checkout."""
     listed = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True, check=False).stdout.splitlines()
     others = sorted({path.split("/")[0] for path in listed} - TOP_LEVEL)
     return Rule("top level", 0, len(others), tuple((1, name) for name in others))
