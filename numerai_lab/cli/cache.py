@@ -4,7 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from numerai_lab.cli.terminal import FormatOption, TableFormat, print_table, put, say
+from numerai_lab.cli.outcome import OutcomeOption, print_outcome
+from numerai_lab.cli.terminal import FormatOption, TableFormat, print_table, say
 
 SHOWN = 100
 """Entries that a terminal shows."""
@@ -50,6 +51,7 @@ def info(table_format: FormatOption = "table") -> None:
 def prune(
     keep: Annotated[str, typer.Option(help="bytes that may stay, such as 20GB; the least recently used go first")],
     data: Annotated[bool, typer.Option("--data", help="count and remove data too, not only stages")] = False,
+    outcome_format: OutcomeOption = "text",
 ) -> None:
     """Remove the least recently used entries; never one that is in use."""
     from numerai_lab.core.formatting import human_bytes
@@ -58,14 +60,16 @@ def prune(
     from numerai_lab.storage.folders import cache_dir
 
     removed, left = prune_cache(cache_dir(), bytes_of(keep), data=data)
-    for what, n_bytes in removed:
-        put(f"removed {what}  {human_bytes(n_bytes)}")
-    put(f"{len(removed)} removed, {human_bytes(sum(n for _, n in removed))}; {human_bytes(left)} left")
+    lines = [f"removed {what}  {human_bytes(n_bytes)}" for what, n_bytes in removed]
+    total = f"{len(removed)} removed, {human_bytes(sum(n for _, n in removed))}; {human_bytes(left)} left"
+    facts = {"removed": [{"what": what, "n_bytes": n_bytes} for what, n_bytes in removed], "bytes_left": left}
+    print_outcome(outcome_format, lambda: facts, [*lines, total])
 
 
 @cache_app.command()
 def verify(
     repair: Annotated[bool, typer.Option("--repair", help="remove what is damaged; the next run makes it anew")] = False,
+    outcome_format: OutcomeOption = "text",
 ) -> None:
     """Check every checksum; exit code 1 if one is wrong."""
     from numerai_lab.core.errors import NlabFailure
@@ -74,13 +78,15 @@ def verify(
 
     checks = list(damaged_items(cache_dir()))
     wrong = [(item, damage) for item, damage in checks if damage]
-    left = 0
+    lines, damaged = [], []
     for item, damage in wrong:
         gone = repair and remove(item)
-        left += not gone
-        put(f"{item.family}/{item.path.name}  {item.what}: {damage}{'; removed' if gone else '; in use, left' if repair else ''}")
-    put(f"{len(checks)} checked, {len(wrong)} damaged")
-    if left:
+        end = "; removed" if gone else "; in use, left" if repair else ""
+        lines.append(f"{item.family}/{item.path.name}  {item.what}: {damage}{end}")
+        damaged.append({"family": item.family, "key": item.path.name, "what": item.what, "damage": damage, "removed": gone})
+    facts = {"checked": len(checks), "damaged": damaged}
+    print_outcome(outcome_format, lambda: facts, [*lines, f"{len(checks)} checked, {len(wrong)} damaged"])
+    if left := sum(not entry["removed"] for entry in damaged):
         raise NlabFailure(f"cache verify: {left} damaged; runs never use them, --repair removes them")
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from numerai_lab.cli.outcome import OutcomeOption, file_facts, print_outcome
 from numerai_lab.cli.terminal import expanded, say
 
 cluster_app = typer.Typer(help="Make keys, and start what `--cluster` works on.", no_args_is_help=True)
@@ -19,11 +20,13 @@ Keys = Annotated[
 @cluster_app.command("keys")
 def keys_(
     folder: Annotated[Path, typer.Argument(callback=expanded, help="a new folder, to copy to every machine", show_default=False)],
+    outcome_format: OutcomeOption = "text",
 ) -> None:
     """Write the keys of a new cluster. Who holds them runs code on every machine of it."""
     from numerai_lab.cluster.keys import VARIABLE, make_keys
 
     make_keys(folder)
+    print_outcome(outcome_format, lambda: {"files": file_facts(folder)})
     say(f"keys: {folder}; copy the folder to every machine, and name it there in {VARIABLE}")
 
 

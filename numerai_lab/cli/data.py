@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from numerai_lab.cli.outcome import OutcomeOption, file_facts, print_outcome
 from numerai_lab.cli.terminal import Plugins, expanded, put, put_text
 
 Settings = Annotated[
@@ -27,6 +28,7 @@ def synth(
     oracle: Annotated[bool, typer.Option("--oracle", help="add the feature set `oracle`: the latents themselves")] = False,
     jobs: Annotated[int, typer.Option(help="processes that make features; the bytes do not depend on it", min=1)] = 2,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print how large the files would be, and make none")] = False,
+    outcome_format: OutcomeOption = "text",
 ) -> None:
     """Write a synthetic tournament in the files of the real one.
 
@@ -47,7 +49,8 @@ def synth(
     if out.exists():
         raise NlabError(f"--out: {out} exists already; name a new folder")
     if dry_run:
-        put(_size_line(size, layout))
+        facts, line = _size(size, layout)
+        print_outcome(outcome_format, lambda: facts, [line])
         return
     if oracle and layout != "v5":
         raise NlabError(f"--oracle: the layout {layout} has no feature sets to put it in; leave out --layout")
@@ -57,11 +60,11 @@ def synth(
             build_resumably(out, lambda work: write_tournament(work, drawn, progress, jobs, oracle))
         else:
             build_resumably(out, lambda work: write_older(work, layout, size, seed, progress, world))
-    put(out)
+    print_outcome(outcome_format, lambda: {"files": file_facts(out)}, [out])
 
 
-def _size_line(size: str, layout: str) -> str:
-    """How large a synthetic tournament will be. Raises NlabError for older layouts."""
+def _size(size: str, layout: str) -> tuple[dict[str, int], str]:
+    """How large a synthetic tournament will be, as facts and as a line. Raises NlabError for older layouts."""
     from numerai_lab.core.errors import NlabError
     from numerai_lab.core.formatting import human_bytes
     from numerai_lab.data.synthetic_files import files_bytes
@@ -70,7 +73,9 @@ def _size_line(size: str, layout: str) -> str:
     if layout != "v5":
         raise NlabError("--dry-run: sizes are known of the layout v5 alone; leave out --dry-run")
     wanted, n_bytes = SIZES[size], files_bytes(SIZES[size])
-    return (
+    facts = {"eras": wanted.n_eras, "rows": sum(wanted.rows), "features": wanted.n_features}
+    facts |= {"bytes": n_bytes, "bytes_while_made": 2 * n_bytes, "bytes_of_store": wanted.n_cells}
+    return facts, (
         f"{wanted.n_eras} eras, {sum(wanted.rows):,} rows, {wanted.n_features:,} features: files about {human_bytes(n_bytes)}, "
         f"{human_bytes(2 * n_bytes)} while they are made; the store of all features {human_bytes(wanted.n_cells)}"
     )
@@ -106,27 +111,33 @@ def info(
 
 
 @data_app.command("list")
-def list_() -> None:
+def list_(outcome_format: OutcomeOption = "text") -> None:
     """List the data in the cache, with sizes."""
     from numerai_lab.core.formatting import human_bytes
     from numerai_lab.storage.folders import cache_dir
 
-    for family in ("numerai", "synthetic", "stores", "labels"):
-        for folder in sorted((cache_dir() / family).glob("[!.]*")):
-            size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-            put(f"{family}/{folder.name}  {human_bytes(size)}")
+    sizes = {
+        (family, folder.name): sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        for family in ("numerai", "synthetic", "frames", "stores", "labels")
+        for folder in sorted((cache_dir() / family).glob("[!.]*"))
+    }
+    rows = [{"family": family, "name": name, "n_bytes": size} for (family, name), size in sizes.items()]
+    lines = [f"{family}/{name}  {human_bytes(size)}" for (family, name), size in sizes.items()]
+    print_outcome(outcome_format, lambda: rows, lines)
 
 
 @data_app.command()
-def path() -> None:
+def path(outcome_format: OutcomeOption = "text") -> None:
     """Print the cache folder ($NLAB_CACHE sets it)."""
     from numerai_lab.storage.folders import cache_dir
 
-    put(cache_dir())
+    print_outcome(outcome_format, lambda: {"path": str(cache_dir())}, [cache_dir()])
 
 
 @data_app.command()
-def download(config: ConfigFile = None, settings: Settings = None, plugin: Plugins = None) -> None:
+def download(
+    config: ConfigFile = None, settings: Settings = None, plugin: Plugins = None, outcome_format: OutcomeOption = "text"
+) -> None:
     """Fetch the files of a tournament version."""
     from numerai_lab.config.loading import load_data
     from numerai_lab.report.progress import progress_display
@@ -134,11 +145,12 @@ def download(config: ConfigFile = None, settings: Settings = None, plugin: Plugi
     source = load_data(config, settings or [], "numerai")
     with progress_display().task("download") as progress:
         files = source.files(progress)
-    put(*files.tables, *files.extras)
+    paths = [*files.tables, *files.extras]
+    print_outcome(outcome_format, lambda: {"files": file_facts(*paths)}, paths)
 
 
 @data_app.command()
-def update(config: ConfigFile = None, settings: Settings = None) -> None:
+def update(config: ConfigFile = None, settings: Settings = None, outcome_format: OutcomeOption = "text") -> None:
     """Download files that have changed, such as validation. Refuses other sources than numerai."""
     from numerai_lab.config.loading import load_data
     from numerai_lab.core.errors import NlabError
@@ -150,4 +162,4 @@ def update(config: ConfigFile = None, settings: Settings = None) -> None:
         raise NlabError("data update: only data.source=numerai can be updated")
     with progress_display().task("update") as progress:
         renewed = source.update(progress)
-    put(*(renewed or ["nothing has changed"]))
+    print_outcome(outcome_format, lambda: {"renewed": renewed}, renewed or ["nothing has changed"])

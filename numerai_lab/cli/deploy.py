@@ -1,10 +1,11 @@
 """`nlab deploy`: a variant of a run as a model that Numerai runs."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from numerai_lab.cli.outcome import OutcomeFormat, OutcomeOption, file_facts, print_outcome
 from numerai_lab.cli.terminal import expanded, put, say, stop
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def deploy(
         Path | None,
         typer.Option(callback=expanded, help="only list what this pickle imports, without loading it", show_default=False),
     ] = None,
+    outcome_format: OutcomeOption = "text",
 ) -> None:
     """Pack a variant of a run as predict.pkl, and verify it as Numerai's container runs it.
 
@@ -35,7 +37,7 @@ def deploy(
     run; where they differ, nothing is written. Exit code 1 then, and where a checked pickle imports what no such model needs.
     """
     if check is not None:
-        _check(check)
+        _check(check, outcome_format)
         return
     if run is None or out is None:
         stop("name a run folder and --out, a new folder for the model; or --check, a pickle")
@@ -45,23 +47,27 @@ def deploy(
     done = deploy_run(run, out, progress_display(), variant, python, refit=refit)
     for remark in done.remarks:
         say(remark)
-    _print(done)
-    if upload:
-        _upload(done, model, yes)
+    if outcome_format == "text":
+        put(*_lines(done))  # before an upload is confirmed
+    uploaded = _upload(done, model, yes) if upload else None
+    facts = {"facts": done.facts, "uploaded": uploaded}
+    line = [", ".join(f"{key} {value}" for key, value in uploaded.items())] if uploaded else []
+    print_outcome(outcome_format, lambda: {"files": file_facts(done.folder), **facts}, line)
 
 
-def _print(done: "Deployed") -> None:
+def _lines(done: "Deployed") -> list[str]:
+    """What was packed and verified."""
     facts = done.facts
     equal, rest = f"{facts['equal to the bit']:.3%}", f"{facts['largest difference']:.1e}"
-    put(f"{done.folder / 'predict.pkl'}  {facts['bytes']:,} bytes, sha256 {facts['sha256'][:12]}…")
-    put(
+    return [
+        f"{done.folder / 'predict.pkl'}  {facts['bytes']:,} bytes, sha256 {facts['sha256'][:12]}…",
         f"verified on {facts['rows']:,} rows of {facts['eras']} eras with Python {facts['versions']['python']}: "
         f"{equal} as the run predicted them to the bit, the rest within {rest}; "
-        f"{facts['seconds']} s and {facts['peak MB']} MB for an era"
-    )
+        f"{facts['seconds']} s and {facts['peak MB']} MB for an era",
+    ]
 
 
-def _upload(done: "Deployed", model: str | None, yes: bool) -> None:
+def _upload(done: "Deployed", model: str | None, yes: bool) -> dict[str, Any]:
     """Uploads a verified model once its owner knows what that means. Raises NlabError for a model of synthetic data."""
     from numerai_lab.cli.terminal import confirmed
     from numerai_lab.tournament.model_upload import UploadOptions, upload_model
@@ -73,17 +79,18 @@ def _upload(done: "Deployed", model: str | None, yes: bool) -> None:
     uploaded = upload_model(done.folder / "predict.pkl", model, options, lambda text: confirmed(text, yes))
     for note in uploaded.notes:
         say(note)
-    put(", ".join(f"{key} {value}" for key, value in uploaded.row().items()))
+    return uploaded.row()
 
 
-def _check(path: Path) -> None:
+def _check(path: Path, how: OutcomeFormat) -> None:
     """Prints what a pickle imports. Raises NlabFailure where that is more than a model of nlab needs."""
     from numerai_lab.core.errors import NlabFailure
     from numerai_lab.tournament.pickle_imports import imports_of
 
     imports = imports_of(path)
-    for name in (*imports.names, *imports.modules):
-        put(f"{'!' if name in imports.beyond else ' '} {name}")
+    names = (*imports.names, *imports.modules)
+    facts = {"imports": list(names), "beyond": list(imports.beyond)}
+    print_outcome(how, lambda: facts, (f"{'!' if name in imports.beyond else ' '} {name}" for name in names))
     if imports.beyond:
         raise NlabFailure(f"{path}: imports {', '.join(imports.beyond)}, which no model of nlab needs; do not load it unasked")
     say("nothing but numpy, pandas, scipy and cloudpickle is imported; what the functions inside do, no list of imports tells")

@@ -1,11 +1,12 @@
 """`nlab export`: writes generated columns and synthetic eras of a run to files."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from numerai_lab.cli.terminal import Plugins, expanded, put, say, stop
+from numerai_lab.cli.outcome import OutcomeOption, file_facts, print_outcome
+from numerai_lab.cli.terminal import Plugins, expanded, say, stop
 
 if TYPE_CHECKING:
     from numerai_lab.studies.export import Exported
@@ -25,6 +26,7 @@ def export(
         str | None, typer.Option(metavar="URI", help="or copy the run's config, scores and report into MLflow")
     ] = None,
     plugin: Plugins = None,
+    outcome_format: OutcomeOption = "text",
 ) -> None:
     """Write a run's generated columns, or synthetic eras, to a file, or its scores into MLflow.
 
@@ -41,20 +43,28 @@ def export(
             stop("--mlflow copies a whole run; leave --generator, --augmenter and --out out")
         from numerai_lab.studies.mlflow_export import export_to_mlflow
 
-        put(f"{mlflow}: MLflow run {export_to_mlflow(run, mlflow)}")
+        name = export_to_mlflow(run, mlflow)
+        print_outcome(outcome_format, lambda: {"mlflow": mlflow, "run": name}, [f"{mlflow}: MLflow run {name}"])
     elif out is None:
         stop("name the file by --out")
     elif augmenter is not None and generator is None:
-        print_exported(export_eras(run, augmenter, eras, out, progress_display(), seed))
+        done = export_eras(run, augmenter, eras, out, progress_display(), seed)
+        print_outcome(outcome_format, lambda: exported_facts(done), [exported_line(done)])
     elif generator is not None and augmenter is None:
-        print_exported(export_run(run, generator, out, progress_display(), seed))
+        done = export_run(run, generator, out, progress_display(), seed)
+        print_outcome(outcome_format, lambda: exported_facts(done), [exported_line(done)])
     else:
         stop("name either --generator or --augmenter")
 
 
-def print_exported(exported: "Exported") -> None:
-    """Prints the remarks, path and counts of an export."""
+def exported_line(exported: "Exported") -> str:
+    """The path and counts of an export; says its remarks on stderr."""
     for remark in exported.remarks:
         say(f"note: {remark}")
     counts = ", ".join(f"{name} {count:,}" for name, count in exported.rows.items())
-    put(f"{exported.path}  {counts}")
+    return f"{exported.path}  {counts}"
+
+
+def exported_facts(exported: "Exported") -> dict[str, Any]:
+    """The files, rows by split and remarks of an export."""
+    return {"files": file_facts(exported.path, exported.card), "rows": exported.rows, "remarks": list(exported.remarks)}

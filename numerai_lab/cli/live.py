@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from numerai_lab.cli.outcome import OutcomeOption
 from numerai_lab.cli.predict import Chosen, Out, print_written
 from numerai_lab.cli.terminal import Plugins, expanded
 
@@ -21,6 +22,7 @@ def live(
     refit: Annotated[
         bool, typer.Option("--refit", help="train the variant again on all resolved eras before; that model is never scored")
     ] = False,
+    outcome_format: OutcomeOption = "text",
 ) -> None:
     """Predict the live rows with a finished run, for the tournament.
 
@@ -30,4 +32,4 @@ def live(
     from numerai_lab.report.progress import progress_display
     from numerai_lab.tournament.live import live as predict_live
 
-    print_written(predict_live(run, out, progress_display(), variant, data, refit=refit))
+    print_written(predict_live(run, out, progress_display(), variant, data, refit=refit), outcome_format)

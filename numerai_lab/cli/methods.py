@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import Cluster, ConfigFile, Plugins, Set, expanded, on_cluster, put, say
+from numerai_lab.cli.outcome import OutcomeOption
+from numerai_lab.cli.terminal import Cluster, ConfigFile, Plugins, Set, expanded, on_cluster, put_text, say
 
 if TYPE_CHECKING:
     from numerai_lab.studies.methods import MethodRun
@@ -28,6 +29,7 @@ def methods(
             callback=expanded, help="the table, as Markdown; default beside the config. Its numbers are put beside it as .json"
         ),
     ] = None,
+    outcome_format: OutcomeOption = "text",
 ) -> None:
     """Run every generator and augmenter there is under one config's data, splits and model.
 
@@ -47,13 +49,12 @@ def methods(
     trials: list[MethodRun] = []
     place = out or config.with_suffix(".md")
     check_writable(place)
-    folder, several = runs_dir / f"{loaded.name}_each", worlds > 1
     with on_cluster(cluster, jobs) as connection:
-        planned = MethodPlan(folder, jobs, tuple(only or []), connection)
-        for trial in run_over_worlds(loaded, planned, say, worlds) if several else run_each(loaded, planned, say):
+        planned = MethodPlan(runs_dir / f"{loaded.name}_each", jobs, tuple(only or []), connection)
+        for trial in run_over_worlds(loaded, planned, say, worlds) if worlds > 1 else run_each(loaded, planned, say):
             trials.append(trial)
-            write_page(place, (page_over_worlds if several else page)(loaded, trials))  # the table so far: all take hours
+            write_page(place, (page_over_worlds if worlds > 1 else page)(loaded, trials))  # the table so far: all take hours
             write_page(place.with_suffix(".json"), results_text(loaded, trials))
-    put(place)
+    put_text(results_text(loaded, trials) if outcome_format == "json" else str(place))
     if failed := [trial for trial in trials if trial.run is None]:
         raise NlabFailure(f"methods: {len(failed)} of {len(trials)} failed, the first: {failed[0].name}: {failed[0].failure}")

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from numerai_lab.cli.outcome import OutcomeOption, file_facts, print_outcome
 from numerai_lab.cli.terminal import Plugins, expanded, put_text
 
 
@@ -29,6 +30,7 @@ def new(
         ),
     ] = None,
     plugin: Plugins = None,
+    outcome_format: OutcomeOption = "text",
 ) -> None:
     """Print a commented config to begin with.
 
@@ -37,9 +39,10 @@ def new(
     from numerai_lab.config.starter import starter
 
     text = starter(names or [])
-    if out is None:
-        put_text(text)
-    else:
+    if out is not None:
         from numerai_lab.runs.new_workspace import write_starter
 
         write_starter(out, text)
+    elif outcome_format == "text":
+        put_text(text)
+    print_outcome(outcome_format, lambda: {"config": text, "files": file_facts(out) if out else []})

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import Plugins, expanded, put, say
+from numerai_lab.cli.outcome import OutcomeFormat, OutcomeOption, file_facts, print_outcome
+from numerai_lab.cli.terminal import Plugins, expanded, say
 
 if TYPE_CHECKING:
     from numerai_lab.tournament.live import Written
@@ -22,6 +23,7 @@ def predict(
     out: Out,
     variant: Chosen = None,
     plugin: Plugins = None,
+    outcome_format: OutcomeOption = "text",
 ) -> None:
     """Predict the rows of a file with a finished run.
 
@@ -31,13 +33,13 @@ def predict(
     from numerai_lab.report.progress import progress_display
     from numerai_lab.tournament.live import predict_file
 
-    print_written(predict_file(run, rows, out, progress_display(), variant))
+    print_written(predict_file(run, rows, out, progress_display(), variant), outcome_format)
 
 
-def print_written(written: "Written") -> None:
+def print_written(written: "Written", how: OutcomeFormat) -> None:
     """Prints the facts of a file of predictions, and on stderr what stands beside them."""
     for remark in written.remarks:
         say(f"note: {remark}")
-    for name, value in written.facts.items():
-        put(f"{name}: {value}")
-    put(f"written to {written.path}")
+    lines = [*(f"{name}: {value}" for name, value in written.facts.items()), f"written to {written.path}"]
+    remarks = list(written.remarks)
+    print_outcome(how, lambda: {"files": file_facts(written.path), "facts": dict(written.facts), "remarks": remarks}, lines)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from numerai_lab.cli.outcome import OutcomeOption, print_outcome
 from numerai_lab.cli.terminal import expanded, put_text, say
 
 
@@ -16,6 +17,7 @@ def schedule(
     run: Annotated[Path, typer.Argument(callback=expanded, help="the run folder that predicts")] = Path("runs/RUN"),
     model: Annotated[str, typer.Option(help="name of your model at Numerai")] = "MODEL",
     variant: Annotated[str | None, typer.Option(help="the variant that predicts; default: the best by validation")] = None,
+    outcome_format: OutcomeOption = "text",
 ) -> None:
     """Print a file that has a machine predict and submit in every round.
 
@@ -23,7 +25,10 @@ def schedule(
     """
     from numerai_lab.tournament.schedule import Schedule, scheduled
 
-    put_text(scheduled(kind, Schedule(run, model, variant)))
+    text = scheduled(kind, Schedule(run, model, variant))
     absent = [name for name, given in (("the run folder", run.is_dir()), ("--model", model != "MODEL")) if not given]
+    if outcome_format == "text":
+        put_text(text)
+    print_outcome(outcome_format, lambda: {"as": kind, "text": text, "absent": absent})
     if absent:
         say(f"note: set {' and '.join(absent)} in the file, or name what is there")

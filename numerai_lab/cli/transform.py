@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from numerai_lab.cli.export import print_exported
+from numerai_lab.cli.export import exported_facts, exported_line
+from numerai_lab.cli.outcome import OutcomeOption, print_outcome
 from numerai_lab.cli.terminal import ConfigFile, Plugins, Set, expanded, say
 
 
@@ -16,6 +17,7 @@ def transform(
     out: Annotated[
         Path | None, typer.Option(callback=expanded, help="a new folder; default NAME_columns", show_default=False)
     ] = None,
+    outcome_format: OutcomeOption = "text",
 ) -> None:
     """Download, fit generators and write their columns.
 
@@ -28,5 +30,5 @@ def transform(
     loaded, remarks = load_config(config, overrides or [])
     for remark in remarks:
         say(remark)
-    for exported in transform_config(loaded, out or Path(f"{loaded.name}_columns"), progress_display()):
-        print_exported(exported)
+    done = transform_config(loaded, out or Path(f"{loaded.name}_columns"), progress_display())
+    print_outcome(outcome_format, lambda: [exported_facts(exported) for exported in done], map(exported_line, done))

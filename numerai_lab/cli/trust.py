@@ -5,11 +5,13 @@ from typing import Annotated
 
 import typer
 
-from numerai_lab.cli.terminal import expanded, put
+from numerai_lab.cli.outcome import OutcomeOption, print_outcome
+from numerai_lab.cli.terminal import expanded
 
 
 def trust(
     run: Annotated[Path, typer.Argument(callback=expanded, help="a finished run folder", show_default=False)],
+    outcome_format: OutcomeOption = "text",
 ) -> None:
     """Mark a run that somebody else made as trusted.
 
@@ -20,4 +22,5 @@ def trust(
     from numerai_lab.runs.reading import read_run
 
     n_files = trusted(read_run(run))
-    put(f"{run}: trusted; {n_files} model files are marked as they are now")
+    line = f"{run}: trusted; {n_files} model files are marked as they are now"
+    print_outcome(outcome_format, lambda: {"run": str(run), "model_files": n_files}, [line])

@@ -53,9 +53,10 @@ MAY_WRITE = {
     **dict.fromkeys(
         (
             *("storage/scratch.py", "storage/era_store.py", "data/synthetic_files.py", "data/older.py", "models/catboost.py"),
+            *("data/synthetic.py", "data/frames.py"),
             "runs/new_workspace.py",
             *("fitting/stages.py", "fitting/generator_stages.py", "fitting/realism.py", "runs/output_files.py"),
-            *("tournament/tree_arrays.py", "tournament/verification.py", "tournament/prediction.py", "tournament/packing.py"),
+            *("tournament/tree_arrays.py", "tournament/verification.py", "tournament/packing.py"),
             *("tournament/deploy.py", "tournament/numerai_predict.py"),
         ),
         OWN,

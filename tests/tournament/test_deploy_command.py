@@ -20,12 +20,11 @@ def deployed(tmp_path: Path, *, synthetic: bool) -> Deployed:
 def test_an_upload_names_the_image_of_the_python_that_packed_the_model(
     server: FakeNumerai, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _upload(deployed(tmp_path, synthetic=False), "alpha", yes=True)
+    uploaded = _upload(deployed(tmp_path, synthetic=False), "alpha", yes=True)
     (entry,) = server.pickles
     assert (entry["dockerImageId"], entry["dataVersionId"], entry["assignedModelSlots"]) == ("img-312", "data-52", ["aaaa-1"])
-    said = capsys.readouterr()
-    assert "Numerai can read an uploaded model" in said.err
-    assert "status validated" in said.out
+    assert "Numerai can read an uploaded model" in capsys.readouterr().err
+    assert (uploaded["model"], uploaded["status"]) == ("alpha", "validated")
 
 
 def test_a_model_of_synthetic_data_is_not_uploaded(server: FakeNumerai, tmp_path: Path) -> None:
