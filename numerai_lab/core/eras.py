@@ -1,5 +1,6 @@
 """Era labels as numbers: the notations that files use, and which week a date is."""
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -24,6 +25,8 @@ WANTED = "wanted: 0001, era1, week 1 or 1; dates as 2020-01-03 or 20200103; X fo
 _NUMBER = re.compile(r"(?:(?:era|week)[\s_]*)?0*([0-9]{1,9})(?:\.0*)?", re.IGNORECASE)
 _TIME = r"(?P<time>\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)\s*(?:Z|UTC|[+-]\d{2}:?\d{2})?"
 _DATE = re.compile(rf"(?P<year>\d{{4}})([-/.])(?P<month>\d{{1,2}})\2(?P<day>\d{{1,2}})(?:[T ]{_TIME})?")
+DAY_COUNTS = range(7_000, 75_000)
+"""Integers that may count the days since 1970 or 1900, for eras since 1989."""
 _YEARS = range(1900, 2200)
 """Years that make an integer of eight digits a date."""
 
@@ -104,6 +107,7 @@ def number_eras(labels: Iterable[str | None], days_per_era: int = DAYS_PER_ERA, 
     """
     integers, dates = _parsed(labels)
     _refuse_year_and_week(integers)
+    _refuse_counted_days(integers)
     days = _as_dates(integers, dates)
     if not days:
         return EraNumbers(integers, {}, None)
@@ -218,6 +222,20 @@ def _refuse_year_and_week(integers: Mapping[str, int]) -> None:
         raise EraError(
             f"era {label!r} and all others read as year and month or week (yyyymm, yyyyww), which do not tell how far eras are "
             "apart; write dates such as 2020-01-31, or consecutive numbers",
+            label,
+        )
+
+
+def _refuse_counted_days(integers: Mapping[str, int]) -> None:
+    """Integers such as 43833, 43840: days since some first day, of which seven make an era."""
+    values = sorted(set(integers.values()))
+    if len(values) < 2 or not DAY_COUNTS.start <= values[0] <= values[-1] < DAY_COUNTS.stop:
+        return
+    if not math.gcd(*(later - values[0] for later in values[1:])) % 7:
+        label = next(label for label, value in integers.items() if value == values[0])
+        raise EraError(
+            f"era {label!r} and all others are whole weeks apart if they count days, as spreadsheets do; write dates such as "
+            "2020-01-31, or consecutive numbers",
             label,
         )
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.data.frames import is_frame
+from numerai_lab.data.scan import is_named_as_data
 from numerai_lab.data.source import Source, Tournament
 from numerai_lab.storage.folders import user_path
 from numerai_lab.storage.plain_files import read_plain
@@ -36,6 +37,14 @@ LAYOUTS = (
 )
 """v5 and v4, their int8 twins, v3 and its twin, the CSVs of 2019 to 2021. The first one found in a folder is read."""
 
+WAYS_OUT = {
+    **dict.fromkeys((".zip", ".bz2", ".zst", ".xz", ".7z", ".tar", ".tgz"), "unpack it"),
+    **dict.fromkeys((".xlsx", ".xls", ".ods"), "save the sheet as CSV"),
+    **dict.fromkeys((".json", ".jsonl", ".ndjson"), "save it as CSV (pandas: read_json, to_csv)"),
+    **dict.fromkeys((".feather", ".arrow", ".ipc"), "save it as parquet (pandas: read_feather, to_parquet)"),
+}
+"""Suffix of another kind of file → what to do."""
+
 
 class Files(Source):
     """Parquet or CSV files with id, era, target and feature columns; also a folder of downloaded tournament files.
@@ -49,8 +58,9 @@ class Files(Source):
 
     source: Literal["files"] = "files"
     path: str = Field(
-        description="a .parquet, .csv or .csv.gz file, or a folder with train.parquet, validation.parquet, features.json, "
-        "meta_model.parquet and *_benchmark_models.parquet as far as they exist, or with the files of an older release"
+        description="a .parquet, .csv (.tsv, .txt) or .csv.gz file, or a folder with train.parquet, validation.parquet, "
+        "features.json, meta_model.parquet and *_benchmark_models.parquet as far as they exist, or with the files of an older "
+        "release"
     )
     feature_set: str = Field("all", description="a set of the folder's features.json; `all` = every feature column")
 
@@ -81,13 +91,18 @@ class Files(Source):
             )
         if not path.is_file():
             raise NlabError(f"data.path: no file or folder {self.path!r}; set it with --set data.path=…")
-        if not path.name.endswith((".parquet", ".csv", ".csv.gz")):
-            raise NlabError(f"data.path: {self.path!r} is neither .parquet, .csv nor .csv.gz")
+        if not is_named_as_data(path):
+            raise NlabError(f"data.path: {self.path!r} is neither .parquet, .csv nor .csv.gz; {_way_out(path)}")
         return Tournament(tables=(path,))
 
     def version_label(self) -> str:
         tables = self.files().tables
         return ", ".join(f"{table.name} ({table.stat().st_size} bytes)" for table in tables)
+
+
+def _way_out(path: Path) -> str:
+    """What to do with a file of another kind, by its suffix."""
+    return WAYS_OUT.get(path.suffix.lower(), "save it as one of them")
 
 
 def _folder(folder: Path) -> Tournament:

@@ -14,12 +14,13 @@ from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import release_pages
 from numerai_lab.core.progress import Progress
 from numerai_lab.data.cells import BadCell, CellEncoding, encodings_of
+from numerai_lab.data.csv_files import refuse_ragged
 from numerai_lab.data.earlier import Earlier, FileRows, eras_of_files
 from numerai_lab.data.extras import read_extras
 from numerai_lab.data.keys import Stores
 from numerai_lab.data.parquet_pages import refuse_damaged_pages
 from numerai_lab.data.rows import Rows
-from numerai_lab.data.scan import decimal_advice, reading
+from numerai_lab.data.scan import decimal_advice, is_parquet, reading
 from numerai_lab.data.synthetic_mark import has_marked_ids, is_marked
 from numerai_lab.data.table import FeatureColumns, Table
 from numerai_lab.storage.era_content import row_sums
@@ -159,10 +160,12 @@ def _files(table: Table, rows: Rows, encodings: Sequence[CellEncoding]) -> list[
 def read_features(file: DataFile, columns: list[str], rows: Rows, features: Array, progress: Callable[[int], None]) -> int:
     """Streams a file into `features`, each row to its place in the store; returns the number of missing cells.
 
-    Raises NlabError for a value that no feature may have.
+    Raises NlabError for a value that no feature may have, and for a CSV whose lines have unlike numbers of fields.
     """
     import polars as pl
 
+    if not is_parquet(file.path):
+        refuse_ragged(file.path)
     chunk = max(1, BATCH_CELLS // len(columns))
     start = n_missing = 0
     with reading(file.path):

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from numerai_lab.core.errors import NlabError
+from numerai_lab.data.scan import is_parquet
 
 BATCH_ROWS = 1 << 14
 CHECKED_BYTES = 64_000_000
@@ -26,7 +27,7 @@ def refuse_damaged_pages(path: Path) -> None:
     """Raises NlabError for a parquet file of at most `CHECKED_BYTES` that can't be decoded; other files pass unread."""
     import pyarrow as pa
 
-    if path.suffix != ".parquet" or path.stat().st_size > CHECKED_BYTES:
+    if not is_parquet(path) or path.stat().st_size > CHECKED_BYTES:
         return
     try:
         decode_all(path)

@@ -55,7 +55,7 @@ def rows_in_order(frame: "pl.DataFrame", path: Path, dates: Mapping[int, str]) -
 
     ordered, n_rows = frame.filter(pl.col("era").is_not_null()).sort("era", "id"), len(frame)
     del frame  # free the ids of all rows, which are gigabytes
-    _refuse_odd_rows(ordered, path, dates)
+    _refuse_odd_rows(ordered, path, dates, n_rows - len(ordered))
     destination = np.full(n_rows, -1, np.int64)
     destination[ordered["row"].to_numpy()] = np.arange(len(ordered))
     per_era = ordered.group_by("era", maintain_order=True).agg(
@@ -73,15 +73,18 @@ def rows_in_order(frame: "pl.DataFrame", path: Path, dates: Mapping[int, str]) -
     )
 
 
-def _refuse_odd_rows(rows: "pl.DataFrame", path: Path, dates: Mapping[int, str]) -> None:
-    """Raises NlabError as `rows_in_order` does. rows: sorted by era and id."""
+def _refuse_odd_rows(rows: "pl.DataFrame", path: Path, dates: Mapping[int, str], n_live: int) -> None:
+    """Raises NlabError as `rows_in_order` does. rows: sorted by era and id, without the live ones."""
     import polars as pl
 
     if rows.is_empty():
-        raise NlabError(f"{path}: holds no rows but live ones")
+        raise NlabError(f"{path}: holds no rows{' but live ones' * bool(n_live)}")
     twice = rows.filter((pl.col("era") == pl.col("era").shift()) & (pl.col("id") == pl.col("id").shift()))
     if len(twice):
         raise NlabError(f"{path}: id {twice['id'][0]!r} stands twice in era {era_name(twice['era'][0], dates)}")
+    odd = rows.filter(pl.col("id").str.contains("\x00", literal=True)).head(1)
+    if len(odd):
+        raise NlabError(f"{path}: id {odd['id'][0]!r} holds a NUL byte: the file is damaged; fetch or write it again")
     _refuse_mixed_types(path, rows, dates)
 
 

@@ -1,10 +1,7 @@
 """Opens a user's parquet or CSV file without guessing types: every column of a CSV is text."""
 
-import csv
-import gzip
 import json
 import re
-import zlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,17 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numerai_lab.core.errors import NlabError
+from numerai_lab.data.csv_files import dialect_of, refuse_other_content
 from numerai_lab.storage.plain_files import ANY_SIZE, odd
 
 if TYPE_CHECKING:
     import polars as pl
 
-SEPARATORS = (",", ";", "\t")
 ID_PIECE = 200_000
-LONGEST_HEADER = 50_000_000
-"""Most bytes of a header to read."""
-LONGEST_LINE = 1_000_000
-"""Bytes at the end of a file in which its last line is searched for."""
+TEXT = (".csv", ".tsv", ".txt")
+"""Suffixes of files that are read as CSV, also with .gz behind them."""
 MISSING = ("", "nan", "na", "n/a", "#n/a", "<na>", "null", "none", "-nan")
 """Lower-case texts that stand for a missing number, as pandas, R and spreadsheets write them."""
 UNNAMED_INDEX = re.compile(r"(__index_level_\d+__|Unnamed: \d+|level_\d+|index)?")
@@ -33,15 +28,26 @@ UNNAMED_INDEX = re.compile(r"(__index_level_\d+__|Unnamed: \d+|level_\d+|index)?
 def scan(path: Path) -> "pl.LazyFrame":
     """A lazy scan of a parquet or CSV file. No wildcards in the path; columns of a CSV are String.
 
-    Raises NlabError for a CSV with two columns of one name, or a last line that is cut off.
+    Raises NlabError for what is no such file, and as `dialect_of` does.
     """
     import polars as pl
 
     refuse_odd(path)
     with reading(path):
-        if path.suffix == ".parquet":
+        if is_parquet(path):
+            _refuse_no_parquet(path)
             return pl.scan_parquet(path, glob=False, hive_partitioning=False)
-        return pl.scan_csv(path, glob=False, infer_schema=False, separator=_separator(path))
+        return pl.scan_csv(path, glob=False, infer_schema=False, separator=dialect_of(path).separator)
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether a file is read as parquet, by its name; any other is read as CSV."""
+    return path.suffix.lower() == ".parquet"
+
+
+def is_named_as_data(path: Path) -> bool:
+    """Whether the name of a file says that it is parquet or CSV."""
+    return path.name.lower().endswith((".parquet", *(f"{kind}{zipped}" for kind in TEXT for zipped in ("", ".gz"))))
 
 
 def refuse_odd(path: Path) -> None:
@@ -60,7 +66,7 @@ def schema_of(lazy: "pl.LazyFrame", path: Path) -> "dict[str, pl.DataType]":
 def index_columns(path: Path, names: Collection[str]) -> list[str]:
     """The columns of an index that pandas wrote, by the file's own metadata, else by their names."""
     listed: list[Any] = []
-    if path.suffix == ".parquet":
+    if is_parquet(path):
         import polars as pl
 
         with reading(path):
@@ -160,7 +166,7 @@ def refuse_other_than_numbers(path: Path, schema: "dict[str, pl.DataType]", name
     """Raises NlabError for a column whose type holds no numbers at all."""
     for name in names:
         if not may_be_number(schema[name]):
-            raise NlabError(f"{path}: {what} {name!r} holds {schema[name]}, not numbers")
+            raise NlabError(f"{path}: {what} {name!r} holds {schema[name]}, not numbers; save it as numbers, or leave it out")
 
 
 class reading:
@@ -176,44 +182,15 @@ class reading:
         from polars.exceptions import PanicException, PolarsError
 
         if isinstance(error, PolarsError | PanicException | OSError):
-            raise NlabError(f"{self.path}: can't be read: {(str(error).splitlines() or [repr(error)])[0]}") from error
+            why = (str(error).splitlines() or [repr(error)])[0]
+            way_out = "save it as a CSV in UTF-8" if "utf-8" in why.lower() else "if it is damaged, fetch or write it again"
+            raise NlabError(f"{self.path}: can't be read: {why}; {way_out}") from error
 
 
-def _separator(path: Path) -> str:
-    """The separator of the header. Raises NlabError for what is no CSV, and where two columns have one name."""
-    try:
-        with path.open("rb") as file:
-            zipped = file.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if zipped else path.open("rb") as binary:
-            header = binary.readline(LONGEST_HEADER).decode("utf-8-sig")
-    except (UnicodeDecodeError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise NlabError(f"{path}: can't be read as UTF-8 text ({error}); save it as a CSV in UTF-8") from error
-    separator = max(SEPARATORS, key=re.sub(r'"[^"]*"', "", header).count)
-    names = _fields(path, header, separator)
-    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
-    if twice is not None:
-        raise NlabError(f"{path}: two columns are named {twice!r}; rename or remove one")
-    if not zipped:
-        _refuse_cut_off(path, separator, len(names))
-    return separator
-
-
-def _fields(path: Path, line: str, separator: str) -> list[str]:
-    """The fields of the first or last line of a CSV. Raises NlabError for a line that is none of a CSV."""
-    try:
-        return next(csv.reader([line], delimiter=separator), [])
-    except csv.Error as error:
-        raise NlabError(f"{path}: {line[:40]!r} is no line of a CSV ({error}); save it as a CSV in UTF-8") from error
-
-
-def _refuse_cut_off(path: Path, separator: str, n_columns: int) -> None:
-    """Raises NlabError for a last line with too few fields, which polars would read as missing values."""
+def _refuse_no_parquet(path: Path) -> None:
+    """Raises NlabError for a file of another kind, and for one that ends before its end."""
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - LONGEST_LINE))
-        tail = file.read().rstrip(b"\r\n")
-    last = tail.rpartition(b"\n")[2].decode("utf-8", "replace")
-    if b"\n" not in tail or last.count('"') % 2:  # a line with other fields, or a field of several lines
-        return
-    n_fields = len(_fields(path, last, separator))
-    if n_fields < n_columns:
-        raise NlabError(f"{path}: its last line has {n_fields} of {n_columns} fields: the file was cut off; fetch it again")
+        head = file.read(8)
+    refuse_other_content(path, head, except_for="PAR1")
+    if not head.startswith((b"PAR1", b"PARE")):
+        raise NlabError(f"{path}: can't be read as parquet: name it .csv if it is text, or fetch or write it again")

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 ALIAS, ALIAS_DAYS = "target", 20
 """Until v5.2 the alias `target` equalled a 20-day target, in v5.3 it equals a 60-day one."""
+UNKNOWN = "; leave it empty where it is not known"
+SHOWN = 5
+"""Most columns that an error lists."""
 TARGET_KEYS = ("data.target", "data.auxiliary_targets")
 
 
@@ -103,7 +106,7 @@ class Table:
             if name not in known:
                 raise NlabError(f"{where}: the data has no feature set {name!r}; {nearest(name, known)}")
             if not known[name]:
-                raise NlabError(f"{where}: {name!r} is empty: no column begins with {self.source.feature_prefix!r}")
+                raise NlabError(f"{where}: {name!r} is empty: {self._no_feature()}")
             absent = [column for column in known[name] if column not in self.schema]
             if absent:
                 raise NlabError(f"{where}: {len(absent)} features of {name!r} are not in the data, such as {absent[0]!r}")
@@ -113,6 +116,14 @@ class Table:
         position = {column: i for i, column in enumerate([*raw, *further])}
         places = {name: sorted({position[column] for column in members if column in position}) for name, members in known.items()}
         return FeatureColumns(list(raw), further, {name: at for name, at in places.items() if at})
+
+    def _no_feature(self) -> str:
+        """That no column is a feature, and what the columns are."""
+        known = (self.id_column, self.source.era_column, self.source.target)
+        columns = [column for column in self.schema if column not in known]
+        listed = f"{', '.join(columns[:SHOWN])}{' …' * (len(columns) > SHOWN)}" or "none but id, era and target"
+        prefix = self.source.feature_prefix
+        return f"no column begins with {prefix!r}; set data.feature_prefix to how features begin (columns: {listed})"
 
     def _refuse_other_columns(self, feature_set: str, names: Sequence[str]) -> None:
         """Raises NlabError where a feature set holds a target, an id, or another model's predictions."""
@@ -219,7 +230,9 @@ class Table:
                 wrong = lazy.filter(is_no_number(name)).select(pl.col(self.id_column).alias("id"), value=name).head(1).collect()
             if len(wrong):
                 value, row = wrong["value"][0], wrong["id"][0]
-                raise NlabError(f"{path}: target {name!r} holds {value!r} for id {row!r}, not a number{decimal_advice(value)}")
+                raise NlabError(
+                    f"{path}: target {name!r} holds {value!r} for id {row!r}, not a number{decimal_advice(value) or UNKNOWN}"
+                )
 
     def eras(self) -> EraNumbers:
         """Numbers for the era labels of all files together. Raises NlabError with file and row for a label that is no era."""

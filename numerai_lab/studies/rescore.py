@@ -21,6 +21,7 @@ from numerai_lab.data.scan import (
     decimal_advice,
     id_column,
     id_text,
+    is_named_as_data,
     is_no_number,
     number,
     reading,
@@ -139,7 +140,7 @@ def _read(path: Path, config: Config) -> tuple["pl.DataFrame", list[str], list[s
     """
     import polars as pl
 
-    if not path.is_file() or not path.name.endswith((".parquet", ".csv", ".csv.gz")):
+    if not path.is_file() or not is_named_as_data(path):
         raise NlabError(f"{path}: no .parquet, .csv or .csv.gz file of predictions")
     lazy = scan(path)
     schema = schema_of(lazy, path)
