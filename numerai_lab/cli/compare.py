@@ -39,7 +39,8 @@ def compare(
     from numerai_lab.report.comparison import compare as compare_runs
     from numerai_lab.report.differing import with_config
 
-    comparison = compare_runs(runs, sort, reference, split or "val")
+    in_terminal = table_format == "table" and out is None
+    comparison = compare_runs(runs, sort, reference, split or "val", every_split=not in_terminal or html is not None)
     for line in (*comparison.skipped, *comparison.differences, *filter(None, [comparison.foreign])):
         say(line)
     if html is not None:
@@ -49,7 +50,7 @@ def compare(
         write_page(html, comparison_page(comparison, html))
         say(f"page: {html}")
     tables = [with_config(group.table, group.members) if only_changed else (group.table, []) for group in comparison.groups]
-    if table_format == "table" and out is None:
+    if in_terminal:
         _print_groups(comparison, tables)
     else:
         kept = [(table if split is None else table.filter(split=split), keys) for table, keys in tables]

@@ -57,12 +57,15 @@ class Comparison:
         return f"from elsewhere, this installation did not write them: {', '.join(names)}" if names else ""
 
 
-def compare(paths: Sequence[Path], sort: str = "corr_mean", reference: str | None = None, split: str = "val") -> Comparison:
+def compare(
+    paths: Sequence[Path], sort: str = "corr_mean", reference: str | None = None, split: str = "val", *, every_split: bool = True
+) -> Comparison:
     """Reads run folders and ranks their variants, best first by `sort` in a split, by default over val1 and val2 together.
 
     reference: a variant name, or `run/variant`; by default the reference variant of each group's first run. Differences
-    are paired by era; adjusted p-values and the confidence set cover all variants of all runs of a group. Raises
-    NlabError when no folder can be read, two have the same name, or a name is unknown, the split included.
+    are paired by era; adjusted p-values and the confidence set cover all variants of all runs of a group. every_split: test
+    differences on the other splits too, which takes three times as long; else their columns are empty there. Raises NlabError
+    when no folder can be read, two have the same name, or a name is unknown, the split included.
     """
     runs, skipped = _read(paths)
     groups: list[list[Run]] = []
@@ -74,7 +77,7 @@ def compare(paths: Sequence[Path], sort: str = "corr_mean", reference: str | Non
         else:
             groups.append([run])
     return Comparison(
-        groups=tuple(_ranked(group, sort, reference, split) for group in groups),
+        groups=tuple(_ranked(group, sort, reference, split, None if every_split else split) for group in groups),
         skipped=tuple(skipped),
         differences=(
             *(_differ(groups[0][0], group[0]) for group in groups[1:]),
@@ -115,7 +118,7 @@ def _other_code(runs: Sequence[Run]) -> Iterator[str]:
         yield f"older runs don't record code and libraries, so that these can't be compared: {', '.join(older)}"
 
 
-def _ranked(runs: Sequence[Run], sort: str, reference: str | None, split: str) -> Group:
+def _ranked(runs: Sequence[Run], sort: str, reference: str | None, split: str, only: str | None) -> Group:
     first = runs[0]
     base_name = reference or first.manifest["scoring"]["reference"]
     run_name, _, variant = base_name.rpartition("/")
@@ -123,9 +126,10 @@ def _ranked(runs: Sequence[Run], sort: str, reference: str | None, split: str) -
     if base_run is None or variant not in base_run.scores["variant"].to_list():
         known = [f"{run.name}/{name}" for run in runs for name in run.scores["variant"].unique(maintain_order=True).to_list()]
         raise NlabError(f"--reference: no variant {base_name!r} among these runs; {nearest(base_name, known)}")
-    table = _with_changes(runs, (base_run.name, variant))
-    if split not in (splits := table["split"].unique(maintain_order=True).to_list()):
+    splits = dict.fromkeys(name for run in runs for name in run.scores["split"].unique(maintain_order=True).to_list())
+    if split not in splits:
         raise NlabError(f"--split: no split {split!r} in {first.name}; {nearest(split, splits)}")
+    table = _with_changes(runs, (base_run.name, variant), only)
     return Group(
         tuple(run.name for run in runs),
         tuple(runs),
@@ -136,8 +140,8 @@ def _ranked(runs: Sequence[Run], sort: str, reference: str | None, split: str) -
     )
 
 
-def _with_changes(runs: Sequence[Run], reference: tuple[str, str]) -> "pl.DataFrame":
-    """The scores of comparable runs, with changes against one variant of one run."""
+def _with_changes(runs: Sequence[Run], reference: tuple[str, str], only: str | None) -> "pl.DataFrame":
+    """The scores of comparable runs, with changes against one variant of one run. only: on this split alone."""
     import polars as pl
 
     block = block_of(runs[0].manifest)
@@ -148,6 +152,8 @@ def _with_changes(runs: Sequence[Run], reference: tuple[str, str]) -> "pl.DataFr
     per_era = pl.concat([run.per_era.select(pl.lit(run.name).alias("run"), *taken) for run in runs], how="vertical_relaxed")
     placebos = _placebos(runs)
     for split, parts in split_names(per_era).items():
+        if only not in (None, split):
+            continue
         key = OWN_SETTINGS.get(split)
         if key and any(run.manifest.get(key) != runs[0].manifest.get(key) for run in runs):
             continue
@@ -157,6 +163,8 @@ def _with_changes(runs: Sequence[Run], reference: tuple[str, str]) -> "pl.DataFr
         members = with_windows({(run, variant): series_of(own, eras, tested) for (run, variant), own in tables.items()})
         rows = changes(members, reference, block, float(runs[0].manifest.get("smallest_effect", SMALLEST_EFFECT)), placebos)
         changed += [{"run": run, "variant": variant, "split": split, **_named(row)} for (run, variant), row in rows.items()]
+    if not changed and only:  # runs with unlike settings of this split are not compared on it
+        return _with_changes(runs, reference, None)
     every = pl.concat([_noted(run) for run in runs], how="diagonal_relaxed")
     names = pl.Series("run", [run.name for run in runs for _ in range(len(run.scores))])
     plain = every.select(

@@ -123,7 +123,8 @@ def _finding(row: Mapping[str, Any], result: Outcome, n_compared: int) -> str:
 
 def remark_on_family(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
     """`alone yes (p .015), among 6 no`, of a row that is undecided among all compared rows; empty for others."""
-    return _alone(row, _members(rows)) if outcome(row) in ("undecided", "no gain") else ""
+    unsure = _number(row, "delta_corr_mean_p") < 1 - LEVEL and outcome(row) in ("undecided", "no gain")
+    return _alone(row, _members(rows)) if unsure else ""  # to count the rows for each of hundreds takes seconds
 
 
 def _alone(row: Mapping[str, Any], n_compared: int) -> str:

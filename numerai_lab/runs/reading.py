@@ -23,7 +23,7 @@ from numerai_lab.runs.layout import CONFIG, ERROR_TEXT, MANIFEST, MODELS, PER_ER
 from numerai_lab.runs.manifest import checked
 from numerai_lab.storage.checksums import changed
 from numerai_lab.storage.machine import free_memory
-from numerai_lab.storage.plain_files import ANY_SIZE, odd, odd_entry, read_plain
+from numerai_lab.storage.plain_files import ANY_SIZE, MOST_TEXT, odd, odd_entry, read_plain
 from numerai_lab.storage.signing import signed_digests
 from numerai_lab.storage.stamped_json import STAMP, read_mapping, read_stamped
 
@@ -80,7 +80,7 @@ class RunFiles:
         """The content of a file. Raises NlabError when it is not what was written, or a model that was written elsewhere."""
         self._check(name)
         try:
-            content = read_plain(self.path / name, free_memory())
+            content = read_plain(self.path / name, _room(self.path / name))
         except (ValueError, OSError) as error:
             raise damaged_run(self.path, error) from error
         trusted = self.under_construction or os.environ.get(CONTAINED)
@@ -109,6 +109,10 @@ class RunFiles:
         import polars as pl
 
         return self._parquet(name, lambda file: pl.DataFrame(_whole(file, columns)))
+
+    def arrow_table(self, name: str) -> "pa.Table":
+        """All columns of a .parquet file, as `table` but by pyarrow."""
+        return self._parquet(name, lambda file: _whole(file, None))
 
     def _parquet(self, name: str, read: "Callable[[pq.ParquetFile], Result]") -> "Result":
         """Reads by pyarrow: a file that somebody forged can make polars abort the process."""
@@ -207,10 +211,16 @@ def failure_text(path: Path) -> str:
     return lines[-1] if lines else "failed.txt is empty"
 
 
+def _room(path: Path) -> int:
+    """Bytes of the largest file to read: more than `MOST_TEXT` only where memory has room, which takes time to ask."""
+    return MOST_TEXT if path.lstat().st_size <= MOST_TEXT else max(MOST_TEXT, free_memory())
+
+
 def _whole(file: "pq.ParquetFile", columns: Sequence[str] | None) -> "pa.Table":
     """Columns of a table that fits into memory; one of many equal values takes hardly a byte on disk. Raises ValueError."""
     n_rows, n_columns = file.metadata.num_rows, len(columns or file.schema_arrow.names)
-    if n_rows * n_columns * CELL_BYTES > free_memory():
+    n_bytes = n_rows * n_columns * CELL_BYTES
+    if n_bytes > MOST_TEXT and n_bytes > free_memory():
         raise ValueError(f"{n_rows:,} rows of {n_columns} columns are more than memory has room for")
     table = file.read(columns, use_threads=False)
     table.validate(full=True)

@@ -13,8 +13,11 @@ from tests.many_runs import make_runs
 @pytest.mark.parametrize("table", ["runs", "variants", "per_era", "settings"])
 def test_a_thousand_runs_are_queried_in_two_seconds(table: str, tmp_path: Path) -> None:
     (first,) = make_runs(tmp_path, 1)
+    config = (first / "config.yaml").read_text()
     for number in range(1, 1000):
-        shutil.copytree(first, tmp_path / f"20260101-{number:06d}_run")
+        path = tmp_path / f"20260101-{number:06d}_run"
+        shutil.copytree(first, path)
+        (path / "config.yaml").write_text(config.replace("learning_rate: 0.01", f"learning_rate: {0.01 + number / 1e4}"))
     query("SELECT count(*) AS n FROM runs", tmp_path)  # imports
     start, cpu = time.perf_counter(), time.process_time()
     n_rows = query(f"SELECT count(*) AS n FROM {table}", tmp_path)["n"][0]

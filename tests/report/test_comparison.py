@@ -66,6 +66,15 @@ def test_a_split_may_rank_and_judge_and_an_unknown_one_is_refused(one: Path, two
         compare([one, two], split="val3")
 
 
+def test_one_split_alone_is_judged_as_among_all(one: Path, two: Path) -> None:
+    for split in ("val", "val2"):
+        (every,), (alone,) = (compare([one, two], split=split, every_split=whole).groups for whole in (True, False))
+        assert alone.table.filter(split=split).equals(every.table.filter(split=split))
+        assert alone.table.filter(pl.col("split") != split)["delta_corr_mean"].null_count() == 12
+    with pytest.raises(NlabError, match="--split: no split 'val3' in .*; did you mean 'val"):
+        compare([one, two], split="val3", every_split=False)
+
+
 def test_what_differs_between_runs_is_told_in_a_line_each(one: Path, two: Path) -> None:
     runs = compare([one, two]).groups[0].members
     assert lines_of_differences(runs) == [

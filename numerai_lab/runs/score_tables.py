@@ -1,0 +1,89 @@
+"""scores.csv and per_era.parquet of many runs, each kind as one table with a column `run`."""
+
+import csv
+import io
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from numerai_lab.runs.layout import PER_ERA, SCORES
+from numerai_lab.runs.reading import RunFiles, damaged_run
+
+if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
+
+TEXTS = ("variant", "split", "notes", "verdict", "reference", "placebo", "untrained")
+"""Columns of scores.csv that hold text, whatever it looks like: a variant may be named 001."""
+
+
+def scores_text(run: RunFiles) -> str:
+    """The text of a run's scores.csv. Raises NlabError where it is damaged or no table."""
+    try:
+        text = run.content(SCORES).decode()
+        n_columns = {len(row) for row in csv.reader(io.StringIO(text), strict=True)}
+        if len(n_columns) != 1:
+            raise ValueError(f"{SCORES} has rows of {' and '.join(map(str, sorted(n_columns))) or 'no'} fields")
+    except (ValueError, OSError, csv.Error) as error:
+        raise damaged_run(run.path, error) from error
+    return text if text.endswith("\n") else f"{text}\n"
+
+
+def scores_of_all(texts: Mapping[str, str]) -> "pl.DataFrame | None":
+    """The rows of all runs. texts: run → its scores.csv; those with one header are parsed as one, which is many times faster.
+
+    None without runs.
+    """
+    import polars as pl
+
+    by_header: dict[str, dict[str, str]] = {}
+    for run, text in texts.items():
+        header, _, rows = text.partition("\n")
+        by_header.setdefault(header, {})[run] = rows
+    tables = []
+    for header, bodies in by_header.items():
+        n_rows = [sum(1 for _ in csv.reader(io.StringIO(rows))) for rows in bodies.values()]
+        tables.append(with_runs(_parsed(f"{header}\n{''.join(bodies.values())}"), dict(zip(bodies, n_rows, strict=True))))
+    return pl.concat(tables, how="diagonal_relaxed") if tables else None
+
+
+def per_era_table(run: RunFiles) -> "pa.Table":
+    """A run's per_era.parquet. Raises NlabError where it is damaged."""
+    return run.arrow_table(PER_ERA)
+
+
+def per_era_of_all(tables: Mapping[str, "pa.Table"]) -> "pl.DataFrame | None":
+    """The rows of all runs. tables: run → its per_era.parquet. None without runs."""
+    import polars as pl
+    import pyarrow as pa
+
+    if not tables:
+        return None
+    n_rows = {run: table.num_rows for run, table in tables.items()}
+    try:
+        rows = pl.DataFrame(pa.concat_tables(tables.values(), promote_options="permissive"))
+    except pa.ArrowException:  # types that have nothing in common
+        rows = pl.concat([pl.DataFrame(table) for table in tables.values()], how="diagonal_relaxed")
+    return with_runs(rows, n_rows)
+
+
+def with_runs(table: "pl.DataFrame", n_rows: Mapping[str, int]) -> "pl.DataFrame":
+    """The table with the run of each row as first column. n_rows: run → number of its rows, in their order."""
+    import polars as pl
+
+    place = np.repeat(np.arange(len(n_rows)), list(n_rows.values()))
+    names = pl.Series("run", list(n_rows), dtype=pl.String).gather(place)
+    return table.select(names, pl.exclude("run"))
+
+
+def _parsed(text: str) -> "pl.DataFrame":
+    """The table in the text of a CSV; where a column can't be parsed, all columns are text."""
+    import polars as pl
+
+    names = next(csv.reader([text.partition("\n")[0]]), [])
+    texts = {name: pl.String for name in TEXTS if name in names}
+    try:
+        return pl.read_csv(text.encode(), infer_schema_length=None, schema_overrides=texts)
+    except pl.exceptions.PolarsError:
+        return pl.read_csv(text.encode(), infer_schema=False)
