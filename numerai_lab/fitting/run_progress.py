@@ -83,27 +83,31 @@ class RunProgress:
 
     def seconds_left(self) -> float | None:
         """Estimated seconds to the end of the run; None while stages are left of which none has run here."""
-        label, start, share = self._now
-        current = self._planned(label)
-        left = 0.0
-        for stage in self._left:
-            seconds = self._rest(stage, time.monotonic() - start, share) if stage is current else self.speeds.seconds_of(stage)
-            if seconds is None:
-                return None
-            left += seconds
-        return left
+        seconds, all_known = self._known_left()
+        return seconds if all_known else None
 
     def line(self) -> str:
         """Such as `whole run: 12 of 40 stages, 30 %, 3 min so far, about 7 min left; now train baseline@0, 60 %`."""
         label, start, share = self._now
-        so_far, left = time.monotonic() - self.started, self.seconds_left()
+        so_far, (left, all_known) = time.monotonic() - self.started, self._known_left()
         words = [f"{len(self._done)} of {len(self.stages)} stages"]
-        if left is not None:
+        if all_known:
             words.append(f"{so_far / (so_far + left):.0%}" if so_far + left else "0%")
         words.append(f"{human_seconds(so_far)} so far")
-        words.append("time left not known yet" if left is None else f"about {human_seconds(left)} left")
+        bound = "about" if all_known else "more than"
+        words.append(f"{bound} {human_seconds(left)} left" if all_known or left else "time left not known yet")
         how_far = f", {share:.0%}" if share else f", for {human_seconds(time.monotonic() - start)}"
         return f"whole run: {', '.join(words)}" + (f"; now {label}{how_far}" if label else "")
+
+    def _known_left(self) -> tuple[float, bool]:
+        """Estimated seconds of the stages that are left as far as their kinds ran here, and whether all of them did."""
+        label, start, share = self._now
+        current = self._planned(label)
+        seconds = [
+            self._rest(stage, time.monotonic() - start, share) if stage is current else self.speeds.seconds_of(stage)
+            for stage in self._left
+        ]
+        return sum(own for own in seconds if own is not None), None not in seconds
 
     def _planned(self, label: str) -> PlannedStage | None:
         return next((stage for stage in self._left if stage.label == label), None)

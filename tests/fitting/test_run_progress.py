@@ -87,11 +87,14 @@ def test_time_left_is_that_of_the_kinds_of_the_stages_that_are_left(now: list[fl
     stages = [stage("a", columns, 10), stage("b", trees, 100), stage("c", trees, 300), stage("d", trees, 100)]
     progress = RunProgress(stages, Speeds({columns: Speed(1, 1)}))
     assert progress.seconds_left() is None
-    assert "time left not known yet" in progress.line()
+    assert progress.line() == "whole run: 0 of 4 stages, 0 s so far, more than 10 s left"
     progress.finish("a", None)  # from the cache
     progress.begin("b")
     now[0] = 50
     assert progress.seconds_left() is None
+    assert "time left not known yet" in progress.line()
+    progress.at(1, 2)  # its own speed tells when it ends, and nothing of the two after it
+    assert progress.line() == "whole run: 1 of 4 stages, 50 s so far, more than 50 s left; now b, 50%"
     progress.finish("b", 50)
     assert progress.seconds_left() == 150 + 50
     progress.begin("c")
