@@ -31,7 +31,8 @@ FOLDER = "cluster"
 def run_job(job: Mapping[str, Any], stop: str) -> dict[str, Any]:
     """Does a job in a child process, and again where that dies. stop: the name of the Dask event that ends it.
 
-    Returns {"result": …}, with the run folder as a tar where the job makes one, or {"error": …}.
+    Returns {"result": …}, with the run folder as a tar where the job makes one, and the seconds of its processes, or
+    {"error": …}.
     """
     from distributed import get_worker
 
@@ -44,7 +45,8 @@ def run_job(job: Mapping[str, Any], stop: str) -> dict[str, Any]:
             try:
                 if not await_all([child], stopped.wait):
                     return {"error": "stopped", "worker": worker}
-                return {**_answer(child, job), "worker": worker, "seconds": time.monotonic() - begun}
+                seconds = time.monotonic() - begun
+                return {**_answer(child, job), "worker": worker, "seconds": seconds}
             except ChildLost as lost:
                 error = str(lost)
             except NlabError as known:
