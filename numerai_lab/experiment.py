@@ -36,6 +36,7 @@ from numerai_lab.metrics.scoring import Predictions, Scoring, check_rows, covere
 from numerai_lab.report.page import write_report
 from numerai_lab.report.realism import write_realism
 from numerai_lab.runs.layout import CONFIG, PER_ERA, PORTABLE, PREDICTIONS, SCORES
+from numerai_lab.runs.live_progress import ProgressFile, live_progress
 from numerai_lab.runs.reading import Run, read_run
 from numerai_lab.runs.writing import RunFolder, new_run
 from numerai_lab.storage.folders import cache_dir
@@ -78,12 +79,12 @@ def run(
     Raises NlabError for invalid input, and NlabFailure where the run fails.
     """
     refuse_absent(config)
-    with new_run(runs_dir, config, options.unfinished) as folder:
+    with new_run(runs_dir, config, options.unfinished) as folder, live_progress(folder.work) as progress_file:
         for remark in remarks or []:
             folder.warn(remark)
         prepared = _prepare(config, folder, display, options)
         _record(prepared, folder)
-        with _watched(prepared, display) as watched:
+        with _watched(prepared, display, progress_file) as watched:
             predictions = _predict(prepared, folder, watched, options)
             eras, scores = _score(prepared, predictions, folder, watched)
             folder.write_text(CONFIG, prepared.config.to_yaml())
@@ -150,9 +151,10 @@ def _record(run: _Prepared, folder: RunFolder) -> None:
 
 
 @contextmanager
-def _watched(run: _Prepared, display: ProgressDisplay) -> Iterator[WatchedDisplay]:
-    """Shows the progress of the run, and remembers how long its stages took for estimates of later ones."""
+def _watched(run: _Prepared, display: ProgressDisplay, file: ProgressFile) -> Iterator[WatchedDisplay]:
+    """Shows and writes the progress of the run, and remembers how long its stages took for estimates of later ones."""
     progress = RunProgress(planned_stages(run.inputs), Speeds(read_speeds(cache_dir())))
+    file.facts = progress.facts
     try:
         with display.run(progress):
             yield WatchedDisplay(display, progress)

@@ -1,6 +1,8 @@
 """Run folders made up for benchmarks and tests of pages over many runs: random scores, nothing trained."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,11 @@ import polars as pl
 from numerai_lab.config.loading import parse_config
 from numerai_lab.metrics import ERA_METRICS
 from numerai_lab.metrics.scoring import Scoring, score_table
+from numerai_lab.runs.layout import CONFIG, PROGRESS, UNFINISHED
+from numerai_lab.storage.file_lock import Lock
+from numerai_lab.storage.folders import LOCK
 from numerai_lab.storage.stamped_json import with_stamp
+from numerai_lab.storage.whole_files import write_whole
 
 SCORING = Scoring("baseline", "medium", None, None, 20)
 
@@ -20,6 +26,23 @@ def make_runs(
     """Folders with all that `nlab compare` reads; each run has another learning rate, and a report that says nothing."""
     rng = np.random.default_rng(0)
     return [_make_run(folder / f"20260101-{i:06d}_run", i, variants, n_eras, rng) for i in range(n_runs)]
+
+
+@contextmanager
+def run_in_progress(folder: Path, name: str, **progress: object) -> Iterator[Path]:
+    """The folder of a run that this process seems to work on until the block ends; then it looks as if it was killed."""
+    path = folder / f"{UNFINISHED}{name}-abc"
+    path.mkdir(parents=True)
+    (path / CONFIG).write_text("name: run")
+    tell_progress(path, **progress)
+    with Lock(path / LOCK) as lock:
+        assert lock.take()
+        yield path
+
+
+def tell_progress(path: Path, **progress: object) -> None:
+    """Writes how far a run in progress is."""
+    write_whole(path / PROGRESS, json.dumps(progress).encode())
 
 
 def _make_run(path: Path, number: int, variants: Sequence[str], n_eras: int, rng: np.random.Generator) -> Path:

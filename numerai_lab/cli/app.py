@@ -38,6 +38,7 @@ from numerai_lab.cli.run import run
 from numerai_lab.cli.schedule import schedule
 from numerai_lab.cli.schema import schema
 from numerai_lab.cli.score import score
+from numerai_lab.cli.serve import serve
 from numerai_lab.cli.show import show
 from numerai_lab.cli.submit import submit
 from numerai_lab.cli.sweep import sweep
@@ -46,6 +47,7 @@ from numerai_lab.cli.transform import transform
 from numerai_lab.cli.trust import trust
 from numerai_lab.cli.unseal import unseal
 from numerai_lab.cli.validate import validate
+from numerai_lab.cli.watch import watch
 from numerai_lab.core.formatting import Printable
 from numerai_lab.core.processors import set_threads
 
@@ -82,6 +84,8 @@ app.command()(predict)
 app.command()(trust)
 app.command()(live)
 app.command("open")(open_)
+app.command()(serve)
+app.command()(watch)
 app.command("list")(list_)
 app.command()(init)
 app.command()(new)

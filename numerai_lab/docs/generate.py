@@ -36,6 +36,8 @@ READ_MORE = {
     "resume": "cache-and-resume.md#resume-a-killed-run",
     "compare": "scores-and-verdicts.md#compare-runs",
     "query": "query.md",
+    "serve": "watch.md#on-a-page",
+    "watch": "watch.md#in-a-terminal",
     "power": "scores-and-verdicts.md#before-a-run-what-can-it-show",
     "sweep": "scores-and-verdicts.md#sweeps",
     "score": "your-own-data.md#score-predictions-from-elsewhere",

@@ -20,6 +20,7 @@ ORDER = (
     "tournament",
     "cache-and-resume",
     "cluster",
+    "watch",
     "run-folder",
     "query",
     "python",

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from numerai_lab.core.formatting import human_seconds
 from numerai_lab.core.progress import Progress
@@ -85,6 +86,18 @@ class RunProgress:
         """Estimated seconds to the end of the run; None while stages are left of which none has run here."""
         seconds, all_known = self._known_left()
         return seconds if all_known else None
+
+    def facts(self) -> dict[str, Any]:
+        """The fields of `LiveProgress`."""
+        label, _, share = self._now
+        return {
+            "stage": label,
+            "share": min(1.0, max(0.0, share)),
+            "done": len(self._done),
+            "stages": len(self.stages),
+            "seconds": time.monotonic() - self.started,
+            "seconds_left": self.seconds_left(),
+        }
 
     def line(self) -> str:
         """Such as `whole run: 12 of 40 stages, 30 %, 3 min so far, about 7 min left; now train baseline@0, 60 %`."""

@@ -1,6 +1,7 @@
 """The pages of a run: scores.md, plots and report.html."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -44,18 +45,29 @@ def write_report(folder: RunFolder, config: Config, eras: "pl.DataFrame", scores
 
 
 def redrawn(run: Run) -> None:
-    """Writes report.html and scores.md of a finished run again.
+    """Writes report.html and scores.md of a finished run again. Raises NlabError as `drawn_anew` does."""
+    page = drawn_anew(run)
+    with _of_this_version(run):
+        table = _scores_page_of(run, run.config)
+    replace_page(run.path, REPORT, page)
+    replace_page(run.path, SCORES_PAGE, table)
+
+
+def drawn_anew(run: Run, *, with_models: bool = True) -> str:
+    """The HTML of report.html of a finished run, as this version draws it. with_models: as in `run_figures`.
 
     Raises NlabError where the run folder holds values that this version can't draw.
     """
-    config = run.config
+    with _of_this_version(run):
+        return report_page(run, run.config, with_models=with_models)
+
+
+@contextmanager
+def _of_this_version(run: Run) -> Iterator[None]:
     try:
-        page = report_page(run, config)
-        table = _scores_page_of(run, config)
+        yield
     except KeyError as error:
         raise NlabError(f"{run.path}: its manifest has no {error}; a run of another version of nlab?") from error
-    replace_page(run.path, REPORT, page)
-    replace_page(run.path, SCORES_PAGE, table)
 
 
 def _scores_page_of(run: Run, config: Config) -> str:
@@ -112,15 +124,15 @@ def _of_holdout(manifest: Mapping[str, Any]) -> list[str]:
     return [unsealed if looks else f"holdout eras {eras} are sealed: no score here is of them; `nlab unseal` scores them once"]
 
 
-def report_page(run: Run, config: Config) -> str:
-    """The HTML of report.html, from the run folder."""
+def report_page(run: Run, config: Config, *, with_models: bool = True) -> str:
+    """The HTML of report.html, from the run folder. with_models: as in `run_figures`."""
     table = with_interval(run.scores)
     columns = with_values(table, (*summary_columns(config.scoring.legacy), NOTES))
     judged = conclusion_of(run)
     words = {line.variant: line.words for line in (judged.reference, *judged.lines) if line is not None}
     splits = dict.fromkeys(table["split"].to_list())
     groups = {split: _explained(cells(table.filter(split=split), columns), words) for split in splits}
-    figures, picture = run_figures(run, config), forest(judged)
+    figures, picture = run_figures(run, config, with_models=with_models), forest(judged)
     return render(
         REPORT,
         [*filter(None, [picture]), *(figure for section in figures.values() for figure in section)],

@@ -122,10 +122,15 @@ FIGURES: Mapping[str, tuple[Callable[[RunData], Figure | None], ...]] = {
 """Section of the report → functions of its figures, in order; a function returns None where there is nothing to draw."""
 
 
-def run_figures(run: Run, config: Config) -> dict[str, list[Figure]]:
-    """Section → the figures of a run."""
+OF_MODELS = (importance, training)
+"""Figures for which the models of the run are opened."""
+
+
+def run_figures(run: Run, config: Config, *, with_models: bool = True) -> dict[str, list[Figure]]:
+    """Section → the figures of a run. with_models: open its models, which only an own run allows."""
     data = RunData(run, config)
-    drawn = {section: [make(data) for make in makers] for section, makers in FIGURES.items()}
+    left_out = () if with_models else OF_MODELS
+    drawn = {section: [make(data) for make in makers if make not in left_out] for section, makers in FIGURES.items()}
     return {section: [figure for figure in candidates if figure is not None] for section, candidates in drawn.items()}
 
 

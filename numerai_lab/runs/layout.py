@@ -7,6 +7,8 @@ SCHEMA = 1
 CONFIG = "config.yaml"
 MANIFEST = "manifest.json"
 LOG = "log.txt"
+PROGRESS = "progress.json"
+"""How far the run is; in an unfinished folder alone."""
 ERROR_TEXT = "failed.txt"
 PREDICTIONS = "predictions.parquet"
 PER_ERA = "per_era.parquet"

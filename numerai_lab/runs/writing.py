@@ -23,7 +23,7 @@ from numerai_lab.config.stand_ins import RECORD, recorded
 from numerai_lab.core.errors import NlabError, NlabFailure, as_failure
 from numerai_lab.core.formatting import Printable
 from numerai_lab.core.processors import threads_now, usable_cores
-from numerai_lab.runs.layout import CONFIG, ERROR_TEXT, FAILED, LOG, MANIFEST, MODELS, SCHEMA, UNFINISHED
+from numerai_lab.runs.layout import CONFIG, ERROR_TEXT, FAILED, LOG, MANIFEST, MODELS, PROGRESS, SCHEMA, UNFINISHED
 from numerai_lab.runs.reading import FILES, SIGNED
 from numerai_lab.storage.checksums import checksums
 from numerai_lab.storage.file_lock import Lock
@@ -41,7 +41,7 @@ log = logging.getLogger("nlab")
 PACKAGES = ("numpy", "pandas", "polars", "pydantic", "scikit-learn", "umap-learn", "xgboost", "lightgbm", "arch")
 STAMP = "%Y%m%d-%H%M%S"
 """The time in the name of a run folder, in UTC: the same on machines of all zones, and it never runs back."""
-GROWING = (LOG, LOCK, MANIFEST)
+GROWING = (LOG, LOCK, MANIFEST, PROGRESS)
 """Files of a run that change after their checksums would be taken."""
 
 

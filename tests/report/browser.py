@@ -31,9 +31,13 @@ class Page:
 
     def open(self, path: Path, width: int = 1280) -> None:
         """Opens a file and waits until its plots have drawn."""
+        self.visit(path.resolve().as_uri(), width)
+
+    def visit(self, address: str, width: int = 1280) -> None:
+        """Opens an address and waits until the page has drawn."""
         metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        self.driver.get(path.resolve().as_uri())
+        self.driver.get(address)
         self.until("document.documentElement.dataset.drawn === 'yes'")
 
     def js(self, expression: str) -> Any:
