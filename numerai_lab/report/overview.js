@@ -7,7 +7,7 @@ const runs = new Map(); // by folder
 const rows = new Map();
 const cards = new Map();
 const chosen = new Set();
-let folders = [], version = "", all = false, sort = { key: "run", down: true };
+let folders = [], version = "", all = false, sort = { key: "started", down: true };
 
 function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
@@ -72,7 +72,7 @@ function picked() {
 
 function order(a, b) {
   const [x, y] = [a[sort.key], b[sort.key]];
-  if (x === y) return a.run < b.run ? 1 : -1;
+  if (x === y) return sort.down === (a.run < b.run) ? 1 : -1;
   if (x === null || y === null) return x === null ? 1 : -1; // what has no value stays last
   return (x < y ? -1 : 1) * (sort.down ? -1 : 1);
 }

@@ -2,11 +2,12 @@
 
 import math
 import os
-import re
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from numerai_lab.report.conclusion import Conclusion, VariantLine, conclusion_of
 from numerai_lab.runs.layout import CONFIG, ERROR_TEXT, MANIFEST, PROGRESS, UNFINISHED
 from numerai_lab.runs.live_progress import LiveProgress, is_worked_on, read_progress
 from numerai_lab.runs.reading import Run, failure_text, read_run
+from numerai_lab.runs.writing import STAMP
 from numerai_lab.storage.plain_files import odd
 
 Status = Literal["running", "interrupted", "finished", "failed", "broken", "unread"]
@@ -23,7 +25,7 @@ STATUSES: tuple[Status, ...] = ("running", "interrupted", "finished", "failed", 
 LONGEST_SENTENCE = 1000
 READ_FOR = 1.0
 """Seconds that one look reads changed folders for; the others are read at the next one."""
-STAMP = re.compile(r"(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)_")
+STAMP_LENGTH = len("20260101-000000")
 Signature = tuple[tuple[int, ...], ...]
 """By which a folder counts as unchanged."""
 
@@ -35,7 +37,7 @@ class RunState:
     folder: its name on the disk; run: the name of the run. sentence: what the run shows, or why it failed or can't be read.
     elsewhere: whether another installation wrote it. has_report: whether it has what a report is drawn from. method: the
     one with the largest change of corr against the reference; change, delta and verdict are its. seconds: that the run
-    took, or has taken so far.
+    took, or has taken so far. started: in UTC, by ISO 8601.
     """
 
     folder: str
@@ -161,7 +163,8 @@ class Overview:
                 entry.state, entry.version = state, self.version
 
     def _newest_first(self) -> list[str]:
-        return sorted(self._entries, key=lambda name: (self._entries[name].state.run, name), reverse=True)
+        entries = self._entries
+        return sorted(entries, key=lambda name: (entries[name].state.started, entries[name].state.run, name), reverse=True)
 
 
 def state_of(path: Path) -> RunState | None:
@@ -224,7 +227,7 @@ def _finished(path: Path, run: Run) -> RunState:
         path,
         "finished",
         conclusion.sentence,
-        started=printable(manifest["started"])[:25],
+        started=_in_utc(manifest["started"]) or _started(path.name),
         data=printable(manifest["comparable"]["data version"]),
         synthetic=bool(manifest["data"]["synthetic"]),
         elsewhere=not run.own,
@@ -258,9 +261,18 @@ def _run_name(folder: str) -> str:
 
 
 def _started(folder: str) -> str:
-    """When a run began, by the name of its folder; empty where that says nothing."""
-    parts = STAMP.match(folder.removeprefix(UNFINISHED))
-    return "{}-{}-{}T{}:{}:{}".format(*parts.groups()) if parts else ""
+    """When a run began, in UTC by ISO 8601, by the name of its folder; empty where that says nothing."""
+    with suppress(ValueError):
+        name = folder.removeprefix(UNFINISHED)
+        return datetime.strptime(name[:STAMP_LENGTH], STAMP).replace(tzinfo=UTC).isoformat()
+    return ""
+
+
+def _in_utc(time_text: str) -> str:
+    """A time by ISO 8601 in UTC; empty where it is none."""
+    with suppress(ValueError, OverflowError):
+        return datetime.fromisoformat(time_text).astimezone(UTC).isoformat(timespec="seconds")
+    return ""
 
 
 def _reading_order(folder: str) -> tuple[bool, str]:

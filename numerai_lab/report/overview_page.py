@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,7 @@ def _run(state: RunState) -> dict[str, Any]:
         "about": _about(state),
         "link": f"/runs/{quoted}/{REPORT}" if state.has_report else "",
         "quoted": quoted,
+        "started": state.started,
         "method": state.method,
         "change": state.change,
         "delta": state.delta,
@@ -66,6 +68,6 @@ def _run(state: RunState) -> dict[str, Any]:
 
 
 def _about(state: RunState) -> str:
-    began = state.started[:16].replace("T", " ")
-    marks = [began, state.data, "from elsewhere" * state.elsewhere]
+    local = datetime.fromisoformat(state.started).astimezone() if state.started else None
+    marks = [f"{local:%Y-%m-%d %H:%M}" if local else "", state.data, "from elsewhere" * state.elsewhere]
     return " · ".join(filter(None, marks))

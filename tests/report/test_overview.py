@@ -18,6 +18,7 @@ from numerai_lab.report.overview_text import change_line, counted, overview_line
 from numerai_lab.runs import live_progress
 from numerai_lab.runs.layout import PROGRESS, UNFINISHED
 from numerai_lab.runs.live_progress import LiveProgress, ProgressFile, is_worked_on, read_progress
+from numerai_lab.runs.output_files import note_in_manifest
 from tests.conftest import Quiet, make_config
 from tests.many_runs import make_runs, run_in_progress, tell_progress
 
@@ -106,14 +107,14 @@ def test_links_failed_runs_and_what_is_no_run(runs: Path, whole: Path) -> None:
     linked, failed = overview.states()
     assert (linked.run, linked.status, linked.sentence[:7]) == ("linked", "broken", "a link;")
     assert (failed.status, failed.sentence) == ("failed", "ValueError: \\u001b[31mthe disk")
-    assert failed.started == "2026-02-03T13:13:13"
+    assert failed.started == "2026-02-03T13:13:13+00:00"
 
 
 def test_a_run_in_progress_advances_is_killed_and_vanishes(runs: Path) -> None:
     overview = Overview(runs)
     with run_in_progress(runs, "20261130-020000_umap", stage="fit umap@0", share=0.5, done=3, stages=12) as folder:
         state = only(overview)
-        assert (state.run, state.status, state.started) == ("20261130-020000_umap", "running", "2026-11-30T02:00:00")
+        assert (state.run, state.status, state.started) == ("20261130-020000_umap", "running", "2026-11-30T02:00:00+00:00")
         assert state.progress == LiveProgress(stage="fit umap@0", share=0.5, done=3, stages=12)
         version = overview.version
         assert overview.refresh()
@@ -276,3 +277,12 @@ def test_a_folder_that_changes_while_it_is_read_is_read_again(runs: Path, whole:
     assert overview.states()[0].status == "finished"
     assert overview.refresh()
     assert overview.states()[0].status == "broken"
+
+
+def test_the_newest_run_is_the_one_that_began_last_whatever_its_folder_is_called(runs: Path, whole: Path) -> None:
+    shutil.copytree(whole, runs / "20301231-235959_run")
+    note_in_manifest(runs / "20301231-235959_run", "started", "2026-11-30T01:00:00+02:00")
+    with run_in_progress(runs, "20261129-233000_umap"):
+        overview = Overview(runs)
+        assert overview.refresh()
+    assert [state.started for state in overview.states()] == ["2026-11-29T23:30:00+00:00", "2026-11-29T23:00:00+00:00"]

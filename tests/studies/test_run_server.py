@@ -26,7 +26,7 @@ from tests.forks import start
 from tests.many_runs import make_runs, run_in_progress, tell_progress
 from tests.report.browser import Page
 
-OWN, STRANGER = "20261101-000000_own", "20261102-000000_stranger"
+OWN, STRANGER, DAMAGED = "20250101-000000_own", "20250102-000000_stranger", "20250103-000000_damaged"
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +38,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(folder / OWN, folder / STRANGER)
     note_in_manifest(folder / STRANGER, SIGNED, {})
     (folder / STRANGER / REPORT).write_text("<script>location = 'http://example.com'</script>")
-    shutil.copytree(folder / OWN, folder / "20261103-000000_damaged")
-    (folder / "20261103-000000_damaged" / "scores.csv").write_text("<b>x</b>")
+    shutil.copytree(folder / OWN, folder / DAMAGED)
+    (folder / DAMAGED / "scores.csv").write_text("<b>x</b>")
     shutil.move(shutil.copytree(folder / OWN, folder.parent / "outside"), folder.parent / "elsewhere")
     (folder / "linked").symlink_to(folder.parent / "elsewhere")
     return folder
@@ -156,7 +156,7 @@ def test_the_report_of_a_stranger_is_drawn_anew(ask: Ask) -> None:
 
 
 def test_a_damaged_run_and_an_edited_report_are_a_sentence(runs: Path, ask: Ask, tmp_path: Path) -> None:
-    status, _, text = ask("/runs/20261103-000000_damaged/report.html")
+    status, _, text = ask(f"/runs/{DAMAGED}/report.html")
     assert status == HTTPStatus.UNPROCESSABLE_ENTITY
     assert "damaged run folder (scores.csv is not what was written)" in text
     report = (runs / OWN / REPORT).read_bytes()
@@ -171,7 +171,7 @@ def test_a_damaged_run_and_an_edited_report_are_a_sentence(runs: Path, ask: Ask,
 
 
 def test_runs_are_compared_in_a_sandbox_with_links_to_their_reports(ask: Ask) -> None:
-    status, headers, text = ask(f"/runs/compare.html?run={OWN}&run={STRANGER}&run=20261103-000000_damaged")
+    status, headers, text = ask(f"/runs/compare.html?run={OWN}&run={STRANGER}&run={DAMAGED}")
     assert status == HTTPStatus.OK
     assert headers["Content-Security-Policy"].startswith("sandbox")
     assert f'<a href="{OWN}/report.html">' in text
@@ -308,18 +308,18 @@ def test_runs_are_found_sorted_opened_and_compared(server: RunServer, browser: P
     browser.visit(address)
     browser.until("!document.querySelector('#counts').textContent.includes('being read')")
     every = shown(browser)
-    assert every == sorted(every, reverse=True)
+    assert every == [STRANGER, OWN, "20260101-000001_run", "20260101-000000_run", DAMAGED, "linked"]  # as they began
     assert browser.js(TEXT.format("#shown")) == f"{len(every)} of {len(every)} runs"
-    browser.click("th[data-key=run] button")
-    assert shown(browser) == sorted(every)
-    assert browser.js("document.querySelector('th[data-key=run]').getAttribute('aria-sort')") == "ascending"
+    browser.click("th[data-key=started] button")
+    assert shown(browser) == every[::-1]
+    assert browser.js("document.querySelector('th[data-key=started]').getAttribute('aria-sort')") == "ascending"
     browser.click("th[data-key=delta] button")
-    assert shown(browser)[-1] in (OWN, STRANGER, "linked", "20261103-000000_damaged")  # what has no Δ is last
+    assert shown(browser)[-1] in (OWN, STRANGER, "linked", DAMAGED)  # what has no Δ is last
     browser.type("#find", "elsewhere STRANGER")
     assert shown(browser) == [STRANGER]
     browser.type("#find", "")
     browser.choose("#status", "broken")
-    assert sorted(shown(browser)) == ["20261103-000000_damaged", "linked"]
+    assert sorted(shown(browser)) == [DAMAGED, "linked"]
     browser.choose("#status", "")
     assert browser.js("document.querySelector('#compare').disabled")
     browser.click(f"input[aria-label='compare {OWN}']")
