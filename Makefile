@@ -3,7 +3,17 @@ VENV := .venv
 NLAB := $(VENV)/bin/nlab
 WORKERS ?= 2
 
-.PHONY: run test check bench bench-scoring bench-busy bench-estimates bench-cluster bench-umap bench-umap-full bench-full bench-full-mlp bench-wide bench-embeddings same-predictions audit methods controls controls-faults soak resources simulate calibrate docs docs-pages clean
+# A .venv whose Python is gone, too old, or not the one that was asked for by `make PYTHON=…`, is made anew.
+VERSION = import sys; print("%d.%d" % sys.version_info[:2] if sys.version_info >= (3, 11) else "old")
+VENV_VERSION = $(VENV)/bin/python -c '$(VERSION)' 2> /dev/null
+THERE := $(shell $(VENV_VERSION))
+ASKED := $(or $(if $(filter file,$(origin PYTHON)),$(filter-out old,$(THERE))),$(shell $(PYTHON) -c '$(VERSION)'))
+ifneq ($(THERE),$(ASKED))
+$(shell rm -f $(VENV)/.installed $(VENV)/.installed-dev)
+endif
+MAKE_VENV = @test "$$($(VENV_VERSION))" = "$(ASKED)" || { rm -rf $(VENV) && $(PYTHON) -m venv $(VENV); }
+
+.PHONY: run test check bench bench-scoring bench-busy bench-estimates bench-cluster bench-umap bench-umap-full bench-full bench-full-mlp bench-wide bench-embeddings same-predictions audit methods controls controls-faults soak resources simulate calibrate versions docs docs-pages clean
 
 run: $(VENV)/.installed
 	$(NLAB) run configs/quickstart.yaml
@@ -105,6 +115,10 @@ simulate: $(VENV)/.installed-dev
 calibrate: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -s -m calibrate tests/calibrate
 
+# The package installed by pip under every other Python 3.12 and 3.13 that is here, a tiny run, and a part of the tests: minutes each.
+versions:
+	$(PYTHON) tests/versions.py
+
 # The manual as a site in build/site.
 docs: $(VENV)/.installed
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[docs]'
@@ -115,13 +129,13 @@ docs-pages: $(VENV)/.installed
 	$(NLAB) docs --generate
 
 $(VENV)/.installed: pyproject.toml
-	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(MAKE_VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e .
 	$(NLAB) schema > configs/schema.json
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml
-	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(MAKE_VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[dev]'
 	$(NLAB) schema > configs/schema.json
 	touch $@ $(VENV)/.installed

@@ -14,7 +14,7 @@ from tests.docs.markdown import MANUAL, ROOT, Block, blocks
 from tests.forks import nlab
 
 GROUP = typer.main.get_command(app)
-MODES = {"bash": {"", "no-run"}, "python": {"", "no-run"}, "yaml": {"", "part", "no-run"}, "text": {"", "quickstart"}}
+MODES = {"bash": {"", "no-run"}, "python": {"", "no-run"}, "yaml": {"", "part", "no-run"}, "text": {"", "quickstart", "printed"}}
 BASE: dict[str, Any] = {"name": "page", "data": {"source": "synthetic", "size": "tiny"}, "model": {"kind": "ridge"}}
 
 
@@ -70,7 +70,7 @@ def check_names(words: list[str], where: str) -> None:
     if words[0] == "make":
         assert f"\n{words[1]}:" in (ROOT / "Makefile").read_text(), where
         return
-    if words[:3] == ["python3", "-m", "venv"]:
+    if words[:3] == ["python3", "-m", "venv"] or words[:2] == [".venv/bin/pip", "install"]:
         return
     assert words[0] == "nlab", where
     leaf = GROUP.commands[words[1]]
@@ -80,10 +80,16 @@ def check_names(words: list[str], where: str) -> None:
 
 
 @pytest.mark.parametrize("path", pages_with("python"), ids=named)
-def test_python_runs(path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_runs_and_prints_what_the_page_says(
+    path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(folder)
     space: dict[str, Any] = {"__name__": "page"}
-    for block in blocks(path, "python"):
+    for block in blocks(path, "python", "text"):
+        if block.mode == "printed":
+            assert capsys.readouterr().out == block.text, str(block)
+        if block.language != "python":
+            continue
         code = compile(block.text, str(block), "exec")
         if not block.mode:
             exec(code, space)  # the pages are ours

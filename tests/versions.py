@@ -1,0 +1,76 @@
+"""Installs the package under other versions of Python, and tries it there: its version, a tiny run, and a part of the tests.
+
+python tests/versions.py [3.12 3.13]    # those found on PATH or among pyenv's; a line a version, exit code 1 if one fails
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+VERSIONS = ("3.12", "3.13")
+CPU_TORCH = "https://download.pytorch.org/whl/cpu"
+NEEDED = ("pytest>=8.3", "hypothesis>=6.100", "types-pyyaml")
+"""Packages of the development extra that these tests import."""
+TESTS = ("tests/core", "tests/data/test_ugly_files.py", "tests/metrics/test_summary.py", "tests/models/test_every_model.py")
+RUN = ("configs/quickstart.yaml", "--set", "data.size=tiny", "--set", "model.n_estimators=20")
+
+
+def main() -> int:
+    failed = 0
+    for version in sys.argv[1:] or VERSIONS:
+        python = interpreter(version)
+        if python is None:
+            print(f"Python {version}: not here")
+            continue
+        start = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="nlab-versions-") as folder:
+            broken = tried(python, Path(folder))
+        print(f"Python {version}: {broken or 'works'} ({time.monotonic() - start:.0f} s)", flush=True)
+        failed += bool(broken)
+    return 1 if failed else 0
+
+
+def interpreter(version: str) -> str | None:
+    """The path of an interpreter, from PATH or pyenv; None where there is none that runs."""
+    home = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    candidates = [shutil.which(f"python{version}"), *sorted(map(str, home.glob(f"{version}.*/bin/python")))]
+    code = "import sys; print('%d.%d' % sys.version_info[:2])"
+    for path in filter(None, candidates):
+        asked = subprocess.run([path, "-c", code], capture_output=True, text=True, check=False)
+        if asked.returncode == 0 and asked.stdout.strip() == version:
+            return path
+    return None
+
+
+def tried(python: str, folder: Path) -> str:
+    """What fails first; empty where nothing does. The tests are copied, so that they import what pip installed."""
+    for name in ("tests", "configs", "source/configs", "source/numerai_lab"):
+        shutil.copytree(ROOT / Path(name).name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "source/pyproject.toml", "source/README.md", "source/LICENSE"):
+        shutil.copy(ROOT / Path(name).name, folder / name)
+    binaries = folder / "venv" / "bin"
+    pip = (str(binaries / "pip"), "install", "--quiet", "--disable-pip-version-check")
+    steps = {
+        "venv": (python, "-m", "venv", str(folder / "venv")),
+        "pip install torch": (*pip, "torch>=2.6,<2.14", "--index-url", CPU_TORCH),
+        "pip install": (*pip, str(folder / "source"), *NEEDED),
+        "nlab --version": (str(binaries / "nlab"), "--version"),
+        "nlab run": (str(binaries / "nlab"), "run", *RUN),
+        "pytest": (str(binaries / "python"), "-m", "pytest", "-q", *TESTS),
+    }
+    for what, command in steps.items():
+        start = time.monotonic()
+        done = subprocess.run(command, cwd=folder, env={**os.environ, "NLAB_CACHE": str(folder / "cache")}, check=False)
+        print(f"  {what}: {time.monotonic() - start:.0f} s", flush=True)
+        if done.returncode:
+            return f"{what} failed with exit code {done.returncode}"
+    return ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
