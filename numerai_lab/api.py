@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,16 +11,15 @@ from numerai_lab.config.loading import load_config as load_config_file
 from numerai_lab.config.loading import load_on_file, parse_config
 from numerai_lab.config.plugins import load_plugins
 from numerai_lab.config.schema import Config
-from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.data.frames import frame_file, named_frame
 from numerai_lab.experiment import RunOptions
 from numerai_lab.experiment import run as run_experiment
-from numerai_lab.fitting.run_context import WholeRun
 from numerai_lab.report import comparison
 from numerai_lab.report.conclusion import conclusion_of
 from numerai_lab.report.group_sentence import group_sentence
 from numerai_lab.report.markup import cells, fragment
 from numerai_lab.report.page import heading
+from numerai_lab.report.progress import Silent, python_display
 from numerai_lab.report.run_figures import figure_named, figure_names
 from numerai_lab.report.tables import NOTES, summary_columns, with_interval, with_values
 from numerai_lab.report.verdicts import judged, lines_of_comparison, resolution, verdicts
@@ -83,7 +81,7 @@ class Results:
         variant: by default the best by validation. raw: a column for each seed, as predictions.parquet has them, instead of
         `prediction`, ranks within the era averaged over seeds. Raises NlabError as `nlab predict` does.
         """
-        predicted = predict_frame(self.read, rows, variant, _Silent())
+        predicted = predict_frame(self.read, rows, variant, Silent())
         return _pandas(predicted.raw_table() if raw else predicted.table()).set_index("id")
 
     @property
@@ -190,16 +188,6 @@ class Unsealed:
         return _shown(self.read.run.name, lines, [], self.read.scores)
 
 
-class _Silent:
-    """A progress display that shows nothing."""
-
-    def task(self, label: str) -> AbstractContextManager[Progress]:
-        return nullcontext(no_progress)
-
-    def run(self, whole: WholeRun) -> AbstractContextManager[None]:
-        return nullcontext()
-
-
 def load_config(source: Path | str | Mapping[str, Any], *overrides: str, plugins: Sequence[Path | str] = ()) -> Config:
     """A config from a YAML file, or from plain values; overrides as after `--set`: `"data.size=tiny"`.
 
@@ -235,12 +223,12 @@ def run(
     options = RunOptions(cached=cached, force=force)
     if data is None:
         loaded = config if isinstance(config, Config) else load_config(config, plugins=plugins)
-        return read_run(run_experiment(loaded, user_path(runs_dir), _Silent(), options=options).path)
+        return read_run(run_experiment(loaded, user_path(runs_dir), python_display(), options=options).path)
     load_plugins([str(plugin) for plugin in plugins])
     path = frame_file(data)
     on_frame = load_on_file(config if isinstance(config, Config | Mapping) else user_path(config), path)
     with named_frame(path):
-        return read_run(run_experiment(on_frame, user_path(runs_dir), _Silent(), options=options).path)
+        return read_run(run_experiment(on_frame, user_path(runs_dir), python_display(), options=options).path)
 
 
 def read_run(path: Path | str) -> Results:
@@ -269,7 +257,7 @@ def unseal(run: Path | str | Results, variant: str, runs_dir: Path | str | None 
     """
     path = run.path if isinstance(run, Results) else user_path(run)
     folder = None if runs_dir is None else user_path(runs_dir)
-    return Unsealed(unsealing.unseal(path, variant, _Silent(), again=again, runs_dir=folder))
+    return Unsealed(unsealing.unseal(path, variant, Silent(), again=again, runs_dir=folder))
 
 
 def _pandas(table: "pl.DataFrame") -> "pd.DataFrame":

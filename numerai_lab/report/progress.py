@@ -1,10 +1,13 @@
 """Progress of long work on stderr: bars on a terminal, lines elsewhere."""
 
 import logging
+import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib import import_module
+from typing import Any
 
 from rich import progress as rich_progress
 from rich.console import Console, RenderableType
@@ -12,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, T
 from rich.text import Text
 
 from numerai_lab.core.formatting import human_bytes, human_seconds
-from numerai_lab.core.progress import Progress
+from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.fitting.run_context import WholeRun
 
 log = logging.getLogger("nlab")
@@ -20,6 +23,8 @@ WIDE = 110
 """Least width of a terminal, in characters, at which a bar also shows losses."""
 LINE_EVERY = 60.0
 """Seconds between two lines where there is no terminal."""
+CELL_EVERY = 1.0
+"""Seconds between two lines in a notebook."""
 MEASURED = 5.0
 """Seconds that the speed of a task is measured for before it tells when the task ends."""
 
@@ -147,6 +152,51 @@ class Lines:
                 log.info("%s: %s", label, ", ".join(word for word in words if word))
 
         yield progress
+
+
+class NotebookLine:
+    """A line on the run in the output of a notebook's cell, replaced every second."""
+
+    def __init__(self, display: Callable[..., Any]) -> None:
+        self._display = display
+
+    @contextmanager
+    def run(self, whole: WholeRun) -> Iterator[None]:
+        """Shows the line of a run, also while a library says nothing for minutes."""
+        over, handle = threading.Event(), self._display({"text/plain": whole.line()}, raw=True, display_id=True)
+
+        def lines() -> None:
+            while not over.wait(CELL_EVERY):
+                handle.update({"text/plain": whole.line()}, raw=True)
+
+        thread = threading.Thread(target=lines, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+            handle.update({"text/plain": whole.line()}, raw=True)
+
+    def task(self, label: str) -> AbstractContextManager[Progress]:
+        """Shows nothing: the line of the run names its task."""
+        return nullcontext(no_progress)
+
+
+class Silent:
+    """A display that shows nothing."""
+
+    def task(self, label: str) -> AbstractContextManager[Progress]:
+        return nullcontext(no_progress)
+
+    def run(self, whole: WholeRun) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+def python_display() -> NotebookLine | Silent:
+    """A line in a notebook; nothing in other Python programs."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return NotebookLine(import_module("IPython.display").display) if hasattr(shell, "kernel") else Silent()
 
 
 def progress_display() -> Bars | Lines:

@@ -1,11 +1,13 @@
 """How far a run is, and how long it still takes: by the kinds of its stages, never by its first step."""
 
 import logging
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -169,3 +171,32 @@ def test_bars_show_the_run_below_the_task(capsys: pytest.CaptureFixture[str]) ->
     drawn = capsys.readouterr().out
     assert "whole run: 3 of 9 stages" in drawn
     assert max(len(line) for line in drawn.splitlines() if "whole run" in line) < 160
+
+
+class Cell:
+    """The output of a notebook's cell: every text that it showed."""
+
+    def __init__(self) -> None:
+        self.shown: list[str] = []
+
+    def display(self, data: dict[str, str], **how: Any) -> "Cell":
+        assert how == {"raw": True, "display_id": True}
+        return self.update(data)
+
+    def update(self, data: dict[str, str], raw: bool = True) -> "Cell":
+        self.shown.append(data["text/plain"])
+        return self
+
+
+def test_a_notebook_shows_a_line_that_is_replaced_and_other_programs_show_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = Cell()
+    assert isinstance(displays.python_display(), displays.Silent)
+    monkeypatch.setattr(displays, "CELL_EVERY", 0.05)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=1)))
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=cell.display))
+    display = displays.python_display()
+    with display.run(Whole()), display.task("train baseline@0"):
+        time.sleep(0.3)
+    n_lines = len(cell.shown)
+    time.sleep(0.1)
+    assert 4 <= n_lines == cell.shown.count("whole run: 3 of 9 stages")
