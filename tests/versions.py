@@ -1,9 +1,10 @@
-"""Installs the package under other versions of Python, and tries it there: its version, a tiny run, and a part of the tests.
+"""Installs the package under other versions of Python, and tries it there: a tiny run, a DataFrame, a part of the tests.
 
 python tests/versions.py [3.12 3.13]    # those found on PATH or among pyenv's; a line a version, exit code 1 if one fails
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -47,6 +48,12 @@ def interpreter(version: str) -> str | None:
     return None
 
 
+def transcript() -> str:
+    """The Python of the manual from a DataFrame to a verdict."""
+    page = (ROOT / "numerai_lab" / "docs" / "quickstart.md").read_text(encoding="utf-8")
+    return "".join(re.findall(r"^```python\n(.*?)^```$", page, flags=re.DOTALL | re.MULTILINE))
+
+
 def tried(python: str, folder: Path) -> str:
     """What fails first; empty where nothing does. The tests are copied, so that they import what pip installed."""
     for name in ("tests", "configs", "source/configs", "source/numerai_lab"):
@@ -61,6 +68,7 @@ def tried(python: str, folder: Path) -> str:
         "pip install": (*pip, str(folder / "source"), *NEEDED),
         "nlab --version": (str(binaries / "nlab"), "--version"),
         "nlab run": (str(binaries / "nlab"), "run", *RUN),
+        "a DataFrame, as the manual says": (str(binaries / "python"), "-c", transcript()),
         "pytest": (str(binaries / "python"), "-m", "pytest", "-q", *TESTS),
     }
     for what, command in steps.items():
