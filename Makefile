@@ -116,8 +116,8 @@ calibrate: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -s -m calibrate tests/calibrate
 
 # The package installed by pip under every other Python 3.12 and 3.13 that is here, a tiny run, and a part of the tests: minutes each.
-versions:
-	$(PYTHON) tests/versions.py
+versions: $(VENV)/.installed-dev
+	$(VENV)/bin/python tests/versions.py
 
 # The manual as a site in build/site.
 docs: $(VENV)/.installed
