@@ -23,7 +23,7 @@ from numerai_lab.runs.layout import CONFIG, ERROR_TEXT, MANIFEST, MODELS, PER_ER
 from numerai_lab.runs.manifest import checked
 from numerai_lab.storage.checksums import changed
 from numerai_lab.storage.machine import free_memory
-from numerai_lab.storage.plain_files import ANY_SIZE, MOST_TEXT, odd, odd_entry, read_plain
+from numerai_lab.storage.plain_files import MOST_TEXT, odd, odd_entry, read_plain
 from numerai_lab.storage.signing import signed_digests
 from numerai_lab.storage.stamped_json import STAMP, read_mapping, read_stamped
 
@@ -129,10 +129,12 @@ class RunFiles:
             raise damaged_run(self.path, f"{name}: {error}") from error
 
     def _check(self, name: str) -> None:
-        """Raises NlabError when a file is not what was written, or no plain file."""
-        damage = changed(self.path, {key: crc for key, crc in self.manifest.get(FILES, {}).items() if key == name})
-        why = odd(self.path / name, ANY_SIZE)
-        if damage := f"{name} {why}" if why else damage:
+        """Raises NlabError when a file is not what was written, no plain file, or larger than the memory that is free."""
+        if why := odd(self.path / name, _room(self.path / name)):
+            damage = f"{name} {why}"
+        else:
+            damage = changed(self.path, {key: crc for key, crc in self.manifest.get(FILES, {}).items() if key == name})
+        if damage:
             raise damaged_run(self.path, damage + WAYS_OUT.get(name, ""))
 
     @cached_property
@@ -213,7 +215,8 @@ def failure_text(path: Path) -> str:
 
 def _room(path: Path) -> int:
     """Bytes of the largest file to read: more than `MOST_TEXT` only where memory has room, which takes time to ask."""
-    return MOST_TEXT if path.lstat().st_size <= MOST_TEXT else max(MOST_TEXT, free_memory())
+    large = path.is_file() and path.lstat().st_size > MOST_TEXT
+    return max(MOST_TEXT, free_memory()) if large else MOST_TEXT
 
 
 def _whole(file: "pq.ParquetFile", columns: Sequence[str] | None) -> "pa.Table":

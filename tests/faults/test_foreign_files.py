@@ -260,6 +260,15 @@ def test_an_absurdly_large_file_is_refused_unread(name: str, folder: Path) -> No
         (load_config if name == "config.yaml" else read_run)(folder / name if name == "config.yaml" else folder)
 
 
+@pytest.mark.parametrize("name", ["config.yaml", "predictions.parquet"])
+def test_the_checksum_of_an_absurdly_large_file_is_not_computed(name: str, folder: Path) -> None:
+    with (folder / name).open("ab") as file:
+        file.truncate(1 << 40)
+    done = read_run(folder)
+    with soon(name), pytest.raises(NlabError, match=r"has 1\.1 TB, more than a file of its kind may have"):
+        _ = done.config if name == "config.yaml" else done.table(name)
+
+
 def test_a_table_of_equal_values_that_would_fill_the_memory_is_refused_unread(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
