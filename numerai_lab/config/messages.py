@@ -28,6 +28,8 @@ FAMILIES: dict[str, Mapping[str, type[Component]]] = {
 }
 KINDS: Mapping[str, type[Component]] = ChainMap(*reversed(FAMILIES.values()))  # type: ignore[arg-type]
 """Every kind, of plug-ins too, once they are loaded."""
+LENGTH = re.compile(r"^\w+ should have ((?:at least|at most) \d+ \w+).*")
+"""What pydantic says of a list or text that is too short or too long."""
 
 
 def _members() -> dict[str, type[Component]]:
@@ -60,7 +62,7 @@ def sentence(detail: ErrorDetails, raw: Any, root: type[BaseModel], sections: Ma
         return f"{path}.{key}: unknown {brief(tag)}, {near}; `nlab list {family}` lists all{own}"
     if kind == "string_pattern_mismatch":
         return f"{path}: got {brief(came)}, wanted letters, digits and _ . + - after the first"
-    expected = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    expected = LENGTH.sub(r"\1", detail["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
     prefix = "" if kind == "value_error" else f"got {brief(came)}, wanted "
     if kind == "literal_error" and isinstance(came, str):
         options = re.findall(r"'([^']+)'", detail["ctx"]["expected"])

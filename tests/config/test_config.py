@@ -342,6 +342,7 @@ def test_merges_of_merges_do_not_grow_without_end() -> None:
     ("changes", "says"),
     [
         ({"seeds": [-1]}, "seeds[0]: got -1, wanted greater than or equal to 0"),
+        ({"seeds": []}, "seeds: got [], wanted at least 1 item"),
         ({"seeds": [0, 2**32]}, "seeds[1]: got 4294967296, wanted less than 4294967296"),
         ({"seeds": [2**63]}, "seeds[0]: got 9223372036854775808, wanted less than 4294967296"),
         ({"data": {"source": "synthetic", "seed": 2**63}}, "data.seed: got 9223372036854775808, wanted less than 4294967296"),
