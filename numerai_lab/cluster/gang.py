@@ -1,6 +1,7 @@
 """Parts of one training on the workers of a cluster, each on another worker."""
 
 import logging
+import re
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from numerai_lab.models.xgboost_parts import tracker
 from numerai_lab.storage.folders import cache_dir, new_folder
 from numerai_lab.storage.resumable import CHECKPOINT
 from numerai_lab.storage.stage_cache import STAGES
+from numerai_lab.storage.whole_files import write_whole
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -25,6 +27,8 @@ log = logging.getLogger("nlab")
 WAIT = 120.0
 """Seconds for which a worker is waited for that takes the place of a lost one."""
 STOPPED = "stopped"
+SUFFIX = re.compile(r"\.\w+")
+"""How the name of a model's file ends."""
 
 
 def check_number(connection: ClusterConnection, n_parts: int) -> None:
@@ -86,7 +90,7 @@ def run_part(job: Mapping[str, Any], sent: Mapping[str, bytes], stop: str) -> di
         (offered / "sent").mkdir(parents=True)
         unpack(sent["fits"], offered / "sent")
         if sent["checkpoint"]:
-            checkpoint.write_bytes(sent["checkpoint"])
+            write_whole(checkpoint, sent["checkpoint"])
         places = {"work": str(work), "folder": str(work), "offered": str(offered), "stages": str(cache_dir() / STAGES)}
         with stop_signal(stop) as stopped:
             child = ChildProcess({**job, **places}, child_environment(), forward)
@@ -142,9 +146,11 @@ def _models(job: Mapping[str, Any], answers: Sequence[Mapping[str, Any]]) -> lis
             raise NlabError(answer["error"])
     if lost := [answer for answer in answers if "model" not in answer]:
         if last := max((answer["checkpoint"] for answer in lost), key=len):
-            (Path(job["work"]) / CHECKPOINT).write_bytes(last)
+            write_whole(Path(job["work"]) / CHECKPOINT, last)
         raise ChildLost(next((answer["lost"] for answer in lost if answer["lost"] != STOPPED), STOPPED))
+    if odd := next((answer["suffix"] for answer in answers if not SUFFIX.fullmatch(answer["suffix"])), None):
+        raise NlabFailure(f"model.workers: a worker sent a model as a file that ends in {odd!r}")
     paths = [Path(job["folder"]) / f"model-{part}{answer['suffix']}" for part, answer in enumerate(answers)]
     for path, answer in zip(paths, answers, strict=True):
-        path.write_bytes(answer["model"])
+        write_whole(path, answer["model"])
     return [str(path) for path in paths]

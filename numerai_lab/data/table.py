@@ -38,6 +38,8 @@ ALIAS, ALIAS_DAYS = "target", 20
 UNKNOWN = "; leave it empty where it is not known"
 SHOWN = 5
 """Most columns that an error lists."""
+NAMED_ELSEWHERE = "scoring.fnc_features, neutralize.features or a variant's features"
+"""Keys of a config that name further feature sets."""
 TARGET_KEYS = ("data.target", "data.auxiliary_targets")
 
 
@@ -102,7 +104,7 @@ class Table:
         """
         known = {name: list(names) for name, names in self.tournament.feature_sets.items()} or groups_of(self.feature_columns)
         known.setdefault("all", self.feature_columns)
-        for name, where in ((self.source.feature_set, "data.feature_set"), *((name, "feature set") for name in also)):
+        for name, where in ((self.source.feature_set, "data.feature_set"), *((name, NAMED_ELSEWHERE) for name in also)):
             if name not in known:
                 raise NlabError(f"{where}: the data has no feature set {name!r}; {nearest(name, known)}")
             if not known[name]:
