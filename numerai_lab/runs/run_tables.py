@@ -41,7 +41,7 @@ OTHER_LINE = re.compile(r"(?m)^(?![A-Za-z \n]|- |\Z)")
 """The beginning of a line by which a text is no sequence of such sections."""
 
 
-def run_tables(runs_dir: Path, wanted: Sequence[str]) -> dict[str, "pl.DataFrame"]:
+def run_tables(runs_dir: Path, wanted: Sequence[str]) -> dict[str, "pa.Table"]:
     """The tables of `TABLES` over all run folders; those that are not wanted are empty, and read no file.
 
     A folder that can't be read is a row of `runs` that says why, and no row of other tables.
@@ -73,11 +73,13 @@ def run_tables(runs_dir: Path, wanted: Sequence[str]) -> dict[str, "pl.DataFrame
     every["runs"] = _typed("runs", rows)
     for name in makers.keys() & {*wanted}:
         every[name] = _typed(name, [row for run in completed for row in makers[name](run)])
-    read = {"scores": scores_of_all(scores), "per_era": per_era_of_all(per_era)}
-    every |= {name: table for name, table in read.items() if table is not None}
+    if (every_score := scores_of_all(scores)) is not None:
+        every["scores"] = every_score
     if "variants" in wanted:
         every["variants"] = _variants(every["scores"], completed)
-    return {name: table if name in (*wanted, "runs") else table.clear() for name, table in every.items()}
+    tables = {name: (table if name in (*wanted, "runs") else table.clear()).to_arrow() for name, table in every.items()}
+    of_eras = per_era_of_all(per_era)
+    return tables if of_eras is None else {**tables, "per_era": of_eras}
 
 
 def _folders(runs_dir: Path) -> Iterator[Path]:

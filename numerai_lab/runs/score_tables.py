@@ -44,7 +44,7 @@ def scores_of_all(texts: Mapping[str, str]) -> "pl.DataFrame | None":
     tables = []
     for header, bodies in by_header.items():
         n_rows = [sum(1 for _ in csv.reader(io.StringIO(rows))) for rows in bodies.values()]
-        tables.append(with_runs(_parsed(f"{header}\n{''.join(bodies.values())}"), dict(zip(bodies, n_rows, strict=True))))
+        tables.append(_with_runs(_parsed(f"{header}\n{''.join(bodies.values())}"), dict(zip(bodies, n_rows, strict=True))))
     return pl.concat(tables, how="diagonal_relaxed") if tables else None
 
 
@@ -53,22 +53,25 @@ def per_era_table(run: RunFiles) -> "pa.Table":
     return run.arrow_table(PER_ERA)
 
 
-def per_era_of_all(tables: Mapping[str, "pa.Table"]) -> "pl.DataFrame | None":
-    """The rows of all runs. tables: run → its per_era.parquet. None without runs."""
+def per_era_of_all(tables: Mapping[str, "pa.Table"]) -> "pa.Table | None":
+    """The rows of all runs, which may be millions. tables: run → its per_era.parquet. None without runs."""
     import polars as pl
     import pyarrow as pa
 
     if not tables:
         return None
-    n_rows = {run: table.num_rows for run, table in tables.items()}
     try:
-        rows = pl.DataFrame(pa.concat_tables(tables.values(), promote_options="permissive"))
+        rows = pa.concat_tables(tables.values(), promote_options="permissive")
     except pa.ArrowException:  # types that have nothing in common
-        rows = pl.concat([pl.DataFrame(table) for table in tables.values()], how="diagonal_relaxed")
-    return with_runs(rows, n_rows)
+        rows = pl.concat([pl.DataFrame(table) for table in tables.values()], how="diagonal_relaxed").to_arrow()
+    place = np.repeat(np.arange(len(tables), dtype=np.int32), [table.num_rows for table in tables.values()])
+    indices = pa.Array.from_buffers(pa.int32(), len(place), [None, pa.py_buffer(place)])  # pa.array imports pandas
+    names = pa.DictionaryArray.from_arrays(indices, pl.Series(list(tables), dtype=pl.String).to_arrow())
+    rows = rows.drop_columns(["run"]) if "run" in rows.column_names else rows
+    return rows.add_column(0, "run", names)
 
 
-def with_runs(table: "pl.DataFrame", n_rows: Mapping[str, int]) -> "pl.DataFrame":
+def _with_runs(table: "pl.DataFrame", n_rows: Mapping[str, int]) -> "pl.DataFrame":
     """The table with the run of each row as first column. n_rows: run → number of its rows, in their order."""
     import polars as pl
 

@@ -29,7 +29,7 @@ def query(sql: str, runs_dir: Path) -> "pl.DataFrame":
     tables = run_tables(runs_dir, wanted)
     with duckdb.connect(config={"enable_external_access": "false"}) as connection:
         for name, table in tables.items():
-            connection.register(name, table.to_arrow())
+            connection.register(name, table)
         connection.execute("SET lock_configuration = true")
         try:
             return _rows(connection, sql)

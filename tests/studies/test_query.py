@@ -36,6 +36,25 @@ def test_variants_and_per_era_agree_with_the_files(runs: Path) -> None:
     assert means["corr"][0] == pytest.approx(row["corr_mean"])
 
 
+def test_tables_of_runs_with_other_columns_and_types_are_joined(runs: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs, tmp_path / "runs")
+    changed, same = (tmp_path / "runs" / f"20260101-00000{n}_run" for n in (0, 1))
+    scores = pl.read_csv(changed / "scores.csv", infer_schema_length=None)
+    scores.with_columns(further=pl.lit(7), notes=pl.lit('two\nlines, "quoted"')).write_csv(changed / "scores.csv")
+    eras = pl.read_parquet(changed / "per_era.parquet")
+    eras.with_columns(pl.col("corr").cast(pl.String), further=pl.lit(True)).write_parquet(changed / "per_era.parquet")
+    found = query("SELECT run, count(further) AS n, min(notes) AS notes FROM scores GROUP BY run ORDER BY run", tmp_path / "runs")
+    assert found["n"].to_list() == [9, 0, 0]
+    assert found["notes"][0] == 'two\nlines, "quoted"'
+    found = query(
+        "SELECT run, count(further) AS n, sum(CAST(corr AS DOUBLE)) AS corr FROM per_era GROUP BY run ORDER BY run",
+        tmp_path / "runs",
+    )
+    assert found["n"].to_list() == [len(eras), 0, 0]
+    sums = [pl.read_parquet(path / "per_era.parquet")["corr"].cast(pl.Float64).sum() for path in (changed, same)]
+    assert found["corr"].to_list()[:2] == pytest.approx(sums)
+
+
 def test_settings_tell_runs_apart_by_the_key_that_differs(runs: Path) -> None:
     sql = "SELECT key FROM settings GROUP BY key HAVING count(DISTINCT value) > 1"
     assert query(sql, runs)["key"].to_list() == ["model.learning_rate"]
