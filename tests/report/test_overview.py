@@ -18,7 +18,7 @@ from numerai_lab.report.overview_text import change_line, counted, overview_line
 from numerai_lab.runs import live_progress
 from numerai_lab.runs.layout import PROGRESS, UNFINISHED
 from numerai_lab.runs.live_progress import LiveProgress, ProgressFile, is_worked_on, read_progress
-from numerai_lab.runs.output_files import note_in_manifest
+from numerai_lab.storage.stamped_json import read_stamped, with_stamp
 from tests.conftest import Quiet, make_config
 from tests.many_runs import make_runs, run_in_progress, tell_progress
 
@@ -89,7 +89,7 @@ def test_a_broken_folder_is_shown_with_its_sentence_and_the_others_as_they_are(n
     breaks(runs / "whatever")
     overview = Overview(runs)
     assert overview.refresh()
-    broken, other = overview.states()
+    other, broken = overview.states()
     assert (broken.status, other.status) == ("broken", "finished")
     assert broken.sentence.startswith(sentence)
     assert "\n" not in broken.sentence
@@ -104,7 +104,7 @@ def test_links_failed_runs_and_what_is_no_run(runs: Path, whole: Path) -> None:
     (runs / "20260203-131313_umap-failed" / "failed.txt").write_text("Traceback …\nValueError: \x1b[31mthe disk\n")
     overview = Overview(runs)
     assert overview.refresh()
-    linked, failed = overview.states()
+    failed, linked = overview.states()
     assert (linked.run, linked.status, linked.sentence[:7]) == ("linked", "broken", "a link;")
     assert (failed.status, failed.sentence) == ("failed", "ValueError: \\u001b[31mthe disk")
     assert failed.started == "2026-02-03T13:13:13+00:00"
@@ -281,7 +281,8 @@ def test_a_folder_that_changes_while_it_is_read_is_read_again(runs: Path, whole:
 
 def test_the_newest_run_is_the_one_that_began_last_whatever_its_folder_is_called(runs: Path, whole: Path) -> None:
     shutil.copytree(whole, runs / "20301231-235959_run")
-    note_in_manifest(runs / "20301231-235959_run", "started", "2026-11-30T01:00:00+02:00")
+    manifest = runs / "20301231-235959_run" / "manifest.json"
+    manifest.write_text(with_stamp({**read_stamped(manifest), "started": "2026-11-30T01:00:00+02:00"}))
     with run_in_progress(runs, "20261129-233000_umap"):
         overview = Overview(runs)
         assert overview.refresh()

@@ -236,11 +236,11 @@ def test_names_that_are_no_text_and_names_of_markup_reach_the_page_as_they_are(t
         page = server.pages.page("/").content.decode()
         assert "a<b>" not in page
         rows = json.loads(server.pages.page("/runs.json").content)["runs"]
-        assert [row["run"] for row in rows] == ["z\\udcff&\\u001b", "a<b>&amp;"]
-        assert [row["quoted"] for row in rows] == ["z%FF%26%1B", quote("a<b>&amp;")]
-        assert [row["status"] for row in rows] == ["broken", "finished"]
-        assert server.pages.page(f"/runs/{rows[0]['quoted']}/report.html").status == HTTPStatus.UNPROCESSABLE_ENTITY
-        assert b"predictions.parquet" in server.pages.page(rows[1]["link"]).content  # made up: without predictions
+        assert [row["run"] for row in rows] == ["a<b>&amp;", "z\\udcff&\\u001b"]
+        assert [row["quoted"] for row in rows] == [quote("a<b>&amp;"), "z%FF%26%1B"]
+        assert [row["status"] for row in rows] == ["finished", "broken"]
+        assert server.pages.page(f"/runs/{rows[1]['quoted']}/report.html").status == HTTPStatus.UNPROCESSABLE_ENTITY
+        assert b"predictions.parquet" in server.pages.page(rows[0]["link"]).content  # made up: without predictions
 
 
 def test_ctrl_c_ends_it_with_exit_code_0(tmp_path: Path) -> None:
