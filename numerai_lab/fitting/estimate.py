@@ -220,7 +220,9 @@ def _disk(task: EstimateInputs, used: set[str]) -> int:
     trainings = task.trainings()
     sizes = [sum(1 + FURTHER_LEAVES * (len(targets) - 1) for targets in of_variant) for of_variant in models.values()]
     saved = round(sum(n * t.model.saved_bytes(t.n_rows, t.n_columns) for n, t in zip(sizes, trainings, strict=True)))
-    kept = n_seeds * (2 + len(task.folds)) * saved  # in the cache and the run
+    learned = [config.generators[name] for name in used]
+    fits = sum(g.saved_bytes(task.n_features) * (n_seeds if g.stochastic else 1) for g in learned)
+    kept = (2 + len(task.folds)) * (n_seeds * saved + fits)  # in the cache and the run
     pages = max(training.model.training_disk_bytes(training.n_rows, training.n_columns) for training in trainings)
     return PAGES_BYTES + columns + task.kept_bytes() * n_seeds + predictions + kept + pages
 

@@ -156,6 +156,10 @@ class Generator(Component):
         """
         return None
 
+    def saved_bytes(self, n_columns: int) -> int:
+        """Estimated bytes on disk of the learned arrays of a fit, where they are many."""
+        return 0
+
     def fitting_bytes(self, n_rows: int, n_columns: int) -> int:
         """Estimated bytes of memory that `fit` takes beyond one era's block, loaded libraries included."""
         return 8 * 8 * n_columns**2  # matrices of features × features, at the end of eigh

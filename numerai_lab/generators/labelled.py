@@ -26,6 +26,9 @@ class Labelled(Generator):
     blocks: int = Field(4, ge=2, le=50, description="cross_fit: blocks of training eras, one fit each and one on all")
     share: float = Field(0.5, gt=0, lt=1, description="early: share of the training eras that it learns from")
 
+    def saved_bytes(self, n_columns: int) -> int:
+        return super().saved_bytes(n_columns) * (self.blocks + 1 if self.scheme == "cross_fit" else 1)
+
     @property
     def fit_scope(self) -> FitScope:
         return FitScope("cross_fit", blocks=self.blocks) if self.scheme == "cross_fit" else FitScope("early", share=self.share)

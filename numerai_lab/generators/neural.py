@@ -4,6 +4,7 @@ No torch at import.
 """
 
 from abc import abstractmethod
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -134,6 +135,13 @@ class TrainedGenerator(NetworkGenerator, Training):
         hidden = [self._shape["hidden"]] * self._shape["n_layers"]
         widths = [n_columns, *hidden, len(self.names_out()), hidden[0], n_columns]  # what decodes has one hidden layer
         return super().fitting_bytes(n_rows, n_columns) + self.network_bytes(n_rows, widths)
+
+    def saved_bytes(self, n_columns: int) -> int:
+        return 4 * sum(before * after for before, after in pairwise(self._saved_widths(n_columns)))
+
+    def _saved_widths(self, n_columns: int) -> list[int]:
+        """The widths of the inputs and of every layer that is kept, in order."""
+        return [n_columns, *[self._shape["hidden"]] * self._shape["n_layers"], len(self.names_out())]
 
     @property
     def untrained(self) -> dict[str, Any] | None:

@@ -84,6 +84,9 @@ class SupervisedAutoencoder(Labelled, TrainedGenerator):
     def comparable(self) -> bool:
         return self.emit == "prediction"
 
+    def _saved_widths(self, n_columns: int) -> list[int]:
+        return [n_columns + self.n_components, *self.hidden, 1]
+
     @property
     def _shape(self) -> dict[str, int]:
         if self.emit == "latent":  # these come from one layer; an encoder has two at least

@@ -156,3 +156,12 @@ def test_a_network_takes_memory_by_its_width_and_its_batches(family: str) -> Non
     small = needed(hidden=32, batch_size=64)
     assert needed(hidden=4096, batch_size=64) - small > 12 * 4 * 4096**2
     assert needed(hidden=4096, batch_size=65_536) - needed(hidden=4096, batch_size=64) > 4 * 65_472 * 4 * 4096
+
+
+def test_what_a_network_learned_takes_disk_in_the_cache_and_in_the_run() -> None:
+    def needed(hidden: int) -> int:
+        generators = {"n": {"kind": "autoencoder", "hidden": hidden, "n_layers": 2, "n_components": 32}}
+        return need(task(generators=generators, seeds=[1, 2], variants={"v": {"features": ["n"]}})).disk_bytes
+
+    weights = [780 * hidden + hidden**2 + 32 * hidden for hidden in (16, 4096)]
+    assert needed(4096) - needed(16) == 2 * 2 * 4 * (weights[1] - weights[0])
