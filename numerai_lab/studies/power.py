@@ -99,7 +99,12 @@ def _of_run(run: Run, block: int) -> tuple[Noise, str]:
     if len(variants) < 2:
         raise NlabError(f"{run.path}: a run of one variant shows no difference; name another with --run")
     members = {name: series_of(table.filter(variant=name), eras, ["corr"])["corr"] for name in variants}
-    return noise_of({**members}, run.manifest["scoring"]["reference"], block), f"the finished run {run.name}"
+    reference = run.manifest["scoring"]["reference"]
+    if reference not in members:
+        raise NlabError(
+            f"{run.path}: its reference {reference!r} is none of its variants; the run is damaged: run its config again"
+        )
+    return noise_of({**members}, reference, block), f"the finished run {run.name}"
 
 
 def _of_pilot(panel: Panel, splits: Splits, block: int) -> tuple[Noise, str]:

@@ -174,6 +174,18 @@ def test_one_odd_run_stops_no_comparison_and_no_list(good: Path, tmp_path: Path,
         assert "other" in said
 
 
+def test_a_reference_that_is_no_variant_is_a_sentence_of_power(
+    good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = Path(shutil.copytree(good, tmp_path / "odd"))
+    facts = read_mapping(odd / MANIFEST)
+    facts.pop(STAMP)
+    (odd / MANIFEST).write_text(with_stamp(changed(facts, ("scoring", "reference"), "nobody")))
+    code, said = outcome(["power", str(good / CONFIG), "--run", str(odd)], capsys)
+    assert code == 2
+    assert "its reference 'nobody' is none of its variants" in said
+
+
 def test_the_schema_takes_what_runs_write_and_names_what_is_wrong(good: Path) -> None:
     facts = read_mapping(good / MANIFEST)
     Manifest.model_validate(facts)
