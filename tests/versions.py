@@ -1,6 +1,7 @@
 """Installs the package under other versions of Python, and tries it there: a tiny run, a DataFrame, a part of the tests.
 
 python tests/versions.py [3.12 3.13]    # those found on PATH or among pyenv's; a line a version, exit code 1 if one fails
+python tests/versions.py --sources      # these versions merely compile the sources, warnings as errors: a second each
 """
 
 import os
@@ -20,19 +21,20 @@ NEEDED = ("pytest>=8.3", "hypothesis>=6.100", "types-pyyaml")
 """Packages of the development extra that these tests import."""
 TESTS = ("tests/core/test_splits.py", "tests/core/test_eras.py", "tests/data/test_ugly_files.py", "tests/test_frames.py")
 TESTS_OF_TORCH = ("tests/core/test_integer_products.py", "tests/models/test_every_model.py")
+COMPILE = "import pathlib; [compile(path.read_bytes(), path, 'exec') for path in pathlib.Path('numerai_lab').rglob('*.py')]"
 RUN = ("configs/quickstart.yaml", "--set", "data.size=tiny", "--set", "model.n_estimators=20")
 
 
 def main() -> int:
-    failed = 0
-    for version in sys.argv[1:] or VERSIONS:
+    failed, sources = 0, sys.argv[1:] == ["--sources"]
+    for version in VERSIONS if sources else sys.argv[1:] or VERSIONS:
         python = interpreter(version)
         if python is None:
             print(f"Python {version}: not here")
             continue
         start = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="nlab-versions-") as folder:
-            broken = tried(python, Path(folder))
+            broken = compiled(python) if sources else tried(python, Path(folder))
         print(f"Python {version}: {broken or 'works'} ({time.monotonic() - start:.0f} s)", flush=True)
         failed += bool(broken)
     return 1 if failed else 0
@@ -48,6 +50,12 @@ def interpreter(version: str) -> str | None:
         if asked.returncode == 0 and asked.stdout.strip() == version:
             return path
     return None
+
+
+def compiled(python: str) -> str:
+    """What keeps the sources from being compiled; empty where nothing does."""
+    done = subprocess.run([python, "-W", "error", "-c", COMPILE], cwd=ROOT, capture_output=True, text=True, check=False)
+    return "" if done.returncode == 0 else done.stderr.strip().splitlines()[-1]
 
 
 def transcript() -> str:
