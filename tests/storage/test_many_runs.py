@@ -14,7 +14,7 @@ from numerai_lab.storage.cleanup import damaged_items, orphans, prune
 from numerai_lab.storage.stage_cache import STAGES
 from tests import soak
 from tests.conftest import Quiet, make_config
-from tests.storage.test_bounded_resources import resources
+from tests.storage.test_resources import resources
 
 N_RUNS = 500
 
