@@ -13,7 +13,7 @@ $(shell rm -f $(VENV)/.installed $(VENV)/.installed-dev)
 endif
 MAKE_VENV = @test "$$($(VENV_VERSION))" = "$(ASKED)" || { rm -rf $(VENV) && $(PYTHON) -m venv $(VENV); }
 
-.PHONY: run test check bench bench-scoring bench-busy bench-estimates bench-cluster bench-umap bench-umap-full bench-full bench-full-mlp bench-wide bench-embeddings same-predictions audit methods controls controls-faults soak resources simulate calibrate versions docs docs-pages clean
+.PHONY: run test test-slow check bench bench-scoring bench-busy bench-estimates bench-cluster bench-umap bench-umap-full bench-full bench-full-mlp bench-wide bench-embeddings same-predictions audit methods controls controls-faults soak resources simulate calibrate versions docs docs-pages clean
 
 run: $(VENV)/.installed
 	$(NLAB) run configs/quickstart.yaml
@@ -21,6 +21,10 @@ run: $(VENV)/.installed
 # WORKERS: processes that share the tests, each with one thread.
 test: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal
+
+# Tests that take a quarter of a minute or more each, which `make test` leaves out: some ten minutes.
+test-slow: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal -m slow
 
 check: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .

@@ -33,7 +33,9 @@ def start(
     return process
 
 
-def _command(arguments: list[str], said: Path, cwd: Path, environment: dict[str, str], before: Callable[[], None] | None) -> None:
+def _command(
+    arguments: list[str], said: Path, cwd: Path, environment: dict[str, str], before: Callable[[], None] | None = None
+) -> None:
     from numerai_lab.cli.app import main
 
     for descriptor, name in ((1, "stdout"), (2, "stderr")):

@@ -115,7 +115,7 @@ def test_garbage_in_validation_targets_changes_no_column_and_no_prediction(
     np.testing.assert_array_equal(clean[1], dirty[1])
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", [pytest.param(kind, marks=[pytest.mark.slow] * (kind == "tabm")) for kind in MODELS])
 def test_garbage_in_validation_targets_changes_no_models_predictions(tmp_path: Path, model: str) -> None:
     panel = make_panel()
     config = make_config(model=quick(model), augmenters={name: quick(name) for name in AUGMENTERS})

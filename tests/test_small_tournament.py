@@ -59,6 +59,7 @@ def standard_error(scores: np.ndarray) -> float:
     return float(scores.std() / np.sqrt(len(scores) / 4))
 
 
+@pytest.mark.slow
 def test_xgboost_is_clearly_above_0_and_below_what_the_truth_allows(small: Loaded, splits: Splits, space: Scratch) -> None:
     scores = corr_by_era(small.panel, splits, splits.scored, small.panel, space)
     best = attainable(SMALL, small.panel, splits.scored)
@@ -66,12 +67,14 @@ def test_xgboost_is_clearly_above_0_and_below_what_the_truth_allows(small: Loade
     assert scores.mean() < best.mean()
 
 
+@pytest.mark.slow
 def test_later_eras_of_the_default_world_are_harder_by_the_truth() -> None:
     default = Synthetic(size="small")
     corr = attainable(default, load(default).panel, tuple(range(1, 197)))
     assert corr[98:].mean() < 0.9 * corr[:98].mean()
 
 
+@pytest.mark.slow
 def test_with_targets_shuffled_within_training_eras_nothing_is_found(small: Loaded, splits: Splits, space: Scratch) -> None:
     panel = small.panel
     assert panel.target is not None

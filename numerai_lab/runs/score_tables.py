@@ -84,9 +84,10 @@ def _parsed(text: str) -> "pl.DataFrame":
     """The table in the text of a CSV; where a column can't be parsed, all columns are text."""
     import polars as pl
 
+    content = text.encode()
     names = next(csv.reader([text.partition("\n")[0]]), [])
     texts = {name: pl.String for name in TEXTS if name in names}
     try:
-        return pl.read_csv(text.encode(), infer_schema_length=None, schema_overrides=texts)
+        return pl.read_csv(content, infer_schema_length=None, schema_overrides=texts)
     except pl.exceptions.PolarsError:
-        return pl.read_csv(text.encode(), infer_schema=False)
+        return pl.read_csv(content, infer_schema=False)

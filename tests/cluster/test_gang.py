@@ -161,6 +161,7 @@ def dying_config(folder: Path, variants: dict[str, str]) -> Config:
 
 
 @pytest.mark.usefixtures("dying")
+@pytest.mark.slow
 def test_after_a_part_died_or_stopped_all_begin_again_and_the_trees_are_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

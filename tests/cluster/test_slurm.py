@@ -66,6 +66,7 @@ def test_settings_that_slurm_jobs_do_not_have_are_refused(
         pass
 
 
+@pytest.mark.slow
 def test_a_lost_scheduler_is_a_sentence_and_ends_its_trials(tmp_path: Path) -> None:
     plugin, config, file = tmp_path / "faulty.py", tmp_path / "c.yaml", tmp_path / "scheduler.json"
     plugin.write_text(TEXT)

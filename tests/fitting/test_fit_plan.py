@@ -257,6 +257,7 @@ def test_folds_of_cross_validation_have_cross_fits_of_their_own(tmp_path: Path) 
     assert np.isfinite(train_and_predict(context, generators).values).all()
 
 
+@pytest.mark.slow
 def test_the_audit_passes_an_honest_generator_and_names_one_that_peeks() -> None:
     config = config_of(Memory(blocks=2), splits={"train": "1-30"}, variants={"raw+g": {"features": ["raw", "g"]}})
     config.generators["peeking"] = PeekingAtLabels(blocks=2)

@@ -133,6 +133,7 @@ def test_poison_in_the_holdout_changes_no_byte_of_a_run_or_a_look_at_it(folder: 
 
 
 @pytest.mark.parametrize("poison", [poison_targets, poison_features])
+@pytest.mark.slow
 def test_poison_in_the_holdout_changes_no_number_of_an_audit(folder: Path, poison: Poison) -> None:
     small = config(folder, augmenters={}, variants={"baseline": {}, "pca": {"features": ["raw", "pca"]}}, cv=None)
     before = audit(small, Quiet()).rows()

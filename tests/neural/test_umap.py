@@ -83,6 +83,7 @@ def test_the_gradient_is_finite_where_rows_coincide() -> None:
     assert math.isfinite(push.item())
 
 
+@pytest.mark.slow
 def test_of_many_points_most_neighbours_are_found_in_less_time(monkeypatch: pytest.MonkeyPatch) -> None:
     points = torch.randn(3000, 8, generator=torch.Generator().manual_seed(0))
     exact, squared = neighbours(points, 15)

@@ -41,6 +41,7 @@ def whole(place: Path) -> Path:
     return run
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_with_its_plugin_alone_and_opens_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calm, environment = folder(tmp_path / "calm")
     done = nlab("run", "mine.yaml", "--plugin", "mine.py", cwd=calm, **environment)

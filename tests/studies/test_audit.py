@@ -47,6 +47,7 @@ def test_an_honest_config_passes_every_check() -> None:
     assert {check.subject for check in report.checks} >= {"baseline", "raw+pca", "cutout", "blend", "neutral", "pca", "factors"}
 
 
+@pytest.mark.slow
 def test_a_generator_that_reads_targets_off_the_disk_fails() -> None:
     failed = failures(audit(config_with(Peeking(n_components=3)), Quiet()))
     assert f"{IN_TRAINING['a generator that reads targets off the disk']}: raw+g" in failed
@@ -59,6 +60,7 @@ def test_a_generator_that_learns_from_more_eras_than_it_says_fails() -> None:
     assert failed == {"columns of training eras do not change with validation features: g"}
 
 
+@pytest.mark.slow
 def test_a_generator_that_remembers_an_earlier_trial_in_its_module_fails() -> None:
     failed = failures(audit(config_with(Remembering(n_components=3)), Quiet()))
     assert failed == {f"{COLUMNS}: g"}
@@ -94,7 +96,13 @@ FOLDS = IN_TRAINING["a fold that learns from its block or next to it"]
 
 
 @pytest.mark.parametrize(
-    ("scheme", "leak"), [("blocked", "none"), ("blocked", "neighbour"), ("expanding", "none"), ("expanding", "block")]
+    ("scheme", "leak"),
+    [
+        ("blocked", "none"),
+        pytest.param("blocked", "neighbour", marks=pytest.mark.slow),
+        ("expanding", "none"),
+        ("expanding", "block"),
+    ],
 )
 def test_a_fold_that_learns_from_what_it_predicts_or_from_a_neighbour_fails(
     monkeypatch: pytest.MonkeyPatch, scheme: str, leak: str
@@ -119,6 +127,7 @@ def test_a_lowered_embargo_of_folds_fails() -> None:
     assert failures(audit(config, Quiet())) == {"embargo covers the horizon: cv"}
 
 
+@pytest.mark.slow
 def test_a_generator_that_counts_rows_in_the_order_of_their_targets_fails(tiny: Loaded, tmp_path: Path) -> None:
     panel = tiny.panel
     assert panel.target is not None

@@ -76,6 +76,7 @@ def test_what_weighs_rows_is_left_out_by_name_where_the_model_takes_no_weights(t
     assert not weighers_left_out(make_config(augmenters={"late": {"kind": "recency"}}))
 
 
+@pytest.mark.slow
 def test_methods_in_several_worlds_have_the_mean_of_their_changes_and_an_interval_for_worlds_like_these(tmp_path: Path) -> None:
     config = make_config(name="each", generators={"few": {"kind": "group_stats"}})
     trials = list(run_over_worlds(config, MethodPlan(tmp_path, only=("few", "cutout")), print, 2))

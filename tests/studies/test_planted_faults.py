@@ -29,6 +29,7 @@ def outcome(folder: Path, worlds: list[str], *only: str) -> str:
     return ""
 
 
+@pytest.mark.slow
 def test_methods_that_are_whole_pass_their_controls(configs: Path) -> None:
     assert outcome(configs, ["clusters", "steady"]) == ""
 
@@ -40,6 +41,7 @@ def test_an_augmenter_that_returns_its_input_misses_its_control(configs: Path, m
     assert "steady gmm_targets: better than baseline and placebo" in failure
 
 
+@pytest.mark.slow
 def test_a_generator_whose_columns_are_shuffled_between_rows_misses_its_control(
     configs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -55,6 +57,7 @@ def test_a_generator_whose_columns_are_shuffled_between_rows_misses_its_control(
     assert "clusters raw+factor_analysis: better than placebo" in failure
 
 
+@pytest.mark.slow
 def test_an_encoder_that_is_never_trained_misses_its_control(configs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Autoencoder, "_train", lambda *_: None)
     failure = outcome(configs, ["clusters"], "autoencoder")

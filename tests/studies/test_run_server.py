@@ -29,6 +29,16 @@ from tests.report.browser import Page
 OWN, STRANGER, DAMAGED = "20250101-000000_own", "20250102-000000_stranger", "20250103-000000_damaged"
 
 
+@pytest.fixture(autouse=True)
+def left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The browser leaves the page, which would go on asking a server that is no more."""
+    yield
+    if "browser" in request.fixturenames:
+        browser: Page = request.getfixturevalue("browser")
+        browser.driver.get("about:blank")
+        _ = browser.complaints(), browser.requests()  # forgotten
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Own run, run of a stranger, two made-up ones, one that is damaged, and a link that leads out."""
@@ -277,6 +287,7 @@ def test_the_page_follows_a_run_while_it_goes_on(
     progress = {"stage": "fit umap@0", "share": 0.5, "done": 3, "stages": 12, "seconds": 60.0}
     with run_in_progress(runs, "20261130-020000_umap", **progress) as folder:
         browser.visit(address)
+        browser.until("document.querySelector('#cards progress')")
         assert browser.js("document.querySelector('#cards progress').value") == 0.25
         assert browser.js(TEXT.format("#cards p")) == "25 %, 3 of 12 stages, 60 s so far, time left not known yet"
         assert browser.js(TEXT.format("#cards .faint")) == "now fit umap@0, 50 %"

@@ -84,7 +84,6 @@ def test_every_generator_predicts_as_in_the_run(tmp_path: Path) -> None:
     assert refused_or_equal(done, path) == {*plain, *of_all} - kept
 
 
-@pytest.mark.slow
 def test_every_model_predicts_as_in_the_run(tmp_path: Path) -> None:
     plain: dict[str, Any] = {kind: {"features": ["raw", "pca"], "model": quick(kind)} for kind in MODELS}
     plain["two"] = {"targets": ["target", "target_cyrusd_20"], "features": ["pca"]}
