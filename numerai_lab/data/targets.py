@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from numerai_lab.core.errors import NlabError, nearest
+from numerai_lab.core.formatting import listed
 
 HORIZONS = (20, 60)
 """Business days at the end of the tournament's target names."""
@@ -40,6 +41,5 @@ def targets_there(name: str, columns: Sequence[str]) -> str:
     if len(targets) < 2:
         return f"its only target is {targets[0]!r}" if targets else ""
     close = nearest(name, targets)
-    more = f" and {len(targets) - 10} more" if len(targets) > 10 else ""
-    listed = f"its targets are {', '.join(targets[:10])}{more}"
-    return f"{close} {listed}" if close.startswith("did") else listed
+    there = f"its targets are {listed(targets)}"
+    return f"{close} {there}" if close.startswith("did") else there

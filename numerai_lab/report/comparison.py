@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from numerai_lab.config.placebos import Placebos
 from numerai_lab.core.errors import NlabError, nearest
+from numerai_lab.core.formatting import listed
 from numerai_lab.fitting.fingerprint import FINGERPRINT, differences
 from numerai_lab.metrics import METRICS
 from numerai_lab.metrics.changes import DELTAS, KINDS, VERDICT_COLUMNS, changes, series_of, typed
@@ -54,7 +55,7 @@ class Comparison:
     def foreign(self) -> str:
         """A line that names the runs that this installation did not write; empty without such runs."""
         names = [run.name for group in self.groups for run in group.members if not run.own]
-        return f"from elsewhere, this installation did not write them: {', '.join(names)}" if names else ""
+        return f"from elsewhere, this installation did not write them: {listed(names)}" if names else ""
 
 
 def compare(
@@ -115,7 +116,7 @@ def _other_code(runs: Sequence[Run]) -> Iterator[str]:
         for kind, message in differences(known[0].manifest[FINGERPRINT], run.manifest[FINGERPRINT]).items():
             yield f"{known[0].name} and {run.name} were computed by other {kind}: {message}"
     if older and len(runs) > 1:
-        yield f"older runs don't record code and libraries, so that these can't be compared: {', '.join(older)}"
+        yield f"older runs don't record code and libraries, so that these can't be compared: {listed(older)}"
 
 
 def _ranked(runs: Sequence[Run], sort: str, reference: str | None, split: str, only: str | None) -> Group:

@@ -11,6 +11,7 @@ from numerai_lab.core.arrays import Array, Float64, Int64
 from numerai_lab.core.era_ranges import span_text
 from numerai_lab.core.eras import LIVE, era_label
 from numerai_lab.core.errors import NlabError, nearest
+from numerai_lab.core.formatting import listed
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.splits import Splits, all_scored, names_no_training
 from numerai_lab.data.extras import RowIndex, find_rows, model_columns, numbered
@@ -87,7 +88,7 @@ def score_predictions(path: Path, config: Config, display: ProgressDisplay, comp
     rows, notes = _joined(path, frame, panel, version)
     notes += [*of_splits, *_held_out(rows, panel, splits)]
     if left_out:
-        notes.append(f"columns that are no predictions: {', '.join(left_out[:8])}{_more(left_out, 8)}")
+        notes.append(f"columns that are no predictions: {listed(left_out, 8)}")
     scored, values = _on_scored_eras(path, frame.select(names).to_numpy(), rows, panel, splits)
     scoring = scoring_of(config, loaded, reference or names[0])
     columns = tuple(Column(name, 0) for name in names)
@@ -220,11 +221,6 @@ def _on_scored_eras(path: Path, given: Float64, rows: Int64, panel: Panel, split
     if not scored_splits.scored:
         raise NlabError(f"{path}: no era of val1 or val2 has predictions; its eras may be training ones (see splits.train)")
     return scored_splits, values
-
-
-def _more(names: list[str], n_shown: int) -> str:
-    """` and 3 more` when some names are not shown, else nothing."""
-    return f" and {len(names) - n_shown} more" if len(names) > n_shown else ""
 
 
 def _complete(values: Float64) -> Array:
