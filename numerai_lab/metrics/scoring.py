@@ -180,7 +180,7 @@ def _extra(panel: Panel, name: str | None, place: slice, rows: slice | Array) ->
 
 def split_names(table: "pl.DataFrame") -> dict[str, tuple[str, ...]]:
     """The splits of a score table by name, each with the splits of the per-era table that it covers."""
-    present = set(table["split"].unique().to_list())
+    present = {*table["split"].to_list()}
     numbered = {prefix: tuple(sorted(name for name in present if name.startswith(prefix))) for prefix in (FOLD, STEP)}
     known = {**SPLITS, HOLDOUT: (HOLDOUT,), **numbered}
     return {name: parts for name, parts in known.items() if present.intersection(parts)}

@@ -127,7 +127,7 @@ def _ranked(runs: Sequence[Run], sort: str, reference: str | None, split: str, o
     if base_run is None or variant not in base_run.scores["variant"].to_list():
         known = [f"{run.name}/{name}" for run in runs for name in run.scores["variant"].unique(maintain_order=True).to_list()]
         raise NlabError(f"--reference: no variant {base_name!r} among these runs; {nearest(base_name, known)}")
-    splits = dict.fromkeys(name for run in runs for name in run.scores["split"].unique(maintain_order=True).to_list())
+    splits = dict.fromkeys(name for run in runs for name in run.scores["split"].to_list())
     if split not in splits:
         raise NlabError(f"--split: no split {split!r} in {first.name}; {nearest(split, splits)}")
     table = _with_changes(runs, (base_run.name, variant), only)
@@ -149,8 +149,10 @@ def _with_changes(runs: Sequence[Run], reference: tuple[str, str], only: str | N
     changed = []
     needed = (name if (window := METRICS[name].window) is None else window[0] for name, _ in DELTAS)
     tested = list(dict.fromkeys(needed))
-    taken = [pl.col("split", "variant", "seed", "era"), pl.col(tested).cast(pl.Float64)]
-    per_era = pl.concat([run.per_era.select(pl.lit(run.name).alias("run"), *taken) for run in runs], how="vertical_relaxed")
+    taken = ["split", "variant", "seed", "era", *tested]
+    names = pl.Series("run", [run.name for run in runs for _ in range(len(run.per_era))])
+    per_era = pl.concat([run.per_era[taken] for run in runs], how="vertical_relaxed")
+    per_era = per_era.select(names, pl.col("split", "variant", "seed", "era"), pl.col(tested).cast(pl.Float64))
     placebos = _placebos(runs)
     for split, parts in split_names(per_era).items():
         if only not in (None, split):

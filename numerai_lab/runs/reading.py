@@ -251,7 +251,7 @@ def _check_tables(scores: "pl.DataFrame", eras: "pl.DataFrame") -> None:
     for table, name in itertools.product((scores, eras), ("variant", "split")):
         if table[name].dtype != pl.String or table[name].has_nulls():
             raise ValueError(f"column {name} holds no names")
-        if any(len(text) > LONGEST_NAME or printable(text) != text for text in table[name].unique()):
+        if any(len(text) > LONGEST_NAME or printable(text) != text for text in {*table[name].to_list()}):
             raise ValueError(f"column {name} holds what is no name")
     for table in (scores, eras):
         for name, dtype in table.schema.items():
