@@ -63,7 +63,7 @@ def cluster(keys: Path, tmp_path: Path) -> Iterator[str]:
     start = [sys.executable, "-m", "numerai_lab", "cluster"]
     processes = [subprocess.Popen([*start, "scheduler", "--keys", str(keys), "--port", "0", "--file", str(file)], **QUIET)]
     try:
-        wait_until(file.is_file)
+        wait_until(lambda: file.is_file() and file.read_text().rstrip().endswith("}"))  # written whole
         address = place_of(str(file)).address
         rows = table(list(range(1, 61)))
         for name, data in (("same", rows), ("other", rows.head(-1))):

@@ -76,7 +76,7 @@ def test_a_lost_scheduler_is_a_sentence_and_ends_its_trials(tmp_path: Path) -> N
     scheduler = subprocess.Popen([*start, "scheduler", "--port", "0", "--file", str(file)], **quiet)
     worker = None
     try:
-        wait_until(file.is_file)
+        wait_until(lambda: file.is_file() and file.read_text().rstrip().endswith("}"))  # written whole
         address = place_of(str(file)).address
         worker = subprocess.Popen([*start, "worker", address, "--threads", "1"], **quiet)
         mark = tmp_path / "fault-endless"
