@@ -94,6 +94,12 @@ def test_every_choice_of_eras_that_a_generator_offers_is_one_that_is_known(kind:
         assert scope.labelled is generator.uses_labels
 
 
+@pytest.mark.parametrize(("fit_on", "seen"), [("train", SPLITS.train), ("all", (*SPLITS.train, *SPLITS.validation))])
+def test_a_plain_generator_sees_the_training_eras_or_all_as_it_says(fit_on: str, seen: tuple[int, ...]) -> None:
+    (part,) = generator_fits(component("pca", fit_on=fit_on), SPLITS, "g")
+    assert (part.fitted_on, part.serves) == (seen, (*SPLITS.train, *SPLITS.validation))
+
+
 def test_an_early_fit_leaves_models_what_follows_the_purge() -> None:
     early = Memory(scheme="early", share=0.4)
     (part,) = generator_fits(early, SPLITS, "g")

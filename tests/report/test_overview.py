@@ -226,8 +226,9 @@ def test_a_run_writes_how_far_it_is_and_leaves_nothing_of_it(runs: Path, monkeyp
     assert only(Overview(runs)).status == "finished"
 
 
-def test_a_full_disk_ends_no_run_for_its_progress(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_ends_no_run_for_its_progress(tmp_path: Path) -> None:
     ProgressFile(tmp_path / "missing").write()
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_lines_fit_and_say_how_many_are_left_out(runs: Path, whole: Path) -> None:
