@@ -81,8 +81,10 @@ def test_frames_of_pandas_and_polars_hold_the_same_and_are_written_once() -> Non
         (lambda frame: frame.reset_index(drop=True), "data.id_column: the DataFrame has no column 'id'"),
         (lambda frame: frame.to_numpy(), "data: ndarray is no table; wanted a DataFrame of pandas or polars"),
         (lambda frame: frame.assign(feature_0=[object()] * len(frame)), "the DataFrame can't be read as a table"),
+        (lambda frame: frame.assign(era=pd.PeriodIndex(["2020-01-03"] * len(frame), freq="W")), "'era' holds periods of pandas"),
+        (lambda frame: frame.set_index(pd.PeriodIndex(["2020-01-03"] * len(frame), freq="W", name="era")), "'era' holds periods"),
     ],
-    ids=["no era", "no bin", "no id", "an array", "objects"],
+    ids=["no era", "no bin", "no id", "an array", "objects", "periods", "an index of periods"],
 )
 def test_dataframes_are_refused_as_files_are(tmp_path: Path, change: Any, message: str) -> None:
     with pytest.raises(NlabError) as caught:

@@ -51,10 +51,22 @@ def write_frame(frame: "pd.DataFrame | pl.DataFrame", path: Path, argument: str)
 
     if not isinstance(frame, pd.DataFrame | pl.DataFrame):
         raise NlabError(f"{argument}: {type(frame).__name__} is no table; wanted a DataFrame of pandas or polars")
+    if isinstance(frame, pd.DataFrame):
+        _refuse_periods(frame, argument)
     try:
         frame.write_parquet(path) if isinstance(frame, pl.DataFrame) else frame.to_parquet(path)
     except (pa.ArrowException, pl.exceptions.PolarsError, ValueError, TypeError) as error:
         raise NlabError(f"the DataFrame can't be read as a table ({str(error).splitlines()[0]})") from error
+
+
+def _refuse_periods(frame: "pd.DataFrame", argument: str) -> None:
+    """Raises NlabError for a column or an index of periods, which only pandas reads from parquet."""
+    import pandas as pd
+
+    index = {name: frame.index.get_level_values(i).dtype for i, name in enumerate(frame.index.names)}
+    for name, dtype in [*frame.dtypes.items(), *index.items()]:
+        if isinstance(dtype, pd.PeriodDtype):
+            raise NlabError(f"{argument}: {name!r} holds periods of pandas; take their last days: .dt.end_time of a column")
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import numpy as np
 from numerai_lab.core.arrays import Float32
 from numerai_lab.core.eras import EraError, EraNumbers, era_label, era_number, number_eras
 from numerai_lab.core.errors import NlabError, nearest
+from numerai_lab.core.formatting import listed
 from numerai_lab.data.features import groups_of, refuse_other_columns
 from numerai_lab.data.rows import Rows, rows_in_order
 from numerai_lab.data.scan import (
@@ -123,9 +124,9 @@ class Table:
         """That no column is a feature, and what the columns are."""
         known = (self.id_column, self.source.era_column, self.source.target)
         columns = [column for column in self.schema if column not in known]
-        listed = f"{', '.join(columns[:SHOWN])}{' …' * (len(columns) > SHOWN)}" or "none but id, era and target"
+        there = listed(columns, SHOWN) or "none but id, era and target"
         prefix = self.source.feature_prefix
-        return f"no column begins with {prefix!r}; set data.feature_prefix to how features begin (columns: {listed})"
+        return f"no column begins with {prefix!r}; set data.feature_prefix to how features begin (columns: {there})"
 
     def _refuse_other_columns(self, feature_set: str, names: Sequence[str]) -> None:
         """Raises NlabError where a feature set holds a target, an id, or another model's predictions."""
