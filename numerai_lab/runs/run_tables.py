@@ -46,7 +46,6 @@ def run_tables(runs_dir: Path, wanted: Sequence[str]) -> dict[str, "pa.Table"]:
 
     A folder that can't be read is a row of `runs` that says why, and no row of other tables.
     """
-
     folders = list(_folders(runs_dir))
     makers: dict[str, Callable[[RunFiles], Iterator[dict[str, Any]]]] = {
         "settings": _settings,
