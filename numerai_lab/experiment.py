@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from numerai_lab.config.installed import refuse_absent
-from numerai_lab.config.placebos import Placebos, placebos_of, unequal
+from numerai_lab.config.placebos import placebos_of, unequal
 from numerai_lab.config.schema import Config
+from numerai_lab.core.placebo_pairs import Placebos
 from numerai_lab.core.shared_matrix import SharedMatrix
 from numerai_lab.core.splits import Splits
 from numerai_lab.data.reader import Loaded
 from numerai_lab.fitting.estimate import EstimateInputs, need, refuse_too_much
-from numerai_lab.fitting.fingerprint import FINGERPRINT, fingerprint
+from numerai_lab.fitting.fingerprint import fingerprint
 from numerai_lab.fitting.fit_plan import FitPlan, seen_by
 from numerai_lab.fitting.gang import local_parts
 from numerai_lab.fitting.holdout import load_sealed
@@ -29,15 +30,17 @@ from numerai_lab.fitting.run_facts import run_facts, unlearned_targets
 from numerai_lab.fitting.run_progress import RunProgress, Speeds, WatchedDisplay
 from numerai_lab.fitting.scoring_terms import scoring_of
 from numerai_lab.fitting.truth import beside_truth_of_data
-from numerai_lab.fitting.variant_facts import VariantFacts, variant_facts, with_seconds
+from numerai_lab.fitting.variant_facts import variant_facts, with_seconds
 from numerai_lab.fitting.variants import check_methods, fit_generators, resolved_config, train_and_predict
 from numerai_lab.fitting.workload import REALISM, REPORT, SCORE, planned_stages
 from numerai_lab.metrics.scoring import Predictions, Scoring, check_rows, covered, per_era, score_table, too_wide_for_fnc
 from numerai_lab.report.page import write_report
 from numerai_lab.report.realism import write_realism
+from numerai_lab.runs.fingerprints import FINGERPRINT
 from numerai_lab.runs.layout import CONFIG, PER_ERA, PORTABLE, PREDICTIONS, SCORES
 from numerai_lab.runs.live_progress import ProgressFile, live_progress
 from numerai_lab.runs.reading import Run, read_run
+from numerai_lab.runs.variant_facts import VariantFacts
 from numerai_lab.runs.writing import RunFolder, new_run
 from numerai_lab.storage.folders import cache_dir
 from numerai_lab.storage.machine import free_memory

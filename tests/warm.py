@@ -9,7 +9,7 @@ os.environ["NUMBA_THREADING_LAYER"] = "workqueue"  # the one whose processes may
 import numpy as np
 import umap
 
-LIBRARIES = ("arch.bootstrap", "lightgbm", "matplotlib.figure", "polars", "pyarrow.parquet", "pytest", "scipy.stats", "torch")
+LIBRARIES = ("lightgbm", "matplotlib.figure", "polars", "pyarrow.parquet", "pytest", "scipy.stats", "torch")
 
 for name in (
     *LIBRARIES,

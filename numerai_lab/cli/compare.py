@@ -40,7 +40,7 @@ def compare(
     from numerai_lab.report.differing import with_config
 
     in_terminal = table_format == "table" and out is None
-    comparison = compare_runs(runs, sort, reference, split or "val", every_split=not in_terminal or html is not None)
+    comparison = compare_runs(runs, sort, reference, split or "val", brief=in_terminal and html is None)
     for line in (*comparison.skipped, *comparison.differences, *filter(None, [comparison.foreign])):
         say(line)
     if html is not None:

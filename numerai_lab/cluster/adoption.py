@@ -9,7 +9,8 @@ from numerai_lab.cluster.packing import unpack
 from numerai_lab.config.schema import Config
 from numerai_lab.config.yaml_file import parse_yaml
 from numerai_lab.core.errors import NlabError, NlabFailure
-from numerai_lab.fitting.fingerprint import fingerprint, mismatch
+from numerai_lab.fitting.fingerprint import fingerprint
+from numerai_lab.runs.fingerprints import mismatch
 from numerai_lab.runs.layout import CONFIG, LOG, MANIFEST
 from numerai_lab.runs.output_files import trusted
 from numerai_lab.runs.reading import FILES, Run, asked_config, damaged_run, read_run

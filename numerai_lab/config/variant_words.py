@@ -1,9 +1,8 @@
 """What a variant is, in words: `raw features and 12 principal components`."""
 
-from collections.abc import Iterable
-
 from numerai_lab.config.default_variants import RAW
 from numerai_lab.config.schema import Config
+from numerai_lab.core.formatting import joined
 
 
 def variant_words(config: Config, name: str) -> str:
@@ -55,9 +54,3 @@ def _by_model(config: Config, name: str) -> str:
     own = config.variants[name].model
     named = own is not None or (name == config.reference and config.variants[name].ensemble is None)
     return f"by {config.model_of(name).in_words}" if named else ""
-
-
-def joined(words: Iterable[str]) -> str:
-    """`a`, `a and b`, or `a, b and c`."""
-    *first, last = [*words] or [""]
-    return f"{', '.join(first)} and {last}" if first else last

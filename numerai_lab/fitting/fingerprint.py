@@ -1,9 +1,7 @@
 """The code and libraries that computed a run. Runs that differ in them need not agree."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from numerai_lab.augmenters import Augmenter
 from numerai_lab.config.schema import Config
@@ -27,10 +25,7 @@ from numerai_lab.models import Model
 from numerai_lab.storage.code_version import code_version, library_versions, source_version
 from numerai_lab.target_transforms import TargetTransform
 
-FINGERPRINT = "fingerprint"
-"""Its key in the manifest."""
 TRAINING = (fit_plan, fitted, feature_selection, materialized, training_stream, folds, splits)
-UNKNOWN = "older: it does not record the code and libraries that computed it"
 
 
 def fingerprint(config: Config) -> dict[str, dict[str, str]]:
@@ -43,26 +38,6 @@ def fingerprint(config: Config) -> dict[str, dict[str, str]]:
         "code": code,
         "libraries": library_versions(*(source for sources in parts.values() for source in sources)),
     }
-
-
-def differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, str]:
-    """By kind (code, libraries), what differs between two fingerprints, of components that both have."""
-    reasons = {}
-    for kind in ("code", "libraries"):
-        own, other = mine.get(kind, {}), theirs.get(kind, {})
-        names = [name for name in own if name in other and own[name] != other[name]]
-        changed = [f"{name} {own[name]} against {other[name]}" if kind == "libraries" else name for name in names]
-        if changed:
-            reasons[kind] = ", ".join(changed)
-    return reasons
-
-
-def mismatch(manifest: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Why a finished run is not what a run with the fingerprint `now` would give; empty where it is."""
-    recorded = manifest.get(FINGERPRINT)
-    if not isinstance(recorded, Mapping):
-        return UNKNOWN
-    return "; ".join(f"other {kind}: {names}" for kind, names in differences(recorded, now).items())
 
 
 def _parts(config: Config) -> dict[str, tuple[type | ModuleType, ...]]:

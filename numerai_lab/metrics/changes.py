@@ -1,6 +1,7 @@
 """Changes against the reference and their uncertainty, for a run's table and for `nlab compare`."""
 
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -42,6 +43,15 @@ Pair = tuple[Float64, Float64]
 Key = TypeVar("Key", bound=Hashable)
 
 
+@dataclass(frozen=True)
+class Judging:
+    """How changes are judged. block: mean block of the bootstrap, eras; statistics: mean corr and others of `DELTAS`."""
+
+    block: int
+    smallest_effect: float = SMALLEST_EFFECT
+    statistics: Sequence[tuple[str, str]] = DELTAS
+
+
 def series_of(table: "pl.DataFrame", eras: Sequence[int], names: Iterable[str] = ERA_METRICS) -> dict[str, Float64]:
     """Scores of one variant's rows of a per-era table: seeds × eras, by those of the metrics that the table has."""
     seeds = np.unique(table["seed"].to_numpy())
@@ -57,8 +67,7 @@ def series_of(table: "pl.DataFrame", eras: Sequence[int], names: Iterable[str] =
 def changes(
     members: Mapping[Key, Series],
     reference: Key,
-    block: int,
-    smallest_effect: float = SMALLEST_EFFECT,
+    judging: Judging,
     placebos: Mapping[str, Mapping[Key, Key]] | None = None,
     compared: Collection[Key] | None = None,
 ) -> dict[Key, dict[str, object]]:
@@ -72,20 +81,20 @@ def changes(
     all others; only they form the family.
     """
     family = [key for key in members if key != reference and (compared is None or key in compared)]
-    against_reference = pairs_against(members, dict.fromkeys(family, reference), block)
+    against_reference = pairs_against(members, dict.fromkeys(family, reference), judging.block, statistics=judging.statistics)
     rows: dict[Key, dict[str, object]] = {key: dict(against_reference.get(key, {})) for key in members}
     beside: dict[Key, dict[str, tuple[float, float, float]]] = {key: {} for key in members}
     for kind, pairs in (placebos or {}).items():
         own = {key: other for key, other in pairs.items() if key in members and other in members}
-        for key, columns in pairs_against(members, own, block, f"delta_{kind}", PLACEBO).items():
+        for key, columns in pairs_against(members, own, judging.block, f"delta_{kind}", PLACEBO).items():
             rows[key] |= {**columns, kind: own[key]}
             beside[key][kind] = _ends(columns, f"delta_{kind}")
     for key, columns in against_reference.items():
-        verdict = verdict_beside(verdict_of(*_ends(columns, "delta"), smallest_effect), beside[key])
+        verdict = verdict_beside(verdict_of(*_ends(columns, "delta"), judging.smallest_effect), beside[key])
         rows[key] |= {"reference": reference, "verdict": verdict}
     corr = np.column_stack([series["corr"].mean(0) for series in members.values()])
     noise = retraining([series["corr"] for series in members.values()])
-    for key, within in zip(members, confidence_set(corr, block, noise=noise), strict=True):
+    for key, within in zip(members, confidence_set(corr, judging.block, noise=noise), strict=True):
         rows[key] = {**dict.fromkeys(VERDICT_COLUMNS), **rows[key], "in_mcs": within}
     return rows
 

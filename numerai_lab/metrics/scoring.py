@@ -14,7 +14,7 @@ from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.core.splits import Splits
 from numerai_lab.metrics import ERA_METRICS, METRICS
-from numerai_lab.metrics.changes import VERDICT_COLUMNS, Series, changes, series_of, typed
+from numerai_lab.metrics.changes import VERDICT_COLUMNS, Judging, Series, changes, series_of, typed
 from numerai_lab.metrics.churn import seed_churn
 from numerai_lab.metrics.coverage import Coverage
 from numerai_lab.metrics.era import EraData, score_era
@@ -210,8 +210,8 @@ def score_table(
         eras = within["era"].unique().sort().to_list()
         names = dict.fromkeys(table["variant"].to_list())
         series = with_windows({variant: series_of(within.filter(variant=variant), eras) for variant in names})
-        block = block_length(scoring.horizon_days, scoring.days_per_era)
-        changed = changes(series, scoring.reference, block, scoring.smallest_effect, placebos, compared)
+        judging = Judging(block_length(scoring.horizon_days, scoring.days_per_era), scoring.smallest_effect)
+        changed = changes(series, scoring.reference, judging, placebos, compared)
         for variant, own in series.items():
             head = {"variant": variant, "split": split, "notes": notes.get(variant, "")}
             rows.append({**head, **_stats(own), **changed[variant]})

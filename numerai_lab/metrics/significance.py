@@ -61,7 +61,7 @@ class Resamples:
 def draw(n_eras: int, block: int, seed: int = 0, resamples: int = RESAMPLES) -> Resamples:
     """Resamples of the stationary bootstrap: blocks of geometric length with mean `block`, on a circle of eras.
 
-    Source: Politis & Romano 1994, by the PyPI package `arch`.
+    Source: Politis & Romano 1994; the same resamples as those of the PyPI package `arch`.
     """
     from scipy.sparse import csr_array
 
@@ -76,11 +76,16 @@ def draw(n_eras: int, block: int, seed: int = 0, resamples: int = RESAMPLES) -> 
 
 
 def _paths(n_eras: int, block: int, seed: int, resamples: int) -> Int64:
-    """The eras of each resample, in order: resamples × eras."""
-    from arch.bootstrap import StationaryBootstrap
-
-    source = StationaryBootstrap(block, np.arange(n_eras), seed=np.random.default_rng(seed))
-    return np.stack([source.update_indices() for _ in range(resamples)])
+    """The eras of each resample, in order: resamples × eras. Importing `arch` for this would take a second."""
+    rng = np.random.default_rng(seed)
+    drawn, chance = np.empty((resamples, n_eras), np.int64), np.empty((resamples, n_eras))
+    for era, u in zip(drawn, chance, strict=True):
+        era[:], u[:] = rng.integers(n_eras, size=n_eras), rng.random(n_eras)
+    begins = chance <= 1 / block
+    begins[:, 0] = True
+    place = np.arange(n_eras)
+    begun = np.maximum.accumulate(np.where(begins, place, 0), axis=1)
+    return np.asarray((np.take_along_axis(drawn, begun, 1) + place - begun) % n_eras)
 
 
 class Statistic(NamedTuple):

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from numerai_lab.fitting.variant_facts import Role, VariantFacts
 from numerai_lab.metrics.changes import KINDS
 from numerai_lab.report.conclusion_sentence import Terms, sentence
 from numerai_lab.report.verdicts import Change, Outcome, change_of, compared, outcome, remark_on_family, resolution
+from numerai_lab.runs.variant_facts import Role, VariantFacts
 
 if TYPE_CHECKING:
     import polars as pl

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from numerai_lab.config.variant_words import joined
+from numerai_lab.core.formatting import joined
 from numerai_lab.metrics.verdict import NOT_BEATEN, signed
 from numerai_lab.report.verdicts import CALLED, ONE_SEED_OF_ALL, Change
 

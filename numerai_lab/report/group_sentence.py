@@ -4,12 +4,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from numerai_lab.fitting.variant_facts import VariantFacts
+from numerai_lab.report.choice import chosen
 from numerai_lab.report.comparison import Group
 from numerai_lab.report.conclusion import VariantLine, variant_line
 from numerai_lab.report.conclusion_sentence import Terms, sentence
-from numerai_lab.report.page import chosen
 from numerai_lab.report.verdicts import compared
+from numerai_lab.runs.variant_facts import VariantFacts
 
 
 def group_sentence(group: Group) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError
+from numerai_lab.report.choice import chosen
 from numerai_lab.report.conclusion import conclusion_of
 from numerai_lab.report.forest import forest
 from numerai_lab.report.markup import Cell, cells, render
@@ -100,18 +101,6 @@ def heading(manifest: dict[str, Any]) -> list[str]:
         eras = "all eras before it" if window == "expanding" else f"the {window} eras before it"
         lines.append(f"walk: val1 and val2 by models fitted again every {every} eras on {eras}, the embargo between")
     return [*lines, *_of_holdout(manifest), *(stamp for stamp in (manifest["leak"], chosen(manifest)) if stamp)]
-
-
-def chosen(manifest: Mapping[str, Any]) -> str:
-    """A note for scores of a run that a sweep chose; empty for other runs."""
-    choice = manifest.get("chosen")
-    if not isinstance(choice, Mapping):
-        return ""
-    split = choice.get("split")
-    flattered = f"{split}, and both halves together, flatter" if split == "val1" else f"{split} flatters"
-    return (
-        f"chosen on {split} of {choice.get('trials')} trials ({choice.get('by')}): {flattered} it; val2 had no part in the choice"
-    )
 
 
 def _of_holdout(manifest: Mapping[str, Any]) -> list[str]:

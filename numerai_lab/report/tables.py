@@ -134,6 +134,7 @@ def marked(notes: Sequence[str]) -> dict[str, str]:
 def rendered(table: "pl.DataFrame", columns: Sequence[TableColumn], width: int | None = None) -> "Table":
     """A rich table of the columns that the data has and that fit the width."""
     from rich import box
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
@@ -142,6 +143,15 @@ def rendered(table: "pl.DataFrame", columns: Sequence[TableColumn], width: int |
     if width is not None:
         visible = _fitting(visible, cells, width)
     out = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
+    columns_of_lines = [[printable(column.heading), *cells[column.name]] for column in visible]
+    widths = [max(map(cell_len, lines)) for lines in columns_of_lines]
+    if width is not None and sum(widths) + 2 * len(widths) <= width:  # one column of whole lines is drawn ten times faster
+        padded = [_padded(*column) for column in zip(columns_of_lines, widths, visible, strict=True)]
+        heading, *lines = ["  ".join(parts) for parts in zip(*padded, strict=True)] or [""]
+        out.add_column(Text(heading), no_wrap=True)
+        if lines:
+            out.add_row(Text("\n".join(lines)))
+        return out
     for column in visible:
         out.add_column(
             printable(column.heading),
@@ -152,6 +162,16 @@ def rendered(table: "pl.DataFrame", columns: Sequence[TableColumn], width: int |
     for i in range(len(table)):
         out.add_row(*[Text(cells[column.name][i]) for column in visible])  # Text, so that names are not read as markup
     return out
+
+
+def _padded(lines: Sequence[str], width: int, column: TableColumn) -> list[str]:
+    """The lines of a column, each as wide as the widest: text to the left, numbers to the right."""
+    from rich.cells import cell_len
+
+    spaces = [" " * (width - cell_len(line)) for line in lines]
+    if column.style == "s":
+        return [line + space for line, space in zip(lines, spaces, strict=True)]
+    return [space + line for line, space in zip(lines, spaces, strict=True)]
 
 
 def with_values(table: "pl.DataFrame", columns: Sequence[TableColumn]) -> list[TableColumn]:

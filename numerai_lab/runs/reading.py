@@ -10,8 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from numerai_lab.config.loading import load_recorded
-from numerai_lab.config.schema import Config
 from numerai_lab.core.eras import DAYS_PER_ERA
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.formatting import printable
@@ -31,6 +29,8 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
     import pyarrow.parquet as pq
+
+    from numerai_lab.config.schema import Config
 
 FILES = "files"
 """The manifest's checksums by path; older runs have no checksums and are read unchecked."""
@@ -138,8 +138,10 @@ class RunFiles:
             raise damaged_run(self.path, damage + WAYS_OUT.get(name, ""))
 
     @cached_property
-    def config(self) -> Config:
+    def config(self) -> "Config":
         """The config with every default, as the run resolved it. Raises NlabError where config.yaml is not what was written."""
+        from numerai_lab.config.loading import load_recorded
+
         self.content(CONFIG)
         return load_recorded(self.path / CONFIG)
 
@@ -156,6 +158,17 @@ def read_run(path: Path) -> Run:
     """A run folder. Raises NlabError when it is no run folder, failed, or damaged."""
     import polars as pl
 
+    files = finished_files(path)
+    try:
+        texts = dict.fromkeys(("variant", "split", "notes"), pl.String)  # a variant may be named 001 or 1e5
+        scores = pl.read_csv(files.content(SCORES), infer_schema_length=None, schema_overrides=texts)
+    except (ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise damaged_run(path, error) from error
+    return run_of(files, scores)
+
+
+def finished_files(path: Path) -> RunFiles:
+    """The files of a finished run, of which only the manifest is read. Raises NlabError as `read_run` does."""
     if (path / ERROR_TEXT).exists():
         raise NlabError(f"{path}: this run failed ({failure_text(path)})")
     if not (path / MANIFEST).is_file():
@@ -163,14 +176,19 @@ def read_run(path: Path) -> Run:
     try:
         if odd_one := odd_entry(path):
             raise ValueError(f"{odd_one}; a run is read where all its files lie in its folder")
-        files = RunFiles(path, read_manifest(path / MANIFEST))
-        texts = dict.fromkeys(("variant", "split", "notes"), pl.String)  # a variant may be named 001 or 1e5
-        scores = pl.read_csv(files.content(SCORES), infer_schema_length=None, schema_overrides=texts)
+        return RunFiles(path, read_manifest(path / MANIFEST))
+    except (ValueError, OSError) as error:
+        raise damaged_run(path, error) from error
+
+
+def run_of(files: RunFiles, scores: "pl.DataFrame") -> Run:
+    """The run with these scores of its scores.csv. Raises NlabError where they, or its scores by era, are not as written."""
+    try:
         eras = files.table(PER_ERA)
         _check_tables(scores, eras)
-    except (ValueError, OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise damaged_run(path, error) from error
-    return Run(path, files.manifest, scores, eras)
+    except (ValueError, OSError) as error:
+        raise damaged_run(files.path, error) from error
+    return Run(files.path, files.manifest, scores, eras)
 
 
 def asked_config(run: Run) -> str:
@@ -255,9 +273,7 @@ def _check_tables(scores: "pl.DataFrame", eras: "pl.DataFrame") -> None:
             raise ValueError(f"column {name} holds what is no name")
     for table in (scores, eras):
         for name, dtype in table.schema.items():
-            measured = re.sub(r"^delta_(placebo_|untrained_)?", "", name)
-            odd = measured.startswith(tuple(METRICS)) and not dtype.is_numeric()
-            if odd and table[name].null_count() < len(table):
+            if not dtype.is_numeric() and _is_measure(name) and table[name].null_count() < len(table):
                 raise ValueError(f"column {name} holds no numbers")
     variants = {*scores["variant"].to_list()}
     if variants != {*eras["variant"].to_list()}:
@@ -265,3 +281,8 @@ def _check_tables(scores: "pl.DataFrame", eras: "pl.DataFrame") -> None:
     expected = sorted(itertools.product(variants, split_names(eras)))
     if sorted(zip(scores["variant"].to_list(), scores["split"].to_list(), strict=True)) != expected:
         raise ValueError(f"{SCORES} has not one row a variant and split")
+
+
+def _is_measure(column: str) -> bool:
+    """Whether a column of a score table holds numbers: a metric, or a change of one."""
+    return re.sub(r"^delta_(placebo_|untrained_)?", "", column).startswith(tuple(METRICS))

@@ -161,18 +161,19 @@ def settings_of(run: RunFiles) -> Iterator[tuple[str, Any]]:
     yield from flat(config_values(run))
 
 
-def config_values(run: RunFiles) -> Any:
+def config_values(run: RunFiles) -> dict[str, Any]:
     """The values of config.yaml as they stand there; empty where it is damaged, which stops no table of many runs."""
     import yaml
 
     try:
         text = run.content(CONFIG).decode(errors="replace")
         if ALIAS.search(text):  # may be large beyond measure
-            return parse_yaml(text, str(run.path / CONFIG))
-        if OTHER_LINE.search(text):
-            return _loaded(text)
-        # Many runs share most sections, and each is parsed once.
-        return {key: value for section in SECTION.split(text) for key, value in _loaded(section).items()}
+            values = parse_yaml(text, str(run.path / CONFIG))
+        elif OTHER_LINE.search(text):
+            values = _loaded(text)
+        else:  # many runs share most sections, and each is parsed once
+            values = {key: value for section in SECTION.split(text) for key, value in _loaded(section).items()}
+        return values if isinstance(values, dict) else {}
     except (NlabError, yaml.YAMLError, ValueError, AttributeError, TypeError, KeyError, RecursionError):
         return {}
 

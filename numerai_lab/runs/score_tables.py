@@ -1,19 +1,24 @@
-"""scores.csv and per_era.parquet of many runs, each kind as one table with a column `run`."""
+"""Many runs at once: their scores.csv and per_era.parquet, each kind as one table with a column `run`, or by run."""
 
+import contextlib
 import csv
 import io
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+import itertools
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from numerai_lab.core.errors import NlabError
 from numerai_lab.runs.layout import PER_ERA, SCORES
-from numerai_lab.runs.reading import RunFiles, damaged_run
+from numerai_lab.runs.reading import Run, RunFiles, damaged_run, finished_files, read_run, run_of
 
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
+Key = TypeVar("Key", bound=Hashable)
 TEXTS = ("variant", "split", "notes", "verdict", "reference", "placebo", "untrained")
 """Columns of scores.csv that hold text, whatever it looks like: a variant may be named 001."""
 
@@ -30,22 +35,50 @@ def scores_text(run: RunFiles) -> str:
     return text if text.endswith("\n") else f"{text}\n"
 
 
-def scores_of_all(texts: Mapping[str, str]) -> "pl.DataFrame | None":
-    """The rows of all runs. texts: run → its scores.csv; those with one header are parsed as one, which is many times faster.
+def read_runs(paths: Sequence[Path]) -> list[Run | NlabError]:
+    """Each run folder as `read_run` gives it, or its error; score tables are parsed together, which is many times faster."""
+    found: dict[Path, Run | NlabError] = {}
+    files, texts = {}, {}
+    for path in paths:
+        try:
+            files[path] = finished_files(path)
+            texts[path] = scores_text(files[path])
+        except NlabError as error:
+            found[path] = error
+    for table, n_rows in _parsed_together(texts):
+        ends = itertools.accumulate(n_rows.values())
+        for (path, n), end in zip(n_rows.items(), ends, strict=True):
+            found[path] = _run_or_error(files[path], table.slice(end - n, n))
+    return [found[path] for path in paths]
 
-    None without runs.
-    """
+
+def _run_or_error(files: RunFiles, scores: "pl.DataFrame") -> Run | NlabError:
+    """The run; a table that is not as written may have been spoilt by another one that was parsed with it."""
+    with contextlib.suppress(NlabError):
+        return run_of(files, scores)
+    try:
+        return read_run(files.path)
+    except NlabError as error:
+        return error
+
+
+def scores_of_all(texts: Mapping[str, str]) -> "pl.DataFrame | None":
+    """The rows of all runs. texts: run → its scores.csv. None without runs."""
     import polars as pl
 
-    by_header: dict[str, dict[str, str]] = {}
-    for run, text in texts.items():
-        header, _, rows = text.partition("\n")
-        by_header.setdefault(header, {})[run] = rows
-    tables = []
-    for header, bodies in by_header.items():
-        n_rows = [sum(1 for _ in csv.reader(io.StringIO(rows))) for rows in bodies.values()]
-        tables.append(_with_runs(_parsed(f"{header}\n{''.join(bodies.values())}"), dict(zip(bodies, n_rows, strict=True))))
+    tables = [_with_runs(table, n_rows) for table, n_rows in _parsed_together(texts)]
     return pl.concat(tables, how="diagonal_relaxed") if tables else None
+
+
+def _parsed_together(texts: Mapping[Key, str]) -> "Iterator[tuple[pl.DataFrame, dict[Key, int]]]":
+    """Yields the rows of all texts of scores.csv that have one header, and the number of rows of each text, in their order."""
+    by_header: dict[str, dict[Key, str]] = {}
+    for key, text in texts.items():
+        header, _, rows = text.partition("\n")
+        by_header.setdefault(header, {})[key] = rows
+    for header, bodies in by_header.items():
+        n_rows = {key: sum(1 for _ in csv.reader(io.StringIO(rows))) for key, rows in bodies.items()}
+        yield _parsed(f"{header}\n{''.join(bodies.values())}"), n_rows
 
 
 def per_era_table(run: RunFiles) -> "pa.Table":

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 log = logging.getLogger("nlab")
-PACKAGES = ("numpy", "pandas", "polars", "pydantic", "scikit-learn", "umap-learn", "xgboost", "lightgbm", "arch")
+PACKAGES = ("numpy", "pandas", "polars", "pydantic", "scikit-learn", "umap-learn", "xgboost", "lightgbm", "scipy")
 STAMP = "%Y%m%d-%H%M%S"
 """The time in the name of a run folder, in UTC: the same on machines of all zones, and it never runs back."""
 GROWING = (LOG, LOCK, MANIFEST, PROGRESS)

@@ -5,8 +5,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from numerai_lab.config.placebos import Placebos
 from numerai_lab.config.schema import Config
+from numerai_lab.core.placebo_pairs import Placebos
 from numerai_lab.metrics.changes import KINDS
 from numerai_lab.metrics.verdict import SMALLEST_EFFECT, signed, verdict_beside, verdict_of
 from numerai_lab.report.page import heading

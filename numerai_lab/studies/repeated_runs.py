@@ -10,8 +10,9 @@ from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.shared_matrix import SharedMatrix
 from numerai_lab.experiment import RunOptions, run
-from numerai_lab.fitting.fingerprint import fingerprint, mismatch
+from numerai_lab.fitting.fingerprint import fingerprint
 from numerai_lab.fitting.run_context import ProgressDisplay
+from numerai_lab.runs.fingerprints import mismatch
 from numerai_lab.runs.layout import MANIFEST
 from numerai_lab.runs.reading import Run, asked_config, differing, read_run, terms
 from numerai_lab.runs.writing import unfinished_runs

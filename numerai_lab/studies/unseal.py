@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from numerai_lab.config.placebos import Placebos
 from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError, NlabFailure, nearest
+from numerai_lab.core.placebo_pairs import Placebos
 from numerai_lab.core.splits import Splits
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.data.source import Source

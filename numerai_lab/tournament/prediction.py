@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from numerai_lab.config.placebos import Placebos
 from numerai_lab.config.schema import Config
 from numerai_lab.core.arrays import Float64
 from numerai_lab.core.eras import Calendar, era_name
 from numerai_lab.core.errors import NlabError
+from numerai_lab.core.placebo_pairs import Placebos
 from numerai_lab.data.frames import FILE, named_frame, write_frame
 from numerai_lab.data.prediction_rows import PredictionRows, RowLayout, prediction_rows
 from numerai_lab.fitting.portable import Portable

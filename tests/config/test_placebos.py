@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from numerai_lab.config.placebos import Placebos, placebos_of, unequal
+from numerai_lab.config.placebos import placebos_of, unequal
+from numerai_lab.core.placebo_pairs import Placebos
 from tests.conftest import make_config
 
 PCA = {"kind": "pca", "n_components": 4}

@@ -7,11 +7,13 @@ import pytest
 from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.config.kinds import members
 from numerai_lab.config.placebos import placebos_of
-from numerai_lab.config.variant_words import joined, variant_words
+from numerai_lab.config.variant_words import variant_words
 from numerai_lab.core.component import Component
-from numerai_lab.fitting.variant_facts import VariantFacts, variant_facts, with_seconds
+from numerai_lab.core.formatting import joined
+from numerai_lab.fitting.variant_facts import variant_facts, with_seconds
 from numerai_lab.generators import GENERATORS
 from numerai_lab.models import MODELS
+from numerai_lab.runs.variant_facts import VariantFacts
 from numerai_lab.target_transforms import TARGET_TRANSFORMS
 from tests.conftest import make_config
 

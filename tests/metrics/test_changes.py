@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from numerai_lab.metrics import ERA_METRICS, METRICS
-from numerai_lab.metrics.changes import DELTAS, changes, series_of
+from numerai_lab.metrics.changes import DELTAS, Judging, changes, series_of
 from numerai_lab.metrics.churn import seed_churn
 from numerai_lab.metrics.scoring import Scoring, score_table
 from numerai_lab.metrics.significance import mean_differences
@@ -28,7 +28,7 @@ def members() -> dict[str, dict[str, np.ndarray]]:
 
 
 def test_every_change_has_an_interval_that_holds_it_and_a_p(members: dict[str, dict[str, np.ndarray]]) -> None:
-    rows = changes(members, "reference", 4)
+    rows = changes(members, "reference", Judging(4))
     for key in ("better", "same", "one seed"):
         for name, stat in DELTAS:
             value, low, high, p = (rows[key][f"delta_{name}_{stat}{end}"] for end in ("", "_low", "_high", "_p"))
@@ -40,7 +40,7 @@ def test_every_change_has_an_interval_that_holds_it_and_a_p(members: dict[str, d
 def test_the_better_one_is_better_after_adjustment_and_only_it(
     members: dict[str, dict[str, np.ndarray]],
 ) -> None:
-    rows = changes(members, "reference", 4)
+    rows = changes(members, "reference", Judging(4))
     assert rows["better"]["delta_corr_mean_p_adjusted"] < 0.01
     assert rows["better"]["verdict"] == "better"
     assert rows["better"]["in_mcs"] is True
@@ -53,7 +53,7 @@ def test_the_better_one_is_better_after_adjustment_and_only_it(
 
 def test_means_are_paired_over_eras_and_sharpe_is_taken_for_each_seed(members: dict[str, dict[str, np.ndarray]]) -> None:
     members["same"]["corr"][0, 7] = np.nan
-    rows = changes(members, "reference", 4)
+    rows = changes(members, "reference", Judging(4))
     both = np.delete(np.arange(ERAS), 7)
     own, reference = members["same"]["corr"][:, both], members["reference"]["corr"][:, both]
     assert rows["same"]["delta_corr_mean"] == pytest.approx((own - reference).mean(), abs=1e-15)
@@ -62,22 +62,22 @@ def test_means_are_paired_over_eras_and_sharpe_is_taken_for_each_seed(members: d
 
 
 def test_mmc_is_resampled_from_the_eras_that_have_it(members: dict[str, dict[str, np.ndarray]]) -> None:
-    row = changes(members, "reference", 4)["same"]
+    row = changes(members, "reference", Judging(4))["same"]
     half = (members["same"]["mmc"] - members["reference"]["mmc"]).mean(0)[ERAS // 2 :]
     assert row["delta_mmc_mean"] == pytest.approx(half.mean())
     one = {key: {name: scores[:1] for name, scores in members[key].items()} for key in ("reference", "same")}
     wanted = mean_differences((one["same"]["mmc"] - one["reference"]["mmc"])[0, ERAS // 2 :, None], 4)
-    assert changes(one, "reference", 4)["same"]["delta_mmc_mean_p"] == wanted.p[0]
+    assert changes(one, "reference", Judging(4))["same"]["delta_mmc_mean_p"] == wanted.p[0]
     for scores in members.values():
         scores["mmc"][:] = np.nan
-    assert np.isnan(changes(members, "reference", 4)["same"]["delta_mmc_mean"])
+    assert np.isnan(changes(members, "reference", Judging(4))["same"]["delta_mmc_mean"])
 
 
 def test_a_change_does_not_depend_on_what_else_is_compared_but_its_adjusted_p_does(
     members: dict[str, dict[str, np.ndarray]],
 ) -> None:
-    alone = changes({key: members[key] for key in ("reference", "same")}, "reference", 4)["same"]
-    among = changes(members, "reference", 4)["same"]
+    alone = changes({key: members[key] for key in ("reference", "same")}, "reference", Judging(4))["same"]
+    among = changes(members, "reference", Judging(4))["same"]
     together = ("_adjusted", "_sim_low", "_sim_high", "_resolution")
     names = [name for name in alone if name.startswith("delta_") and not name.endswith(together)]
     assert [alone[name] for name in names] == pytest.approx([among[name] for name in names], rel=1e-9)
@@ -134,9 +134,9 @@ def test_which_eras_others_miss_changes_no_sharpe() -> None:
     members = {name: member(rng) for name in "abcd"}
     members["c"]["corr"][:, 3] = np.nan
     members["d"]["corr"][1, 50] = np.nan
-    together = changes(members, "a", 4)
+    together = changes(members, "a", Judging(4))
     for name in "cd":
-        without = changes({key: members[key] for key in ("a", name, "b")}, "a", 4)[name]
+        without = changes({key: members[key] for key in ("a", name, "b")}, "a", Judging(4))[name]
         for end in ("", "_low", "_high", "_p"):
             assert together[name][f"delta_corr_sharpe{end}"] == pytest.approx(without[f"delta_corr_sharpe{end}"], rel=1e-9)
 
@@ -145,9 +145,9 @@ def test_which_eras_others_miss_changes_no_sharpe() -> None:
 def test_the_error_is_that_of_the_eras_that_both_have(members: dict[str, dict[str, np.ndarray]], who: str) -> None:
     one_seed = {key: {name: scores[:1] for name, scores in members[key].items()} for key in ("reference", "same")}
     one_seed[who]["corr"][:, 40:] = np.nan
-    row = changes(one_seed, "reference", 4)["same"]
+    row = changes(one_seed, "reference", Judging(4))["same"]
     short = {key: {name: scores[:, :40] for name, scores in series.items()} for key, series in one_seed.items()}
-    wanted = changes(short, "reference", 4)["same"]
+    wanted = changes(short, "reference", Judging(4))["same"]
     for end in ("", "_low", "_high", "_sim_low", "_p_adjusted"):
         assert row[f"delta_corr_mean{end}"] == pytest.approx(wanted[f"delta_corr_mean{end}"], rel=1e-9)
 
@@ -158,14 +158,14 @@ PAIRS = {"placebo": {"better": "noise"}, "untrained": {"better": "network"}}
 def test_a_method_no_better_than_its_placebo_is_not_called_better(members: dict[str, dict[str, np.ndarray]]) -> None:
     rng = np.random.default_rng(3)
     members |= {"noise": member(rng), "network": member(rng)}
-    assert changes(members, "reference", 4, placebos=PAIRS)["better"]["verdict"] == "better"
+    assert changes(members, "reference", Judging(4), placebos=PAIRS)["better"]["verdict"] == "better"
     members["network"] = {name: scores.copy() for name, scores in members["better"].items()}
-    row = changes(members, "reference", 4, placebos=PAIRS)["better"]
+    row = changes(members, "reference", Judging(4), placebos=PAIRS)["better"]
     assert row["delta_corr_mean_sim_low"] > 0
     assert (row["delta_untrained_corr_mean"], row["delta_untrained_corr_mean_p_adjusted"]) == (0, 1)
     assert (row["verdict"], row["untrained"]) == ("untrained not beaten", "network")
     members["noise"]["corr"] = members["better"]["corr"] + rng.normal(0, 0.01, (2, ERAS))
-    row = changes(members, "reference", 4, placebos=PAIRS)["better"]
+    row = changes(members, "reference", Judging(4), placebos=PAIRS)["better"]
     assert (row["verdict"], row["placebo"], row["reference"]) == ("placebo not beaten", "noise", "reference")
     assert row["delta_placebo_corr_mean_sim_low"] < 0 < row["delta_placebo_corr_mean_sim_high"]
 
@@ -173,15 +173,15 @@ def test_a_method_no_better_than_its_placebo_is_not_called_better(members: dict[
 def test_a_change_against_the_placebo_is_that_of_a_comparison_with_it_as_reference(
     members: dict[str, dict[str, np.ndarray]],
 ) -> None:
-    row = changes(members, "reference", 4, placebos={"placebo": {"better": "same"}})["better"]
-    wanted = changes({key: members[key] for key in ("same", "better")}, "same", 4)["better"]
+    row = changes(members, "reference", Judging(4), placebos={"placebo": {"better": "same"}})["better"]
+    wanted = changes({key: members[key] for key in ("same", "better")}, "same", Judging(4))["better"]
     for end in ("", "_low", "_high", "_p", "_p_adjusted", "_sim_low", "_sim_high"):
         assert row[f"delta_placebo_corr_mean{end}"] == wanted[f"delta_corr_mean{end}"]
 
 
 def test_a_placebo_changes_no_verdict_but_better(members: dict[str, dict[str, np.ndarray]]) -> None:
-    plain = changes(members, "reference", 4)
-    beside = changes(members, "reference", 4, placebos={"placebo": {"same": "better", "one seed": "gone"}})
+    plain = changes(members, "reference", Judging(4))
+    beside = changes(members, "reference", Judging(4), placebos={"placebo": {"same": "better", "one seed": "gone"}})
     for key in ("same", "one seed"):
         assert beside[key]["verdict"] == plain[key]["verdict"] != "better"
     assert beside["one seed"]["placebo"] is None

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from scipy.stats import binom, t
 
-from numerai_lab.metrics.changes import changes, pairs_against
+from numerai_lab.metrics.changes import Judging, changes, pairs_against
 from numerai_lab.metrics.retraining import PairSide, retraining, seed_noise
 from tests.metrics.test_significance import overlapping_noise
+
+CORR_ALONE = Judging(4, statistics=(("corr", "mean"),))
 
 
 def test_the_variance_is_that_between_seeds_of_both_sides_over_their_number() -> None:
@@ -60,19 +62,18 @@ def runs(rng: np.random.Generator, n: int, seeds: int, n_eras: int, between: flo
 
 
 @pytest.mark.parametrize(("seeds", "between"), [(2, 2.0), (3, 0.0), (3, 2.0), (5, 2.0)])
-def test_the_same_method_under_other_seeds_is_called_different_at_most_at_the_nominal_rate(
-    seeds: int, between: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pairs_against, "__defaults__", ("delta", (("corr", "mean"),)))
+def test_the_same_method_under_other_seeds_is_called_different_at_most_at_the_nominal_rate(seeds: int, between: float) -> None:
     rng = np.random.default_rng(seeds)
     n_different, n_without, n_out = 0, 0, 0
     for _ in range(120):
         members = runs(rng, 2, seeds, 100, between)
-        row = changes(members, 0, 4)[1]
+        row = changes(members, 0, CORR_ALONE)[1]
         n_different += row["verdict"] in ("better", "worse")
         n_out += row["in_mcs"] is False
         averaged = {i: {"corr": own["corr"].mean(0, keepdims=True)} for i, own in members.items()}
-        n_without += float(str(pairs_against(averaged, {1: 0}, 4)[1]["delta_corr_mean_p"])) < 0.05
+        n_without += (
+            float(str(pairs_against(averaged, {1: 0}, 4, statistics=CORR_ALONE.statistics)[1]["delta_corr_mean_p"])) < 0.05
+        )
     assert n_different <= binom.ppf(0.99, 120, 0.05)
     assert n_out <= binom.ppf(0.99, 120, 0.05)
     assert between == 0 or n_without > 35  # era noise alone: measured 40 to 60 of 100

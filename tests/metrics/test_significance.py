@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from numerai_lab.metrics.significance import (
+    _paths,
     block_length,
     draw,
     mean_differences,
@@ -19,6 +20,14 @@ def overlapping_noise(rng: np.random.Generator, n: int = 200, k: int = 1, overla
     """eras × k with long-run variance 1: means of `overlap` eras, as targets that look ahead give."""
     path = np.cumsum(np.vstack([np.zeros((1, k)), rng.normal(size=(n + overlap - 1, k))]), axis=0)
     return (path[overlap:] - path[:-overlap]) / overlap
+
+
+@pytest.mark.parametrize(("n_eras", "block"), [(7, 4), (60, 4), (61, 12), (300, 5), (40, 1)])
+def test_resamples_have_the_very_eras_of_archs(n_eras: int, block: int) -> None:
+    from arch.bootstrap import StationaryBootstrap
+
+    source = StationaryBootstrap(block, np.arange(n_eras), seed=np.random.default_rng(3))
+    np.testing.assert_array_equal(_paths(n_eras, block, 3, 50), [source.update_indices() for _ in range(50)])
 
 
 def test_block_sums_rebuild_the_resamples_of_arch() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numerai_lab.metrics.changes import changes
+from numerai_lab.metrics.changes import Judging, changes
 from numerai_lab.metrics.verdict import verdict_of
 
 kinds = st.sampled_from(["plain", "copy", "twin", "constant", "gain", "harm", "holes", "short", "empty"])
@@ -41,7 +41,7 @@ def test_no_verdict_contradicts_the_interval_or_the_p_beside_it(members: list[st
     rng = np.random.default_rng(seed)
     base = rng.normal(0.02, 0.03, (n_seeds, n_eras))
     table = {"reference": series("copy", base, rng), **{i: series(kind, base, rng) for i, kind in enumerate(members)}}
-    rows = changes(table, "reference", 4)
+    rows = changes(table, "reference", Judging(4))
     for i, kind in enumerate(members):
         row = rows[i]
         value, low, high, p, alone = (

@@ -13,6 +13,7 @@ from numerai_lab.experiment import run
 from numerai_lab.metrics.significance import mean_differences
 from numerai_lab.report.comparison import compare
 from numerai_lab.report.differing import lines_of_differences
+from numerai_lab.report.tables import summary_columns
 from numerai_lab.report.verdicts import lines_of_comparison
 from numerai_lab.storage.stamped_json import read_stamped, with_stamp
 from tests.conftest import Quiet, make_config
@@ -68,11 +69,23 @@ def test_a_split_may_rank_and_judge_and_an_unknown_one_is_refused(one: Path, two
 
 def test_one_split_alone_is_judged_as_among_all(one: Path, two: Path) -> None:
     for split in ("val", "val2"):
-        (every,), (alone,) = (compare([one, two], split=split, every_split=whole).groups for whole in (True, False))
-        assert alone.table.filter(split=split).equals(every.table.filter(split=split))
+        (every,), (alone,) = (compare([one, two], split=split, brief=brief).groups for brief in (False, True))
+        assert alone.table.filter(split=split).equals(every.table.select(alone.table.columns).filter(split=split))
         assert alone.table.filter(pl.col("split") != split)["delta_corr_mean"].null_count() == 12
+
+
+def test_a_brief_comparison_has_the_columns_that_a_terminal_shows_and_the_one_it_is_sorted_by(one: Path, two: Path) -> None:
+    shown = {column.name for column in summary_columns(False)}
+    (every,), (brief,) = (compare([one, two], brief=brief).groups for brief in (False, True))
+    assert shown & {*every.table.columns} == shown & {*brief.table.columns}
+    assert "delta_mmc_mean" not in brief.table.columns
+    (by_mmc,) = compare([one, two], sort="delta_mmc_mean", brief=True).groups
+    assert by_mmc.table.equals(compare([one, two], sort="delta_mmc_mean").groups[0].table)
+
+
+def test_an_unknown_split_is_refused_in_a_brief_comparison_too(one: Path, two: Path) -> None:
     with pytest.raises(NlabError, match="--split: no split 'val3' in .*; did you mean 'val"):
-        compare([one, two], split="val3", every_split=False)
+        compare([one, two], split="val3", brief=True)
 
 
 def test_what_differs_between_runs_is_told_in_a_line_each(one: Path, two: Path) -> None:

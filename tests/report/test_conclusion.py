@@ -5,10 +5,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from numerai_lab.fitting.variant_facts import VariantFacts
 from numerai_lab.metrics.verdict import verdict_beside, verdict_of
 from numerai_lab.report.conclusion import conclusion
 from numerai_lab.report.conclusion_text import conclusion_text, seconds_text
+from numerai_lab.runs.variant_facts import VariantFacts
 
 NAN = float("nan")
 PLACEBOS = {"noise": VariantFacts("raw features and 12 columns of noise", "placebo", 3.0)}

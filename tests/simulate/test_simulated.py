@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from numerai_lab.metrics.changes import changes, pairs_against
+from numerai_lab.metrics.changes import Judging, changes
 from numerai_lab.metrics.multiplicity import confidence_set
 from numerai_lab.metrics.significance import luck
 from tests.metrics.test_retraining import runs
@@ -41,12 +41,11 @@ def test_a_gain_of_the_stated_resolution_is_called_better_in_75_to_85_percent(n_
 
 @pytest.mark.parametrize("seeds", [2, 3, 5])
 @pytest.mark.parametrize("between", [0.0, 1.0, 3.0])
-def test_with_seeds_size_and_power_hold_too(seeds: int, between: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pairs_against, "__defaults__", ("delta", (("corr", "mean"),)))
+def test_with_seeds_size_and_power_hold_too(seeds: int, between: float) -> None:
     rng, wrong, hits = np.random.default_rng(seeds), 0, 0
     for _ in range(300):
         members = runs(rng, 7, seeds, 100, between)
-        rows = changes(members, 0, 4)
+        rows = changes(members, 0, Judging(4, statistics=(("corr", "mean"),)))
         wrong += any(rows[i]["verdict"] in ("better", "worse") for i in range(1, 7))
         gain = float(str(rows[1]["delta_corr_mean_resolution"]))
         hits += float(str(rows[1]["delta_corr_mean_sim_low"])) + gain > 0
