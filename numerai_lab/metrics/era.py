@@ -12,14 +12,24 @@ MIN_COVERAGE = 0.8
 
 
 def rank(values: Float64) -> Float64:
-    """(average rank − ½) / n, column by column: rows × m → rows × m."""
-    from scipy.stats import rankdata
-
+    """(average rank − ½) / n, column by column: rows × m → rows × m; a column with NaN is NaN."""
     order, tied = _sorted(values)
     ranks = _places(order) + 1
-    if tied.any():
-        ranks[:, tied] = rankdata(values[:, tied], axis=0)
+    for column in np.flatnonzero(tied):
+        ranks[:, column] = _average_ranks(values[:, column], order[:, column])
     return (ranks - 0.5) / max(1, len(values))
+
+
+def _average_ranks(values: Float64, order: Array) -> Float64:
+    """Ranks from 1, of equal values their mean; all NaN where a value is. order: the rows by rising value."""
+    rising = values[order]
+    if np.isnan(rising[-1]):  # NaN sorts last
+        return np.full(len(values), np.nan)
+    begins = np.flatnonzero(np.concatenate([[True], rising[1:] != rising[:-1]]))
+    lengths = np.diff(np.append(begins, len(values)))
+    ranks = np.empty(len(values))
+    ranks[order] = np.repeat(begins + (lengths + 1) / 2, lengths)
+    return ranks
 
 
 def _sorted(values: Float64) -> tuple[Array, Array]:
@@ -133,14 +143,14 @@ def score_era(predictions: Float64, data: EraData) -> dict[str, Float64]:
     target = data.target[known]
     ranked = _Ranked(predictions, gauss(predictions))
     exposures = Exposures.of(data.features)
-    neutral = exposures.neutralised(ranked.normal)
+    neutral, correlations = exposures.neutralised_and_correlations(ranked.normal, predictions)
     fnc = numerai_corr(np.nan_to_num(neutral[known]), target)
     undefined = np.isnan(neutral).any(0) | (np.ptp(predictions, axis=0) == 0)
     return {
         "corr": _corr(ranked.among(known), target),
         "rank_corr": rank_corr(predictions[known], target),
         "fnc": np.where(undefined, np.nan, fnc),
-        **_exposure(exposures, predictions),
+        **_exposure(exposures, correlations),
         "mmc": _against(ranked, data.meta_model, data.target),
         "bmc": _against(ranked, data.benchmark, data.target),
         "corr_with_meta_model": _with_other(ranked, data.meta_model),
@@ -159,11 +169,11 @@ class _Ranked:
         return self.normal if rows.all() else gauss(self.predictions[rows])
 
 
-def _exposure(exposures: Exposures, predictions: Float64) -> dict[str, Float64]:
+def _exposure(exposures: Exposures, correlations: Float64) -> dict[str, Float64]:
     if not len(exposures.alive):
-        missing = np.full(predictions.shape[1], np.nan)
+        missing = np.full(correlations.shape[1], np.nan)
         return dict.fromkeys(("max_feature_exposure", "max_feature", "feature_exposure"), missing)
-    size = np.abs(exposures.correlations(predictions))
+    size = np.abs(correlations)
     return {
         "max_feature_exposure": size.max(0),
         "max_feature": exposures.alive[size.argmax(0)].astype(np.float64),

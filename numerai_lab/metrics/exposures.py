@@ -31,11 +31,15 @@ class Exposures:
 
     def correlations(self, predictions: Float64) -> Float64:
         """ρ(p, f): alive features × m; NaN for constant predictions."""
-        p = predictions - predictions.mean(0)
-        constant = np.ptp(predictions, axis=0) == 0
-        norms = np.sqrt((p**2).sum(0))
-        scaled = np.divide(p, norms, out=np.zeros_like(p), where=~constant)
-        return np.where(constant, np.nan, products_with(self.features, self.mean, self.norms, scaled))
+        products = products_with(self.features, self.mean, self.norms, _of_length_one(predictions))
+        return np.where(np.ptp(predictions, axis=0) == 0, np.nan, products)
+
+    def neutralised_and_correlations(self, values: Float64, predictions: Float64) -> tuple[Float64, Float64]:
+        """`neutralised` values and `correlations` of predictions (rows × m each), from one pass over the features for both."""
+        columns = np.column_stack([values - values.mean(0), _of_length_one(predictions)])
+        of_values, of_predictions = np.hsplit(products_with(self.features, self.mean, self.norms, columns), [values.shape[1]])
+        neutral = without_fit(self.rest_of, values, 1.0, of_values)
+        return neutral, np.where(np.ptp(predictions, axis=0) == 0, np.nan, of_predictions)
 
     def neutralised(self, values: Float64, proportion: float = 1.0) -> Float64:
         """Columns less `proportion` times their least-squares fit on the features and a constant (minimum norm).
@@ -44,3 +48,11 @@ class Exposures:
         Source: numerai_tools.scoring.neutralize.
         """
         return without_fit(self.rest_of, values, proportion)
+
+
+def _of_length_one(columns: Float64) -> Float64:
+    """Columns (rows × m) less their means, of length 1; 0 where they are constant."""
+    centred = columns - columns.mean(0)
+    varies = np.ptp(columns, axis=0) != 0
+    scaled: Float64 = np.divide(centred, np.sqrt((centred**2).sum(0)), out=np.zeros_like(centred), where=varies)
+    return scaled

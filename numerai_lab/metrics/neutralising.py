@@ -21,13 +21,13 @@ NO_PIVOT = 1e-13
 """A feature of length 1 is a combination of others, up to rounding, if its squared residual is below this."""
 NOTHING_LEFT = 1e-6
 """A residual below this share of what was neutralised is rounding, not a prediction."""
-CHUNK = 100_000
+CHUNK = 50_000
 """Values of a float64 copy of the features at a time: they fit into a core's own cache."""
 
 Solver = Callable[[Float64], Float64]
 """Products with the features (q × m) → coefficients of the least-squares fit (q × m)."""
-Rest = Callable[[Float64], Float64]
-"""Centred columns (rows × m) → what their least-squares fit on the features leaves."""
+Rest = Callable[[Float64, Float64 | None], Float64]
+"""Centred columns (rows × m), and `products_with` them (q × m) where these are known → what their least-squares fit leaves."""
 Gram = Callable[[Int8], Float64]
 """X′X of small integers, of which only the lower triangle counts."""
 
@@ -38,7 +38,7 @@ def factorised(features: Array, gram: Gram = float_gram) -> tuple[Array, Float64
         mean = features.mean(0, dtype=np.float64)
         variance = np.square(features - mean).sum(0)
         alive = np.flatnonzero(variance > 1e-12 * mean**2 * len(features))
-        return np.ascontiguousarray(features[:, alive]), mean[alive], np.sqrt(variance[alive]), alive, np.zeros_like
+        return np.ascontiguousarray(features[:, alive]), mean[alive], np.sqrt(variance[alive]), alive, _nothing
     mean, scatter = _scatter(features, gram)
     variance = np.diag(scatter)
     alive = np.flatnonzero(variance > 1e-12 * mean**2 * len(features))
@@ -50,22 +50,28 @@ def factorised(features: Array, gram: Gram = float_gram) -> tuple[Array, Float64
     features = np.ascontiguousarray(features)
     solve, corrected = _solver(scatter)
 
-    def rest_of(centred: Float64) -> Float64:
-        rest = _residual(features, mean, norms, centred, solve(products_with(features, mean, norms, centred)))
+    def rest_of(centred: Float64, products: Float64 | None = None) -> Float64:
+        known = products_with(features, mean, norms, centred) if products is None else products
+        rest = _residual(features, mean, norms, centred, solve(known))
         return rest if corrected else _residual(features, mean, norms, rest, solve(products_with(features, mean, norms, rest)))
 
     return features, mean, norms, alive, rest_of
 
 
-def without_fit(rest_of: Rest, values: Float64, proportion: float) -> Float64:
+def _nothing(centred: Float64, _: Float64 | None = None) -> Float64:
+    """What is left of columns that the features explain."""
+    return np.zeros_like(centred)
+
+
+def without_fit(rest_of: Rest, values: Float64, proportion: float, products: Float64 | None = None) -> Float64:
     """Columns less `proportion` times their least-squares fit on features, as factorised, and a constant (minimum norm).
 
-    With proportion 1, NaN where only rounding is left, because the features explain the column.
-    Source: numerai_tools.scoring.neutralize.
+    With proportion 1, NaN where only rounding is left, because the features explain the column. products: `products_with` the
+    columns less their means (q × m), where they are known. Source: numerai_tools.scoring.neutralize.
     """
     level = values.mean(0)
     centred = values - level
-    rest = rest_of(centred)
+    rest = rest_of(centred, products)
     if proportion != 1.0:
         neutral: Float64 = values - proportion * (centred - rest + level)
         return neutral
