@@ -96,9 +96,9 @@ def _read(paths: Sequence[Path]) -> tuple[list[Run], list[str]]:
         if path.name in folders:
             raise NlabError(f"{folders[path.name]} and {path} have the same name, which is what tables call them; rename one")
         folders[path.name] = path
-    found = read_runs([*folders.values()])
-    runs = [run for run in found if isinstance(run, Run)]
-    skipped = [f"skipped {error}" for error in found if isinstance(error, NlabError)]
+    outcomes = read_runs([*folders.values()])
+    runs = [run for run in outcomes if isinstance(run, Run)]
+    skipped = [f"skipped {error}" for error in outcomes if isinstance(error, NlabError)]
     if not runs:
         raise NlabError("\n".join(["no run to compare", *skipped]))
     return runs, skipped

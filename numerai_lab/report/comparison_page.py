@@ -12,7 +12,7 @@ import numpy as np
 
 from numerai_lab.core.arrays import Float64
 from numerai_lab.metrics.changes import series_of
-from numerai_lab.metrics.scoring import FOLD
+from numerai_lab.metrics.scoring import FOLD, split_names
 from numerai_lab.metrics.significance import LEVEL, mean_differences
 from numerai_lab.report.comparison import Comparison, Group
 from numerai_lab.report.differing import with_config
@@ -47,7 +47,7 @@ def comparison_page(comparison: Comparison, out: Path) -> str:
             {"group": group, "sentence": group_sentence(group), "plots": best, "verdicts": verdicts, **_table(group, out)}
         )
     n_runs = sum(len(group.runs) for group in comparison.groups)
-    remarks = (*comparison.skipped, *comparison.differences)
+    remarks = (*comparison.skipped, *comparison.differences, *filter(None, [comparison.foreign]))
     return render("comparison.html", figures, sections=sections, n_runs=n_runs, remarks=remarks)
 
 
@@ -142,16 +142,17 @@ def _pairs(group: Group, number: int) -> list[Figure]:
 
 
 def _corr(group: Group, chosen: Sequence[Name]) -> Float64:
-    """Per-era corr on val1 and val2, averaged over seeds: eras × variants."""
-    runs = {run.name: _validation(run.per_era) for run in group.members if run.name in {name for name, _ in chosen}}
+    """Per-era corr on the group's split, averaged over seeds: eras × variants."""
+    named = {name for name, _ in chosen}
+    runs = {run.name: _of_split(run.per_era, group.split) for run in group.members if run.name in named}
     eras = np.unique(np.concatenate([table["era"].to_numpy() for table in runs.values()])).tolist()
     return np.column_stack([series_of(runs[run].filter(variant=variant), eras)["corr"].mean(0) for run, variant in chosen])
 
 
-def _validation(table: "pl.DataFrame") -> "pl.DataFrame":
+def _of_split(table: "pl.DataFrame", split: str) -> "pl.DataFrame":
     import polars as pl
 
-    return table.filter(pl.col("split").is_in(("val1", "val2")))
+    return table.filter(pl.col("split").is_in(split_names(table)[split]))
 
 
 def _variant_label(name: Name, group: Group) -> str:

@@ -37,19 +37,19 @@ def scores_text(run: RunFiles) -> str:
 
 def read_runs(paths: Sequence[Path]) -> list[Run | NlabError]:
     """Each run folder as `read_run` gives it, or its error; score tables are parsed together, which is many times faster."""
-    found: dict[Path, Run | NlabError] = {}
+    outcomes: dict[Path, Run | NlabError] = {}
     files, texts = {}, {}
     for path in paths:
         try:
             files[path] = finished_files(path)
             texts[path] = scores_text(files[path])
         except NlabError as error:
-            found[path] = error
+            outcomes[path] = error
     for table, n_rows in _parsed_together(texts):
         ends = itertools.accumulate(n_rows.values())
         for (path, n), end in zip(n_rows.items(), ends, strict=True):
-            found[path] = _run_or_error(files[path], table.slice(end - n, n))
-    return [found[path] for path in paths]
+            outcomes[path] = _run_or_error(files[path], table.slice(end - n, n))
+    return [outcomes[path] for path in paths]
 
 
 def _run_or_error(files: RunFiles, scores: "pl.DataFrame") -> Run | NlabError:

@@ -53,21 +53,27 @@ def test_runs_link_to_their_reports_from_where_the_page_lies(page: Path, found: 
     assert all((page.parent / link).is_file() for link in links)
 
 
-def test_pairs_are_paired_differences_of_corr(page: Path, found: Comparison) -> None:
-    (text,) = re.findall(r'id="figures">(.*?)</script>', page.read_text(), re.DOTALL)
+@pytest.mark.parametrize(("split", "parts"), [("val", ["val1", "val2"]), ("val2", ["val2"])])
+def test_pairs_are_paired_differences_of_corr_over_the_split(split: str, parts: list[str], found: Comparison) -> None:
+    comparison = compare([run.path for run in found.groups[0].members], split=split)
+    (text,) = re.findall(r'id="figures">(.*?)</script>', comparison_page(comparison, Path("page.html")), re.DOTALL)
     (heat,) = json.loads(text)["pairs-1"]["data"]
     group = found.groups[0]
 
     def corr(name: str) -> pl.Series:
         run, _, variant = name.partition("/")
         (member,) = [each for each in group.members if each.name == run]
-        return member.per_era.filter(variant=variant).sort("era")["corr"]
+        return member.per_era.filter(pl.col("split").is_in(parts)).filter(variant=variant).sort("era")["corr"]
 
     first, last = heat["y"][0], heat["x"][-1]
     wanted = mean_differences((corr(first) - corr(last)).to_numpy()[:, None], 4)
     assert heat["z"][0][-1] == pytest.approx(float(wanted.value[0]), abs=1e-6)
     assert heat["text"][0][-1] == ("•" if wanted.p[0] < 0.05 else "")
     assert heat["z"][-1][0] == -heat["z"][0][-1]
+
+
+def test_runs_that_were_made_elsewhere_are_named(page: Path, found: Comparison) -> None:
+    assert f'<p class="warning" role="note">{found.foreign}</p>' in page.read_text()
 
 
 def test_it_opens_sorts_and_filters(page: Path, browser: Page) -> None:
