@@ -239,6 +239,9 @@ def _room(path: Path) -> int:
 
 def _whole(file: "pq.ParquetFile", columns: Sequence[str] | None) -> "pa.Table":
     """Columns of a table that fits into memory; one of many equal values takes hardly a byte on disk. Raises ValueError."""
+    lacking = {*(columns or ())} - {*file.schema_arrow.names}
+    if lacking:
+        raise ValueError(f"no column {min(lacking)}")
     n_rows, n_columns = file.metadata.num_rows, len(columns or file.schema_arrow.names)
     n_bytes = n_rows * n_columns * CELL_BYTES
     if n_bytes > MOST_TEXT and n_bytes > free_memory():

@@ -138,8 +138,8 @@ def _check_same(run: Run, loaded: Loaded, splits: Splits, predictions: Predictio
     """Raises NlabFailure unless validation ids, targets and predictions equal those in the run folder, byte by byte."""
     import polars as pl
 
-    recorded = run.table(PREDICTIONS)
     again = prediction_table(loaded.panel, splits, predictions)
+    recorded = run.table(PREDICTIONS, again.columns)
     recorded = recorded.filter(pl.col("split").is_in(again["split"].unique().implode())).select(again.columns)
     if len(recorded) != len(again) or not recorded.select("id", "era", "target").equals(again.select("id", "era", "target")):
         raise NlabFailure(f"{run.path}: the validation rows or targets in the data are no longer those of the run")

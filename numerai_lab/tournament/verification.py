@@ -96,10 +96,9 @@ def _rows_of(panel: Panel, eras: list[int], model: Plain) -> tuple[list[str], di
 
 def _predictions(run: RunFiles, columns: list[str]) -> "pl.DataFrame":
     """Predictions of val1 and val2, era by era."""
-
     import polars as pl
 
-    table = run.table(PREDICTIONS)
+    table = run.table(PREDICTIONS, ["id", "era", "split", *columns])
     return table.filter(pl.col("split").is_in(["val1", "val2"])).select("id", "era", *columns)
 
 

@@ -174,6 +174,18 @@ def test_one_odd_run_stops_no_comparison_and_no_list(good: Path, tmp_path: Path,
         assert "other" in said
 
 
+def test_predictions_without_a_variant_are_a_damaged_run(
+    good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webbrowser.open", lambda _: True)
+    odd = Path(shutil.copytree(good, tmp_path / "odd"))
+    pl.read_parquet(odd / PREDICTIONS).drop("cut").write_parquet(odd / PREDICTIONS)
+    reseal(odd)
+    code, said = outcome(["open", str(odd), "--redraw"], capsys)
+    assert code == 2
+    assert "damaged run folder (predictions.parquet: no column cut)" in said
+
+
 def test_a_reference_that_is_no_variant_is_a_sentence_of_power(
     good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
