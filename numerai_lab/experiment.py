@@ -13,7 +13,7 @@ from numerai_lab.core.placebo_pairs import Placebos
 from numerai_lab.core.shared_matrix import SharedMatrix
 from numerai_lab.core.splits import Splits
 from numerai_lab.data.reader import Loaded
-from numerai_lab.fitting.estimate import EstimateInputs, need, refuse_too_much
+from numerai_lab.fitting.estimate import EstimateInputs, need
 from numerai_lab.fitting.fingerprint import fingerprint
 from numerai_lab.fitting.fit_plan import FitPlan, seen_by
 from numerai_lab.fitting.gang import local_parts
@@ -25,6 +25,7 @@ from numerai_lab.fitting.portable_facts import portable_facts
 from numerai_lab.fitting.prediction_table import missing_scores, prediction_table
 from numerai_lab.fitting.realism import realism_of
 from numerai_lab.fitting.rehearsal import rehearse
+from numerai_lab.fitting.room import refuse_too_much
 from numerai_lab.fitting.run_context import ProgressDisplay, RunContext, TrainTogether
 from numerai_lab.fitting.run_facts import run_facts, unlearned_targets
 from numerai_lab.fitting.run_progress import RunProgress, Speeds, WatchedDisplay

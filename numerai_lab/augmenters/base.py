@@ -123,6 +123,10 @@ class Augmenter(Component):
         """Estimated bytes of memory that `fit` takes beyond one era's block, where it is much."""
         return 0
 
+    def saved_bytes(self, n_columns: int) -> int:
+        """Estimated bytes on disk of the learned arrays of a fit, where they are many."""
+        return 0
+
     def refusal(self, panel: Panel) -> str:
         """A sentence that says why `fit` refuses these training eras; empty where it does not.
 

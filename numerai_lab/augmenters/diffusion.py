@@ -90,8 +90,15 @@ class Diffusion(Proportioned, Training):
         return self.no_training(known)
 
     def fitting_bytes(self, n_rows: int, n_columns: int) -> int:
-        a_layer = 4 if self.structure == "rows" else 8  # matrices hidden × hidden of a layer, and of attention
-        return self.network_bytes(n_rows, [self.hidden] * (a_layer * self.n_layers + 3))
+        return self.network_bytes(n_rows, [self.hidden] * self._n_widths)
+
+    def saved_bytes(self, n_columns: int) -> int:
+        return 4 * self.hidden**2 * self._n_widths
+
+    @property
+    def _n_widths(self) -> int:
+        """Matrices hidden × hidden: of each layer, with attention between rows twice as many, and of inputs and outputs."""
+        return (4 if self.structure == "rows" else 8) * self.n_layers + 3
 
     def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         """Learns proportions, latent columns and the denoiser. Raises NlabError for eras that `refusal` refuses."""

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -55,6 +56,9 @@ class Networked(Proportioned, Training):
 
     def fitting_bytes(self, n_rows: int, n_columns: int) -> int:
         return self.network_bytes(n_rows, [n_columns, *self._hidden_widths, n_columns])
+
+    def saved_bytes(self, n_columns: int) -> int:
+        return 4 * sum(before * after for before, after in pairwise([n_columns, *self._hidden_widths, n_columns]))
 
     @property
     @abstractmethod

@@ -71,6 +71,9 @@ class UMAPInverse(Proportioned):
         rows = self.pool_[rng.choice(len(self.pool_), size=n_rows, replace=repeats)]
         return self._era_of(rows[:, :-1], rows[:, -1], rng)
 
+    def saved_bytes(self, n_columns: int) -> int:
+        return 4 * self.pool * (n_columns + 1)
+
     def _landmarks(self, panel: Panel, rng: np.random.Generator) -> Float32:
         """The rows to fit on, features and target on 0..1: the same number per era, give or take one."""
         parts = []

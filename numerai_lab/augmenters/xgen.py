@@ -23,6 +23,8 @@ HELD_OUT = 0.1
 """Share of the eras, the last ones, that decide on the number of trees."""
 POINTS = 8
 """Quantiles kept for each class of a continuous column."""
+BINS, NODE_BYTES = 5, 60
+"""Classifiers of a feature in bins, or of the target; bytes of a tree's node in the cache."""
 KEEP_EVERY = 60.0
 """Seconds between two checkpoints at least."""
 
@@ -69,6 +71,11 @@ class XGen(Proportioned):
     def refusal(self, panel: Panel) -> str:
         n_eras = np.count_nonzero(panel.n_known)
         return "" if n_eras >= 2 else f"xgen: at least 2 eras with targets to learn from are needed, got {n_eras}"
+
+    def saved_bytes(self, n_columns: int) -> int:
+        scored = n_columns > self.most_features
+        n_classifiers = (min(self.factors, n_columns // 3) * self.classes if scored else n_columns * BINS) + BINS
+        return int(n_classifiers * self.n_estimators * NODE_BYTES * 2 ** (self.max_depth + 1))
 
     def fit(self, panel: Panel, rng: np.random.Generator, context: FitContext = NO_CONTEXT) -> Self:
         """Learns proportions and the classifiers of every column. Raises NlabError for eras that `refusal` refuses."""

@@ -11,14 +11,14 @@ import numpy as np
 
 from numerai_lab.core.training_stream import TrainingStream
 
-BINS_FOR_BINNED = 16
+BINS_FOR_BINNED, BINS_FOR_FLOATS = 16, 256
 SAMPLED = 20_000
 """Rows by which the columns of a stream in parts are cut, at 4 bytes a cell."""
 
 
 def bins_of(stream: TrainingStream) -> int:
     """The bins that columns are cut into by default: 16 where all are small integers, which gives the same trees; else 256."""
-    return BINS_FOR_BINNED if stream.binned else 256
+    return BINS_FOR_BINNED if stream.binned else BINS_FOR_FLOATS
 
 
 def quantile_matrix(

@@ -1,29 +1,24 @@
-"""Memory and disk that a run needs, from its config and rows by era; refuses a run that does not fit."""
+"""Memory and disk that a run needs, from its config and rows by era."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field
 
 from numerai_lab.config.default_variants import RAW
 from numerai_lab.config.schema import Config
-from numerai_lab.core.errors import NlabError
-from numerai_lab.core.formatting import human_bytes
-from numerai_lab.core.gpus import gpus
-from numerai_lab.core.requirements import absent
 from numerai_lab.data.reader import Loaded
 from numerai_lab.fitting.fit_plan import FitPlan
-from numerai_lab.models import MODELS, Model
-from numerai_lab.storage.machine import free_disk, free_memory
+from numerai_lab.models import Model
 
-LIBRARIES_BYTES = 130_000_000
+LIBRARIES_BYTES = 145_000_000
 """Python with the libraries that every run loads."""
-REPORT_BYTES, COMPARED_BYTES = 150_000_000, 80_000_000
+REPORT_BYTES, COMPARED_BYTES = 170_000_000, 80_000_000
 """The libraries of scores and plots, and of differences between variants, which are loaded after the last training."""
 PAGES_BYTES, PREDICTED_BYTES = 2_200_000, 8
 """On disk: report and plots; id, era, target and split of a row of the prediction table."""
 INGEST_BYTES, INGESTED_BYTES, INGESTED_COLUMN_BYTES = 270_000_000, 330, 100_000
 """The reader's peak: libraries; ids, eras and targets of a row while they are put in order; decoded pieces of a column."""
+REALISM_BYTES, JUDGED_ROWS = 330_000_000, 80_000
+"""What realism takes: its libraries and measures; rows of samples as floats, real and new."""
 FLOAT_BYTES = 4
 """A value of an era's rows while a model reads them."""
 TARGET_BYTES = 24
@@ -205,8 +200,9 @@ def _memory(task: EstimateInputs, used: set[str]) -> int:
         for n_further, training in zip(further_targets, task.trainings(), strict=True)
     )
     report = REPORT_BYTES + COMPARED_BYTES * (len(config.variants) > 1)
+    judged = FLOAT_BYTES * JUDGED_ROWS * task.n_features + REALISM_BYTES if any(a.invents_rows for a in augment) else 0
     row_bytes = SCORED_BYTES + 12 * len(config.variants) * len(config.seeds)
-    return libraries + labels + max(fits, default=0) + max(training, report + task.rows_of(splits.validation) * row_bytes)
+    return libraries + labels + max(fits, default=0) + max(training, judged, report + task.rows_of(splits.validation) * row_bytes)
 
 
 def _disk(task: EstimateInputs, used: set[str]) -> int:
@@ -220,78 +216,11 @@ def _disk(task: EstimateInputs, used: set[str]) -> int:
     trainings = task.trainings()
     sizes = [sum(1 + FURTHER_LEAVES * (len(targets) - 1) for targets in of_variant) for of_variant in models.values()]
     saved = round(sum(n * t.model.saved_bytes(t.n_rows, t.n_columns) for n, t in zip(sizes, trainings, strict=True)))
-    learned = [config.generators[name] for name in used]
+    n_train = task.rows_of(task.plan.splits.train)
+    learned = [config.generators[name].settled(n_train) for name in used]
     fits = sum(g.saved_bytes(task.n_features) * (n_seeds if g.stochastic else 1) for g in learned)
+    augmenters = {name for variant in config.variants.values() for name in variant.augment}
+    fitted = n_seeds * sum(config.augmenters[name].saved_bytes(task.n_features) for name in augmenters)  # in the cache alone
     kept = (2 + len(task.folds)) * (n_seeds * saved + fits)  # in the cache and the run
     pages = max(training.model.training_disk_bytes(training.n_rows, training.n_columns) for training in trainings)
-    return PAGES_BYTES + columns + task.kept_bytes() * n_seeds + predictions + kept + pages
-
-
-def refuse_too_much(task: EstimateInputs, cache: Path, memory: int | None = None) -> None:
-    """Raises NlabError when the machine has less memory or disk than the run needs: by how much, and what would fit.
-
-    memory: bytes that the run may take; None: all that is free.
-    """
-    needs, disk = need(task), free_disk(cache)
-    memory = free_memory() if memory is None else memory
-    problems = []
-    if needs.memory_bytes > memory:
-        over = f"about {human_bytes(needs.memory_bytes)} of memory needed, {human_bytes(memory)} free: "
-        over += f"{human_bytes(needs.memory_bytes - memory)} too much"
-        problems.append(over + "".join(f"\n    would fit: {way}" for way in ways_out(task, memory)))
-    if needs.disk_bytes > disk:
-        over = f"about {human_bytes(needs.disk_bytes)} of disk needed in {cache}, {human_bytes(disk)} free: "
-        over += f"{human_bytes(needs.disk_bytes - disk)} too much"
-        problems.append(over + "\n    `nlab cache prune --keep …` makes room, NLAB_CACHE names another place")
-    card = next(iter(gpus()), None)
-    if card is not None and needs.gpu_bytes > card.memory_bytes:
-        over = f"about {human_bytes(needs.gpu_bytes)} of GPU memory needed, {card.name} has {human_bytes(card.memory_bytes)}"
-        problems.append(f"{over}\n    would fit: device: cpu, or fewer rows or a smaller batch_size of the method")
-    if problems:
-        raise NlabError("\n  ".join(["this run does not fit (--force runs it all the same)", *problems]))
-
-
-def ways_out(task: EstimateInputs, memory: int) -> list[str]:
-    """Changes of the config with which the run would fit, each alone."""
-    ways = []
-    for name, generator in task.config.generators.items():
-        smaller = {"landmarks": 10_000}
-        if "landmarks" in type(generator).model_fields and (generator.model_dump()["landmarks"] or 50_000) > 10_000:
-            changed = {**task.config.generators, name: generator.model_copy(update=smaller)}
-            ways += _if_fits(_with(task, generators=changed), memory, f"generators.{name}.landmarks=10000")
-    train = task.plan.splits.train
-    for share in range(9, 0, -1):
-        eras = train[-max(1, len(train) * share // 10) :]
-        way = _if_fits(_trained_on(task, eras), memory, f"splits.train={eras[0]}-{eras[-1]}")
-        if way:
-            ways += [f"{way[0]}, the last {len(eras)} of {len(train)} training eras"]
-            break
-    model = task.config.model
-    if getattr(model, "external_memory", None) is False:
-        outside = model.model_copy(update={"external_memory": True})
-        ways += _if_fits(_with(task, model=outside), memory, "model.external_memory=true")
-    kind = model.kind
-    for other, simple in MODELS.items():
-        if other != kind and not absent(simple.requires):
-            ways += _if_fits(_with(task, model=simple()), memory, f"model.kind={other}")
-    return ways
-
-
-def _with(task: EstimateInputs, **changes: Any) -> EstimateInputs:
-    return replace(task, plan=FitPlan.of(task.config.model_copy(update=changes), task.plan.splits))
-
-
-def _if_fits(task: EstimateInputs | None, memory: int, change: str) -> list[str]:
-    if task is None:
-        return []
-    n_bytes = need(task).memory_bytes
-    return [f"--set {change} (about {human_bytes(n_bytes)})"] if n_bytes <= memory else []
-
-
-def _trained_on(task: EstimateInputs, eras: tuple[int, ...]) -> EstimateInputs | None:
-    """The same run on other training eras; None where they are too few for it."""
-    splits = replace(task.plan.splits, train=eras)
-    try:
-        return replace(task, plan=FitPlan.of(task.config, splits))
-    except NlabError:
-        return None
+    return PAGES_BYTES + columns + task.kept_bytes() * n_seeds + predictions + kept + fitted + pages

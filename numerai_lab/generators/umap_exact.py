@@ -58,6 +58,9 @@ class UMAPExact(LayoutParameters, UMAPBase):
         a_row = 12 * n_columns + 400 * self.n_neighbors + 16 * self.n_components
         return 400_000_000 + self._n_landmarks(n_rows) * a_row
 
+    def saved_bytes(self, n_columns: int) -> int:
+        return 4 * (self.landmarks or self.usual_landmarks) * (n_columns + self.n_components)
+
     def seconds(self, n_fitted: int, n_rows: int, n_columns: int, flops: float) -> float:
         # Measured with umap-learn. It multiplies no matrices, so flops do not count.
         d, n = self.n_components, self._n_landmarks(n_fitted)

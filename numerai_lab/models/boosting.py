@@ -14,7 +14,7 @@ from numerai_lab.core.gpus import gpus
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.core.training_stream import TrainingStream
-from numerai_lab.core.xgboost_matrix import bins_of, paged_matrix, quantile_matrix
+from numerai_lab.core.xgboost_matrix import BINS_FOR_FLOATS, bins_of, paged_matrix, quantile_matrix
 from numerai_lab.models.base import Model
 from numerai_lab.models.era_boost import ROUNDS, EraBoost
 
@@ -22,6 +22,8 @@ OF_DART = ("rate_drop", "skip_drop")
 """Parameters that only `booster: dart` has: elsewhere they are refused, and no config records them."""
 NOT_OF_TREES = ("kind", "n_estimators", "n_jobs", "external_memory", "era_boost", "multi_strategy", "workers")
 """Parameters that XGBoost gets in another way, or not at all."""
+SKETCH_BYTES = 3_300
+"""The sketch by which XGBoost cuts a column that is no small integer, for each of its bins."""
 VECTOR_LEAVES = (3, 2)
 """The first version of XGBoost whose trees of several targets sample rows and know the gain of a split."""
 KEEP_EVERY = 60.0
@@ -240,6 +242,9 @@ class XGBoost(Boosting):
 
     def saved_bytes(self, n_rows: int, n_columns: int) -> int:
         return int(self.n_estimators * 60 * 2 ** (min(self.max_depth, 8) + 1))  # deeper trees are seldom full
+
+    def cutting_bytes(self, n_rows: int, n_columns: int) -> int:
+        return n_columns * SKETCH_BYTES * (self.max_bin or BINS_FOR_FLOATS)
 
     def training_bytes(self, n_rows: int, n_columns: int) -> int:
         # One byte a cell row-wise and one column-wise, gradients, predictions and sampling weights a row.

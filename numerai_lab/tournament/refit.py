@@ -13,7 +13,7 @@ from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.splits import Splits
 from numerai_lab.data.reader import Loaded
-from numerai_lab.fitting.estimate import EstimateInputs, refuse_too_much
+from numerai_lab.fitting.estimate import EstimateInputs
 from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.fitting.holdout import load_sealed_for, splits_of_run
 from numerai_lab.fitting.learned_targets import plan_for
@@ -21,6 +21,7 @@ from numerai_lab.fitting.portable import Portable
 from numerai_lab.fitting.portable_checks import refuse_contradiction
 from numerai_lab.fitting.portable_facts import portable_facts
 from numerai_lab.fitting.restored import Restored
+from numerai_lab.fitting.room import refuse_too_much
 from numerai_lab.fitting.run_context import ProgressDisplay, RunContext
 from numerai_lab.fitting.variants import check_methods, fit_generators, train_models
 from numerai_lab.runs.layout import MANIFEST, MODELS, PORTABLE, REFITS

@@ -13,9 +13,10 @@ from numerai_lab.core.formatting import human_bytes
 from numerai_lab.core.gpus import Gpu
 from numerai_lab.core.splits import Splits
 from numerai_lab.core.training_stream import TrainingStream
-from numerai_lab.fitting import estimate, plan
-from numerai_lab.fitting.estimate import EstimateInputs, need, refuse_too_much
+from numerai_lab.fitting import plan, room
+from numerai_lab.fitting.estimate import EstimateInputs, need
 from numerai_lab.fitting.fit_plan import FitPlan
+from numerai_lab.fitting.room import refuse_too_much
 from numerai_lab.models import LightGBM, XGBoost, boosting, lightgbm
 from numerai_lab.neural import settings
 from numerai_lab.storage.folders import cache_dir
@@ -59,7 +60,7 @@ def probed_anew() -> Iterator[None]:
 
 
 def with_card(patch: pytest.MonkeyPatch, *cards: Gpu) -> None:
-    for module in (boosting, lightgbm, settings, estimate, plan):
+    for module in (boosting, lightgbm, settings, plan, room):
         patch.setattr(module, "gpus", lambda: cards)
 
 

@@ -20,8 +20,8 @@ from numerai_lab.core.arrays import Float32
 from numerai_lab.core.errors import NlabError, NlabFailure
 from numerai_lab.core.sklearn_files import from_bytes, to_bytes
 from numerai_lab.core.training_stream import TrainingStream
-from numerai_lab.fitting import estimate
-from numerai_lab.fitting.estimate import refuse_too_much
+from numerai_lab.fitting import room
+from numerai_lab.fitting.room import refuse_too_much
 from numerai_lab.models.sklearn import Sklearn
 from tests.conftest import make_config, make_panel
 from tests.faults.mutated import mutated
@@ -199,7 +199,7 @@ def test_warnings_are_logged_once_in_one_line(caplog: pytest.LogCaptureFixture) 
 
 
 def test_rows_that_do_not_fit_as_a_matrix_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    monkeypatch.setattr(estimate, "free_memory", lambda: int(2e9))
+    monkeypatch.setattr(room, "free_memory", lambda: int(2e9))
     dense = {"kind": "sklearn", "estimator": "Ridge"}
     with pytest.raises(NlabError, match="5.0 GB of memory needed, 2.0 GB free"):
         refuse_too_much(task(model=dense), tmp_path)
