@@ -145,7 +145,7 @@ class Training:
 
     def memory_bytes(self) -> int:
         """Bytes of memory: of this process, or of all parts on this machine, each with libraries of its own."""
-        of_part = self.held_bytes() + FLOAT_BYTES * self.era_rows * self.n_columns
+        of_part = self.held_bytes() + self.model.batch_bytes * self.era_rows * self.n_columns
         if self.model.n_parts == 1:
             return of_part
         return 0 if self.parts_elsewhere else self.model.n_parts * (LIBRARIES_BYTES + self.model.library_bytes + of_part)

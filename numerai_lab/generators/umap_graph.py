@@ -73,9 +73,10 @@ class GraphUMAP(UMAPBase, GraphParameters, NetworkGenerator):
         return 1.0
 
     def fitting_bytes(self, n_rows: int, n_columns: int) -> int:
-        # torch, numba and the functions it compiles; covariances; the sample, neighbours, graph.
-        a_row = n_columns + 400 * self.n_neighbors + 8 * self.principal
-        return 780_000_000 + 4 * 8 * n_columns**2 + self._n_landmarks(n_rows) * a_row
+        # torch and the sample; and first covariances, then numba with the functions it compiles, neighbours and graph.
+        n = self._n_landmarks(n_rows)
+        of_graph = 420_000_000 + n * (400 * self.n_neighbors + 8 * self.principal)
+        return 300_000_000 + n * n_columns + max(4 * 8 * n_columns**2, of_graph)
 
     def _search_flops(self, n_landmarks: int) -> float:
         return n_landmarks**2 * (2 * self.principal + DISTANCE_FLOPS)

@@ -97,6 +97,11 @@ class Model(Component):
         """Estimated bytes of the content of `saved`."""
         return 1000 + 8 * n_columns
 
+    @property
+    def batch_bytes(self) -> int:
+        """Estimated bytes of a cell of the largest era while training reads it, beyond `training_bytes`."""
+        return 4
+
     def training_disk_bytes(self, n_rows: int, n_columns: int) -> int:
         """Estimated bytes of disk that training takes until it ends."""
         return 0

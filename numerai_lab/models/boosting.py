@@ -250,6 +250,10 @@ class XGBoost(Boosting):
         # One byte a cell row-wise and one column-wise, gradients, predictions and sampling weights a row.
         return n_rows * (60 if self.external_memory else 2 * n_columns + 40)
 
+    @property
+    def batch_bytes(self) -> int:
+        return 40 if self.external_memory else super().batch_bytes  # pages of an era that it reads ahead
+
     def training_disk_bytes(self, n_rows: int, n_columns: int) -> int:
         return n_rows * 11 * n_columns // 5 if self.external_memory else 0
 

@@ -109,7 +109,7 @@ def test_a_refusal_says_by_how_much_and_what_would_fit(monkeypatch: pytest.Monke
     assert "about 1.1 GB of memory needed, 800.0 MB free: 310.6 MB too much" in message
     assert "--set splits.train=41-100 (about 790.6 MB), the last 60 of 100 training eras" in message
     assert "--set model.kind=ridge (about 323.1 MB)" in message
-    assert "--set model.external_memory=true (about 473.1 MB)" in message
+    assert "--set model.external_memory=true (about 481.0 MB)" in message
     assert "--force" in message
     monkeypatch.setattr(room, "free_memory", lambda: int(1.2e9))
     refuse_too_much(task(), tmp_path)
