@@ -75,7 +75,7 @@ class GraphUMAP(UMAPBase, GraphParameters, NetworkGenerator):
     def fitting_bytes(self, n_rows: int, n_columns: int) -> int:
         # torch and the sample; and first covariances, then numba with the functions it compiles, neighbours and graph.
         n = self._n_landmarks(n_rows)
-        of_graph = 420_000_000 + n * (400 * self.n_neighbors + 8 * self.principal)
+        of_graph = 300_000_000 + n * (400 * self.n_neighbors + 8 * self.principal)
         return 300_000_000 + n * n_columns + max(4 * 8 * n_columns**2, of_graph)
 
     def _search_flops(self, n_landmarks: int) -> float:

@@ -95,9 +95,10 @@ def measured(parts: dict[str, Any], cache: Path, folder: Path) -> dict[str, tupl
 def in_files(folder: Path) -> int:
     """Bytes of the files below a folder."""
     total = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):  # removed meanwhile
-            total += path.stat().st_size * path.is_file()
+    for place, _, names in os.walk(folder):  # which bears folders that vanish meanwhile
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += (Path(place) / name).stat().st_size
     return total
 
 
