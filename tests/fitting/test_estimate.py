@@ -69,6 +69,13 @@ def test_realism_of_invented_rows_takes_memory_after_training() -> None:
     assert need(small).memory_bytes == pytest.approx(2.95e8 + 3.3e8 + 4 * 80_000 * 780, rel=1e-3)
 
 
+def test_a_library_that_model_and_method_share_is_loaded_once() -> None:
+    def needed(**parts: object) -> int:
+        return need(task(rows=200, variants={"v": {"augment": ["a"]}}, model=quick("xgboost"), **parts)).memory_bytes
+
+    assert needed(augmenters={"a": {"kind": "xgen"}}) == needed(augmenters={"a": {"kind": "copula"}})
+
+
 def test_columns_that_are_no_bins_are_cut_by_sketches_of_as_many_bytes_as_bins() -> None:
     noise = {"augmenters": {"a": {"kind": "gaussian_noise"}}, "variants": {"v": {"augment": ["a"]}}}
     cells = {"augmenters": {"a": {"kind": "cutout"}}, "variants": {"v": {"augment": ["a"]}}}
