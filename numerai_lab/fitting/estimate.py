@@ -188,8 +188,8 @@ def _memory(task: EstimateInputs, used: set[str]) -> int:
     learn = [config.generators[name] for name in sorted(used)]
     augment = [config.augmenters[name] for variant in config.variants.values() for name in variant.augment]
     largest = max((config.model_of(name) for name in config.trained), key=lambda model: model.library_bytes)
-    others = [method.library_bytes for method in (*learn, *augment) if method.requires != largest.requires]
-    libraries = LIBRARIES_BYTES + largest.library_bytes + max(others, default=0)
+    of_methods = [method.library_bytes for method in (*learn, *augment) if method.requires != largest.requires]
+    libraries = LIBRARIES_BYTES + largest.library_bytes + max(of_methods, default=0)
     fits = [generator.fitting_bytes(task.rows_of(splits.train), task.n_features) for generator in learn]
     fits += [augmenter.fitting_bytes(task.rows_of(splits.train), task.n_features) for augmenter in augment]
     further = len(config.data.auxiliary_targets)
