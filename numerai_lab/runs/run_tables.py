@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from numerai_lab.config.yaml_file import parse_yaml
 from numerai_lab.core.errors import NlabError
-from numerai_lab.runs.layout import CONFIG, ERROR_TEXT, MANIFEST, UNFINISHED
+from numerai_lab.runs.layout import CONFIG, ERROR_TEXT, MANIFEST, SCORES, UNFINISHED
 from numerai_lab.runs.query_schema import COLUMNS, TABLES, Column
 from numerai_lab.runs.reading import RunFiles, failure_text, read_manifest
 from numerai_lab.runs.score_tables import per_era_of_all, per_era_table, scores_of_all, scores_text
@@ -68,11 +68,17 @@ def run_tables(runs_dir: Path, wanted: Sequence[str]) -> dict[str, "pa.Table"]:
             scores.pop(path.name, None)
         rows.append(row)
         completed += [run] if run else []
+    every_score = scores_of_all(scores)
+    if unread := scores.keys() - ({*every_score["run"].to_list()} if every_score is not None else set()):
+        why = f"{SCORES} can't be read"
+        rows = [_blank(row["run"], "damaged", why) if row["run"] in unread else row for row in rows]
+        completed = [run for run in completed if run.name not in unread]
+        per_era = {name: table for name, table in per_era.items() if name not in unread}
     every = {name: _typed(name, []) for name in TABLES}
     every["runs"] = _typed("runs", rows)
     for name in makers.keys() & {*wanted}:
         every[name] = _typed(name, [row for run in completed for row in makers[name](run)])
-    if (every_score := scores_of_all(scores)) is not None:
+    if every_score is not None:
         every["scores"] = every_score
     if "variants" in wanted:
         every["variants"] = _variants(every["scores"], completed)

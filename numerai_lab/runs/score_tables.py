@@ -49,6 +49,8 @@ def read_runs(paths: Sequence[Path]) -> list[Run | NlabError]:
         ends = itertools.accumulate(n_rows.values())
         for (path, n), end in zip(n_rows.items(), ends, strict=True):
             outcomes[path] = _run_or_error(files[path], table.slice(end - n, n))
+    for path in [path for path in texts if path not in outcomes]:
+        outcomes[path] = _alone(path)
     return [outcomes[path] for path in paths]
 
 
@@ -56,14 +58,18 @@ def _run_or_error(files: RunFiles, scores: "pl.DataFrame") -> Run | NlabError:
     """The run; a table that is not as written may have been spoilt by another one that was parsed with it."""
     with contextlib.suppress(NlabError):
         return run_of(files, scores)
+    return _alone(files.path)
+
+
+def _alone(path: Path) -> Run | NlabError:
     try:
-        return read_run(files.path)
+        return read_run(path)
     except NlabError as error:
         return error
 
 
 def scores_of_all(texts: Mapping[str, str]) -> "pl.DataFrame | None":
-    """The rows of all runs. texts: run → its scores.csv. None without runs."""
+    """The rows of all runs whose table can be parsed. texts: run → its scores.csv. None without runs."""
     import polars as pl
 
     tables = [_with_runs(table, n_rows) for table, n_rows in _parsed_together(texts)]
@@ -71,14 +77,23 @@ def scores_of_all(texts: Mapping[str, str]) -> "pl.DataFrame | None":
 
 
 def _parsed_together(texts: Mapping[Key, str]) -> "Iterator[tuple[pl.DataFrame, dict[Key, int]]]":
-    """Yields the rows of all texts of scores.csv that have one header, and the number of rows of each text, in their order."""
+    """Yields the rows of all texts of scores.csv that have one header, and the number of rows of each text, in their order.
+
+    Where one of them can't be parsed, or has rows that polars and Python count differently, each is parsed alone; such a one is
+    left out.
+    """
     by_header: dict[str, dict[Key, str]] = {}
     for key, text in texts.items():
         header, _, rows = text.partition("\n")
         by_header.setdefault(header, {})[key] = rows
     for header, bodies in by_header.items():
-        n_rows = {key: sum(1 for _ in csv.reader(io.StringIO(rows))) for key, rows in bodies.items()}
-        yield _parsed(f"{header}\n{''.join(bodies.values())}"), n_rows
+        for some in (bodies, *({key: rows} for key, rows in bodies.items())):
+            n_rows = {key: sum(1 for _ in csv.reader(io.StringIO(rows))) for key, rows in some.items()}
+            table = _parsed(f"{header}\n{''.join(some.values())}")
+            if table is not None and len(table) == sum(n_rows.values()):
+                yield table, n_rows
+                if some is bodies:
+                    break
 
 
 def per_era_table(run: RunFiles) -> "pa.Table":
@@ -113,8 +128,8 @@ def _with_runs(table: "pl.DataFrame", n_rows: Mapping[str, int]) -> "pl.DataFram
     return table.select(names, pl.exclude("run"))
 
 
-def _parsed(text: str) -> "pl.DataFrame":
-    """The table in the text of a CSV; where a column can't be parsed, all columns are text."""
+def _parsed(text: str) -> "pl.DataFrame | None":
+    """The table in the text of a CSV; where a column can't be parsed, all columns are text. None where it is no table."""
     import polars as pl
 
     content = text.encode()
@@ -123,4 +138,6 @@ def _parsed(text: str) -> "pl.DataFrame":
     try:
         return pl.read_csv(content, infer_schema_length=None, schema_overrides=texts)
     except pl.exceptions.PolarsError:
-        return pl.read_csv(content, infer_schema=False)
+        with contextlib.suppress(pl.exceptions.PolarsError):
+            return pl.read_csv(content, infer_schema=False)
+    return None

@@ -15,8 +15,10 @@ from numerai_lab.report.comparison import compare
 from numerai_lab.report.differing import lines_of_differences
 from numerai_lab.report.tables import summary_columns
 from numerai_lab.report.verdicts import lines_of_comparison
+from numerai_lab.runs.run_tables import run_tables
 from numerai_lab.storage.stamped_json import read_stamped, with_stamp
 from tests.conftest import Quiet, make_config
+from tests.many_runs import make_runs
 
 
 def go(folder: Path, name: str, **changes: Any) -> Path:
@@ -223,3 +225,18 @@ def test_each_method_stands_beside_the_placebo_of_its_own_run(one: Path, two: Pa
     beside = group.table.filter(split="val", variant="noise").select("run", "reference", "placebo").rows()
     assert sorted(beside) == [(path.name, f"{one.name}/baseline", "duplicate") for path in (one, two)]
     assert group.table.filter(variant="duplicate")["placebo"].null_count() == 6
+
+
+def test_a_score_table_that_is_none_spoils_no_other(tmp_path: Path) -> None:
+    runs = make_runs(tmp_path / "runs", 3)
+    table = runs[1] / "scores.csv"
+    header, first, *rest = table.read_text().splitlines()
+    table.write_text("\n".join([header, first.replace(".", '"', 1), *rest, ""]))
+    comparison = compare(runs)
+    assert comparison.groups[0].runs == (runs[0].name, runs[2].name)
+    assert comparison.groups[0].table.equals(compare([runs[0], runs[2]]).groups[0].table)
+    assert [line.split(":")[0] for line in comparison.skipped] == [f"skipped {runs[1]}"]
+    tables = run_tables(tmp_path / "runs", ["scores", "per_era"])
+    status = dict(zip(*(tables["runs"][name].to_pylist() for name in ("run", "status")), strict=True))
+    assert status[runs[1].name] == "damaged"
+    assert {*tables["scores"]["run"].to_pylist()} == {*tables["per_era"]["run"].to_pylist()} == {runs[0].name, runs[2].name}
