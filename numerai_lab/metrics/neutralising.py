@@ -50,7 +50,7 @@ def factorised(features: Array, gram: Gram = float_gram) -> tuple[Array, Float64
     features = np.ascontiguousarray(features)
     solve, corrected = _solver(scatter)
 
-    def rest_of(centred: Float64, products: Float64 | None = None) -> Float64:
+    def rest_of(centred: Float64, products: Float64 | None) -> Float64:
         known = products_with(features, mean, norms, centred) if products is None else products
         rest = _residual(features, mean, norms, centred, solve(known))
         return rest if corrected else _residual(features, mean, norms, rest, solve(products_with(features, mean, norms, rest)))
@@ -58,7 +58,7 @@ def factorised(features: Array, gram: Gram = float_gram) -> tuple[Array, Float64
     return features, mean, norms, alive, rest_of
 
 
-def _nothing(centred: Float64, _: Float64 | None = None) -> Float64:
+def _nothing(centred: Float64, _: Float64 | None) -> Float64:
     """What is left of columns that the features explain."""
     return np.zeros_like(centred)
 

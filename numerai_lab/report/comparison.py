@@ -68,7 +68,7 @@ def compare(
 
     reference: a variant name, or `run/variant`; by default the reference variant of each group's first run. Differences
     are paired by era; adjusted p-values and the confidence set cover all variants of all runs of a group. brief: test only what
-    a terminal shows, which takes a fifth of the time: the statistics `SHOWN`, on this split; on others the columns are empty.
+    a terminal shows, which is much faster: the statistics `SHOWN`, on this split; on others the columns are empty.
     Raises NlabError when no folder can be read, two have the same name, or a name is unknown, the split included.
     """
     runs, skipped = _read(paths)

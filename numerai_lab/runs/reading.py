@@ -183,10 +183,12 @@ def finished_files(path: Path) -> RunFiles:
 
 def run_of(files: RunFiles, scores: "pl.DataFrame") -> Run:
     """The run with these scores of its scores.csv. Raises NlabError where they, or its scores by era, are not as written."""
+    import polars as pl
+
     try:
         eras = files.table(PER_ERA)
         _check_tables(scores, eras)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise damaged_run(files.path, error) from error
     return Run(files.path, files.manifest, scores, eras)
 
