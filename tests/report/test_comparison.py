@@ -15,7 +15,9 @@ from numerai_lab.report.comparison import compare
 from numerai_lab.report.differing import lines_of_differences
 from numerai_lab.report.tables import summary_columns
 from numerai_lab.report.verdicts import lines_of_comparison
+from numerai_lab.runs.reading import Run, read_run
 from numerai_lab.runs.run_tables import run_tables
+from numerai_lab.runs.score_tables import read_runs
 from numerai_lab.storage.stamped_json import read_stamped, with_stamp
 from tests.conftest import Quiet, make_config
 from tests.many_runs import make_runs
@@ -225,6 +227,16 @@ def test_each_method_stands_beside_the_placebo_of_its_own_run(one: Path, two: Pa
     beside = group.table.filter(split="val", variant="noise").select("run", "reference", "placebo").rows()
     assert sorted(beside) == [(path.name, f"{one.name}/baseline", "duplicate") for path in (one, two)]
     assert group.table.filter(variant="duplicate")["placebo"].null_count() == 6
+
+
+def test_runs_that_are_read_together_are_those_that_are_read_alone(tmp_path: Path) -> None:
+    runs = [*make_runs(tmp_path / "runs", 3), *make_runs(tmp_path / "others", 2, ("baseline", "001"))]
+    for run_together, path in zip(read_runs(runs), runs, strict=True):
+        alone = read_run(path)
+        assert isinstance(run_together, Run)
+        assert run_together.path == path
+        assert run_together.scores.equals(alone.scores)
+        assert run_together.per_era.equals(alone.per_era)
 
 
 def test_a_score_table_that_is_none_spoils_no_other(tmp_path: Path) -> None:
