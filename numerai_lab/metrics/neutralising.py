@@ -9,23 +9,15 @@ import numpy as np
 
 from numerai_lab.core.arrays import Array, Float64, Int8
 from numerai_lab.core.integer_products import exact, float_gram
+from numerai_lab.metrics.normal_equations import solver
 
-RANK_TOLERANCE = 1e-11
-"""Eigenvalues of the scaled Gram matrix below this share of the largest count as zero (singular values: its root)."""
-MIN_PIVOT = 1e-5
 LEAST_PIVOT = 1e-4
 """Pivots of the rows' own Gram matrix above this, as a share of a row's length: no row is a combination of others."""
-GOOD_PIVOT = 1e-2
-"""With pivots above this, what the Gram matrix says of a fit's rest is as exact as the features themselves."""
-NO_PIVOT = 1e-13
-"""A feature of length 1 is a combination of others, up to rounding, if its squared residual is below this."""
 NOTHING_LEFT = 1e-6
 """A residual below this share of what was neutralised is rounding, not a prediction."""
 CHUNK = 50_000
 """Values of a float64 copy of the features at a time: they fit into a core's own cache."""
 
-Solver = Callable[[Float64], Float64]
-"""Products with the features (q × m) → coefficients of the least-squares fit (q × m)."""
 Rest = Callable[[Float64, Float64 | None], Float64]
 """Centred columns (rows × m), and `products_with` them (q × m) where these are known → what their least-squares fit leaves."""
 Gram = Callable[[Int8], Float64]
@@ -45,10 +37,8 @@ def factorised(features: Array, gram: Gram = float_gram) -> tuple[Array, Float64
     if len(alive) < len(mean):
         features, mean, scatter = features[:, alive], mean[alive], np.asfortranarray(scatter[np.ix_(alive, alive)])
     norms = np.sqrt(np.diag(scatter))
-    scatter /= norms
-    scatter /= norms[:, None]
     features = np.ascontiguousarray(features)
-    solve, corrected = _solver(scatter)
+    solve, corrected = solver(scatter, norms)
 
     def rest_of(centred: Float64, products: Float64 | None) -> Float64:
         known = products_with(features, mean, norms, centred) if products is None else products
@@ -141,54 +131,3 @@ def _scatter(features: Array, gram: Gram) -> tuple[Float64, Float64]:
     mean = x.mean(0)
     x -= mean
     return mean, np.asarray(blas.dsyrk(1.0, x.T, lower=1), np.float64)
-
-
-def _solver(scaled: Float64) -> tuple[Solver, bool]:
-    """Cholesky of all features, or of the independent ones where the rest are their combinations; else eigenvectors.
-
-    scaled: correlations, lower triangle. Fits have minimum norm, or the same residual as the fit
-    that has. The second is whether the solver corrects the rounding of the Gram matrix itself.
-    """
-    from scipy.linalg import blas, lapack
-
-    if not len(scaled):
-        return np.zeros_like, True
-    lower, failed = lapack.dpotrf(scaled, lower=1, clean=0)
-    pivot = 0.0 if failed else np.diag(lower).min()
-
-    def solve(products: Float64) -> Float64:
-        return np.asarray(lapack.dpotrs(lower, products, lower=1)[0], np.float64)
-
-    def corrected(products: Float64) -> Float64:
-        coefficients = solve(products)
-        return coefficients + solve(products - blas.dsymm(1.0, scaled, coefficients, lower=1))
-
-    if pivot > GOOD_PIVOT:
-        return corrected, True
-    if pivot > MIN_PIVOT:
-        return solve, False
-    lower, order, rank, _ = lapack.dpstrf(scaled, tol=NO_PIVOT, lower=1)
-    if np.diag(lower)[:rank].min() > MIN_PIVOT:
-        return _of_independent(np.asfortranarray(lower[:rank, :rank]), order[:rank] - 1), False
-    return _by_eigenvectors(scaled), False
-
-
-def _of_independent(lower: Float64, independent: Array) -> Solver:
-    """The solver that gives the independent features coefficients by their Cholesky factor, and the rest 0."""
-    from scipy.linalg import lapack
-
-    def solve(products: Float64) -> Float64:
-        coefficients = np.zeros_like(products)
-        coefficients[independent] = lapack.dpotrs(lower, products[independent], lower=1)[0]
-        return coefficients
-
-    return solve
-
-
-def _by_eigenvectors(scaled: Float64) -> Solver:
-    from scipy.linalg import eigh
-
-    values, vectors = eigh(scaled, lower=True, check_finite=False, driver="evd")
-    nonzero = values > RANK_TOLERANCE * values[-1]
-    inverse = np.divide(1, values, out=np.zeros_like(values), where=nonzero)
-    return lambda products: np.asarray(vectors @ (inverse[:, None] * (vectors.T @ products)), np.float64)

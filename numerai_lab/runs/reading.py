@@ -240,7 +240,12 @@ def _room(path: Path) -> int:
 
 
 def _whole(file: "pq.ParquetFile", columns: Sequence[str] | None) -> "pa.Table":
-    """Columns of a table that fits into memory; one of many equal values takes hardly a byte on disk. Raises ValueError."""
+    """Columns of a table that fits into memory; one of many equal values takes hardly a byte on disk. Raises ValueError.
+
+    Without metadata, of which polars panics where a key is no UTF-8.
+    """
+    import pyarrow as pa
+
     lacking = {*(columns or ())} - {*file.schema_arrow.names}
     if lacking:
         raise ValueError(f"no column {min(lacking)}")
@@ -250,7 +255,7 @@ def _whole(file: "pq.ParquetFile", columns: Sequence[str] | None) -> "pa.Table":
         raise ValueError(f"{n_rows:,} rows of {n_columns} columns are more than memory has room for")
     table = file.read(columns, use_threads=False)
     table.validate(full=True)
-    return table
+    return pa.Table.from_arrays(table.columns, names=table.column_names)
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

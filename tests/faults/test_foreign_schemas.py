@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 
 from numerai_lab.cli.app import app
@@ -19,6 +20,7 @@ from numerai_lab.core.errors import NlabError
 from numerai_lab.experiment import run
 from numerai_lab.runs.layout import CONFIG, MANIFEST, PER_ERA, PORTABLE, PREDICTIONS, SCORES
 from numerai_lab.runs.manifest import Manifest, checked
+from numerai_lab.runs.reading import RunFiles
 from numerai_lab.storage.stamped_json import STAMP, read_mapping, with_stamp
 from tests.conftest import Quiet, make_config, reseal
 from tests.faults.test_foreign_text import ESCAPE
@@ -184,6 +186,16 @@ def test_predictions_without_a_variant_are_a_damaged_run(
     code, said = outcome(["open", str(odd), "--redraw"], capsys)
     assert code == 2
     assert "damaged run folder (predictions.parquet: no column cut)" in said
+
+
+def test_metadata_that_is_no_utf8_is_left_out(good: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    odd = Path(shutil.copytree(good, tmp_path / "odd"))
+    table = pq.read_table(odd / PER_ERA).replace_schema_metadata({b"\xff\xfe": b"\xff"})
+    pq.write_table(table, odd / PER_ERA)
+    reseal(odd)
+    assert outcome(["compare", str(good), str(odd)], capfd)[0] == 0
+    assert len(RunFiles(odd, read_mapping(odd / MANIFEST)).table(PER_ERA)) == len(table)
+    assert "panicked" not in capfd.readouterr().err
 
 
 def test_a_reference_that_is_no_variant_is_a_sentence_of_power(
