@@ -294,5 +294,5 @@ def _check_tables(scores: "pl.DataFrame", eras: "pl.DataFrame") -> None:
 
 
 def _is_measure(column: str) -> bool:
-    """Whether a column of a score table holds numbers: a metric, or a change of one."""
-    return re.sub(r"^delta_(placebo_|untrained_)?", "", column).startswith(tuple(METRICS))
+    """Whether a column of a score table holds numbers: a metric, a change or a share of one, or a count."""
+    return re.sub(r"^delta_(placebo_|untrained_)?", "", column).startswith((*METRICS, "share_of_", "n_"))

@@ -188,6 +188,20 @@ def test_predictions_without_a_variant_are_a_damaged_run(
     assert "damaged run folder (predictions.parquet: no column cut)" in said
 
 
+@pytest.mark.parametrize("column", ["share_of_truth", "share_of_oracle", "n_eras", "delta_n_seeds", "mmc_n_eras"])
+def test_text_in_the_place_of_numbers_is_a_damaged_run(
+    column: str, good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webbrowser.open", lambda _: True)
+    odd = Path(shutil.copytree(good, tmp_path / "odd"))
+    pl.read_csv(odd / SCORES).with_columns(pl.lit("x").alias(column)).write_csv(odd / SCORES)
+    reseal(odd)
+    for command in (["show", str(odd)], ["open", str(odd), "--redraw"]):
+        code, said = outcome(command, capsys)
+        assert code == 2
+        assert f"column {column} holds no numbers" in said
+
+
 def test_metadata_that_is_no_utf8_is_left_out(good: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     odd = Path(shutil.copytree(good, tmp_path / "odd"))
     table = pq.read_table(odd / PER_ERA).replace_schema_metadata({b"\xff\xfe": b"\xff"})

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from numerai_lab.metrics import normal_equations
-from numerai_lab.metrics.normal_equations import FEW, _Refined, solver
+from numerai_lab.metrics.normal_equations import FEW, _corrected, solver
 
 
 def correlated(rng: np.random.Generator, rows: int, columns: int, share: float) -> np.ndarray:
@@ -60,8 +60,7 @@ def test_what_float32_can_t_settle_is_solved_in_float64() -> None:
     scatter, products = lower @ lower.T, rng.normal(size=(40, 2))
     norms = np.ones(40)
     factor = np.asfortranarray(np.linalg.cholesky(scatter).astype(np.float32))
-    by_singles = _Refined(np.asfortranarray(scatter), norms, factor)
-    assert by_singles._corrected(products) is None
+    assert _corrected(products, np.asfortranarray(scatter), norms[:, None], factor) is None
     solve, _ = solver(np.asfortranarray(scatter), norms)
     for _ in range(2):  # and again, by the factor that is there by now
         coefficients = solve(products)
