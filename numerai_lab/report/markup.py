@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from numerai_lab import __version__
+from numerai_lab.core.formatting import printable
 from numerai_lab.report.conclusion_text import seconds_text
 from numerai_lab.report.figure import Figure
 from numerai_lab.report.tables import TableColumn, formatted
@@ -41,14 +42,19 @@ def render(template: str, figures: Sequence[Figure], **values: Any) -> str:
 
 
 def fragment(template: str, **values: Any) -> str:
-    """The text of a template with these values, which are all escaped."""
+    """The text of a template with these values, which are all escaped, control characters too."""
     from jinja2 import Environment, PackageLoader
 
     loader = PackageLoader("numerai_lab.report", "")
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, loader=loader)
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, loader=loader, finalize=_shown)
     environment.filters["cost"] = seconds_text
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False, "allow_nan": False}
     return environment.get_template(template).render(**values)
+
+
+def _shown(value: Any) -> Any:
+    """What a template says of a value: half a character could not be written."""
+    return printable(value, lines=True) if type(value) is str else value
 
 
 def cells(table: "pl.DataFrame", columns: Sequence[TableColumn]) -> list[list[Cell]]:

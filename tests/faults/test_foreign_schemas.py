@@ -18,7 +18,7 @@ import pytest
 from numerai_lab.cli.app import app
 from numerai_lab.core.errors import NlabError
 from numerai_lab.experiment import run
-from numerai_lab.runs.layout import CONFIG, MANIFEST, PER_ERA, PORTABLE, PREDICTIONS, SCORES
+from numerai_lab.runs.layout import CONFIG, MANIFEST, PER_ERA, PORTABLE, PREDICTIONS, REPORT, SCORES
 from numerai_lab.runs.manifest import Manifest, checked
 from numerai_lab.runs.reading import RunFiles
 from numerai_lab.storage.stamped_json import STAMP, read_mapping, with_stamp
@@ -186,6 +186,20 @@ def test_predictions_without_a_variant_are_a_damaged_run(
     code, said = outcome(["open", str(odd), "--redraw"], capsys)
     assert code == 2
     assert "damaged run folder (predictions.parquet: no column cut)" in said
+
+
+def test_odd_characters_are_escaped_on_a_page(
+    good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webbrowser.open", lambda _: True)
+    odd = Path(shutil.copytree(good, tmp_path / "odd"))
+    facts = read_mapping(odd / MANIFEST)
+    facts.pop(STAMP)
+    (odd / MANIFEST).write_text(with_stamp(changed(facts, ("variants", "baseline", "words"), f"said {ESCAPE}")))
+    assert outcome(["open", str(odd), "--redraw"], capsys)[0] == 0
+    page = (odd / REPORT).read_text(encoding="utf-8")
+    assert "said \\u001b]0;owned" in page
+    assert not {"\x1b", "\x9b", "\u202e"} & {*page}
 
 
 @pytest.mark.parametrize("column", ["share_of_truth", "share_of_oracle", "n_eras", "delta_n_seeds", "mmc_n_eras"])
