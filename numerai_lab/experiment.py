@@ -38,7 +38,7 @@ from numerai_lab.metrics.scoring import Predictions, Scoring, check_rows, covere
 from numerai_lab.report.page import write_report
 from numerai_lab.report.realism import write_realism
 from numerai_lab.runs.fingerprints import FINGERPRINT
-from numerai_lab.runs.layout import CONFIG, PER_ERA, PORTABLE, PREDICTIONS, SCORES
+from numerai_lab.runs.layout import PER_ERA, PORTABLE, PREDICTIONS, SCORES
 from numerai_lab.runs.live_progress import ProgressFile, live_progress
 from numerai_lab.runs.reading import Run, read_run
 from numerai_lab.runs.variant_facts import VariantFacts
@@ -91,7 +91,7 @@ def run(
         with _watched(prepared, display, progress_file) as watched:
             predictions = _predict(prepared, folder, watched, options)
             eras, scores = _score(prepared, predictions, folder, watched)
-            folder.write_text(CONFIG, prepared.config.to_yaml())
+            folder.resolved = prepared.config
             with folder.phase("report"), watched.task(REPORT):
                 write_report(folder, prepared.config, eras, scores)
             watched.progress.finish(REPORT, folder.phases["report"]["seconds"])

@@ -75,6 +75,7 @@ def draw(n_eras: int, block: int, seed: int = 0, resamples: int = RESAMPLES) -> 
     return Resamples(n_eras, block, distinct // (n_eras + 1), distinct % (n_eras + 1), counts)
 
 
+@lru_cache(maxsize=2)
 def _paths(n_eras: int, block: int, seed: int, resamples: int) -> Int64:
     """The eras of each resample, in order: resamples × eras. Importing `arch` for this would take a second."""
     rng = np.random.default_rng(seed)

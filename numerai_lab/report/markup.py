@@ -5,7 +5,7 @@ import gzip
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from numerai_lab.report.tables import TableColumn, formatted
 
 if TYPE_CHECKING:
     import polars as pl
+    from jinja2 import Environment
 
 SORTED_BY = {"interval": "delta_corr_mean_sim_low"}
 """Columns of text → the column of numbers that they sort by."""
@@ -43,13 +44,18 @@ def render(template: str, figures: Sequence[Figure], **values: Any) -> str:
 
 def fragment(template: str, **values: Any) -> str:
     """The text of a template with these values, which are all escaped, control characters too."""
+    return str(_templates().get_template(template).render(**values))
+
+
+@cache
+def _templates() -> "Environment":
     from jinja2 import Environment, PackageLoader
 
     loader = PackageLoader("numerai_lab.report", "")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, loader=loader, finalize=_shown)
     environment.filters["cost"] = seconds_text
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False, "allow_nan": False}
-    return environment.get_template(template).render(**values)
+    return environment
 
 
 def _shown(value: Any) -> Any:
@@ -76,7 +82,7 @@ def _column(table: "pl.DataFrame", column: TableColumn, single: int | None) -> l
     ]
 
 
-@lru_cache(maxsize=1)
+@cache
 def _library() -> str:
     """plotly.js from the PyPI package `plotly`, as base64 of its gzip: a third of its size in every report."""
     script = files("plotly").joinpath("package_data", "plotly.min.js").read_bytes()

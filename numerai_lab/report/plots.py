@@ -15,6 +15,8 @@ from numerai_lab.runs.output_files import write_page
 if TYPE_CHECKING:
     import polars as pl
 
+WIDTH = 9.0
+"""Inches of a plot."""
 LEGEND_LINE = 0.22
 """Inches of a name in the legend, which stands beside the curves."""
 LONGEST = 40
@@ -55,7 +57,8 @@ def drawn(curves: Curves, title: str, order: Sequence[str], val2_starts: int | N
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context({"svg.hashsalt": "nlab", "font.size": 10, "svg.fonttype": "none"}):
-        figure = Figure(figsize=(9, max(4.2, 0.5 + LEGEND_LINE * len(curves))), layout="constrained")
+        height = max(4.2, 0.5 + LEGEND_LINE * len(curves))
+        figure = Figure(figsize=(WIDTH, height))
         axes = figure.subplots()
         for name, (eras, values) in curves.items():
             label = name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
@@ -73,8 +76,10 @@ def drawn(curves: Curves, title: str, order: Sequence[str], val2_starts: int | N
             )
         axes.set(title=title, xlabel="era", ylabel="sum of per-era corr")
         axes.spines[["top", "right"]].set_visible(False)
-        if curves:
-            axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+        legend = axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5)) if curves else None
+        beside = legend.get_window_extent().width / figure.dpi if legend else 0.0
+        # A constrained layout would lay out every text twice, for two thirds of the time.
+        figure.subplots_adjust(0.85 / WIDTH, 0.55 / height, 1 - (0.15 + beside) / WIDTH, 1 - 0.4 / height)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()

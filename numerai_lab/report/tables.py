@@ -234,6 +234,8 @@ def formatted(value: Any, style: str) -> str:
     """The text of a cell; empty for None, NaN and infinity."""
     if _blank(value):
         return ""
+    if style == "d" and isinstance(value, float):  # other tools write counts as 60.0
+        return f"{value:.15g}"
     return printable(str(value)) if isinstance(value, str) or style == "s" else format(value, style)
 
 

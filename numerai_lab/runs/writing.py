@@ -11,10 +11,10 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from numerai_lab import __version__
 from numerai_lab.config.plugins import plugin_error, plugins_in
@@ -26,6 +26,7 @@ from numerai_lab.core.processors import threads_now, usable_cores
 from numerai_lab.runs.layout import CONFIG, ERROR_TEXT, FAILED, LOG, MANIFEST, MODELS, PROGRESS, SCHEMA, UNFINISHED
 from numerai_lab.runs.reading import FILES, SIGNED
 from numerai_lab.storage.checksums import checksums
+from numerai_lab.storage.code_version import installed_version
 from numerai_lab.storage.file_lock import Lock
 from numerai_lab.storage.folders import LOCK, new_folder
 from numerai_lab.storage.machine import peak_memory, total_memory, used_gpu
@@ -46,7 +47,7 @@ GROWING = (LOG, LOCK, MANIFEST, PROGRESS)
 
 
 class RunFolder:
-    """A run folder under construction."""
+    """A run folder under construction. resolved: the config that stands in it when it is finished; until then the asked one."""
 
     def __init__(self, work: Path, config: Config) -> None:
         self.work = work
@@ -60,7 +61,7 @@ class RunFolder:
             "asked_config": config.to_yaml(),
             "seeds": config.seeds,
             "python": platform.python_version(),
-            "packages": {name: _version(name) for name in PACKAGES},
+            "packages": {name: installed_version(name) for name in PACKAGES},
             "machine": {
                 "platform": platform.platform(),
                 "processor": platform.machine(),
@@ -75,6 +76,7 @@ class RunFolder:
             self._record(plugins)
         self.reached_data = False
         self.cached_bytes = 0
+        self.resolved = config
         write_whole(work / CONFIG, config.to_yaml().encode())
 
     def _record(self, plugins: list[dict[str, Any]]) -> None:
@@ -121,15 +123,17 @@ class RunFolder:
         with whole_file(self._path(name)) as file:
             table.write_parquet(file) if name.endswith(".parquet") else table.write_csv(file)
 
-    def write_manifest(self) -> None:
-        """Writes manifest.json, with measured memory and disk and the checksums of all files."""
+    def finish(self) -> None:
+        """Writes manifest.json, with measured memory and disk and the checksums of all files, and then the resolved config."""
         peak = max((stage["peak_bytes"] for stage in self.phases.values()), default=0)
         written = [path for path in self.work.rglob("*") if path.is_file() and path.name not in GROWING]
         on_disk = self.cached_bytes + sum(path.stat().st_size for path in written)
         signed = signature([path for path in written if path.parent.name == MODELS], self.work)
         self.manifest["measured"] = {"memory_bytes": peak, "disk_bytes": on_disk}
-        marks = {FILES: checksums(written, self.work), SIGNED: signed}
+        config = self.resolved.to_yaml()
+        marks = {FILES: checksums(written, self.work) | {CONFIG: crc32(config.encode())}, SIGNED: signed}
         self.write_text(MANIFEST, with_stamp({**self.manifest, "stages": self.phases, **marks}))
+        self.write_text(CONFIG, config)  # the last step: a killed run is known by the config that was asked for
 
     def _path(self, name: str) -> Path:
         path = self.work / name
@@ -165,7 +169,7 @@ def new_run(runs_dir: Path, config: Config, unfinished: Path | None = None) -> I
             log.info("going on with %s", work.name)
             folder.manifest["resumed"] = True
         yield folder
-        folder.write_manifest()
+        folder.finish()
         handler.close()
         lock.remove()
         folder.work = renamed(work, final)
@@ -291,10 +295,3 @@ def renamed(work: Path, final: Path) -> Path:
                 if not path.exists():
                     raise
     raise NlabError(f"{final}: a thousand runs already have this name")
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "absent"

@@ -43,7 +43,7 @@ def library_versions(*parts: type | ModuleType) -> dict[str, str]:
     distributions = {DISTRIBUTIONS.get(name, name) for name in names} | {
         under for name in names for under in UNDERNEATH.get(name, ())
     }
-    return {**{name: _version(name) for name in sorted(distributions)}, "python": platform.python_version()}
+    return {**{name: installed_version(name) for name in sorted(distributions)}, "python": platform.python_version()}
 
 
 def _version_of(part: type | ModuleType) -> bytes | None:
@@ -151,7 +151,8 @@ def _is_text(node: ast.stmt) -> bool:
 
 
 @cache
-def _version(name: str) -> str:
+def installed_version(name: str) -> str:
+    """The version of a package, or of what holds a module of this name; "absent" where there is none."""
     try:
         return version(name)
     except PackageNotFoundError:

@@ -216,6 +216,18 @@ def test_text_in_the_place_of_numbers_is_a_damaged_run(
         assert f"column {column} holds no numbers" in said
 
 
+@pytest.mark.parametrize(("value", "says"), [(3.0, "3"), (2.5, "2.5"), (1e300, "1e+300")])
+def test_counts_that_another_tool_wrote_as_floats_are_read(
+    value: float, says: str, good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = Path(shutil.copytree(good, tmp_path / "odd"))
+    pl.read_csv(odd / SCORES).with_columns(pl.lit(value).alias("n_eras")).write_csv(odd / SCORES)
+    reseal(odd)
+    code, said = outcome(["show", str(odd), "--format", "md"], capsys)
+    assert code == 0
+    assert f"| {says} |" in said
+
+
 def test_metadata_that_is_no_utf8_is_left_out(good: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     odd = Path(shutil.copytree(good, tmp_path / "odd"))
     table = pq.read_table(odd / PER_ERA).replace_schema_metadata({b"\xff\xfe": b"\xff"})

@@ -50,6 +50,24 @@ def test_a_resumed_run_takes_the_folder_and_the_name_of_the_killed_one(tmp_path:
     assert (resumed.path / "predictions.parquet").read_bytes() == (whole.path / "predictions.parquet").read_bytes()
 
 
+@pytest.mark.parametrize("where", ["numerai_lab.experiment.write_report", "numerai_lab.runs.writing.checksums"])
+def test_a_run_that_died_in_its_last_steps_is_known_by_the_config_that_was_asked_for(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(where, killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(small(), tmp_path, Quiet())
+    (folder,) = unfinished_runs(tmp_path, small())
+    done = run(small(), tmp_path, Quiet(), options=RunOptions(unfinished=folder))
+    assert "embargo: auto" in done.manifest["asked_config"]
+    assert "embargo: 8" in done.content("config.yaml").decode()
+    assert done.config.splits.embargo == 8
+
+
 def test_only_runs_of_the_same_config_that_nobody_works_on_are_found(tmp_path: Path) -> None:
     folder = left_unfinished(tmp_path, small())
     assert unfinished_runs(tmp_path, small()) == [folder]
