@@ -9,6 +9,7 @@ import numpy as np
 
 from numerai_lab.core.arrays import Array, Float64, Int64
 
+DIGITS = 9
 NEGLIGIBLE = 1e-12
 """A model whose variance between seeds is below this share of its opponent's is deterministic (ridge)."""
 
@@ -76,8 +77,12 @@ def retraining(members: Sequence[Float64]) -> Retraining | None:
 
 
 def scores_key(series: Float64) -> int:
-    """A number for the scores of a trained variant (seeds × eras), by which its noise is the same in every pair."""
-    return zlib.crc32(series[np.isfinite(series)].tobytes())
+    """A number for the scores of a trained variant (seeds × eras), by which its noise is the same in every pair.
+
+    Rounded, since the last bits of a score differ between two machines.
+    """
+    rounded = np.round(series[np.isfinite(series)], DIGITS) + 0.0  # never -0
+    return zlib.crc32(rounded.tobytes())
 
 
 def seed_noise(own: PairSide, other: PairSide, resamples: int) -> SeedNoise | None:

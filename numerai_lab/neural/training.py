@@ -170,7 +170,8 @@ class _Loop:
         self.noise = generator_for(seed, self.device)
         self.step = 0
         self.mean = copied(objective.state_dict()) if settings.ema else {}
-        self.losses: list[Tensor] = []
+        # In one place, since a small tensor for each loss would keep the memory of the steps between them.
+        self.losses, self.n_losses = torch.zeros(min(settings.evaluate_every, n_steps), device=self.device), 0
         self.curve: list[list[float]] = []
 
     def run(self, context: FitContext) -> Float32:
@@ -219,7 +220,8 @@ class _Loop:
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.optimiser.param_groups[0]["params"], self.settings.clip)
         self.optimiser.step()
-        self.losses.append(loss.detach())
+        self.losses[self.n_losses] = loss.detach()
+        self.n_losses += 1
         self.step += 1
         # At first a mean over the steps so far, so that the random start is forgotten.
         decay = min(self.settings.ema, self.step / (self.step + 10))
@@ -233,8 +235,8 @@ class _Loop:
 
         Raises NlabFailure where the loss is not finite.
         """
-        trained = torch.stack(self.losses).mean().item() if self.losses else math.nan
-        self.losses = []
+        trained = self.losses[: self.n_losses].mean().item() if self.n_losses else math.nan
+        self.n_losses = 0
         losses = [self.step, trained]
         if self.stopping:
             self.objective.eval()
@@ -252,7 +254,7 @@ class _Loop:
         return {
             "step": np.array(self.step),
             "curve": np.array(self.curve, np.float64),
-            "losses": array_of(torch.stack(self.losses)) if self.losses else np.zeros(0, np.float32),
+            "losses": array_of(self.losses[: self.n_losses]),
             "noise": self.noise.get_state().numpy(),
             "device": np.array(self.device.type),
             "batches": self.batches.state(),
@@ -266,7 +268,8 @@ class _Loop:
         if arrays["device"] != self.device.type:
             return False
         self.step, self.curve = int(arrays["step"]), arrays["curve"].tolist()
-        self.losses = list(torch.from_numpy(arrays["losses"].copy()).to(self.device))
+        self.n_losses = len(arrays["losses"])
+        self.losses[: self.n_losses] = torch.from_numpy(arrays["losses"].copy())
         self.noise.set_state(torch.from_numpy(arrays["noise"].copy()))
         self.batches.load(arrays["batches"])
         self.mean = tensors_in(arrays, "mean/", self.device)

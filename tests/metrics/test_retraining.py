@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binom, t
 
 from numerai_lab.metrics.changes import Judging, changes, pairs_against
-from numerai_lab.metrics.retraining import PairSide, retraining, seed_noise
+from numerai_lab.metrics.retraining import PairSide, retraining, scores_key, seed_noise
 from tests.metrics.test_significance import overlapping_noise
 
 CORR_ALONE = Judging(4, statistics=(("corr", "mean"),))
@@ -19,6 +19,14 @@ def test_the_variance_is_that_between_seeds_of_both_sides_over_their_number() ->
     for level in (0.8, 0.95, 0.99):
         wanted = t.ppf((1 + level) / 2, 4) * noise.error[0]
         assert np.quantile(np.abs(noise.draws[:, 0]), level) == pytest.approx(wanted, rel=0.06)
+
+
+def test_the_last_bits_of_scores_which_differ_between_machines_decide_no_draw() -> None:
+    scores = np.random.default_rng(0).normal(0, 0.03, (3, 500))
+    scores[0, 0], scores[1, 1] = 0.0, np.nan
+    for other in (scores * (1 + 4e-16), scores + 1e-17, scores - 1e-17):
+        assert scores_key(other) == scores_key(scores)
+    assert scores_key(scores + 1e-6) != scores_key(scores)
 
 
 def test_a_side_with_one_seed_varies_as_the_other_does_and_a_deterministic_side_does_not() -> None:

@@ -18,6 +18,7 @@ from numerai_lab.neural.networks import TILE, device_for, in_tiles, linear, repe
 from numerai_lab.neural.rows import RowBatch, column_moments, draw, held_out, no_batch
 from numerai_lab.neural.supervised import SiameseDistances
 from numerai_lab.neural.training import TrainingObjective, TrainingSchedule, train
+from tests.bench.test_umap_full import anonymous
 from tests.conftest import NETWORK, TRAINING, make_panel
 
 PLAN = TrainingSchedule(
@@ -48,6 +49,19 @@ def test_progress_tells_the_losses() -> None:
     small().fit(make_panel(), np.random.default_rng(0), FitContext(lambda done, total, note="": notes.append(note)))
     assert all(re.fullmatch(r"loss [-\d.e]+(, held out [-\d.e]+)?", note) for note in notes)
     assert len(set(notes)) > 2
+
+
+def test_memory_does_not_grow_with_the_steps() -> None:
+    """What a step leaves behind must not pin the memory of its large tensors: it was a batch for each step."""
+    panel = make_panel(12, 600)
+    wide = replace(
+        panel, features=np.random.default_rng(0).integers(0, 5, (len(panel.features), 3000), dtype=np.int8), n_raw=3000
+    )
+    held: list[int] = []
+    encoder = small(max_steps=60, batch_size=1024, evaluate_every=1000)
+    encoder.fit(wide, np.random.default_rng(0), FitContext(lambda *_: held.append(anonymous())))
+    assert len(held) >= 60
+    assert max(held[30:]) - held[20] < 80e6  # ten batches of floats
 
 
 @pytest.mark.parametrize("objective", ["swap", "masked"])
