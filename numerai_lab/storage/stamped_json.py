@@ -1,6 +1,7 @@
 """JSON files with a checksum inside: damage is noticed when they are read."""
 
 import json
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 from numerai_lab.storage.plain_files import read_plain
 
 STAMP = "stamp"
+MANY_DIGITS = re.compile(r"\d{19}")
+"""Of whole numbers that may be too large, and of some checksums as text."""
 
 
 def with_stamp(facts: Mapping[str, Any]) -> str:
@@ -30,13 +33,23 @@ def read_stamped(path: Path) -> dict[str, Any]:
 
 def read_mapping(path: Path) -> dict[str, Any]:
     """The mapping in a JSON file, with or without a stamp. Raises ValueError or OSError."""
+    text = read_plain(path).decode()
     try:
-        content = json.loads(read_plain(path).decode())
+        content = json.loads(text)
+        too_large = MANY_DIGITS.search(text) and _holds_too_large(content)
     except RecursionError as error:
         raise ValueError(f"{path.name} is nested too deep") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path.name} is no mapping")
+    if too_large:
+        raise ValueError(f"{path.name} holds a number that is too large")
     return content
+
+
+def _holds_too_large(value: Any) -> bool:
+    """Whether there is a whole number in it that no 64 bits hold: dividing it may be an error."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return (isinstance(value, int) and abs(value) >= 2**63) or any(map(_holds_too_large, inner))
 
 
 def top_values(path: Path, keys: Sequence[str]) -> list[Any]:

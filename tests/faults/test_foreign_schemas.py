@@ -228,6 +228,19 @@ def test_counts_that_another_tool_wrote_as_floats_are_read(
     assert f"| {says} |" in said
 
 
+def test_a_number_that_64_bits_do_not_hold_is_a_damaged_run(
+    good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = Path(shutil.copytree(good, tmp_path / "odd"))
+    facts = read_mapping(odd / MANIFEST)
+    facts.pop(STAMP)
+    for value, code in ((10**400, 2), (-(2**63), 2), (2**63 - 1, 0)):
+        (odd / MANIFEST).write_text(with_stamp(changed(facts, ("variants", "cut", "seconds"), value)))
+        found, said = outcome(["show", str(odd)], capsys)
+        assert found == code
+        assert ("manifest.json holds a number that is too large" in said) is (code == 2)
+
+
 def test_metadata_that_is_no_utf8_is_left_out(good: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     odd = Path(shutil.copytree(good, tmp_path / "odd"))
     table = pq.read_table(odd / PER_ERA).replace_schema_metadata({b"\xff\xfe": b"\xff"})
