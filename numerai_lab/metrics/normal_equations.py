@@ -20,8 +20,9 @@ SETTLED = 1e-16
 ROUNDING = 1e-9
 """Corrections below this share that get no shorter are the rounding of float64."""
 CORRECTIONS = 8
-FEW = 10
-"""So many columns are solved for one by one: BLAS is faster with a vector than with a narrow matrix."""
+"""Corrections that are tried before a factor in float64 is made."""
+MOST_VECTORS = 10
+"""Up to so many columns are solved for one by one: BLAS is faster with vectors than with a narrow matrix."""
 
 Solver = Callable[[Float64], Float64]
 """Products with the features (q × m) → coefficients of the least-squares fit (q × m)."""
@@ -30,7 +31,7 @@ Solver = Callable[[Float64], Float64]
 def solver(scatter: Float64, norms: Float64) -> tuple[Solver, bool]:
     """Cholesky of all features, or of the independent ones where the rest are their combinations; else eigenvectors.
 
-    scatter: products of centred features (q × q, Fortran order, lower triangle), which the solver keeps; norms: their lengths.
+    scatter: products of centred features (q × q, Fortran order, lower triangle), kept and overwritten; norms: their lengths.
     The solver takes and gives what belongs to features of length 1. Fits have minimum norm, or the same residual as the fit
     that has. The second is whether the solver corrects the rounding of the Gram matrix itself.
     """
@@ -41,25 +42,25 @@ def solver(scatter: Float64, norms: Float64) -> tuple[Solver, bool]:
     with np.errstate(over="ignore", under="ignore"):  # where float32 can't hold the products there is no factor
         factor, failed = lapack.spotrf(scatter.astype(np.float32, order="F"), lower=1, clean=0, overwrite_a=1)
     if not failed and (np.diag(factor) / norms).min() > SINGLE_PIVOT:
-        return _refined(scatter, norms, factor), True
-    return _of_doubles(scatter, norms)
+        return _refined_solver(scatter, norms, factor), True
+    return _solver_in_float64(scatter, norms)
 
 
-def _refined(scatter: Float64, norms: Float64, factor: Array) -> Solver:
+def _refined_solver(scatter: Float64, norms: Float64, factor: Array) -> Solver:
     """Solves by a factor in float32 and corrects until float64 agrees, by a factor in float64 where that doesn't settle.
 
     That takes half the time of a factor in float64 and is as exact. Source: Langou et al., 2006, Exploiting the performance
     of 32 bit floating point arithmetic in obtaining 64 bit accuracy (LAPACK's dsposv).
     """
-    in_doubles: list[Solver] = []
+    fallback: list[Solver] = []
 
     def solve(products: Float64) -> Float64:
-        if not in_doubles:
+        if not fallback:
             coefficients = _corrected(products, scatter, norms[:, None], factor)
             if coefficients is not None:
                 return coefficients
-            in_doubles.append(_of_doubles(scatter, norms)[0])
-        return in_doubles[0](products)
+            fallback.append(_solver_in_float64(scatter, norms)[0])
+        return fallback[0](products)
 
     return solve
 
@@ -67,10 +68,10 @@ def _refined(scatter: Float64, norms: Float64, factor: Array) -> Solver:
 def _corrected(products: Float64, scatter: Float64, norms: Float64, factor: Array) -> Float64 | None:
     """Coefficients by a factor in float32 and their corrections; None where these don't settle. norms: q × 1."""
     wanted = products * norms
-    coefficients = norms * _by_factor(factor, wanted)
+    coefficients = norms * _solve_in_float32(factor, wanted)
     before = 1.0
     for _ in range(CORRECTIONS):
-        step = norms * _by_factor(factor, wanted - _times(scatter, coefficients / norms))
+        step = norms * _solve_in_float32(factor, wanted - _scatter_times(scatter, coefficients / norms))
         coefficients += step
         lengths = np.sqrt((coefficients**2).sum(0))
         moved = float(np.max(np.sqrt((step**2).sum(0)) / np.where(lengths > 0, lengths, 1.0), initial=0.0))
@@ -81,7 +82,7 @@ def _corrected(products: Float64, scatter: Float64, norms: Float64, factor: Arra
     return None
 
 
-def _by_factor(factor: Array, wanted: Float64) -> Float64:
+def _solve_in_float32(factor: Array, wanted: Float64) -> Float64:
     """What a factor in float32 makes of columns, each of which is scaled so that float32 holds it."""
     from scipy.linalg import blas, lapack
 
@@ -96,14 +97,14 @@ def _by_factor(factor: Array, wanted: Float64) -> Float64:
     return unscaled
 
 
-def _times(scatter: Float64, weights: Float64) -> Float64:
+def _scatter_times(scatter: Float64, weights: Float64) -> Float64:
     from scipy.linalg import blas
 
     return _by_columns(weights, lambda x: blas.dsymv(1.0, scatter, x, lower=1), lambda x: blas.dsymm(1.0, scatter, x, lower=1))
 
 
 def _by_columns(columns: Array, of_vector: Callable[[Array], Array], of_matrix: Callable[[Array], Array]) -> Float64:
-    if columns.shape[1] > FEW:
+    if columns.shape[1] > MOST_VECTORS:
         return np.asarray(of_matrix(columns), np.float64)
     done = np.empty(columns.shape)
     for i in range(columns.shape[1]):
@@ -111,8 +112,8 @@ def _by_columns(columns: Array, of_vector: Callable[[Array], Array], of_matrix: 
     return done
 
 
-def _of_doubles(scatter: Float64, norms: Float64) -> tuple[Solver, bool]:
-    """The same by a factor in float64. scatter: scaled in its place."""
+def _solver_in_float64(scatter: Float64, norms: Float64) -> tuple[Solver, bool]:
+    """What `solver` returns, by a factor in float64. scatter: overwritten by the correlations."""
     from scipy.linalg import blas, lapack
 
     scatter /= norms

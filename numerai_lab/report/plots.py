@@ -77,9 +77,9 @@ def drawn(curves: Curves, title: str, order: Sequence[str], val2_starts: int | N
         axes.set(title=title, xlabel="era", ylabel="sum of per-era corr")
         axes.spines[["top", "right"]].set_visible(False)
         legend = axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5)) if curves else None
-        beside = legend.get_window_extent().width / figure.dpi if legend else 0.0
+        legend_inches = legend.get_window_extent().width / figure.dpi if legend else 0.0
         # A constrained layout would lay out every text twice, for two thirds of the time.
-        figure.subplots_adjust(0.85 / WIDTH, 0.55 / height, 1 - (0.15 + beside) / WIDTH, 1 - 0.4 / height)
+        figure.subplots_adjust(0.85 / WIDTH, 0.55 / height, 1 - (0.15 + legend_inches) / WIDTH, 1 - 0.4 / height)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()

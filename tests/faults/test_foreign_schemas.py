@@ -84,6 +84,15 @@ def changed(facts: Any, path: tuple[Any, ...], value: Any) -> Any:
     return copy
 
 
+def with_fact(run: Path, copy: Path, path: tuple[Any, ...], value: Any) -> Path:
+    """A copy of a run folder whose manifest has another value at a path."""
+    shutil.copytree(run, copy)
+    facts = read_mapping(copy / MANIFEST)
+    facts.pop(STAMP)
+    (copy / MANIFEST).write_text(with_stamp(changed(facts, path, value)))
+    return copy
+
+
 def forge(folder: Path, rng: np.random.Generator) -> str:
     """Changes a manifest, a card or a table, and its checksums; returns what was changed."""
     name = str(rng.choice([MANIFEST, MANIFEST, MANIFEST, PORTABLE, SCORES, PER_ERA, PREDICTIONS]))
@@ -192,10 +201,7 @@ def test_odd_characters_are_escaped_on_a_page(
     good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("webbrowser.open", lambda _: True)
-    odd = Path(shutil.copytree(good, tmp_path / "odd"))
-    facts = read_mapping(odd / MANIFEST)
-    facts.pop(STAMP)
-    (odd / MANIFEST).write_text(with_stamp(changed(facts, ("variants", "baseline", "words"), f"said {ESCAPE}")))
+    odd = with_fact(good, tmp_path / "odd", ("variants", "baseline", "words"), f"said {ESCAPE}")
     assert outcome(["open", str(odd), "--redraw"], capsys)[0] == 0
     page = (odd / REPORT).read_text(encoding="utf-8")
     assert "said \\u001b]0;owned" in page
@@ -231,11 +237,8 @@ def test_counts_that_another_tool_wrote_as_floats_are_read(
 def test_a_number_that_64_bits_do_not_hold_is_a_damaged_run(
     good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    odd = Path(shutil.copytree(good, tmp_path / "odd"))
-    facts = read_mapping(odd / MANIFEST)
-    facts.pop(STAMP)
     for value, code in ((10**400, 2), (-(2**63), 2), (2**63 - 1, 0)):
-        (odd / MANIFEST).write_text(with_stamp(changed(facts, ("variants", "cut", "seconds"), value)))
+        odd = with_fact(good, tmp_path / f"odd{code}{value < 0}", ("variants", "cut", "seconds"), value)
         found, said = outcome(["show", str(odd)], capsys)
         assert found == code
         assert ("manifest.json holds a number that is too large" in said) is (code == 2)
@@ -254,10 +257,7 @@ def test_metadata_that_is_no_utf8_is_left_out(good: Path, tmp_path: Path, capfd:
 def test_a_reference_that_is_no_variant_is_a_sentence_of_power(
     good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    odd = Path(shutil.copytree(good, tmp_path / "odd"))
-    facts = read_mapping(odd / MANIFEST)
-    facts.pop(STAMP)
-    (odd / MANIFEST).write_text(with_stamp(changed(facts, ("scoring", "reference"), "nobody")))
+    odd = with_fact(good, tmp_path / "odd", ("scoring", "reference"), "nobody")
     code, said = outcome(["power", str(good / CONFIG), "--run", str(odd)], capsys)
     assert code == 2
     assert "its reference 'nobody' is none of its variants" in said

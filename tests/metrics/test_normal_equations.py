@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from numerai_lab.metrics import normal_equations
-from numerai_lab.metrics.normal_equations import FEW, _corrected, solver
+from numerai_lab.metrics.normal_equations import MOST_VECTORS, _corrected, solver
 
 
 def correlated(rng: np.random.Generator, rows: int, columns: int, share: float) -> np.ndarray:
@@ -22,7 +22,7 @@ def solved(features: np.ndarray, targets: np.ndarray) -> np.ndarray:
     return solve(features.T @ targets / norms[:, None]) / norms[:, None]
 
 
-@pytest.mark.parametrize("n_targets", [1, 2, FEW + 5])
+@pytest.mark.parametrize("n_targets", [1, 2, MOST_VECTORS + 5])
 @pytest.mark.parametrize("share", [0.0, 0.9, 0.99])
 def test_coefficients_are_those_of_least_squares(share: float, n_targets: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
@@ -31,7 +31,7 @@ def test_coefficients_are_those_of_least_squares(share: float, n_targets: int, m
     def in_doubles(*_: object) -> None:
         raise AssertionError("the factor in float32 was given up")
 
-    monkeypatch.setattr(normal_equations, "_of_doubles", in_doubles)
+    monkeypatch.setattr(normal_equations, "_solver_in_float64", in_doubles)
     wanted = np.linalg.lstsq(features, targets, rcond=None)[0]
     assert np.abs(solved(features, targets) - wanted).max() < 1e-13 * (1 + np.abs(wanted).max() / (1 - share))
 
