@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -16,6 +17,9 @@ import pytest
 os.environ["NLAB_CACHE"] = tempfile.mkdtemp(prefix="nlab-tests-")
 os.environ["NLAB_CONFIG"] = os.path.join(os.environ["NLAB_CACHE"], "config")
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS"), "1")
+# A shell ignores interrupts in what it starts in the background, and children would inherit that; some tests interrupt them.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.config.kinds import class_for, component_of
