@@ -140,6 +140,43 @@ def test_training_leaves_the_global_random_streams_alone() -> None:
     np.testing.assert_array_equal(numpy_before, np.random.get_state()[1])  # noqa: NPY002
 
 
+class StepNumber(TrainingObjective):
+    """Its training loss is the number of the step, from 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def begin_step(self, step: int) -> None:
+        self.step = step
+
+    def loss(self, batch: RowBatch, noise: torch.Generator) -> torch.Tensor:
+        return self.step + 0 * self.weight.sum()
+
+    def validation_loss(self, batch: RowBatch, noise: torch.Generator) -> torch.Tensor:
+        return 0 * self.weight.sum()
+
+
+def test_the_curve_holds_the_mean_loss_since_the_point_before_also_after_a_kill(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("numerai_lab.neural.training.CHECKPOINT_SECONDS", 0.0)  # a checkpoint at every step
+    kept: list[dict[str, Array]] = []
+
+    def dies(done: int, total: int, note: str = "") -> None:
+        if done == 37:
+            raise Killed
+
+    plan = replace(PLAN, patience=100)
+    whole = train(StepNumber(), make_panel(), plan, np.random.default_rng(0), NO_CONTEXT)
+    with pytest.raises(Killed):
+        context = FitContext(dies, lambda: None, lambda arrays: kept.append(dict(arrays)))
+        train(StepNumber(), make_panel(), plan, np.random.default_rng(0), context)
+    context = FitContext(load_checkpoint=lambda: kept[-1])
+    resumed = train(StepNumber(), make_panel(), plan, np.random.default_rng(0), context)
+    assert len(kept) > 30
+    np.testing.assert_array_equal(whole[:, 1], [np.nan, 4.5, 14.5, 24.5, 34.5, 44.5, 54.5])
+    np.testing.assert_array_equal(resumed, whole)
+
+
 class Drifting(TrainingObjective):
     """Its loss on held-out eras (whose features are 4) falls, then rises; `at` is the only weight."""
 
