@@ -61,7 +61,8 @@ def test_memory_does_not_grow_with_the_steps() -> None:
     encoder = small(max_steps=60, batch_size=1024, evaluate_every=1000)
     encoder.fit(wide, np.random.default_rng(0), FitContext(lambda *_: held.append(anonymous())))
     assert len(held) >= 60
-    assert max(held[30:]) - held[20] < 80e6  # ten batches of floats
+    grown = np.median(held[-10:]) - np.median(held[10:20])  # it swings by some 60 MB from step to step
+    assert grown < 150e6, f"{grown / 1e6:.0f} MB in 45 steps of 12 MB each"
 
 
 @pytest.mark.parametrize("objective", ["swap", "masked"])
@@ -167,11 +168,11 @@ def test_the_curve_holds_the_mean_loss_since_the_point_before_also_after_a_kill(
 
     plan = replace(PLAN, patience=100)
     whole = train(StepNumber(), make_panel(), plan, np.random.default_rng(0), NO_CONTEXT)
+    dying = FitContext(dies, lambda: None, lambda arrays: kept.append(dict(arrays)))
     with pytest.raises(Killed):
-        context = FitContext(dies, lambda: None, lambda arrays: kept.append(dict(arrays)))
-        train(StepNumber(), make_panel(), plan, np.random.default_rng(0), context)
-    context = FitContext(load_checkpoint=lambda: kept[-1])
-    resumed = train(StepNumber(), make_panel(), plan, np.random.default_rng(0), context)
+        train(StepNumber(), make_panel(), plan, np.random.default_rng(0), dying)
+    going_on = FitContext(load_checkpoint=lambda: kept[-1])
+    resumed = train(StepNumber(), make_panel(), plan, np.random.default_rng(0), going_on)
     assert len(kept) > 30
     np.testing.assert_array_equal(whole[:, 1], [np.nan, 4.5, 14.5, 24.5, 34.5, 44.5, 54.5])
     np.testing.assert_array_equal(resumed, whole)
