@@ -1,6 +1,5 @@
 """Versions of the code that computes something: a hash of its syntax trees, and the libraries that they import."""
 
-import ast
 import hashlib
 import inspect
 import platform
@@ -11,7 +10,8 @@ from pathlib import Path
 from types import ModuleType
 from uuid import uuid4
 
-from numerai_lab.storage.import_graph import FRAMEWORK, PACKAGE, Reached, SourceFile, located, reached, tree_of
+from numerai_lab.storage.import_graph import FRAMEWORK, Reached, SourceFile, located, reached
+from numerai_lab.storage.parsed_source import parsed
 
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "umap": "umap-learn", "yaml": "pyyaml"}
 """Import names that differ from the name a package is installed under."""
@@ -72,11 +72,9 @@ def _source_of(part: type | ModuleType) -> SourceFile | None:
     """The file of a module, or of a class's module, if it can be read and is where the class stands."""
     module = part if isinstance(part, ModuleType) else sys.modules.get(part.__module__)
     path = Path(getattr(module, "__file__", None) or "")
-    try:
-        inspect.getsource(part)
-    except (OSError, TypeError):
+    if module is None or not path.is_file() or not (parse := parsed(path)):
         return None
-    if module is None or path.suffix != ".py" or not path.is_file():
+    if isinstance(part, type) and part.__qualname__ not in parse.classes:
         return None
     return SourceFile(module.__spec__.name if module.__spec__ else module.__name__, path)
 
@@ -110,44 +108,20 @@ def _digest(path: Path) -> bytes:
 
     Where a module lies and what it is called does not count: moving one costs no cached stage.
     """
+    parse = parsed(path)
     imported = sorted(
-        f"{alias.asname or alias.name} {alias.name} ".encode() + _own_digest(source.path)
-        for node in _package_imports(path)
-        for alias in node.names
-        if (source := located(f"{node.module}.{alias.name}") or located(str(node.module)))
+        f"{here} {name} ".encode() + _own_digest(source.path)
+        for module, name, here in (parse.ours if parse else ())
+        if (source := located(f"{module}.{name}") or located(module))
     )
     return hashlib.sha256(b"".join([_own_digest(path), *imported])).digest()
-
-
-def _package_imports(path: Path) -> list[ast.ImportFrom]:
-    tree = tree_of(path)
-    return [node for node in ast.walk(tree) if _is_package_import(node)] if tree else []  # type: ignore[misc]
-
-
-def _is_package_import(node: ast.AST) -> bool:
-    return isinstance(node, ast.ImportFrom) and not node.level and (node.module or "").split(".")[0] == PACKAGE
 
 
 @cache
 def _own_digest(path: Path) -> bytes:
     """A hash of a file alone: its syntax tree without docstrings and imports from this package, or its bytes."""
-    tree = tree_of(path)
-    content = path.read_bytes() if tree is None else ast.dump(_stripped(ast.parse(path.read_bytes()))).encode()
-    return hashlib.sha256(content).digest()
-
-
-def _stripped(tree: ast.Module) -> ast.Module:
-    """The tree without docstrings, descriptions of constants, and imports from this package."""
-    for node in ast.walk(tree):
-        for name in ("body", "orelse", "finalbody"):
-            statements = getattr(node, name, None)
-            if isinstance(statements, list):
-                setattr(node, name, [part for part in statements if not (_is_text(part) or _is_package_import(part))])
-    return tree
-
-
-def _is_text(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    parse = parsed(path)
+    return parse.digest if parse else hashlib.sha256(path.read_bytes()).digest()
 
 
 @cache

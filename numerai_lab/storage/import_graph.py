@@ -5,7 +5,6 @@ calls of `import_module("literal")` and `__import__("literal")`. What is importe
 loaded from a data file is not seen.
 """
 
-import ast
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 
-PACKAGE = "numerai_lab"
+from numerai_lab.storage.parsed_source import PACKAGE, parsed
+
 FRAMEWORK = {"abc", "pydantic", "typing"}
 """What declares components and computes nothing."""
 INSTALLED = ("site-packages", "dist-packages")
@@ -141,44 +141,9 @@ def _is_library(top: str) -> bool:
 
 
 @cache
-def tree_of(path: Path) -> ast.Module | None:
-    """The syntax tree of a file; None for what is no Python source."""
-    if path.suffix != ".py":
-        return None
-    try:
-        return ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError, RecursionError):
-        return None
-
-
-@cache
 def _imports(source: SourceFile) -> tuple[Import, ...]:
-    tree = tree_of(source.path)
-    return tuple(dict.fromkeys(_imports_in(tree, source))) if tree else ()
-
-
-def _imports_in(node: ast.AST, source: SourceFile) -> Iterator[Import]:
-    if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
-        for other in node.orelse:
-            yield from _imports_in(other, source)
-        return
-    if isinstance(node, ast.Import):
-        yield from (Import(alias.name) for alias in node.names)
-    elif isinstance(node, ast.ImportFrom):
-        module = _absolute("." * node.level + (node.module or ""), source)
-        yield from (Import(module, "" if alias.name == "*" else alias.name) for alias in node.names)
-    elif isinstance(node, ast.Call) and (name := _literal_import(node)):
-        yield Import(_absolute(name, source))
-    for child in ast.iter_child_nodes(node):
-        yield from _imports_in(child, source)
-
-
-def _literal_import(call: ast.Call) -> str:
-    """The name in `import_module("name")` and `__import__("name")`; empty for any other call."""
-    called = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-    first = call.args[0] if call.args else None
-    literal = isinstance(first, ast.Constant) and isinstance(first.value, str)
-    return str(first.value) if literal and called in ("import_module", "__import__") else ""  # type: ignore[union-attr]
+    parse = parsed(source.path)
+    return tuple(Import(_absolute(module, source), name) for module, name in sorted(parse.imports)) if parse else ()
 
 
 def _absolute(name: str, source: SourceFile) -> str:
@@ -194,10 +159,5 @@ def _absolute(name: str, source: SourceFile) -> str:
 @cache
 def _passed_on(package: SourceFile) -> dict[str, Import]:
     """Names that the `__init__` of a package imports from elsewhere → where from."""
-    tree = tree_of(package.path)
-    return {
-        alias.asname or alias.name: Import(_absolute("." * node.level + (node.module or ""), package), alias.name)
-        for node in (tree.body if tree else ())
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-    }
+    parse = parsed(package.path)
+    return {here: Import(_absolute(module, package), name) for module, name, here in (parse.passed_on if parse else ())}

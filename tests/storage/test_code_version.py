@@ -18,7 +18,7 @@ from numerai_lab.generators.linear import PCA
 from numerai_lab.generators.umap_parametric import UMAPParametric
 from numerai_lab.models import Ridge
 from numerai_lab.storage import code_version as code_versions
-from numerai_lab.storage import import_graph
+from numerai_lab.storage import import_graph, parsed_source
 from numerai_lab.storage.code_version import code_version, library_versions
 from numerai_lab.storage.import_graph import SourceFile, reached
 
@@ -48,7 +48,7 @@ def forget() -> Iterator[None]:
 
 
 def _clear() -> None:
-    for module in (import_graph, code_versions):
+    for module in (import_graph, code_versions, parsed_source):
         for each in vars(module).values():
             if hasattr(each, "cache_clear"):
                 each.cache_clear()
