@@ -13,6 +13,8 @@ EXACT_IN_FLOAT32 = 2**24
 """Sums of whole numbers below this are exact in float32."""
 WORTH_LOADING = 1e12
 """Multiplications from which products of integers save more time than loading torch takes."""
+HOPELESS = 4
+"""Times as long as floats: integers that take longer than that at first are not faster in further tries."""
 PARTS = 4
 PART = 190
 """Columns of a part, at least: small products are slow."""
@@ -66,13 +68,18 @@ def integers_are_faster() -> bool:
 
 @cache
 def _probed() -> bool:
-    """The better of some short tries of each, on one small matrix; other processes disturb single tries."""
+    """The better of some short tries of each, on one small matrix; other processes disturb single tries.
+
+    Without instructions for products of integers torch takes fifty times as long as BLAS, and two tries suffice.
+    """
     import torch
 
     cells = np.ones((1024, 256), np.int8)
     integers, floats = torch.from_numpy(cells), cells.astype(np.float32)
     seconds: dict[bool, float] = {}
-    for _ in range(15):
+    for tries in range(15):
+        if tries == 2 and seconds[True] > HOPELESS * seconds[False]:
+            break
         for by_integers in (True, False):
             start = time.perf_counter()
             _ = torch._int_mm(integers.T, integers) if by_integers else floats.T @ floats

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 from collections import deque
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -26,7 +26,6 @@ from numerai_lab.storage.folders import built, key_of
 from numerai_lab.storage.machine import free_disk
 
 if TYPE_CHECKING:
-    import pandas as pd
     import pyarrow.parquet as pq
 
 VERSION = 5
@@ -39,6 +38,8 @@ UNRESOLVED = {"20": 4, "60": 12}
 CELLS_WORTH_A_PROCESS = 200_000_000
 ERAS_A_PART = 25
 """Eras that are lost at most when the work is broken off."""
+CELLS_WORTH_PARTS = 20_000_000
+"""Fewer are made in seconds: all in one part."""
 FILE_BYTES_A_CELL, FILE_BYTES_A_ROW, FILE_BYTES_A_COLUMN = 0.39, 145, 250
 """Of the compressed files: bins of three bits; ids, targets, other models and the truth of a row; a column of an era."""
 TARGETS = ("target", "target_ender_20", "target_ender_60", "target_cyrusd_20", "target_cyrusd_60")
@@ -75,13 +76,14 @@ def write_tournament(
     (folder / "features.json").write_text(
         json.dumps({"feature_sets": sets, "targets": list(TARGETS)}, indent=1), encoding="utf-8"
     )
-    parts = folder / f"parts-{key_of(world.recipe, oracle, VERSION)}"
+    eras_a_part = ERAS_A_PART if size.n_cells >= CELLS_WORTH_PARTS else size.n_eras + 2
+    parts = folder / f"parts-{key_of(world.recipe, oracle, VERSION, eras_a_part)}"
     for other in set(folder.glob("parts-*")) - {parts}:
         shutil.rmtree(other)
     whole = {int(part.name) for part in parts.glob("[!.]*")}
-    todo = {era for era in range(1, size.n_eras + 2) if _part(era) not in whole}
+    todo = {era for era in range(1, size.n_eras + 2) if era // eras_a_part not in whole}
     drawn = _drawn(world, processes, todo)
-    for part, eras in itertools.groupby(drawn, key=lambda drawn: _part(drawn[0].number)):
+    for part, eras in itertools.groupby(drawn, key=lambda drawn: drawn[0].number // eras_a_part):
         with built(parts / f"{part:04d}") as work, _Files(work, world, oracle) as files:
             for era, features in eras:
                 files.add(era, features)
@@ -109,14 +111,14 @@ def _oracle_features(world: World) -> list[str]:
     return names
 
 
-def _part(era: int) -> int:
-    return era // ERAS_A_PART
-
-
 def _join(parts: list[Path], folder: Path) -> None:
     """The files of all parts end to end, a row group an era."""
     import pyarrow.parquet as pq
 
+    if len(parts) == 1:
+        for path in parts[0].iterdir():
+            path.replace(folder / path.name)
+        return
     for name in dict.fromkeys(path.name for part in parts for path in sorted(part.iterdir())):
         pieces = [pq.ParquetFile(part / name) for part in parts if (part / name).is_file()]
         with pq.ParquetWriter(folder / name, pieces[0].schema_arrow) as writer:
@@ -175,35 +177,40 @@ class _Files:
 
     def add(self, era: Era, features: Int8) -> None:
         """One era into every file that has it."""
-        import pandas as pd
-
         kind, n_eras = data_type(self.size, era.number), self.size.n_eras
-        index = pd.Index(row_ids(era), name="id")
-        head = pd.DataFrame({"era": "X" if kind == "live" else f"{era.number:04d}", "data_type": kind}, index=index)
+        ids = np.array(row_ids(era), object)
+        number = {"era": np.full(len(ids), "X" if kind == "live" else f"{era.number:04d}", object)}
+        head = number | {"data_type": np.full(len(ids), kind, object)}
         part = {"test": "validation"}.get(kind, kind)
-        columns = pd.DataFrame(features, index=index, columns=self.feature_names)
+        columns = dict(zip(self.feature_names, features.T, strict=True))
         shown = {f"{ORACLE}_{name}": column for name, column in oracle_columns(self.world, era.state, features).items()}
-        further = pd.DataFrame(shown if self.oracle else {}, index=index).add_prefix("feature_")
-        self._write(part, pd.concat([head, columns, further, _targets(era, self.size, index)], axis=1))
+        further = {f"feature_{name}": column for name, column in shown.items()} if self.oracle else {}
+        self._write(part, ids, head | columns | further | _targets(era, self.size))
         ranks = _unit_ranks(era.models)
         if era.number > n_eras // 4:
-            names = ["lab_lgbm_ender20", "lab_lgbm_ender60"]
-            models = pd.DataFrame(ranks[:, 1:], index=index, columns=names)
-            self._write(f"{part}_benchmark_models", pd.concat([head, models], axis=1))
+            models = {"lab_lgbm_ender20": ranks[:, 1], "lab_lgbm_ender60": ranks[:, 2]}
+            self._write(f"{part}_benchmark_models", ids, head | models)
         if kind != "live" and era.number > n_eras - (n_eras - self.size.n_train) * 4 // 10:
-            meta = pd.DataFrame(ranks[:, :1], index=index, columns=["numerai_meta_model"])
-            self._write("meta_model", pd.concat([head, meta], axis=1))
-        self._write("truth", pd.concat([head[["era"]], pd.DataFrame(_truth(era) | shown, index=index)], axis=1))
+            self._write("meta_model", ids, head | {"numerai_meta_model": ranks[:, 0]})
+        self._write("truth", ids, number | _truth(era) | shown)
 
-    def _write(self, name: str, frame: "pd.DataFrame") -> None:
+    def _write(self, name: str, ids: Array, columns: Mapping[str, Array]) -> None:
+        """One era into a file as pandas writes a table that is indexed by id; NaN becomes null."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        table = pa.Table.from_pandas(frame)
         if name not in self._writers:
-            schema = marked(table.schema, f"world, version {VERSION}")
+            import pandas as pd
+
+            schema = pa.Schema.from_pandas(pd.DataFrame(columns, index=pd.Index(ids, name="id")))
+            schema = marked(schema, f"world, version {VERSION}")
             self._writers[name] = pq.ParquetWriter(self.folder / f"{name}.parquet", schema)
-        self._writers[name].write_table(table)
+        schema = self._writers[name].schema
+        arrays = [
+            pa.array(np.ascontiguousarray(values), field.type, from_pandas=True)
+            for values, field in zip((*columns.values(), ids), schema, strict=True)
+        ]
+        self._writers[name].write_table(pa.Table.from_arrays(arrays, schema=schema))
 
 
 def _truth(era: Era) -> dict[str, Array]:
@@ -216,15 +223,10 @@ def _truth(era: Era) -> dict[str, Array]:
     return {**{name: column.astype(np.float32) for name, column in returns.items()}, **era.state.latents()}
 
 
-def _targets(era: Era, size: Size, index: "pd.Index[str]") -> "pd.DataFrame":
-    import pandas as pd
-
+def _targets(era: Era, size: Size) -> dict[str, Array]:
     values = {name: target_bins(era.returns[:, i]) for i, name in enumerate(TARGETS[1:])}
     values = {"target": values["target_ender_20"], **values}
-    known = {
-        name: column if resolved(size, era.number, name) else np.full_like(column, np.nan) for name, column in values.items()
-    }
-    return pd.DataFrame(known, index=index)
+    return {name: column if resolved(size, era.number, name) else np.full_like(column, np.nan) for name, column in values.items()}
 
 
 def _unit_ranks(values: Float64) -> Float32:

@@ -69,6 +69,7 @@ def test_the_bytes_do_not_depend_on_the_number_of_processes(
 def test_what_was_broken_off_goes_on_and_ends_with_the_same_bytes(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(synthetic_files, "CELLS_WORTH_PARTS", 0)
     made: list[int] = []
     bins = Features.bins
     monkeypatch.setattr(Features, "bins", lambda self, era, state: made.append(era) or bins(self, era, state))

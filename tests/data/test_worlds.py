@@ -195,6 +195,7 @@ def test_bytes_of_a_world_depend_neither_on_processes_nor_on_interruptions(
             raise KeyboardInterrupt
 
     monkeypatch.setattr(synthetic_files, "CELLS_WORTH_A_PROCESS", 0)
+    monkeypatch.setattr(synthetic_files, "CELLS_WORTH_PARTS", 0)
     world = World(NARROW, 3, WORLDS["clusters"])
     with pytest.raises(KeyboardInterrupt):
         write_tournament(tmp_path, world, power_cut, processes=2, oracle=True)
