@@ -21,6 +21,10 @@ os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_N
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+from tests.compiled import keep
+
+keep()
+
 from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.config.kinds import class_for, component_of
 from numerai_lab.config.loading import parse_config

@@ -6,6 +6,10 @@ import warnings
 
 os.environ["NUMBA_THREADING_LAYER"] = "workqueue"  # the one whose processes may be forked
 
+from tests.compiled import keep
+
+keep()
+
 import numpy as np
 import umap
 
