@@ -3,11 +3,13 @@
 from functools import wraps
 from typing import Any
 
-import numba
-
 
 def keep() -> None:
-    """Has numba keep what it compiles from here on; umap-learn must not be imported yet."""
+    """Has numba, where it is installed, keep what it compiles from here on; umap-learn must not be imported yet."""
+    try:
+        import numba
+    except ImportError:
+        return
     compiled = numba.njit
 
     @wraps(compiled)

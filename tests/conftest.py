@@ -46,8 +46,10 @@ from numerai_lab.storage.scratch import Scratch
 from numerai_lab.storage.signing import signature
 from numerai_lab.storage.stage_cache import STAGES
 from numerai_lab.storage.stamped_json import read_stamped, with_stamp
+from numerai_lab.studies import fresh_process
 from tests.report.browser import Page, chromium
 
+fresh_process.PRELOADED = ("tests.warm", *fresh_process.PRELOADED)  # one fork server serves trials and commands
 atexit.register(shutil.rmtree, os.environ["NLAB_CACHE"], ignore_errors=True)
 
 NETWORK = {"n_components": 3, "hidden": 16}

@@ -13,7 +13,7 @@ keep()
 import numpy as np
 import umap
 
-LIBRARIES = ("lightgbm", "matplotlib.figure", "polars", "pyarrow.parquet", "pytest", "scipy.stats", "torch")
+LIBRARIES = ("lightgbm", "matplotlib.figure", "polars", "pyarrow.parquet", "pytest", "scipy.stats", "torch._dynamo")
 
 for name in (
     *LIBRARIES,

@@ -15,6 +15,11 @@ def refuse_absent(config: Config) -> None:
         raise NlabError("\n".join(problems))
 
 
+def packages_of(config: Config) -> list[str]:
+    """The packages that the methods of a config need beside the core ones."""
+    return list(dict.fromkeys(package for _, method in _used(config) for package in method.requires))
+
+
 def lacking(where: str, method: Component | type[Component]) -> str:
     """What a method lacks, as a sentence; empty where it has all it needs."""
     packages = absent(method.requires)

@@ -2,7 +2,7 @@
 
 import signal
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.connection import Connection
@@ -16,18 +16,23 @@ from numerai_lab.fitting.run_context import ProgressDisplay, WholeRun
 Result = TypeVar("Result")
 PRELOADED = ("numerai_lab.studies.trials", "polars", "scipy.stats")
 """Modules that the fork server imports once; it calls none of their functions."""
+WITH = {"torch": ("torch._dynamo", "numerai_lab.neural.training")}
+"""Modules that a package imports when it is first used, and ours that use it."""
 
 
-def in_fresh_process(display: ProgressDisplay, function: Callable[..., Result], *arguments: object) -> Result:
+def in_fresh_process(
+    display: ProgressDisplay, function: Callable[..., Result], *arguments: object, packages: Sequence[str] = ()
+) -> Result:
     """Calls `function(display, *arguments)` in a fresh process and shows its progress in this one.
 
-    Function, arguments and result must be picklable. Raises the NlabError that the function raises, and NlabFailure with the
+    packages: what the first call has the fork server import beside PRELOADED, so that no call does so again. Function, arguments and result must be picklable. Raises the NlabError that the function raises, and NlabFailure with the
     traceback of any other error, or where the process dies.
     """
     context: Any = get_context("spawn")
     if "forkserver" in get_all_start_methods():
         context = get_context("forkserver")
-        context.set_forkserver_preload(list(PRELOADED))
+        further = (module for package in packages for module in (package, *WITH.get(package, ())))
+        context.set_forkserver_preload([*PRELOADED, *further])
     here, there = context.Pipe()
     process = context.Process(target=_call, args=(there, given_plugins()))
     process.start()

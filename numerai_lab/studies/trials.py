@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from numerai_lab.config.installed import packages_of
 from numerai_lab.config.schema import Config, Variant
 from numerai_lab.core.arrays import Float64
 from numerai_lab.core.folds import Fold
@@ -59,12 +60,12 @@ class AuditTrial:
 
 def run_trial(config: Config, broken: str, display: ProgressDisplay) -> AuditTrial:
     """Runs the config on data broken by one of BREAKS, in a fresh process that reads the data again."""
-    return in_fresh_process(display, _trial, config, broken)
+    return in_fresh_process(display, _trial, config, broken, packages=packages_of(config))
 
 
 def fold_digests(config: Config, fold: Fold, broken: bool, display: ProgressDisplay) -> tuple[dict[str, str], int]:
     """Digests of a fold's predictions by variant, and the number of broken eras, from a fresh process."""
-    return in_fresh_process(display, _fold, config, fold, broken)
+    return in_fresh_process(display, _fold, config, fold, broken, packages=packages_of(config))
 
 
 def label_digests(config: Config, name: str, display: ProgressDisplay) -> tuple[str, str]:
