@@ -83,8 +83,8 @@ QUICK: Mapping[str, dict[str, Any]] = {
     "lightgbm": {"n_estimators": 15, "learning_rate": 0.2, "colsample_bytree": 0.5},
     "catboost": {"n_estimators": 15, "learning_rate": 0.2, "colsample_bytree": 0.5},
     "sklearn": {"parameters": {"max_iter": 15, "learning_rate": 0.2, "min_samples_leaf": 1}},
-    "mlp": {"hidden": [16, 8], "learning_rate": 0.01},
-    "tabm": {"hidden": [16, 8], "members": 3, "learning_rate": 0.01},
+    "mlp": {"hidden": [16, 8], "learning_rate": 0.01, "epochs": 2},
+    "tabm": {"hidden": [16, 8], "members": 3, "learning_rate": 0.01, "epochs": 2},
 }
 """Parameters that make a component quick; one that is not named here is tested with its defaults."""
 

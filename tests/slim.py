@@ -1,6 +1,7 @@
 """A process in which some packages seem to be absent: what a slim environment would give.
 
 python -m tests.slim torch,umap run CONFIG   # the command `nlab run CONFIG` without these packages
+python -m tests.slim torch,umap show RUN ';' describe mlp   # several, in one process
 python -m tests.slim torch,umap fits         # what each method wants of them when it is fitted and used, as JSON
 """
 
@@ -50,8 +51,13 @@ def main(packages: str, *arguments: str) -> None:
         return
     from numerai_lab.cli.app import main as nlab
 
-    sys.argv = ["nlab", *arguments]
-    nlab()
+    for command in "\n".join(arguments).split("\n;\n"):
+        sys.argv = ["nlab", *command.split("\n")]
+        try:
+            nlab()
+        except SystemExit as end:
+            if end.code:
+                raise
 
 
 def _fits() -> Iterator[tuple[str, dict[str, Any]]]:

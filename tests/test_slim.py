@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from numerai_lab.config.installed import packages_of
 from numerai_lab.core.requirements import INSTALL, absent, how_to_install
+from tests.conftest import make_config
 
 OPTIONAL = "torch,umap,pynndescent,numba,lightgbm,catboost,skops,optuna"
 
@@ -27,9 +29,11 @@ def test_the_quickstart_runs_is_shown_and_compared_without_torch_and_umap(tmp_pa
     assert done.returncode == 0, done.stderr
     (run,) = (tmp_path / "runs").iterdir()
     assert {"report.html", "scores.csv"} <= {path.name for path in run.iterdir()}
-    for command in (("show", str(run)), ("compare", str(run)), ("inspect", str(run)), ("describe", "mlp"), ("list", "models")):
-        done = without(OPTIONAL, *command, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
+    commands = (("show", str(run)), ("compare", str(run)), ("inspect", str(run)), ("describe", "mlp"), ("list", "models"))
+    done = without(OPTIONAL, *commands[0], *(word for command in commands[1:] for word in (";", *command)), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("catboost") >= 1
+    assert done.stdout.count("mlp") >= 2
 
 
 def test_every_method_that_misses_a_package_declares_it_and_no_other_does(tmp_path: Path) -> None:
@@ -67,3 +71,11 @@ def test_a_method_without_its_package_is_refused_with_the_command_that_brings_it
 def test_absent_packages_are_found_without_importing_any() -> None:
     assert absent(["json", "no_such_package", "sklearn"]) == ["no_such_package"]
     assert how_to_install(["umap", "pynndescent"]) == "umap and pynndescent, which are not installed: pip install umap-learn"
+
+
+def test_packages_of_a_config_are_those_of_the_methods_that_variants_use() -> None:
+    generators = {"net": {"kind": "autoencoder"}, "idle": {"kind": "umap"}}
+    config = make_config(
+        generators=generators, variants={"baseline": {}, "trees": {"features": ["net"], "model": {"kind": "xgboost"}}}
+    )
+    assert packages_of(config) == ["xgboost", "torch"]

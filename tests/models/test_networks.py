@@ -34,7 +34,7 @@ def stream(panel: Panel = PANEL, **augmenters: object) -> TrainingStream:
 
 
 def trained(kind: str, blocks: TrainingStream, context: FitContext = NO_CONTEXT, **parameters: Any) -> Any:
-    return component(kind, **parameters).fit(blocks, np.random.default_rng(0), context)
+    return component(kind, **{"epochs": 6, **parameters}).fit(blocks, np.random.default_rng(0), context)
 
 
 def corr(model: Any, era: int = 25, panel: Panel = PANEL) -> float:
