@@ -21,10 +21,6 @@ os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_N
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-from tests.compiled import keep
-
-keep()
-
 from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.config.kinds import class_for, component_of
 from numerai_lab.config.loading import parse_config
@@ -47,8 +43,10 @@ from numerai_lab.storage.signing import signature
 from numerai_lab.storage.stage_cache import STAGES
 from numerai_lab.storage.stamped_json import read_stamped, with_stamp
 from numerai_lab.studies import fresh_process
+from tests.compiled import keep
 from tests.report.browser import Page, chromium
 
+keep()
 fresh_process.PRELOADED = ("tests.warm", *fresh_process.PRELOADED)  # one fork server serves trials and commands
 atexit.register(shutil.rmtree, os.environ["NLAB_CACHE"], ignore_errors=True)
 

@@ -6,12 +6,12 @@ import warnings
 
 os.environ["NUMBA_THREADING_LAYER"] = "workqueue"  # the one whose processes may be forked
 
+import numpy as np
+
 from tests.compiled import keep
 
 keep()
-
-import numpy as np
-import umap
+umap = importlib.import_module("umap")
 
 LIBRARIES = ("lightgbm", "matplotlib.figure", "polars", "pyarrow.parquet", "pytest", "scipy.stats", "torch._dynamo")
 

@@ -25,7 +25,8 @@ def in_fresh_process(
 ) -> Result:
     """Calls `function(display, *arguments)` in a fresh process and shows its progress in this one.
 
-    packages: what the first call has the fork server import beside PRELOADED, so that no call does so again. Function, arguments and result must be picklable. Raises the NlabError that the function raises, and NlabFailure with the
+    packages: what the first call has the fork server import beside PRELOADED, so that no call does so again. Function,
+    arguments and result must be picklable. Raises the NlabError that the function raises, and NlabFailure with the
     traceback of any other error, or where the process dies.
     """
     context: Any = get_context("spawn")
