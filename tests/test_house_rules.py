@@ -36,6 +36,7 @@ def words(root: Path, text: str) -> list[str]:
     return [f"{each.path}:{each.line}" for each in retired_words(root, read_list(text))]
 
 
+@pytest.mark.slow  # `make check` measures the same
 def test_every_enforced_rule_holds() -> None:
     rules = measured(ROOT)
     assert set(ENFORCED) <= {each.name for each in rules}

@@ -18,19 +18,29 @@ from numerai_lab.report.tables import summary_columns
 from tests.conftest import Quiet
 
 
+class Folders(dict[str, Path]):
+    """A folder of each layout, made when it is asked for."""
+
+    def __init__(self, parent: Path) -> None:
+        self.parent = parent
+
+    def __missing__(self, layout: str) -> Path:
+        self[layout] = self.parent / layout
+        self[layout].mkdir()
+        write_older(self[layout], layout, "tiny", seed=0)
+        return self[layout]
+
+
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    made = {layout: tmp_path_factory.mktemp(layout) for layout in ("kazutsugi", "nomi", "v3", "v4", "2018")}
-    for layout, folder in made.items():
-        write_older(folder, layout, "tiny", seed=0)
-    return made
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
+    return Folders(tmp_path_factory.mktemp("older"))
 
 
 def read(folder: Path, **parameters: object) -> Loaded:
     return load(Files(path=str(folder), **parameters))  # type: ignore[arg-type]
 
 
-def test_the_legacy_csv_is_written_as_numerai_wrote_it(folders: dict[str, Path]) -> None:
+def test_the_legacy_csv_is_written_as_numerai_wrote_it(folders: Folders) -> None:
     train = pl.read_csv(folders["kazutsugi"] / "numerai_training_data.csv")
     later = pl.read_csv(folders["kazutsugi"] / "numerai_tournament_data.csv")
     features = [f"feature_{group}{i}" for group, n in GROUPS.items() for i in range(1, n + 1)]
@@ -49,7 +59,7 @@ def test_the_legacy_csv_is_written_as_numerai_wrote_it(folders: dict[str, Path])
 
 @pytest.mark.parametrize(("layout", "target", "horizon"), [("kazutsugi", "target_kazutsugi", 20), ("nomi", "target", 20)])
 def test_legacy_folders_are_read_as_bins_with_the_horizon_of_their_time(
-    folders: dict[str, Path], layout: str, target: str, horizon: int
+    folders: Folders, layout: str, target: str, horizon: int
 ) -> None:
     loaded = read(folders[layout], target=target)
     assert (loaded.target, loaded.horizon_days) == (target, horizon)
@@ -61,20 +71,20 @@ def test_legacy_folders_are_read_as_bins_with_the_horizon_of_their_time(
     np.testing.assert_array_equal(loaded.panel.target[rows], truth[target].to_numpy())
 
 
-def test_feature_sets_of_the_legacy_data_follow_from_the_names(folders: dict[str, Path]) -> None:
+def test_feature_sets_of_the_legacy_data_follow_from_the_names(folders: Folders) -> None:
     sets = load(Files(path=str(folders["nomi"])), list(GROUPS)).panel.feature_sets
     assert {name: len(at) for name, at in sets.items()} == {"all": 310, **GROUPS}
     assert read(folders["nomi"], feature_set="charisma").panel.n_raw == 86
 
 
-def test_val1_and_val2_of_the_forum_can_be_named(folders: dict[str, Path]) -> None:
+def test_val1_and_val2_of_the_forum_can_be_named(folders: Folders) -> None:
     panel = read(folders["kazutsugi"], target="target_kazutsugi").panel
     table = EraTable.of(panel.eras, panel.bounds, panel.data_types, panel.target)
     splits = make_splits(SplitsConfig(train="1-112", val1="121-132", val2="197-212"), table, 20)
     assert (splits.val1, splits.val2) == (tuple(range(121, 133)), tuple(range(197, 213)))
 
 
-def test_v3_floats_and_v4_bins_hold_the_same(folders: dict[str, Path]) -> None:
+def test_v3_floats_and_v4_bins_hold_the_same(folders: Folders) -> None:
     floats, bins = read(folders["v3"], feature_set="legacy"), read(folders["v4"], feature_set="legacy")
     assert pl.read_parquet_schema(folders["v3"] / "numerai_training_data.parquet")["feature_charisma1"] == pl.Float32
     assert pl.read_parquet_schema(folders["v4"] / "train_int8.parquet")["feature_charisma1"] == pl.Int8
@@ -83,7 +93,7 @@ def test_v3_floats_and_v4_bins_hold_the_same(folders: dict[str, Path]) -> None:
     assert (floats.target, floats.horizon_days) == (bins.target, bins.horizon_days) == ("target_nomi_20", 20)
 
 
-def test_fifty_continuous_features_stay_float32(folders: dict[str, Path]) -> None:
+def test_fifty_continuous_features_stay_float32(folders: Folders) -> None:
     loaded = read(folders["2018"] / "numerai_2018.csv.gz", target="target_bernie", horizon_days=20)
     frame = pl.read_csv(folders["2018"] / "numerai_2018.csv.gz", infer_schema_length=None)
     assert frame.columns[-7:] == [f"target_{name}" for name in BINARY]
@@ -111,7 +121,7 @@ def test_continuous_features_out_of_range_are_refused_by_column_and_row(tmp_path
 
 @pytest.mark.parametrize("name", ["legacy_cutout", "legacy_factor_analysis"])
 def test_the_legacy_configs_run_and_show_the_scores_of_their_time_first(
-    folders: dict[str, Path], name: str, tmp_path: Path
+    folders: Folders, name: str, tmp_path: Path
 ) -> None:
     settings = [f"data.path={folders['kazutsugi']}", "model.n_estimators=20", "model.learning_rate=0.1"]
     config, _ = load_config(Path(f"configs/{name}.yaml"), settings)
