@@ -95,7 +95,7 @@ def conclusion(
     terms = Terms(
         reference=reference.variant if reference else "the reference",
         corr=reference.corr if reference else math.nan,
-        n_eras=int(rows[0]["n_eras"]) if rows else _eras(scores, split),
+        n_eras=int(rows[0].get("n_eras") or 0) if rows else _eras(scores, split),
         one_seed=any(row.get("delta_n_seeds") == 1 for row in rows),
         synthetic=synthetic,
         leak=leak,

@@ -101,7 +101,8 @@ def coverage(scores: "pl.DataFrame") -> list[str]:
         columns = ("split", f"{name}_n_eras", "n_eras")
         if not set(columns) <= set(scores.columns):
             continue
-        fewer = [f"{split} {n} of {of} eras" for split, n, of in dict.fromkeys(scores.select(columns).rows()) if 0 < n < of]
+        counts = dict.fromkeys(scores.select(columns).drop_nulls().rows())
+        fewer = [f"{split} {n} of {of} eras" for split, n, of in counts if 0 < n < of]
         if fewer:
             lines.append(f"{name} over fewer eras: {', '.join(fewer)} (corr over the same eras: corr_mean_{name}_eras)")
     if "corr_n_missing" in scores.columns:

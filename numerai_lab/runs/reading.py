@@ -270,7 +270,8 @@ def _check_tables(scores: "pl.DataFrame", eras: "pl.DataFrame") -> None:
     import polars as pl
 
     tested = [name for name, _ in DELTAS if name in ERA_METRICS]
-    lacking = {"variant", "split"} - {*scores.columns} | {"variant", "split", "era", "seed", *tested} - {*eras.columns}
+    of_scores, of_eras = {"variant", "split", "corr_mean", "n_eras"}, {"variant", "split", "era", "seed", *tested}
+    lacking = of_scores - {*scores.columns} | of_eras - {*eras.columns}
     if lacking:
         raise ValueError(f"no column {min(lacking)}")
     for name in ("era", "seed"):

@@ -99,4 +99,5 @@ def _make(base: Path, work: Path, pins: list[str]) -> None:
             lines = [line for line in (done.stderr or done.stdout).splitlines() if "ERROR" in line] or done.stderr.splitlines()
             why = lines[-1].removeprefix("ERROR: ") if lines else "no reason given"
             raise NlabFailure(f"the container's packages ({' '.join(pins)}) can't be installed: {why}")
-    subprocess.run([own, *"-m compileall -q -j 0 -x /tests?/".split(), str(work / "lib")], capture_output=True, check=False)
+    by_all_cores = [own, "-m", "compileall", "-q", "-j", "0", "-x", "/tests?/", str(work / "lib")]
+    subprocess.run(by_all_cores, capture_output=True, check=False)

@@ -120,9 +120,7 @@ def test_continuous_features_out_of_range_are_refused_by_column_and_row(tmp_path
 
 
 @pytest.mark.parametrize("name", ["legacy_cutout", "legacy_factor_analysis"])
-def test_the_legacy_configs_run_and_show_the_scores_of_their_time_first(
-    folders: Folders, name: str, tmp_path: Path
-) -> None:
+def test_the_legacy_configs_run_and_show_the_scores_of_their_time_first(folders: Folders, name: str, tmp_path: Path) -> None:
     settings = [f"data.path={folders['kazutsugi']}", "model.n_estimators=20", "model.learning_rate=0.1"]
     config, _ = load_config(Path(f"configs/{name}.yaml"), settings)
     done = run(config, tmp_path, Quiet())

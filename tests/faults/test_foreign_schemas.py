@@ -197,6 +197,31 @@ def test_predictions_without_a_variant_are_a_damaged_run(
     assert "damaged run folder (predictions.parquet: no column cut)" in said
 
 
+@pytest.mark.parametrize("column", ["corr_mean", "n_eras"])
+def test_scores_without_corr_are_a_damaged_run(
+    column: str, good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = Path(shutil.copytree(good, tmp_path / "odd"))
+    pl.read_csv(odd / SCORES).drop(column).write_csv(odd / SCORES)
+    reseal(odd)
+    for command in (["predict", str(odd), str(odd / PREDICTIONS), "--out", str(tmp_path / "out.csv")], ["show", str(odd)]):
+        code, said = outcome(command, capsys)
+        assert code == 2
+        assert f"damaged run folder (no column {column})" in said
+
+
+@pytest.mark.parametrize(("column", "empty"), [("n_eras", True), ("mmc_n_eras", True), ("mmc_n_eras", False)])
+def test_scores_without_counts_are_shown_and_compared(
+    column: str, empty: bool, good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = Path(shutil.copytree(good, tmp_path / "odd"))
+    table = pl.read_csv(odd / SCORES)
+    (table.with_columns(pl.lit(None).alias(column)) if empty else table.drop(column)).write_csv(odd / SCORES)
+    reseal(odd)
+    for command in (["show", str(odd)], ["compare", str(odd), str(good)]):
+        assert outcome(command, capsys)[0] == 0
+
+
 def test_odd_characters_are_escaped_on_a_page(
     good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
