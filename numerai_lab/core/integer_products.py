@@ -13,8 +13,9 @@ EXACT_IN_FLOAT32 = 2**24
 """Sums of whole numbers below this are exact in float32."""
 WORTH_LOADING = 1e12
 """Multiplications from which products of integers save more time than loading torch takes."""
-HOPELESS = 4
-"""Times as long as floats: integers that take longer than that at first are not faster in further tries."""
+FIRST_TRIES = 3
+CLEARLY_SLOWER = 10
+"""Where integers take so many times as long as floats in each of the first tries, no more are made."""
 PARTS = 4
 PART = 190
 """Columns of a part, at least: small products are slow."""
@@ -70,7 +71,7 @@ def integers_are_faster() -> bool:
 def _probed() -> bool:
     """The better of some short tries of each, on one small matrix; other processes disturb single tries.
 
-    Without instructions for products of integers torch takes fifty times as long as BLAS, and two tries suffice.
+    Without instructions for products of integers torch takes some fifty times as long as BLAS, and few tries suffice.
     """
     import torch
 
@@ -78,7 +79,7 @@ def _probed() -> bool:
     integers, floats = torch.from_numpy(cells), cells.astype(np.float32)
     seconds: dict[bool, float] = {}
     for tries in range(15):
-        if tries == 2 and seconds[True] > HOPELESS * seconds[False]:
+        if tries == FIRST_TRIES and seconds[True] > CLEARLY_SLOWER * seconds[False]:
             break
         for by_integers in (True, False):
             start = time.perf_counter()

@@ -179,8 +179,8 @@ class _Files:
         """One era into every file that has it."""
         kind, n_eras = data_type(self.size, era.number), self.size.n_eras
         ids = np.array(row_ids(era), object)
-        number = {"era": np.full(len(ids), "X" if kind == "live" else f"{era.number:04d}", object)}
-        head = number | {"data_type": np.full(len(ids), kind, object)}
+        era_column = {"era": np.full(len(ids), "X" if kind == "live" else f"{era.number:04d}", object)}
+        head = era_column | {"data_type": np.full(len(ids), kind, object)}
         part = {"test": "validation"}.get(kind, kind)
         columns = dict(zip(self.feature_names, features.T, strict=True))
         shown = {f"{ORACLE}_{name}": column for name, column in oracle_columns(self.world, era.state, features).items()}
@@ -192,7 +192,7 @@ class _Files:
             self._write(f"{part}_benchmark_models", ids, head | models)
         if kind != "live" and era.number > n_eras - (n_eras - self.size.n_train) * 4 // 10:
             self._write("meta_model", ids, head | {"numerai_meta_model": ranks[:, 0]})
-        self._write("truth", ids, number | _truth(era) | shown)
+        self._write("truth", ids, era_column | _truth(era) | shown)
 
     def _write(self, name: str, ids: Array, columns: Mapping[str, Array]) -> None:
         """One era into a file as pandas writes a table that is indexed by id; NaN becomes null."""

@@ -72,9 +72,13 @@ def _source_of(part: type | ModuleType) -> SourceFile | None:
     """The file of a module, or of a class's module, if it can be read and is where the class stands."""
     module = part if isinstance(part, ModuleType) else sys.modules.get(part.__module__)
     path = Path(getattr(module, "__file__", None) or "")
-    if module is None or not path.is_file() or not (parse := parsed(path)):
+    try:
+        facts = parsed(path) if path.is_file() else None
+    except OSError:
         return None
-    if isinstance(part, type) and part.__qualname__ not in parse.classes:
+    if module is None or facts is None:
+        return None
+    if isinstance(part, type) and part.__qualname__ not in facts.classes:
         return None
     return SourceFile(module.__spec__.name if module.__spec__ else module.__name__, path)
 
@@ -108,10 +112,10 @@ def _digest(path: Path) -> bytes:
 
     Where a module lies and what it is called does not count: moving one costs no cached stage.
     """
-    parse = parsed(path)
+    facts = parsed(path)
     imported = sorted(
         f"{here} {name} ".encode() + _own_digest(source.path)
-        for module, name, here in (parse.ours if parse else ())
+        for module, name, here in (facts.own_imports if facts else ())
         if (source := located(f"{module}.{name}") or located(module))
     )
     return hashlib.sha256(b"".join([_own_digest(path), *imported])).digest()
@@ -120,8 +124,8 @@ def _digest(path: Path) -> bytes:
 @cache
 def _own_digest(path: Path) -> bytes:
     """A hash of a file alone: its syntax tree without docstrings and imports from this package, or its bytes."""
-    parse = parsed(path)
-    return parse.digest if parse else hashlib.sha256(path.read_bytes()).digest()
+    facts = parsed(path)
+    return facts.digest if facts else hashlib.sha256(path.read_bytes()).digest()
 
 
 @cache

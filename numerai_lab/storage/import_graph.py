@@ -142,8 +142,8 @@ def _is_library(top: str) -> bool:
 
 @cache
 def _imports(source: SourceFile) -> tuple[Import, ...]:
-    parse = parsed(source.path)
-    return tuple(Import(_absolute(module, source), name) for module, name in sorted(parse.imports)) if parse else ()
+    facts = parsed(source.path)
+    return tuple(Import(_absolute(module, source), name) for module, name in sorted(facts.imports)) if facts else ()
 
 
 def _absolute(name: str, source: SourceFile) -> str:
@@ -159,5 +159,5 @@ def _absolute(name: str, source: SourceFile) -> str:
 @cache
 def _passed_on(package: SourceFile) -> dict[str, Import]:
     """Names that the `__init__` of a package imports from elsewhere → where from."""
-    parse = parsed(package.path)
-    return {here: Import(_absolute(module, package), name) for module, name, here in (parse.passed_on if parse else ())}
+    facts = parsed(package.path)
+    return {here: Import(_absolute(module, package), name) for module, name, here in (facts.passed_on if facts else ())}

@@ -18,38 +18,38 @@ BODIES = ("body", "orelse", "finalbody")
 """Fields of nodes that hold lists of statements."""
 BRANCHES = ("handlers", "cases")
 """Fields that hold parts of a statement with statements of their own."""
-COMPUTED = (b"import_module", b"__import__")
+IMPORTERS = (b"import_module", b"__import__")
 """Functions that import; files that name one are searched for calls."""
 
-Names = tuple[str, str, str]
+ImportedName = tuple[str, str, str]
 """Of an import: the module, with its leading dots; the name that is taken from it, or ""; what that is called here."""
 
 
 @dataclass(frozen=True)
-class Parsed:
+class SourceFacts:
     """What a source file says.
 
-    digest: a hash of its code without docstrings, descriptions of constants and imports from this package. imports: all but
-    those under `if TYPE_CHECKING:`. ours: imports from this package, wherever they stand. passed_on: imports of names at the
-    top level. classes: qualified names.
+    digest: a hash of its code without docstrings, descriptions of constants and imports from this package. imports: pairs of
+    a module, with its leading dots, and a name, or ""; all but those under `if TYPE_CHECKING:`. own_imports: imports from this
+    package, wherever they stand. passed_on: imports of names at the top level. classes: qualified names.
     """
 
     digest: bytes
     imports: frozenset[tuple[str, str]]
-    ours: tuple[Names, ...]
-    passed_on: tuple[Names, ...]
+    own_imports: tuple[ImportedName, ...]
+    passed_on: tuple[ImportedName, ...]
     classes: frozenset[str]
 
 
 @cache
-def parsed(path: Path) -> Parsed | None:
+def parsed(path: Path) -> SourceFacts | None:
     """What a file says; None for what is no Python source."""
     if path.suffix != ".py":
         return None
     content = path.read_bytes()
     with _no_collection():
         try:
-            return _parsed(ast.parse(content), any(name in content for name in COMPUTED))
+            return _parsed(ast.parse(content), any(name in content for name in IMPORTERS))
         except (SyntaxError, ValueError, RecursionError):
             return None
 
@@ -66,33 +66,33 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _parsed(tree: ast.Module, calls: bool) -> Parsed:
+def _parsed(tree: ast.Module, calls: bool) -> SourceFacts:
     """What a tree says, which is stripped on the way. calls: it may import by calls of functions."""
     imports: set[tuple[str, str]] = set()
-    ours: list[Names] = []
+    own_imports: list[ImportedName] = []
     classes: set[str] = set()
     passed_on = [names for node in tree.body if isinstance(node, ast.ImportFrom) for names in _names(node)]
     ahead: list[tuple[ast.AST, str, bool]] = [(tree, "", True)]
     while ahead:
-        node, inside, runs = ahead.pop()
+        node, scope, runs = ahead.pop()
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = list(_names(node))
-            ours += names if _is_ours(node) else []
+            own_imports += names if _is_own_import(node) else []
             imports |= {(module, "" if name == "*" else name) for module, name, _ in names} if runs else set()
         elif isinstance(node, ast.Call) and runs and (module := _literal_import(node)):
             imports.add((module, ""))
         elif isinstance(node, ast.ClassDef):
-            inside += node.name
-            classes.add(inside)
-            inside += "."
+            scope += node.name
+            classes.add(scope)
+            scope += "."
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            inside += f"{node.name}.<locals>."
-        unread = {id(part) for part in (node.test, *node.body)} if isinstance(node, ast.If) and _is_for_types(node) else set()
+            scope += f"{node.name}.<locals>."
+        for_types = {id(part) for part in (node.test, *node.body)} if isinstance(node, ast.If) and _is_for_types(node) else set()
         children = ast.iter_child_nodes(node) if calls else _statements(node)
-        ahead += [(child, inside, runs and id(child) not in unread) for child in children]
+        ahead += [(child, scope, runs and id(child) not in for_types) for child in children]
         _strip(node)
     digest = hashlib.sha256(ast.dump(tree).encode()).digest()
-    return Parsed(digest, frozenset(imports), tuple(ours), tuple(passed_on), frozenset(classes))
+    return SourceFacts(digest, frozenset(imports), tuple(own_imports), tuple(passed_on), frozenset(classes))
 
 
 def _statements(node: ast.AST) -> Iterator[ast.AST]:
@@ -108,17 +108,17 @@ def _strip(node: ast.AST) -> None:
     for field in BODIES:
         statements = getattr(node, field, None)
         if isinstance(statements, list):
-            setattr(node, field, [part for part in statements if not (_is_text(part) or _is_ours(part))])
+            setattr(node, field, [part for part in statements if not (_is_text(part) or _is_own_import(part))])
 
 
-def _names(node: ast.Import | ast.ImportFrom) -> Iterable[Names]:
+def _names(node: ast.Import | ast.ImportFrom) -> Iterable[ImportedName]:
     if isinstance(node, ast.Import):
         return [(alias.name, "", alias.asname or alias.name) for alias in node.names]
     module = "." * node.level + (node.module or "")
     return [(module, alias.name, alias.asname or alias.name) for alias in node.names]
 
 
-def _is_ours(node: ast.AST) -> bool:
+def _is_own_import(node: ast.AST) -> bool:
     return isinstance(node, ast.ImportFrom) and not node.level and (node.module or "").split(".")[0] == PACKAGE
 
 

@@ -10,14 +10,15 @@ from typing import Any, TypeVar
 
 from numerai_lab.config.plugins import given_plugins, load_plugins, plugin_error
 from numerai_lab.core.errors import NlabError, NlabFailure, as_failure
+from numerai_lab.core.gpus import gpus
 from numerai_lab.core.progress import Progress
 from numerai_lab.fitting.run_context import ProgressDisplay, WholeRun
 
 Result = TypeVar("Result")
 PRELOADED = ("numerai_lab.studies.trials", "polars", "scipy.stats")
 """Modules that the fork server imports once; it calls none of their functions."""
-WITH = {"torch": ("torch._dynamo", "numerai_lab.neural.training")}
-"""Modules that a package imports when it is first used, and ours that use it."""
+PRELOADED_WITH = {"torch": ("torch._dynamo", "numerai_lab.neural.training")}
+"""Package → modules that it imports when it is first used, and ours that use it."""
 
 
 def in_fresh_process(
@@ -25,14 +26,15 @@ def in_fresh_process(
 ) -> Result:
     """Calls `function(display, *arguments)` in a fresh process and shows its progress in this one.
 
-    packages: what the first call has the fork server import beside PRELOADED, so that no call does so again. Function,
-    arguments and result must be picklable. Raises the NlabError that the function raises, and NlabFailure with the
-    traceback of any other error, or where the process dies.
+    packages: the fork server imports them once for all calls when the first one starts it; not on a machine with a GPU, which
+    no fork of a process can use whose libraries have touched it. Function, arguments and result must be picklable. Raises the
+    NlabError that the function raises, and NlabFailure with the traceback of any other error, or where the process dies.
     """
     context: Any = get_context("spawn")
     if "forkserver" in get_all_start_methods():
         context = get_context("forkserver")
-        further = (module for package in packages for module in (package, *WITH.get(package, ())))
+        imported = () if gpus() else packages
+        further = (module for package in imported for module in (package, *PRELOADED_WITH.get(package, ())))
         context.set_forkserver_preload([*PRELOADED, *further])
     here, there = context.Pipe()
     process = context.Process(target=_call, args=(there, given_plugins()))

@@ -1,5 +1,6 @@
 """Which code computes a stage: all that it imports, as syntax trees; what only explains it does not count."""
 
+import gc
 import importlib
 import os
 import shutil
@@ -90,6 +91,11 @@ def mine(imports: str = "", local: str = "pass") -> str:
         (mine("from beside import *"), "beside"),
         (mine("import other.deep"), "other__in__deep"),
         (mine("import beside2"), "beside"),
+        (mine("try:\n    import absent\nexcept ImportError:\n    import beside"), "beside"),
+        (mine("for _ in ():\n    pass\nelse:\n    import beside"), "beside"),
+        (mine("try:\n    pass\nfinally:\n    import beside"), "beside"),
+        (mine("match 1:\n    case 1:\n        import beside"), "beside"),
+        (mine(local="[importlib.import_module('beside') for _ in '1']"), "beside"),
         (mine("from plug import factor"), "plug__in____init__"),
         (mine("import other.deep"), "other__in____init__"),
     ],
@@ -102,6 +108,38 @@ def test_a_change_in_a_module_that_a_component_imports_changes_its_version(
     before = code_version(plugin(**base))
     assert code_version(plugin(**base)) == before
     assert code_version(plugin(**base | {helper: "factor = -1\n"})) != before
+
+
+def test_a_class_that_its_file_does_not_hold_or_that_can_not_be_read_never_has_the_same_version_again(
+    plugin: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = plugin(plug__in____init__="", plug__in__mine=mine())
+    assert code_version(kind) == code_version(kind)
+    made = type("Made", (kind,), {"__module__": kind.__module__})
+    assert code_version(made) != code_version(made)
+    _clear()
+    read = Path.read_bytes
+
+    def refused(path: Path) -> bytes:
+        if path == tmp_path / "plug" / "mine.py":
+            raise PermissionError(path)
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    assert code_version(kind) != code_version(kind)
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_garbage_collector_goes_on_as_before(enabled: bool, tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_text("def f(:\n")
+    before = gc.isenabled()
+    try:
+        (gc.enable if enabled else gc.disable)()
+        assert parsed_source.parsed(tmp_path / "bad.py") is None
+        assert parsed_source.parsed(Path(__file__)) is not None
+        assert gc.isenabled() is enabled
+    finally:
+        (gc.enable if before else gc.disable)()
 
 
 def test_docstrings_comments_and_layout_do_not_count(plugin: Callable[..., Any]) -> None:
