@@ -5,7 +5,10 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from numerai_lab.config.loading import parse_config
@@ -47,6 +50,13 @@ def test_files_have_the_tournaments_names_columns_and_dtypes(folder: Path) -> No
         "validation",
         "test",
     ]
+
+
+def test_files_hold_what_pandas_would_write(folder: Path) -> None:
+    for path in folder.glob("*.parquet"):
+        frame = pd.read_parquet(path)
+        assert frame.index.name == "id"
+        assert pq.read_table(path).equals(pa.Table.from_pandas(frame)), path.name  # an unknown target is null, not NaN
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_gives_others(folder: Path, tmp_path: Path) -> None:
