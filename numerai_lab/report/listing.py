@@ -107,7 +107,7 @@ def _summary(run: Run, sort: str) -> dict[str, Any]:
         "delta": best.get("delta_corr_mean"),
         "p_adjusted": best.get("delta_corr_mean_p_adjusted"),
         "variants": len(both),
-        "minutes": sum(stage["seconds"] for stage in run.manifest["stages"].values()) / 60,
+        "minutes": sum(stage.get("seconds", 0) for stage in run.manifest["stages"].values()) / 60,
         "data": run.manifest["comparable"]["data version"] + (" (SYNTHETIC)" if data["synthetic"] else ""),
     }
 

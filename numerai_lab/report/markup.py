@@ -86,4 +86,4 @@ def _column(table: "pl.DataFrame", column: TableColumn, single: int | None) -> l
 def _library() -> str:
     """plotly.js from the PyPI package `plotly`, as base64 of its gzip: a third of its size in every report."""
     script = files("plotly").joinpath("package_data", "plotly.min.js").read_bytes()
-    return base64.b64encode(gzip.compress(script, 9, mtime=0)).decode()
+    return base64.b64encode(gzip.compress(script, 6, mtime=0)).decode()

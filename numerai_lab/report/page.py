@@ -122,6 +122,7 @@ def report_page(run: Run, config: Config, *, with_models: bool = True) -> str:
     splits = dict.fromkeys(table["split"].to_list())
     groups = {split: _explained(cells(table.filter(split=split), columns), words) for split in splits}
     figures, picture = run_figures(run, config, with_models=with_models), forest(judged)
+    costs: Mapping[str, Mapping[str, float]] = run.manifest.get("costs", {})
     return render(
         REPORT,
         [*filter(None, [picture]), *(figure for section in figures.values() for figure in section)],
@@ -138,7 +139,8 @@ def report_page(run: Run, config: Config, *, with_models: bool = True) -> str:
         coverage=coverage(table),
         realism=realism_cells(run),
         inspection=INSPECTION if (run.path / INSPECTION).is_file() else "",
-        costs=sorted(run.manifest.get("costs", {}).items(), key=lambda cost: -cost[1]["seconds"])[:DEAREST],
+        stages=_costs(run.manifest["stages"]),
+        dearest=_costs(dict(sorted(costs.items(), key=lambda cost: -cost[1].get("seconds", 0))[:DEAREST])),
         facts=_facts(run.manifest),
         config_yaml=config.to_yaml(),
     )
@@ -147,6 +149,18 @@ def report_page(run: Run, config: Config, *, with_models: bool = True) -> str:
 def _explained(rows: list[list[Cell]], words: Mapping[str, str]) -> list[list[Cell]]:
     """Rows of cells in which the name of a variant, the first, says what it is."""
     return [[replace(row[0], title=words.get(row[0].text, "")), *row[1:]] for row in rows]
+
+
+def _costs(costs: Mapping[str, Mapping[str, float]]) -> list[tuple[str, str, str]]:
+    """Name, seconds and gigabytes of stages as text, blank where an older run did not record them."""
+    return [
+        (
+            name,
+            f"{cost['seconds']:.1f}" if "seconds" in cost else "",
+            f"{cost['peak_bytes'] / 1e9:.2f}" if "peak_bytes" in cost else "",
+        )
+        for name, cost in costs.items()
+    ]
 
 
 def _facts(manifest: Mapping[str, Any]) -> dict[str, object]:

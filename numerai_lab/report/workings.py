@@ -63,7 +63,8 @@ def training(curves: Mapping[str, Float64]) -> Figure:
 
 def stages(costs: Mapping[str, Mapping[str, float]]) -> Figure:
     """Seconds and peak memory of every phase, each on its own axis. costs: by name of the phase."""
-    seconds, memory = [stage["seconds"] for stage in costs.values()], [stage["peak_bytes"] / 1e9 for stage in costs.values()]
+    seconds = [stage.get("seconds", math.nan) for stage in costs.values()]
+    memory = [stage.get("peak_bytes", math.nan) / 1e9 for stage in costs.values()]
     return Figure(
         key="stages",
         title="Time and memory",

@@ -122,8 +122,8 @@ def _facts(run: RunFiles) -> dict[str, Any]:
         "n_val": len(splits["val1"]) + len(splits["val2"]),
         "n_seeds": len(manifest["seeds"]),
         "reference": manifest["scoring"]["reference"],
-        "seconds": float(sum(phase["seconds"] for phase in phases)),
-        "peak_bytes": max((int(phase["peak_bytes"]) for phase in phases), default=0),
+        "seconds": float(sum(phase.get("seconds", 0) for phase in phases)),
+        "peak_bytes": max((int(phase.get("peak_bytes", 0)) for phase in phases), default=0),
     }
 
 

@@ -1,8 +1,9 @@
 """Manifests, cards and tables of wrong types, made up by the hundred: each is read, or refused in a sentence.
 
-300 here, 5,000 in `make soak`; every command that reads a run reads each of them.
+40 here, 5,000 in `make soak`; every command that reads a run reads each of them.
 """
 
+import re
 import shutil
 import sys
 import warnings
@@ -18,9 +19,10 @@ import pytest
 from numerai_lab.cli.app import app
 from numerai_lab.core.errors import NlabError
 from numerai_lab.experiment import run
+from numerai_lab.report.page import redrawn
 from numerai_lab.runs.layout import CONFIG, MANIFEST, PER_ERA, PORTABLE, PREDICTIONS, REPORT, SCORES
 from numerai_lab.runs.manifest import Manifest, checked
-from numerai_lab.runs.reading import RunFiles
+from numerai_lab.runs.reading import RunFiles, read_run
 from numerai_lab.storage.stamped_json import STAMP, read_mapping, with_stamp
 from tests.conftest import Quiet, make_config, reseal
 from tests.faults.test_foreign_text import ESCAPE
@@ -231,6 +233,23 @@ def test_odd_characters_are_escaped_on_a_page(
     page = (odd / REPORT).read_text(encoding="utf-8")
     assert "said \\u001b]0;owned" in page
     assert not {"\x1b", "\x9b", "\u202e"} & {*page}
+
+
+@pytest.mark.parametrize("key", ["seconds", "peak_bytes"])
+@pytest.mark.parametrize("place", [("stages", "data"), ("costs", "train baseline@0")])
+def test_what_an_older_run_did_not_record_of_its_costs_is_blank(
+    key: str, place: tuple[str, str], good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = with_fact(good, tmp_path / "odd", (*place, key), ...)
+    redrawn(read_run(odd))
+    for command in (["list", "runs", "--runs-dir", str(tmp_path)], ["show", str(odd)]):
+        code, said = outcome(command, capsys)
+        assert code == 0
+        assert "damaged" not in said
+    page = (odd / REPORT).read_text(encoding="utf-8")
+    assert re.search(f'<td class="text">{place[1]}</td><td>[0-9.]*</td><td>[0-9.]*</td>', page)
+    assert f'<td class="text">{place[1]}</td>' + ("<td></td>" if key == "seconds" else "") in page
+    assert ("<td></td></tr>" in page) is (key == "peak_bytes")
 
 
 @pytest.mark.parametrize("column", ["share_of_truth", "share_of_oracle", "n_eras", "delta_n_seeds", "mmc_n_eras"])
