@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numerai_lab.core.arrays import Array, Float32
+from numerai_lab.data.parquet_pages import refuse_damaged_pages
 from numerai_lab.data.scan import is_no_number, may_be_number, number, reading, refuse_other_than_numbers, schema_of
 from numerai_lab.data.table import Table
 
@@ -112,6 +113,7 @@ def _notation(path: Path, lazy: "pl.LazyFrame", columns: Sequence[str]) -> _Nota
     floats = [name for name, is_one in zip(columns, is_float, strict=True) if is_one]
     if not floats:
         return _Notation(is_float, None, ())
+    refuse_damaged_pages(path, floats)
     known = {name: number(name).fill_nan(None).drop_nulls() for name in floats}
     with reading(path):
         facts = lazy.select(

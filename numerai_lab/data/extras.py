@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from numerai_lab.core.arrays import Array, Float32, Int32, Int64
 from numerai_lab.core.eras import EraError, era_label, era_name, era_number, match_eras
 from numerai_lab.core.errors import NlabError
+from numerai_lab.data.parquet_pages import refuse_damaged_pages
 from numerai_lab.data.rows import Rows
 from numerai_lab.data.scan import as_bytes, id_column, id_text, index_columns, number, reading, scan, schema_of
 
@@ -83,6 +84,7 @@ def read_extras(paths: Sequence[Path], rows: Rows) -> dict[str, Float32]:
     for path in paths:
         lazy = scan(path)
         schema = schema_of(lazy, path)
+        refuse_damaged_pages(path, list(schema))
         names = [name for name in model_columns(path, list(schema)) if schema[name].is_numeric()]
         for frame in _batches(path, lazy, "era" in schema, names):
             ids = as_bytes(frame["id"])

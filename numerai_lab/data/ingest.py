@@ -18,9 +18,9 @@ from numerai_lab.data.csv_files import refuse_ragged
 from numerai_lab.data.earlier import Earlier, FileRows, eras_of_files
 from numerai_lab.data.extras import read_extras
 from numerai_lab.data.keys import Stores
-from numerai_lab.data.parquet_pages import refuse_damaged_pages
+from numerai_lab.data.parquet_pages import BATCH_CELLS, is_parquet, refuse_damaged_pages
 from numerai_lab.data.rows import Rows
-from numerai_lab.data.scan import decimal_advice, is_parquet, reading
+from numerai_lab.data.scan import decimal_advice, reading
 from numerai_lab.data.synthetic_mark import has_marked_ids, is_marked
 from numerai_lab.data.table import FeatureColumns, Table
 from numerai_lab.storage.era_content import row_sums
@@ -29,9 +29,6 @@ from numerai_lab.storage.folders import built
 
 if TYPE_CHECKING:
     import polars as pl
-
-BATCH_CELLS = 40_000_000
-"""Most cells to decode at a time, which bounds the memory of the reader whatever the size of a file."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +62,6 @@ def ingest(tables: Sequence[Table], stores: Stores, missing: Sequence[Path], fil
     tables: the table of the target, then one per auxiliary target.
     missing: folders of the stores to fill.
     """
-    for path in (*tables[0].tournament.tables, *tables[0].tournament.extras):
-        refuse_damaged_pages(path)
     table, rows, columns = tables[0], tables[0].rows(), filling.columns
 
     def label(target_table: Table, folder: Path) -> None:
@@ -164,6 +159,7 @@ def read_features(file: DataFile, columns: list[str], rows: Rows, features: Arra
     """
     import polars as pl
 
+    refuse_damaged_pages(file.path, columns)
     if not is_parquet(file.path):
         refuse_ragged(file.path)
     chunk = max(1, BATCH_CELLS // len(columns))

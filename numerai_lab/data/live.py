@@ -12,6 +12,7 @@ from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.data.cells import BadCell, CellEncoding, encodings_of
 from numerai_lab.data.files import LAYOUTS
+from numerai_lab.data.parquet_pages import refuse_damaged_pages
 from numerai_lab.data.scan import reading
 from numerai_lab.data.source import LIVE_TABLES, Source
 from numerai_lab.data.table import Table
@@ -76,6 +77,8 @@ def _rows(table: Table, features: list[str], everything: bool) -> "list[pl.DataF
     import polars as pl
 
     is_live = pl.lit(True) if everything else era_label(table.era_column).str.strip_chars().is_in(LIVE)
+    for path in table.tournament.tables:
+        refuse_damaged_pages(path, features)
     columns = [pl.col(table.id_column).cast(pl.String).alias("id"), *map(pl.col, features)]
     with reading(table.tournament.tables[0]):
         return [lazy.filter(is_live).select(columns).collect(engine="streaming") for lazy in table.scans]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from numerai_lab.core.errors import NlabError
 from numerai_lab.data.csv_files import dialect_of, refuse_other_content
+from numerai_lab.data.parquet_pages import is_parquet, refuse_damaged_pages
 from numerai_lab.storage.plain_files import ANY_SIZE, odd
 
 if TYPE_CHECKING:
@@ -38,11 +39,6 @@ def scan(path: Path) -> "pl.LazyFrame":
             _refuse_no_parquet(path)
             return pl.scan_parquet(path, glob=False, hive_partitioning=False)
         return pl.scan_csv(path, glob=False, infer_schema=False, separator=dialect_of(path).separator)
-
-
-def is_parquet(path: Path) -> bool:
-    """Whether a file is read as parquet, by its name; any other is read as CSV."""
-    return path.suffix.lower() == ".parquet"
 
 
 def is_named_as_data(path: Path) -> bool:
@@ -93,6 +89,7 @@ def id_column(path: Path, lazy: "pl.LazyFrame", column: str = "id") -> str | Non
         return None
     (name,) = candidates
     if UNNAMED_INDEX.fullmatch(name):
+        refuse_damaged_pages(path, [name])
         with reading(path):
             counted = lazy.select(pl.col(name).cast(pl.String).str.contains(r"^(0|[1-9]\d*)$").all()).collect().item()
         if counted:

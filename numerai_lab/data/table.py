@@ -14,6 +14,7 @@ from numerai_lab.core.eras import EraError, EraNumbers, era_label, era_number, n
 from numerai_lab.core.errors import NlabError, nearest
 from numerai_lab.core.formatting import listed
 from numerai_lab.data.features import groups_of, refuse_other_columns
+from numerai_lab.data.parquet_pages import refuse_damaged_pages
 from numerai_lab.data.rows import Rows, rows_in_order
 from numerai_lab.data.scan import (
     decimal_advice,
@@ -69,14 +70,22 @@ class Table:
         id_names = [id_column(path, lazy, source.id_column) for path, lazy in zip(tournament.tables, scans, strict=True)]
         self.schema = schema_of(scans[0], tournament.tables[0])
         self.id_column = self._named(source.id_column if id_names[0] is None else id_names[0], "data.id_column")
-        self.scans = [
+        self._scans = [
             lazy.with_columns(id_text(path, lazy, name).alias(self.id_column)) if name is not None else lazy
             for path, lazy, name in zip(tournament.tables, scans, id_names, strict=True)
         ]
-        for lazy, path in zip(self.scans[1:], tournament.tables[1:], strict=True):
+        for lazy, path in zip(self._scans[1:], tournament.tables[1:], strict=True):
             missing = set(self.schema) - set(schema_of(lazy, path)) - set(index_columns(tournament.tables[0], list(self.schema)))
             if missing:
                 raise NlabError(f"{path}: lacks {len(missing)} columns of {tournament.tables[0].name}, such as {min(missing)!r}")
+
+    @property
+    def scans(self) -> "list[pl.LazyFrame]":
+        """A lazy scan of each file, of which all columns but the features can be decoded. Raises NlabError otherwise."""
+        features = set(self.feature_columns)
+        for path in self.tournament.tables:
+            refuse_damaged_pages(path, [name for name in self.schema if name not in features])
+        return self._scans
 
     def of_auxiliary(self, name: str) -> "Table":
         """The same rows with an auxiliary target in place of the target; its name decides its horizon.

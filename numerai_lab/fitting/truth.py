@@ -11,6 +11,7 @@ from numerai_lab.core.arrays import Float64
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Panel
 from numerai_lab.data.extras import RowIndex, find_rows, numbered
+from numerai_lab.data.parquet_pages import refuse_damaged_pages
 from numerai_lab.data.scan import as_bytes, number, reading, scan, schema_of
 from numerai_lab.metrics.era import numerai_corr
 from numerai_lab.metrics.scoring import SPLITS, Scoring
@@ -40,6 +41,7 @@ class Truth:
         missing = {"id", "era", name} - set(schema_of(lazy, path))
         if missing:
             raise NlabError(f"{path}: has no column {min(missing)!r}; the truth.parquet of a synthetic tournament has")
+        refuse_damaged_pages(path, ["id", "era", name])
         with reading(path):
             frame = lazy.select("id", pl.col("era").cast(pl.String), number(name, pl.Float64).alias("value")).collect()
         index = RowIndex(panel.ids, panel.eras, panel.bounds, panel.dates)

@@ -16,6 +16,7 @@ from numerai_lab.core.panel import Panel
 from numerai_lab.core.splits import Splits, all_scored, names_no_training
 from numerai_lab.data.extras import RowIndex, find_rows, model_columns, numbered
 from numerai_lab.data.files import TRUTH
+from numerai_lab.data.parquet_pages import refuse_damaged_pages
 from numerai_lab.data.reader import load
 from numerai_lab.data.scan import (
     as_bytes,
@@ -145,6 +146,7 @@ def _read(path: Path, config: Config) -> tuple["pl.DataFrame", list[str], list[s
         raise NlabError(f"{path}: no .parquet, .csv or .csv.gz file of predictions")
     lazy = scan(path)
     schema = schema_of(lazy, path)
+    refuse_damaged_pages(path, list(schema))
     if "split" in schema:  # of a run's own predictions, where steps of retraining predict validation once more
         lazy = lazy.filter(~pl.col("split").cast(pl.String).fill_null("").str.starts_with(STEP))
     index = id_column(path, lazy, config.data.id_column) or id_column(path, lazy)

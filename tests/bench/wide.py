@@ -6,6 +6,7 @@ NLAB_BENCH_TREES another number of trees.
 
 import json
 import os
+import resource
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -89,9 +90,11 @@ def ingest() -> Done:
     with TemporaryDirectory(dir=os.environ["NLAB_CACHE"]) as work:
         if there:
             os.environ["NLAB_CACHE"] = work
-        start = time.process_time()
+        start, children = time.process_time(), resource.getrusage(resource.RUSAGE_CHILDREN)
         panel = load(Files(path=str(folder), feature_set="all") if there else SOURCE).panel
         seconds = time.process_time() - start
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)  # a process of its own decodes large files once before
+        seconds += after.ru_utime + after.ru_stime - children.ru_utime - children.ru_stime
         n_rows, stored = panel.n_rows, panel.features.nbytes
     return Done(Expected(ingest_bytes(n_rows, SIZE.n_features), SIZE.n_cells), stored, {"seconds": seconds})
 

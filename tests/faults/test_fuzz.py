@@ -4,6 +4,7 @@
 """
 
 import pickle
+import re
 import shutil
 import signal
 import warnings
@@ -19,6 +20,7 @@ from numerai_lab.config.loading import load_config
 from numerai_lab.core.arrays import arrays_to_bytes
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.progress import NO_CONTEXT
+from numerai_lab.data import parquet_pages
 from numerai_lab.data.files import Files
 from numerai_lab.data.reader import load
 from numerai_lab.experiment import run
@@ -240,17 +242,28 @@ def test_data_files_that_broke_are_read_or_refused(n_inputs: int, tmp_path: Path
     assert all(str(tmp_path) in one or one.startswith("data.") for one in messages if one)
 
 
-def test_a_data_file_that_its_reader_would_die_of_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("column", "integers", "large"),
+    [*((column, False, False) for column in range(4)), (3, True, False), (0, False, True), (2, False, True), (3, True, True)],
+)
+def test_a_data_file_that_its_reader_would_die_of_is_a_sentence(
+    column: int, integers: bool, large: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A page that claims a negative number of values has polars reserve 2**61 bytes, which ends the process."""
     import polars as pl
 
     monkeypatch.setenv("NLAB_CACHE", str(tmp_path / "cache"))
+    if large:
+        monkeypatch.setattr(parquet_pages, "PYARROW_BYTES", 0)
     target = [0.0, 0.5, 1.0] * 2
-    pl.DataFrame({"id": list("abcdef"), "era": list("111222"), "target": target, "feature_a": target}).write_parquet(
+    feature = pl.Series([0, 2, 4] * 2, dtype=pl.Int8) if integers else target
+    pl.DataFrame({"id": list("abcdef"), "era": list("111222"), "target": target, "feature_a": feature}).write_parquet(
         tmp_path / "a.parquet"
     )
     whole = (tmp_path / "a.parquet").read_bytes()
-    at = whole.index(b",\x15\x0c\x15") + 2  # a page's number of values, 6, becomes -7
+    starts = [match.start() for match in re.finditer(b",\x15\x0c\x15", whole)]
+    assert len(starts) == 4
+    at = starts[column] + 2  # a page's number of values, 6, becomes -7
     (tmp_path / "a.parquet").write_bytes(whole[:at] + b"\x0d" + whole[at + 1 :])
     with pytest.raises(NlabError, match=r"a\.parquet: can't be read: .*; the file is damaged"):
         load(Files(path=str(tmp_path / "a.parquet")))
