@@ -80,7 +80,8 @@ def _best(group: Group, number: int) -> Figure:
     """A plot of points with intervals, best at the top, that shows the model confidence set."""
     rows = [row for row in group.table.to_dicts() if row["split"] == group.split][:MOST]
     names = [_variant_label((row["run"], row["variant"]), group) for row in rows]
-    base = next(row["corr_mean"] for row in group.table.to_dicts() if row["split"] == group.split and _is_reference(row, group))
+    bases = (row["corr_mean"] for row in group.table.to_dicts() if row["split"] == group.split and _is_reference(row, group))
+    base = _number(next(bases, None))
     ends = [[_number(row.get(f"delta_corr_mean_sim_{end}")) + base for row in rows] for end in ("low", "high")]
     means = [_number(row["corr_mean"]) for row in rows]
     arms = [[abs(end - mean) for end, mean in zip(side, means, strict=True)] for side in ends]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from numerai_lab.metrics.changes import KINDS
 from numerai_lab.report.conclusion_sentence import Terms, sentence
-from numerai_lab.report.verdicts import Change, Outcome, change_of, compared, outcome, remark_on_family, resolution
+from numerai_lab.report.verdicts import Change, Outcome, change_of, compared, outcome, remark_on_family, resolution, stated
 from numerai_lab.runs.variant_facts import Role, VariantFacts
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def variant_line(row: Mapping[str, Any], facts: VariantFacts, rows: Sequence[Map
         role=role,
         corr=_number(row.get("corr_mean")),
         outcome=result,
-        verdict=str(row.get("verdict") or result),
+        verdict=stated(row),
         change=change_of(row, "delta"),
         beside={kind: own for kind, own in beside.items() if not math.isnan(own.change.value)},
         seconds=facts.seconds,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 Outcome = Literal["better", "placebo not beaten", "untrained not beaten", "worse", "no gain", "undecided", "same", "too few eras"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 ONE_SEED = "of these two trained models, not of the method"
 """The limit of a verdict where there is one seed."""
 ONE_SEED_OF_ALL = "all of this is of these trained models, not of the methods"
@@ -145,10 +146,17 @@ def _beside(row: Mapping[str, Any], kind: str) -> str:
 
 def outcome(row: Mapping[str, Any]) -> Outcome:
     """The kind of the verdict on a row."""
+    text = stated(row)
+    return next(kind for kind in OUTCOMES if text.startswith(kind))
+
+
+def stated(row: Mapping[str, Any]) -> str:
+    """The verdict of a row in the table's words; by its interval where the table has none that this version knows."""
+    text = row.get("verdict")
+    if isinstance(text, str) and text.startswith(OUTCOMES):
+        return text
     change = change_of(row, "delta")
-    text = str(row.get("verdict") or verdict_of(change.value, change.low, change.high))
-    kinds: tuple[Outcome, ...] = get_args(Outcome)
-    return next(kind for kind in kinds if text.startswith(kind))
+    return verdict_of(change.value, change.low, change.high)
 
 
 def resolution(scores: "pl.DataFrame", split: str = "val") -> str:

@@ -235,6 +235,20 @@ def test_odd_characters_are_escaped_on_a_page(
     assert not {"\x1b", "\x9b", "\u202e"} & {*page}
 
 
+@pytest.mark.parametrize("verdict", [None, float("nan"), "splendid", 3])
+def test_a_verdict_that_is_not_known_is_that_of_the_interval(
+    verdict: Any, good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = Path(shutil.copytree(good, tmp_path / "odd"))
+    pl.read_csv(odd / SCORES).with_columns(verdict=pl.lit(verdict)).write_csv(odd / SCORES)
+    reseal(odd)
+    for folder in (good, odd):
+        code, said = outcome(["show", str(folder)], capsys)
+        assert code == 0
+        assert "too few eras" in said
+    assert outcome(["compare", str(good), str(odd)], capsys)[0] == 0
+
+
 @pytest.mark.parametrize("key", ["seconds", "peak_bytes"])
 @pytest.mark.parametrize("place", [("stages", "data"), ("costs", "train baseline@0")])
 def test_what_an_older_run_did_not_record_of_its_costs_is_blank(
