@@ -1,7 +1,7 @@
 PYTHON ?= python3
 VENV := .venv
 NLAB := $(VENV)/bin/nlab
-WORKERS ?= 2
+WORKERS ?= 3
 
 # pip compiles file by file, and packages' own tests too, for two minutes; all cores compile the rest in half a minute.
 PIP = $(VENV)/bin/pip install --quiet --disable-pip-version-check --no-compile
@@ -22,11 +22,11 @@ MAKE_VENV = @test "$$($(VENV_VERSION))" = "$(ASKED)" || { rm -rf $(VENV) && $(PY
 run: $(VENV)/.installed
 	$(NLAB) run configs/quickstart.yaml
 
-# WORKERS: processes that share the tests, each with one thread.
+# WORKERS: processes that share the tests, each with one thread. One more than cores: tests wait for processes now and then.
 test: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal
 
-# Tests that take a quarter of a minute or more each, which `make test` leaves out: some ten minutes.
+# Tests that `make test` leaves out: each takes five seconds of the processor or more, and quicker ones watch the same part. Half an hour.
 test-slow: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal -m slow
 

@@ -138,7 +138,7 @@ def regimes() -> Panel:
     return replace(panel, target=np.where(turned, 1 - panel.target, panel.target).astype(np.float32))
 
 
-@pytest.mark.parametrize("condition", ["descriptor", "era"])
+@pytest.mark.parametrize("condition", [pytest.param("descriptor", marks=pytest.mark.slow), "era"])
 def test_two_planted_regimes_turn_the_relation_round_as_told(condition: str) -> None:
     panel = regimes()
     fitted = Diffusion.model_validate({**TINY, "condition": condition}).fit(panel, rng())
@@ -170,6 +170,7 @@ def test_new_eras_have_exact_counts_and_follow_each_other_as_the_real_ones_do() 
     np.testing.assert_array_equal(np.bincount((made.target * 4).astype(int)), counts)  # type: ignore[operator]
 
 
+@pytest.mark.slow
 def test_sets_and_rows_both_learn_correlations() -> None:
     panel = make_panel(n_eras=20, n_rows=200, n_features=6)
     real = np.corrcoef(panel.features.T)

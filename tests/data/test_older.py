@@ -84,6 +84,7 @@ def test_val1_and_val2_of_the_forum_can_be_named(folders: Folders) -> None:
     assert (splits.val1, splits.val2) == (tuple(range(121, 133)), tuple(range(197, 213)))
 
 
+@pytest.mark.slow
 def test_v3_floats_and_v4_bins_hold_the_same(folders: Folders) -> None:
     floats, bins = read(folders["v3"], feature_set="legacy"), read(folders["v4"], feature_set="legacy")
     assert pl.read_parquet_schema(folders["v3"] / "numerai_training_data.parquet")["feature_charisma1"] == pl.Float32
@@ -93,6 +94,7 @@ def test_v3_floats_and_v4_bins_hold_the_same(folders: Folders) -> None:
     assert (floats.target, floats.horizon_days) == (bins.target, bins.horizon_days) == ("target_nomi_20", 20)
 
 
+@pytest.mark.slow
 def test_fifty_continuous_features_stay_float32(folders: Folders) -> None:
     loaded = read(folders["2018"] / "numerai_2018.csv.gz", target="target_bernie", horizon_days=20)
     frame = pl.read_csv(folders["2018"] / "numerai_2018.csv.gz", infer_schema_length=None)
@@ -119,7 +121,7 @@ def test_continuous_features_out_of_range_are_refused_by_column_and_row(tmp_path
         read(tmp_path / "z.parquet")
 
 
-@pytest.mark.parametrize("name", ["legacy_cutout", "legacy_factor_analysis"])
+@pytest.mark.parametrize("name", ["legacy_cutout", pytest.param("legacy_factor_analysis", marks=pytest.mark.slow)])
 def test_the_legacy_configs_run_and_show_the_scores_of_their_time_first(folders: Folders, name: str, tmp_path: Path) -> None:
     settings = [f"data.path={folders['kazutsugi']}", "model.n_estimators=20", "model.learning_rate=0.1"]
     config, _ = load_config(Path(f"configs/{name}.yaml"), settings)

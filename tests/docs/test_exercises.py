@@ -135,6 +135,7 @@ def scores(package: Path, folder: Path) -> list[dict[str, Any]]:
     return json.loads(nlab(package, "show", str(folder), "--format", "json"))
 
 
+@pytest.mark.slow
 def test_a_new_metric_is_a_column_of_the_tables_and_is_described(package: Path, run_folder: Path) -> None:
     assert all(0.2 < row["target_spread_mean"] < 0.3 for row in scores(package, run_folder))
     assert "standard deviation of the target" in nlab(package, "describe", "target_spread")
@@ -146,6 +147,7 @@ def test_a_new_plot_is_in_the_report(run_folder: Path) -> None:
     assert "Scored rows of each era." in page
 
 
+@pytest.mark.slow
 def test_a_new_command_runs_and_is_in_the_manual(package: Path, run_folder: Path) -> None:
     assert nlab(package, "count", "mean.yaml") == "4\n"
     nlab(package, "docs", "--generate")
@@ -165,6 +167,7 @@ def test_a_new_source_is_read(package: Path, run_folder: Path) -> None:
     assert "$NLAB_EXAMPLE" in nlab(package, "describe", "from_environment")
 
 
+@pytest.mark.slow
 def test_a_new_world_has_files_a_truth_and_an_oracle(package: Path) -> None:
     nlab(package, "data", "synth", "--world", "quiet", "--size", "tiny", "--out", "quiet", "--oracle")
     truth = pl.read_parquet_schema(package.parent / "quiet" / "truth.parquet")

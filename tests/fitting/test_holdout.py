@@ -113,7 +113,7 @@ def told(done: Run) -> dict[str, Any]:
     return {path.name: path.read_bytes() for path in files} | kept | {"scores.md": page, Path(PORTABLE).name: portable}
 
 
-@pytest.mark.parametrize("poison", [poison_targets, poison_features])
+@pytest.mark.parametrize("poison", [pytest.param(poison_targets, marks=pytest.mark.slow), poison_features])
 def test_poison_in_the_holdout_changes_no_byte_of_a_run_or_a_look_at_it(folder: Path, tmp_path: Path, poison: Poison) -> None:
     def everything() -> dict[str, Any]:
         done = run(config(folder), tmp_path / "runs", Quiet())
@@ -163,7 +163,7 @@ def test_components_that_look_beyond_the_eras_they_are_given_reach_nothing_of_th
     assert [name for name in clean if clean[name] != dirty[name]] == []
 
 
-@pytest.mark.parametrize("poison", [poison_targets, poison_features])
+@pytest.mark.parametrize("poison", [poison_targets, pytest.param(poison_features, marks=pytest.mark.slow)])
 def test_poison_in_the_holdout_changes_no_value_of_a_sweep(folder: Path, tmp_path: Path, poison: Poison) -> None:
     path = tmp_path / "config.yaml"
     generators = {"pca": {**quick("pca"), "fit_on": "all"}}

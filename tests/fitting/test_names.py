@@ -38,6 +38,7 @@ def predictions(path: Path) -> np.ndarray:
     return pl.read_parquet(path / "predictions.parquet").drop("id", "era", "target", "split").to_numpy()
 
 
+@pytest.mark.slow
 def test_renaming_changes_no_byte(tmp_path: Path) -> None:
     alone = RunOptions(cached=False)
     short = run(make_config(**methods("", ("a", "b", "d", "e", "f"))), tmp_path, Quiet(), options=alone)

@@ -114,6 +114,7 @@ def test_a_run_without_invented_rows_has_nothing_to_inspect(tmp_path: Path) -> N
     assert "no augmenter of this run invents rows" in str(shown.exception)
 
 
+@pytest.mark.slow
 def test_another_model_takes_the_rows_from_the_cache_and_ratios_share_a_fit(tmp_path: Path) -> None:
     first = run(config(), tmp_path, Quiet())
     second = run(config(model=quick("lightgbm")), tmp_path, Quiet())
@@ -173,6 +174,7 @@ def test_export_wants_a_generator_or_an_augmenter(done: Run, tmp_path: Path) -> 
     assert "either --generator or --augmenter" in str(shown.exception)
 
 
+@pytest.mark.slow
 def test_materialized_rows_are_made_once_for_all_models_and_change_no_prediction(tmp_path: Path) -> None:
     def done(materialize: bool, model: str = "ridge") -> Run:
         augmenters = {name: {**AUGMENTERS[name], "materialize": materialize} for name in ("law", "mean")}
@@ -203,6 +205,7 @@ def late(tmp_path: Path, *variants: str) -> Run:
     return run(config(augmenters=augmenters, generators=generators, variants=wanted), tmp_path, Quiet())
 
 
+@pytest.mark.slow
 def test_fits_on_all_training_eras_and_on_fewer_are_both_kept_and_the_first_is_exported(tmp_path: Path) -> None:
     first, swapped = late(tmp_path, "all", "late"), late(tmp_path, "late", "all")
     for done in (first, swapped):

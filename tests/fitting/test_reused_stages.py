@@ -159,6 +159,7 @@ def test_validation_that_grows_and_shrinks_again_refits_what_sees_it_and_then_no
     assert (back.made, back.new_stores) == (set(), False)
 
 
+@pytest.mark.slow
 def test_a_corrected_target_refits_what_sees_it_and_nothing_else(folder: Path, after: Callable[..., Outcome]) -> None:
     write(folder, corrected(TARGET, row=3))
     assert after().made == EVERY - PLAIN

@@ -47,7 +47,7 @@ def stage(label: str, kind: str, amount: float) -> PlannedStage:
     return PlannedStage(label, kind.split("|")[0], kind, amount)
 
 
-@pytest.mark.parametrize("way", ["folds", "cross_fit"])
+@pytest.mark.parametrize("way", [pytest.param("folds", marks=pytest.mark.slow), "cross_fit"])
 def test_the_stages_of_a_run_are_those_that_were_planned(way: str, tmp_path: Path) -> None:
     crossed = {**quick("supervised_autoencoder"), "max_steps": 2, "evaluate_every": 1, "scheme": "cross_fit"}
     config = make_config(

@@ -102,6 +102,7 @@ def test_a_variant_that_reads_the_oracle_is_marked_and_others_are_measured_by_it
     assert "share_of_oracle" in done.scores.columns
 
 
+@pytest.mark.slow
 def test_the_baseline_is_the_same_with_and_without_an_oracle_in_the_data(tmp_path: Path) -> None:
     values = []
     for oracle in (False, True):

@@ -138,6 +138,7 @@ def test_those_of_a_block_and_its_neighbours_change_no_column_of_the_block(tmp_p
     assert not np.array_equal(before[other], after[other])
 
 
+@pytest.mark.slow
 def test_a_cross_fit_remembers_no_noise_of_any_target_and_without_it_there_would_be_some(tmp_path: Path) -> None:
     panel = noise(5)
     further = noise(6).target
@@ -169,6 +170,7 @@ def test_eras_between_those_learned_from_and_those_stopped_on_follow_the_furthes
     assert held_out(with_further(panel, np.zeros(1200, np.float32), days=40), 0.1, "last")[0].eras[-1] == 15
 
 
+@pytest.mark.slow
 def test_an_audit_of_several_targets_finds_nothing() -> None:
     data = {"source": "synthetic", "size": "tiny", "auxiliary_targets": ["target_cyrusd_20"]}
     generators: dict[str, Any] = {"g": quick("supervised_autoencoder")}

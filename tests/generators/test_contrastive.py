@@ -19,6 +19,8 @@ from tests.conftest import NETWORK, TRAINING, make_panel
 from tests.generators import planted
 
 METHODS = list(Scarf.algorithms())
+LONG = ("simsiam", "vicreg", "subtab", "barlow")
+"""Methods whose proof takes as long as that of all others together."""
 
 
 def model(method: str, **changes: object) -> ContrastiveBase:
@@ -31,7 +33,9 @@ def contrastive(**parameters: object) -> ContrastiveBase:
     return component
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "method", [pytest.param(method, marks=pytest.mark.slow) if method in LONG else method for method in METHODS]
+)
 def test_planted_factors_are_found_far_better_than_by_an_untrained_encoder_and_nothing_collapses(method: str) -> None:
     """Effective rank is exp of the entropy of the singular values' shares: 1 after a collapse, 12 if all columns weigh the same.
 
@@ -46,7 +50,7 @@ def test_planted_factors_are_found_far_better_than_by_an_untrained_encoder_and_n
     assert r2.effective_rank >= (5 if method == "simsiam" else planted.N_FACTORS)
 
 
-@pytest.mark.parametrize("method", ["vicreg", "barlow"])
+@pytest.mark.parametrize("method", ["vicreg", pytest.param("barlow", marks=pytest.mark.slow)])
 def test_a_product_of_two_factors_is_told_better_than_by_factor_scores(method: str) -> None:
     linear = planted.probe(FactorAnalysis(n_components=planted.N_FACTORS, unusual=False))
     r2 = planted.probe(model(method))

@@ -168,7 +168,7 @@ def test_the_place_in_the_embedding_is_the_target_up_to_a_turn() -> None:
     "generator",
     [
         SupervisedAutoencoder.model_validate(MEMORISING | PLAIN | {"n_components": 16}),
-        Siamese.model_validate(MEMORISING | {"hidden": 128, "scale": 10.0}),
+        pytest.param(Siamese.model_validate(MEMORISING | {"hidden": 128, "scale": 10.0}), marks=pytest.mark.slow),
     ],
     ids=["supervised_autoencoder", "siamese"],
 )

@@ -167,6 +167,7 @@ def test_rows_that_are_all_equal_are_embedded_too() -> None:
     assert np.isfinite(columns).all()
 
 
+@pytest.mark.slow
 def test_networks_trained_after_umap_learn_have_as_many_threads_as_without_it() -> None:
     # In a process of its own: numba starts its threads once, and torch must not be there yet.
     program = (

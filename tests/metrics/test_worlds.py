@@ -35,7 +35,15 @@ def test_the_methods_together_tell_how_far_worlds_lie_apart() -> None:
     assert (effects.high - effects.low).max() < 2 * stats.t.ppf(1 - 0.025 / 20, 2) * alone.overdispersion**0.5 * 0.001
 
 
-@pytest.mark.parametrize(("n_methods", "correlation", "apart"), [(1, 0.0, 3.0), (5, 0.5, 1.0), (20, 0.0, 2.0), (20, 0.5, 1.0)])
+@pytest.mark.parametrize(
+    ("n_methods", "correlation", "apart"),
+    [
+        (1, 0.0, 3.0),
+        (5, 0.5, 1.0),
+        pytest.param(20, 0.0, 2.0, marks=pytest.mark.slow),
+        pytest.param(20, 0.5, 1.0, marks=pytest.mark.slow),
+    ],
+)
 def test_at_most_one_family_in_twenty_calls_an_equal_method_different(n_methods: int, correlation: float, apart: float) -> None:
     rng = np.random.default_rng(n_methods)
     errors = np.exp(rng.normal(0, 0.5, n_methods))

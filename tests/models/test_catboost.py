@@ -47,6 +47,7 @@ def test_only_a_whole_file_is_read() -> None:
     assert mutated(content, np.random.default_rng(0)) != content
 
 
+@pytest.mark.slow
 def test_the_estimated_size_of_a_file_is_not_far_off() -> None:
     panel = make_panel(n_rows=400, n_features=40, binned=False)
     stream = TrainingStream(panel, ("raw",), panel.raw_names, 0)

@@ -51,6 +51,7 @@ def test_progress_tells_the_losses() -> None:
     assert len(set(notes)) > 2
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_steps() -> None:
     """What a step leaves behind must not pin the memory of its large tensors: it was a batch for each step."""
     panel = make_panel(12, 600)

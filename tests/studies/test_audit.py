@@ -70,8 +70,8 @@ def test_a_generator_that_remembers_an_earlier_trial_in_its_module_fails() -> No
     ("augmenter", "leak"),
     [
         (Snooping(), "an augmenter whose rows depend on validation features"),
-        (Copying(), "an augmenter that copies validation rows off the disk"),
-        (Overweighing(), "an augmenter whose weights depend on validation features"),
+        pytest.param(Copying(), "an augmenter that copies validation rows off the disk", marks=pytest.mark.slow),
+        pytest.param(Overweighing(), "an augmenter whose weights depend on validation features", marks=pytest.mark.slow),
     ],
 )
 def test_an_augmenter_that_looks_at_validation_fails(augmenter: Augmenter, leak: str) -> None:
@@ -100,8 +100,8 @@ FOLDS = IN_TRAINING["a fold that learns from its block or next to it"]
     [
         ("blocked", "none"),
         pytest.param("blocked", "neighbour", marks=pytest.mark.slow),
-        ("expanding", "none"),
-        ("expanding", "block"),
+        pytest.param("expanding", "none", marks=pytest.mark.slow),
+        pytest.param("expanding", "block", marks=pytest.mark.slow),
     ],
 )
 def test_a_fold_that_learns_from_what_it_predicts_or_from_a_neighbour_fails(
@@ -122,6 +122,7 @@ def test_a_fold_that_learns_from_what_it_predicts_or_from_a_neighbour_fails(
     assert failures(report) == (set() if leak == "none" else named)
 
 
+@pytest.mark.slow
 def test_a_lowered_embargo_of_folds_fails() -> None:
     config = config_with(cv={"folds": 2, "embargo": {"eras": 2, "allow_leak": True}})
     assert failures(audit(config, Quiet())) == {"embargo covers the horizon: cv"}

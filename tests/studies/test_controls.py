@@ -179,6 +179,7 @@ def test_what_is_not_there_is_one_sentence(changes: dict[str, object], message: 
     assert not isinstance(caught.value, NlabFailure)
 
 
+@pytest.mark.slow
 def test_a_second_call_takes_the_runs_that_are_there_and_writes_the_same_page(
     configs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

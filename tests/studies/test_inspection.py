@@ -102,6 +102,7 @@ def test_a_run_without_fits_has_nothing_to_inspect_and_other_data_is_refused(don
         done.manifest["data"]["features"] -= 1
 
 
+@pytest.mark.slow
 def test_generators_that_use_labels_are_looked_at_by_fits_that_did_not_see_the_rows_and_invented_rows_stand_beside(
     tmp_path: Path,
 ) -> None:
