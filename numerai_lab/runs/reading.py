@@ -1,9 +1,7 @@
 """Reads finished runs, and checks them against their checksums and schema."""
 
 import hashlib
-import itertools
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,13 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from numerai_lab.core.eras import DAYS_PER_ERA
 from numerai_lab.core.errors import NlabError
-from numerai_lab.core.formatting import printable
-from numerai_lab.metrics import ERA_METRICS, METRICS
-from numerai_lab.metrics.changes import DELTAS
-from numerai_lab.metrics.scoring import split_names
 from numerai_lab.metrics.significance import block_length
 from numerai_lab.runs.layout import CONFIG, ERROR_TEXT, MANIFEST, MODELS, PER_ERA, PORTABLE, PREDICTIONS, REPORT, SCORES
 from numerai_lab.runs.manifest import checked
+from numerai_lab.runs.table_checks import check_tables
 from numerai_lab.storage.checksums import changed
 from numerai_lab.storage.machine import free_memory
 from numerai_lab.storage.plain_files import MOST_TEXT, odd, odd_entry, read_plain
@@ -42,7 +37,6 @@ SIGNED = "signed"
 """The manifest's SHA-256 of model files, with the mark of the installation that wrote them."""
 CONTAINED = "NLAB_CONTAINED"
 """Environment variable of a process that may read models of any origin: it has limits, and another one watches it."""
-LONGEST_NAME = 200
 CELL_BYTES = 4
 Result = TypeVar("Result")
 WAYS_OUT = {
@@ -187,7 +181,7 @@ def run_of(files: RunFiles, scores: "pl.DataFrame") -> Run:
 
     try:
         eras = files.table(PER_ERA)
-        _check_tables(scores, eras)
+        check_tables(scores, eras)
     except (ValueError, OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise damaged_run(files.path, error) from error
     return Run(files.path, files.manifest, scores, eras)
@@ -264,36 +258,3 @@ def read_manifest(path: Path) -> dict[str, Any]:
     if STAMP in facts or FILES in facts:
         facts = read_stamped(path)
     return checked(facts)
-
-
-def _check_tables(scores: "pl.DataFrame", eras: "pl.DataFrame") -> None:
-    import polars as pl
-
-    tested = [name for name, _ in DELTAS if name in ERA_METRICS]
-    of_scores, of_eras = {"variant", "split", "corr_mean", "n_eras"}, {"variant", "split", "era", "seed", *tested}
-    lacking = of_scores - {*scores.columns} | of_eras - {*eras.columns}
-    if lacking:
-        raise ValueError(f"no column {min(lacking)}")
-    for name in ("era", "seed"):
-        if not eras[name].dtype.is_integer() or eras[name].has_nulls():
-            raise ValueError(f"column {name} holds no whole numbers")
-    for table, name in itertools.product((scores, eras), ("variant", "split")):
-        if table[name].dtype != pl.String or table[name].has_nulls():
-            raise ValueError(f"column {name} holds no names")
-        if any(len(text) > LONGEST_NAME or printable(text) != text for text in {*table[name].to_list()}):
-            raise ValueError(f"column {name} holds what is no name")
-    for table in (scores, eras):
-        for name, dtype in table.schema.items():
-            if not dtype.is_numeric() and _is_measure(name) and table[name].null_count() < len(table):
-                raise ValueError(f"column {name} holds no numbers")
-    variants = {*scores["variant"].to_list()}
-    if variants != {*eras["variant"].to_list()}:
-        raise ValueError(f"{SCORES} and {PER_ERA} name different variants")
-    expected = sorted(itertools.product(variants, split_names(eras)))
-    if sorted(zip(scores["variant"].to_list(), scores["split"].to_list(), strict=True)) != expected:
-        raise ValueError(f"{SCORES} has not one row a variant and split")
-
-
-def _is_measure(column: str) -> bool:
-    """Whether a column of a score table holds numbers: a metric, a change or a share of one, or a count."""
-    return re.sub(r"^delta_(placebo_|untrained_)?", "", column).startswith((*METRICS, "share_of_", "n_"))

@@ -280,6 +280,19 @@ def test_text_in_the_place_of_numbers_is_a_damaged_run(
         assert f"column {column} holds no numbers" in said
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("column", ["n_eras", "delta_n_seeds", "mmc_n_eras"])
+def test_counts_that_are_not_finite_are_a_damaged_run(
+    column: str, value: float, good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = Path(shutil.copytree(good, tmp_path / "odd"))
+    pl.read_csv(odd / SCORES).with_columns(pl.lit(value).alias(column)).write_csv(odd / SCORES)
+    reseal(odd)
+    code, said = outcome(["show", str(odd)], capsys)
+    assert code == 2
+    assert f"column {column} holds no counts" in said
+
+
 @pytest.mark.parametrize(("value", "says"), [(3.0, "3"), (2.5, "2.5"), (1e300, "1e+300")])
 def test_counts_that_another_tool_wrote_as_floats_are_read(
     value: float, says: str, good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
