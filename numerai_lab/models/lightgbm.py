@@ -91,17 +91,17 @@ class LightGBM(Boosting):
             **self._layout(),
             "verbosity": -1,
         }
-        reference = reference_of(stream, parameters)
-        data = lightgbm.Dataset(
-            _sequences(stream, reference),
-            label=stream.targets(),
-            weight=stream.weights(),
-            params=parameters,
-            reference=reference,
-        )
+        data = self._matrix(stream, parameters, context)
         callback = _after_each(lambda environment: context.progress(environment.iteration + 1, self.n_estimators))
         self.booster_ = lightgbm.train(parameters, data, self.n_estimators, callbacks=[callback])
         return self
+
+    def _matrix(self, stream: TrainingStream, parameters: dict[str, Any], context: FitContext) -> Any:
+        """The binned rows, which models that differ in other parameters share: LightGBM samples the same rows for every seed."""
+        device = gpu_type() if self.uses_gpu else "cpu"
+        cuts = f"lightgbm: {parameters['max_bin']} bins, {self.n_jobs} threads, {device}"
+        # A column by which no leaf of so many rows can be split is left out of the matrix.
+        return context.matrix(f"{cuts}, leaves of {self.min_data_in_leaf} rows", lambda: _dataset(stream, parameters))
 
     def _layout(self) -> dict[str, Any]:
         """Where histograms are made, and how rows lie."""
@@ -151,6 +151,21 @@ def gpu_type() -> str:
             lightgbm.train(parameters, lightgbm.Dataset(X, y, params=parameters), 1)
             return kind
     return ""
+
+
+def _dataset(stream: TrainingStream, parameters: dict[str, Any]) -> Any:
+    """The lightgbm.Dataset of all rows with their targets and weights; training leaves it as it is."""
+    import lightgbm
+
+    reference = reference_of(stream, parameters)
+    rows = lightgbm.Dataset(
+        _sequences(stream, reference),
+        label=stream.targets(),
+        weight=stream.weights(),
+        params=parameters,
+        reference=reference,
+    )
+    return rows.construct()
 
 
 def _sequences(stream: TrainingStream, reference: Any) -> list[Any]:

@@ -32,6 +32,11 @@ ALIKE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "xgboost": ({"subsample": 0.5}, {"max_depth": 3, "learning_rate": 0.05, "booster": "dart"}),
     "xgboost after eras were weighed": ({"era_boost": {"every": 5, "share": 0.3}}, {}),
     "xgboost on disk": ({"external_memory": True}, {"external_memory": True, "max_depth": 3}),
+    "lightgbm": ({"subsample": 0.5}, {"max_depth": 3, "num_leaves": 7, "learning_rate": 0.05, "colsample_bytree": 1.0}),
+    "lightgbm of quantised gradients": (
+        {"colsample_bytree": 1.0, "use_quantized_grad": True},
+        {"colsample_bytree": 0.5, "learning_rate": 0.05},
+    ),
     "catboost": ({}, {"max_depth": 3, "learning_rate": 0.05}),
 }
 """Parameters of two models that share a matrix."""
@@ -79,11 +84,20 @@ def test_a_matrix_that_another_model_used_gives_the_bytes_of_a_new_one(name: str
     assert made.cuts.total() == 1
 
 
-def test_other_cuts_are_another_matrix(made: Made) -> None:
+@pytest.mark.parametrize(("kind", "other"), [("xgboost", {"external_memory": True}), ("lightgbm", {"min_data_in_leaf": 500})])
+def test_other_cuts_are_another_matrix(kind: str, other: dict[str, Any], made: Made) -> None:
     shared = sharing()
-    for parameters in ({}, {"max_bin": 3}, {"external_memory": True}):
-        fitted(component("xgboost", **parameters), 0, shared)
-    assert made.cuts == {"xgboost": 3}
+    for parameters in ({}, {"max_bin": 3}, other, {}):
+        model = component(kind, n_jobs=1, **parameters)
+        assert fitted(model, 0, shared) == fitted(model, 0, FitContext())
+    assert made.cuts == {kind: 4}
+
+
+def test_a_matrix_of_another_library_is_let_go_of(made: Made) -> None:
+    shared = sharing()
+    for kind in ("xgboost", "lightgbm", "xgboost"):
+        fitted(component(kind, n_estimators=2), 0, shared)
+    assert made.cuts == {"xgboost": 2, "lightgbm": 1}
 
 
 def test_pages_on_disk_go_with_the_matrix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,8 @@ import lightgbm
 import numpy as np
 import pytest
 
+from numerai_lab.core.progress import FitContext
+from numerai_lab.core.shared_matrix import SharedMatrix
 from numerai_lab.core.training_stream import TrainingStream
 from numerai_lab.fitting.estimate import Training
 from numerai_lab.models import LightGBM
@@ -73,6 +75,17 @@ def test_generated_columns_are_cut_by_the_rows_that_lightgbm_samples(
     assert ours != trees(stream_of(*inputs), colsample_bytree=0.4)
     by_lightgbms_sample(monkeypatch)
     assert ours == trees(stream_of(*inputs), colsample_bytree=0.4)
+
+
+def test_a_matrix_of_sampled_rows_serves_all_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (model_module, bins_module):
+        monkeypatch.setattr(module, "SAMPLED", 1000)
+    for inputs, parameters in ((("raw", "g"), {}), (("raw", "g"), {"max_bin": 3}), (("g",), {"min_data_in_leaf": 50})):
+        stream, model = stream_of(*inputs), LightGBM.model_validate({"n_estimators": 20, "n_jobs": 1, **parameters})
+        shared = FitContext(matrix=SharedMatrix().obtain)
+        for seed in (0, 1, 2):
+            trained = [model.fresh().fit(stream, np.random.default_rng(seed), each) for each in (shared, FitContext())]
+            assert trained[0].saved() == trained[1].saved()
 
 
 def test_no_row_of_bins_is_sampled_and_a_cell_is_read_as_four_bytes_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
