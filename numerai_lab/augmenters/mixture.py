@@ -11,7 +11,7 @@ from numerai_lab.augmenters.base import Augmenter
 from numerai_lab.augmenters.bins import NUMERAI_SHARES, NUMERAI_VALUES, by_rank, known_blocks, target_values
 from numerai_lab.core.arrays import Array, Float32, Float64, Int64
 from numerai_lab.core.control import Control
-from numerai_lab.core.covariance import moments
+from numerai_lab.core.covariance import moments, torch_bytes
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
@@ -88,6 +88,9 @@ class GMMTargets(Augmenter):
         self.converged_ = np.array(mixture.converged)
         self._learn_path(betas)
         return self
+
+    def fitting_bytes(self, n_rows: int, n_columns: int) -> int:
+        return torch_bytes(n_rows, n_columns) if n_columns > MOST_FEATURES else 0
 
     def augment(self, block: Block, rng: np.random.Generator) -> Block:
         raw = (self._inputs(block) @ self.beta(block.era, rng)).astype(np.float64)

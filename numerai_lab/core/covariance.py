@@ -7,7 +7,7 @@ import numpy as np
 
 from numerai_lab.core.arrays import Float64
 from numerai_lab.core.errors import NlabError
-from numerai_lab.core.integer_products import exact, gram
+from numerai_lab.core.integer_products import exact, gram, prepare, prepared_bytes
 from numerai_lab.core.panel import Block, Panel
 
 PSI_FLOOR = 1e-12
@@ -24,9 +24,10 @@ class Moments:
 def moments(panel: Panel, covariance: Literal["pooled", "era_mean"]) -> Moments:
     """The moments of a panel in one pass, era by era. Raises NlabError for fewer than two rows.
 
-    Memory: one era's float32 block and up to five matrices of features × features.
+    Memory: one era's float32 block and up to five matrices of features × features; `torch_bytes`.
     """
     p = panel.n_raw
+    prepare(panel.n_rows * p**2)
     n, total, summed = 0, np.zeros(p), np.zeros((p, p))
     for block in panel.blocks():
         sums, gram = _sums(block)
@@ -44,6 +45,11 @@ def moments(panel: Panel, covariance: Literal["pooled", "era_mean"]) -> Moments:
     dead = np.diag(matrix) <= 1e-12 * (1 + mean**2)
     matrix[dead, :] = matrix[:, dead] = 0
     return Moments(mean / panel.top - 0.5, matrix / panel.top**2)
+
+
+def torch_bytes(n_rows: int, n_columns: int) -> int:
+    """Memory of torch where `moments` of so many rows and features loads it."""
+    return prepared_bytes(n_rows * n_columns**2)
 
 
 def factor_analysis(S: Float64, k: int, tolerance: float, max_iterations: int) -> tuple[Float64, Float64, int]:

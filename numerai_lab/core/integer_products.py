@@ -13,6 +13,8 @@ EXACT_IN_FLOAT32 = 2**24
 """Sums of whole numbers below this are exact in float32."""
 WORTH_LOADING = 1e12
 """Multiplications from which products of integers save more time than loading torch takes."""
+TORCH_BYTES = 190_000_000
+"""Memory of torch, once loaded."""
 FIRST_TRIES = 3
 CLEARLY_SLOWER = 10
 """Where integers take so many times as long as floats in each of the first tries, no more are made."""
@@ -60,6 +62,11 @@ def prepare(n_multiplications: float) -> None:
             import torch
 
             assert torch
+
+
+def prepared_bytes(n_multiplications: float) -> int:
+    """Memory that `prepare` takes for so much work."""
+    return TORCH_BYTES if n_multiplications >= WORTH_LOADING else 0
 
 
 def integers_are_faster() -> bool:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from numerai_lab.core.arrays import Array, Float32, Float64
 from numerai_lab.core.control import Control
-from numerai_lab.core.covariance import Moments, factor_analysis, moments, signed
+from numerai_lab.core.covariance import Moments, factor_analysis, moments, signed, torch_bytes
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
@@ -32,6 +32,9 @@ class _Linear(Generator):
         if self.n_components <= panel.n_raw:
             return ""
         return f"{self.kind}: n_components is {self.n_components}, but the feature set has {panel.n_raw} features"
+
+    def fitting_bytes(self, n_rows: int, n_columns: int) -> int:
+        return super().fitting_bytes(n_rows, n_columns) + torch_bytes(n_rows, n_columns)
 
     def _moments(self, panel: Panel) -> Moments:
         """Moments of the panel's features. Raises NlabError for a panel that `refusal` refuses."""

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from numerai_lab.core.arrays import Array, Float32, Float64, Int32
 from numerai_lab.core.control import Control
-from numerai_lab.core.covariance import moments
+from numerai_lab.core.covariance import moments, torch_bytes
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block, Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
@@ -65,6 +65,9 @@ class LogRatioPairs(Generator):
 
     def names_out(self) -> list[str]:
         return [f"ratio{i + 1}" for i in range(self.n_pairs)]
+
+    def fitting_bytes(self, n_rows: int, n_columns: int) -> int:
+        return super().fitting_bytes(n_rows, n_columns) + torch_bytes(n_rows, n_columns)
 
     def _score(self, covariance: Float64) -> Float64:
         """The score of every pair, features × features: higher is better, −inf with a constant feature."""

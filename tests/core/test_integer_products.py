@@ -2,12 +2,17 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from numerai_lab.core import integer_products
-from numerai_lab.core.integer_products import exact, gram
+from numerai_lab.core.covariance import moments
+from numerai_lab.core.integer_products import TORCH_BYTES, exact, gram
+from tests.conftest import component, make_panel
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("by_integers", [True, False])
@@ -39,8 +44,25 @@ def test_only_what_both_libraries_sum_exactly_is_taken() -> None:
 
 def test_torch_is_loaded_only_where_the_work_makes_up_for_it() -> None:
     program = (
-        "import sys; from numerai_lab.core.integer_products import integers_are_faster, prepare\n"
-        "prepare(1e9); assert not integers_are_faster() and 'torch' not in sys.modules\n"
-        "prepare(1e13); assert 'torch' in sys.modules; integers_are_faster()"
+        "import sys; from numerai_lab.core import integer_products as products\n"
+        "from numerai_lab.core.covariance import moments; from tests.conftest import make_panel\n"
+        "products.prepare(1e9); moments(make_panel(4, 50, 6), 'pooled')\n"
+        "assert not products.integers_are_faster() and 'torch' not in sys.modules\n"
+        "products.WORTH_LOADING = 200 * 6**2; products.prepare(200 * 6**2 - 1); assert 'torch' not in sys.modules\n"
+        "moments(make_panel(4, 50, 6), 'pooled'); assert 'torch' in sys.modules; products.integers_are_faster()"
     )
-    subprocess.run([sys.executable, "-c", program], check=True)
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
+
+
+def test_moments_by_products_of_integers_are_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = []
+    for by_integers in (True, False):
+        monkeypatch.setattr(integer_products, "integers_are_faster", lambda by=by_integers: by)
+        both.append(moments(make_panel(4, 50, 6), "era_mean"))
+    np.testing.assert_array_equal(both[0].covariance, both[1].covariance)
+
+
+def test_an_estimate_counts_torch_where_moments_load_it() -> None:
+    for method in ("pca", "factor_analysis", "log_ratio_pairs", "gmm_targets"):
+        wide, narrow = (component(method).fitting_bytes(n_rows, 3555) for n_rows in (900_000, 70_000))
+        assert wide - narrow == TORCH_BYTES
