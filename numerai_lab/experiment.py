@@ -34,7 +34,7 @@ from numerai_lab.fitting.truth import beside_truth_of_data
 from numerai_lab.fitting.variant_facts import variant_facts, with_seconds
 from numerai_lab.fitting.variants import check_methods, fit_generators, resolved_config, train_and_predict
 from numerai_lab.fitting.workload import REALISM, REPORT, SCORE, planned_stages
-from numerai_lab.metrics.scoring import Predictions, Scoring, check_rows, covered, per_era, score_table, too_wide_for_fnc
+from numerai_lab.metrics.scoring import Predictions, Scoring, check_rows, covered, fnc_remark, per_era, score_table
 from numerai_lab.report.page import write_report
 from numerai_lab.report.realism import write_realism
 from numerai_lab.runs.fingerprints import FINGERPRINT
@@ -149,7 +149,7 @@ def _record(run: _Prepared, folder: RunFolder) -> None:
     stamps = (stamp for stamp in (run.plan.splits.leak, run.loaded.alias, unlearned_targets(run.asked)) if stamp)
     left_out = remarks_of(run.plan, run.loaded.panel)
     parts = {run.config.model_of(name).parts_note: None for name in run.config.trained}
-    wide = too_wide_for_fnc(run.loaded.panel, run.plan.splits, run.scoring)
+    wide = fnc_remark(run.loaded.panel, run.plan.splits, run.scoring)
     for note in (*run.loaded.notes, *stamps, *unequal(run.asked, run.placebos), *left_out, *filter(None, [wide, *parts])):
         folder.warn(note)
 

@@ -58,6 +58,7 @@ class Outline:
     """Facts of the data before it is ingested: eras, rows per era, columns, target and its horizon.
 
     reach_days: the longest horizon of all targets, auxiliary ones included. files_bytes: of files that are still to be made.
+    widths: features of each feature set, of sets that are read in part only the ones that are read.
     """
 
     table: EraTable
@@ -68,6 +69,7 @@ class Outline:
     reach_days: int | None
     in_store: bool
     files_bytes: int = 0
+    widths: Mapping[str, int] = field(default_factory=dict)
 
 
 class Source(Component):

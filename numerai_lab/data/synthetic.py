@@ -151,6 +151,7 @@ class Synthetic(Source):
             reach_days=max(horizons),
             in_store=False,
             files_bytes=files_bytes(size),
+            widths={name: len(members) for name, members in sets.items()},
         )
 
 

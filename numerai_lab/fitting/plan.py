@@ -19,6 +19,7 @@ from numerai_lab.fitting.estimate import EstimateInputs, need
 from numerai_lab.fitting.fit_plan import FitPlan
 from numerai_lab.fitting.run_progress import expected_seconds
 from numerai_lab.fitting.workload import planned_stages
+from numerai_lab.metrics.coverage import too_wide_for_fnc
 from numerai_lab.storage.folders import cache_dir
 from numerai_lab.storage.machine import core_flops
 from numerai_lab.storage.stage_speeds import read_speeds
@@ -29,6 +30,7 @@ class RunPlan:
     """Eras and rows of each split, and estimates: memory and disk in bytes; seconds of fit and columns, by generator.
 
     gpu_bytes: of the first GPU of this machine, whose name is `gpu`; 0 and "" where nothing runs on one.
+    remarks: what the run would warn of before any fit.
     expected_seconds: of all stages of kinds that ran on this machine before; unknown: the kinds that did not.
     """
 
@@ -47,6 +49,7 @@ class RunPlan:
     unknown: list[str]
     threads: int
     cores: int
+    remarks: list[str]
 
     @property
     def spans(self) -> dict[str, str]:
@@ -61,6 +64,7 @@ class RunPlan:
             "horizon_days": self.outline.horizon_days,
             "splits": {name: {"eras": splits[name], "rows": self.rows[name]} for name in self.rows},
             "leak": self.splits.leak,
+            "remarks": self.remarks,
             "trainings": self.trainings,
             "folds": self.folds,
             "steps": self.steps,
@@ -99,7 +103,7 @@ class RunPlan:
         ]
         if self.outline.files_bytes:
             lines += [f"files    to be made, about {human_bytes(self.outline.files_bytes)} of the disk above"]
-        return lines + ([self.splits.leak] if self.splits.leak else [])
+        return lines + ([self.splits.leak] if self.splits.leak else []) + self.remarks
 
     @property
     def _time(self) -> str:
@@ -125,6 +129,8 @@ def plan(config: Config) -> RunPlan:
     fit_plan, *fold_plans = (FitPlan.of(config, part) for part in (splits, *folds, *steps))
     n_rows = dict(zip(data.table.eras, data.n_rows, strict=True))
     rows = {name: sum(n_rows[era] for era in getattr(splits, name)) for name in _shown(splits)}
+    width, scored = data.widths.get(config.fnc_features, 0), [n_rows[era] for era in splits.scored]
+    wide = too_wide_for_fnc(config.fnc_features, width, scored, config.scoring.least_rows)
     models = set(fit_plan.shared_models.values())
     inputs = EstimateInputs(fit_plan, n_rows, data.n_columns, not data.in_store, fold_plans)
     needs, (expected, unknown) = need(inputs), expected_seconds(planned_stages(inputs), read_speeds(cache_dir()))
@@ -144,6 +150,7 @@ def plan(config: Config) -> RunPlan:
         seconds=_seconds(fit_plan, n_rows, data.n_columns),
         threads=threads_now(),
         cores=usable_cores(),
+        remarks=[*filter(None, [wide])],
     )
 
 

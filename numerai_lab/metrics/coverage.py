@@ -1,5 +1,7 @@
 """The eras that are scored: those with enough rows, and enough of them with predictions."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from numerai_lab.core.arrays import Float32, Float64
@@ -45,6 +47,24 @@ class Coverage:
             return lines
         advice = f"; the largest has {self.most_rows}: set scoring.least_rows to {max(2, self.most_rows)} or less"
         raise NlabError("no era can be scored. " + ". ".join(lines) + (advice if self.few and self.most_rows >= 2 else ""))
+
+
+def too_wide_for_fnc(feature_set: str, width: int, n_rows: Sequence[int], least_rows: int) -> str | None:
+    """A remark where features explain every column of an era, so that it has no FNC.
+
+    width: features of the set; n_rows: of each era; eras with fewer than `least_rows` are not scored anyway.
+    """
+    scored = [n for n in n_rows if n >= least_rows]
+    wide = [n for n in scored if n <= width + 1]
+    if not wide:
+        return None
+    some = len(wide) < len(scored)
+    which = f"{len(wide):,} of" if some else "any of the"
+    return (
+        f"fnc can't be computed for {which} {len(scored):,} scored eras: the {width:,} features of {feature_set} explain every "
+        f"column of an era of at most {width + 1:,} rows, and {'these' if some else 'they'} have {max(wide):,} or fewer; "
+        "scoring.fnc_features can name a smaller set"
+    )
 
 
 def _counted(eras: list[int]) -> str:

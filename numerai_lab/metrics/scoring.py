@@ -16,7 +16,7 @@ from numerai_lab.core.splits import Splits
 from numerai_lab.metrics import ERA_METRICS, METRICS
 from numerai_lab.metrics.changes import VERDICT_COLUMNS, Judging, Series, changes, series_of, typed
 from numerai_lab.metrics.churn import seed_churn
-from numerai_lab.metrics.coverage import Coverage
+from numerai_lab.metrics.coverage import Coverage, too_wide_for_fnc
 from numerai_lab.metrics.era import EraData, score_era
 from numerai_lab.metrics.payout import multipliers
 from numerai_lab.metrics.significance import block_length
@@ -130,16 +130,11 @@ def check_rows(panel: Panel, splits: Splits, scoring: Scoring) -> None:
     coverage.lines()
 
 
-def too_wide_for_fnc(panel: Panel, splits: Splits, scoring: Scoring) -> str | None:
-    """A remark where FNC can't be computed, because in every scored era features explain any column."""
-    most = max((panel.rows(era).stop - panel.rows(era).start for era in splits.scored), default=0)
+def fnc_remark(panel: Panel, splits: Splits, scoring: Scoring) -> str | None:
+    """A remark on scored eras that have too few rows for FNC."""
+    n_rows = [panel.rows(era).stop - panel.rows(era).start for era in splits.scored]
     width = len(panel.feature_sets[scoring.fnc_features])
-    if not most or width < most - 1:
-        return None
-    return (
-        f"fnc can't be computed: the {width:,} features of {scoring.fnc_features} explain every column of an era, which has at "
-        f"most {most:,} rows; scoring.fnc_features can name a smaller set"
-    )
+    return too_wide_for_fnc(scoring.fnc_features, width, n_rows, scoring.least_rows)
 
 
 def covered(panel: Panel, predictions: Predictions, splits: Splits, scoring: Scoring) -> Coverage:

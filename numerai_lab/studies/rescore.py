@@ -36,7 +36,7 @@ from numerai_lab.fitting.run_context import ProgressDisplay
 from numerai_lab.fitting.run_facts import run_facts
 from numerai_lab.fitting.scoring_terms import scoring_of
 from numerai_lab.fitting.truth import Truth, beside_truth
-from numerai_lab.metrics.scoring import STEP, Column, Predictions, covered, per_era, score_table
+from numerai_lab.metrics.scoring import STEP, Column, Predictions, covered, fnc_remark, per_era, score_table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -96,7 +96,7 @@ def score_predictions(path: Path, config: Config, display: ProgressDisplay, comp
     future = panel.only(scored.scored)
     places = np.concatenate([np.arange(first, last) for first, last in future.bounds])
     predictions = Predictions(columns, places, values[places])
-    notes += covered(panel, predictions, scored, scoring).lines()
+    notes += [*covered(panel, predictions, scored, scoring).lines(), *filter(None, [fnc_remark(panel, scored, scoring)])]
     with display.task("score") as progress:
         eras = per_era(panel, predictions, scored, scoring, progress)
     stamp = "; ".join(part for part in (splits.leak, loaded.alias) if part)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from numerai_lab.core.errors import NlabError
-from numerai_lab.metrics.coverage import Coverage
+from numerai_lab.metrics.coverage import Coverage, too_wide_for_fnc
 
 
 def counted(eras: dict[int, tuple[int, int, int]], least_rows: int = 20) -> Coverage:
@@ -35,3 +35,14 @@ def test_where_every_era_is_small_it_says_how_to_score_them_all_the_same() -> No
     assert counted({1: (12, 12, 12), 2: (8, 8, 8)}, least_rows=12).scored == [1]
     with pytest.raises(NlabError, match="under 80% of the rows"):
         counted({1: (50, 50, 30)}).lines()
+
+
+def test_eras_of_fewer_rows_than_features_are_counted() -> None:
+    assert too_wide_for_fnc("all", 100, [102, 5000], 20) is None
+    assert too_wide_for_fnc("all", 100, [12, 5000], 20) is None  # an era of 12 rows is not scored
+    some, every = (too_wide_for_fnc("all", 3555, n_rows, 20) for n_rows in ([3556, 5000, 1500, 12], [3556, 1500]))
+    assert some == (
+        "fnc can't be computed for 2 of 3 scored eras: the 3,555 features of all explain every column of an era of at most "
+        "3,556 rows, and these have 3,556 or fewer; scoring.fnc_features can name a smaller set"
+    )
+    assert (every or "").startswith("fnc can't be computed for any of the 2 scored eras: the 3,555 features of all explain")

@@ -13,6 +13,7 @@ from numerai_lab.config.schema import Config
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Panel
 from numerai_lab.experiment import run
+from numerai_lab.fitting.plan import plan
 from numerai_lab.studies.rescore import Compared, Scored, score_predictions
 from tests.conftest import Quiet, make_config, quick
 from tests.forks import nlab
@@ -37,8 +38,8 @@ def scored(table: pl.DataFrame, folder: Path, suffix: str = ".parquet", referenc
     return score_predictions(path, config(), Quiet(), Compared(reference))
 
 
-def config() -> Config:
-    return load_part(None, SETTINGS, ("data", "splits", "scoring"))
+def config(*overrides: str) -> Config:
+    return load_part(None, [*SETTINGS, *overrides], ("data", "splits", "scoring"))
 
 
 def refusal(table: pl.DataFrame, folder: Path, reference: str | None = None) -> str:
@@ -62,6 +63,24 @@ def test_only_id_and_a_column_are_needed(predictions: pl.DataFrame, tmp_path: Pa
     rescored = scored(predictions.select("id", mine="baseline"), tmp_path)
     assert rescored.scores["variant"].unique().to_list() == ["mine"]
     assert rescored.scores["n_eras"].to_list() == [10, 10, 20]
+
+
+def test_features_that_leave_nothing_of_an_era_are_said_before_a_run_in_it_and_beside_its_scores(
+    predictions: pl.DataFrame, tmp_path: Path
+) -> None:
+    remark = "fnc can't be computed for any of the 20 scored eras: the 102 features of all explain every column of an era"
+    wide = make_config(splits={}, scoring={"fnc_features": "all"})
+    of_no_files = make_config(splits={}, scoring=wide.scoring, data={**wide.data.model_dump(), "seed": 999})
+    for planned in (plan(of_no_files), plan(wide)):
+        assert [line.startswith(remark) for line in planned.remarks] == [True]
+        assert planned.lines()[-1] == planned.as_dict()["remarks"][0] == planned.remarks[0]
+    assert plan(make_config()).remarks == []
+    done = run(wide, tmp_path, Quiet())
+    assert planned.remarks[0] in done.manifest["warnings"]
+    (tmp_path / "mine.csv").write_text(predictions.select("id", "era", "baseline").write_csv())
+    rescored = score_predictions(tmp_path / "mine.csv", config("scoring.fnc_features=all"), Quiet())
+    assert planned.remarks[0] in rescored.head
+    assert rescored.eras["fnc"].is_nan().all()
 
 
 def test_eras_without_predictions_are_left_out(predictions: pl.DataFrame, tmp_path: Path) -> None:
