@@ -33,7 +33,7 @@ PARTS: dict[str, list[str]] = {
     "kills": ["tests/runs/test_kill.py"],
     "one-cache": ["tests/storage/test_many_runs.py"],
     "saboteur": ["tests/faults/test_saboteur.py"],
-    "cluster": ["tests/cluster/test_run_on_cluster.py"],
+    "cluster": ["tests/cluster/test_run_on_cluster.py", "tests/cluster/test_gang.py"],
 }
 
 
