@@ -28,7 +28,7 @@ class Faulty:
             if fault == "worker" and first:
                 os.kill(os.getppid(), signal.SIGKILL)
                 signal.pause()
-            if fault == "endless":
+            if fault == "endless" or (fault == "late" and first):
                 signal.pause()
         self.mean_ = y.mean()
 

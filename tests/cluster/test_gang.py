@@ -61,11 +61,27 @@ def model_of(done: Run, variant: str) -> bytes:
 
 
 def test_trees_are_the_same_for_any_number_of_processes(tmp_path: Path) -> None:
-    models = {"alone": TREES, "three": {**TREES, "workers": 3}, "paged": {**TREES, "workers": 2, "external_memory": True}}
+    models = {"alone": TREES, "three": {**TREES, "workers": 3}, "paged": {**TREES, "workers": 3, "external_memory": True}}
     variants = {name: {"model": model} for name, model in models.items()}
     done = run(make_config(variants=variants, scoring={"reference": "alone"}, splits={"train": "50%"}), tmp_path, Quiet())
     assert model_of(done, "three") == model_of(done, "alone")
     assert model_of(done, "paged") == model_of(done, "alone")
+
+
+@pytest.mark.slow
+def test_three_processes_cut_generated_columns_as_one_does(tmp_path: Path) -> None:
+    models = {"one": {**TREES, "workers": 1}, "three": {**TREES, "workers": 3}}
+    done = run(
+        make_config(
+            generators={"pca": {"kind": "pca", "n_components": 3}},
+            variants={name: {"features": ["raw", "pca"], "model": model} for name, model in models.items()},
+            scoring={"reference": "one"},
+            splits={"train": "50%"},
+        ),
+        tmp_path,
+        Quiet(),
+    )
+    assert model_of(done, "three") == model_of(done, "one")
 
 
 def test_parts_on_several_workers_grow_the_trees_of_one_process_from_the_fits_of_the_run(

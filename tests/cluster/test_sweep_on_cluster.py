@@ -90,6 +90,29 @@ def test_after_ctrl_c_no_child_is_left(spec: SweepSpec) -> None:
     assert not list(spec.folder.glob("*"))
 
 
+@pytest.mark.slow
+def test_after_ctrl_c_workers_stay_and_the_same_sweep_goes_on_where_it_stopped(
+    spec: SweepSpec, connection: ClusterConnection
+) -> None:
+    words = ["sweep", spec.path, "--plugin", spec.path.with_name("faulty.py"), "--grid", "model.fault=none,late"]
+    place = ["--folder", spec.folder, "--cluster", connection.client.scheduler.address]
+    command = [sys.executable, "-m", "numerai_lab", *map(str, [*words, *place])]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        mark = spec.path.with_name("fault-late")
+        wait_until(lambda: mark.exists() and bool(mark.read_text()) and bool(list(spec.folder.glob("[!.]*/scores.csv"))))
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=PATIENCE)
+        wait_until(lambda: not alive(int(mark.read_text())))
+    finally:
+        process.kill()
+    assert process.returncode not in (0, 2)
+    assert len(connection.client.ncores()) == 2
+    again = grid(replace(spec, cluster=connection), ["model.fault=none,late"], "val1.corr.mean", Quiet())
+    assert [trial.reused for trial in again.trials] == [True, False]
+    assert not any(trial.error for trial in again.trials)
+
+
 def wait_until(fact: object) -> None:
     """Looks again and again until something holds."""
     assert callable(fact)
