@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +62,9 @@ class Fitted:
         """The encoder for a network that begins with it, by the fit that also gives the columns of live rows."""
         return self.fits.generators[-1].starting_encoder()
 
-    @cached_property
+    @property
     def state(self) -> bytes:
-        """The learned arrays of all fits as bytes, as the run folder keeps them."""
+        """The learned arrays of all fits as bytes, as the run folder keeps them; made at each call, `fits` holds the arrays."""
         return arrays_to_bytes(self.fits.state())
 
     def transform(self, block: Block) -> Float32:

@@ -24,6 +24,7 @@ from numerai_lab.fitting.variants import fit_generators, train_and_predict
 from numerai_lab.generators import GENERATORS, Generator
 from numerai_lab.generators.labelled import Labelled
 from numerai_lab.metrics.scoring import Predictions
+from numerai_lab.runs.layout import generator_file
 from numerai_lab.storage.scratch import Scratch
 from numerai_lab.studies.audit import audit
 from numerai_lab.studies.export import SCOPES
@@ -200,6 +201,17 @@ def test_the_state_of_several_fits_comes_back_from_plain_arrays(tmp_path: Path) 
     for era in (1, 7, 20, 21, 30):
         np.testing.assert_array_equal(again.columns_for(panel.block(era)), found.columns[panel.rows(era)])
     assert again.has_fit_for(31)
+
+
+@pytest.mark.parametrize("generator", [component("pca"), Memory()])
+def test_what_a_generator_learned_is_held_once_and_kept_in_the_run_folder(generator: Generator, tmp_path: Path) -> None:
+    saved: dict[str, bytes] = {}
+    context = replace(context_of(config_of(generator), make_panel(), tmp_path), save=saved.__setitem__)
+    learned = fit_generators(context)["g", 0]
+    assert saved[generator_file("g", 0)] == learned.state == arrays_to_bytes(learned.fits.state())
+    assert [name for name, value in vars(learned).items() if isinstance(value, bytes)] == []
+    for state, restored in zip(learned.fits.states, learned.fits.generators, strict=True):
+        assert all(value is getattr(restored, name) for name, value in state.items())
 
 
 def test_eras_that_an_early_fit_has_seen_have_no_columns_and_reach_no_model(tmp_path: Path) -> None:
