@@ -13,11 +13,13 @@ from typing import NoReturn
 
 import numpy as np
 import pytest
+from numpy.lib.format import open_memmap
 
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.data.synthetic import Synthetic
 from numerai_lab.experiment import run
 from numerai_lab.storage import checksums
+from numerai_lab.storage.array_files import reopened
 from numerai_lab.storage.file_lock import Lock
 from numerai_lab.storage.folders import build_resumably, built, key_of
 from numerai_lab.storage.scratch import Scratch, scratch
@@ -159,6 +161,28 @@ def test_scratch_is_reserved_on_the_disk_before_it_is_written_to(space: Scratch,
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(OSError, match="No space left"):
         space.features(1000, 50, np.dtype(np.int8))
+
+
+def test_a_file_that_a_kill_left_unreserved_is_reserved_before_it_is_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, shape = tmp_path / "columns.npy", (1000, 50)
+    open_memmap(path, mode="w+", dtype=np.float32, shape=shape)[3] = 7  # what a kill before the reservation leaves
+    assert path.stat().st_blocks * 512 < path.stat().st_size
+
+    def full(*_: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "posix_fallocate", full)
+        with pytest.raises(OSError, match="No space left"):
+            reopened(path, shape, "float32")
+    array = reopened(path, shape, "float32")
+    assert array is not None
+    assert path.stat().st_blocks * 512 >= path.stat().st_size
+    assert array[3].tolist() == [7] * 50
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    assert reopened(path, shape, "float32") is not None  # nothing is left to reserve
 
 
 def test_of_several_that_want_a_folder_one_makes_it_and_the_others_wait(tmp_path: Path) -> None:
