@@ -15,11 +15,15 @@ from typing import Any
 import psutil
 import pytest
 
-from numerai_lab.experiment import RunOptions, run
+from numerai_lab import experiment
+from numerai_lab.experiment import RunOptions, out_of_fold, run
+from numerai_lab.fitting.fit_plan import FitPlan
+from numerai_lab.fitting.run_context import RunContext
+from numerai_lab.metrics.scoring import Predictions
 from numerai_lab.storage.folders import cache_dir
 from numerai_lab.storage.stage_cache import Cache, Stage
 from numerai_lab.storage.stamped_json import with_stamp
-from tests.conftest import Quiet, make_config
+from tests.conftest import Quiet, make_config, quick
 from tests.forks import nlab
 
 full = pytest.mark.resources
@@ -89,6 +93,31 @@ def test_runs_in_one_process_leave_nothing_open(cached: bool, tmp_path: Path) ->
 @full
 def test_twenty_runs_in_one_process_take_what_two_did(tmp_path: Path) -> None:
     assert_resources_level_off(tmp_path, 20, cached=True)
+
+
+@pytest.mark.parametrize(
+    "again", [{"cv": {"folds": 4, "scheme": "blocked", "embargo": {"eras": 1, "allow_leak": True}}}, {"retrain": {"every": 6}}]
+)
+def test_folds_and_steps_leave_nothing_open_and_no_scratch(
+    again: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    after = []
+
+    def watched(context: RunContext, fold: FitPlan) -> Predictions:
+        predictions = out_of_fold(context, fold)
+        held = [file.path for file in psutil.Process().open_files() if file.path.startswith(str(cache_dir()))]
+        scratch = [path for path in (cache_dir() / "scratch").rglob("*") if path.is_file()]
+        after.append((sorted(held), len(scratch)))
+        return predictions
+
+    monkeypatch.setattr(experiment, "out_of_fold", watched)
+    config = many_stages(1, [0]) | {"cv": None, **again}
+    config["generators"]["noise0"] = {**quick("pca"), "select": {"by": "variance", "top_k": 10}}
+    config |= {"augmenters": {"a": {"kind": "cutout"}}}
+    config["variants"]["noise0"] |= {"augment": ["a"]}
+    run(make_config(**config), tmp_path, Quiet())
+    assert len(after) >= 4
+    assert after == [after[0]] * len(after)
 
 
 def filled(cache: Path, n: int) -> None:
