@@ -46,7 +46,7 @@ bench-scoring: $(VENV)/.installed-dev
 bench-busy: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -s --override-ini addopts= tests/bench/test_busy.py
 
-# Estimates of memory and disk beside what twenty-three runs of all families took: a quarter of an hour of one core.
+# Estimates of memory and disk beside what twenty-six runs of all families took: a quarter of an hour of one core.
 bench-estimates: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -s --override-ini addopts= tests/bench/test_twenty_estimates.py
 

@@ -159,8 +159,7 @@ def outline(source: Source, also: Sequence[str] = ()) -> Outline:
     there = all(store.folder.is_dir() for store in Stores.of(cache_dir(), tables, columns, keys).all)
     counts = tuple((rows.bounds[:, 1] - rows.bounds[:, 0]).tolist())
     eras, n_columns = rows.era_table(source.days_per_era), len(columns.raw) + len(columns.scoring)
-    widths = {name: len(places) for name, places in columns.sets.items()}
-    return Outline(eras, counts, n_columns, target, horizon, reach, there, widths=widths)
+    return Outline(eras, counts, n_columns, target, horizon, reach, there, sets=columns.sets)
 
 
 def _horizons(source: Source, resolved: Sequence[tuple[str, int | None]]) -> list[int | None]:

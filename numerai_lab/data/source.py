@@ -1,7 +1,7 @@
 """The base class of data sources, which provide files for the reader."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,7 +58,7 @@ class Outline:
     """Facts of the data before it is ingested: eras, rows per era, columns, target and its horizon.
 
     reach_days: the longest horizon of all targets, auxiliary ones included. files_bytes: of files that are still to be made.
-    widths: features of each feature set, of sets that are read in part only the ones that are read.
+    sets: feature set → positions of its features, the raw ones first.
     """
 
     table: EraTable
@@ -69,7 +69,7 @@ class Outline:
     reach_days: int | None
     in_store: bool
     files_bytes: int = 0
-    widths: Mapping[str, int] = field(default_factory=dict)
+    sets: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
 class Source(Component):

@@ -18,9 +18,9 @@ from numerai_lab.data.synthetic_files import (
     TARGETS,
     VERSION,
     data_type,
-    feature_sets,
     files_bytes,
     resolved,
+    sets_of,
     write_tournament,
 )
 from numerai_lab.data.world import World
@@ -125,12 +125,14 @@ class Synthetic(Source):
         return f"synthetic {self.size}, world {self.world}{oracle}, seed {self.seed}, v{VERSION}"
 
     def planned(self) -> Outline | None:
-        """What the files will hold; None where they are there. Raises NlabError for an unknown target."""
+        """What the files will hold; None where they are there. Raises NlabError for an unknown target, and for no oracle."""
         if self.folder.is_dir():
             return None
         size = SIZES[self.size]
         eras = tuple(range(1, size.n_eras + 1))
-        sets = feature_sets(size)
+        sets = sets_of(self.drawn, self.oracle)
+        raw = sets.get(self.feature_set, sets["all"])
+        position = {column: i for i, column in enumerate(dict.fromkeys([*raw, *sets.get(ORACLE, ()), *sets["all"]]))}
         targets = [self.target, *self.auxiliary_targets]
         for key, name in zip(("data.target", *["data.auxiliary_targets"] * len(targets)), targets, strict=False):
             if name not in TARGETS:
@@ -145,13 +147,13 @@ class Synthetic(Source):
                 days_per_era=self.days_per_era,
             ),
             n_rows=size.rows,
-            n_columns=len(sets.get(self.feature_set, sets["all"])),
+            n_columns=len(raw),
             target="target_ender_20" if self.target == "target" else self.target,
             horizon_days=horizons[0],
             reach_days=max(horizons),
             in_store=False,
             files_bytes=files_bytes(size),
-            widths={name: len(members) for name, members in sets.items()},
+            sets={name: [position[column] for column in members] for name, members in sets.items()},
         )
 
 

@@ -54,6 +54,11 @@ def feature_sets(size: Size) -> dict[str, list[str]]:
     return {name: members for name, members in (sets | groups).items() if members}
 
 
+def sets_of(world: World, oracle: bool) -> dict[str, list[str]]:
+    """The feature sets of a world's tournament. Raises NlabError for the oracle of a world that has none."""
+    return feature_sets(world.size) | ({ORACLE: _oracle_features(world)} if oracle else {})
+
+
 def files_bytes(size: Size) -> int:
     """Estimated bytes of all files; while they are made, twice as many."""
     n_columns = size.n_eras * (size.n_features + 45)
@@ -70,7 +75,7 @@ def write_tournament(
     made again. Raises NlabError for an oracle of a world that has none, and where the disk has too little room.
     """
     size = world.size
-    sets = feature_sets(size) | ({ORACLE: _oracle_features(world)} if oracle else {})
+    sets = sets_of(world, oracle)
     _refuse_full_disk(folder, size)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "features.json").write_text(

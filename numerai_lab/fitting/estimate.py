@@ -20,7 +20,7 @@ INGEST_BYTES, INGESTED_BYTES, INGESTED_COLUMN_BYTES = 270_000_000, 330, 100_000
 REALISM_BYTES, JUDGED_ROWS = 330_000_000, 80_000
 """What realism takes: its libraries and measures; rows of samples as floats, real and new."""
 FLOAT_BYTES = 4
-"""A value of an era's rows while a model reads them."""
+"""A value of an era's rows while a model reads them, and of columns and labels in files."""
 TARGET_BYTES = 24
 """A row of a model that learns several targets jointly, for each but the first: labels, gradients and predictions."""
 FURTHER_LEAVES = 0.35
@@ -33,7 +33,7 @@ SCORED_BYTES = 150
 class ResourceNeeds:
     """Bytes at the peak of a run.
 
-    disk: what it adds to the cache, stores excepted, and its run folder. gpu: 0 where nothing runs on one.
+    disk: what it adds to the cache, stores excepted, its scratch and its run folder. gpu: 0 where nothing runs on one.
     """
 
     memory_bytes: int
@@ -53,7 +53,7 @@ class EstimateInputs:
     new_stores: the run writes a store.
     folds: the plans of cross-validation, each with columns, rows and predictions of its own.
     cell_bytes: bytes of a raw feature of a row in the store.
-    set_widths: features of each set that variants read by name.
+    feature_sets: name → positions of its features among those that are read, the raw ones first.
     parts_elsewhere: the parts of models with `workers` are trained by other machines.
     """
 
@@ -63,7 +63,7 @@ class EstimateInputs:
     new_stores: bool = False
     folds: Sequence[FitPlan] = ()
     cell_bytes: int = 1
-    set_widths: Mapping[str, int] = field(default_factory=dict)
+    feature_sets: Mapping[str, Sequence[int]] = field(default_factory=dict)
     parts_elsewhere: bool = False
 
     @classmethod
@@ -72,8 +72,8 @@ class EstimateInputs:
         panel = loaded.panel
         n_rows = (panel.bounds[:, 1] - panel.bounds[:, 0]).tolist()
         rows = dict(zip(panel.eras.tolist(), n_rows, strict=True))
-        widths = {name: len(panel.feature_sets[name]) for name in plan.config.input_sets}
-        return cls(plan, rows, panel.n_raw, loaded.new_stores, folds, panel.features.dtype.itemsize, widths, parts_elsewhere)
+        sets = {name: at.tolist() for name, at in panel.feature_sets.items()}
+        return cls(plan, rows, panel.n_raw, loaded.new_stores, folds, panel.features.dtype.itemsize, sets, parts_elsewhere)
 
     @property
     def config(self) -> Config:
@@ -84,10 +84,27 @@ class EstimateInputs:
         """Rows of some eras."""
         return sum(self.n_rows[era] for era in eras)
 
+    def rows_before_end(self, plan: FitPlan) -> int:
+        """Rows of the panel of a plan: all of the run's, and of a fold those up to its last era."""
+        end = max(self.n_rows) if plan is self.plan else max(*plan.splits.train, *plan.splits.validation)
+        return sum(rows for era, rows in self.n_rows.items() if era <= end)
+
     def rows_written(self) -> int:
-        """Rows of a generated column in the cache, those of folds included; a fold ends with its last era."""
-        ends = [max(*fold.splits.train, *fold.splits.validation) for fold in self.folds]
-        return sum(rows * (1 + sum(era <= end for end in ends)) for era, rows in self.n_rows.items())
+        """Rows of a generated column in the cache, those of folds included."""
+        return sum(self.rows_before_end(plan) for plan in (self.plan, *self.folds))
+
+    def n_selected(self, generator: str) -> int:
+        """The number of raw features that a generator reads."""
+        select = self.config.generators[generator].select
+        if select is None:
+            return self.n_features
+        if select.top_k is not None:
+            return select.top_k
+        return len({at for name in select.features or () for at in self.feature_sets.get(name, ()) if at < self.n_features})
+
+    def fitting_bytes(self, generator: str) -> int:
+        """Bytes of memory that a fit of a generator on the training eras takes."""
+        return self.config.generators[generator].fitting_bytes(self.rows_of(self.plan.splits.train), self.n_selected(generator))
 
     def kept_bytes(self) -> int:
         """Bytes of materialized rows for one seed, for each set of training eras and target that variants have."""
@@ -110,7 +127,8 @@ class EstimateInputs:
     def trainings(self, plan: FitPlan | None = None) -> list["Training"]:
         """The training of each variant. plan: a fold; None = the run's plan."""
         config, plan = self.config, plan or self.plan
-        widths = {RAW: self.n_features, **self.set_widths, **{name: len(g.names_out()) for name, g in config.generators.items()}}
+        widths = {RAW: self.n_features, **{name: len(self.feature_sets[name]) for name in config.input_sets}}
+        widths |= {name: len(generator.names_out()) for name, generator in config.generators.items()}
         out = []
         for name in config.trained:
             variant, n_train = config.variants[name], self.rows_of(plan.models[name])
@@ -166,7 +184,7 @@ def need(task: EstimateInputs) -> ResourceNeeds:
     """Memory and disk that the run needs.
 
     Memory is the larger of the reader's, and libraries with the largest fit and the largest training or scoring. Disk holds
-    generated columns, materialized rows, predictions, models and pages.
+    generated columns, materialized rows, predictions, models, pages, and what lies in scratch.
     """
     used = {name for variant in task.config.trained for name in task.config.generators_of(variant)}
     ingest = ingest_bytes(sum(task.n_rows.values()), task.n_features) if task.new_stores else 0
@@ -177,7 +195,7 @@ def _gpu(task: EstimateInputs, used: set[str]) -> int:
     """Bytes of the largest fit or training on a GPU, as many as it would take of a CPU's memory."""
     config, size = task.config, (task.rows_of(task.plan.splits.train), task.n_features)
     augmenters = [config.augmenters[name] for variant in config.variants.values() for name in variant.augment]
-    needed = [config.generators[name].fitting_bytes(*size) for name in used if config.generators[name].uses_gpu]
+    needed = [task.fitting_bytes(name) for name in used if config.generators[name].uses_gpu]
     needed += [augmenter.fitting_bytes(*size) for augmenter in augmenters if augmenter.uses_gpu]
     needed += [training.held_bytes() for training in task.trainings() if training.model.uses_gpu]
     return max(needed, default=0)
@@ -190,7 +208,7 @@ def _memory(task: EstimateInputs, used: set[str]) -> int:
     largest = max((config.model_of(name) for name in config.trained), key=lambda model: model.library_bytes)
     of_methods = [method.library_bytes for method in (*learn, *augment) if method.requires != largest.requires]
     libraries = LIBRARIES_BYTES + largest.library_bytes + max(of_methods, default=0)
-    fits = [generator.fitting_bytes(task.rows_of(splits.train), task.n_features) for generator in learn]
+    fits = [task.fitting_bytes(name) for name in used]
     fits += [augmenter.fitting_bytes(task.rows_of(splits.train), task.n_features) for augmenter in augment]
     further = len(config.data.auxiliary_targets)
     targets = max((generator.uses_labels * (1 + further * generator.several_targets) for generator in learn), default=0)
@@ -218,10 +236,41 @@ def _disk(task: EstimateInputs, used: set[str]) -> int:
     sizes = [sum(1 + FURTHER_LEAVES * (len(targets) - 1) for targets in of_variant) for of_variant in models.values()]
     saved = round(sum(n * t.model.saved_bytes(t.n_rows, t.n_columns) for n, t in zip(sizes, trainings, strict=True)))
     n_train = task.rows_of(task.plan.splits.train)
-    learned = [config.generators[name].settled(n_train) for name in used]
-    fits = sum(g.saved_bytes(task.n_features) * (n_seeds if g.stochastic else 1) for g in learned)
+    learned = {name: config.generators[name].settled(n_train) for name in used}
+    fits = sum(g.saved_bytes(task.n_selected(name)) * (n_seeds if g.stochastic else 1) for name, g in learned.items())
     augmenters = {name for variant in config.variants.values() for name in variant.augment}
     fitted = n_seeds * sum(config.augmenters[name].saved_bytes(task.n_features) for name in augmenters)  # in the cache alone
     kept = (2 + len(task.folds)) * (n_seeds * saved + fits)  # in the cache and the run
     pages = max(training.model.training_disk_bytes(training.n_rows, training.n_columns) for training in trainings)
-    return PAGES_BYTES + columns + task.kept_bytes() * n_seeds + predictions + kept + fitted + pages
+    return PAGES_BYTES + columns + task.kept_bytes() * n_seeds + predictions + kept + fitted + pages + _scratch(task, used)
+
+
+def _scratch(task: EstimateInputs, used: set[str]) -> int:
+    """Bytes of arrays that end with the run; a fold's end with it."""
+    validation, *folds = (_scratch_of(task, plan, used) for plan in (task.plan, *task.folds))
+    return validation + max(folds, default=0)
+
+
+def _scratch_of(task: EstimateInputs, plan: FitPlan, used: set[str]) -> int:
+    """Selected features, one copy a fit; feature sets that are read by name; columns of synthetic rows; labels of models."""
+    config, n_seeds = task.config, len(task.config.seeds)
+    row_bytes = FLOAT_BYTES * sum(len(task.feature_sets[name]) for name in config.input_sets)
+    for name in used:
+        generator = config.generators[name]
+        if generator.select is not None:
+            n_fits = len(plan.generators[name]) * (n_seeds if generator.stochastic else 1)
+            row_bytes += task.cell_bytes * task.n_selected(name) * n_fits
+    labels, synthetic = set(), set()
+    for name in config.trained:
+        variant, eras = config.variants[name], plan.models[name]
+        for targets in config.targets_by_model(name):
+            learned = (targets, repr(variant.target_transform), eras)
+            labels |= set() if config.learns_own_target(name) else {learned}
+            read = [generator for generator in variant.inputs if generator in config.generators]
+            synthetic |= {(generator, augmenter, eras, learned) for generator in read for augmenter in variant.augment}
+    row_bytes += FLOAT_BYTES * sum(len(targets) for targets, *_ in labels)
+    cells = sum(
+        round(config.augmenters[augmenter].growth * task.rows_of(eras)) * len(config.generators[generator].names_out())
+        for generator, augmenter, eras, _ in synthetic
+    )
+    return row_bytes * task.rows_before_end(plan) + FLOAT_BYTES * cells * n_seeds

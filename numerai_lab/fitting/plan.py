@@ -129,10 +129,10 @@ def plan(config: Config) -> RunPlan:
     fit_plan, *fold_plans = (FitPlan.of(config, part) for part in (splits, *folds, *steps))
     n_rows = dict(zip(data.table.eras, data.n_rows, strict=True))
     rows = {name: sum(n_rows[era] for era in getattr(splits, name)) for name in _shown(splits)}
-    width, scored = data.widths.get(config.fnc_features, 0), [n_rows[era] for era in splits.scored]
+    width, scored = len(data.sets.get(config.fnc_features, ())), [n_rows[era] for era in splits.scored]
     wide = too_wide_for_fnc(config.fnc_features, width, scored, config.scoring.least_rows)
     models = set(fit_plan.shared_models.values())
-    inputs = EstimateInputs(fit_plan, n_rows, data.n_columns, not data.in_store, fold_plans)
+    inputs = EstimateInputs(fit_plan, n_rows, data.n_columns, not data.in_store, fold_plans, feature_sets=data.sets)
     needs, (expected, unknown) = need(inputs), expected_seconds(planned_stages(inputs), read_speeds(cache_dir()))
     return RunPlan(
         outline=data,

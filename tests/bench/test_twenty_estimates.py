@@ -40,6 +40,15 @@ def model(**parameters: Any) -> dict[str, Any]:
 
 CONFIGS: dict[str, dict[str, Any]] = {
     "pca, folds": generator(kind="pca", n_components=40) | {"cv": {"folds": 3, "scheme": "blocked", "embargo": 12}},
+    "pca of selected features, folds": generator(kind="pca", n_components=4, select={"by": "variance", "top_k": 150})
+    | {"cv": {"folds": 3, "scheme": "blocked", "embargo": 12}},
+    "pca, six copies by cutout": generator(kind="pca", n_components=40)
+    | {"augmenters": {"a": {"kind": "cutout", "copies": 6}}, "variants": {"both": {"features": ["raw", "g"], "augment": ["a"]}}},
+    "the oracle's features, folds": {
+        "data": {"source": "synthetic", "size": "small", "feature_set": "all", "world": "clusters", "oracle": True},
+        "variants": {"baseline": {}, "raw+oracle": {"features": ["raw", "oracle"]}},
+        "cv": {"folds": 3, "scheme": "blocked", "embargo": 12},
+    },
     "factor analysis, transductive": generator(kind="factor_analysis", n_components=20, fit_on="all"),
     "umap, exact": generator(kind="umap", mode="exact", n_components=20, landmarks=5_000, n_epochs=20),
     "umap, parametric": generator(kind="umap", mode="parametric", n_components=20, landmarks=10_000, n_epochs=20),
