@@ -85,7 +85,10 @@ class Numerai(Source):
         return replace(tournament, notes=(GROWN,)) if self._has_grown() else tournament
 
     def _has_grown(self) -> bool:
-        """Whether validation is larger on the server than here; asked once a day, False where the server does not answer."""
+        """Whether validation is larger on the server than here; asked once a day, False where the server does not answer.
+
+        Where the folder takes no stamp, as one that may only be read, every run asks.
+        """
         path = self.folder / (self._tables or REQUIRED[1:])[1]
         record, stamp = Path(f"{path}.meta.json"), self.folder / ".asked"
         times = [file.stat().st_mtime for file in (record, stamp) if file.is_file()]
@@ -100,7 +103,8 @@ class Numerai(Source):
         except NlabError:
             remote = None
         grown = remote is not None and changed(path, remote)
-        write_whole(stamp, (GROWN if grown else "").encode())
+        with suppress(OSError):
+            write_whole(stamp, (GROWN if grown else "").encode())
         return grown
 
     def update(self, progress: Progress = no_progress) -> list[str]:

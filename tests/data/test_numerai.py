@@ -1,5 +1,6 @@
 """`source: numerai` with the real numerapi client, against a server on this machine that speaks its two GraphQL calls."""
 
+import errno
 import logging
 import os
 from collections.abc import Iterator
@@ -81,6 +82,26 @@ def test_a_run_goes_on_where_nobody_answers_whether_validation_has_grown(server:
     os.utime(source.folder / "validation.parquet.meta.json", (0, 0))
     server.refusing = True
     assert load(source).notes == ()
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_run_goes_on_where_its_folder_takes_no_stamp(server: Server, monkeypatch: pytest.MonkeyPatch, answers: bool) -> None:
+    source = Numerai(version="v5.3")
+    load(source)
+    os.utime(source.folder / "validation.parquet.meta.json", (0, 0))
+    path = server.folder / "validation.parquet"
+    path.write_bytes(path.read_bytes() + b"more")
+    server.refusing = not answers
+    real = os.open
+
+    def read_only(path: str, flags: int, *rest: int) -> int:
+        if flags & os.O_CREAT and Path(path).parent == source.folder:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+        return real(path, flags, *rest)
+
+    monkeypatch.setattr(os, "open", read_only)
+    assert bool(load(source).notes) == answers
+    assert not (source.folder / ".asked").exists()
 
 
 def test_a_version_of_older_file_names_is_read_too(server: Server) -> None:
