@@ -5,6 +5,10 @@ import os
 import signal
 import sys
 import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
 
 PR_SET_PDEATHSIG = 1
 SECONDS = 1.0
@@ -22,6 +26,20 @@ def end_with_parent(parent: int) -> None:
             os._exit(1)
         return
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def end_with_starter() -> None:
+    """Ends this process of multiprocessing when the one that started it ends, which a fork server may stand between."""
+    from multiprocessing import parent_process
+
+    starter = parent_process()
+    if starter is not None:
+        threading.Thread(target=_outlast, args=(starter,), daemon=True).start()
+
+
+def _outlast(starter: "BaseProcess") -> None:
+    starter.join()
+    os._exit(1)
 
 
 def _watch(parent: int) -> None:

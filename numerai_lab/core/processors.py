@@ -50,7 +50,10 @@ def set_threads(environ: MutableMapping[str, str], n_threads: int | None = None)
         environ.setdefault(name, str(n_threads))
 
 
-def threads_now() -> int:
-    """Threads that a library loaded now would use, as far as the environment says; else all usable cores."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
+def threads_now(name: str = "OMP_NUM_THREADS") -> int:
+    """Threads that a library loaded now would use, as far as the environment says; else all usable cores.
+
+    name: the variable by which the library is told.
+    """
+    asked = os.environ.get(name, "")
     return int(asked) if asked.isdecimal() and int(asked) else usable_cores()

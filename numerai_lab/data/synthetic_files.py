@@ -5,8 +5,9 @@ import json
 import os
 import shutil
 from collections import deque
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from numerai_lab.core.arrays import Array, Float32, Float64, Int8
-from numerai_lab.core.errors import NlabError
+from numerai_lab.core.errors import NlabError, NlabFailure
 from numerai_lab.core.formatting import human_bytes
 from numerai_lab.core.parents import end_with_parent
 from numerai_lab.core.progress import Progress, no_progress
@@ -141,6 +142,16 @@ def _drawn(world: World, processes: int, todo: Container[int]) -> Iterator[tuple
     if processes == 1 or world.size.n_cells < CELLS_WORTH_A_PROCESS:
         yield from ((era, world.features.bins(era.number, era.state)) for era in eras)
         return
+    try:
+        yield from _drawn_in_parallel(world, processes, eras)
+    except BrokenProcessPool:
+        raise NlabFailure(
+            "synthetic data: a process that makes features was killed, perhaps because memory ran out; the same command goes on "
+            "where it stopped (`nlab data synth` takes fewer --jobs)"
+        ) from None
+
+
+def _drawn_in_parallel(world: World, processes: int, eras: Iterable[Era]) -> Iterator[tuple[Era, Int8]]:
     with ProcessPoolExecutor(processes, get_context("spawn"), end_with_parent, (os.getpid(),)) as pool:
         ahead: deque[tuple[Era, Future[Int8]]] = deque()
         for era in eras:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from numerai_lab.config.plugins import given_plugins, load_plugins, plugin_error
 from numerai_lab.core.errors import NlabError, NlabFailure, as_failure
 from numerai_lab.core.gpus import gpus
+from numerai_lab.core.parents import end_with_starter
 from numerai_lab.core.progress import Progress
 from numerai_lab.fitting.run_context import ProgressDisplay, WholeRun
 
@@ -105,6 +106,7 @@ class _Sent:
 
 def _call(parent: Connection, plugins: tuple[str, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
+    end_with_starter()
     outcome: object
     try:
         load_plugins(plugins)

@@ -1,19 +1,18 @@
 """`nlab methods`: one run per method under the same data, splits and model, and a table of their changes."""
 
 import math
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numerai_lab.cluster.connection import ClusterConnection
 from numerai_lab.cluster.runs import runs_on
-from numerai_lab.config.plugins import given_plugins
+from numerai_lab.config.plugins import plugin_error
 from numerai_lab.config.schema import Config
-from numerai_lab.core.errors import NlabError, nearest
+from numerai_lab.core.errors import NlabError, as_failure, nearest
 from numerai_lab.core.formatting import named_values
 from numerai_lab.data.reader import load
 from numerai_lab.data.synthetic import Synthetic
@@ -26,7 +25,8 @@ from numerai_lab.report.verdicts import outcome
 from numerai_lab.runs.output_files import write_page
 from numerai_lab.runs.reading import Run, read_run
 from numerai_lab.studies.method_configs import left_out_line, method_configs, weighers_left_out
-from numerai_lab.studies.repeated_runs import reusable_runs
+from numerai_lab.studies.repeated_runs import reusable_runs, run_alone
+from numerai_lab.studies.worker_pool import KILLED, ended_with_error, machine_shared, workers
 
 if TYPE_CHECKING:
     import polars as pl
@@ -47,8 +47,6 @@ COLUMNS = (
 
 
 FAMILIES = ("generators", "augmenters")
-FOLDER_LINE = "run folder: "
-"""The start of the line in which `nlab run` names its run folder."""
 
 
 @dataclass(frozen=True)
@@ -118,11 +116,12 @@ def run_each(config: Config, plan: MethodPlan, say: Callable[[str], None]) -> It
     def tried(name: str) -> MethodRun:
         family, method_config = chosen[name]
         say(f"{name} …")
-        trial = _tried(name, family, method_config, plan.folder / name)
+        trial = _tried(name, family, method_config, plan.folder / name, memory)
         say(f"{name}: {'done' if trial.run else trial.failure}")
         return trial
 
-    with ThreadPoolExecutor(plan.jobs) as pool:
+    n_jobs = max(1, min(plan.jobs, len(chosen)))
+    with machine_shared(n_jobs) as memory, ThreadPoolExecutor(n_jobs) as pool, ended_with_error():
         yield from pool.map(tried, chosen)
 
 
@@ -150,17 +149,24 @@ def _method_run(name: str, family: str, config: Config, run: Run | None, failure
     return MethodRun(name, family, variant, run, failure, kind=str(getattr(config, family)[name].kind))
 
 
-def _tried(name: str, family: str, config: Config, place: Path) -> MethodRun:
+def _tried(name: str, family: str, config: Config, place: Path, memory: int | None) -> MethodRun:
     place.mkdir(parents=True, exist_ok=True)
-    path = place / "config.yaml"
-    write_page(path, config.to_yaml())
-    command = [sys.executable, "-m", "numerai_lab", "run", str(path), "--runs-dir", str(place), "--resume", "--format", "json"]
-    command += [word for name in given_plugins() for word in ("--plugin", name)]
-    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        return _method_run(name, family, config, None, (done.stderr.strip().splitlines() or ["no word"])[-1])
-    folder = next(line.removeprefix(FOLDER_LINE) for line in reversed(done.stderr.splitlines()) if line.startswith(FOLDER_LINE))
-    return _method_run(name, family, config, read_run(Path(folder)))
+    write_page(place / "config.yaml", config.to_yaml())
+    with workers(1) as pool:
+        try:
+            path, failure = pool.submit(_run, config.to_yaml(), place, memory).result()
+        except BrokenProcessPool:
+            path, failure = None, KILLED
+    return _method_run(name, family, config, read_run(path) if path else None, (failure.splitlines() or [""])[-1])
+
+
+def _run(text: str, folder: Path, memory: int | None) -> tuple[Path | None, str]:
+    """The run folder of a method, or the reason why there is none; whatever fails, the next method may be well."""
+    try:
+        return run_alone(text, folder, memory)
+    except Exception as error:
+        known = plugin_error(error) or as_failure(error)
+        return None, str(known) if isinstance(known, NlabError) else f"{type(error).__name__}: {error}"
 
 
 def page(config: Config, trials: Sequence[MethodRun]) -> str:

@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from numerai_lab.config.loading import parse_config
 from numerai_lab.config.schema import Config
+from numerai_lab.config.yaml_file import parse_yaml
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.shared_matrix import SharedMatrix
 from numerai_lab.experiment import RunOptions, run
 from numerai_lab.fitting.fingerprint import fingerprint
 from numerai_lab.fitting.run_context import ProgressDisplay
+from numerai_lab.report.progress import Lines
 from numerai_lab.runs.fingerprints import mismatch
 from numerai_lab.runs.layout import MANIFEST
 from numerai_lab.runs.reading import Run, asked_config, differing, read_run, terms
@@ -66,3 +69,9 @@ def run_or_error(
         return run(config, folder, display, options=options).path, ""
     except NlabError as error:
         return None, str(error)
+
+
+def run_alone(text: str, folder: Path, memory: int | None) -> tuple[Path | None, str]:
+    """`run_or_error` of a config's text in a worker process. memory: as in `RunOptions`."""
+    log.addHandler(logging.NullHandler())
+    return run_or_error(parse_config(parse_yaml(text, "trial"), "trial"), folder, Lines(), memory)

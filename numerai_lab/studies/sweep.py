@@ -4,7 +4,6 @@ import contextlib
 import itertools
 import logging
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
@@ -17,32 +16,24 @@ from numerai_lab.cluster.connection import ClusterConnection
 from numerai_lab.cluster.runs import runs_on
 from numerai_lab.config.loading import load_config
 from numerai_lab.config.schema import Config
-from numerai_lab.config.yaml_file import parse_yaml
 from numerai_lab.core.errors import NlabError
-from numerai_lab.core.processors import THREADS, threads_now
 from numerai_lab.core.shared_matrix import SharedMatrix
 from numerai_lab.fitting.run_context import ProgressDisplay
 from numerai_lab.fitting.run_facts import facts_now
-from numerai_lab.report.progress import Lines
 from numerai_lab.report.sweep_page import chosen, leaderboard, sweep_page
 from numerai_lab.report.tables import short
 from numerai_lab.runs.output_files import write_page
 from numerai_lab.runs.reading import Run, differing, read_run, terms
-from numerai_lab.storage.machine import free_memory
 from numerai_lab.studies.choice import stamp
 from numerai_lab.studies.objective import NO_CHANGE, Change, SweepObjective, objective_of
 from numerai_lab.studies.proposals import axis, study_of, tell
-from numerai_lab.studies.repeated_runs import reusable_runs, run_folders, run_or_error
-from numerai_lab.studies.worker_pool import once_more, workers
+from numerai_lab.studies.repeated_runs import reusable_runs, run_alone, run_folders, run_or_error
+from numerai_lab.studies.worker_pool import KILLED, ended_with_error, machine_shared, once_more, workers
 
 log = logging.getLogger("nlab")
-"""Variables that set the number of threads of libraries; parallel trials share the cores."""
 
 Values = Mapping[str, Any]
 """Config key → the value that a trial gives it."""
-
-
-KILLED = "its process was killed, perhaps because memory ran out; take fewer --jobs"
 
 
 @dataclass(frozen=True)
@@ -273,26 +264,10 @@ def _run_all(spec: SweepSpec, configs: Sequence[Config], display: ProgressDispla
         for config in configs:
             yield 0, *run_or_error(config, spec.folder, display, matrices=spec.matrices)
         return
-    threads = str(max(1, threads_now() // len(configs)))
-    memory = free_memory() // len(configs)
-    before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, threads))
-    try:
-        with workers(len(configs)) as pool:
-            futures = [pool.submit(_alone, config.to_yaml(), spec.folder, memory) for config in configs]
-            for place, (config, future) in enumerate(zip(configs, futures, strict=True)):
-                try:
-                    yield place, *future.result()
-                except BrokenProcessPool:  # of a worker that was killed, this one or another
-                    yield place, *(once_more(_alone, config.to_yaml(), spec.folder, memory) or (None, KILLED))
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
-
-
-def _alone(text: str, folder: Path, memory: int) -> tuple[Path | None, str]:
-    """Runs a trial in a process of its own, with at most so many bytes of memory."""
-    from numerai_lab.config.loading import parse_config
-
-    log.addHandler(logging.NullHandler())
-    return run_or_error(parse_config(parse_yaml(text, "trial"), "trial"), folder, Lines(), memory)
+    with machine_shared(len(configs)) as memory, workers(len(configs)) as pool, ended_with_error():
+        futures = [pool.submit(run_alone, config.to_yaml(), spec.folder, memory) for config in configs]
+        for place, (config, future) in enumerate(zip(configs, futures, strict=True)):
+            try:
+                yield place, *future.result()
+            except BrokenProcessPool:  # of a worker that was killed, this one or another
+                yield place, *(once_more(run_alone, config.to_yaml(), spec.folder, memory) or (None, KILLED))

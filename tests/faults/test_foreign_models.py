@@ -1,11 +1,9 @@
-"""Models of other people: opened in a process with limits until `nlab trust` marks them; and children that outlive nobody."""
+"""Models of other people: opened in a process with limits until `nlab trust` marks them."""
 
 import json
 import os
 import shutil
-import signal
 import stat
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -21,7 +19,6 @@ from numerai_lab.runs.output_files import trusted
 from numerai_lab.runs.reading import CONTAINED, SIGNED, ForeignRun, read_run
 from numerai_lab.storage.signing import config_dir, signature, signed_digests
 from numerai_lab.storage.stamped_json import read_mapping, with_stamp
-from numerai_lab.studies import sweep
 from tests.conftest import Quiet, make_config
 from tests.forks import nlab
 
@@ -140,47 +137,3 @@ def test_a_contained_command_that_does_not_end_is_ended(tmp_path: Path, monkeypa
     with pytest.raises(NlabError, match="is from elsewhere, and reading its models took more than"):
         contained.run_contained(tmp_path)
     assert time.monotonic() - start < 10
-
-
-WORKER = """
-import os, sys, time
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
-from numerai_lab.core.parents import end_with_parent
-if __name__ == "__main__":
-    pool = ProcessPoolExecutor(1, get_context("spawn"), end_with_parent, (os.getpid(),))
-    print(pool.submit(os.getpid).result(), flush=True)
-    time.sleep(60)
-"""
-
-
-def test_a_worker_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
-    script = tmp_path / "worker.py"
-    script.write_text(WORKER)
-    with subprocess.Popen(
-        [sys.executable, script], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": os.getcwd()}
-    ) as parent:
-        assert parent.stdout is not None
-        worker = int(parent.stdout.readline())
-        parent.kill()
-    end = time.monotonic() + 10
-    while Path(f"/proc/{worker}").exists() and "Z" not in Path(f"/proc/{worker}/stat").read_text().split()[2]:
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
-def killed_for_one_seed(text: str, folder: Path, memory: int) -> tuple[Path | None, str]:
-    """A trial: that of seed 1 is killed, as a machine without memory does."""
-    if "- 1" in text:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return folder, ""
-
-
-def test_a_killed_trial_is_a_sentence_and_the_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "_alone", killed_for_one_seed)
-    from types import SimpleNamespace
-
-    spec = SimpleNamespace(folder=tmp_path, cluster=None)
-    outcomes = list(sweep._run_all(spec, [make_config(seeds=[seed]) for seed in (0, 1, 2)], Quiet()))  # type: ignore[arg-type]
-    assert [folder for _, folder, _ in outcomes] == [tmp_path, None, tmp_path]
-    assert outcomes[1][2].startswith("its process was killed")

@@ -50,7 +50,7 @@ def test_methods_run_one_by_one_into_one_table_and_a_failure_stops_no_other(tmp_
     assert few[1].startswith(f"{scores['delta_corr_mean']:+.4f} (")
     assert float(few[6]) == pytest.approx(scores["mmc_mean"], abs=1e-4)
     assert float(few[8]) >= 0 < float(few[9].rstrip(" |"))
-    assert "Failed: many: nlab: " in text.splitlines()[-1].removeprefix("- ")
+    assert "Failed: many: generators.many: select.top_k: 999 of only" in text.splitlines()[-1]
     assert sum("Not told from doing nothing" in line for line in text.splitlines()) == 1
 
 

@@ -22,7 +22,8 @@ from numerai_lab.runs.reading import read_run
 from numerai_lab.storage.stamped_json import read_stamped, with_stamp
 from numerai_lab.studies.objective import SweepObjective, objective_of
 from numerai_lab.studies.proposals import axis
-from numerai_lab.studies.sweep import Sweep, SweepSpec, SweepTrial, _alone, grid, search, summary, write_leaderboard
+from numerai_lab.studies.repeated_runs import run_alone
+from numerai_lab.studies.sweep import Sweep, SweepSpec, SweepTrial, grid, search, summary, write_leaderboard
 from tests.conftest import Quiet, make_config, reseal
 from tests.report.browser import Page
 
@@ -70,7 +71,7 @@ def test_side_by_side_gives_the_same_values(spec: SweepSpec, tmp_path: Path) -> 
 
 
 def test_trials_side_by_side_share_the_memory(spec: SweepSpec) -> None:
-    found, error = _alone(spec.config({"model.alpha": 1}).to_yaml(), spec.folder, 1000)
+    found, error = run_alone(spec.config({"model.alpha": 1}).to_yaml(), spec.folder, 1000)
     assert found is None
     assert "does not fit" in error
     assert "1.0 kB free" in error
