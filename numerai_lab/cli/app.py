@@ -114,7 +114,7 @@ def nlab(
 
 COMPUTING = {
     *("run", "resume", "sweep", "audit", "methods", "controls", "power", "score", "export", "transform", "inspect", "unseal"),
-    *("predict", "live", "deploy", "doctor"),
+    *("predict", "live", "deploy", "doctor", "check-plugin", "data synth"),
 }
 """Commands that look for idle cores before they load a library that computes."""
 
@@ -123,7 +123,7 @@ def main() -> None:
     """Entry point: exit code 0, 1 (failure), 2 (bad input), or that of the error."""
     _bear_odd_streams()
     _log_to_stderr()
-    if COMPUTING.intersection(sys.argv[1:2]):
+    if COMPUTING.intersection((*sys.argv[1:2], " ".join(sys.argv[1:3]))):
         set_threads(os.environ)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: no half-written file stays
     sys.unraisablehook = _interrupt_again

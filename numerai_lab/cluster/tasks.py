@@ -11,7 +11,7 @@ from typing import Any
 
 from numerai_lab.cluster.packing import packed
 from numerai_lab.core.errors import NlabError
-from numerai_lab.core.processors import THREADS, usable_cores
+from numerai_lab.core.processors import PASSIVE, THREADS, usable_cores
 from numerai_lab.fitting.child_process import ChildLost, ChildProcess, await_all
 from numerai_lab.storage.folders import cache_dir, key_of
 from numerai_lab.storage.stage_cache import STAGES
@@ -85,9 +85,12 @@ def stop_signal(name: str) -> Iterator[threading.Event]:
 
 
 def child_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment of a child of a worker: that of the worker, with the number of threads that a child may use."""
+    """The environment of a child of a worker: that of the worker, with the number of threads that a child may use.
+
+    How threads wait stays as it is set on the worker's machine.
+    """
     threads = environ.get(VARIABLE) or str(usable_cores())
-    return {**environ, **dict.fromkeys(THREADS, threads), "OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
+    return {**PASSIVE, **environ, **dict.fromkeys(THREADS, threads)}
 
 
 def _answer(child: ChildProcess, job: Mapping[str, Any]) -> dict[str, Any]:

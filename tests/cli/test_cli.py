@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from numerai_lab.core.processors import usable_cores
 from tests.forks import nlab
 
 HEAVY = ("torch", "umap", "xgboost", "lightgbm", "sklearn", "pandas", "polars", "matplotlib", "scipy", "dask", "distributed")
@@ -50,9 +51,10 @@ def test_importing_loads_no_heavy_library(module: str) -> None:
 
 
 def test_run_prints_what_it_shows_on_stdout_and_progress_on_stderr(config: Path, tmp_path: Path) -> None:
-    result = nlab("run", config, "--runs-dir", tmp_path / "runs")
+    result = nlab("run", config, "--runs-dir", tmp_path / "runs", OMP_NUM_THREADS="3")
     assert result.returncode == 0, result.stderr
     (folder,) = (tmp_path / "runs").iterdir()
+    assert json.loads((folder / "manifest.json").read_text())["machine"]["threads"] == 3
     assert result.stdout.startswith("SYNTHETIC data. ")
     assert re.search(r"\ncut( †)?: raw features, plus copies of rows", result.stdout)
     assert re.search(r"\nraw\+pca( †)?: raw features and \d+ principal components", result.stdout)
@@ -114,8 +116,9 @@ def test_an_output_that_cant_be_written_is_refused_before_hours_are_spent(config
 
 def test_dry_run_shows_config_splits_and_costs_and_creates_nothing(config: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    result = nlab("run", config, "--dry-run", cwd=tmp_path, NLAB_CACHE=str(cache))
+    result = nlab("run", config, "--dry-run", cwd=tmp_path, NLAB_CACHE=str(cache), OMP_NUM_THREADS="3")
     assert result.returncode == 0, result.stderr
+    assert f"threads  3, of {usable_cores()} core" in result.stdout
     assert "min_child_weight" not in result.stdout
     assert "alpha: 1.0" in result.stdout
     assert "train        4,800 rows, eras 1-60 (60 eras)" in result.stdout

@@ -1,11 +1,15 @@
 """Threads: as many as may be used and are idle, told to libraries before they load, and asleep while they wait."""
 
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
 import pytest
 
+from numerai_lab.cluster.tasks import VARIABLE, child_environment
 from numerai_lab.core.processors import PASSIVE, THREADS, idle_cores, set_threads, threads_now, usable_cores
 
 
@@ -60,3 +64,38 @@ def test_the_environment_says_how_many_threads_there_are(monkeypatch: pytest.Mon
     assert threads_now() == 6
     monkeypatch.delenv("OMP_NUM_THREADS")
     assert threads_now() == usable_cores()
+
+
+def test_children_of_a_worker_wait_as_its_user_set_it() -> None:
+    theirs = {"OMP_WAIT_POLICY": "ACTIVE", "OMP_NUM_THREADS": "1", VARIABLE: "3"}
+    assert child_environment(theirs) == {**PASSIVE, **theirs, **dict.fromkeys(THREADS, "3")}
+
+
+BEGUN = """
+import json, os, sys
+from numerai_lab.cli import app
+
+def begun():
+    computing = {"numpy", "polars", "pyarrow", "torch", "xgboost", "lightgbm", "numba"}.intersection(sys.modules)
+    print(json.dumps([{name: os.environ.pop(name, None) for name in json.loads(sys.argv[-1])}, sorted(computing)]))
+
+app._run_app = begun
+for words in json.loads(sys.argv[1]):
+    sys.argv[1:-1] = words
+    app.main()
+"""
+
+
+def test_commands_that_compute_set_the_variables_before_a_library_loads() -> None:
+    names = [*THREADS, *PASSIVE]
+    computing, others = (
+        (["run", "a.yaml"], ["data", "synth"], ["check-plugin", "mine.py"]),
+        (["data", "path"], ["list", "models"]),
+    )
+    environ = {name: value for name, value in os.environ.items() if name not in names}
+    command = [sys.executable, "-c", BEGUN, json.dumps([*computing, *others]), json.dumps(names)]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+    commands = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [loaded for _, loaded in commands] == [[]] * 5
+    assert [sorted(name for name, value in set_.items() if value) for set_, _ in commands] == [sorted(names)] * 3 + [[]] * 2
+    assert {name: commands[0][0][name] for name in PASSIVE} == PASSIVE
