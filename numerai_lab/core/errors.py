@@ -2,6 +2,7 @@
 
 import difflib
 import errno
+import os
 import re
 from collections.abc import Iterable
 
@@ -37,8 +38,14 @@ ADVICE = {
     errno.ENFILE: "the whole machine has too many open files: end other programs",
 }
 """What to do about an error of the system, by its number."""
-FULL_DISK = re.compile(r"^\d+ requested and \d+ written$|No space left on device|Disk quota exceeded|File too large")
-"""What numpy and polars say of a full disk, without its errno."""
+WORDS = {os.strerror(number): advice for number, advice in ADVICE.items()}
+"""The same by the system's words, which are all that libraries of Rust and C++ pass on."""
+PASSING_ON = ("polars", "pyarrow", "xgboost", "lightgbm")
+WRITTEN_IN_PART = re.compile(r"^\d+ requested and \d+ written$|FileStream\.Write incomplete")
+"""What numpy and XGBoost say of a full disk, or of a file that may not grow, without any word of the system."""
+NO_MEMORY = re.compile(r"std::bad_alloc|bad_malloc: Failed to allocate \d+ bytes")
+GPU_MEMORY = "the GPU's memory ran out; take a smaller batch_size, or device: cpu"
+LIMIT_OF_FILES = "or, where there is room, raise the limit on the size of files (`ulimit -f` tells it)"
 
 
 def as_failure(error: BaseException) -> BaseException:
@@ -46,17 +53,30 @@ def as_failure(error: BaseException) -> BaseException:
     if isinstance(error, ModuleNotFoundError) and error.name in INSTALL:
         return NlabFailure(f"this needs {how_to_install([error.name])}")
     if type(error).__name__ == "OutOfMemoryError":  # torch's
-        return NlabFailure("the GPU's memory ran out; take a smaller batch_size, or device: cpu")
+        return NlabFailure(GPU_MEMORY)
     if isinstance(error, MemoryError):
-        return NlabFailure(
-            f"memory ran out ({error or 'no more'}); --dry-run tells how much a config wants and what would need less"
-        )
+        return _no_memory(str(error) or "no more")
     if isinstance(error, OSError) and error.errno in ADVICE:
         place = f"{error.filename}: " if error.filename else ""
         return NlabFailure(f"{place}{error.strerror}; {ADVICE[error.errno]}")
-    if FULL_DISK.search(str(error)) and (isinstance(error, OSError) or type(error).__module__.startswith("polars")):
-        return NlabFailure(f"the disk is full ({str(error).splitlines()[0][:200]}); {MAKE_ROOM}")
+    library = type(error).__module__.split(".")[0]
+    if library in PASSING_ON or (isinstance(error, OSError) and error.errno is None):
+        return _of_library(str(error)) or error
     return error
+
+
+def _of_library(text: str) -> NlabFailure | None:
+    """The failure of the system that a library passes on in words; None where its text is of none."""
+    if scarce := NO_MEMORY.search(text):
+        return NlabFailure(GPU_MEMORY) if "cuda" in text.lower() else _no_memory(scarce[0])
+    if part := WRITTEN_IN_PART.search(text):
+        return NlabFailure(f"the disk is full ({part[0]}); {MAKE_ROOM}; {LIMIT_OF_FILES}")
+    line = next(iter(text.splitlines()), "")[:200]
+    return next((NlabFailure(f"{line}; {advice}") for words, advice in WORDS.items() if words in line), None)
+
+
+def _no_memory(why: str) -> NlabFailure:
+    return NlabFailure(f"memory ran out ({why}); --dry-run tells how much a config wants and what would need less")
 
 
 def nearest(name: object, known: Iterable[str]) -> str:

@@ -10,8 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-import polars as pl
 import pytest
+from polars.exceptions import ComputeError
+from xgboost.core import XGBoostError
 
 from numerai_lab.core.errors import NlabError, NlabFailure, as_failure
 from numerai_lab.experiment import RunOptions, run
@@ -29,19 +30,46 @@ from tests.conftest import Quiet, make_config
 FEW_ERAS = {"train": "1-60", "val1": "69-71", "val2": "80-82"}
 
 
+XGBOOST = "[02:55:25] /xgboost/dmlc-core/src/io/local_filesys.cc:37: Check failed: std::fwrite(ptr, 1, size, fp_) == size: "
+
+
 @pytest.mark.parametrize(
-    "error",
+    ("error", "message"),
     [
-        OSError("4096 requested and 0 written"),
-        OSError(errno.ENOSPC, "No space left on device", "file"),
-        pl.exceptions.ComputeError("No space left on device (os error 28)"),
+        (OSError("4096 requested and 0 written"), "the disk is full (4096 requested and 0 written); make room"),
+        (OSError(errno.ENOSPC, "No space left on device", "file"), "file: No space left on device; make room"),
+        (ComputeError("No space left on device (os error 28)"), "No space left on device (os error 28); make room"),
+        (ComputeError("Disk quota exceeded (os error 122)"), "Disk quota exceeded (os error 122); your quota there is used up"),
+        (ComputeError("File too large (os error 27)"), "File too large (os error 27); no file may grow so large there"),
+        (
+            ComputeError("Read-only file system (os error 30)"),
+            "Read-only file system (os error 30); nothing can be written there",
+        ),
+        (
+            PermissionError("Permission denied (os error 13): /a/b"),
+            "Permission denied (os error 13): /a/b; this user may not read",
+        ),
+        (OSError("Too many open files (os error 24): /a/b"), "Too many open files (os error 24): /a/b; a run needs some 50"),
+        (XGBoostError(f"{XGBOOST}FileStream.Write incomplete"), "the disk is full (FileStream.Write incomplete); make room"),
+        (XGBoostError('LocalFileSystem::Open "/a/b": Permission denied'), "Permission denied; this user may not read or write"),
+        (XGBoostError("std::bad_alloc"), "memory ran out (std::bad_alloc); --dry-run tells how much"),
+        (XGBoostError("bad_malloc: Failed to allocate 800 bytes."), "memory ran out (bad_malloc: Failed to allocate 800 bytes);"),
+        (XGBoostError("std::bad_alloc: cudaErrorMemoryAllocation: out of memory"), "the GPU's memory ran out; take"),
+        (MemoryError(), "memory ran out (no more); --dry-run"),
     ],
 )
-def test_a_full_disk_is_a_sentence_whichever_library_meets_it(error: Exception) -> None:
-    assert isinstance(as_failure(error), NlabFailure)
-    assert "make room" in str(as_failure(error))
-    other = pl.exceptions.ComputeError("lengths don't match")
-    assert as_failure(other) is other
+def test_an_error_of_the_system_is_a_sentence_whichever_library_meets_it(error: Exception, message: str) -> None:
+    failure = as_failure(error)
+    assert isinstance(failure, NlabFailure)
+    assert message in str(failure)
+    assert ("make room" in str(failure)) == ("make room" in message or "quota" in message)
+
+
+@pytest.mark.parametrize(
+    "error", [ComputeError("lengths don't match"), XGBoostError("Check failed"), ValueError("Permission denied"), OSError()]
+)
+def test_any_other_error_stays_as_it_is(error: Exception) -> None:
+    assert as_failure(error) is error
 
 
 @pytest.mark.parametrize(
