@@ -33,6 +33,7 @@ def list_(
 def info(table_format: FormatOption = "table") -> None:
     """Print number, size and computing time of entries by family."""
     from numerai_lab.storage.cleanup import items, orphans
+    from numerai_lab.storage.file_lock import NoLocks
     from numerai_lab.storage.folders import cache_dir
 
     rows: dict[str, dict[str, Any]] = {}
@@ -43,8 +44,12 @@ def info(table_format: FormatOption = "table") -> None:
         row["seconds"] += item.seconds or 0.0
     total = {key: sum(row[key] for row in rows.values()) for key in ("entries", "n_bytes", "seconds")}
     _print([*(rows[family] for family in sorted(rows)), {"family": "all", **total}], table_format)
-    left = len(orphans(cache_dir()))
-    say(f"{cache_dir()}; left by dead processes: {left}{' (`nlab cache prune` removes them)' * bool(left)}")
+    try:
+        left = len(orphans(cache_dir()))
+        rest = f"left by dead processes: {left}{' (`nlab cache prune` removes them)' * bool(left)}"
+    except NoLocks:
+        rest = "what dead processes left is not known, as its file system knows no locks"
+    say(f"{cache_dir()}; {rest}")
 
 
 @cache_app.command()

@@ -27,7 +27,7 @@ from numerai_lab.runs.layout import CONFIG, ERROR_TEXT, FAILED, LOG, MANIFEST, M
 from numerai_lab.runs.reading import FILES, SIGNED
 from numerai_lab.storage.checksums import checksums
 from numerai_lab.storage.code_version import installed_version
-from numerai_lab.storage.file_lock import Lock
+from numerai_lab.storage.file_lock import Lock, NoLocks
 from numerai_lab.storage.folders import LOCK, new_folder
 from numerai_lab.storage.machine import peak_memory, total_memory, used_gpu
 from numerai_lab.storage.plain_files import odd_entry, read_plain
@@ -248,10 +248,13 @@ def _begun(runs_dir: Path, name: str) -> Lock:
         runs_dir.mkdir(parents=True, exist_ok=True)
         _remove_empty(runs_dir)
         while True:
-            work = new_folder(runs_dir, f"{UNFINISHED}{stamp}_{name}-")
-            lock = Lock(work / LOCK)
-            if lock.take():  # else another process, beginning too, took our empty folder for a dead run's
-                break
+            lock = Lock(new_folder(runs_dir, f"{UNFINISHED}{stamp}_{name}-") / LOCK)
+            try:
+                if lock.take():  # else another process, beginning too, took our empty folder for a dead run's
+                    break
+            except NoLocks:
+                shutil.rmtree(lock.path.parent, ignore_errors=True)
+                raise
     except OSError as error:
         raise NlabError(f"{runs_dir}: can't hold run folders ({error.strerror}); choose another with --runs-dir") from error
     return lock

@@ -14,7 +14,7 @@ from typing import Any
 from numerai_lab.core.errors import NlabError, NlabFailure
 from numerai_lab.storage.checksums import KnownChecksums
 from numerai_lab.storage.era_store import STORES, Store
-from numerai_lab.storage.file_lock import Lock
+from numerai_lab.storage.file_lock import Lock, NoLocks
 from numerai_lab.storage.folders import LOCK, lock_of
 from numerai_lab.storage.stage_cache import META, STAGES, Entry
 from numerai_lab.storage.stamped_json import top_values
@@ -56,9 +56,13 @@ class Item:
 
     @property
     def _locked(self) -> bool:
-        with Lock(self.lock, make_folder=False, make_file=False) as lock, suppress(NlabFailure):
-            return not lock.take() and self.lock.exists()
-        return True  # somebody put a link in the place of its lock
+        try:
+            with Lock(self.lock, make_folder=False, make_file=False) as lock:
+                return not lock.take() and self.lock.exists()
+        except NoLocks:
+            return False
+        except NlabFailure:  # somebody put a link in the place of its lock
+            return True
 
     def damage(self) -> str:
         """A sentence about what is damaged in it, by its own checksums; empty when it is whole."""
@@ -102,7 +106,7 @@ def n_items(cache: Path) -> int:
 
 
 def orphans(cache: Path) -> list[Path]:
-    """Folders that dead processes left and no run can use: scratch, and half-built data."""
+    """Folders that dead processes left and no run can use: scratch, and half-built data. Raises NoLocks."""
     candidates = [*(cache / SCRATCH).glob("run-*"), *(path for family in DATA for path in (cache / family).glob(".*-*"))]
     folders = []
     for path in sorted(path for path in candidates if path.is_dir() and not path.is_symlink()):  # names of locks may look alike
@@ -114,7 +118,8 @@ def orphans(cache: Path) -> list[Path]:
 def prune(cache: Path, keep: int, *, data: bool) -> tuple[list[tuple[str, int]], int]:
     """Removes orphans, and stages (`data`: and data) least recently used until they take at most `keep` bytes together.
 
-    What a living process makes or reads stays. Gives what was removed, with its bytes, and the bytes that are left.
+    What a living process makes or reads stays. Gives what was removed, with its bytes, and the bytes that are left. Raises
+    NoLocks where nothing tells what is in use.
     """
     removed = []
     for path in orphans(cache):
@@ -144,17 +149,17 @@ def damaged_items(cache: Path) -> Iterator[tuple[Item, str]]:
             try:
                 if not lock.take("read") and item.lock.exists():
                     continue  # it is being removed or made anew
+            except (NoLocks, OSError):  # OSError: of a cache that may only be read
+                pass
             except NlabFailure as error:  # a link in the place of its lock
                 damage = str(error)
-            except OSError:  # of a cache that may only be read
-                pass
             damage = damage or item.damage()
             if not damage or item.path.is_dir():
                 yield item, damage
 
 
 def remove(item: Item) -> bool:
-    """Removes an item unless it is in use, or no lock of it can be taken; True when it is gone."""
+    """Removes an item unless it is in use, or no lock of it can be taken; True when it is gone. Raises NoLocks."""
     with _owned(item) as owned:
         if owned:
             # The name goes first, so that a kill in the middle leaves no half entry under it.
@@ -242,8 +247,12 @@ def _lockless(folder: Path) -> bool:
 @contextmanager
 def _owned(item: Item) -> Iterator[bool]:
     lock, owned = Lock(item.lock), False
-    with suppress(NlabFailure):  # a link in the place of the lock
+    try:
         owned = lock.take() and not item.listed
+    except NoLocks:
+        raise
+    except NlabFailure:  # a link in the place of the lock
+        pass
     try:
         yield owned
     finally:

@@ -13,6 +13,10 @@ TRIES = 100
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
+class NoLocks(NlabFailure):
+    """The file system knows no locks: nothing of nlab makes or uses anything there, as every run refuses to."""
+
+
 class Lock:
     """An advisory lock on a file: several readers, or one owner. The system frees it when the process ends, however it ends."""
 
@@ -24,7 +28,7 @@ class Lock:
     def take(self, how: Literal["read", "own"] = "own", *, wait: bool = False) -> bool:
         """Takes the lock, or changes what it was taken for; False where another process is in the way and `wait` is not set.
 
-        Raises NlabFailure where no file can be there, such as behind a link, and on file systems without locks.
+        Raises NlabFailure where no file can be there, such as behind a link, and NoLocks on file systems without locks.
         """
         flag = (fcntl.LOCK_SH if how == "read" else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
         while True:
@@ -42,7 +46,7 @@ class Lock:
             except OSError as error:
                 self.free()
                 if error.errno in NO_LOCKS:
-                    raise NlabFailure(
+                    raise NoLocks(
                         f"{self.path}: this file system knows no locks ({error.strerror}); put the cache and the run folders on "
                         "another one, with NLAB_CACHE and --runs-dir"
                     ) from error

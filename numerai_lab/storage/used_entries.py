@@ -4,7 +4,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from numerai_lab.storage.file_lock import Lock
+from numerai_lab.storage.file_lock import Lock, NoLocks
 from numerai_lab.storage.folders import LOCK
 
 SCRATCH = "scratch"
@@ -27,7 +27,8 @@ def used_entries(cache: Path) -> set[Path]:
     """The entries that living runs list. While an entry's lock is owned, no run adds it."""
     used: set[Path] = set()
     for path in (cache / SCRATCH).glob(f"run-*/{NAME}"):
-        with suppress(OSError), Lock(path.parent / LOCK, make_folder=False, make_file=False) as lock:  # it may end just now
+        # The run may end just now. Where there are no locks, none lives.
+        with suppress(OSError, NoLocks), Lock(path.parent / LOCK, make_folder=False, make_file=False) as lock:
             if not lock.take():
                 used |= {cache / line for line in path.read_text(encoding="utf-8").splitlines()}
     return used

@@ -20,10 +20,11 @@ from numerai_lab.report.listing import listing, newest
 from numerai_lab.runs.layout import ERROR_TEXT, UNFINISHED
 from numerai_lab.runs.ledger import _user as who
 from numerai_lab.storage import file_lock
-from numerai_lab.storage.cleanup import items, prune
+from numerai_lab.storage.cleanup import damaged_items, items, prune, remove
 from numerai_lab.storage.file_lock import Lock
 from numerai_lab.storage.folders import cache_dir, user_path
 from numerai_lab.storage.stage_cache import STAGES
+from numerai_lab.storage.used_entries import used_entries
 from tests import forks
 from tests.conftest import Quiet, make_config
 
@@ -98,6 +99,35 @@ def test_a_file_system_without_locks_is_a_sentence(number: int, tmp_path: Path, 
     monkeypatch.setattr(file_lock.fcntl, "flock", without)
     with pytest.raises(NlabFailure, match="this file system knows no locks .* NLAB_CACHE"):
         Lock(tmp_path / "lock").take()
+
+
+def test_a_cache_without_locks_is_read_and_checked_and_not_pruned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = make_config(splits=FEW_ERAS, generators={"few": {"kind": "group_stats"}})
+    done = run(config, tmp_path, Quiet())
+    cache, broken = cache_dir(), next((cache_dir() / STAGES).glob("*/[!.]*/"))
+    (cache / "scratch" / "run-x").mkdir(parents=True, exist_ok=True)
+    (cache / "scratch" / "run-x" / ".lock").touch()
+    (cache / "scratch" / "run-x" / "used.txt").write_text(f"{broken.relative_to(cache)}\n")
+
+    def without(file: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(file_lock.fcntl, "flock", without)
+    assert used_entries(cache) == set()
+    assert [item for item in items(cache) if item.in_use] == []
+    checks = list(damaged_items(cache))
+    assert len(checks) >= 2
+    assert [damage for _, damage in checks if damage] == []
+    file = next(path for path in broken.iterdir() if path.suffix != ".json")
+    file.write_bytes(b"other")
+    damaged = [item for item, damage in damaged_items(cache) if damage]
+    assert [item.path for item in damaged] == [broken]
+    for change in (lambda: remove(damaged[0]), lambda: prune(cache, 0, data=False), lambda: run(config, tmp_path, Quiet())):
+        with pytest.raises(NlabFailure, match="this file system knows no locks .* NLAB_CACHE"):
+            change()
+    assert broken.is_dir()
+    assert not list(tmp_path.glob(f"{UNFINISHED}*"))
+    assert [row["run"] for row in listing(tmp_path)] == [done.path.name]
 
 
 def test_a_link_in_the_cache_is_somebodys_own_folder_and_is_not_pruned(tmp_path: Path) -> None:
