@@ -57,9 +57,9 @@ class Earlier:
             return None
         for folder in sorted(self.folder.glob("[!.]*")):
             with _readable(Store(folder)) as meta:
-                if meta.get("reading") != self.reading or meta.get("top") != top:
+                if not meta or meta["reading"] != self.reading or meta["top"] != top:
                     continue
-                for facts in meta.get("files", []):
+                for facts in meta["files"]:
                     same = facts == {**file_rows.facts(), "n_missing": facts["n_missing"]}
                     if same and _copy(Store(folder), file_rows.eras, rows, features):
                         return int(facts["n_missing"])
@@ -85,7 +85,7 @@ def _readable(store: Store) -> Iterator[dict[str, Any]]:
     """The meta of a store, locked against removal; empty where it can't be read."""
     with in_use(store.folder):
         try:
-            meta = store.meta
+            meta = store.checked_meta()
         except (OSError, ValueError, NlabError):
             meta = {}
         yield meta
@@ -106,6 +106,6 @@ def _copy(store: Store, eras: tuple[int, ...], rows: Rows, features: Array) -> b
             features[here] = block
             release_pages(old)
             release_pages(features)
-    except (OSError, ValueError, KeyError):  # a truncated store: read the file instead
+    except (OSError, ValueError, KeyError, IndexError, TypeError):  # a truncated store: read the file instead
         return False
     return True

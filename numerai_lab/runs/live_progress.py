@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from numerai_lab.core.errors import NlabError
 from numerai_lab.runs.layout import PROGRESS
-from numerai_lab.runs.manifest import Count, Number, Text
 from numerai_lab.storage.file_lock import Lock
 from numerai_lab.storage.folders import LOCK
+from numerai_lab.storage.foreign_json import Count, Number, Text
 from numerai_lab.storage.plain_files import odd, read_plain
 from numerai_lab.storage.whole_files import write_whole
 

@@ -2,27 +2,26 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-WHOLE = 2**63 - 1
-Count = Annotated[int, Field(ge=0, le=WHOLE)]
-Whole = Annotated[int, Field(ge=-WHOLE, le=WHOLE)]
-Number = Annotated[float, Field(ge=-1e300, le=1e300)]
-Text = Annotated[str, Field(max_length=10_000)]
+from numerai_lab.runs.layout import MANIFEST
+from numerai_lab.storage.foreign_json import STRICT, Count, Number, Seconds, Sums, Text, Whole
+from numerai_lab.storage.foreign_json import checked as checked_by
+
 Eras = Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(max_length=100_000)]
 Named = Annotated[dict[Text, Text], Field(max_length=100_000)]
 
 
 class _Part(BaseModel):
-    """A part of the manifest. Further keys are those of other versions."""
+    """A mapping in manifest.json."""
 
-    model_config = ConfigDict(strict=True, extra="ignore")
+    model_config = STRICT
 
 
 class Cost(_Part):
     """What a phase or a stage took. Keys may be absent, as in older runs."""
 
-    seconds: Annotated[Number, Field(ge=0)] = 0.0
+    seconds: Seconds = 0.0
     peak_bytes: Count = 0
 
 
@@ -30,7 +29,7 @@ class Hit(_Part):
     """A stage from the cache."""
 
     stage: Text
-    seconds_saved: Annotated[Number, Field(ge=0)]
+    seconds_saved: Seconds
 
 
 class Machine(_Part):
@@ -132,7 +131,7 @@ class Manifest(_Part):
     name: Text = ""
     asked_config: Annotated[str, Field(max_length=10_000_000)] | None = None
     costs: Annotated[dict[Text, Cost], Field(max_length=1_000_000)] = {}
-    files: Annotated[dict[Text, Annotated[int, Field(ge=0, lt=2**32)]], Field(max_length=1_000_000)] = {}
+    files: Sums = {}
     cv: Folds | None = None
     retrain: Steps | None = None
     holdout: Text | None = None
@@ -147,10 +146,4 @@ class Manifest(_Part):
 
 def checked(facts: dict[str, Any]) -> dict[str, Any]:
     """The same facts. Raises ValueError, with the path of keys, where they are not those of a manifest."""
-    try:
-        Manifest.model_validate(facts)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"][:3]))[:100]
-        raise ValueError(f"manifest.json: {where}: {first['msg'][0].lower()}{first['msg'][1:120]}") from None
-    return facts
+    return checked_by(facts, Manifest, MANIFEST)

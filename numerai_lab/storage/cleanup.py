@@ -13,9 +13,11 @@ from typing import Any
 
 from numerai_lab.core.errors import NlabError, NlabFailure
 from numerai_lab.storage.checksums import KnownChecksums
+from numerai_lab.storage.entry_meta import ListedStage
 from numerai_lab.storage.era_store import STORES, Store
 from numerai_lab.storage.file_lock import Lock, NoLocks
 from numerai_lab.storage.folders import LOCK, lock_of
+from numerai_lab.storage.foreign_json import checked
 from numerai_lab.storage.stage_cache import META, STAGES, Entry
 from numerai_lab.storage.stamped_json import top_values
 from numerai_lab.storage.used_entries import SCRATCH, is_used
@@ -208,15 +210,16 @@ def _stage(use: _Use) -> Item:
     if folder.name.startswith("."):
         return Item(folder, use.family, "unfinished", _size(folder), use.when, None, True)
     try:
-        label, seconds, n_bytes = top_values(folder / META, ("label", "seconds", "bytes"))
-        return Item(folder, use.family, str(label), int(n_bytes) + use.meta_bytes, use.when, float(seconds))
-    except (FileNotFoundError, ValueError, KeyError, TypeError, OverflowError):
+        names = ("label", "seconds", "bytes")
+        facts = checked(dict(zip(names, top_values(folder / META, names), strict=True)), ListedStage, META)
+        return Item(folder, use.family, facts["label"], facts["bytes"] + use.meta_bytes, use.when, float(facts["seconds"]))
+    except (OSError, ValueError, KeyError):
         return Item(folder, use.family, "damaged", _size(folder), use.when, 0.0)
 
 
 def _used(folder: Path) -> tuple[float, int]:
     try:
-        meta = os.stat(os.path.join(folder, META))
+        meta = os.lstat(os.path.join(folder, META))
     except FileNotFoundError:
         return folder.stat().st_mtime, 0
     return meta.st_mtime, meta.st_size

@@ -1,7 +1,7 @@
 """The on-disk store behind a Panel: rows, labels, scoring features and extras, a folder each."""
 
 import logging
-import shutil
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +14,11 @@ from numerai_lab.core.arrays import Array, Float32
 from numerai_lab.core.panel import Panel
 from numerai_lab.storage.array_files import mapped, new_array
 from numerai_lab.storage.checksums import KnownChecksums, changed, checksums
+from numerai_lab.storage.entry_meta import ExtrasMeta, FeaturesMeta, LabelsMeta, RowsMeta, StoreMeta
 from numerai_lab.storage.file_lock import Lock
 from numerai_lab.storage.folders import lock_of
+from numerai_lab.storage.foreign_json import checked
+from numerai_lab.storage.plain_files import clear
 from numerai_lab.storage.stamped_json import read_mapping, read_stamped, with_stamp
 
 log = logging.getLogger("nlab")
@@ -23,6 +26,8 @@ STORE_VERSION = 5
 META = "meta.json"
 ROWS, LABELS, SCORING_FEATURES, EXTRAS = STORES = ("stores", "labels", "scoring_features", "extras")
 """Folders of the cache that hold stores, a store a folder."""
+ROW_ARRAYS = ("features", "ids", "eras", "bounds", "absent", "era_sums")
+SCHEMAS: dict[str, type[StoreMeta]] = {ROWS: RowsMeta, LABELS: LabelsMeta, SCORING_FEATURES: FeaturesMeta, EXTRAS: ExtrasMeta}
 
 
 @dataclass(frozen=True)
@@ -46,15 +51,24 @@ class Store:
         """Bytes on disk."""
         return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
 
+    def checked_meta(self) -> dict[str, Any]:
+        """`meta`, with the types that this version writes. Raises ValueError or OSError."""
+        meta = checked(read_stamped(self.folder / META), StoreMeta, META)
+        if meta["version"] != STORE_VERSION:
+            raise ValueError(f"{META} is that of version {meta['version']}")
+        return checked(meta, SCHEMAS.get(self.folder.parent.name, StoreMeta), META)
+
     def damage(self, known: KnownChecksums | None = None) -> str:
         """A sentence about what is damaged in the folder, by its own checksums; empty when it is whole.
 
         known: checksums of files that are not read again; None reads every file.
         """
         try:
-            checksums = dict(read_stamped(self.folder / META)["checksums"])
-            return known.changed(self.folder, checksums) if known else changed(self.folder, checksums)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            meta = self.checked_meta()
+            sums = meta["checksums"]
+            damage = known.changed(self.folder, sums) if known else changed(self.folder, sums)
+            return damage or _misfit(self.folder, meta)
+        except (OSError, ValueError) as error:
             return f"{META} can't be read ({error!r})"
 
     def absent(self) -> NDArray[np.bool_]:
@@ -100,7 +114,7 @@ class Store:
 
 def remove_damaged(store: Store, known: KnownChecksums) -> None:
     """Removes a damaged store once no other process uses it, and logs it."""
-    if not store.folder.is_dir():
+    if not os.path.lexists(store.folder):
         return
     with Lock(lock_of(store.folder)) as lock:
         lock.take("read", wait=True)
@@ -113,11 +127,37 @@ def remove_damaged(store: Store, known: KnownChecksums) -> None:
             log.warning("waiting for another process that uses it")
             lock.take(wait=True)
         if _damage_there(store, known):  # another process may have removed it meanwhile
-            shutil.rmtree(store.folder)
+            clear(store.folder)
 
 
 def _damage_there(store: Store, known: KnownChecksums) -> str:
-    return store.damage(known) if store.folder.is_dir() else ""
+    if not store.folder.is_dir():
+        return "it is no folder" if os.path.lexists(store.folder) else ""
+    return store.damage(known)
+
+
+def _misfit(folder: Path, meta: Mapping[str, Any]) -> str:
+    """A sentence about an array that is missing, or does not fit the others and meta.json; empty where all fit."""
+    names = {ROWS: ROW_ARRAYS, LABELS: ("target",), SCORING_FEATURES: ("features",)}.get(folder.parent.name, ())
+    names = names or tuple(f"extra-{i}" for i in range(len(meta.get("extras", ()))))
+    arrays = {name: mapped(folder / f"{name}.npy") for name in names}
+    if not arrays:
+        return ""
+    n_rows, n_features, n_eras = len(arrays[names[0]]), len(meta.get("feature_names", ())), len(meta.get("data_types", ()))
+    of_eras = {"eras": ("i", (n_eras,)), "bounds": ("i", (n_eras, 2)), "era_sums": ("u", (n_eras, 2))}
+    wanted = {**of_eras, "absent": ("b", (n_eras, n_features)), "ids": ("S", (n_rows,)), "features": ("if", (n_rows, n_features))}
+    for name, array in arrays.items():
+        kinds, shape = wanted.get(name, ("f", (n_rows,)))
+        if array.dtype.kind not in kinds or array.shape != shape:
+            return f"{name}.npy holds {array.dtype} {array.shape}"
+    if "eras" not in arrays:
+        return ""
+    bounds = arrays["bounds"]
+    in_order = np.all(np.diff(arrays["eras"]) > 0) and np.all(np.diff(bounds.ravel()) >= 0)
+    if not n_eras or not in_order or bounds[0, 0] != 0 or bounds[-1, 1] != n_rows:
+        return "eras.npy and bounds.npy hold no eras in order"
+    counts = {len(meta["absent_features"]), len(meta["era_dates"]) if "era_dates" in meta else n_eras}
+    return "" if counts == {n_eras} else f"{META} describes another number of eras"
 
 
 def create_features(folder: Path, n_rows: int, n_columns: int, dtype: str) -> Array:

@@ -1,6 +1,7 @@
 """What may be read of files that somebody else may have left: no pipe, device or link, and nothing absurdly large."""
 
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
@@ -48,6 +49,14 @@ def read_plain(path: Path, most: int = MOST_TEXT, *, links: bool = False) -> byt
     if len(content) > most:
         raise ValueError(f"{path.name} has more than {human_bytes(most)}")
     return content
+
+
+def clear(place: Path) -> None:
+    """Removes the folder, file or link at a place; never what a link points to. Raises OSError."""
+    if place.is_symlink() or not place.is_dir():
+        place.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(place)
 
 
 def odd_entry(folder: Path) -> str:

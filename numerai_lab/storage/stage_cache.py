@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from numerai_lab.storage.checksums import KnownChecksums, changed, checksums
+from numerai_lab.storage.entry_meta import StageMeta
 from numerai_lab.storage.file_lock import Lock
 from numerai_lab.storage.folders import key_of, lock_of
+from numerai_lab.storage.foreign_json import checked
 from numerai_lab.storage.machine import peak_memory
-from numerai_lab.storage.plain_files import odd_entry
+from numerai_lab.storage.plain_files import clear, odd_entry
 from numerai_lab.storage.resumable import CHECKPOINT, JOURNAL, flush_to_disk
 from numerai_lab.storage.stamped_json import read_mapping, read_stamped, with_stamp
 from numerai_lab.storage.used_entries import UsedEntries, is_used
@@ -66,15 +68,15 @@ class Entry:
         known: checksums of files that are not read again; None reads every file.
         """
         try:
-            meta = read_stamped(self.folder / META)
-            files = dict(meta["files"])
+            meta = checked(read_stamped(self.folder / META), StageMeta, META)
+            files = meta["files"]
             if key_of(meta["family"], meta["facts"]) != self.folder.name:
                 return f"{META} is that of another entry"
             there = {path.name for path in self.folder.iterdir()} - {META}
             if there != set(files):
                 return f"{min(there ^ set(files))} is {'too much' if there - set(files) else 'missing'}"
             return known.changed(self.folder, files) if known else changed(self.folder, files)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             return f"{META} can't be read ({error!r})"
 
 
@@ -199,7 +201,7 @@ class Cache:
             time.sleep(PAUSE)
             return None
         if offered := self._offered(stage):
-            shutil.rmtree(entry.folder, ignore_errors=True)
+            clear(entry.folder)
             offered.rename(entry.folder)
             lock.take("read", wait=True)
             return entry if entry.folder.is_dir() else None
@@ -208,7 +210,7 @@ class Cache:
             start = time.perf_counter()
             make(work)
             _finish(work, stage, time.perf_counter() - start)
-            shutil.rmtree(entry.folder, ignore_errors=True)
+            clear(entry.folder)
             work.rename(entry.folder)
             flush_to_disk(entry.folder.parent)
         except Exception:
@@ -225,10 +227,8 @@ def work_folder(entry: Path) -> Path:
 
 def _entered(work: Path) -> Path:
     """The folder under construction, as a killed process may have left it; made anew where it holds a link or a pipe."""
-    if work.is_symlink() or not work.is_dir():
-        work.unlink(missing_ok=True)
-    elif odd_entry(work):
-        shutil.rmtree(work)
+    if not work.is_dir() or work.is_symlink() or odd_entry(work):
+        clear(work)
     work.mkdir(exist_ok=True)
     return work
 

@@ -9,6 +9,7 @@ from numerai_lab.storage.stamped_json import read_stamped, with_stamp
 from numerai_lab.storage.whole_files import write_whole
 
 NAME = "stage_seconds.json"
+LONGEST, LEAST_AMOUNT = 1e9, 1e-9
 MOST = 2000
 """Kinds of work that are remembered; those that came longest ago go first."""
 
@@ -24,9 +25,9 @@ class Speed:
 def read_speeds(cache: Path) -> dict[str, Speed]:
     """Kind of work → its last speed here; empty where nothing is known."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        return {
-            str(kind): Speed(float(seconds), float(amount)) for kind, (seconds, amount) in read_stamped(cache / NAME)["speeds"]
-        }
+        recorded = read_stamped(cache / NAME)["speeds"]
+        speeds = {str(kind): Speed(float(seconds), float(amount)) for kind, (seconds, amount) in recorded}
+        return {kind: speed for kind, speed in speeds.items() if 0 <= speed.seconds < LONGEST and speed.amount > LEAST_AMOUNT}
     return {}
 
 

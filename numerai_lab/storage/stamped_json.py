@@ -26,7 +26,11 @@ def read_stamped(path: Path) -> dict[str, Any]:
     Raises ValueError when they are not what was written, OSError when the file can't be read.
     """
     facts = read_mapping(path)
-    if facts.pop(STAMP, None) != _stamp(facts):
+    try:
+        whole = facts.pop(STAMP, None) == _stamp(facts)
+    except RecursionError as error:
+        raise ValueError(f"{path.name} is nested too deep") from error
+    if not whole:
         raise ValueError(f"{path.name} is not what was written")
     return facts
 
@@ -63,7 +67,10 @@ def top_values(path: Path, keys: Sequence[str]) -> list[Any]:
         _, separator, after = content.partition(f'\n "{key}": '.encode())  # a line of its own, and less indented than inner ones
         if not separator:
             raise KeyError(key)
-        values.append(json.loads(after.partition(b"\n")[0].rstrip(b",")))
+        try:
+            values.append(json.loads(after.partition(b"\n")[0].rstrip(b",")))
+        except RecursionError as error:
+            raise ValueError(f"{path.name} is nested too deep") from error
     return values
 
 

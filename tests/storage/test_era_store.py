@@ -72,7 +72,7 @@ def test_a_damaged_store_that_several_load_at_once_is_removed_once_and_made_anew
         rmtree(folder)
 
     rmtree = shutil.rmtree
-    monkeypatch.setattr("numerai_lab.storage.era_store.shutil.rmtree", slowly)
+    monkeypatch.setattr("numerai_lab.storage.plain_files.shutil.rmtree", slowly)
 
     def loaded(late: bool) -> Loaded:
         if late:

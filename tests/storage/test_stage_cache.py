@@ -23,10 +23,12 @@ from numerai_lab.fitting.variants import RunContext, fit_generators, train_and_p
 from numerai_lab.generators.linear import PCA
 from numerai_lab.metrics.scoring import Predictions
 from numerai_lab.storage.checksums import checksum
+from numerai_lab.storage.cleanup import damaged_items, items, prune
 from numerai_lab.storage.era_content import PanelContent
 from numerai_lab.storage.resumable import CHECKPOINT, fit_context, journaled
 from numerai_lab.storage.scratch import Scratch
 from numerai_lab.storage.stage_cache import META, Cache, Entry, Stage
+from numerai_lab.storage.stamped_json import read_stamped, with_stamp
 from tests.conftest import Quiet, make_config, make_panel, quick
 
 SPLITS = Splits(tuple(range(1, 16)), (16, 17, 22, 23), tuple(range(18, 22)), tuple(range(24, 31)), 2, 2)
@@ -228,6 +230,62 @@ def test_a_damaged_entry_is_made_anew_with_a_line_and_never_used(
     assert again.damage() == ""
     assert (again.folder / "file").read_text() == "right"
     assert sorted(path.name for path in again.folder.iterdir()) == ["file", META]
+
+
+ODD: tuple[Any, ...] = (None, True, -1, 2**63, 10**400, 1e400, float("nan"), "", "x", "1", "\ud800", [], [1], {}, {"a": "x"})
+
+
+@pytest.mark.parametrize("key", ["seconds", "bytes", "label", "family", "facts", "files", "peak_bytes"])
+def test_an_entry_whose_meta_holds_wrong_types_is_damaged_though_its_stamp_fits(key: str, tmp_path: Path) -> None:
+    with Cache(tmp_path / "stages") as cache:
+        entry = cache.obtain(STAGE, writes("right"))
+    meta = read_stamped(entry.folder / META)
+    fitting = {"label": {"", "x", "1"}}.get(key, set())
+    absent = [] if key == "peak_bytes" else [...]
+    for value in [*absent, *(value for value in ODD if not isinstance(value, str) or value not in fitting)]:
+        odd = {name: known for name, known in {**meta, key: value}.items() if known is not ...}
+        (entry.folder / META).write_text(with_stamp(odd))
+        assert entry.damage(), value
+        ((item, damage),) = damaged_items(tmp_path)
+        assert damage, value
+        shown = ("seconds", "bytes", "label")
+        assert key not in shown or value == 2**63 or (item.what, item.seconds) == ("damaged", 0.0), value
+        with Cache(tmp_path / "stages") as cache:
+            assert cache.obtain(STAGE, writes("right")).damage() == ""
+            assert (cache.hits, cache.n_bytes) == ([], 5)
+    (entry.folder / META).write_text(with_stamp({**meta, key: "\ud800"}))
+    assert prune(tmp_path, 0, data=False)[1] == 0
+
+
+@pytest.mark.parametrize("depth", [900, 1000, 100_000])
+@pytest.mark.parametrize("key", ["facts", "label", "files"])
+def test_an_entry_whose_meta_is_nested_deep_is_damaged(key: str, depth: int, tmp_path: Path) -> None:
+    with Cache(tmp_path / "stages") as cache:
+        entry = cache.obtain(STAGE, writes("right"))
+    text = (entry.folder / META).read_text()
+    meta = json.loads(text)
+    nested = with_stamp({**meta, key: 7}).replace(f'"{key}": 7', f'"{key}": {"[" * depth}{"]" * depth}')
+    (entry.folder / META).write_text(nested)
+    assert entry.damage()
+    (item,) = items(tmp_path)
+    assert (item.what == "damaged") is (key == "label")
+
+
+@pytest.mark.parametrize("what", ["link", "link to nothing", "file"])
+def test_a_link_or_file_in_the_place_of_an_entry_gives_way_and_what_it_points_to_stays(what: str, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / META).write_text("precious")
+    place = tmp_path / "stages" / STAGE.family / STAGE.key
+    place.parent.mkdir(parents=True)
+    if what == "file":
+        place.touch()
+    else:
+        place.symlink_to(precious if what == "link" else tmp_path / "nothing")
+    with Cache(tmp_path / "stages") as cache:
+        assert (cache.obtain(STAGE, writes("right")).folder / "file").read_text() == "right"
+    assert not place.is_symlink()
+    assert [(path.name, path.read_text()) for path in precious.iterdir()] == [(META, "precious")]
 
 
 def test_an_entry_says_what_it_is_and_checks_itself(tmp_path: Path) -> None:
