@@ -10,12 +10,15 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from numerai_lab.core.errors import NlabError
+from numerai_lab.core.formatting import human_bytes
 from numerai_lab.core.progress import Progress, no_progress
 from numerai_lab.data.parquet_pages import decode_all
+from numerai_lab.storage.machine import free_disk
 from numerai_lab.storage.plain_files import read_plain
 from numerai_lab.storage.whole_files import opened, write_whole
 
@@ -28,6 +31,8 @@ TIMEOUT = (10.0, 60.0)  # seconds: to connect, between two reads
 CHUNK = 1 << 16
 LEAST_RATE, RATE_SECONDS = 1000, 60.0
 """Bytes a second that a server must send over so many seconds; a slower attempt ends and counts as one without progress."""
+SLOW_SECONDS = 1200.0
+"""Over so many seconds of tries and pauses a server must reach LEAST_RATE too, however often it closes the connection."""
 LENGTH = re.compile(r"[0-9]{1,18}")
 LONGEST_WAIT = 120.0
 RESUME, SLOW, RESTART, SPOILT, REFUSED = "resume", "slow", "afresh", "spoilt", "refused"  # consequences of a failure
@@ -100,14 +105,15 @@ def _asked(url: str) -> Remote:
 def _persist(attempt: Callable[[], Remote], url: str, path: Path | None, pause: Callable[[float], None]) -> Remote:
     """Repeats an attempt until it succeeds and returns its result.
 
-    Raises NlabError when the server refuses, after ATTEMPTS failures in a row without progress, and after
-    SPOILT_RETRIES more tries of a file that arrives spoilt.
+    Raises NlabError when the server refuses, after ATTEMPTS failures in a row without progress, after SPOILT_RETRIES
+    more tries of a file that arrives spoilt, and where SLOW_SECONDS bring less than LEAST_RATE.
     """
     part = Path(f"{path}.part") if path else None
     label = f"{urlsplit(url).hostname}: {urlsplit(url).path.rsplit('/', 1)[-1]}"  # queries and user names may be credentials
     known, done = _prefix(part)
     furthest = {known: done} if known else {}
-    n_idle = n_spoilt = 0
+    n_idle = n_spoilt = received = 0
+    began = monotonic()
     while True:
         try:
             return attempt()
@@ -119,8 +125,13 @@ def _persist(attempt: Callable[[], Remote], url: str, path: Path | None, pause: 
         known, done = _prefix(part)
         if known:
             # A second version is no progress over the first, or a file that keeps changing would never end.
-            n_idle = 0 if then != SLOW and done > furthest.get(known, done if furthest else 0) else n_idle
+            new = max(0, done - furthest.get(known, done if furthest else 0))
+            n_idle, received = 0 if then != SLOW and new else n_idle, received + new
             furthest[known] = max(done, furthest.get(known, 0))
+        if (seconds := monotonic() - began) >= SLOW_SECONDS:
+            if received < LEAST_RATE * seconds:
+                reason, then = f"it sent {received:,} bytes in {seconds / 60:.0f} minutes; {reason}", REFUSED
+            began, received = monotonic(), 0
         if then == REFUSED or n_idle >= ATTEMPTS or n_spoilt > SPOILT_RETRIES:
             by_hand = f"put the file at {path} by hand" if path else "try again later"
             raise NlabError(f"{label} can't be fetched ({reason}); {by_hand} or use --set data.source=synthetic")
@@ -140,6 +151,7 @@ def _attempt(url: str, path: Path, progress: Progress) -> Remote:
             return remote
         if response.status_code == 200:
             offset = 0
+            _refuse_larger_than_disk(path, remote.size)
             _begin(part, remote, response.headers.get("Date", ""))
         elif not known or known.size != remote.size or headers["If-Range"] not in (remote.etag, remote.modified):
             raise _Failure("the file changed meanwhile", RESTART)
@@ -188,6 +200,17 @@ def _described(response: "requests.Response", offset: int = 0) -> Remote:
     return Remote(response.headers.get("ETag"), int(size), response.headers.get("Last-Modified"))
 
 
+def _refuse_larger_than_disk(path: Path, size: int) -> None:
+    """Raises NlabError where a file of this size has no room beside `path`; what an earlier try left will be discarded."""
+    part = Path(f"{path}.part")
+    free = free_disk(path.parent) + (part.stat().st_size if part.is_file() else 0)
+    if size > free:
+        raise NlabError(
+            f"{path}: its server announces {human_bytes(size)}, and {human_bytes(free)} are free there; "
+            "make room (`nlab cache prune`), or name another place (NLAB_CACHE)"
+        )
+
+
 def _begin(part: Path, remote: Remote, date: str) -> None:
     """Begins an empty part, and a record of the strong validator that it can be resumed by, if there is one."""
     _discard(part)  # a validator must never stand beside bytes of another version
@@ -204,15 +227,15 @@ def _receive(response: "requests.Response", part: Path, offset: int, size: int, 
     with os.fdopen(opened(part, os.O_RDWR | os.O_CREAT | (0 if offset else os.O_TRUNC)), "r+b") as file:
         file.seek(offset)
         # Undecoded reads return the bytes before a broken connection; iter_content drops them. read1 waits for no full chunk.
-        began, received = time.monotonic(), 0
+        began, received = monotonic(), 0
         while done <= size and (chunk := response.raw.read1(CHUNK, decode_content=False)):
             file.write(chunk)
             done, received = done + len(chunk), received + len(chunk)
             progress(min(done, size), size)
-            if (seconds := time.monotonic() - began) >= RATE_SECONDS:
+            if (seconds := monotonic() - began) >= RATE_SECONDS:
                 if received < LEAST_RATE * seconds:
                     raise _Failure(f"it sent {received} bytes in {seconds:.0f} seconds", SLOW)
-                began, received = time.monotonic(), 0
+                began, received = monotonic(), 0
         file.flush()
         os.fsync(file.fileno())
     if done != size:

@@ -568,3 +568,40 @@ def test_pages_of_another_version_under_a_fitting_end_are_no_parquet_file(site: 
     assert len(site.content) == len(whole)
     assert "is no whole parquet file" in target.refusal(site.url)
     assert not target.path.exists()
+
+
+@pytest.mark.parametrize(("step", "patient"), [(1, False), (30_000, True)])
+def test_the_rate_counts_over_connections_and_pauses(
+    step: int, patient: bool, site: Site, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+
+    def pause(seconds: float) -> None:
+        clock[0] += max(seconds, 25.0)  # a connection itself takes no time here
+
+    monkeypatch.setattr(downloading, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(downloading, "SLOW_SECONDS", 100.0)
+    site.script = lambda handler, number: handler.well(step)
+    if patient:
+        download(site.url, target.path, pause=pause)
+        assert target.holds(OLD)
+        assert clock[0] > 100
+    else:
+        with pytest.raises(NlabError, match=r"can't be fetched \(it sent [0-9]+ bytes in 2 minutes; .*by hand or use"):
+            download(site.url, target.path, pause=pause)
+        assert len(site.asked) < 10
+
+
+def test_a_file_larger_than_the_disk_is_refused_before_it_begins(site: Site, target: Target) -> None:
+    site.script = lambda handler, number: handler.send(200, OLD, 9 * 10**17, ETag='"one"')
+    message = target.refusal(site.url)
+    assert "its server announces 900000.0 TB, and " in message
+    assert "are free there; make room" in message
+    assert (len(site.asked), target.names()) == (1, [".lock"])
+
+
+def test_json_that_is_nested_deep_is_no_whole_json_file(site: Site, target: Target) -> None:
+    site.content = b"[" * 100_000 + b"]" * 100_000
+    target.path = target.path.with_name("features.json")
+    assert "is no whole json file" in target.refusal(site.url)
+    assert not target.path.exists()

@@ -119,6 +119,13 @@ def test_feature_sets_that_are_listed_otherwise_leave_the_store_and_are_read_ane
     assert second.panel.feature_sets["both"].tolist() == [0, 1]
 
 
+def test_feature_sets_that_are_nested_deep_are_one_sentence(tmp_path: Path) -> None:
+    path = folder_of(tmp_path / "data")
+    (path / "features.json").write_text('{"feature_sets": ' + "[" * 100_000 + "]" * 100_000 + "}")
+    with pytest.raises(NlabError, match=r"not a features\.json of the tournament \(RecursionError"):
+        read(path)
+
+
 def test_features_for_scoring_alone_are_a_store_of_their_own(tmp_path: Path) -> None:
     path = folder_of(tmp_path / "data", {"small": ["feature_x"], "y": ["feature_y"], "both": ["feature_y", "feature_x"]})
     plain = read(path, feature_set="small")
