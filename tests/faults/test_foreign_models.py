@@ -17,9 +17,10 @@ from numerai_lab.report.page import redrawn
 from numerai_lab.runs.layout import MANIFEST
 from numerai_lab.runs.output_files import trusted
 from numerai_lab.runs.reading import CONTAINED, SIGNED, ForeignRun, read_run
+from numerai_lab.storage.checksums import checksum
 from numerai_lab.storage.signing import config_dir, signature, signed_digests
 from numerai_lab.storage.stamped_json import read_mapping, with_stamp
-from tests.conftest import Quiet, make_config
+from tests.conftest import Quiet, make_config, quick
 from tests.forks import nlab
 
 
@@ -73,8 +74,6 @@ def test_an_own_run_is_own_wherever_it_lies_and_a_changed_model_is_not_opened(fi
     content = (folder / model).read_bytes()
     facts = read_mapping(folder / MANIFEST)
     (folder / model).write_bytes(content.replace(b"e", b"f", 1))
-    from numerai_lab.storage.checksums import checksum
-
     write_manifest(folder, {"files": {**facts["files"], model: checksum(folder / model)}})  # forging a CRC takes no secret
     with pytest.raises(NlabError, match=f"{model} is not what this installation wrote"):
         redrawn(read_run(folder))
@@ -125,6 +124,53 @@ def test_a_forged_model_that_ends_its_reader_ends_the_command_in_a_sentence(fore
     assert done.returncode == 2, done.stderr
     assert "is from elsewhere, and reading its models ended the process (SIG" in done.stderr
     assert not (foreign.parent / "out.csv").exists()
+
+
+DAMAGES = {"num_tree_per_iteration=1": "num_tree_per_iteration=0", "tree_sizes=": "tree_sizes=1"}
+"""Changes of a model of LightGBM that end its reader: a division by zero, and an error in a thread that nobody waits for."""
+
+
+@pytest.fixture(scope="module")
+def boosted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config = make_config(
+        splits={"train": "1-60", "val1": "69-71", "val2": "80-82"},
+        generators={"pca": quick("pca")},
+        variants={"baseline": {}, "pca": {"features": ["pca"]}},
+        model={"kind": "lightgbm", "n_estimators": 3, "num_leaves": 4},
+    )
+    return run(config, tmp_path_factory.mktemp("runs"), Quiet()).path
+
+
+@pytest.mark.parametrize(("command", "part"), [*zip((["inspect"], ["open", "--redraw"]), DAMAGES, strict=True)])
+def test_a_forged_text_of_lightgbm_that_ends_its_reader_ends_the_command_in_a_sentence(
+    command: list[str], part: str, boosted: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(boosted, tmp_path / "run"))
+    facts = read_mapping(folder / MANIFEST)
+    (path,) = (folder / "models").glob("baseline@0*.txt")
+    path.write_text(path.read_text().replace(part, DAMAGES[part], 1))
+    files = {**facts["files"], f"models/{path.name}": checksum(path)}
+    write_manifest(folder, {"files": files, SIGNED: {**facts[SIGNED], "hmac": "0" * 64}})
+    done = nlab(*command, folder, BROWSER="true")
+    assert done.returncode == 2, done.stderr
+    assert "is from elsewhere, and reading its models ended the process (SIG" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+LIMITED = """
+from numerai_lab.cli import contained
+from numerai_lab.storage import machine
+machine.free_memory = lambda: 0
+contained.limit_this_process()
+bytearray(contained.LEAST_MEMORY)
+"""
+
+
+def test_a_contained_command_has_no_more_memory_than_is_free() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED], env={**os.environ, CONTAINED: "1x"}, capture_output=True, text=True, check=False
+    )
+    assert done.stderr.splitlines()[-1:] == ["MemoryError"]
 
 
 def test_a_contained_command_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
