@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from numerai_lab.cli import contained
+from numerai_lab.cli.app import app
 from numerai_lab.core.errors import NlabError
 from numerai_lab.experiment import run
 from numerai_lab.report.page import redrawn
-from numerai_lab.runs.layout import MANIFEST
+from numerai_lab.runs.layout import MANIFEST, REPORT
 from numerai_lab.runs.output_files import trusted
 from numerai_lab.runs.reading import CONTAINED, SIGNED, ForeignRun, read_run
 from numerai_lab.storage.checksums import checksum
@@ -124,6 +125,32 @@ def test_a_forged_model_that_ends_its_reader_ends_the_command_in_a_sentence(fore
     assert done.returncode == 2, done.stderr
     assert "is from elsewhere, and reading its models ended the process (SIG" in done.stderr
     assert not (foreign.parent / "out.csv").exists()
+
+
+def test_open_draws_a_strangers_page_anew_and_refuses_an_edited_page_of_an_own_run(
+    finished: Path, foreign: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_run(run: Path) -> None:
+        app(["open", str(run)], prog_name="nlab", standalone_mode=False)
+
+    shown: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda address: not shown.append(address))
+    own = Path(shutil.copytree(finished, tmp_path / "own"))
+    open_run(own)
+    assert shown == [(own / REPORT).as_uri()]
+    for folder in (own, foreign):
+        (folder / REPORT).write_text("<script>forged</script>")
+    files = read_mapping(foreign / MANIFEST)["files"]
+    write_manifest(foreign, {"files": {**files, REPORT: checksum(foreign / REPORT)}})
+    with pytest.raises(NlabError, match=r"report\.html .*--redraw"):
+        open_run(own)
+    with pytest.raises(ForeignRun):  # `main` runs the command again then, in a process with limits
+        open_run(foreign)
+    assert len(shown) == 1
+    monkeypatch.setenv(CONTAINED, "1")
+    open_run(foreign)
+    assert shown[1:] == [(foreign / REPORT).as_uri()]
+    assert "forged" not in (foreign / REPORT).read_text()
 
 
 DAMAGES = {"num_tree_per_iteration=1": "num_tree_per_iteration=0", "tree_sizes=": "tree_sizes=1"}

@@ -2,7 +2,7 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import polars as pl
@@ -25,6 +25,7 @@ from numerai_lab.fitting.variants import fit_generators
 from numerai_lab.metrics.column_spread import Diagnosis
 from numerai_lab.runs.reading import Run
 from numerai_lab.storage.scratch import Scratch
+from numerai_lab.storage.whole_files import PART
 from numerai_lab.studies.export import export_run, transform
 from tests.conftest import Quiet, make_config, quick
 
@@ -50,6 +51,24 @@ def config(folder: Path, **changes: Any) -> Config:
 @pytest.fixture(scope="module")
 def done(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run(config(folder), tmp_path_factory.mktemp("runs"), Quiet())
+
+
+def test_an_export_that_was_killed_before_its_card_can_be_repeated(
+    done: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(path: Path, content: str) -> NoReturn:
+        monkeypatch.setattr("numerai_lab.storage.whole_files.Path.unlink", lambda *place, **how: None)  # a kill tidies nothing up
+        raise KeyboardInterrupt
+
+    out = tmp_path / "out.parquet"
+    with monkeypatch.context() as patch:
+        patch.setattr("numerai_lab.studies.export.write_page", killed)
+        with pytest.raises(KeyboardInterrupt):
+            export_run(done.path, "noise", out, Quiet(), 4)
+    monkeypatch.undo()
+    assert [path.suffix for path in tmp_path.iterdir()] == [PART]
+    again = export_run(done.path, "noise", out, Quiet(), 4)
+    assert (again.path, again.card.is_file(), len(pl.read_parquet(out))) == (out, True, sum(again.rows.values()))
 
 
 @pytest.mark.parametrize(("name", "seed"), [("pca", 3), ("noise", 4), ("groups", 3)])
