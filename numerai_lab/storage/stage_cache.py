@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
+from numerai_lab.core.errors import NlabFailure, as_failure
 from numerai_lab.storage.checksums import KnownChecksums, changed, checksums
 from numerai_lab.storage.entry_meta import StageMeta
 from numerai_lab.storage.file_lock import Lock
@@ -213,8 +214,9 @@ class Cache:
             clear(entry.folder)
             work.rename(entry.folder)
             flush_to_disk(entry.folder.parent)
-        except Exception:
-            shutil.rmtree(work, ignore_errors=True)  # an interrupt is no Exception: what was reached is kept for the next run
+        except Exception as error:
+            if not isinstance(as_failure(error), NlabFailure):  # the machine's fault, as an interrupt: what was reached is kept
+                shutil.rmtree(work, ignore_errors=True)
             raise
         lock.take("read", wait=True)
         return entry if entry.folder.is_dir() else None

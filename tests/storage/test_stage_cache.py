@@ -1,5 +1,6 @@
 """The stage cache: what an entry depends on, what happens to broken ones, and that two processes make it once."""
 
+import errno
 import json
 import logging
 import os
@@ -297,7 +298,7 @@ def test_an_entry_says_what_it_is_and_checks_itself(tmp_path: Path) -> None:
     assert meta["files"] == {"file": checksum(entry.folder / "file")}
 
 
-def test_a_stage_that_fails_leaves_nothing_and_one_that_is_interrupted_what_it_reached(tmp_path: Path) -> None:
+def test_a_stage_that_fails_leaves_nothing_and_one_that_the_machine_or_its_user_ends_what_it_reached(tmp_path: Path) -> None:
     def breaks(error: BaseException) -> Callable[[Path], None]:
         def make(work: Path) -> None:
             fit_context(work, NO_CONTEXT.progress).save_checkpoint({"round": np.array(7)})
@@ -305,7 +306,8 @@ def test_a_stage_that_fails_leaves_nothing_and_one_that_is_interrupted_what_it_r
 
         return make
 
-    for error, left in ((OSError("disk full"), False), (KeyboardInterrupt(), True)):
+    full = OSError(errno.ENOSPC, "No space left on device")
+    for error, left in ((ValueError("a bug"), False), (full, True), (MemoryError(), True), (KeyboardInterrupt(), True)):
         with Cache(tmp_path) as cache, pytest.raises(type(error)):
             cache.obtain(STAGE, breaks(error))
         assert (tmp_path / "fit" / f".{STAGE.key}" / CHECKPOINT).exists() is left
