@@ -17,6 +17,7 @@ def test_every_command_survives_every_attack(tmp_path: Path) -> None:
     config = make_config(
         generators={"p": quick("pca")},
         augmenters={"cut": {"kind": "cutout"}},
+        splits={"train": "1-30", "holdout": 24},
         variants={"baseline": {}, "raw+p": {"features": ["raw", "p"]}, "cut": {"augment": ["cut"]}},
     )
     run(config, tmp_path / "runs", Quiet()).path.rename(tmp_path / "base")
