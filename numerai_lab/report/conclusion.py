@@ -90,8 +90,9 @@ def conclusion(
     split = "val2" if chosen else "val"
     rows = compared(scores, split)
     every = [variant_line(row, facts.get(row["variant"], VariantFacts()), rows) for row in rows]
-    lines = sorted(every, key=lambda line: line.role == "placebo")
     reference = _reference(scores, facts, split, rows)
+    compared_lines = [line for line in every if reference is None or line.variant != reference.variant]
+    lines = sorted(compared_lines, key=lambda line: line.role == "placebo")
     terms = Terms(
         reference=reference.variant if reference else "the reference",
         corr=reference.corr if reference else math.nan,

@@ -88,7 +88,7 @@ def with_interval(scores: "pl.DataFrame") -> "pl.DataFrame":
         if name not in scores.columns:
             scores = scores.with_columns(pl.lit(None, pl.Float64).alias(name))
     ends = scores.select("delta_corr_mean_sim_low", "delta_corr_mean_sim_high").rows()
-    text = ["" if _blank(low) else f"{low:+.4f} … {high:+.4f}" for low, high in ends]
+    text = ["" if _blank(low) or _blank(high) else f"{low:+.4f} … {high:+.4f}" for low, high in ends]
     within = scores["in_mcs"].to_list() if "in_mcs" in scores.columns else [None] * len(scores)
     mcs = ["" if _blank(value) else "in" if value else "out" for value in within]
     return scores.with_columns(pl.Series("interval", text), pl.Series("mcs", mcs))

@@ -280,6 +280,18 @@ def test_text_in_the_place_of_numbers_is_a_damaged_run(
         assert f"column {column} holds no numbers" in said
 
 
+@pytest.mark.parametrize("column", ["delta_corr_mean", "delta_corr_mean_sim_low"])
+def test_changes_where_a_run_has_none_are_read(
+    column: str, good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = Path(shutil.copytree(good, tmp_path / "odd"))
+    pl.read_csv(odd / SCORES).with_columns(pl.lit(0.5).alias(column)).write_csv(odd / SCORES)
+    reseal(odd)
+    for command in (["show", str(odd)], ["compare", str(good), str(odd)]):
+        assert outcome(command, capsys)[0] == 0
+    redrawn(read_run(odd))
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize("column", ["n_eras", "delta_n_seeds", "mmc_n_eras"])
 def test_counts_that_are_not_finite_are_a_damaged_run(
