@@ -51,12 +51,14 @@ def machine_shared(number: int) -> Iterator[int | None]:
 
 @contextmanager
 def ended_with_error() -> Iterator[None]:
-    """Ends all worker processes where the block ends with an error or an interrupt: their pool would wait for them."""
+    """Ends the processes that the block started where it ends with an error or an interrupt: their pool would wait for them."""
+    before = {process.pid for process in active_children()}
     try:
         yield
     except BaseException:
         for process in active_children():
-            process.terminate()
+            if process.pid not in before:
+                process.terminate()
         raise
 
 
