@@ -1,5 +1,6 @@
 """A killed run goes on where it stopped and ends as an undisturbed one would have."""
 
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +13,12 @@ import pytest
 from numerai_lab import experiment
 from numerai_lab.cli.resume import resume
 from numerai_lab.config.schema import Config
+from numerai_lab.config.stand_ins import RECORD
 from numerai_lab.core.errors import NlabError
 from numerai_lab.core.panel import Block
 from numerai_lab.experiment import RunOptions, run
 from numerai_lab.generators.linear import PCA
+from numerai_lab.runs import writing
 from numerai_lab.runs.layout import UNFINISHED
 from numerai_lab.runs.writing import unfinished_run, unfinished_runs
 from numerai_lab.storage.file_lock import Lock
@@ -147,6 +150,16 @@ def test_a_run_that_can_not_be_gone_on_with_now_keeps_its_folder(
     assert unfinished_runs(tmp_path) == [folder]
     assert "torn" in (folder / "predictions.parquet").read_text()
     assert run(small(), tmp_path, Quiet(), options=RunOptions(unfinished=folder)).manifest["resumed"] is True
+
+
+def test_a_run_whose_plugin_has_changed_is_gone_on_with_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = left_unfinished(tmp_path, small())
+    plugin = {"name": "mine.py", "give": "--plugin mine.py", "sha256": "a" * 64, "kinds": {"generators": ["row_moments"]}}
+    (folder / RECORD).write_text(json.dumps([plugin]))
+    monkeypatch.setattr(writing, "plugins_in", lambda _: [plugin | {"sha256": "b" * 64}])
+    done = run(small(), tmp_path, Quiet(), options=RunOptions(unfinished=folder))
+    assert done.manifest["warnings"][0] == "the plug-in mine.py has changed since this run began; its stages are made anew"
+    assert not folder.exists()
 
 
 def test_a_run_that_is_interrupted_while_data_load_can_be_gone_on_with(
