@@ -165,6 +165,29 @@ def config_key(run: Path, victim: Path) -> None:
     reseal(run)
 
 
+def models(spoil: Callable[[bytes], bytes], seal: bool) -> Attack:
+    """Spoils every model file; seal: its checksum is made to fit."""
+
+    def attack(run: Path, victim: Path) -> None:
+        for path in sorted((run / "models").iterdir()):
+            if path.name != "portable.json":
+                path.write_bytes(spoil(path.read_bytes()))
+        if seal:
+            reseal(run)
+
+    return attack
+
+
+def with_a_flipped_bit(content: bytes) -> bytes:
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+def of_long_numbers(content: bytes) -> bytes:
+    """Numbers of text become too long; other content is cut."""
+    return re.sub(rb"\d+", b"9" * 400, content) if content.startswith((b"{", b"tree")) else content[: len(content) // 2]
+
+
 def stripped(run: Path, victim: Path) -> None:
     facts = read_mapping(run / MANIFEST)
     del facts["stamp"], facts["files"]
@@ -217,6 +240,12 @@ ATTACKS: dict[str, Attack] = {
     "escape in failed.txt": failed_text,
     "escape in config key": config_key,
     "stripped": stripped,
+    "report edited": edited("report.html", "<body", "<body data-edited", False),
+    "models flipped": models(with_a_flipped_bit, False),
+    "models flipped, sealed": models(with_a_flipped_bit, True),
+    "models of long numbers, sealed": models(of_long_numbers, True),
+    "models empty, sealed": models(lambda content: b"", True),
+    "models of zeros, sealed": models(lambda content: bytes(len(content)), True),
     **{
         f"manifest {path}={value!r:.20}": forged(path, value)
         for path, value in (
@@ -283,6 +312,11 @@ COMMANDS: dict[str, list[str]] = {
     "predict": ["predict", "RUN", "DATA", "--out", "OUT/p.csv"],
     "unseal": ["unseal", "RUN", "--variant", "cut"],
     "power": ["power", "CONFIG", "--run", "RUN"],
+    "live": ["live", "RUN", "--data", "DATA", "--out", "OUT/live.csv"],
+    "score": ["score", "RUN/predictions.parquet", "CONFIG"],
+    "query": ["query", "SELECT * FROM variants, stages, per_era", "--runs-dir", "RUNS"],
+    "watch": ["watch", "--once", "--runs-dir", "RUNS"],
+    "trust": ["trust", "RUN"],
 }
 HANG, WROTE, ESCAPE, TRACE = "HANG", "WROTE", "ESC", "TRACE"
 
@@ -312,7 +346,7 @@ def outcome(command: list[str], attack: Attack, home: Path, base: Path) -> tuple
         victim.write_text("precious")
         attack(run, victim)
         places = {"RUN": run, "GOOD": good, "RUNS": run.parent, "DATA": home / "live.parquet", "CONFIG": home / "config.yaml"}
-        arguments = [str(places.get(word, word)).replace("OUT/", f"{out}/") for word in command]
+        arguments = [str(places.get(word, word)).replace("OUT/", f"{out}/").replace("RUN/", f"{run}/") for word in command]
         process = start(*arguments, said=work, cwd=work, BROWSER="true", COLUMNS="200")
         if not ended(process):
             process.kill()

@@ -53,6 +53,8 @@ COMMANDS = (
     ["inspect", "RUN", "--rows"],
     ["predict", "RUN", "FILE", "--out", "OUT.csv"],
     ["power", "CONFIG", "--run", "RUN"],
+    ["query", "SELECT * FROM runs, variants, stages, warnings", "--runs-dir", "RUNS"],
+    ["watch", "--once", "--runs-dir", "RUNS"],
 )
 
 
