@@ -1,5 +1,6 @@
 """The training stream as a matrix of XGBoost, batch by batch."""
 
+import os
 import shutil
 import tempfile
 import weakref
@@ -42,15 +43,32 @@ def quantile_matrix(
 
 
 def paged_matrix(stream: TrainingStream, max_bin: int, n_threads: int | None = None, *, sampled: bool = False) -> Any:
-    """As `quantile_matrix`, with binned rows in files that go when nobody holds the matrix any more."""
+    """As `quantile_matrix`, with binned rows in files that go when nobody holds the matrix any more.
+
+    Raises OSError where the disk can't hold them: XGBoost writes them in threads, and ends the process where one fails.
+    """
     pages = tempfile.mkdtemp(prefix="pages-", dir=stream.array_cache.folder if stream.array_cache else None)
     try:
+        _refuse_full_disk(pages, paged_bytes(sum(stream.n_rows), len(stream.input_names)))
         matrix = quantile_matrix(stream, max_bin, n_threads, pages, sampled)
     except BaseException:
         shutil.rmtree(pages, ignore_errors=True)
         raise
     weakref.finalize(matrix, shutil.rmtree, pages, ignore_errors=True)
     return matrix
+
+
+def paged_bytes(n_rows: int, n_columns: int) -> int:
+    """Bytes of the files of `paged_matrix`: each cell row-wise, and column-wise with a little beside it."""
+    return n_rows * 11 * n_columns // 5
+
+
+def _refuse_full_disk(folder: str, n_bytes: int) -> None:
+    """Has the disk set aside so many bytes in two files, as XGBoost writes, and gives them back."""
+    with tempfile.TemporaryFile(dir=folder) as rows, tempfile.TemporaryFile(dir=folder) as columns:
+        for file in (rows, columns):
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, n_bytes // 2 + 1)
 
 
 def cuts_between_bins(stream: TrainingStream, cutting: dict[str, Any]) -> Any:

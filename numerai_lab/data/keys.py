@@ -103,6 +103,14 @@ class Stores:
         """The stores that these data have."""
         return tuple(store for store in (self.rows, *self.labels, self.scoring_features, self.extras) if store is not None)
 
+    def refuse_other_lengths(self) -> None:
+        """Raises NlabError where a store does not have the rows of the others, as only one that was changed does."""
+        wanted = self.rows.n_rows()
+        for store in self.all:
+            n_rows = store.n_rows()
+            if n_rows not in (wanted, None):
+                raise NlabError(f"{store.folder}: holds {n_rows} rows, those of the same data {wanted}; remove this folder")
+
 
 def content_of(paths: Iterable[Path], known: KnownChecksums) -> str:
     """A hash of the content of files: sizes and CRC-32, in order, without names and folders.

@@ -86,6 +86,7 @@ def load(source: Source, also: Sequence[str] = (), progress: Progress = no_progr
 
 def _loaded(table: Table, stores: Stores, columns: FeatureColumns, keys: StoreKeys, new_stores: bool) -> Loaded:
     source, meta = table.source, stores.labels[0].meta
+    stores.refuse_other_lengths()
     horizons = _horizons(source, [(store.meta["target"], store.meta["horizon_days"]) for store in stores.labels])
     further = {
         name: Auxiliary(store.target(), days)

@@ -14,7 +14,7 @@ from numerai_lab.core.gpus import gpus
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.core.training_stream import TrainingStream
-from numerai_lab.core.xgboost_matrix import BINS_FOR_FLOATS, bins_of, paged_matrix, quantile_matrix
+from numerai_lab.core.xgboost_matrix import BINS_FOR_FLOATS, bins_of, paged_bytes, paged_matrix, quantile_matrix
 from numerai_lab.models.base import Model
 from numerai_lab.models.era_boost import ROUNDS, EraBoost
 
@@ -255,7 +255,7 @@ class XGBoost(Boosting):
         return 40 if self.external_memory else super().batch_bytes  # pages of an era that it reads ahead
 
     def training_disk_bytes(self, n_rows: int, n_columns: int) -> int:
-        return n_rows * 11 * n_columns // 5 if self.external_memory else 0
+        return paged_bytes(n_rows, n_columns) if self.external_memory else 0
 
 
 @cache

@@ -93,6 +93,11 @@ class Store:
         """The values of every row by column, for a store of extras."""
         return {name: mapped(self.folder / f"extra-{i}.npy") for i, name in enumerate(self.meta["extras"])}
 
+    def n_rows(self) -> int | None:
+        """The number of rows that its arrays have a value of; None for a store of extras without any."""
+        names = ("features.npy", "target.npy", "extra-0.npy")
+        return next((len(mapped(self.folder / name)) for name in names if (self.folder / name).is_file()), None)
+
     def panel(self, labels: "Store") -> Panel:
         """A store of rows and one of labels as a panel of read-only views, without extras, scoring features and feature sets."""
         meta = self.meta
@@ -141,6 +146,8 @@ def _misfit(folder: Path, meta: Mapping[str, Any]) -> str:
     names = {ROWS: ROW_ARRAYS, LABELS: ("target",), SCORING_FEATURES: ("features",)}.get(folder.parent.name, ())
     names = names or tuple(f"extra-{i}" for i in range(len(meta.get("extras", ()))))
     arrays = {name: mapped(folder / f"{name}.npy") for name in names}
+    if flat := next((name for name, array in arrays.items() if not array.ndim), None):
+        return f"{flat}.npy holds a single number"
     if not arrays:
         return ""
     n_rows, n_features, n_eras = len(arrays[names[0]]), len(meta.get("feature_names", ())), len(meta.get("data_types", ()))

@@ -1,4 +1,4 @@
-"""A plug-in whose model does what machines do: it dies, stops, ends its worker, or never ends. It may do so one after another."""
+"""A plug-in whose model does what machines do: it dies or stops, alone or with its worker, or never ends; one after another."""
 
 TEXT = '''"""A model with faults."""
 
@@ -27,6 +27,9 @@ class Faulty:
                 os.kill(os.getpid(), signal.SIGSTOP)
             if fault == "worker" and first:
                 os.kill(os.getppid(), signal.SIGKILL)
+                signal.pause()
+            if fault == "halted" and first:
+                os.kill(os.getppid(), signal.SIGSTOP)
                 signal.pause()
             if fault == "endless" or (fault == "late" and first):
                 signal.pause()

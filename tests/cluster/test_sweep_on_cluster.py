@@ -24,7 +24,7 @@ from tests.own_methods import registries_restored
 
 PATIENCE = 120.0
 """Seconds that a busy machine may take for what takes a few."""
-FAULTS = ("worker child stopped", "poison")
+FAULTS = ("worker child stopped halted", "poison")
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """One binned matrix serves every model that learns from the same rows, and none that learns from others."""
 
+import resource
 import weakref
 from collections import Counter
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from numerai_lab.config.schema import Config
 from numerai_lab.core.progress import FitContext
 from numerai_lab.core.shared_matrix import SharedMatrix
 from numerai_lab.core.training_stream import TrainingStream
+from numerai_lab.core.xgboost_matrix import paged_bytes
 from numerai_lab.data.reader import Loaded
 from numerai_lab.experiment import run
 from numerai_lab.fitting.fit_plan import FitPlan
@@ -107,6 +109,21 @@ def test_pages_on_disk_go_with_the_matrix(tmp_path: Path, monkeypatch: pytest.Mo
     fitted(component("xgboost", external_memory=True), 0, context)
     assert list(tmp_path.rglob("bins*"))
     slot.clear()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_can_not_hold_the_pages_is_an_error_before_one_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """XGBoost writes pages in threads, and an error there ends the process."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (paged_bytes(sum(STREAM.n_rows), len(STREAM.input_names)) // 3, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            fitted(component("xgboost", external_memory=True), 0, FitContext())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from numerai_lab.cli.app import app
-from numerai_lab.core.errors import NlabFailure
+from numerai_lab.core.errors import NlabError, NlabFailure
 from numerai_lab.data.reader import Loaded, load
 from numerai_lab.data.synthetic import Synthetic
 from numerai_lab.storage.checksums import KnownChecksums, checksums
 from numerai_lab.storage.cleanup import items
 from numerai_lab.storage.era_store import META, Store, remove_damaged
+from numerai_lab.storage.folders import cache_dir
 from numerai_lab.storage.stage_cache import STAGES
 from numerai_lab.storage.stamped_json import STAMP, with_stamp
 
@@ -83,6 +84,31 @@ def test_a_store_whose_arrays_have_other_shapes_is_damaged_though_their_checksum
     assert store.damage()
     remove_damaged(store, KnownChecksums(tmp_path))
     assert not store.folder.exists()
+
+
+def test_a_single_number_in_the_place_of_an_array_is_damage(whole: Loaded, tmp_path: Path) -> None:
+    store = copies(whole, tmp_path)["labels"]
+    np.save(store.folder / "target.npy", np.float32(0.5))
+    rewrite(store, {})
+    assert store.damage() == "target.npy holds a single number"
+
+
+def test_stores_that_are_whole_and_of_different_lengths_are_refused(
+    whole: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stores = copies(whole, tmp_path)
+    for folder in TINY.cache_folders:
+        shutil.copytree(folder, tmp_path / folder.relative_to(cache_dir()))
+    monkeypatch.setenv("NLAB_CACHE", str(tmp_path))
+    assert not load(TINY).new_stores
+    for kind, name in (("labels", "target"), ("extras", "extra-0")):
+        path, right = stores[kind].folder / f"{name}.npy", np.load(stores[kind].folder / f"{name}.npy")
+        np.save(path, right[:-1])
+        rewrite(stores[kind], {})
+        with pytest.raises(NlabError, match=rf"{path.parent.name}: holds {len(right) - 1} rows, .* {len(right)}; remove"):
+            load(TINY)
+        np.save(path, right)
+        rewrite(stores[kind], {})
 
 
 @pytest.mark.parametrize("what", ["link", "link to nothing", "file"])
