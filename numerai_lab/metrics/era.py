@@ -13,7 +13,11 @@ MIN_COVERAGE = 0.8
 
 def rank(values: Float64) -> Float64:
     """(average rank − ½) / n, column by column: rows × m → rows × m; a column with NaN is NaN."""
-    order, tied = _sorted(values)
+    return _ranks(values, *_sorted(values))
+
+
+def _ranks(values: Float64, order: Array, tied: Array) -> Float64:
+    """`rank` of values as `_sorted`."""
     ranks = _places(order) + 1
     for column in np.flatnonzero(tied):
         ranks[:, column] = _average_ranks(values[:, column], order[:, column])
@@ -34,23 +38,28 @@ def _average_ranks(values: Float64, order: Array) -> Float64:
 
 def _sorted(values: Float64) -> tuple[Array, Array]:
     """The rows of every column by rising value (rows × m), in any order where values are equal, and which columns have such."""
-    order = np.argsort(values, axis=0)
-    rising = np.take_along_axis(values, order, 0)
-    return order, ~np.asarray((rising[1:] > rising[:-1]).all(0))  # a column with NaN counts as tied
+    columns = np.ascontiguousarray(values.T)
+    order = np.argsort(columns, axis=1)
+    rising = np.take_along_axis(columns, order, 1)
+    return order.T, ~np.asarray((rising[:, 1:] > rising[:, :-1]).all(1))  # a column with NaN counts as tied
 
 
 def _places(order: Array) -> Float64:
     """0 … rows − 1 at the rows that an order lists (rows × m)."""
-    places = np.empty(order.shape)
-    np.put_along_axis(places, order, np.arange(len(order), dtype=np.float64)[:, None], axis=0)
+    places = np.empty(order.shape, order="F")
+    np.put_along_axis(places.T, order.T, np.arange(len(order), dtype=np.float64), axis=1)
     return places
 
 
 def gauss(values: Float64) -> Float64:
     """Φ⁻¹(rank): rows × m → rows × m."""
+    return _normal(rank(values))
+
+
+def _normal(ranks: Float64) -> Float64:
     from scipy.special import ndtri
 
-    normal: Float64 = ndtri(rank(values))
+    normal: Float64 = ndtri(ranks)
     return normal
 
 
@@ -91,8 +100,13 @@ def rank_corr(predictions: Float64, target: Float64) -> Float64:
 
     Source: numerai_tools.scoring.tie_broken_rank_correlation.
     """
-    order, tied = _sorted(predictions)
+    return _rank_corr(predictions, *_sorted(predictions), target)
+
+
+def _rank_corr(predictions: Float64, order: Array, tied: Array, target: Float64) -> Float64:
+    """`rank_corr` of predictions as `_sorted`."""
     if tied.any():
+        order = order.copy(order="F")
         order[:, tied] = np.argsort(predictions[:, tied], axis=0, kind="stable")
     ranks = _places(order)
     constant = np.ptp(predictions, axis=0) == 0 if len(predictions) else np.ones(predictions.shape[1], bool)
@@ -141,32 +155,46 @@ def score_era(predictions: Float64, data: EraData) -> dict[str, Float64]:
     """
     known = np.isfinite(data.target)
     target = data.target[known]
-    ranked = _Ranked(predictions, gauss(predictions))
+    predictions = np.asfortranarray(predictions)
+    ranked, meta_model, benchmark = _Ranked.of(predictions), _ranked(data.meta_model), _ranked(data.benchmark)
     exposures = Exposures.of(data.features)
     neutral, correlations = exposures.neutralised_and_correlations(ranked.normal, predictions)
     fnc = numerai_corr(np.nan_to_num(neutral[known]), target)
     undefined = np.isnan(neutral).any(0) | (np.ptp(predictions, axis=0) == 0)
+    among_known = ranked.among(known)
     return {
-        "corr": _corr(ranked.among(known), target),
-        "rank_corr": rank_corr(predictions[known], target),
+        "corr": _corr(among_known.normal, target),
+        "rank_corr": _rank_corr(among_known.predictions, among_known.order, among_known.tied, target),
         "fnc": np.where(undefined, np.nan, fnc),
         **_exposure(exposures, correlations),
-        "mmc": _against(ranked, data.meta_model, data.target),
-        "bmc": _against(ranked, data.benchmark, data.target),
-        "corr_with_meta_model": _with_other(ranked, data.meta_model),
+        "mmc": _against(ranked, meta_model, data.target),
+        "bmc": _against(ranked, benchmark, data.target),
+        "corr_with_meta_model": _with_other(ranked, meta_model),
         "corr_with_reference": _with_reference(ranked.normal, data.reference),
     }
 
 
 @dataclass(frozen=True)
 class _Ranked:
-    """Predictions, and their gaussianised values over all rows, so that only subsets of rows are ranked again."""
+    """Predictions (rows × m), sorted and gaussianised once over all rows, so that only subsets of rows are ranked again."""
 
     predictions: Float64
+    order: Array
+    tied: Array
     normal: Float64
 
-    def among(self, rows: Array) -> Float64:
-        return self.normal if rows.all() else gauss(self.predictions[rows])
+    @classmethod
+    def of(cls, predictions: Float64) -> "_Ranked":
+        order, tied = _sorted(predictions)
+        return cls(predictions, order, tied, _normal(_ranks(predictions, order, tied)))
+
+    def among(self, rows: Array) -> "_Ranked":
+        return self if rows.all() else _Ranked.of(np.asfortranarray(self.predictions[rows]))
+
+
+def _ranked(other: Float64 | None) -> _Ranked | None:
+    """Another model's predictions; None where there are none at all."""
+    return None if other is None else _Ranked.of(other[:, None])
 
 
 def _exposure(exposures: Exposures, correlations: Float64) -> dict[str, Float64]:
@@ -181,23 +209,27 @@ def _exposure(exposures: Exposures, correlations: Float64) -> dict[str, Float64]
     }
 
 
-def _against(ranked: _Ranked, other: Float64 | None, target: Float64) -> Float64:
+def _against(ranked: _Ranked, other: _Ranked | None, target: Float64) -> Float64:
     missing = np.full(ranked.normal.shape[1], np.nan)
     if other is None:
         return missing
     known = np.isfinite(target)
-    rows = known & np.isfinite(other)
+    rows = known & np.isfinite(other.predictions[:, 0])
     if rows.sum() < 2 or rows.sum() < MIN_COVERAGE * known.sum():
         return missing
-    return _contribution(ranked.among(rows), gauss(other[rows, None])[:, 0], target[rows])
+    return _contribution(ranked.among(rows).normal, other.among(rows).normal[:, 0], target[rows])
 
 
-def _with_other(ranked: _Ranked, other: Float64 | None) -> Float64:
-    rows = np.zeros(len(ranked.normal), bool) if other is None else np.isfinite(other)
+def _with_other(ranked: _Ranked, other: _Ranked | None) -> Float64:
+    rows = np.zeros(len(ranked.normal), bool) if other is None else np.isfinite(other.predictions[:, 0])
     if other is None or rows.sum() < max(2, MIN_COVERAGE * len(rows)):
         return np.full(ranked.normal.shape[1], np.nan)
-    return pearson(ranked.among(rows), gauss(other[rows, None])[:, 0])
+    return pearson(ranked.among(rows).normal, other.among(rows).normal[:, 0])
 
 
 def _with_reference(normal: Float64, reference: list[int]) -> Float64:
-    return np.array([pearson(normal[:, [i]], normal[:, j])[0] for i, j in enumerate(reference)])
+    """Correlation of each column with the one that it is compared with."""
+    correlations, compared = np.empty(len(reference)), np.array(reference)
+    for one in set(reference):
+        correlations[compared == one] = pearson(normal[:, compared == one], normal[:, one])
+    return correlations

@@ -6,21 +6,17 @@ import numpy as np
 
 from numerai_lab.core.arrays import Array, Float64
 from numerai_lab.core.integer_products import gram
-from numerai_lab.metrics.neutralising import Rest, factorised, products_with, without_fit
+from numerai_lab.metrics.neutralising import Centred, Rest, factorised, without_fit
 
 
 @dataclass(frozen=True)
 class Exposures:
     """An era's scoring features, with one Gram matrix for exposures and neutralisation of all predictions.
 
-    features: rows × q as stored, int8 or float, without constant ones; alive: their positions among
-    all features. They are centred and scaled to length 1 in chunks of float64; there is no float64
-    copy of them all.
+    centred: the features without constant ones; alive: their positions among all features.
     """
 
-    features: Array
-    mean: Float64
-    norms: Float64
+    centred: Centred
     alive: Array
     rest_of: Rest
 
@@ -31,13 +27,13 @@ class Exposures:
 
     def correlations(self, predictions: Float64) -> Float64:
         """ρ(p, f): alive features × m; NaN for constant predictions."""
-        products = products_with(self.features, self.mean, self.norms, _of_length_one(predictions))
+        products = self.centred.products_with(_of_length_one(predictions))
         return np.where(np.ptp(predictions, axis=0) == 0, np.nan, products)
 
     def neutralised_and_correlations(self, values: Float64, predictions: Float64) -> tuple[Float64, Float64]:
         """`neutralised` values and `correlations` of predictions (rows × m each), from one pass over the features for both."""
-        columns = np.column_stack([values - values.mean(0), _of_length_one(predictions)])
-        of_values, of_predictions = np.hsplit(products_with(self.features, self.mean, self.norms, columns), [values.shape[1]])
+        columns = np.vstack([(values - values.mean(0)).T, _of_length_one(predictions).T]).T
+        of_values, of_predictions = np.hsplit(self.centred.products_with(columns), [values.shape[1]])
         neutral = without_fit(self.rest_of, values, 1.0, of_values)
         return neutral, np.where(np.ptp(predictions, axis=0) == 0, np.nan, of_predictions)
 

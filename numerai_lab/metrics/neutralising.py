@@ -3,20 +3,20 @@
 A deployed model carries these functions, so they need numpy and scipy alone.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from numerai_lab.core.arrays import Array, Float64, Int8
-from numerai_lab.core.integer_products import exact, float_gram
+from numerai_lab.core.fixed_point import chunks, sums_fit, times, transposed_times
+from numerai_lab.core.integer_products import column_sums, exact, float_gram, largest
 from numerai_lab.metrics.normal_equations import solver
 
 LEAST_PIVOT = 1e-4
 """Pivots of the rows' own Gram matrix above this, as a share of a row's length: no row is a combination of others."""
 NOTHING_LEFT = 1e-6
 """A residual below this share of what was neutralised is rounding, not a prediction."""
-CHUNK = 50_000
-"""Values of a float64 copy of the features at a time: they fit into a core's own cache."""
 
 Rest = Callable[[Float64, Float64 | None], Float64]
 """Centred columns (rows × m), and `products_with` them (q × m) where these are known → what their least-squares fit leaves."""
@@ -24,28 +24,68 @@ Gram = Callable[[Int8], Float64]
 """X′X of small integers, of which only the lower triangle counts."""
 
 
-def factorised(features: Array, gram: Gram = float_gram) -> tuple[Array, Float64, Float64, Array, Rest]:
-    """The features (rows × q) without constant ones, their means and norms, their positions, and what fits on them leave."""
-    if features.shape[1] >= len(features) - 1 and _explain_all(features, gram):
+@dataclass(frozen=True)
+class Centred:
+    """Features (rows × q) as they are stored, which stand for features less their means, of length 1.
+
+    exact: products with them are sums of whole numbers. There is no float64 copy of them all.
+    """
+
+    features: Array
+    mean: Float64
+    norms: Float64
+    exact: bool
+
+    @classmethod
+    def of(cls, features: Array, mean: Float64, norms: Float64, most: int | None) -> "Centred":
+        """most: the `largest` of the features."""
+        return cls(np.require(features, requirements=("C", "W")), mean, norms, sums_fit(max(features.shape), most))
+
+    def products_with(self, columns: Float64) -> Float64:
+        """Products of the features with columns (rows × m): q × m."""
+        if self.exact and np.isfinite(columns).all():
+            total = transposed_times(self.features, columns)
+        else:
+            total = np.zeros((len(self.mean), columns.shape[1]))
+            for rows, chunk in chunks(self.features):
+                total += chunk.T @ columns[rows]
+        # The total is that of the features as stored.
+        products: Float64 = (total - np.outer(self.mean, columns.sum(0))) / self.norms[:, None]
+        return products
+
+    def rest(self, columns: Float64, coefficients: Float64) -> Float64:
+        """Columns (rows × m) less a combination of the features (q × m)."""
+        weights = coefficients / self.norms[:, None]
+        rest: Float64 = columns + self.mean @ weights
+        if self.exact and np.isfinite(weights).all():
+            rest -= times(self.features, weights)
+        else:
+            for rows, chunk in chunks(self.features):
+                rest[rows] -= chunk @ weights
+        return rest
+
+
+def factorised(features: Array, gram: Gram = float_gram) -> tuple[Centred, Array, Rest]:
+    """The features (rows × q) without constant ones, their positions, and what fits on them leave."""
+    most = largest(features)
+    if features.shape[1] >= len(features) - 1 and _explain_all(features, gram, most):
         mean = features.mean(0, dtype=np.float64)
         variance = np.square(features - mean).sum(0)
         alive = np.flatnonzero(variance > 1e-12 * mean**2 * len(features))
-        return np.ascontiguousarray(features[:, alive]), mean[alive], np.sqrt(variance[alive]), alive, _nothing
-    mean, scatter = _scatter(features, gram)
+        return Centred.of(features[:, alive], mean[alive], np.sqrt(variance[alive]), most), alive, _nothing
+    mean, scatter = _scatter(features, gram, most)
     variance = np.diag(scatter)
     alive = np.flatnonzero(variance > 1e-12 * mean**2 * len(features))
     if len(alive) < len(mean):
         features, mean, scatter = features[:, alive], mean[alive], np.asfortranarray(scatter[np.ix_(alive, alive)])
-    norms = np.sqrt(np.diag(scatter))
-    features = np.ascontiguousarray(features)
-    solve, corrected = solver(scatter, norms)
+    centred = Centred.of(features, mean, np.sqrt(np.diag(scatter)), most)
+    solve, corrected = solver(scatter, centred.norms)
 
-    def rest_of(centred: Float64, products: Float64 | None) -> Float64:
-        known = products_with(features, mean, norms, centred) if products is None else products
-        rest = _residual(features, mean, norms, centred, solve(known))
-        return rest if corrected else _residual(features, mean, norms, rest, solve(products_with(features, mean, norms, rest)))
+    def rest_of(columns: Float64, products: Float64 | None) -> Float64:
+        rest = centred.rest(columns, solve(centred.products_with(columns) if products is None else products))
+        return rest if corrected else centred.rest(rest, solve(centred.products_with(rest)))
 
-    return features, mean, norms, alive, rest_of
+    return centred, alive, rest_of
 
 
 def _nothing(centred: Float64, _: Float64 | None) -> Float64:
@@ -69,42 +109,13 @@ def without_fit(rest_of: Rest, values: Float64, proportion: float, products: Flo
     return np.where(lost, np.nan, rest)
 
 
-def products_with(features: Array, mean: Float64, norms: Float64, columns: Float64) -> Float64:
-    """Products of the features, centred and of length 1, with columns (rows × m): q × m."""
-    total = np.zeros((columns.shape[1], len(mean)))
-    for rows, chunk in _chunks(features):
-        total += columns[rows].T @ chunk
-    # The total is that of the features as stored (m × q); these are centred and scaled.
-    products: Float64 = ((total - np.outer(columns.sum(0), mean)) / norms).T
-    return products
-
-
-def _residual(features: Array, mean: Float64, norms: Float64, columns: Float64, coefficients: Float64) -> Float64:
-    """Columns less a combination of the features."""
-    weights = coefficients / norms[:, None]
-    rest: Float64 = columns + mean @ weights
-    for rows, chunk in _chunks(features):
-        rest[rows] -= chunk @ weights
-    return rest
-
-
-def _chunks(features: Array) -> Iterator[tuple[slice, Float64]]:
-    height = max(16, CHUNK // max(1, features.shape[1]))
-    space = np.empty((height, features.shape[1]))
-    for start in range(0, len(features), height):
-        rows = slice(start, min(start + height, len(features)))
-        chunk = space[: rows.stop - start]
-        chunk[:] = features[rows]
-        yield rows, chunk
-
-
-def _explain_all(features: Array, gram: Gram) -> bool:
+def _explain_all(features: Array, gram: Gram, most: int | None) -> bool:
     """Whether features (rows × q) and a constant explain every column: no centred row is a combination of the others."""
     from scipy.linalg import lapack
 
     if len(features) < 2:
         return False
-    if exact(features, features.shape[1]):
+    if exact(most, features.shape[1]):
         lower = gram(np.ascontiguousarray(features.T))
         product = np.tril(lower) + np.tril(lower, -1).T
     else:
@@ -117,15 +128,15 @@ def _explain_all(features: Array, gram: Gram) -> bool:
     return not failed and level > 0 and bool(np.diag(lower).min() > LEAST_PIVOT * np.sqrt(level))
 
 
-def _scatter(features: Array, gram: Gram) -> tuple[Float64, Float64]:
+def _scatter(features: Array, gram: Gram, most: int | None) -> tuple[Float64, Float64]:
     """Column means and centred scatter matrix, in Fortran order; only the lower triangle counts."""
     from scipy.linalg import blas
 
     n, q = features.shape
     if not n * q:
         return np.zeros(q), np.zeros((q, q))
-    if exact(features, n):
-        mean = features.sum(0, dtype=np.int32) / n
+    if most is not None and exact(most, n):
+        mean = column_sums(features, most) / n
         return mean, np.asarray(blas.dsyr(-n, mean, lower=1, a=gram(features), overwrite_a=1), np.float64)
     x = features.astype(np.float64)
     mean = x.mean(0)

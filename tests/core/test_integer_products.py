@@ -9,7 +9,7 @@ import pytest
 
 from numerai_lab.core import integer_products
 from numerai_lab.core.covariance import moments
-from numerai_lab.core.integer_products import TORCH_BYTES, exact, gram
+from numerai_lab.core.integer_products import TORCH_BYTES, column_sums, exact, gram, largest
 from tests.conftest import component, make_panel
 
 ROOT = Path(__file__).parents[2]
@@ -17,7 +17,17 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize("by_integers", [True, False])
 @pytest.mark.parametrize(
-    ("n_rows", "n_columns", "low", "high"), [(1, 1, 0, 4), (7, 3, -128, 127), (300, 401, 0, 4), (50, 800, -4, 4)]
+    ("n_rows", "n_columns", "low", "high"),
+    [
+        (1, 1, 0, 4),
+        (300, 1, 0, 4),
+        (300, 2, 0, 4),
+        (1, 300, 0, 4),
+        (300, 16, 0, 4),
+        (7, 3, -128, 127),
+        (300, 401, 0, 4),
+        (50, 800, -4, 4),
+    ],
 )
 def test_products_of_integers_are_those_of_int64(
     monkeypatch: pytest.MonkeyPatch, by_integers: bool, n_rows: int, n_columns: int, low: int, high: int
@@ -32,14 +42,15 @@ def test_products_of_integers_are_those_of_int64(
         assert product.flags.f_contiguous
         np.testing.assert_array_equal(np.tril(product), np.tril(layout.astype(np.int64).T @ layout.astype(np.int64)))
     np.testing.assert_array_equal(np.tril(gram(cells)), wanted)
+    np.testing.assert_array_equal(column_sums(cells, largest(cells) or 0), cells.sum(0, dtype=np.int64))
 
 
 def test_only_what_both_libraries_sum_exactly_is_taken() -> None:
     cells = np.full((10, 2), -128, np.int8)
-    assert exact(cells, 1000)
-    assert not exact(cells, 1024)  # 2²⁴, where float32 begins to round
-    assert not exact(cells.astype(np.float32), 10)
-    assert not exact(cells[:0], 0)
+    assert exact(largest(cells), 1000)
+    assert not exact(largest(cells), 1024)  # 2²⁴, where float32 begins to round
+    assert not exact(largest(cells.astype(np.float32)), 10)
+    assert not exact(largest(cells[:0]), 0)
 
 
 def test_torch_is_loaded_only_where_the_work_makes_up_for_it() -> None:
