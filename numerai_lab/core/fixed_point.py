@@ -12,9 +12,13 @@ import numpy as np
 from numerai_lab.core.arrays import Array, Float64, Int8
 from numerai_lab.core.integer_products import by_integers
 
-HALVES, DIGITS, FIRST_BITS, BITS = 2, 4, 6, 7
-"""Two halves of four digits each: the first of 6 bits and a sign, others of 7, from -64 to 64."""
-UPPER_BITS, LOWER_BITS = FIRST_BITS + (DIGITS - 1) * BITS, DIGITS * BITS
+HALVES = 2
+DIGITS = 4
+"""Of each half: the very first of 6 bits and a sign, others of 7, so that they lie between -64 and 64."""
+FIRST_BITS = 6
+BITS = 7
+UPPER_BITS = FIRST_BITS + (DIGITS - 1) * BITS
+LOWER_BITS = DIGITS * BITS
 EXACT = 2**25
 """Sums of so much times a half are exact in float64, and times a digit in int32."""
 CHUNK = 50_000
@@ -28,28 +32,58 @@ def sums_fit(n_products: int, most: int | None) -> bool:
     return most is not None and n_products * most < EXACT
 
 
+def chunked_times(features: Array, weights: Float64) -> Float64:
+    """Features of any kind (rows × q) times floats (q × m): rows × m, as BLAS adds."""
+    products = np.empty((len(features), weights.shape[1]))
+    for rows, chunk in chunks(features):
+        products[rows] = chunk @ weights
+    return products
+
+
+def float_times(features: Int8, weights: Float64) -> Float64:
+    """Integers (rows × q) times floats (q × m), by BLAS and exact where `sums_fit` of q holds: rows × m."""
+    if not np.isfinite(weights).all():
+        return chunked_times(features, weights)
+    halves, exponents = _halves(weights)
+    products = np.empty((len(halves), len(features)))
+    for rows, chunk in chunks(features):
+        products[:, rows] = _each(halves, chunk.T)
+    return _of_halves(products, exponents)
+
+
 def times(features: Int8, weights: Float64) -> Float64:
-    """Integers (rows × q) times finite floats (q × m): rows × m. `sums_fit` of q must hold."""
-    if not by_integers(features):
-        halves, exponents = _halves(weights)
-        products = np.empty((len(halves), len(features)))
-        for rows, chunk in chunks(features):
-            products[:, rows] = _each(halves, chunk.T)
-        return _of_halves(products, exponents)
+    """The same numbers as `float_times`, by torch's product of int8 matrices where torch is loaded and that is faster here."""
+    if not by_integers(features) or not np.isfinite(weights).all():
+        return float_times(features, weights)
     import torch
 
     digits, exponents = _digits(weights)
     return _of_digits(torch._int_mm(torch.from_numpy(features), torch.from_numpy(digits).T).numpy().T, exponents)
 
 
+def chunked_transposed_times(features: Array, columns: Float64) -> Float64:
+    """Features of any kind (rows × q), transposed, times floats (rows × m): q × m, as BLAS adds."""
+    products = np.zeros((features.shape[1], columns.shape[1]))
+    for rows, chunk in chunks(features):
+        products += chunk.T @ columns[rows]
+    return products
+
+
+def float_transposed_times(features: Int8, columns: Float64) -> Float64:
+    """Integers (rows × q), transposed, times floats (rows × m), by BLAS and exact where `sums_fit` of the rows holds: q × m."""
+    if not np.isfinite(columns).all():
+        return chunked_transposed_times(features, columns)
+    halves, exponents = _halves(columns)
+    products = np.zeros((len(halves), features.shape[1]))
+    for rows, chunk in chunks(features):
+        products += _each(halves[:, rows], chunk)
+    return _of_halves(products, exponents)
+
+
 def transposed_times(features: Int8, columns: Float64) -> Float64:
-    """Integers (rows × q), transposed, times finite floats (rows × m): q × m. `sums_fit` of the rows must hold."""
-    if not by_integers(features):
-        halves, exponents = _halves(columns)
-        products = np.zeros((len(halves), features.shape[1]))
-        for rows, chunk in chunks(features):
-            products += _each(halves[:, rows], chunk)
-        return _of_halves(products, exponents)
+    """The same numbers as `float_transposed_times`, by torch as in `times`."""
+    if not by_integers(features) or not np.isfinite(columns).all():
+        return float_transposed_times(features, columns)
     import torch
 
     digits, exponents = _digits(columns)

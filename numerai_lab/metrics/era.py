@@ -230,6 +230,6 @@ def _with_other(ranked: _Ranked, other: _Ranked | None) -> Float64:
 def _with_reference(normal: Float64, reference: list[int]) -> Float64:
     """Correlation of each column with the one that it is compared with."""
     correlations, compared = np.empty(len(reference)), np.array(reference)
-    for one in set(reference):
-        correlations[compared == one] = pearson(normal[:, compared == one], normal[:, one])
+    for column in set(reference):
+        correlations[compared == column] = pearson(normal[:, compared == column], normal[:, column])
     return correlations

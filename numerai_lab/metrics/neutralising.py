@@ -4,12 +4,17 @@ A deployed model carries these functions, so they need numpy and scipy alone.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from numerai_lab.core.arrays import Array, Float64, Int8
-from numerai_lab.core.fixed_point import chunks, sums_fit, times, transposed_times
+from numerai_lab.core.fixed_point import (
+    chunked_times,
+    chunked_transposed_times,
+    float_times,
+    float_transposed_times,
+    sums_fit,
+)
 from numerai_lab.core.integer_products import column_sums, exact, float_gram, largest
 from numerai_lab.metrics.normal_equations import solver
 
@@ -18,74 +23,62 @@ LEAST_PIVOT = 1e-4
 NOTHING_LEFT = 1e-6
 """A residual below this share of what was neutralised is rounding, not a prediction."""
 
+Products = Callable[[Float64], Float64]
+"""Columns (rows × m) → products of the features, centred and of length 1, with them (q × m)."""
 Rest = Callable[[Float64, Float64 | None], Float64]
-"""Centred columns (rows × m), and `products_with` them (q × m) where these are known → what their least-squares fit leaves."""
+"""Centred columns (rows × m), and `Products` with them where these are known → what their least-squares fit leaves."""
 Gram = Callable[[Int8], Float64]
 """X′X of small integers, of which only the lower triangle counts."""
+Times = Callable[[Int8, Float64], Float64]
+"""X or X′ of small integers times columns of floats, as exact sums."""
 
 
-@dataclass(frozen=True)
-class Centred:
-    """Features (rows × q) as they are stored, which stand for features less their means, of length 1.
+def factorised(
+    features: Array, gram: Gram = float_gram, times: Times = float_times, transposed_times: Times = float_transposed_times
+) -> tuple[Products, Array, Rest]:
+    """Products with the features (rows × q) that are not constant, the positions of these, and what fits on them leave.
 
-    exact: products with them are sums of whole numbers. There is no float64 copy of them all.
+    gram, times, transposed_times: of int8 features. There is no float64 copy of the features.
     """
-
-    features: Array
-    mean: Float64
-    norms: Float64
-    exact: bool
-
-    @classmethod
-    def of(cls, features: Array, mean: Float64, norms: Float64, most: int | None) -> "Centred":
-        """most: the `largest` of the features."""
-        return cls(np.require(features, requirements=("C", "W")), mean, norms, sums_fit(max(features.shape), most))
-
-    def products_with(self, columns: Float64) -> Float64:
-        """Products of the features with columns (rows × m): q × m."""
-        if self.exact and np.isfinite(columns).all():
-            total = transposed_times(self.features, columns)
-        else:
-            total = np.zeros((len(self.mean), columns.shape[1]))
-            for rows, chunk in chunks(self.features):
-                total += chunk.T @ columns[rows]
-        # The total is that of the features as stored.
-        products: Float64 = (total - np.outer(self.mean, columns.sum(0))) / self.norms[:, None]
-        return products
-
-    def rest(self, columns: Float64, coefficients: Float64) -> Float64:
-        """Columns (rows × m) less a combination of the features (q × m)."""
-        weights = coefficients / self.norms[:, None]
-        rest: Float64 = columns + self.mean @ weights
-        if self.exact and np.isfinite(weights).all():
-            rest -= times(self.features, weights)
-        else:
-            for rows, chunk in chunks(self.features):
-                rest[rows] -= chunk @ weights
-        return rest
-
-
-def factorised(features: Array, gram: Gram = float_gram) -> tuple[Centred, Array, Rest]:
-    """The features (rows × q) without constant ones, their positions, and what fits on them leave."""
     most = largest(features)
+    if not sums_fit(max(features.shape), most):
+        times, transposed_times = chunked_times, chunked_transposed_times
     if features.shape[1] >= len(features) - 1 and _explain_all(features, gram, most):
         mean = features.mean(0, dtype=np.float64)
         variance = np.square(features - mean).sum(0)
         alive = np.flatnonzero(variance > 1e-12 * mean**2 * len(features))
-        return Centred.of(features[:, alive], mean[alive], np.sqrt(variance[alive]), most), alive, _nothing
+        return _products(features[:, alive], mean[alive], np.sqrt(variance[alive]), transposed_times), alive, _nothing
     mean, scatter = _scatter(features, gram, most)
     variance = np.diag(scatter)
     alive = np.flatnonzero(variance > 1e-12 * mean**2 * len(features))
     if len(alive) < len(mean):
         features, mean, scatter = features[:, alive], mean[alive], np.asfortranarray(scatter[np.ix_(alive, alive)])
-    centred = Centred.of(features, mean, np.sqrt(np.diag(scatter)), most)
-    solve, corrected = solver(scatter, centred.norms)
+    norms = np.sqrt(np.diag(scatter))
+    features = np.require(features, requirements=("C", "W"))
+    products_with = _products(features, mean, norms, transposed_times)
+    solve, corrected = solver(scatter, norms)
 
-    def rest_of(columns: Float64, products: Float64 | None) -> Float64:
-        rest = centred.rest(columns, solve(centred.products_with(columns) if products is None else products))
-        return rest if corrected else centred.rest(rest, solve(centred.products_with(rest)))
+    def residual(columns: Float64, coefficients: Float64) -> Float64:
+        weights = coefficients / norms[:, None]
+        rest: Float64 = columns + mean @ weights - times(features, weights)
+        return rest
 
-    return centred, alive, rest_of
+    def rest_of(centred: Float64, products: Float64 | None) -> Float64:
+        rest = residual(centred, solve(products_with(centred) if products is None else products))
+        return rest if corrected else residual(rest, solve(products_with(rest)))
+
+    return products_with, alive, rest_of
+
+
+def _products(features: Array, mean: Float64, norms: Float64, transposed_times: Times) -> Products:
+    writable = np.require(features, requirements=("C", "W"))
+
+    def products_with(columns: Float64) -> Float64:
+        # Products are those of the features as stored; these are centred and scaled.
+        products: Float64 = (transposed_times(writable, columns) - np.outer(mean, columns.sum(0))) / norms[:, None]
+        return products
+
+    return products_with
 
 
 def _nothing(centred: Float64, _: Float64 | None) -> Float64:
@@ -96,8 +89,8 @@ def _nothing(centred: Float64, _: Float64 | None) -> Float64:
 def without_fit(rest_of: Rest, values: Float64, proportion: float, products: Float64 | None = None) -> Float64:
     """Columns less `proportion` times their least-squares fit on features, as factorised, and a constant (minimum norm).
 
-    With proportion 1, NaN where only rounding is left, because the features explain the column. products: `products_with` the
-    columns less their means (q × m), where they are known. Source: numerai_tools.scoring.neutralize.
+    With proportion 1, NaN where only rounding is left, because the features explain the column. products: `Products` with the
+    columns less their means, where they are known. Source: numerai_tools.scoring.neutralize.
     """
     level = values.mean(0)
     centred = values - level
