@@ -23,7 +23,7 @@ def resume(
     from numerai_lab.config.loading import load_resumed
     from numerai_lab.experiment import RunOptions
     from numerai_lab.runs.layout import CONFIG
-    from numerai_lab.runs.writing import unfinished_run
+    from numerai_lab.runs.unfinished import unfinished_run
 
     unfinished = unfinished_run(folder)
     loaded = load_resumed(unfinished / CONFIG)

@@ -47,7 +47,7 @@ def run(
 ) -> None:
     """Run a config into a new, scored run folder."""
     from numerai_lab.config.loading import load_config
-    from numerai_lab.runs.writing import unfinished_runs
+    from numerai_lab.runs.unfinished import unfinished_runs
 
     loaded, remarks = load_config(config, overrides or [])
     if dry_run:

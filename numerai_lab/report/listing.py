@@ -11,7 +11,8 @@ from numerai_lab.report.ranking import sort_column
 from numerai_lab.report.tables import TableColumn, best_is_high
 from numerai_lab.runs.layout import ERROR_TEXT, MANIFEST, UNFINISHED
 from numerai_lab.runs.reading import Run, read_run
-from numerai_lab.runs.writing import STAMP, unfinished_runs
+from numerai_lab.runs.unfinished import unfinished_runs
+from numerai_lab.runs.writing import STAMP
 from numerai_lab.storage.stamped_json import read_mapping
 
 if TYPE_CHECKING:

@@ -30,7 +30,6 @@ from numerai_lab.storage.code_version import installed_version
 from numerai_lab.storage.file_lock import Lock, NoLocks
 from numerai_lab.storage.folders import LOCK, new_folder
 from numerai_lab.storage.machine import peak_memory, total_memory, used_gpu
-from numerai_lab.storage.plain_files import odd_entry, read_plain
 from numerai_lab.storage.signing import signature
 from numerai_lab.storage.stamped_json import with_stamp
 from numerai_lab.storage.whole_files import opened, remove_parts, whole_file, write_whole
@@ -196,43 +195,6 @@ class _LogFile(logging.FileHandler):
     def _open(self) -> TextIOWrapper:
         file = opened(Path(self.baseFilename), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         return TextIOWrapper(os.fdopen(file, "ab"), encoding=self.encoding)
-
-
-def unfinished_runs(runs_dir: Path, config: Config | None = None) -> list[Path]:
-    """Folders of killed runs that no process works on, the newest first; only those of `config`, if it is given."""
-    folders = []
-    for path in sorted(runs_dir.glob(f"{UNFINISHED}*"), reverse=True):
-        text = _config_of(path)
-        # of a folder with a link for a lock, or on a file system that may only be read
-        with Lock(path / LOCK, make_folder=False) as lock, suppress(NlabFailure, OSError):
-            if text and (config is None or text == config.to_yaml()) and lock.take():
-                folders.append(path)
-    return folders
-
-
-def unfinished_run(path: Path) -> Path:
-    """The folder of a killed run; `path` may also be the name that the finished run would have had.
-
-    Raises NlabError when there is no such folder, or several.
-    """
-    named = path.with_name(f"{UNFINISHED}{path.name.removeprefix(UNFINISHED)}")
-    matches = [folder for folder in sorted(path.parent.glob(f"{UNFINISHED}*")) if folder.name.startswith(named.name)]
-    if len(matches) == 1 and (matches[0] / CONFIG).is_file():
-        if odd := odd_entry(matches[0]):
-            raise NlabError(f"{matches[0]}: {odd}, which no run writes; a run goes on where all its files lie in its folder")
-        return matches[0]
-    names = [folder.name for folder in unfinished_runs(path.parent)]
-    raise NlabError(
-        f"{path}: not the folder of one unfinished run; "
-        + (f"unfinished there: {', '.join(names)}" if names else f"no run in {path.parent} is unfinished")
-    )
-
-
-def _config_of(unfinished: Path) -> str:
-    """The config that an unfinished run recorded; empty where there is none, or the folder holds what no run writes."""
-    with suppress(OSError, ValueError):
-        return "" if odd_entry(unfinished) else read_plain(unfinished / CONFIG).decode()
-    return ""
 
 
 def _command() -> list[str]:

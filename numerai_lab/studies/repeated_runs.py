@@ -18,7 +18,7 @@ from numerai_lab.report.progress import Lines
 from numerai_lab.runs.fingerprints import mismatch
 from numerai_lab.runs.layout import MANIFEST
 from numerai_lab.runs.reading import Run, asked_config, differing, read_run, terms
-from numerai_lab.runs.writing import unfinished_runs
+from numerai_lab.runs.unfinished import unfinished_runs
 
 log = logging.getLogger("nlab")
 

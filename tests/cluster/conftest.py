@@ -24,6 +24,9 @@ def workers_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def local_workers(workers_cache: Path) -> Iterator[ClusterConnection]:
+    import distributed  # its import fills Dask's settings, and would be undone with the one below
+
+    assert distributed
     with pytest.MonkeyPatch.context() as patch, dask.config.set({"distributed.scheduler.worker-ttl": SILENCE}):
         patch.setenv("NLAB_CACHE", str(workers_cache))
         opening = connected(place_of("local:2"))

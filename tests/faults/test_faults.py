@@ -24,7 +24,7 @@ from numerai_lab.data.synthetic import Synthetic
 from numerai_lab.experiment import run
 from numerai_lab.generators.linear import PCA
 from numerai_lab.models import Ridge
-from numerai_lab.runs.writing import unfinished_runs
+from numerai_lab.runs.unfinished import unfinished_runs
 from numerai_lab.storage.cleanup import damaged_items
 from numerai_lab.storage.folders import cache_dir
 from tests.conftest import Quiet, make_config, quick

@@ -23,7 +23,7 @@ from numerai_lab.report.page import redrawn
 from numerai_lab.runs.layout import UNFINISHED
 from numerai_lab.runs.output_files import growing_table
 from numerai_lab.runs.reading import read_run
-from numerai_lab.runs.writing import unfinished_run, unfinished_runs
+from numerai_lab.runs.unfinished import unfinished_run, unfinished_runs
 from numerai_lab.storage.array_files import reopened
 from numerai_lab.storage.event_log import EventLog
 from numerai_lab.storage.folders import build_resumably

@@ -22,7 +22,7 @@ from numerai_lab.report.comparison import compare
 from numerai_lab.report.markup import render
 from numerai_lab.runs.layout import CONFIG, UNFINISHED
 from numerai_lab.runs.reading import read_run
-from numerai_lab.runs.writing import unfinished_runs
+from numerai_lab.runs.unfinished import unfinished_runs
 from numerai_lab.storage.file_lock import Lock
 from numerai_lab.storage.folders import LOCK
 from numerai_lab.storage.stage_cache import Cache, Stage

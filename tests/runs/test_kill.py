@@ -19,7 +19,7 @@ import yaml
 from numerai_lab.augmenters import AUGMENTERS
 from numerai_lab.generators import GENERATORS
 from numerai_lab.models import MODELS
-from numerai_lab.runs.writing import unfinished_runs
+from numerai_lab.runs.unfinished import unfinished_runs
 from numerai_lab.storage.cleanup import DATA, damaged_items, orphans, prune
 from tests import forks
 from tests.conftest import quick

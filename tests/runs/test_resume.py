@@ -20,7 +20,7 @@ from numerai_lab.experiment import RunOptions, run
 from numerai_lab.generators.linear import PCA
 from numerai_lab.runs import writing
 from numerai_lab.runs.layout import UNFINISHED
-from numerai_lab.runs.writing import unfinished_run, unfinished_runs
+from numerai_lab.runs.unfinished import unfinished_run, unfinished_runs
 from numerai_lab.storage.file_lock import Lock
 from numerai_lab.storage.folders import LOCK
 from tests.conftest import Quiet, make_config, quick
@@ -53,7 +53,7 @@ def test_a_resumed_run_takes_the_folder_and_the_name_of_the_killed_one(tmp_path:
     assert (resumed.path / "predictions.parquet").read_bytes() == (whole.path / "predictions.parquet").read_bytes()
 
 
-@pytest.mark.parametrize("where", ["numerai_lab.experiment.write_report", "numerai_lab.runs.writing.checksums"])
+@pytest.mark.parametrize("where", ["experiment.write_report", "runs.writing.checksums", "runs.writing.renamed"])
 def test_a_run_that_died_in_its_last_steps_is_known_by_the_config_that_was_asked_for(
     where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -61,7 +61,7 @@ def test_a_run_that_died_in_its_last_steps_is_known_by_the_config_that_was_asked
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(where, killed)
+        patched.setattr(f"numerai_lab.{where}", killed)
         with pytest.raises(KeyboardInterrupt):
             run(small(), tmp_path, Quiet())
     (folder,) = unfinished_runs(tmp_path, small())

@@ -101,13 +101,17 @@ def test_stores_that_are_whole_and_of_different_lengths_are_refused(
         shutil.copytree(folder, tmp_path / folder.relative_to(cache_dir()))
     monkeypatch.setenv("NLAB_CACHE", str(tmp_path))
     assert not load(TINY).new_stores
-    for kind, name in (("labels", "target"), ("extras", "extra-0")):
-        path, right = stores[kind].folder / f"{name}.npy", np.load(stores[kind].folder / f"{name}.npy")
-        np.save(path, right[:-1])
+    for kind in ("labels", "extras"):
+        arrays = {path: np.load(path) for path in stores[kind].folder.glob("*.npy")}
+        n_rows = len(next(iter(arrays.values())))
+        for path, array in arrays.items():
+            np.save(path, array[:-1])
         rewrite(stores[kind], {})
-        with pytest.raises(NlabError, match=rf"{path.parent.name}: holds {len(right) - 1} rows, .* {len(right)}; remove"):
+        assert stores[kind].damage() == ""
+        with pytest.raises(NlabError, match=rf"{stores[kind].folder.name}: holds {n_rows - 1} rows, .* {n_rows}; remove"):
             load(TINY)
-        np.save(path, right)
+        for path, array in arrays.items():
+            np.save(path, array)
         rewrite(stores[kind], {})
 
 
