@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -117,19 +118,24 @@ COMPUTING = {
     *("predict", "live", "deploy", "doctor", "check-plugin", "data synth"),
 }
 """Commands that look for idle cores before they load a library that computes."""
+LEAST_ADDRESSES = 2_250_000_000
+"""Bytes of address space in which these commands can load their libraries."""
 
 
 def main() -> None:
     """Entry point: exit code 0, 1 (failure), 2 (bad input), or that of the error."""
     _bear_odd_streams()
     _log_to_stderr()
-    if COMPUTING.intersection((*sys.argv[1:2], " ".join(sys.argv[1:3]))):
+    computes = bool(COMPUTING.intersection((*sys.argv[1:2], " ".join(sys.argv[1:3]))))
+    if computes:
         set_threads(os.environ)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: no half-written file stays
     sys.unraisablehook = _interrupt_again
     from numerai_lab.core.errors import NlabError, as_failure
 
     try:
+        if computes and not {"--help", "-h"}.intersection(sys.argv):
+            _refuse_few_addresses()
         _run_app()
     except NlabError as error:
         say(f"nlab: {error}")
@@ -150,6 +156,23 @@ def main() -> None:
             sys.exit(2)
         say(f"nlab: {failure}")
         sys.exit(1)
+
+
+def _refuse_few_addresses() -> None:
+    """Raises NlabError where a shell's `ulimit -v` leaves too little: libraries end the process then, or fail to load."""
+    with suppress(ImportError):  # on Windows
+        import resource
+
+        from numerai_lab.core.errors import NlabError
+        from numerai_lab.core.formatting import human_bytes
+
+        allowed, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if allowed != resource.RLIM_INFINITY and allowed < LEAST_ADDRESSES:
+            had, wanted = human_bytes(allowed), human_bytes(LEAST_ADDRESSES)
+            raise NlabError(
+                f"`ulimit -v` allows {had} of address space, and libraries alone take {wanted}: raise it, or limit what is used "
+                "in its place (`systemd-run --user -p MemoryMax=…`)"
+            )
 
 
 def _run_app() -> None:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from numerai_lab import __version__
 from numerai_lab.core.errors import NlabError
 from numerai_lab.runs.layout import MANIFEST, MODELS, PER_ERA, REFITS, SCHEMA, SCORES, SCORES_PAGE
-from numerai_lab.runs.reading import FILES, SIGNED, Run, damaged_run
+from numerai_lab.runs.reading import FILES, SIGNED, Run, damaged_run, room
 from numerai_lab.storage.checksums import changed, checksum, checksums
 from numerai_lab.storage.folders import built
+from numerai_lab.storage.plain_files import odd
 from numerai_lab.storage.signing import signature
 from numerai_lab.storage.stamped_json import read_mapping, read_stamped, with_stamp
 from numerai_lab.storage.whole_files import whole_file, write_whole
@@ -94,17 +95,24 @@ def replace_page(run: Path, name: str, text: str, **changes: object) -> None:
 def trusted(run: Run) -> int:
     """Marks the models of a run folder, and of its refits, as written here; returns their number.
 
-    Raises NlabError where one is not what the manifest says.
+    Raises NlabError where one is not what the manifest says, or larger than the memory that is free.
     """
     names = [name for name in run.manifest.get(FILES, {}) if name.startswith(f"{MODELS}/")]
-    paths = [path for path in (run.path / MODELS).glob("*") if path.is_file()]
+    paths = _models_of(run.path)
     if damage := changed(run.path, {name: run.manifest[FILES][name] for name in names}):
         raise damaged_run(run.path, damage)
     for refit in sorted((run.path / REFITS).glob(f"*/{MANIFEST}")):
-        models = [path for path in (refit.parent / MODELS).glob("*") if path.is_file()]
-        note_in_manifest(refit.parent, SIGNED, signature(models, refit.parent))
+        note_in_manifest(refit.parent, SIGNED, signature(_models_of(refit.parent), refit.parent))
     note_in_manifest(run.path, SIGNED, signature(paths, run.path))
     return len(paths)
+
+
+def _models_of(folder: Path) -> list[Path]:
+    paths = [path for path in (folder / MODELS).glob("*") if path.is_file()]
+    for path in paths:
+        if why := odd(path, room(path)):
+            raise damaged_run(folder, f"{path.relative_to(folder)} {why}")
+    return paths
 
 
 def note_in_manifest(run: Path, key: str, value: Any) -> None:

@@ -74,7 +74,7 @@ class RunFiles:
         """The content of a file. Raises NlabError when it is not what was written, or a model that was written elsewhere."""
         self._check(name)
         try:
-            content = read_plain(self.path / name, _room(self.path / name))
+            content = read_plain(self.path / name, room(self.path / name))
         except (ValueError, OSError) as error:
             raise damaged_run(self.path, error) from error
         trusted = self.under_construction or os.environ.get(CONTAINED)
@@ -124,7 +124,7 @@ class RunFiles:
 
     def _check(self, name: str) -> None:
         """Raises NlabError when a file is not what was written, no plain file, or larger than the memory that is free."""
-        if why := odd(self.path / name, _room(self.path / name)):
+        if why := odd(self.path / name, room(self.path / name)):
             damage = f"{name} {why}"
         else:
             damage = changed(self.path, {key: crc for key, crc in self.manifest.get(FILES, {}).items() if key == name})
@@ -227,7 +227,7 @@ def failure_text(path: Path) -> str:
     return lines[-1] if lines else "failed.txt is empty"
 
 
-def _room(path: Path) -> int:
+def room(path: Path) -> int:
     """Bytes of the largest file to read: more than `MOST_TEXT` only where memory has room, which takes time to ask."""
     large = path.is_file() and path.lstat().st_size > MOST_TEXT
     return max(MOST_TEXT, free_memory()) if large else MOST_TEXT

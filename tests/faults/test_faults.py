@@ -81,6 +81,22 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_half_entry(tmp_path: Path, fi
     assert nlab("run", config, "--runs-dir", tmp_path / "runs", NLAB_CACHE=str(cache)).returncode == 0
 
 
+def test_an_address_space_that_no_library_fits_into_is_bad_input_of_one_sentence(tmp_path: Path) -> None:
+    def limited(*words: object) -> subprocess.CompletedProcess[str]:
+        command = ["bash", "-c", 'ulimit -v 1500000; exec "$0" -m numerai_lab "$@"', sys.executable, *map(str, words)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    refused = limited("run", written(make_config(), tmp_path), "--runs-dir", tmp_path / "runs")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith(
+        "nlab: `ulimit -v` allows 1.5 GB of address space, and libraries alone take 2.2 GB: raise it"
+    )
+    assert len(refused.stderr.splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
+    assert limited("run", "--help").returncode == 0
+    assert limited("--version").returncode == 0
+
+
 def test_a_read_only_runs_folder_is_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def read_only(*_: Any, **__: Any) -> Any:  # root may write where nobody else may, so no mode of a folder would do
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))

@@ -94,6 +94,13 @@ def test_a_foreign_run_is_read_and_its_models_are_not_until_it_is_trusted(foreig
     redrawn(read_run(foreign))
 
 
+def test_a_model_that_no_memory_holds_is_not_read_through_to_be_trusted(foreign: Path) -> None:
+    (foreign / "models" / "huge.json").touch()
+    os.truncate(foreign / "models" / "huge.json", 10**12)
+    with pytest.raises(NlabError, match=r"models/huge\.json has 1\.0 TB, more than a file of its kind may have"):
+        trusted(read_run(foreign))
+
+
 def test_the_commands_say_from_elsewhere_and_open_it_in_a_process_of_its_own(foreign: Path) -> None:
     shown = nlab("show", foreign)
     assert shown.returncode == 0
