@@ -84,8 +84,7 @@ def unseal(
     with display.task("data") as progress:
         loaded = load(config.data, config.extra_sets, progress)
     splits = _splits(run, config, loaded)
-    names = (look.reference, variant, *(pairs[variant] for pairs in _placebos(run, variant).values()))
-    restored = Restored(run, config, FitPlan.of(config, splits).shared_models, tuple(dict.fromkeys(names)))
+    restored = Restored(run, config, FitPlan.of(config, splits).shared_models, _names(run, look))
     _check_same(run, loaded, splits, restored.predictions(loaded.panel, splits.validation, display))
     predictions = restored.predictions(loaded.panel, splits.holdout, display)
     remarks = covered(loaded.panel, predictions, _held_out(splits), scoring_of(config, loaded)).lines()
@@ -114,6 +113,15 @@ def _asked(run: Run, config: Config, variant: str) -> Look:
     data, source = manifest["data"], {k: v for k, v in config.data.model_dump().items() if k not in Source.model_fields}
     holdout = Holdout(data["identity"], json.dumps(source, sort_keys=True), data["resolved_target"], eras)
     return Look(holdout, run.name, variant, reference, tuple(manifest["seeds"]))
+
+
+def _names(run: Run, look: Look) -> tuple[str, ...]:
+    """The reference, the variant and its placebos, each once. Raises NlabError where the run lacks one."""
+    names = (look.reference, look.variant, *(pairs[look.variant] for pairs in _placebos(run, look.variant).values()))
+    for name in names:
+        if name not in run.config.variants:
+            raise damaged_run(run.path, f"{name!r} in its manifest is none of its variants")
+    return tuple(dict.fromkeys(names))
 
 
 def _placebos(run: RunFiles, variant: str) -> dict[str, dict[str, str]]:

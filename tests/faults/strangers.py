@@ -300,6 +300,9 @@ ATTACKS: dict[str, Attack] = {
 }
 
 
+TABLES = ("runs", "variants", "per_era", "stages", "warnings")
+EVERY_TABLE = "SELECT " + ", ".join(f"(SELECT max(CAST(t AS VARCHAR)) FROM {name} AS t) AS {name}" for name in TABLES)
+"""A query that reads every value."""
 COMMANDS: dict[str, list[str]] = {
     "show": ["show", "RUN"],
     "compare": ["compare", "RUN", "GOOD"],
@@ -314,7 +317,7 @@ COMMANDS: dict[str, list[str]] = {
     "power": ["power", "CONFIG", "--run", "RUN"],
     "live": ["live", "RUN", "--data", "DATA", "--out", "OUT/live.csv"],
     "score": ["score", "RUN/predictions.parquet", "CONFIG"],
-    "query": ["query", "SELECT * FROM variants, stages, per_era", "--runs-dir", "RUNS"],
+    "query": ["query", EVERY_TABLE, "--runs-dir", "RUNS"],
     "watch": ["watch", "--once", "--runs-dir", "RUNS"],
     "trust": ["trust", "RUN"],
 }
@@ -362,9 +365,9 @@ def outcome(command: list[str], attack: Attack, home: Path, base: Path) -> tuple
         return str(process.exitcode), said
 
 
-def outcomes(attack: str, home: Path) -> dict[str, str]:
+def outcomes(attack: Attack, home: Path) -> dict[str, str]:
     """Command → exit code after an attack, or what is wrong.
 
     home: a folder with `base`, which is a run, its config.yaml, and live.parquet.
     """
-    return {command: outcome(words, ATTACKS[attack], home, home / "base")[0] for command, words in COMMANDS.items()}
+    return {command: outcome(words, attack, home, home / "base")[0] for command, words in COMMANDS.items()}

@@ -25,6 +25,7 @@ from numerai_lab.runs.manifest import Manifest, checked
 from numerai_lab.runs.reading import RunFiles, read_run
 from numerai_lab.storage.stamped_json import STAMP, read_mapping, with_stamp
 from tests.conftest import Quiet, make_config, reseal
+from tests.faults.strangers import EVERY_TABLE
 from tests.faults.test_foreign_text import ESCAPE
 from tests.faults.test_fuzz import soon
 from tests.soak import rest
@@ -53,7 +54,7 @@ COMMANDS = (
     ["inspect", "RUN", "--rows"],
     ["predict", "RUN", "FILE", "--out", "OUT.csv"],
     ["power", "CONFIG", "--run", "RUN"],
-    ["query", "SELECT * FROM runs, variants, stages, warnings", "--runs-dir", "RUNS"],
+    ["query", EVERY_TABLE, "--runs-dir", "RUNS"],
     ["watch", "--once", "--runs-dir", "RUNS"],
 )
 
