@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import itertools
+import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 Key = TypeVar("Key", bound=Hashable)
 TEXTS = ("variant", "split", "notes", "verdict", "reference", "placebo", "untrained")
 """Columns of scores.csv that hold text, whatever it looks like: a variant may be named 001."""
+TEXT = "(large_)?string"
+SINGLE = re.compile(rf"u?int\d+$|halffloat$|float$|double$|decimal|bool$|null$|date|time|{TEXT}|dictionary<values={TEXT}")
+"""Names of Arrow's types of single values, of which each has a text."""
 
 
 def scores_text(run: RunFiles) -> str:
@@ -97,8 +101,12 @@ def _parsed_together(texts: Mapping[Key, str]) -> "Iterator[tuple[pl.DataFrame, 
 
 
 def per_era_table(run: RunFiles) -> "pa.Table":
-    """A run's per_era.parquet. Raises NlabError where it is damaged."""
-    return run.arrow_table(PER_ERA)
+    """A run's per_era.parquet. Raises NlabError where it is damaged, or a column holds what is no number, text or date."""
+    table = run.arrow_table(PER_ERA)
+    for field in table.schema:
+        if not SINGLE.match(str(field.type)):
+            raise damaged_run(run.path, f"{PER_ERA}: column {field.name} holds {field.type}")
+    return table
 
 
 def per_era_of_all(tables: Mapping[str, "pa.Table"]) -> "pa.Table | None":
@@ -111,7 +119,12 @@ def per_era_of_all(tables: Mapping[str, "pa.Table"]) -> "pa.Table | None":
     try:
         rows = pa.concat_tables(tables.values(), promote_options="permissive")
     except pa.ArrowException:  # types that have nothing in common
-        rows = pl.concat([pl.DataFrame(table) for table in tables.values()], how="diagonal_relaxed").to_arrow()
+        frames = [pl.DataFrame(table) for table in tables.values()]
+        texts = sorted({name for frame in frames for name, dtype in frame.schema.items() if not dtype.is_numeric()})
+        as_text = [
+            frame.with_columns(pl.col(sorted({*texts} & {*frame.columns})).cast(pl.String, strict=False)) for frame in frames
+        ]
+        rows = pl.concat(as_text, how="diagonal_relaxed").to_arrow()
     place = np.repeat(np.arange(len(tables), dtype=np.int32), [table.num_rows for table in tables.values()])
     indices = pa.Array.from_buffers(pa.int32(), len(place), [None, pa.py_buffer(place)])  # pa.array imports pandas
     names = pa.DictionaryArray.from_arrays(indices, pl.Series(list(tables), dtype=pl.String).to_arrow())

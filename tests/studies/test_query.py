@@ -1,7 +1,9 @@
 """SQL over run folders: right values, damaged folders as rows, and no way to any other file."""
 
 import json
+import re
 import shutil
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -53,6 +55,31 @@ def test_tables_of_runs_with_other_columns_and_types_are_joined(runs: Path, tmp_
     assert found["n"].to_list() == [len(eras), 0, 0]
     sums = [pl.read_parquet(path / "per_era.parquet")["corr"].cast(pl.Float64).sum() for path in (changed, same)]
     assert found["corr"].to_list()[:2] == pytest.approx(sums)
+
+
+@pytest.mark.parametrize(
+    ("odd", "problem"),
+    [
+        (pl.lit([1.5]), "column corr holds .*list"),
+        (pl.lit(timedelta(1)), "column corr holds duration"),
+        (pl.lit(b"\xff"), "column corr holds .*binary"),
+        (pl.lit(date(2020, 1, 3)), ""),
+        (pl.lit(None), ""),
+    ],
+)
+@pytest.mark.parametrize("n_rows", [0, 5])
+def test_columns_of_odd_types_are_text_or_a_damaged_run(
+    odd: pl.Expr, problem: str, n_rows: int, runs: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "runs"
+    shutil.copytree(runs, folder)
+    path = folder / "20260101-000000_run" / "per_era.parquet"
+    pl.read_parquet(path).head(n_rows).with_columns(corr=odd).write_parquet(path)
+    found = query("SELECT run, max(CAST(corr AS VARCHAR)) AS corr FROM per_era GROUP BY run ORDER BY run", folder)
+    assert found["run"].to_list() == [f"20260101-00000{n}_run" for n in range(1 if problem or not n_rows else 0, 3)]
+    row = query("SELECT status, problem, (SELECT count(corr) FROM per_era) AS n FROM runs ORDER BY run", folder).row(0)
+    assert row[0] == ("damaged" if problem else "finished")
+    assert re.search(problem, row[1])
 
 
 def test_settings_tell_runs_apart_by_the_key_that_differs(runs: Path) -> None:
