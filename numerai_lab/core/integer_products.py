@@ -74,6 +74,17 @@ def gram(features: Int8) -> Float64:
     return product
 
 
+def inner(rows: Int8, others: Int8) -> Array:
+    """Products of each row with each of other rows (n × q and m × q → n × m), as `gram` makes them. `exact` of q must hold."""
+    if not (by_integers(rows) and by_integers(others)):
+        return np.asarray(rows.astype(np.float32) @ others.astype(np.float32).T)
+    import torch
+
+    left, right = (torch.from_numpy(np.require(part, requirements=("C", "W"))) for part in (rows, others))
+    product: Array = torch._int_mm(left, right.T).numpy()
+    return product
+
+
 def prepare(n_multiplications: float) -> None:
     """Loads torch where it is installed and so much work makes up for it."""
     if n_multiplications >= WORTH_LOADING:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from numerai_lab.core.arrays import Array, Float64
+from numerai_lab.core.integer_products import exact, inner, largest
 from numerai_lab.metrics.jackknife import Measure, means_without, measure
 from numerai_lab.metrics.realism_trees import share_above
 from numerai_lab.metrics.row_sample import RowSample
@@ -93,9 +94,24 @@ def _medians_without(values: Float64, groups: Array) -> Float64:
 
 
 def _squared_distances(rows: Array, among: Array) -> Array:
-    """rows × among. Exact for bins, whose sums float32 holds."""
-    dtype = np.float32 if np.issubdtype(np.result_type(rows, among), np.integer) else np.float64
-    a: Array = rows.astype(dtype)
-    b: Array = among.astype(dtype)
-    squared: Array = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * (a @ b.T)
-    return np.maximum(squared, 0)
+    """rows × among: float32, and exact, for bins; float64 for others."""
+    if exact(_largest(rows, among), rows.shape[1]):
+        squared: Array = -2 * inner(rows, among).astype(np.float32)
+        squared += _lengths(rows)[:, None]
+        squared += _lengths(among)
+        return squared
+    a: Array = rows.astype(np.float64)
+    b: Array = among.astype(np.float64)
+    distances: Array = np.maximum((a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * (a @ b.T), 0)
+    return distances
+
+
+def _largest(rows: Array, among: Array) -> int | None:
+    sizes = largest(rows), largest(among)
+    return None if None in sizes else max(size for size in sizes if size is not None)
+
+
+def _lengths(bins: Array) -> Array:
+    """Squared lengths of rows of bins."""
+    lengths: Array = np.square(bins, dtype=np.int16).sum(1, dtype=np.int32).astype(np.float32)
+    return lengths

@@ -9,7 +9,7 @@ import pytest
 
 from numerai_lab.core import integer_products
 from numerai_lab.core.covariance import moments
-from numerai_lab.core.integer_products import TORCH_BYTES, column_sums, exact, gram, largest
+from numerai_lab.core.integer_products import TORCH_BYTES, column_sums, exact, gram, inner, largest
 from tests.conftest import component, make_panel
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +42,7 @@ def test_products_of_integers_are_those_of_int64(
         assert product.flags.f_contiguous
         np.testing.assert_array_equal(np.tril(product), np.tril(layout.astype(np.int64).T @ layout.astype(np.int64)))
     np.testing.assert_array_equal(np.tril(gram(cells)), wanted)
+    np.testing.assert_array_equal(inner(cells, cells[::-2]), cells.astype(np.int64) @ cells[::-2].astype(np.int64).T)
     np.testing.assert_array_equal(column_sums(cells, largest(cells) or 0), cells.sum(0, dtype=np.int64))
 
 
