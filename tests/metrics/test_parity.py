@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numerai_tools import scoring
 
+from numerai_lab.core import integer_products
 from numerai_lab.metrics.era import EraData, contribution, gauss, numerai_corr, rank_corr, score_era
 from numerai_lab.metrics.exposures import Exposures
 
@@ -176,3 +177,18 @@ def test_a_linear_combination_of_features_has_no_fnc_and_the_meta_model_no_mmc(s
     scores = score_era(feature, EraData(target, features, feature[:, 0], None, [0]))
     assert np.isnan(scores["fnc"][0])
     assert scores["mmc"][0] == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("q", [1, 2, 16, 60])
+@pytest.mark.parametrize("m", [1, 3])
+def test_scores_are_the_same_bytes_by_integers_and_by_floats(monkeypatch: pytest.MonkeyPatch, q: int, m: int) -> None:
+    rng = np.random.default_rng(q)
+    features = rng.integers(0, 5, (400, q)).astype(np.int8)
+    predictions, target, meta = rng.normal(size=(400, m)), rng.choice([0, 0.25, 0.5, 0.75, 1], 400), rng.normal(size=400)
+    tables = []
+    for by_integers in (True, False):
+        monkeypatch.setattr(integer_products, "integers_are_faster", lambda by=by_integers: by)
+        scores = score_era(predictions, EraData(target, features, meta, None, [0] * m))
+        tables.append({name: values.tobytes() for name, values in scores.items()})
+    assert tables[0] == tables[1]
+    assert np.isfinite(scores["fnc"]).all()
