@@ -108,7 +108,8 @@ def test_linear_factors_are_kept_by_pca() -> None:
     assert all(found["pca"][0] > kept for name, (kept, _) in found.items() if name != "pca")
 
 
-def test_clusters_are_shown_best_by_umap() -> None:
+def test_clusters_are_shown_by_umap_and_pca_alike() -> None:
     print("\n20,000 × 780 of the world clusters, one era, to 12 columns")
-    found = measured(WORLDS["clusters"], 1)
-    assert all(found["umap"][1] > share for name, (_, share) in found.items() if name != "umap")
+    shares = {name: share for name, (_, share) in measured(WORLDS["clusters"], 1).items()}
+    assert min(shares["pca"], shares["umap"]) > 0.999
+    assert shares["umap"] >= shares.get("pacmap", 0)

@@ -3,6 +3,7 @@
 40 here, 5,000 in `make soak`; every command that reads a run reads each of them.
 """
 
+import os
 import re
 import shutil
 import sys
@@ -24,7 +25,7 @@ from numerai_lab.runs.layout import CONFIG, MANIFEST, PER_ERA, PORTABLE, PREDICT
 from numerai_lab.runs.manifest import Manifest, checked
 from numerai_lab.runs.reading import RunFiles, read_run
 from numerai_lab.storage.stamped_json import STAMP, read_mapping, with_stamp
-from tests.conftest import Quiet, make_config, reseal
+from tests.conftest import Quiet, make_config, quick, reseal
 from tests.faults.strangers import EVERY_TABLE
 from tests.faults.test_foreign_text import ESCAPE
 from tests.faults.test_fuzz import soon
@@ -63,8 +64,8 @@ COMMANDS = (
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = make_config(
         splits={"train": "1-60", "val1": "69-71", "val2": "80-82"},
-        augmenters={"cut": {"kind": "cutout"}},
-        variants={"baseline": {}, "cut": {"augment": ["cut"]}},
+        augmenters={"cut": {"kind": "cutout"}, "drawn": quick("copula")},
+        variants={"baseline": {}, "cut": {"augment": ["cut"]}, "drawn": {"augment": ["drawn"]}},
     )
     return run(config, tmp_path_factory.mktemp("runs"), Quiet()).path
 
@@ -145,8 +146,17 @@ def test_whatever_a_folder_holds_every_command_reads_or_refuses_it(
     n_inputs: int, good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("webbrowser.open", lambda _: True)
-    rows = pl.read_parquet(good / PREDICTIONS).head(0)
-    rows.write_parquet(tmp_path / "rows.parquet")
+    names = {"CONFIG": good / CONFIG, "OUT.csv": tmp_path / "out.csv"}
+    names["FILE"] = next(Path(os.environ["NLAB_CACHE"]).glob("synthetic/*tiny*/live.parquet"))
+
+    def done(command: list[str], runs: Path) -> tuple[int, str]:
+        places = {"RUN": runs / "run", "GOOD": runs / "good", "RUNS": runs, **names}
+        return outcome([str(places.get(word, word)) for word in command], capsys)
+
+    for name in ("good", "run"):
+        shutil.copytree(good, tmp_path / "runs" / name)
+    for command in COMMANDS:  # one that fails anyway would show nothing; six eras are too few for power
+        assert done(command, tmp_path / "runs")[0] == (2 if command[0] == "power" else 0), command
     counts: dict[int, int] = {}
     wrong = []
     for i in range(n_inputs) if n_inputs < MANY else rest("schemas", n_inputs):
@@ -154,13 +164,11 @@ def test_whatever_a_folder_holds_every_command_reads_or_refuses_it(
         shutil.copytree(good, runs / "good")
         shutil.copytree(good, runs / "run")
         what = forge(runs / "run", np.random.default_rng(i))
-        names = {"RUN": runs / "run", "GOOD": runs / "good", "RUNS": runs, "CONFIG": good / CONFIG}
-        names |= {"FILE": tmp_path / "rows.parquet", "OUT.csv": tmp_path / "out.csv"}
         for command in COMMANDS:
             with soon(f"{i}: {what}: {command[0]}"), warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)  # 1e300 is a number too
                 try:
-                    code, said = outcome([str(names.get(word, word)) for word in command], capsys)
+                    code, said = done(command, runs)
                 except Exception as error:
                     capsys.readouterr()
                     wrong.append(f"input {i}: {what}: {command[0]}: {error!r}")
