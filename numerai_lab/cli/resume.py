@@ -23,9 +23,9 @@ def resume(
     from numerai_lab.config.loading import load_resumed
     from numerai_lab.experiment import RunOptions
     from numerai_lab.runs.layout import CONFIG
-    from numerai_lab.runs.unfinished import unfinished_run
+    from numerai_lab.runs.unfinished import asked_config_of, unfinished_run
 
     unfinished = unfinished_run(folder)
-    loaded = load_resumed(unfinished / CONFIG)
+    loaded = load_resumed(unfinished / CONFIG, asked_config_of(unfinished))
     options = RunOptions(unfinished=unfinished, force=force)
     run_and_print(loaded, unfinished.parent, [], options, table_format, table)

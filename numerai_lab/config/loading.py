@@ -45,9 +45,12 @@ def load_recorded(path: Path) -> Config:
     return _recorded(read_yaml(path), str(path), ways_out(path.parent))
 
 
-def load_resumed(path: Path) -> Config:
-    """The config of a run that is to go on. Raises NlabError as `load_config` does, and for a plug-in that is not loaded."""
-    config = load_recorded(path)
+def load_resumed(path: Path, asked: str = "") -> Config:
+    """The config of a run that is to go on. asked: the text of the one that it was asked for; "" takes what stands in the file.
+
+    Raises NlabError as `load_config` does, and for a plug-in that is not loaded.
+    """
+    config = _recorded(parse_yaml(asked, str(path)), str(path), ways_out(path.parent)) if asked else load_recorded(path)
     models = (config.model_of(name) for name in config.trained)
     for component in (config.data, *config.generators.values(), *config.augmenters.values(), *models):
         if isinstance(component, StandIn):

@@ -55,6 +55,11 @@ class Component(BaseModel):
             super().__setattr__(name, value)
 
     @property
+    def checkpoints(self) -> float:
+        """How many times what is saved lies on disk as checkpoints while it trains: weights and moments, twice."""
+        return 0.0
+
+    @property
     def uses_gpu(self) -> bool:
         """Whether it computes on a GPU of this machine."""
         return False

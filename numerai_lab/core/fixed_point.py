@@ -140,7 +140,7 @@ def _of_halves(products: Float64, exponents: Array) -> Float64:
 
 def _of_digits(products: Array, exponents: Array) -> Float64:
     by_digit = products.reshape(HALVES, DIGITS, len(exponents), products.shape[1])
-    halves = by_digit[:, 0].astype(np.float64)
+    halves = by_digit[:, 0].astype(np.float64, order="C")  # so that sums of the values are added as those of float_times
     for digit in range(1, DIGITS):
         halves *= 2.0**BITS
         halves += by_digit[:, digit]

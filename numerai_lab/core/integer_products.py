@@ -74,13 +74,13 @@ def gram(features: Int8) -> Float64:
     return product
 
 
-def inner(rows: Int8, others: Int8) -> Array:
-    """Products of each row with each of other rows (n × q and m × q → n × m), as `gram` makes them. `exact` of q must hold."""
-    if not (by_integers(rows) and by_integers(others)):
-        return np.asarray(rows.astype(np.float32) @ others.astype(np.float32).T)
+def inner(rows: Int8, among: Int8) -> Array:
+    """Products of each row with each of some others (n × q and m × q → n × m), as `gram` makes them. `exact` of q must hold."""
+    if not (by_integers(rows) and by_integers(among)):
+        return np.asarray(rows.astype(np.float32) @ among.astype(np.float32).T)
     import torch
 
-    left, right = (torch.from_numpy(np.require(part, requirements=("C", "W"))) for part in (rows, others))
+    left, right = (torch.from_numpy(np.require(part, requirements=("C", "W"))) for part in (rows, among))
     product: Array = torch._int_mm(left, right.T).numpy()
     return product
 

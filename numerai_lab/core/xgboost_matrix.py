@@ -49,7 +49,7 @@ def paged_matrix(stream: TrainingStream, max_bin: int, n_threads: int | None = N
     """
     pages = tempfile.mkdtemp(prefix="pages-", dir=stream.array_cache.folder if stream.array_cache else None)
     try:
-        _refuse_full_disk(pages, paged_bytes(sum(stream.n_rows), len(stream.input_names)))
+        _refuse_full_disk(pages, paged_bytes(sum(stream.n_rows), len(stream.input_names), max_bin, len(stream)))
         matrix = quantile_matrix(stream, max_bin, n_threads, pages, sampled)
     except BaseException:
         shutil.rmtree(pages, ignore_errors=True)
@@ -58,9 +58,9 @@ def paged_matrix(stream: TrainingStream, max_bin: int, n_threads: int | None = N
     return matrix
 
 
-def paged_bytes(n_rows: int, n_columns: int) -> int:
-    """Bytes of the files of `paged_matrix`: each cell row-wise, and column-wise with a little beside it."""
-    return n_rows * 11 * n_columns // 5
+def paged_bytes(n_rows: int, n_columns: int, max_bin: int, n_batches: int) -> int:
+    """Bytes of the files of `paged_matrix`: each cell row-wise and column-wise, and the cuts of every batch."""
+    return n_rows * (17 * n_columns // 8 + 8) + 8 * max_bin * n_columns * n_batches
 
 
 def _refuse_full_disk(folder: str, n_bytes: int) -> None:

@@ -109,7 +109,10 @@ class Stores:
         for store in self.all:
             n_rows = store.n_rows()
             if n_rows not in (wanted, None):
-                raise NlabError(f"{store.folder}: holds {n_rows} rows, those of the same data {wanted}; remove this folder")
+                raise NlabError(
+                    f"{store.folder} holds {n_rows} rows and {self.rows.folder} {wanted} of the same data, so that one was "
+                    "changed; remove both"
+                )
 
 
 def content_of(paths: Iterable[Path], known: KnownChecksums) -> str:

@@ -238,11 +238,15 @@ def _disk(task: EstimateInputs, used: set[str]) -> int:
     n_train = task.rows_of(task.plan.splits.train)
     learned = {name: config.generators[name].settled(n_train) for name in used}
     fits = sum(g.saved_bytes(task.n_selected(name)) * (n_seeds if g.stochastic else 1) for name, g in learned.items())
-    augmenters = {name for variant in config.variants.values() for name in variant.augment}
-    fitted = n_seeds * sum(config.augmenters[name].saved_bytes(task.n_features) for name in augmenters)  # in the cache alone
+    augmenters = [config.augmenters[name] for name in sorted({name for v in config.variants.values() for name in v.augment})]
+    fitted = n_seeds * sum(augmenter.saved_bytes(task.n_features) for augmenter in augmenters)  # in the cache alone
     kept = (2 + len(task.folds)) * (n_seeds * saved + fits)  # in the cache and the run
     pages = max(training.model.training_disk_bytes(training.n_rows, training.n_columns) for training in trainings)
-    return PAGES_BYTES + columns + task.kept_bytes() * n_seeds + predictions + kept + fitted + pages + _scratch(task, used)
+    before = columns + task.kept_bytes() * n_seeds + pages + _scratch(task, used)
+    checkpoints = [g.checkpoints * g.saved_bytes(task.n_selected(name)) for name, g in learned.items()]
+    checkpoints += [augmenter.checkpoints * augmenter.saved_bytes(task.n_features) for augmenter in augmenters]
+    checkpoints += [t.model.checkpoints * t.model.saved_bytes(t.n_rows, t.n_columns) for t in trainings]
+    return before + round(max(PAGES_BYTES + predictions + kept + fitted, *checkpoints))
 
 
 def _scratch(task: EstimateInputs, used: set[str]) -> int:

@@ -27,7 +27,15 @@ class Labelled(Generator):
     share: float = Field(0.5, gt=0, lt=1, description="early: share of the training eras that it learns from")
 
     def saved_bytes(self, n_columns: int) -> int:
-        return super().saved_bytes(n_columns) * (self.blocks + 1 if self.scheme == "cross_fit" else 1)
+        return super().saved_bytes(n_columns) * self._n_fits
+
+    @property
+    def checkpoints(self) -> float:
+        return super().checkpoints / self._n_fits
+
+    @property
+    def _n_fits(self) -> int:
+        return self.blocks + 1 if self.scheme == "cross_fit" else 1
 
     @property
     def fit_scope(self) -> FitScope:

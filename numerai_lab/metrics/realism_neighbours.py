@@ -95,7 +95,7 @@ def _medians_without(values: Float64, groups: Array) -> Float64:
 
 def _squared_distances(rows: Array, among: Array) -> Array:
     """rows × among: float32, and exact, for bins; float64 for others."""
-    if exact(_largest(rows, among), rows.shape[1]):
+    if exact(_largest(rows, among), 4 * rows.shape[1]):  # |a|² + |b|² + 2|ab|
         squared: Array = -2 * inner(rows, among).astype(np.float32)
         squared += _lengths(rows)[:, None]
         squared += _lengths(among)

@@ -14,7 +14,7 @@ from numerai_lab.core.gpus import gpus
 from numerai_lab.core.panel import Panel
 from numerai_lab.core.progress import NO_CONTEXT, FitContext
 from numerai_lab.core.training_stream import TrainingStream
-from numerai_lab.core.xgboost_matrix import BINS_FOR_FLOATS, bins_of, paged_bytes, paged_matrix, quantile_matrix
+from numerai_lab.core.xgboost_matrix import BINS_FOR_BINNED, BINS_FOR_FLOATS, bins_of, paged_bytes, paged_matrix, quantile_matrix
 from numerai_lab.models.base import Model
 from numerai_lab.models.era_boost import ROUNDS, EraBoost
 
@@ -26,6 +26,8 @@ SKETCH_BYTES = 3_300
 """The sketch by which XGBoost cuts a column that is no small integer, for each of its bins."""
 VECTOR_LEAVES = (3, 2)
 """The first version of XGBoost whose trees of several targets sample rows and know the gain of a split."""
+ROWS_OF_ERA = 5000
+"""Rows that an estimate takes an era for."""
 KEEP_EVERY = 60.0
 """Seconds between two checkpoints at least; they are taken every `ROUNDS` trees."""
 
@@ -76,8 +78,8 @@ class XGBoost(Boosting):
     min_child_weight: float = Field(1.0, ge=0, description="least number of rows in a leaf")
     external_memory: bool = Field(
         False,
-        description="binned rows lie on disk, two bytes a cell, while trees are grown: the same trees, in memory that rows "
-        "hardly add to; a fifth slower, or more with eras of some hundred rows",
+        description="binned rows lie on disk, two bytes a cell and 2 kB an era for each column of floats, while trees are "
+        "grown: the same trees, in memory that rows hardly add to; a fifth slower, or more with eras of some hundred rows",
     )
     booster: Literal["gbtree", "dart"] = Field(
         "gbtree",
@@ -255,7 +257,8 @@ class XGBoost(Boosting):
         return 40 if self.external_memory else super().batch_bytes  # pages of an era that it reads ahead
 
     def training_disk_bytes(self, n_rows: int, n_columns: int) -> int:
-        return paged_bytes(n_rows, n_columns) if self.external_memory else 0
+        bins = self.max_bin or BINS_FOR_BINNED
+        return paged_bytes(n_rows, n_columns, bins, -(-n_rows // ROWS_OF_ERA)) if self.external_memory else 0
 
 
 @cache

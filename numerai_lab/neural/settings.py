@@ -74,6 +74,10 @@ class Training(OnDevice):
     )
     patience: int = Field(5, gt=0, description="evaluations without improvement before training stops; the best weights are kept")
 
+    @property
+    def checkpoints(self) -> float:
+        return 6.0  # the last one stays until the next is written
+
     def no_training(self, panel: Panel) -> str:
         """A sentence that says why the network can't be trained on this panel; empty where it can."""
         from numerai_lab.neural.rows import no_batch

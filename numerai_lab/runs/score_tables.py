@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 Key = TypeVar("Key", bound=Hashable)
 TEXTS = ("variant", "split", "notes", "verdict", "reference", "placebo", "untrained")
 """Columns of scores.csv that hold text, whatever it looks like: a variant may be named 001."""
-TEXT = "(large_)?string"
-SINGLE = re.compile(rf"u?int\d+$|halffloat$|float$|double$|decimal|bool$|null$|date|time|{TEXT}|dictionary<values={TEXT}")
-"""Names of Arrow's types of single values, of which each has a text."""
+TEXT = "(large_)?string(_view)?"
+PLAIN = re.compile(rf"u?int\d+|float|double|bool|null|{TEXT}|dictionary<values={TEXT}, .*>")
+"""Names of Arrow's types that columns of a table of scores have."""
 
 
 def scores_text(run: RunFiles) -> str:
@@ -101,11 +101,13 @@ def _parsed_together(texts: Mapping[Key, str]) -> "Iterator[tuple[pl.DataFrame, 
 
 
 def per_era_table(run: RunFiles) -> "pa.Table":
-    """A run's per_era.parquet. Raises NlabError where it is damaged, or a column holds what is no number, text or date."""
+    """A run's per_era.parquet. Raises NlabError where it is damaged, or a column holds what is no number or text."""
     table = run.arrow_table(PER_ERA)
     for field in table.schema:
-        if not SINGLE.match(str(field.type)):
+        if not PLAIN.fullmatch(str(field.type)):
             raise damaged_run(run.path, f"{PER_ERA}: column {field.name} holds {field.type}")
+        if table.column_names.count(field.name) > 1:
+            raise damaged_run(run.path, f"{PER_ERA}: two columns are called {field.name}")
     return table
 
 

@@ -16,7 +16,7 @@ def unfinished_runs(runs_dir: Path, config: Config | None = None) -> list[Path]:
     """Folders of killed runs that no process works on, the newest first; only those of `config`, if it is given."""
     folders = []
     for path in sorted(runs_dir.glob(f"{UNFINISHED}*"), reverse=True):
-        text = _config_of(path)
+        text = asked_config_of(path)
         # of a folder with a link for a lock, or on a file system that may only be read
         with Lock(path / LOCK, make_folder=False) as lock, suppress(NlabFailure, OSError):
             if text and (config is None or text == config.to_yaml()) and lock.take():
@@ -42,7 +42,7 @@ def unfinished_run(path: Path) -> Path:
     )
 
 
-def _config_of(unfinished: Path) -> str:
+def asked_config_of(unfinished: Path) -> str:
     """The config that an unfinished run was asked for; empty where there is none, or the folder holds what no run writes."""
     with suppress(OSError, ValueError):
         if odd_entry(unfinished):

@@ -90,15 +90,16 @@ def measured(parts: dict[str, Any], cache: Path, folder: Path) -> dict[str, tupl
     environment = {**os.environ, "NLAB_CACHE": str(cache)}
     with (folder / "said").open("w") as said:
         process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=said, env=environment)
-    most = 0
+    most = last = 0
     while process.poll() is None:
-        most = max(most, in_files(cache / SCRATCH))  # without a cache a run keeps its stages there too
-        time.sleep(0.05)
+        now = in_files(cache / SCRATCH)  # without a cache a run keeps its stages there too
+        most, last = max(most, now + in_files(folder / "runs")), now or last
+        time.sleep(0.01)
     assert process.returncode == 0, (folder / "said").read_text()[-2000:]
     (run,) = (folder / "runs").iterdir()
     manifest = json.loads((run / "manifest.json").read_text())
     expected, peak = manifest["expected"], manifest["measured"]["memory_bytes"]
-    return {"memory": (expected["memory_bytes"], peak), "disk": (expected["disk_bytes"], most + in_files(run))}
+    return {"memory": (expected["memory_bytes"], peak), "disk": (expected["disk_bytes"], max(most, last + in_files(run)))}
 
 
 def in_files(folder: Path) -> int:

@@ -118,13 +118,27 @@ def test_a_disk_that_can_not_hold_the_pages_is_an_error_before_one_is_written(
     """XGBoost writes pages in threads, and an error there ends the process."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (paged_bytes(sum(STREAM.n_rows), len(STREAM.input_names)) // 3, limits[1]))
+    n_bytes = paged_bytes(sum(STREAM.n_rows), len(STREAM.input_names), 16, len(STREAM))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes // 3, limits[1]))
     try:
         with pytest.raises(OSError, match="File too large"):
             fitted(component("xgboost", external_memory=True), 0, FitContext())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("max_bin", [16, 256])
+def test_pages_take_no_more_than_the_room_that_is_asked_for(
+    max_bin: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    slot = SharedMatrix()
+    fitted(component("xgboost", external_memory=True, max_bin=max_bin, n_estimators=2), 0, FitContext(matrix=slot.obtain))
+    there = sum(path.stat().st_size for path in tmp_path.rglob("bins*"))
+    room = paged_bytes(sum(STREAM.n_rows), len(STREAM.input_names), max_bin, len(STREAM))
+    assert 0.8 * room < there <= room
+    slot.clear()
 
 
 def predicted(config: Config, loaded: Loaded) -> bytes:

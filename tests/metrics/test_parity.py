@@ -179,16 +179,21 @@ def test_a_linear_combination_of_features_has_no_fnc_and_the_meta_model_no_mmc(s
     assert scores["mmc"][0] == pytest.approx(0, abs=1e-12)
 
 
+@pytest.mark.parametrize("redundant", [0, 8])
 @pytest.mark.parametrize("q", [1, 2, 16, 60])
 @pytest.mark.parametrize("m", [1, 3])
-def test_scores_are_the_same_bytes_by_integers_and_by_floats(monkeypatch: pytest.MonkeyPatch, q: int, m: int) -> None:
+def test_scores_are_the_same_bytes_by_integers_and_by_floats(
+    monkeypatch: pytest.MonkeyPatch, q: int, m: int, redundant: int
+) -> None:
     rng = np.random.default_rng(q)
     features = rng.integers(0, 5, (400, q)).astype(np.int8)
+    features = np.column_stack([features, features[:, :redundant]])
     predictions, target, meta = rng.normal(size=(400, m)), rng.choice([0, 0.25, 0.5, 0.75, 1], 400), rng.normal(size=400)
     tables = []
     for by_integers in (True, False):
         monkeypatch.setattr(integer_products, "integers_are_faster", lambda by=by_integers: by)
         scores = score_era(predictions, EraData(target, features, meta, None, [0] * m))
-        tables.append({name: values.tobytes() for name, values in scores.items()})
+        neutral = Exposures.of(features).neutralised(np.asfortranarray(predictions))
+        tables.append({name: values.tobytes() for name, values in {**scores, "neutral": neutral}.items()})
     assert tables[0] == tables[1]
     assert np.isfinite(scores["fnc"]).all()

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from numerai_lab import experiment
+from numerai_lab.cli.app import app
 from numerai_lab.cli.resume import resume
 from numerai_lab.config.schema import Config
 from numerai_lab.config.stand_ins import RECORD
@@ -20,6 +21,7 @@ from numerai_lab.experiment import RunOptions, run
 from numerai_lab.generators.linear import PCA
 from numerai_lab.runs import writing
 from numerai_lab.runs.layout import UNFINISHED
+from numerai_lab.runs.reading import read_run
 from numerai_lab.runs.unfinished import unfinished_run, unfinished_runs
 from numerai_lab.storage.file_lock import Lock
 from numerai_lab.storage.folders import LOCK
@@ -69,6 +71,15 @@ def test_a_run_that_died_in_its_last_steps_is_known_by_the_config_that_was_asked
     assert "embargo: auto" in done.manifest["asked_config"]
     assert "embargo: 8" in done.content("config.yaml").decode()
     assert done.config.splits.embargo == 8
+
+
+def test_resume_of_a_run_that_lacks_its_final_name_alone_keeps_the_config_that_was_asked_for(tmp_path: Path) -> None:
+    done = run(small(), tmp_path, Quiet())
+    done.path.rename(left := tmp_path / f"{UNFINISHED}{done.name}-abc")
+    app(["resume", str(left)], prog_name="nlab", standalone_mode=False)
+    (again,) = tmp_path.iterdir()
+    assert read_run(again).manifest["asked_config"] == done.manifest["asked_config"] == small().to_yaml()
+    assert read_run(again).content("predictions.parquet") == done.content("predictions.parquet")
 
 
 def test_only_runs_of_the_same_config_that_nobody_works_on_are_found(tmp_path: Path) -> None:

@@ -108,7 +108,10 @@ def test_stores_that_are_whole_and_of_different_lengths_are_refused(
             np.save(path, array[:-1])
         rewrite(stores[kind], {})
         assert stores[kind].damage() == ""
-        with pytest.raises(NlabError, match=rf"{stores[kind].folder.name}: holds {n_rows - 1} rows, .* {n_rows}; remove"):
+        with pytest.raises(
+            NlabError,
+            match=rf"{stores[kind].folder.name} holds {n_rows - 1} rows and .* {n_rows} of the same data, .* remove both",
+        ):
             load(TINY)
         for path, array in arrays.items():
             np.save(path, array)

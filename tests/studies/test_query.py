@@ -63,7 +63,10 @@ def test_tables_of_runs_with_other_columns_and_types_are_joined(runs: Path, tmp_
         (pl.lit([1.5]), "column corr holds .*list"),
         (pl.lit(timedelta(1)), "column corr holds duration"),
         (pl.lit(b"\xff"), "column corr holds .*binary"),
-        (pl.lit(date(2020, 1, 3)), ""),
+        (pl.lit(date(2020, 1, 3)), "column corr holds date"),
+        (pl.lit(1.5).cast(pl.Decimal(10, 2)), "column corr holds decimal"),
+        (pl.lit(True), ""),
+        (pl.lit("x").cast(pl.Categorical), ""),
         (pl.lit(None), ""),
     ],
 )
