@@ -49,7 +49,8 @@ def paged_matrix(stream: TrainingStream, max_bin: int, n_threads: int | None = N
     """
     pages = tempfile.mkdtemp(prefix="pages-", dir=stream.array_cache.folder if stream.array_cache else None)
     try:
-        _refuse_full_disk(pages, paged_bytes(sum(stream.n_rows), len(stream.input_names), max_bin, len(stream)))
+        n_bins = min(max_bin, int(stream.panel.top) + 2) if stream.binned else max_bin
+        _refuse_full_disk(pages, paged_bytes(sum(stream.n_rows), len(stream.input_names), n_bins, len(stream)))
         matrix = quantile_matrix(stream, max_bin, n_threads, pages, sampled)
     except BaseException:
         shutil.rmtree(pages, ignore_errors=True)
@@ -58,17 +59,19 @@ def paged_matrix(stream: TrainingStream, max_bin: int, n_threads: int | None = N
     return matrix
 
 
-def paged_bytes(n_rows: int, n_columns: int, max_bin: int, n_batches: int) -> int:
-    """Bytes of the files of `paged_matrix`: each cell row-wise and column-wise, and the cuts of every batch."""
-    return n_rows * (17 * n_columns // 8 + 8) + 8 * max_bin * n_columns * n_batches
+def paged_bytes(n_rows: int, n_columns: int, n_bins: int, n_batches: int) -> int:
+    """Bytes of the file of `paged_matrix`: each cell row-wise and column-wise, and the cuts of every batch.
+
+    n_bins: of a column.
+    """
+    return n_rows * (17 * n_columns // 8 + 10) + 8 * n_bins * n_columns * n_batches
 
 
 def _refuse_full_disk(folder: str, n_bytes: int) -> None:
-    """Has the disk set aside so many bytes in two files, as XGBoost writes, and gives them back."""
-    with tempfile.TemporaryFile(dir=folder) as rows, tempfile.TemporaryFile(dir=folder) as columns:
-        for file in (rows, columns):
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(file.fileno(), 0, n_bytes // 2 + 1)
+    """Has the disk set aside so many bytes in a file, as XGBoost writes them, and gives them back."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, n_bytes)
 
 
 def cuts_between_bins(stream: TrainingStream, cutting: dict[str, Any]) -> Any:

@@ -243,10 +243,11 @@ def _disk(task: EstimateInputs, used: set[str]) -> int:
     kept = (2 + len(task.folds)) * (n_seeds * saved + fits)  # in the cache and the run
     pages = max(training.model.training_disk_bytes(training.n_rows, training.n_columns) for training in trainings)
     before = columns + task.kept_bytes() * n_seeds + pages + _scratch(task, used)
-    checkpoints = [g.checkpoints * g.saved_bytes(task.n_selected(name)) for name, g in learned.items()]
-    checkpoints += [augmenter.checkpoints * augmenter.saved_bytes(task.n_features) for augmenter in augmenters]
-    checkpoints += [t.model.checkpoints * t.model.saved_bytes(t.n_rows, t.n_columns) for t in trainings]
-    return before + round(max(PAGES_BYTES + predictions + kept + fitted, *checkpoints))
+    # Checkpoints of a generator are gone before its columns are written, others before what they made.
+    of_fits = [g.checkpoints * g.saved_bytes(task.n_selected(name)) for name, g in learned.items()]
+    later = [augmenter.checkpoints * augmenter.saved_bytes(task.n_features) for augmenter in augmenters]
+    later += [t.model.checkpoints * t.model.saved_bytes(t.n_rows, t.n_columns) for t in trainings]
+    return round(max([before + max(PAGES_BYTES + predictions + kept + fitted, *later), *of_fits]))
 
 
 def _scratch(task: EstimateInputs, used: set[str]) -> int:

@@ -136,6 +136,10 @@ class TrainedGenerator(NetworkGenerator, Training):
         widths = [n_columns, *hidden, len(self.names_out()), hidden[0], n_columns]  # what decodes has one hidden layer
         return super().fitting_bytes(n_rows, n_columns) + self.network_bytes(n_rows, widths)
 
+    @property
+    def checkpoints(self) -> float:
+        return 2 * super().checkpoints  # of what decodes, too
+
     def saved_bytes(self, n_columns: int) -> int:
         return 4 * sum(before * after for before, after in pairwise(self._saved_widths(n_columns)))
 

@@ -76,7 +76,7 @@ class Training(OnDevice):
 
     @property
     def checkpoints(self) -> float:
-        return 6.0  # the last one stays until the next is written
+        return 6.0 if self.max_steps > self.evaluate_every else 3.0  # the last one stays until the next is written
 
     def no_training(self, panel: Panel) -> str:
         """A sentence that says why the network can't be trained on this panel; empty where it can."""

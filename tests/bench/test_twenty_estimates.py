@@ -94,7 +94,7 @@ def measured(parts: dict[str, Any], cache: Path, folder: Path) -> dict[str, tupl
     while process.poll() is None:
         now = in_files(cache / SCRATCH)  # without a cache a run keeps its stages there too
         most, last = max(most, now + in_files(folder / "runs")), now or last
-        time.sleep(0.01)
+        time.sleep(0.002)
     assert process.returncode == 0, (folder / "said").read_text()[-2000:]
     (run,) = (folder / "runs").iterdir()
     manifest = json.loads((run / "manifest.json").read_text())

@@ -4,6 +4,7 @@ import resource
 import weakref
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from numerai_lab import experiment
 from numerai_lab.config.schema import Config
+from numerai_lab.core import xgboost_matrix
 from numerai_lab.core.progress import FitContext
 from numerai_lab.core.shared_matrix import SharedMatrix
 from numerai_lab.core.training_stream import TrainingStream
@@ -118,7 +120,7 @@ def test_a_disk_that_can_not_hold_the_pages_is_an_error_before_one_is_written(
     """XGBoost writes pages in threads, and an error there ends the process."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    n_bytes = paged_bytes(sum(STREAM.n_rows), len(STREAM.input_names), 16, len(STREAM))
+    n_bytes = paged_bytes(sum(STREAM.n_rows), len(STREAM.input_names), 6, len(STREAM))
     resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes // 3, limits[1]))
     try:
         with pytest.raises(OSError, match="File too large"):
@@ -128,17 +130,23 @@ def test_a_disk_that_can_not_hold_the_pages_is_an_error_before_one_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("floats", [False, True])
 @pytest.mark.parametrize("max_bin", [16, 256])
 def test_pages_take_no_more_than_the_room_that_is_asked_for(
-    max_bin: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    max_bin: int, floats: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    panel = make_panel(8, 2000, 30)
+    if floats:
+        noise = np.random.default_rng(0).normal(size=panel.features.shape)
+        panel = replace(panel, features=(panel.features + noise).astype(np.float32))
+    stream = TrainingStream(panel, ("raw",), panel.raw_names, 0)
+    asked = []
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    slot = SharedMatrix()
-    fitted(component("xgboost", external_memory=True, max_bin=max_bin, n_estimators=2), 0, FitContext(matrix=slot.obtain))
+    monkeypatch.setattr(xgboost_matrix, "_refuse_full_disk", lambda folder, n_bytes: asked.append(n_bytes))
+    context = FitContext(matrix=SharedMatrix().obtain)
+    component("xgboost", external_memory=True, max_bin=max_bin, n_estimators=2).fit(stream, np.random.default_rng(0), context)
     there = sum(path.stat().st_size for path in tmp_path.rglob("bins*"))
-    room = paged_bytes(sum(STREAM.n_rows), len(STREAM.input_names), max_bin, len(STREAM))
-    assert 0.8 * room < there <= room
-    slot.clear()
+    assert 0.9 * asked[0] < there <= asked[0]
 
 
 def predicted(config: Config, loaded: Loaded) -> bytes:

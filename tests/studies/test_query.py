@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from numerai_lab.cli.app import app
 from numerai_lab.core.errors import NlabError
 from numerai_lab.docs.pages import source
 from numerai_lab.runs.query_schema import COLUMNS, SCHEMA, TABLES
@@ -83,6 +84,48 @@ def test_columns_of_odd_types_are_text_or_a_damaged_run(
     row = query("SELECT status, problem, (SELECT count(corr) FROM per_era) AS n FROM runs ORDER BY run", folder).row(0)
     assert row[0] == ("damaged" if problem else "finished")
     assert re.search(problem, row[1])
+
+
+@pytest.mark.parametrize("table_format", ["table", "csv", "json"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(
+            "[1, 2]",
+            "{'a': 1}",
+            "MAP {1: 'a'}",
+            "uuid()",
+            "INTERVAL 1 YEAR",
+            "'\\xFF'::BLOB",
+            "TIME '10:00'",
+            "2::HUGEINT ** 100",
+        ),
+        *(
+            "DATE '2020-01-01'",
+            "TIMESTAMP '2020-01-01 10:00'",
+            "1.5::DECIMAL(10, 2)",
+            "true",
+            "NULL",
+            "170141183460469231731687303715884105727",
+        ),
+    ],
+)
+def test_any_value_is_shown_in_every_format(
+    value: str, table_format: str, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app(
+        ["query", f"SELECT {value} AS v", "--runs-dir", str(runs), "--format", table_format],
+        prog_name="nlab",
+        standalone_mode=False,
+    )
+    assert capsys.readouterr().out.strip()
+
+
+def test_values_that_no_column_holds_are_text_or_a_sentence(runs: Path) -> None:
+    found = query("SELECT '300000-01-01'::DATE AS day UNION ALL SELECT DATE '2020-01-01'", runs)
+    assert sorted(found["day"].to_list()) == ["2020-01-01", "300000-01-01"]
+    with pytest.raises(NlabError, match="query: a value is none of Python's"):
+        query("SELECT INTERVAL 100000000 YEAR AS x", runs)
 
 
 def test_settings_tell_runs_apart_by_the_key_that_differs(runs: Path) -> None:
