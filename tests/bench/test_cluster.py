@@ -220,7 +220,7 @@ def test_a_scheduler_keeps_many_workers_busy(n_workers: int, monkeypatch: pytest
     from distributed import LocalCluster
 
     monkeypatch.setattr(connections, "run_job", pretended)
-    local: dict[str, Any] = {"threads_per_worker": 1, "processes": False, "dashboard_address": None}
+    local: dict[str, Any] = {"threads_per_worker": 1, "processes": False, "dashboard_address": None, "memory_limit": 0}
     with dask.config.set(ALONE), LocalCluster(n_workers=n_workers, **local) as cluster, cluster.get_client() as client:
         client.wait_for_workers(n_workers)
         connection = ClusterConnection(client, "nlab-stop-bench", tuple(client.run(str, on_error="return")))
