@@ -202,8 +202,9 @@ class Command:
         self.text()
 
     def text(self) -> str:
-        """What was printed so far."""
-        text = "".join((self.said / name).read_text(errors="replace") for name in ("stdout", "stderr"))
+        """What was printed so far; nothing where the process was killed before it began."""
+        texts = [path.read_text(errors="replace") for path in (self.said / "stdout", self.said / "stderr") if path.exists()]
+        text = "".join(texts)
         if "Traceback" in text or "\x1b" in text or "\x07" in text:
             self.world.fault(f"{self}: prints a traceback or control characters: {text[-1500:]}")
         return text
