@@ -7,7 +7,7 @@ import numpy as np
 
 from numerai_lab.core.arrays import Float64
 from numerai_lab.core.errors import NlabError
-from numerai_lab.core.integer_products import exact, gram, largest, prepare, prepared_bytes
+from numerai_lab.core.integer_products import column_sums, exact, gram, largest, prepare, prepared_bytes
 from numerai_lab.core.panel import Block, Panel
 
 PSI_FLOOR = 1e-12
@@ -81,7 +81,8 @@ def signed(loadings: Float64) -> Float64:
 
 def _sums(block: Block) -> tuple[Float64, Float64]:
     """Sums of the columns, and of their products in the lower triangle."""
-    if exact(largest(block.features), len(block)):
-        return block.features.sum(0, dtype=np.int32).astype(np.float64), gram(block.features)
+    most = largest(block.features)
+    if most is not None and exact(most, len(block)):
+        return column_sums(block.features, most).astype(np.float64), gram(block.features)
     y = block.features.astype(np.float64)
     return y.sum(0), y.T @ y

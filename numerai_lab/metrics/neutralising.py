@@ -47,7 +47,8 @@ def factorised(
         mean = features.mean(0, dtype=np.float64)
         variance = np.square(features - mean).sum(0)
         alive = np.flatnonzero(variance > 1e-12 * mean**2 * len(features))
-        return _products(features[:, alive], mean[alive], np.sqrt(variance[alive]), transposed_times), alive, _nothing
+        kept = np.require(features[:, alive], requirements=("C", "W"))
+        return _products(kept, mean[alive], np.sqrt(variance[alive]), transposed_times), alive, _nothing
     mean, scatter = _scatter(features, gram, most)
     variance = np.diag(scatter)
     alive = np.flatnonzero(variance > 1e-12 * mean**2 * len(features))
@@ -71,11 +72,9 @@ def factorised(
 
 
 def _products(features: Array, mean: Float64, norms: Float64, transposed_times: Times) -> Products:
-    writable = np.require(features, requirements=("C", "W"))
-
     def products_with(columns: Float64) -> Float64:
         # Products are those of the features as stored; these are centred and scaled.
-        products: Float64 = (transposed_times(writable, columns) - np.outer(mean, columns.sum(0))) / norms[:, None]
+        products: Float64 = (transposed_times(features, columns) - np.outer(mean, columns.sum(0))) / norms[:, None]
         return products
 
     return products_with

@@ -95,7 +95,8 @@ def _medians_without(values: Float64, groups: Array) -> Float64:
 
 def _squared_distances(rows: Array, among: Array) -> Array:
     """rows × among: float32, and exact, for bins; float64 for others."""
-    if exact(_largest(rows, among), 4 * rows.shape[1]):  # |a|² + |b|² + 2|ab|
+    n_products = 4 * rows.shape[1]  # |a|² + |b|² + 2|ab|
+    if exact(largest(rows), n_products) and exact(largest(among), n_products):
         squared: Array = -2 * inner(rows, among).astype(np.float32)
         squared += _lengths(rows)[:, None]
         squared += _lengths(among)
@@ -104,11 +105,6 @@ def _squared_distances(rows: Array, among: Array) -> Array:
     b: Array = among.astype(np.float64)
     distances: Array = np.maximum((a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * (a @ b.T), 0)
     return distances
-
-
-def _largest(rows: Array, among: Array) -> int | None:
-    sizes = largest(rows), largest(among)
-    return None if None in sizes else max(size for size in sizes if size is not None)
 
 
 def _lengths(bins: Array) -> Array:

@@ -135,9 +135,8 @@ class NetworkModel(Model, OnDevice):
 
     @property
     def checkpoints(self) -> float:
-        return (
-            8.0 if self.epochs > 1 else 5.0
-        )  # with the running mean; the last one stays until the next, or the model, is written
+        # With the running mean of weights. The last one stays until the next one, or the model, is there.
+        return 8.0 if self.epochs > 1 else 5.0
 
     def saved_bytes(self, n_rows: int, n_columns: int) -> int:
         return 4 * self._n_weights(n_columns) + 16 * n_columns + 10_000
