@@ -19,6 +19,7 @@ from numerai_lab.report.comparison import compare
 from numerai_lab.report.listing import listing, newest
 from numerai_lab.runs.layout import LEDGER
 from numerai_lab.runs.ledger import Ledger
+from numerai_lab.runs.output_files import note_in_manifest
 from numerai_lab.runs.reading import Run, read_run
 from numerai_lab.studies import unseal as unsealing
 from numerai_lab.studies.unseal import retained, stamp, unseal
@@ -194,6 +195,13 @@ def test_what_can_not_be_unsealed_is_one_sentence(done: Run, tmp_path: Path) -> 
     result = nlab("unseal", plain.path, "--variant", "two")
     assert (result.returncode, result.stdout) == (2, "")
     assert "this run has no holdout; one is set before a run, with splits.holdout" in result.stderr
+
+
+def test_a_reference_that_the_run_lacks_is_a_damaged_run_and_no_look(done: Run) -> None:
+    note_in_manifest(done.path, "scoring", {**done.manifest["scoring"], "reference": "nobody"})
+    with pytest.raises(NlabError, match=r"damaged run folder \('nobody' in its manifest is none of its variants\)"):
+        unseal(done.path, "raw+pca", Quiet())
+    assert not Ledger(done.path.parent).path.exists()
 
 
 def test_a_holdout_that_can_not_be_scored_is_no_look(tmp_path: Path) -> None:
