@@ -118,7 +118,7 @@ COMPUTING = {
     *("predict", "live", "deploy", "doctor", "check-plugin", "data synth"),
 }
 """Commands that look for idle cores before they load a library that computes."""
-LEAST_ADDRESSES = 2_250_000_000
+LEAST_ADDRESS_SPACE = 2_250_000_000
 """Bytes of address space in which these commands can load their libraries."""
 
 
@@ -135,7 +135,7 @@ def main() -> None:
 
     try:
         if computes and not {"--help", "-h"}.intersection(sys.argv):
-            _refuse_few_addresses()
+            _refuse_small_address_space()
         _run_app()
     except NlabError as error:
         say(f"nlab: {error}")
@@ -158,7 +158,7 @@ def main() -> None:
         sys.exit(1)
 
 
-def _refuse_few_addresses() -> None:
+def _refuse_small_address_space() -> None:
     """Raises NlabError where a shell's `ulimit -v` leaves too little: libraries end the process then, or fail to load."""
     with suppress(ImportError):  # on Windows
         import resource
@@ -167,8 +167,8 @@ def _refuse_few_addresses() -> None:
         from numerai_lab.core.formatting import human_bytes
 
         allowed, _ = resource.getrlimit(resource.RLIMIT_AS)
-        if allowed != resource.RLIM_INFINITY and allowed < LEAST_ADDRESSES:
-            had, wanted = human_bytes(allowed), human_bytes(LEAST_ADDRESSES)
+        if allowed != resource.RLIM_INFINITY and allowed < LEAST_ADDRESS_SPACE:
+            had, wanted = human_bytes(allowed), human_bytes(LEAST_ADDRESS_SPACE)
             raise NlabError(
                 f"`ulimit -v` allows {had} of address space, and libraries alone take {wanted}: raise it, or limit what is used "
                 "in its place (`systemd-run --user -p MemoryMax=…`)"
